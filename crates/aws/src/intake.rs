@@ -12,7 +12,7 @@ use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
 use beadle_config::{ConfigError, File, Source};
 use beadle_engine::transfer::is_unfinished;
-use beadle_engine::{Clock, Store as _, Time};
+use beadle_engine::{Clock, Time};
 use beadle_hooks::github::OrgFacts;
 use beadle_secrets::{Reference, SecretStore};
 use beadle_server::{Intake, IntakeLimits, Metrics};
@@ -84,7 +84,7 @@ impl Function {
         let file = File::parse(&Source::read(&environment.config)?)?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
         let client = aws_sdk_dynamodb::Client::new(&aws);
-        let store = DynamoStore::new(client, &environment.table, settings(&file)).telling(Arc::new(queues));
+        let store = DynamoStore::new(client, &environment.table, settings(&file)).with_wake(Arc::new(queues));
         let base = environment.config.parent().unwrap_or(Path::new("."));
         Ok(Self {
             references: file.sender_references(),
@@ -101,8 +101,8 @@ impl Function {
     async fn read(&self) -> Option<Serving> {
         let facts = join_all(self.file.org.iter().map(|org| async move {
             // Without the facts, the intake marks a few keys too many, and nothing else.
-            let stored = self.store.get(&told_of(&org.name)).await.ok().flatten().unwrap_or_default();
-            (org.name.clone(), OrgFacts::from_json(&stored))
+            let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten();
+            (org.name.clone(), stored.unwrap_or_default())
         }));
         let fetched = self.secret_store.fetch_again(&self.references);
         let (_, known, is_unfinished) = join3(fetched, facts, is_unfinished(&self.store)).await;
@@ -162,11 +162,6 @@ impl Function {
             None => response,
         }
     }
-}
-
-/// Returns the name of the note in which the worker stores facts about an organisation.
-pub fn told_of(org: &str) -> String {
-    format!("known:{org}")
 }
 
 /// Returns the address without the part before the route, such as the stage of a gateway.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Claim, Clock, Key, Store as _, StoreError, Time, Worker};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Claim, Clock, Key, StoreError, Time, Worker};
 use beadle_store_dynamodb::{Due, DynamoStore, Wake as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

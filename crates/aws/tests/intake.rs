@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_emulate::{Function, Gateway, Lambdas, Moto, Shape};
-use beadle_engine::{Listing, Store as _};
+use beadle_engine::Listing;
+use beadle_engine::store::prelude::*;
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

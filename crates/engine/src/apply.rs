@@ -1,9 +1,10 @@
-//! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
+//! Applies a plan. Before every write come the modes, the guard, the lease and the journal, in this
+//! order.
 
 mod check_guard;
+mod release;
 mod turns;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,13 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::budget::current_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
+use crate::guard::Limits;
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{Hold, Limits};
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{Detail, Entry, EntryKind, Happened, IntendedChange, WriteResult};
 use crate::key::Key;
 use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
@@ -28,23 +28,26 @@ use crate::refused::Refusals;
 use crate::revive::paused;
 use crate::store::Store;
 
-use check_guard::{Judgement, check_guard};
+use check_guard::{CheckedPlan, check_guard};
+use release::give_back;
 use turns::{AT_ONCE, Turns};
 
+pub use release::release_resolved_holds;
 pub use turns::Turn;
 
-/// Reads both sides and plans the writes. A type that implements it holds no means to write.
+/// Reads both sides and plans the writes. A type that implements this trait cannot write.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
-    /// How a change of this planner is written.
+    /// The instructions for a write of this planner's changes.
     type Write: Send + Sync + 'static;
-    /// Plans one key. `hint` is the vendor's faster name for it, to be checked against the key.
+    /// Plans one key. `hint` is the vendor's name for a faster lookup, to be checked against the
+    /// key.
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
-    /// The policy's generation that plans are made by now.
+    /// Returns the policy's generation of the plans that are made now.
     fn generation(&self) -> String;
-    /// Returns whether a key is set aside because of a name that does not exist. Where every key
-    /// may use one name, the fault is the policy's and no key's: the next generation, event or
-    /// sweep looks again.
+    /// Returns whether a key is parked because of a name that does not exist. If every key may use
+    /// one name, the error is in the policy and in no key: the next generation, event or sweep
+    /// looks again.
     fn parks_unresolved(&self) -> bool {
         true
     }
@@ -53,9 +56,8 @@ pub trait Planner: Send + Sync + 'static {
 /// Writes changes.
 #[async_trait]
 pub trait PlanWriter<W>: Send + Sync + 'static {
-    /// Resolves again what the key is called now, before a run's first write. A session whose writes
-    /// replace whole bodies sends no request after `valid_until`, however long a write waits for a
-    /// budget.
+    /// Looks up the key's present name, before a run's first write. A session whose writes replace
+    /// whole bodies sends no request after `valid_until`, however long a write waits for a budget.
     async fn open(
         &self,
         key: &Key,
@@ -69,29 +71,29 @@ pub trait PlanWriter<W>: Send + Sync + 'static {
     }
 }
 
-/// The writes of one run, addressed to what [`PlanWriter::open`] found.
+/// The writes of one run, addressed to the thing that [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
-    /// Writes one change. Writing it twice does no harm.
+    /// Writes one change. A second write of the same change does no harm.
     async fn write(&self, change: &Change<W>) -> Result<(), Failure>;
 }
 
-/// Everything that a write of a plan has to pass.
+/// The conditions and means of a plan's writes.
 #[derive(Clone)]
 pub struct ApplyContext {
-    /// Where the window, the holds and the journal are.
+    /// The store of the window, the holds and the journal.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// The right to work on the key; `None` for an operator's command on a store that no service uses.
+    /// The right to work on the key; `None` for an operator's command on a store without a service.
     pub lease: Option<Lease>,
     /// The window's limits.
     pub limits: Limits,
     /// The turns of bulk writes.
     pub pace: WritePace,
-    /// Waits for its turn in its place: for commands, that have no queue to wait in.
+    /// Whether a run waits for its turn in its place: for commands, which have no queue.
     pub patient: bool,
-    /// The policy's generation that the plan was made by.
+    /// The policy's generation of the plan.
     pub generation: String,
     /// The time at which the plan was made. No write of the plan begins more than [`OLDEST`] later.
     pub planned: Time,
@@ -101,22 +103,23 @@ pub struct ApplyContext {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "result", content = "why")]
 pub enum StepResult {
-    /// It was written.
+    /// The change was written.
     Written,
-    /// The mode does not allow it.
+    /// The mode does not allow the change.
     Withheld,
-    /// The guard stopped it: the digest to approve, and why.
+    /// The guard holds the change.
     Held {
-        /// By this it is approved.
+        /// The digest by which an operator approves the change.
         digest: String,
-        /// Which limit stopped it.
+        /// The reason, such as the exceeded limit.
         why: String,
     },
-    /// Two writers fight over it, and it was written a short time ago: it is written again later.
+    /// Two writers fight over the change, and it was written a short time ago. Beadle writes it
+    /// again later.
     Postponed(String),
-    /// A change that it depends on was not written.
+    /// A change on which this one depends was not written.
     Blocked,
-    /// The run ended before it.
+    /// The run ended before the change.
     NotReached,
     /// The write failed.
     Failed(String),
@@ -134,7 +137,7 @@ pub struct Step {
 /// The result of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The thing's name for people.
+    /// The name for people.
     pub subject: String,
     /// Every change, in order.
     pub steps: Vec<Step>,
@@ -142,19 +145,20 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// Why nothing was planned at all.
     pub skipped: Option<String>,
-    /// The failure that the run as a whole reports, if one step failed: the one that asks for the longest patience.
+    /// The failure that the run as a whole reports, if a step failed: the one that asks for the
+    /// longest wait.
     #[serde(skip)]
     pub failure: Option<Failure>,
 }
 
 impl Report {
-    /// How many steps came out like this.
+    /// Returns the number of steps with such a result.
     pub fn count(&self, wanted: impl Fn(&StepResult) -> bool) -> usize {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// How many changes failed or were not reached, and how many wait for those: all that neither
-    /// were written nor are kept back on purpose.
+    /// Returns the number of changes that failed or were not reached, and of those that wait for
+    /// them: all changes that are neither written nor kept back on purpose.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -164,7 +168,7 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// The number of changes that wait for changes held by mode or guard.
+    /// Returns the number of changes that wait for changes held by mode or guard.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }
@@ -190,7 +194,7 @@ impl Report {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
-    /// The failure of the run as a whole: a step's, or that something could not be read or resolved.
+    /// Returns the failure of the run as a whole: that of a step, or an unknown part.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
             let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
@@ -200,38 +204,39 @@ impl Report {
     }
 }
 
-/// Applies a plan as far as modes and guard allow. One failing change stops only what depends on
-/// it; a used-up budget, a conflict or a lost lease ends the run. A run for an event writes side by
-/// side what the writer allows, see [`Turn`]. `told` receives each step as soon as its result is
-/// known.
+/// Applies a plan as far as modes and guard allow. A failing change stops only the changes that
+/// depend on it. A used-up budget, a conflict or a lost lease ends the run. A run for an event
+/// writes side by side the changes that the writer allows, see [`Turn`]. `on_step` receives the
+/// result of each step as soon as it is known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
     writer: &dyn PlanWriter<W>,
-    gate: &ApplyContext,
-    told: &(dyn Fn(usize, &StepResult) + Send + Sync),
+    context: &ApplyContext,
+    on_step: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = current_lane();
     let remembered = if plan.changes.is_empty() {
         Refusals::default()
     } else {
-        Refusals::read(gate.store.as_ref(), key).await?
+        Refusals::read(context.store.as_ref(), key).await?
     };
-    let mut refusals = remembered.of_generation(&gate.generation);
-    let Judgement { mut results, asked, mut failure } = check_guard(key, plan, gate, lane, &refusals).await?;
+    let mut refusals = remembered.of_generation(&context.generation);
+    let CheckedPlan { mut results, asked, mut failure } =
+        check_guard(key, plan, context, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
-            told(at, result);
+            on_step(at, result);
         }
     }
     let writes = results.iter().filter(|result| result.is_none()).count();
-    while let Err(until) = gate.pace.book(key, writes, lane, gate.clock.now()) {
-        if !gate.patient {
+    while let Err(until) = context.pace.book(key, writes, lane, context.clock.now()) {
+        if !context.patient {
             return Err(turn(until));
         }
-        gate.clock.sleep_until(until).await;
+        context.clock.sleep_until(until).await;
     }
-    let valid_until = gate.planned + OLDEST;
+    let valid_until = context.planned + OLDEST;
     let mut turns = Turns::new(plan, writer, lane);
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
@@ -248,7 +253,7 @@ pub async fn apply<W: Send + Sync + 'static>(
                     failure = Some(more_severe(failure, why_not_begun(&stopped)));
                     StepResult::NotReached
                 }
-                Err(error) if error.asks_for_another_plan(gate.clock.now()) && !error.is_partial => {
+                Err(error) if error.asks_for_another_plan(context.clock.now()) && !error.is_partial => {
                     failure = Some(more_severe(failure, error));
                     StepResult::NotReached
                 }
@@ -256,19 +261,19 @@ pub async fn apply<W: Send + Sync + 'static>(
                     let text = error.text.clone();
                     if error.class == Class::Rejected {
                         let change = &plan.changes[at];
-                        refusals.add(change.digest(key), &change.aspect, &text, gate.clock.now());
+                        refusals.add(change.digest(key), &change.aspect, &text, context.clock.now());
                     }
                     failure = Some(more_severe(failure, error));
                     StepResult::Failed(text)
                 }
             };
-            told(at, &result);
+            on_step(at, &result);
             results[at] = Some(result);
             continue;
         };
         let change = &plan.changes[at];
         if change.after.iter().any(|before| results[*before] != Some(StepResult::Written)) {
-            told(at, &StepResult::Blocked);
+            on_step(at, &StepResult::Blocked);
             results[at] = Some(StepResult::Blocked);
             continue;
         }
@@ -277,37 +282,37 @@ pub async fn apply<W: Send + Sync + 'static>(
             None => match writer.open(key, plan, valid_until).await {
                 Ok(opened) => session.insert(Arc::from(opened)).clone(),
                 Err(error) => {
-                    gate.pace.settle(gate.clock.now());
-                    give_back(key, plan, gate, &asked, &results).await;
+                    context.pace.settle(context.clock.now());
+                    give_back(key, plan, context, &asked, &results).await;
                     return Err(error);
                 }
             },
         };
-        gate.pace.turn(lane, &gate.clock).await;
-        let now = gate.clock.now();
+        context.pace.turn(lane, &context.clock).await;
+        let now = context.clock.now();
         if now > valid_until {
-            // Others may have written since. The rest has its turn with a new plan.
+            // Others may have written since. The other changes get their turn with a new plan.
             failure = Some(more_severe(failure, outdated(now)));
-            told(at, &StepResult::NotReached);
+            on_step(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);
             continue;
         }
         let is_asked = asked.contains(&at);
-        let written = async move { (at, write(key, plan, change, opened.as_ref(), gate, is_asked).await) };
+        let written = async move { (at, write(key, plan, change, opened.as_ref(), context, is_asked).await) };
         under_way.push(Box::pin(written));
     }
     for (at, result) in results.iter_mut().enumerate().filter(|(_, result)| result.is_none()) {
-        told(at, &StepResult::NotReached);
+        on_step(at, &StepResult::NotReached);
         *result = Some(StepResult::NotReached);
     }
-    gate.pace.settle(gate.clock.now());
-    give_back(key, plan, gate, &asked, &results).await;
+    context.pace.settle(context.clock.now());
+    give_back(key, plan, context, &asked, &results).await;
     let written =
         plan.changes.iter().zip(&results).filter(|(_, result)| **result == Some(StepResult::Written));
     for (change, _) in written {
         refusals.end(&change.digest(key));
     }
-    if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
+    if let Err(error) = refusals.write(&remembered, context.store.as_ref(), key).await {
         tracing::warn!(%key, subject = plan.subject, %error, "refused changes not stored, next sweep sends them again");
     }
     let steps = plan.changes.iter().zip(results);
@@ -325,7 +330,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     })
 }
 
-/// The writes that have begun, each with the place of its change.
+/// The writes under way, each with the position of its change.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
 /// The longest time between a plan and a write of it. A write may replace a whole body, and with it
@@ -333,91 +338,33 @@ type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure
 /// turns.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
-/// Reports that a plan is too old. Another one is made at once; that costs no attempt.
+/// Reports that a plan is too old. Beadle makes another one at once; that costs no attempt.
 fn outdated(now: Time) -> Failure {
     let text = "the plan is too old, and others may have written since; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 
-/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody
-/// has to look.
+/// The reason for a run that only has to leave time between two writes. Nobody has to act.
 pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes";
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
-/// Gives back the room of changes whose write was not begun. If the store does not take it, the
-/// room stays spent.
-async fn give_back<W>(
-    key: &Key,
-    plan: &Plan<W>,
-    gate: &ApplyContext,
-    asked: &HashSet<usize>,
-    results: &[Option<StepResult>],
-) {
-    let not_begun =
-        |at: &usize| matches!(results[*at], None | Some(StepResult::NotReached | StepResult::Blocked));
-    let ends: Vec<(String, End)> = (0..plan.changes.len())
-        .filter(|at| asked.contains(at) && not_begun(at))
-        .map(|at| (plan.changes[at].digest(key), End::NotBegun))
-        .collect();
-    if ends.is_empty() {
-        return;
-    }
-    if let Err(error) = gate.store.conclude(key.instance(), ends).await {
-        tracing::warn!(%key, subject = plan.subject, %error, "room in the guard's window not given back, room stays spent");
-    }
-}
-
-/// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
-/// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
-pub async fn release_resolved_holds<W>(
-    key: &Key,
-    plan: &Plan<W>,
-    gate: &ApplyContext,
-) -> Result<(), Failure> {
-    let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
-    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
-    let refused = Refusals::read(gate.store.as_ref(), key).await?;
-    let mut open = refused.of_generation(&gate.generation);
-    open.keep(&planned, is_unknown);
-    open.write(&refused, gate.store.as_ref(), key).await?;
-    let held = gate.store.holds_of(key).await?;
-    if held.is_empty() {
-        return Ok(());
-    }
-    let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // A contested change stays contested until somebody approves it or another generation declares
-    // something else. What is not guarded goes on without an approval.
-    let stays =
-        |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
-    let over = held
-        .into_iter()
-        .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
-    let over: Vec<String> = over.map(|hold| hold.digest).collect();
-    if !over.is_empty() {
-        gate.store.release(over).await?;
-    }
-    Ok(())
-}
-
-/// Writes one change; the result says whether the write was begun.
+/// Writes one change. The result says whether the write was begun.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
     change: &Change<W>,
     session: &dyn Session<W>,
-    gate: &ApplyContext,
+    context: &ApplyContext,
     asked: bool,
 ) -> Result<Begun, Failure> {
-    let mut detail =
-        serde_json::to_value(change.describe()).map_err(|error| Failure::new(Class::Fatal, error))?;
-    detail["generation"] = json!(gate.generation);
+    let intended = IntendedChange { change: change.describe(), generation: context.generation.clone() };
     let digest = change.digest(key);
     let entry = |kind, intent, detail| Entry {
         seq: 0,
-        at: gate.clock.now(),
+        at: context.clock.now(),
         kind,
         key: key.to_string(),
         subject: plan.subject.clone(),
@@ -425,10 +372,10 @@ async fn write<W: Send + Sync + 'static>(
         detail,
     };
     fail::fail_point!("before-intent", |_| std::process::abort());
-    // The last look before the vendor is touched: the lease, pauses, and what the guard gave.
-    let spends = asked.then(|| (digest.clone(), gate.limits.window));
-    let intent = Intent { entry: entry(EntryKind::Intent, None, detail), spends };
-    let begun = gate.store.begin(gate.lease.as_ref(), key, intent, gate.clock.now()).await?;
+    // The last checks before the write: the lease, the pauses, and the room that the guard gave.
+    let spends = asked.then(|| (digest.clone(), context.limits.window));
+    let intent = Intent { entry: entry(EntryKind::Intent, None, Detail::Change(intended)), spends };
+    let begun = context.store.begin(context.lease.as_ref(), key, intent, context.clock.now()).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
     let written = session.write(change).await;
@@ -437,14 +384,18 @@ async fn write<W: Send + Sync + 'static>(
         Ok(()) => Some(End::Written),
         Err(failure) => is_certain(change, failure).then_some(End::Refused),
     };
-    let detail = match &written {
-        Ok(()) => json!({ "written": true }),
-        Err(failure) => json!({ "written": false, "unknown": end.is_none(), "why": failure.text }),
+    let result = match &written {
+        Ok(()) => WriteResult { written: Happened::Yes, unknown: None, why: None },
+        Err(failure) => WriteResult {
+            written: Happened::No,
+            unknown: Some(end.is_none()),
+            why: Some(failure.text.clone()),
+        },
     };
-    let result = vec![entry(EntryKind::Result, Some(number), detail)];
-    gate.store.journal(None, result, gate.clock.now()).await?;
+    let result = vec![entry(EntryKind::Result, Some(number), Detail::Result(result))];
+    context.store.journal(None, result, context.clock.now()).await?;
     if let Some(end) = end.filter(|_| asked) {
-        gate.store.conclude(key.instance(), vec![(digest, end)]).await?;
+        context.store.conclude(key.instance(), vec![(digest, end)]).await?;
     }
     written.map(|()| begun)
 }
@@ -456,7 +407,7 @@ fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
 }
 
-/// Why a write was not begun.
+/// Explains why a write was not begun.
 fn why_not_begun(begun: &Begun) -> Failure {
     match begun {
         Begun::Paused { scope, until } => {

@@ -1,4 +1,4 @@
-//! Background tasks: work that comes back after a while, beside the keys that are due.
+//! Background tasks: periodic work beside the keys that are due.
 //!
 //! Each task runs in a loop of its own. A task that waits for a vendor delays no other task.
 
@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
-use crate::note::note;
+use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
-/// A record that did not change is stored again after this time.
+/// A record without a change is stored again after this time.
 const STORED_EVERY: Duration = Duration::from_secs(60);
-/// A function that is called about once a minute runs a task by so much too early: what misses a
-/// call by a moment would wait for a whole minute. Half of the task's own wait is the most.
+/// A function that is called about once a minute runs a task early by up to this time: a task that
+/// is due a moment after a call would wait for a whole minute. The limit is half of the task's own
+/// wait.
 const EARLY: Duration = Duration::from_secs(20);
-/// The time after which a run that cannot be dropped is left behind: it hangs in a call that does
-/// not wait.
+/// The wait for runs that cannot be cancelled, because they hang in a blocking call.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// The result of one run of a task.
@@ -36,36 +36,36 @@ const LEFT_BEHIND: Duration = Duration::from_secs(1);
 pub enum TaskStatus {
     /// There was nothing to do.
     Idle,
-    /// The task did what the text says.
+    /// The task did the work that the text names.
     Done(String),
-    /// Something is left for the reason that the text gives. The task runs again after
-    /// [`BackgroundTask::retry`], or when the budget that was used up is there again.
+    /// Work is left, for the reason in the text. The task runs again after
+    /// [`BackgroundTask::retry`], or when the used-up budget is available again.
     Unfinished(String),
 }
 
-/// Work that comes back after a while.
+/// Periodic work.
 #[async_trait]
 pub trait BackgroundTask: Send + Sync + 'static {
     /// The name for logs, metrics and commands, such as `policy of acme`. It is unique in a driver.
     fn name(&self) -> String;
     /// The time from the end of a run to the next run.
     fn period(&self) -> Duration;
-    /// The time after which a run is ended and counts as failed.
+    /// The time after which a run is cancelled and counts as failed.
     fn timeout(&self) -> Duration;
-    /// The time from a run that failed, or left something, to the next run.
+    /// The time from a run that failed or left work to the next run.
     fn retry(&self) -> Duration {
         self.period()
     }
-    /// The names of tasks that run at once where a run of this one did something.
+    /// The names of the tasks that run at once after a run of this task did something.
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Runs once. A run may be dropped at any point of waiting: the process stops, or its time is
-    /// over.
+    /// Runs once. A run may be cancelled at any await: when the process stops, or after the
+    /// timeout.
     async fn activate(&self) -> Result<TaskStatus, Failure>;
 }
 
-/// What is known of a task: its last run, and when it runs next.
+/// The status of a task: its last run, and the time of the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
     /// The name of the task.
@@ -78,13 +78,13 @@ pub struct TaskRecord {
     pub ended: Option<Time>,
     /// The result of the last run that did not fail.
     pub last: Option<TaskStatus>,
-    /// Why the last run failed, if it did.
+    /// The error of the last run, if it failed.
     pub failure: Option<String>,
-    /// The end of the first of the failed runs in a row.
+    /// The end of the first failed run in a row.
     pub failing_since: Option<Time>,
-    /// The number of runs that this process made.
+    /// The number of runs in this process.
     pub runs: u64,
-    /// The number of them that failed.
+    /// The number of failed runs in this process.
     pub failures: u64,
     /// The time of the next run.
     pub next: Time,
@@ -93,14 +93,18 @@ pub struct TaskRecord {
     wait: Duration,
 }
 
+impl Metadata for TaskRecord {
+    const KIND: &'static str = "task";
+}
+
 impl TaskRecord {
-    /// The duration of the last run.
+    /// Returns the duration of the last run.
     pub fn took(&self) -> Option<Duration> {
         Some(self.ended?.since(self.begun?))
     }
 }
 
-/// There is no task of this name.
+/// The driver has no task of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no background task `{name}`")]
 pub struct UnknownTask {
@@ -108,17 +112,17 @@ pub struct UnknownTask {
     pub name: String,
 }
 
-/// A task, and what is known of it.
+/// A task and its status.
 struct TaskState {
     task: Arc<dyn BackgroundTask>,
     record: Mutex<TaskRecord>,
-    /// The record as it was stored last, and when.
+    /// The last stored record, and the time of storing it.
     stored: Mutex<Option<(TaskRecord, Time)>>,
-    /// One run at a time.
+    /// Allows one run at a time.
     running: tokio::sync::Mutex<()>,
-    /// The time of its next run changed.
+    /// Signals that the time of the next run changed.
     moved: Notify,
-    /// Another task woke it, maybe in the middle of a run, which may have looked before.
+    /// Another task woke this one, perhaps during a run that had looked already.
     woken: AtomicBool,
 }
 
@@ -127,28 +131,28 @@ impl TaskState {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns whether it is due, or is in `early` at the latest.
+    /// Returns whether the task is due within `early`.
     fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
-        // A time that is further away than the wait was noted by a clock that was ahead.
+        // A time that is further away than the wait comes from a clock that was ahead.
         next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }
 
-/// Runs background tasks, each in its own time.
+/// Runs background tasks, each at its own time.
 #[derive(Clone)]
 pub struct Driver {
     store: Arc<dyn Store>,
     clock: Clock,
     slots: Arc<[Arc<TaskState>]>,
-    /// A run has ended.
+    /// Signals that a run has ended.
     progress: Arc<Notify>,
-    /// A function looked whether there are records of tasks that are gone.
+    /// Whether this process has deleted the records of removed tasks.
     has_tidied: Arc<AtomicBool>,
 }
 
 impl Driver {
-    /// A driver of these tasks. All of them are due.
+    /// Creates a driver of these tasks. All of them are due.
     pub fn new(store: Arc<dyn Store>, clock: Clock, tasks: Vec<Arc<dyn BackgroundTask>>) -> Self {
         let now = clock.now();
         let slot = |task: Arc<dyn BackgroundTask>| {
@@ -183,8 +187,8 @@ impl Driver {
         }
     }
 
-    /// Runs every task again and again, each in a loop of its own, until `stop`. Runs that are
-    /// under way are dropped then.
+    /// Runs every task periodically, each in its own loop, until `stop`. Then it cancels the runs
+    /// under way.
     pub async fn run(&self, stop: CancellationToken) {
         self.forget_others().await;
         let mut loops = JoinSet::new();
@@ -212,7 +216,7 @@ impl Driver {
         }
     }
 
-    /// Waits until each of the tasks that `is_one` names ran at least once in [`Driver::run`].
+    /// Waits until each task that `is_one` selects has run at least once in [`Driver::run`].
     pub async fn ran(&self, is_one: impl Fn(&str) -> bool) {
         loop {
             let ended = self.progress.notified();
@@ -226,24 +230,24 @@ impl Driver {
         }
     }
 
-    /// Runs every task that is due, or nearly so, and that `is_one` names, side by side, and ends
-    /// what is not ready at `deadline`. What the runs wake is run after them. Returns the names of
-    /// the tasks that failed, or for which no time was left, each with the reason.
+    /// Runs the tasks that are due, or nearly due, and that `is_one` selects, side by side. Runs
+    /// that are not ready at `deadline` are cancelled. Tasks that these runs wake run after them.
+    /// Returns the names of the tasks that failed, or that had no time left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         if !self.has_tidied.swap(true, Ordering::SeqCst) {
             self.forget_others().await;
         }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
-        // What is woken may wake others; a circle of them ends here.
+        // A woken task may wake others; a circle of them ends here.
         for _ in 0..3 {
             let now = self.clock.now();
             let is_wanted = |slot: &&Arc<TaskState>| slot.is_due(now, early) && is_one(&slot.task.name());
             let due: Vec<&Arc<TaskState>> = self.slots.iter().filter(is_wanted).collect();
             if now >= deadline {
-                // What ran and was woken again has had its time.
+                // A task that ran and was woken again has had its time.
                 let left = due.iter().map(|slot| slot.task.name()).filter(|name| !ran.contains(name));
-                failed.extend(left.map(|name| (name, "no time was left for it".to_owned())));
+                failed.extend(left.map(|name| (name, "no time left".to_owned())));
                 break;
             }
             if due.is_empty() {
@@ -261,7 +265,7 @@ impl Driver {
         failed.into_iter().collect()
     }
 
-    /// Runs a task now, whether it is due or not. A run that is under way ends first.
+    /// Runs a task now, whether it is due or not. A run under way ends first.
     pub async fn activate(&self, name: &str) -> Result<TaskRecord, UnknownTask> {
         let found = self.slots.iter().find(|slot| slot.task.name() == name);
         let slot = found.ok_or_else(|| UnknownTask { name: name.to_owned() })?;
@@ -270,7 +274,7 @@ impl Driver {
         Ok(record)
     }
 
-    /// Runs a task once, notes the result and says what changed.
+    /// Runs a task once, records the result and logs a change of it.
     async fn run_once(&self, slot: &TaskState, deadline: Option<Time>) -> TaskRecord {
         let _alone = slot.running.lock().await;
         let begun = self.clock.now();
@@ -300,31 +304,31 @@ impl Driver {
         record
     }
 
-    /// What is known of every task.
+    /// Returns the status of every task.
     pub fn status(&self) -> Vec<TaskRecord> {
         self.slots.iter().map(|slot| slot.record()).collect()
     }
 
-    /// Forgets stored records of tasks that the configuration no longer has.
+    /// Deletes the stored records of tasks that the configuration no longer has.
     async fn forget_others(&self) {
-        let Ok(stored) = self.store.notes(&note("task", &[""])).await else { return };
+        let Ok(stored) = Note::<TaskRecord>::of(&[""]).list(self.store.as_ref()).await else { return };
         for (name, _) in stored {
-            let is_its = self.slots.iter().any(|slot| note("task", &[&slot.task.name()]) == name);
-            if !is_its && let Err(error) = self.store.forget(&name).await {
-                tracing::debug!(%error, "a task's record is forgotten at the next start");
+            let is_its = self.slots.iter().any(|slot| slot.task.name() == name);
+            let note = Note::<TaskRecord>::of(&[&name]);
+            if !is_its && let Err(error) = note.forget(self.store.as_ref()).await {
+                tracing::debug!(%error, "record of a removed task not deleted, next start retries");
             }
         }
     }
 }
 
-/// The stored records of the tasks of all processes that share a store, by name.
+/// Returns the stored records of all processes that share a store, by the names of the tasks.
 pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
-    let notes = store.notes(&note("task", &[""])).await?;
-    let records = notes.into_iter().filter_map(|(_, text)| serde_json::from_str::<TaskRecord>(&text).ok());
-    Ok(records.map(|record| (record.name.clone(), record)).collect())
+    let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
+    Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())
 }
 
-/// Notes the result of a run, and logs it where it is another than that of the run before.
+/// Records the result of a run, and logs it if it differs from the result before.
 fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Failure>) -> TaskRecord {
     let mut record = slot.record.lock().unwrap_or_else(PoisonError::into_inner);
     record.begun = Some(begun);
@@ -335,7 +339,7 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
         Ok(_) => slot.task.period(),
     };
     let result = match result {
-        // It is there again by itself: nobody has to look at it.
+        // A used-up budget comes back by itself: nobody has to act.
         Err(Failure { class: Class::RateLimited { until, .. }, text, .. }) => {
             wait = wait.max(until.since(now));
             Ok(TaskStatus::Unfinished(text))
@@ -350,7 +354,7 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
     match result {
         Ok(status) => {
             if record.failure.take().is_some() {
-                tracing::info!(task = record.name, "the background task works again");
+                tracing::info!(task = record.name, "background task recovered");
             }
             record.failing_since = None;
             record.last = Some(status);
@@ -367,7 +371,7 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
     record.clone()
 }
 
-/// Stores a record that says something new, and every other one once in a while.
+/// Stores a record with a new result at once, and every other record from time to time.
 async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {
         let stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
@@ -380,12 +384,11 @@ async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Tim
     if !is_news {
         return;
     }
-    let Ok(text) = serde_json::to_string(record) else { return };
-    match store.put(&note("task", &[&record.name]), &text).await {
+    match Note::of(&[&record.name]).put(store, record).await {
         Ok(()) => {
             let mut stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
             *stored = Some((record.clone(), now));
         }
-        Err(error) => tracing::debug!(task = record.name, %error, "the task's record was not stored"),
+        Err(error) => tracing::debug!(task = record.name, %error, "record of a task not stored"),
     }
 }

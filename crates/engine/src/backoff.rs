@@ -1,11 +1,12 @@
-//! How long to wait after a failure.
+//! Computes the wait after a failure.
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// Exponential from `base` to `cap` over `attempt` (from 1), with the upper half spread by a hash of `what`, so that what
-/// failed together does not come back together, and the same does in the same time.
+/// Returns an exponential wait from `base` to `cap` for the attempt number `attempt`, from 1. A
+/// hash of `what` spreads the upper half: keys that failed together do not retry together, and the
+/// same key always waits for the same time.
 pub fn backoff(what: &str, attempt: u32, base: Duration, cap: Duration) -> Duration {
     let whole = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(cap);
     let half = whole / 2;

@@ -1,4 +1,4 @@
-//! What is left of a vendor's rate limits, per credential.
+//! The remaining rate limits of a vendor, per credential.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,44 +14,44 @@ use crate::queue::LONGEST_HOLD;
 const DENIED: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
-    /// The lane of the work that the current task does; it decides whether the reserve may be used. It travels beside
-    /// the reconciler, not through it, so that no reconciler can behave differently by it.
+    /// The lane of the current task's work. It decides whether a call may use the reserve. It
+    /// travels beside the reconciler, and not through it, so that no reconciler can behave
+    /// differently by it.
     static LANE: Lane;
 }
 
-/// Runs `work` with its calls booked under `lane`.
+/// Runs `work` and books its calls under `lane`.
 pub async fn in_lane<F: Future>(lane: Lane, work: F) -> F::Output {
     LANE.scope(lane, work).await
 }
 
-/// The lane that the current task works in; operators' commands have none set and count as manual.
+/// Returns the lane of the current task's work. Operators' commands set none and count as manual.
 pub fn current_lane() -> Lane {
     LANE.try_with(|lane| *lane).unwrap_or(Lane::Manual)
 }
 
-/// Whether a vendor can mean to be left alone until then: no hold is longer than a day.
-/// Milliseconds in place of seconds, a wrong clock or a proxy's header name a time that is years
-/// away.
+/// Returns whether a vendor can mean this time: no hold is longer than a day. Milliseconds in place
+/// of seconds, a wrong clock or a proxy's header name a time that is years away.
 pub fn is_credible(until: Time, now: Time) -> bool {
     until <= now + LONGEST_HOLD
 }
 
-/// Which of a vendor's accounts a call is booked on.
+/// An account of a vendor on which calls are booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resource {
-    /// Calls (GitHub: REST).
+    /// Calls; at GitHub, REST calls.
     Core,
     /// Points of GraphQL queries.
     GraphQl,
     /// Points in a minute, over all calls.
     Secondary,
-    /// No account: whether the vendor takes the credential at all.
+    /// No account: whether the vendor accepts the credential at all.
     Credential,
 }
 
 impl Resource {
-    /// As printed, and in metrics' labels.
+    /// Returns the name that is printed, and used in metrics' labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Core => "core",
@@ -62,30 +62,31 @@ impl Resource {
     }
 }
 
-/// One account, as the vendor reported it last.
+/// An account, as the vendor's last answer described it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetAccount {
-    /// The whole of a period.
+    /// The limit for a period.
     pub limit: u64,
-    /// What is left of it.
+    /// The remaining part of the limit.
     pub remaining: u64,
-    /// When the period ends, on our clock.
+    /// The end of the period, on Beadle's clock.
     pub reset: Time,
-    /// When it ends on the vendor's clock, in seconds: this tells periods apart, however late an answer comes.
+    /// The end of the period on the vendor's clock, in seconds. It tells periods apart, however
+    /// late an answer arrives.
     pub period: i64,
 }
 
-/// Why a call has to wait.
+/// The reason why a call has to wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", waits(credential, *resource, *until, *spares_events))]
 pub struct Wait {
-    /// Whose budget.
+    /// The name of the credential.
     pub credential: String,
-    /// Which account.
+    /// The account.
     pub resource: Resource,
-    /// When calls may go on.
+    /// The time at which calls may go on.
     pub until: Time,
-    /// Whether event and manual work may use the reserve meanwhile.
+    /// Whether event and manual work may use the reserve until then.
     pub spares_events: bool,
 }
 
@@ -101,14 +102,15 @@ fn waits(credential: &str, resource: Resource, until: Time, spares_events: bool)
 struct State {
     accounts: HashMap<Resource, BudgetAccount>,
     blocked: HashMap<Resource, Time>,
-    /// When a blocked account is blocked again right after, the wait grows.
+    /// The number of times that an account was blocked again right after a block. Each makes the
+    /// wait longer.
     strikes: HashMap<Resource, u32>,
-    /// What this process spent itself in the period that is told by its end.
+    /// The cost of this process's own calls in a period, with the end of the period.
     own: HashMap<Resource, (i64, u64)>,
 }
 
 impl State {
-    /// Blocks an account until then, or longer where it is blocked longer already.
+    /// Blocks an account until a time, or longer if it is blocked longer already.
     fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
         let blocked = self.blocked.entry(resource).or_insert(until);
         // A value from a clock that was ahead gives way.
@@ -117,24 +119,26 @@ impl State {
     }
 }
 
-/// The budget of one credential, shared by all who use it.
+/// The budget of one credential, shared by all of its users.
 #[derive(Clone, Debug)]
 pub struct Budgets {
     credential: Arc<str>,
     /// The share that only event and manual work may use, in percent.
     reserve: u64,
-    /// Into how many parts the accounts are divided between processes that cannot tell each other what they spend.
+    /// The number of parts into which the accounts are divided, between processes that cannot share
+    /// their usage.
     parts: u64,
     state: Arc<Mutex<State>>,
 }
 
 impl Budgets {
-    /// A budget for `credential` (a name for people, never the secret), of which `reserve` percent are kept.
+    /// Creates the budget of `credential`, a name for people and never the secret. `reserve`
+    /// percent are kept for events.
     pub fn new(credential: &str, reserve: u64) -> Self {
         Self { credential: credential.into(), reserve, parts: 1, state: Arc::default() }
     }
 
-    /// The same, of which this process may use one of `parts`.
+    /// Returns the same budget, of which this process may use one of `parts`.
     #[must_use]
     pub fn divided(mut self, parts: u64) -> Self {
         self.parts = parts.max(1);
@@ -145,7 +149,8 @@ impl Budgets {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks to make a call that costs about `cost`, and books it until the vendor's own figures come.
+    /// Asks for permission to make a call of about this cost, and books the cost until the vendor's
+    /// own figures arrive.
     pub fn admit(&self, resource: Resource, cost: u64, lane: Lane, now: Time) -> Result<(), Wait> {
         let mut state = self.state();
         let wait = |resource, until, spares_events| Wait {
@@ -157,7 +162,7 @@ impl Budgets {
         for blocked in [Resource::Credential, Resource::Secondary, resource] {
             if let Some(&until) = state.blocked.get(&blocked)
                 && until > now
-                // After a clock was set back, a hold of before is no longer one.
+                // After a clock was set back, a block from before is not credible.
                 && is_credible(until, now)
             {
                 return Err(wait(blocked, until, false));
@@ -166,7 +171,7 @@ impl Budgets {
         let State { accounts, own, .. } = &mut *state;
         let Some(account) = accounts.get_mut(&resource) else { return Ok(()) };
         if account.reset <= now || !is_credible(account.reset, now) {
-            return Ok(()); // a new period has begun; its figures come with the answer
+            return Ok(()); // a new period began, and its figures arrive with the answer
         }
         let kept = if lane == Lane::Sweep { account.limit * self.reserve / 100 } else { 0 };
         if account.remaining < kept + cost {
@@ -185,8 +190,8 @@ impl Budgets {
         Ok(())
     }
 
-    /// What was booked for a call that cost nothing is free again: an answer that did not change is not counted. The
-    /// vendor's own figure is to be reported after that.
+    /// Gives back the booked cost of a call that cost nothing: a vendor does not count an unchanged
+    /// answer. Report the vendor's own figures after this call.
     pub fn give_back(&self, resource: Resource, cost: u64) {
         let State { accounts, own, .. } = &mut *self.state();
         let Some(account) = accounts.get_mut(&resource) else { return };
@@ -199,9 +204,9 @@ impl Budgets {
     }
 
     /// Takes over the figures of an answer. Answers overtake each other: within a period the lowest
-    /// figure counts, and an earlier period changes nothing. It does once the known period is over,
-    /// or ends at a time that nobody can mean: the vendor's clock, or ours, was ahead and is right
-    /// by now.
+    /// figure counts, and an earlier period changes nothing. An earlier period counts if the known
+    /// period is over, or ends at a time that is not credible: the vendor's clock, or Beadle's, was
+    /// ahead and is right by now.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
@@ -214,11 +219,11 @@ impl Budgets {
         }
     }
 
-    /// The vendor refused a call: nothing more of `resource` until `until`, or for a minute and longer each time where
-    /// the vendor named no time, or none that it can mean.
+    /// Blocks a resource after the vendor refused a call: until `until`, or for a minute, and
+    /// longer each time, if the vendor named no credible time. Returns the end of the block.
     pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
         let mut state = self.state();
-        // Many calls were under way when the vendor said no: that is one refusal.
+        // Many calls were under way when the vendor refused one: that is one refusal.
         if state.blocked.get(&resource).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(resource).or_insert(0);
             *strikes = (*strikes + 1).min(6);
@@ -230,14 +235,13 @@ impl Budgets {
             tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit names a reset more than a day away, ignored");
         }
         let until = named.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
-        // A time that is past already would be no wait at all.
+        // A time in the past would be no wait at all.
         let until = until.max(now + Duration::from_secs(1));
         state.block(resource, until, now)
     }
 
-    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits
-    /// until the time that is given, for ten seconds and longer each time. The keys are not at
-    /// fault.
+    /// Blocks the credential after the vendor denied it, for ten seconds and longer each time. All
+    /// users of the credential wait, and no key is at fault. Returns the end of the block.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
         // Many calls were under way: that is one denial.
@@ -250,23 +254,23 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
-    /// The vendor takes the credential.
+    /// Records that the vendor accepts the credential.
     pub fn accepted(&self) {
         let mut state = self.state();
         state.strikes.remove(&Resource::Credential);
         state.blocked.remove(&Resource::Credential);
     }
 
-    /// What is refused until when, as far as other processes have to know of it. Whether the vendor
-    /// takes the credential is not in it: each process has a copy of its own, which may be the old
-    /// or the new one while it is replaced.
+    /// Returns the refusals that other processes have to know of, each with its end. A denied
+    /// credential is not among them: each process has its own copy, which may be the old or the new
+    /// one during a replacement.
     pub fn refusals(&self) -> Vec<(Resource, Time)> {
         let state = self.state();
         let shared = state.blocked.iter().filter(|(resource, _)| **resource != Resource::Credential);
         shared.map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Another process was refused, as far as that can be believed and is not its own matter.
+    /// Takes over the refusal of another process, if it is credible and concerns this process too.
     pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
         if resource == Resource::Credential || !is_credible(until, now) {
             return;
@@ -274,12 +278,12 @@ impl Budgets {
         self.state().block(resource, until, now);
     }
 
-    /// A call went through.
+    /// Records that a call succeeded.
     pub fn went_through(&self, resource: Resource) {
         self.state().strikes.remove(&resource);
     }
 
-    /// Every account known, for operators.
+    /// Returns every known account, for operators.
     pub fn accounts(&self) -> Vec<(Resource, BudgetAccount)> {
         let mut accounts: Vec<_> =
             self.state().accounts.iter().map(|(resource, account)| (*resource, *account)).collect();
@@ -287,7 +291,7 @@ impl Budgets {
         accounts
     }
 
-    /// The credential's name for people.
+    /// Returns the credential's name for people.
     pub fn credential(&self) -> &str {
         &self.credential
     }
@@ -441,7 +445,7 @@ mod tests {
         old.deny(Time(0));
         old.refuse(Resource::Secondary, None, Time(0));
         assert_eq!(old.refusals(), [(Resource::Secondary, Time(60_000))]);
-        // A version that did tell of it.
+        // An older version did share its denials.
         new.heard_of_refusal(Resource::Credential, Time(10_000), Time(0));
         assert_eq!(new.admit(Resource::Core, 1, Lane::Event, Time(0)), Ok(()));
         new.heard_of_refusal(Resource::Secondary, Time(60_000), Time(0));

@@ -1,4 +1,4 @@
-//! Time, injected. Nothing else in Beadle reads a clock or sleeps.
+//! Time is injected. Nothing else in Beadle reads a clock or sleeps.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 pub struct Time(pub i64);
 
 impl Time {
-    /// From seconds since the Unix epoch, as vendors' rate-limit headers give it.
+    /// Converts seconds since the Unix epoch, the form of vendors' rate-limit headers.
     pub fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// Whole seconds since the Unix epoch.
+    /// Returns the whole seconds since the Unix epoch.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// How long from `earlier` to `self`; zero when `earlier` is later.
+    /// Returns the duration from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -53,7 +53,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Where the time comes from: the machine, or a test.
+/// The source of the time: the machine, or a test.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
 
@@ -64,12 +64,12 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the machine's clock.
     pub fn system() -> Self {
         Self(Arc::new(Source::System))
     }
 
-    /// A clock that follows tokio's (pausable) time from `start`, and can be made to jump.
+    /// Returns a clock that follows tokio's pausable time from `start`, and that can jump.
     pub fn simulated(start: Time) -> Self {
         Self(Arc::new(Source::Simulated {
             start: start.0,
@@ -78,14 +78,15 @@ impl Clock {
         }))
     }
 
-    /// Makes a simulated clock jump by `millis`, forward or back. The machine's clock is left alone.
+    /// Makes a simulated clock jump by `millis`, forward or back. The machine's clock does not
+    /// change.
     pub fn jump(&self, millis: i64) {
         if let Source::Simulated { jump, .. } = &*self.0 {
             jump.fetch_add(millis, Ordering::SeqCst);
         }
     }
 
-    /// Now.
+    /// Returns the current time.
     pub fn now(&self) -> Time {
         match &*self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
@@ -102,12 +103,12 @@ impl Clock {
         }
     }
 
-    /// Sleeps for `duration`.
+    /// Sleeps for a duration.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 
-    /// Sleeps until `time`, or returns at once when it has passed.
+    /// Sleeps until `time`. Returns at once if that time has passed.
     pub async fn sleep_until(&self, time: Time) {
         self.sleep(time.since(self.now())).await;
     }

@@ -1,26 +1,23 @@
-//! Two writers: which planned changes were made so often within an hour that somebody else undoes
-//! them.
+//! Finds changes that two writers fight over: Beadle made the same change so often within an hour
+//! that another writer must be undoing it.
 //!
 //! A change that removes, weakens or exposes is held until an operator approves it. Every other
-//! change goes on, so that no protection stays open because of a fight; it is only written less
-//! often.
+//! change goes on at growing intervals, so that no protection stays off because of the fight.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::clock::Time;
 use crate::failure::Failure;
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{ContestedAspect, Detail, Entry, EntryKind, Happened, IntendedChange};
 use crate::key::Key;
 use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
 
 /// The time over which repeated repairs are counted.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The first wait between two writes of a contested change. Each further write doubles it, up to an
-/// hour.
+/// The first wait between two writes of a contested change. Each further write doubles the wait, up
+/// to an hour.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The contested changes of a plan.
@@ -30,7 +27,7 @@ pub(crate) struct Contested {
     held: HashMap<String, String>,
     /// The time and the reason of the next write of other changes, by their place in the plan.
     slowed: HashMap<usize, (Time, String)>,
-    /// Entries that the journal does not have yet.
+    /// The entries to add to the journal.
     pub(crate) news: Vec<Entry>,
 }
 
@@ -46,32 +43,32 @@ impl Contested {
     }
 }
 
-/// The result of an intent that did not end in a write.
+/// The result of an intent without a certain write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,
     Lost,
 }
 
-/// The number of writes of an effect.
+/// The number of times that an effect was written.
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor
-    /// is not a second writer.
+    /// The number of writes with a lost answer. They count for guarded changes only: an outage of
+    /// the vendor is not a second writer.
     lost: u32,
     last: Time,
 }
 
-/// The final value of a field of a change.
+/// The new value of a field of a change.
 type Effect = (String, String, String, String);
 
 fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect
-/// is contested after so many `repeats`; zero: never.
+/// Finds the contested changes of a plan, by the journal of the last hour. An effect is contested
+/// after `repeats` writes; zero means never.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -83,7 +80,7 @@ pub(crate) async fn contested<W>(
     if plan.changes.is_empty() || repeats == 0 {
         return Ok(found);
     }
-    // A change that was contested stays contested, also while Beadle's value is in place.
+    // A contested change stays contested, also while Beadle's value is in place.
     for hold in store.holds_of(key).await? {
         if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
             found.held.insert(hold.change.aspect, hold.why);
@@ -111,13 +108,14 @@ pub(crate) async fn contested<W>(
             let until = most.last + wait(times - repeats);
             found.slowed.insert(at, (until, format!("{why}; Beadle writes it again after {until}")));
         }
-        let is_its = |entry: &Entry| {
-            entry.kind == EntryKind::Contested && entry.detail["aspect"] == json!(change.aspect)
+        let is_its = |entry: &Entry| match &entry.detail {
+            Detail::Contested(contested) => contested.aspect == change.aspect,
+            _ => false,
         };
         if !entries.iter().chain(&found.news).any(is_its) {
             tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "change contested, another writer undoes it");
-            let detail =
-                json!({ "aspect": change.aspect, "what": change.what, "times": times, "held": guarded });
+            let (aspect, what) = (change.aspect.clone(), change.what.clone());
+            let detail = Detail::Contested(ContestedAspect { aspect, what, times, held: guarded });
             let (kind, subject) = (EntryKind::Contested, plan.subject.clone());
             found.news.push(Entry {
                 seq: 0,
@@ -133,28 +131,30 @@ pub(crate) async fn contested<W>(
     Ok(found)
 }
 
-/// The number of writes of each effect in the journal.
+/// Counts the writes of each effect in the journal.
 fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
-        .filter(|entry| entry.kind == EntryKind::Result && entry.detail["written"] == json!(false))
-        .filter_map(|entry| {
-            let lost = entry.detail["unknown"] == json!(true);
-            Some((entry.intent?, if lost { Missed::Lost } else { Missed::NotMade }))
+        .filter_map(|entry| match &entry.detail {
+            Detail::Result(result) if result.written == Happened::No => {
+                let is_lost = result.unknown == Some(true);
+                Some((entry.intent?, if is_lost { Missed::Lost } else { Missed::NotMade }))
+            }
+            _ => None,
         })
         .collect();
     let mut made: HashMap<Effect, Made> = HashMap::new();
-    let intents = entries
-        .iter()
-        .filter(|entry| entry.kind == EntryKind::Intent && entry.detail["generation"] == json!(generation));
-    for entry in intents {
+    for entry in entries {
+        let Detail::Change(IntendedChange { change, generation: by }) = &entry.detail else { continue };
+        if by != generation {
+            continue;
+        }
         let missed = missed.get(&entry.seq).copied();
         if missed == Some(Missed::NotMade) {
             continue;
         }
-        let Ok(change) = serde_json::from_value::<Change<()>>(entry.detail.clone()) else { continue };
         for field in &change.fields {
-            let made = made.entry(effect(&change, field)).or_default();
+            let made = made.entry(effect(change, field)).or_default();
             let count = if missed == Some(Missed::Lost) { &mut made.lost } else { &mut made.times };
             *count = count.saturating_add(1);
             made.last = made.last.max(entry.at);
@@ -163,13 +163,15 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     made
 }
 
-/// The wait between two writes of a contested change.
+/// Returns the wait between two writes of a contested change.
 fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::mode::Mode;
     use crate::plan::Risk;
@@ -192,15 +194,15 @@ mod tests {
             reaches: 1,
             write: (),
         };
-        let mut detail = serde_json::to_value(change).unwrap();
-        detail["generation"] = json!("g");
+        let detail = Detail::Change(IntendedChange { change, generation: "g".into() });
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
         Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, detail }
     }
 
     fn result(intent: u64, detail: serde_json::Value) -> Entry {
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
-        Entry { seq: 0, at: Time(0), kind: EntryKind::Result, key, subject, intent: Some(intent), detail }
+        let (kind, detail) = (EntryKind::Result, detail.into());
+        Entry { seq: 0, at: Time(0), kind, key, subject, intent: Some(intent), detail }
     }
 
     #[test]

@@ -1,32 +1,33 @@
-//! What went wrong, in the terms the engine acts on.
+//! Failures, in the terms on which the engine acts.
 
 use std::fmt;
 
 use crate::clock::Time;
 
-/// What to do about a failure.
+/// The treatment of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The other side or the network failed: try again later.
+    /// The vendor or the network failed: retry later.
     Retry,
-    /// A budget is used up: try again at `until`. With `spares_events`, only work outside the reserve has to wait.
+    /// A budget is used up: retry at `until`. With `spares_events`, only work outside the reserve
+    /// has to wait.
     RateLimited {
-        /// When the vendor, or our budget, takes calls again.
+        /// The time at which the vendor, or Beadle's own budget, accepts calls again.
         until: Time,
-        /// Whether event and manual work may go on meanwhile.
+        /// Whether event and manual work may go on until then.
         spares_events: bool,
     },
     /// Something changed between the read and the write: read again.
     Conflict,
-    /// The vendor refused: the user can mend it (a permission, a name, a plan's feature).
+    /// The vendor refused: the user can repair it, with a permission, a name or a plan's feature.
     Rejected,
-    /// A defect of ours, or a store that cannot go on.
+    /// A defect of Beadle, or a store that cannot go on.
     Fatal,
 }
 
 impl Class {
-    /// Whether a request that failed like this certainly changed nothing at the vendor. After a
-    /// lost answer, a time-out or a 5xx answer that is not known.
+    /// Returns whether a failed request of this class certainly changed nothing at the vendor.
+    /// After a lost answer, a timeout or a 5xx answer nobody knows.
     pub fn changed_nothing(self) -> bool {
         match self {
             Self::Rejected | Self::Conflict | Self::RateLimited { .. } => true,
@@ -35,37 +36,37 @@ impl Class {
     }
 }
 
-/// A failure with its class and a text that says what was being done and what to do next.
+/// A failure with its class, and a text with the action and the next step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Failure {
-    /// What to do about it.
+    /// The treatment.
     pub class: Class,
-    /// What was being done, what went wrong, what to do next.
+    /// The action, the problem and the next step.
     pub text: String,
-    /// Whether a part of what was to be done was done before. The class is about the rest.
+    /// Whether a part of the action succeeded before. The class is about the rest.
     pub is_partial: bool,
 }
 
 impl Failure {
-    /// A failure of `class`.
+    /// Creates a failure of a class.
     pub fn new(class: Class, text: impl fmt::Display) -> Self {
         Self { class, text: text.to_string(), is_partial: false }
     }
 
-    /// Says that a part of what was to be done was done before.
+    /// Records that a part of the action succeeded before.
     #[must_use]
     pub fn after_a_part(mut self) -> Self {
         self.is_partial = true;
         self
     }
 
-    /// Whether another plan at once is all that is needed: there is nothing to wait for.
+    /// Returns whether another plan at once is enough: there is nothing to wait for.
     pub fn asks_for_another_plan(&self, now: Time) -> bool {
         matches!(self.class, Class::RateLimited { until, .. } if until <= now)
     }
 
-    /// Says what was being done when it happened.
+    /// Adds the action to the text.
     #[must_use]
     pub fn during(mut self, what: impl fmt::Display) -> Self {
         self.text = format!("{what}: {}", self.text);

@@ -1,36 +1,44 @@
-//! The record: delivery, key, plan, change, result.
+//! The journal records each delivery, key, plan, change and result.
+
+mod detail;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::clock::Time;
 
-/// What an entry records.
+pub use detail::{
+    Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
+    ObservedDispatch, OperatorAction, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
+    SweepSummary, WriteResult,
+};
+
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
-    /// A write is about to be made. An intent without a result was cut off: its key is observed again.
+    /// A write is about to begin. If an intent has no result, the process ended between the two, and
+    /// Beadle observes the key again.
     Intent,
-    /// What became of the write.
+    /// The result of a write.
     Result,
-    /// A run ended: how many changes, what is unknown, what is held.
+    /// A run ended: the number of changes, the unknown parts, the holds.
     Run,
-    /// An operator did something: paused, resumed, approved.
+    /// An operator paused, resumed, approved or confirmed something.
     Operator,
-    /// A webhook was refused, by whom it claimed to be from.
+    /// A webhook was refused: its sender is not configured.
     Refused,
-    /// A sweep ended: how many were checked, drifted, repaired, held, failed, unknown.
+    /// A sweep ended: the number of checked, drifted, repaired, held, failed and unknown keys.
     Sweep,
-    /// Missed deliveries were looked for, and what became of them.
+    /// A search for missed deliveries ended.
     Recovery,
-    /// A workflow was to be dispatched.
+    /// A workflow would have been dispatched in another mode.
     Dispatch,
-    /// Two writers fight over an aspect of the key.
+    /// Two writers write an aspect of the key.
     Contested,
 }
 
 impl EntryKind {
-    /// As stored and printed.
+    /// Returns the name that is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Intent => "intent",
@@ -46,22 +54,22 @@ impl EntryKind {
     }
 }
 
-/// One line of the journal.
+/// One entry of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its place, from 1, in the order of writing; 0 until it is stored.
+    /// The number of the entry, from 1, in the order of writing; 0 until it is stored.
     #[serde(default)]
     pub seq: u64,
-    /// When.
+    /// The time of the entry.
     pub at: Time,
-    /// What it records.
+    /// The kind.
     pub kind: EntryKind,
-    /// The key it is about; `-` for none.
+    /// The key that the entry is about; `-` for none.
     pub key: String,
-    /// The thing's name for people, such as `acme/widgets`.
+    /// The name for people, such as `acme/widgets`.
     pub subject: String,
-    /// For a result: the intent it belongs to.
+    /// For a result: the number of its intent.
     pub intent: Option<u64>,
-    /// The details, by kind. Secrets are redacted before they get here.
-    pub detail: Value,
+    /// The details, by kind.
+    pub detail: Detail,
 }

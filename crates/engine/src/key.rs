@@ -1,23 +1,24 @@
-//! What a run works on, and how urgently.
+//! Keys, the units of work, and the urgency of each.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// `kind:instance:id`, opaque to the engine. The id is the vendor's immutable one.
+/// A key has the form `kind:instance:id` and is opaque to the engine. The id is the vendor's
+/// immutable id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key(String);
 
-/// Why a text is not a key.
+/// The reason why a text is not a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a key: write kind:instance:id, for example repository:acme:1296269")]
+#[error("invalid key `{0}`: must be kind:instance:id, such as repository:acme:1296269")]
 pub struct KeyError(String);
 
 impl Key {
-    /// A key from its parts. A colon in `kind` or `instance` would begin the next part and is
-    /// written `%3A`: the key is of no other instance. No configured name has one.
+    /// Creates a key from its parts. A colon in `kind` or `instance` would begin the next part and
+    /// is written `%3A`, so that the key is of no other instance. No configured name has a colon.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
         let part = |text: &str| text.replace(':', "%3A");
         Self(format!("{}:{}:{id}", part(kind), part(instance)))
@@ -27,22 +28,22 @@ impl Key {
         self.0.splitn(3, ':').nth(n).unwrap_or_default()
     }
 
-    /// `repository`, `organisation`, `target-group`, ...
+    /// Returns the kind: `repository`, `organisation`, `target-group`, ...
     pub fn kind(&self) -> &str {
         self.part(0)
     }
 
-    /// The configured instance it belongs to, such as the name of an organisation.
+    /// Returns the configured instance, such as the name of an organisation.
     pub fn instance(&self) -> &str {
         self.part(1)
     }
 
-    /// The vendor's immutable id.
+    /// Returns the vendor's immutable id.
     pub fn id(&self) -> &str {
         self.part(2)
     }
 
-    /// The whole key.
+    /// Returns the whole key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -76,23 +77,50 @@ impl From<Key> for String {
     }
 }
 
-/// Why a key is due; an earlier one overtakes a later one.
+/// All keys of one kind and one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyScope {
+    /// The part that all of the keys begin with.
+    prefix: String,
+}
+
+impl KeyScope {
+    /// Returns the scope of a kind and an instance.
+    pub fn new(kind: &str, instance: &str) -> Self {
+        Self { prefix: Key::new(kind, instance, "").0 }
+    }
+
+    /// Returns whether a key is one of them.
+    pub fn covers(&self, key: &Key) -> bool {
+        key.as_str().starts_with(&self.prefix)
+    }
+
+    /// Returns the bounds of the keys in the order of their bytes: the first is at or after one
+    /// bound, the last before the other.
+    pub fn bounds(&self) -> (&str, String) {
+        // The character after the colon.
+        let end = format!("{};", self.prefix.strip_suffix(':').unwrap_or(&self.prefix));
+        (&self.prefix, end)
+    }
+}
+
+/// The reason why a key is due. An earlier lane overtakes a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// A webhook said that something changed.
+    /// A webhook reported a change.
     Event,
     /// An operator asked.
     Manual,
-    /// A schedule came round.
+    /// The schedule of a sweep began.
     Sweep,
 }
 
 impl Lane {
-    /// Every lane, most urgent first.
+    /// Every lane, the most urgent one first.
     pub const ALL: [Self; 3] = [Self::Event, Self::Manual, Self::Sweep];
 
-    /// As stored and printed.
+    /// Returns the name that is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -114,7 +142,7 @@ impl FromStr for Lane {
         Self::ALL
             .into_iter()
             .find(|lane| lane.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is not a lane: event, manual or sweep"))
+            .ok_or_else(|| format!("invalid lane `{text}`: must be event, manual or sweep"))
     }
 }
 
@@ -139,6 +167,24 @@ mod tests {
         let key = Key::new("a:b", "acme", 2);
         assert_eq!((key.kind(), key.instance()), ("a%3Ab", "acme"));
         assert_eq!(Key::new("check", "acme", "12:34").to_string(), "check:acme:12:34");
+    }
+
+    #[test]
+    fn a_scope_has_the_keys_of_one_kind_and_instance() {
+        let scope = KeyScope::new("repository", "acme");
+        let (from, to) = scope.bounds();
+        for (kind, instance, id, is_covered) in [
+            ("repository", "acme", "1", true),
+            ("repository", "acme", "\u{10ffff}", true),
+            ("repository", "acme2", "1", false),
+            ("repository", "acm", "1", false),
+            ("repository", "acme:1", "2", false),
+            ("repositor", "acme", "1", false),
+        ] {
+            let key = Key::new(kind, instance, id);
+            assert_eq!(scope.covers(&key), is_covered, "{key}");
+            assert_eq!(from <= key.as_str() && key.as_str() < to.as_str(), is_covered, "{key}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How far Beadle may go.
+//! Modes: the extent to which Beadle writes.
 
 use std::fmt;
 
@@ -6,21 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Risk, Risks};
 
-/// Set per organisation, layer, aspect and group; where several apply, the most careful one counts.
+/// The mode of an organisation, layer, aspect or group. If several apply, the most careful one
+/// counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Plans, and writes nothing. New organisations start here.
+    /// Plan and write nothing. New organisations start in this mode.
     #[default]
     Observe,
-    /// Never removes, weakens or exposes.
+    /// Never remove, weaken or expose.
     AddOnly,
-    /// Makes it so, within the guard's limits.
+    /// Write everything, within the guard's limits.
     Enforce,
 }
 
 impl Mode {
-    /// Whether a change with these risks may be written in this mode.
+    /// Returns whether a change with these risks may be written in this mode.
     pub fn allows(self, risks: &Risks) -> bool {
         match self {
             Self::Observe => false,
@@ -31,7 +32,7 @@ impl Mode {
         }
     }
 
-    /// As written in configuration and printed.
+    /// Returns the name that is configured and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Observe => "observe",

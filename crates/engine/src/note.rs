@@ -1,11 +1,89 @@
-//! The names of notes, the small values of a store.
+//! Notes, the small values of a store: a name and a type for each kind.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::store::{Store, StoreError};
+
+/// A kind of note: the type of its value, and the first part of its name.
+pub trait Metadata: Serialize + DeserializeOwned {
+    /// The first part of the name.
+    const KIND: &'static str;
+    /// Whether the value is a string that is stored without quotes. Other values are stored as JSON.
+    const IS_PLAIN: bool = false;
+}
+
+/// The name of a note, and of all notes whose names begin with it.
+#[derive(Debug)]
+pub struct Note<M> {
+    name: String,
+    kind: PhantomData<fn() -> M>,
+}
+
+impl<M: Metadata> Note<M> {
+    /// Returns the note with these parts in its name, see [`note`].
+    pub fn of(parts: &[&str]) -> Self {
+        Self { name: note(M::KIND, parts), kind: PhantomData }
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the value. A value that another version wrote, and that this one cannot read, counts as
+    /// none.
+    pub async fn get(&self, store: &dyn Store) -> Result<Option<M>, StoreError> {
+        Ok(store.get(&self.name).await?.and_then(|text| read(&text)))
+    }
+
+    /// Stores the value.
+    pub async fn put(&self, store: &dyn Store, value: &M) -> Result<(), StoreError> {
+        let text = write(value)
+            .map_err(|error| StoreError::Corrupt { doing: "writing a note", why: error.to_string() })?;
+        store.put(&self.name, &text).await
+    }
+
+    /// Deletes the value.
+    pub async fn forget(&self, store: &dyn Store) -> Result<(), StoreError> {
+        store.forget(&self.name).await
+    }
+
+    /// Lists the notes whose names begin with this name, each by the rest of its name. Values that
+    /// cannot be read are left out.
+    pub async fn list(&self, store: &dyn Store) -> Result<Vec<(String, M)>, StoreError> {
+        let notes = store.notes(&self.name).await?.into_iter();
+        let known =
+            |(name, text): (String, String)| Some((name.strip_prefix(&self.name)?.to_owned(), read(&text)?));
+        Ok(notes.filter_map(known).collect())
+    }
+}
+
+fn write<M: Metadata>(value: &M) -> Result<String, serde_json::Error> {
+    if M::IS_PLAIN
+        && let Value::String(text) = serde_json::to_value(value)?
+    {
+        return Ok(text);
+    }
+    serde_json::to_string(value)
+}
+
+fn read<M: Metadata>(text: &str) -> Option<M> {
+    if M::IS_PLAIN {
+        return serde_json::from_value(Value::String(text.to_owned())).ok();
+    }
+    serde_json::from_str(text).ok()
+}
 
 /// Returns the name of a note: its kind and its parts, joined by colons. A kind always has the same
 /// number of parts.
 ///
-/// No part but the last can hold a colon: there it is written `%3A`, and `%` is written `%25`. So
-/// two different lists of parts never make one name. The last part is as it is, and an empty one
-/// makes the beginning of all names before it.
+/// In all parts but the last, a colon is written `%3A` and a percent sign `%25`, so that two
+/// different lists of parts never make one name. The last part stays as it is. An empty last part
+/// makes the beginning of all names with these other parts.
 pub fn note(kind: &'static str, parts: &[&str]) -> String {
     let mut name = kind.to_owned();
     for (at, part) in parts.iter().enumerate() {
@@ -23,7 +101,39 @@ pub fn note(kind: &'static str, parts: &[&str]) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde::Deserialize;
+
     use super::*;
+    use crate::clock::Time;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct At(Time);
+
+    impl Metadata for At {
+        const KIND: &'static str = "at";
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Why(String);
+
+    impl Metadata for Why {
+        const KIND: &'static str = "why";
+        const IS_PLAIN: bool = true;
+    }
+
+    #[test]
+    fn a_value_is_stored_as_json_or_as_a_plain_text() {
+        assert_eq!(write(&At(Time(7))).unwrap(), "7");
+        assert_eq!(read::<At>("7"), Some(At(Time(7))));
+        assert_eq!(read::<At>("soon"), None);
+        for text in ["", "7", "said \"no\"", "null"] {
+            let why = Why(text.to_owned());
+            assert_eq!(write(&why).unwrap(), text);
+            assert_eq!(read::<Why>(text), Some(why));
+        }
+        assert_eq!(Note::<At>::of(&["a:b", "c:d"]).name(), "at:a%3Ab:c:d");
+        assert_eq!(Note::<At>::of(&[]).name(), "at");
+    }
 
     #[test]
     fn no_two_lists_of_parts_make_one_name() {

@@ -1,5 +1,5 @@
-//! Bulk writes, one after the other: a sweep that finds much to write takes its turn, so that the vendor is not pressed and
-//! nothing waits in a worker's place. What an event asks for is written at once.
+//! Bulk writes take turns: a sweep with many writes leaves time between them, so that the vendor is
+//! not overloaded and no worker waits in its place. A write for an event is sent at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,20 @@ use std::time::Duration;
 use crate::clock::{Clock, Time};
 use crate::key::{Key, Lane};
 
-/// How long a run waits for its turn in its place.
+/// The longest time that a run waits for its turn without going back to the queue.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A turn that was not taken by then is forgotten.
+/// A turn that is older than this is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first moment that nobody has booked.
+    /// The first moment that no run has booked.
     next: Time,
-    /// When the last bulk write was made.
+    /// The time of the last bulk write.
     last: Time,
-    /// Whose turn is when.
+    /// The booked turns.
     booked: HashMap<Key, Time>,
-    /// How many processes write with the same credential.
+    /// The number of processes that write with the same credential.
     sharing: u32,
 }
 
@@ -33,7 +33,7 @@ pub struct WritePace {
 }
 
 impl WritePace {
-    /// One write in each `every`; zero for as fast as they come.
+    /// Creates turns with one write in each `every`; zero means no wait.
     pub fn new(every: Duration) -> Self {
         Self { every, state: Arc::default() }
     }
@@ -42,7 +42,7 @@ impl WritePace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many processes share the turns.
+    /// Sets the number of processes that share the turns.
     pub fn share(&self, processes: u32) {
         self.state().sharing = processes;
     }
@@ -51,7 +51,8 @@ impl WritePace {
         self.every * state.sharing.max(1)
     }
 
-    /// Books the turns that a run of `key` needs for its writes. `Err`: come back then, the turn is kept.
+    /// Books the turns that a run of `key` needs for its writes. `Err` is the time of the run's
+    /// turn: the turn is kept until then.
     pub fn book(&self, key: &Key, writes: usize, lane: Lane, now: Time) -> Result<(), Time> {
         let mut state = self.state();
         if lane == Lane::Event || writes == 0 || self.every.is_zero() {
@@ -66,7 +67,7 @@ impl WritePace {
             state.booked.remove(key);
             return Ok(());
         }
-        // After a clock was set back, nothing is booked further ahead than it can be.
+        // After a clock was set back, turns cannot be far ahead.
         let at = state.next.max(now);
         let writes = u32::try_from(writes).unwrap_or(u32::MAX);
         state.next = at + self.step(&state).saturating_mul(writes);
@@ -77,7 +78,7 @@ impl WritePace {
         Err(at)
     }
 
-    /// A run has ended. What it booked and did not use is for the next.
+    /// Ends a run. The turns that it booked and did not use are free again.
     pub fn settle(&self, now: Time) {
         let mut state = self.state();
         if state.booked.is_empty() {

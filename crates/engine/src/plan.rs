@@ -1,4 +1,5 @@
-//! Plans: ordered lists of changes, as data. A plan can be printed, stored and compared; it cannot write.
+//! Plans: ordered lists of changes, as data. A plan can be printed, stored and compared; it cannot
+//! write.
 
 use std::fmt;
 
@@ -9,27 +10,27 @@ use sha2::{Digest, Sha256};
 use crate::key::Key;
 use crate::mode::Mode;
 
-/// What a change may do to those who rely on the thing changed.
+/// The effect that a change may have on the users of the changed thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
-    /// Something new that grants nobody more than was declared.
+    /// Something new that grants nobody more than the policy declares.
     Adds,
     /// A value that is neither stricter nor laxer.
     Changes,
     /// Fewer approvals or checks, wider bypass, protection off.
     Weakens,
-    /// More can see or write.
+    /// More people can see or write.
     Exposes,
-    /// Something that was there is gone.
+    /// Something existing is removed.
     Removes,
 }
 
 impl Risk {
-    /// Every risk, smallest first.
+    /// Every risk, the smallest one first.
     pub const ALL: [Self; 5] = [Self::Adds, Self::Changes, Self::Weakens, Self::Exposes, Self::Removes];
 
-    /// As stored and printed.
+    /// Returns the name that is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Adds => "adds",
@@ -40,7 +41,7 @@ impl Risk {
         }
     }
 
-    /// The noun for this number of things, such as `removals`.
+    /// Returns the noun for this number of things, such as `removals`.
     pub fn noun(self, count: u32) -> &'static str {
         match (self, count) {
             (Self::Adds, 1) => "addition",
@@ -56,7 +57,7 @@ impl Risk {
         }
     }
 
-    /// Whether the guard counts it.
+    /// Returns whether the guard counts the risk.
     pub fn is_guarded(self) -> bool {
         self >= Self::Weakens
     }
@@ -68,23 +69,23 @@ impl fmt::Display for Risk {
     }
 }
 
-/// How many things of each risk a change, or a plan, touches.
+/// The number of things of each risk in a change or a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Risks {
-    /// Things added.
+    /// The number of added things.
     pub adds: u32,
-    /// Values changed.
+    /// The number of changed values.
     pub changes: u32,
-    /// Protections weakened.
+    /// The number of weakened protections.
     pub weakens: u32,
-    /// Things exposed.
+    /// The number of exposed things.
     pub exposes: u32,
-    /// Things removed.
+    /// The number of removed things.
     pub removes: u32,
 }
 
 impl Risks {
-    /// How many of one risk.
+    /// Returns the number of things of one risk.
     pub fn count(&self, risk: Risk) -> u32 {
         match risk {
             Risk::Adds => self.adds,
@@ -95,7 +96,7 @@ impl Risks {
         }
     }
 
-    /// Counts `n` more of one risk.
+    /// Adds `n` things of one risk.
     pub fn add(&mut self, risk: Risk, n: u32) {
         let count = match risk {
             Risk::Adds => &mut self.adds,
@@ -107,24 +108,24 @@ impl Risks {
         *count = count.saturating_add(n);
     }
 
-    /// Counts everything of `other` too.
+    /// Adds all things of `other`.
     pub fn merge(&mut self, other: &Self) {
         for risk in Risk::ALL {
             self.add(risk, other.count(risk));
         }
     }
 
-    /// The gravest risk there is, if any.
+    /// Returns the gravest risk, if there is any.
     pub fn gravest(&self) -> Option<Risk> {
         Risk::ALL.into_iter().rev().find(|risk| self.count(*risk) > 0)
     }
 
-    /// Whether the guard has to look.
+    /// Returns whether the guard has to check.
     pub fn is_guarded(&self) -> bool {
         self.gravest().is_some_and(Risk::is_guarded)
     }
 
-    /// How many things in all.
+    /// Returns the number of all things.
     pub fn total(&self) -> u32 {
         Risk::ALL.iter().map(|risk| self.count(*risk)).sum()
     }
@@ -150,37 +151,37 @@ impl fmt::Display for PolicyLocation {
 pub struct Field {
     /// The value's name in the vendor's terms, such as `allow_squash_merge`.
     pub name: String,
-    /// What was observed; `Null` when there was nothing.
+    /// The observed value; `Null` if there was none.
     pub before: Value,
-    /// What is asked for; `Null` when it is to go.
+    /// The desired value; `Null` if the value is to be removed.
     pub after: Value,
-    /// Who asks for it.
+    /// The policy line that asks for the value.
     pub asked: Option<PolicyLocation>,
-    /// What it may do to others.
+    /// The effect on others.
     pub risk: Risk,
 }
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change<W> {
-    /// The aspect it belongs to.
+    /// The aspect.
     pub aspect: String,
-    /// What it is about within the aspect, such as `team platform`; empty for the repository itself.
+    /// The part of the aspect, such as `team platform`; empty for the repository itself.
     pub what: String,
     /// Every value that the write changes.
     pub fields: Vec<Field>,
     /// The mode that applies to it.
     pub mode: Mode,
-    /// Positions, in the plan, of changes that have to be written before this one may be.
+    /// The positions, in the plan, of changes that must be written before this one.
     pub after: Vec<usize>,
-    /// Why somebody has to approve it, whatever room the window has.
+    /// Why an operator has to approve the change, whatever room the window has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
-    /// The number of repositories that this one write reaches. The guard counts each risk that
-    /// often.
+    /// The number of repositories that this one write reaches. The guard counts each risk once for
+    /// each of them.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub reaches: u32,
-    /// How it is written.
+    /// The instructions for the write.
     pub write: W,
 }
 
@@ -193,7 +194,7 @@ fn is_one(reaches: &u32) -> bool {
 }
 
 impl<W> Change<W> {
-    /// The risks of all its fields, each counted for every repository that the write reaches.
+    /// Returns the risks of all fields, each counted for every repository that the write reaches.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for field in &self.fields {
@@ -202,7 +203,8 @@ impl<W> Change<W> {
         risks
     }
 
-    /// A short name for exactly this change of this key, by which an operator approves it.
+    /// Returns a short name for exactly this change of this key. An operator approves the change by
+    /// it.
     pub fn digest(&self, key: &Key) -> String {
         let mut hash = Sha256::new();
         for part in [key.as_str(), &self.aspect, &self.what] {
@@ -212,14 +214,15 @@ impl<W> Change<W> {
         for field in &self.fields {
             hash.update(format!("{}\0{}\0{}\0", field.name, field.before, field.after).as_bytes());
         }
-        // An approval of a change that reaches 60 repositories is none for one that reaches 600.
+        // An approval of a change that reaches 60 repositories is no approval of one that reaches
+        // 600.
         if self.reaches != 1 {
             hash.update(self.reaches.to_be_bytes());
         }
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// The same change, without the means to write it.
+    /// Returns the same change, without the instructions for the write.
     pub fn describe(&self) -> Change<()> {
         Change {
             aspect: self.aspect.clone(),
@@ -234,39 +237,40 @@ impl<W> Change<W> {
     }
 }
 
-/// An aspect, or a part of it, that could not be read or resolved. Nothing of it is removed.
+/// An aspect, or a part of it, that could not be read or resolved. Beadle removes nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknown {
     /// The aspect.
     pub aspect: String,
-    /// Only this part of it, such as one setting; `None` for the whole.
+    /// The part, such as one setting; `None` for the whole aspect.
     pub part: Option<String>,
-    /// What could not be read or resolved, and what to do.
+    /// The problem and the next step.
     pub why: String,
-    /// Whether it may be known at the next try, without anybody's help.
+    /// Whether a retry may succeed without anybody's help.
     pub transient: bool,
 }
 
-/// What has to be written so that a key is as declared.
+/// The changes that make a key as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
-    /// The thing's name for people, such as `acme/widgets`.
+    /// The name for people, such as `acme/widgets`.
     pub subject: String,
-    /// The writes, in order.
+    /// The changes, in order.
     pub changes: Vec<Change<W>>,
-    /// What could not be read or resolved.
+    /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
-    /// Why nothing is planned for it at all, such as `archived`.
+    /// Why the plan has no changes at all, such as `archived`.
     pub skipped: Option<String>,
 }
 
 impl<W> Plan<W> {
-    /// A plan for `subject` without changes.
+    /// Creates a plan for `subject` without changes.
     pub fn new(subject: impl Into<String>) -> Self {
         Self { subject: subject.into(), changes: Vec::new(), unknowns: Vec::new(), skipped: None }
     }
 
-    /// Keeps the changes for which `keep` holds, without those that depend on one that goes.
+    /// Keeps the changes for which `keep` holds. A change that depends on a dropped change is
+    /// dropped too.
     pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
         let mut kept = Vec::new();
@@ -285,7 +289,7 @@ impl<W> Plan<W> {
         self.changes = kept;
     }
 
-    /// The risks of all its changes.
+    /// Returns the risks of all changes.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for change in &self.changes {
@@ -294,7 +298,7 @@ impl<W> Plan<W> {
         risks
     }
 
-    /// The same plan, without the means to write it.
+    /// Returns the same plan, without the instructions for the writes.
     pub fn describe(&self) -> Plan<()> {
         Plan {
             subject: self.subject.clone(),

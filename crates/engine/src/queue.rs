@@ -1,8 +1,10 @@
-//! The queue's protocol, as pure functions over one row a key. A store loads a row, calls one of these, and writes it
-//! back in the same transaction; so every store keeps the same promises.
+//! The queue's protocol: pure functions over one row a key. A store loads a row, calls one of the
+//! functions and writes the row back in the same transaction. So every store keeps the same
+//! promises.
 //!
-//! Two clocks hold a key back: `run_at` is debounce and error backoff, which a new mark may pull forward;
-//! `not_before` is a vendor's rate-limit hold, which it may not (unless the hold spares event work).
+//! Two times hold a key back. `run_at` is debounce and error backoff, which a new mark may pull
+//! forward. `not_before` is a vendor's rate-limit hold, which a mark may not pull forward, unless
+//! the hold spares event work.
 
 use std::time::Duration;
 
@@ -13,18 +15,18 @@ use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::key::{Key, Lane};
 
-/// Why a key was set aside.
+/// The reason why a key is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ParkReason {
-    /// It failed too often. A new event revives it; a sweep gives it a single try.
+    /// The key failed too often. A new event revives it; a sweep gives it one try.
     Failed,
-    /// An operator or the guard set it aside. An operator revives it.
+    /// An operator or the guard parked the key. An operator revives it.
     Held,
 }
 
 impl ParkReason {
-    /// As stored and printed.
+    /// Returns the name that is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -33,114 +35,114 @@ impl ParkReason {
     }
 }
 
-/// A key set aside, and why.
+/// A park of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
-    /// The kind of park.
+    /// The reason.
     pub reason: ParkReason,
-    /// What happened, for the operator.
+    /// The problem, for the operator.
     pub why: String,
-    /// Since when.
+    /// The beginning.
     pub since: Time,
 }
 
 /// One key of the queue. `wanted > done` means that it is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// What is worked on.
+    /// The key.
     pub key: Key,
-    /// The most urgent lane among the marks not yet worked off.
+    /// The most urgent lane among the marks that no run covers.
     pub lane: Lane,
-    /// Raised by every mark.
+    /// The number of marks.
     pub wanted: u64,
-    /// The marks that a completed run covers.
+    /// The number of marks that a completed run covers.
     pub done: u64,
-    /// The marks that the run under way covers.
+    /// The number of marks that the run under way covers.
     pub claimed: u64,
-    /// Not before this: debounce and error backoff.
+    /// The end of debounce and error backoff.
     pub run_at: Time,
-    /// Not before this: a vendor's hold.
+    /// The end of a vendor's hold.
     pub not_before: Time,
     /// Whether event and manual marks may ignore `not_before`.
     pub spares_events: bool,
-    /// When it became due.
+    /// The time at which the key became due.
     pub first_dirty: Time,
-    /// Claims since the last success, counted when they begin.
+    /// The number of claims since the last success, counted when each claim begins.
     pub attempts: u32,
-    /// Raised by every claim; a finisher with an older one is late.
+    /// The number of claims. A finisher with an older epoch is late.
     pub epoch: u64,
-    /// Until when the current claim holds, if there is one.
+    /// The end of the current lease, if there is one.
     pub lease_until: Option<Time>,
-    /// Set aside.
+    /// The park, if the key is parked.
     pub parked: Option<Parked>,
-    /// The vendor's faster name for it.
+    /// The vendor's name for a faster lookup.
     pub hint: Option<String>,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
-/// The right to work on a key, until `until` and as long as nobody claimed it after.
+/// The right to work on a key, until `until` and as long as no other worker claims the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The key.
     pub key: Key,
     /// The claim's epoch.
     pub epoch: u64,
-    /// When it ends, unless renewed.
+    /// The end, unless the lease is renewed.
     pub until: Time,
 }
 
 /// A key claimed for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The right to work on it.
+    /// The right to work on the key.
     pub lease: Lease,
-    /// Why it is due. For budgets and the journal only; it never reaches a planner.
+    /// The reason why the key is due. For budgets and the journal only; it never reaches a planner.
     pub lane: Lane,
-    /// Which try this is, from 1.
+    /// The number of this try, from 1.
     pub attempt: u32,
-    /// Since when it is due. For the journal only.
+    /// The time at which the key became due. For the journal only.
     pub since: Time,
-    /// The vendor's faster name for it.
+    /// The vendor's name for a faster lookup.
     pub hint: Option<String>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing is left to do.
     Done,
-    /// It failed, and may succeed later.
+    /// The run failed, and a retry may succeed.
     Retry(String),
     /// A budget is used up.
     RateLimited {
-        /// Until when.
+        /// The end of the wait.
         until: Time,
-        /// Whether event and manual work may go on meanwhile.
+        /// Whether event and manual work may go on until then.
         spares_events: bool,
-        /// Which budget.
+        /// The budget.
         why: String,
     },
-    /// It is not to be tried again by itself.
+    /// Beadle does not retry by itself.
     Park(ParkReason, String),
-    /// The worker stops: somebody else may take it at once.
+    /// The worker stops: another worker may claim the key at once.
     HandBack,
 }
 
-/// How long the queue waits for what.
+/// The timing of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// How long an event waits for more of its kind.
+    /// The time that an event waits for more of its kind.
     pub debounce: Duration,
-    /// The most that a busy key is made to wait, from its first mark.
+    /// The longest wait of a busy key, from its first mark.
     pub ceiling: Duration,
-    /// How long a lease holds without a heartbeat.
+    /// The duration of a lease without a heartbeat.
     pub lease: Duration,
     /// The first wait after a failure.
     pub backoff: Duration,
     /// The longest wait after a failure.
     pub backoff_cap: Duration,
-    /// How many claims without success park a key.
+    /// The number of claims without success after which a key is parked.
     pub max_attempts: u32,
 }
 
@@ -152,23 +154,24 @@ impl Default for Timing {
             lease: Duration::from_secs(60),
             backoff: Duration::from_secs(2),
             backoff_cap: Duration::from_secs(900),
-            // The waits between them are over an hour: a vendor's outage of that length sets nothing aside.
+            // The waits between the claims add up to more than an hour: a vendor's outage of that
+            // length parks nothing.
             max_attempts: 14,
         }
     }
 }
 
-/// No vendor's hold is longer.
+/// The longest hold of a vendor.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// How many of `limit` keys are claimed by age alone: an eighth.
+/// Returns the number of keys, of `limit`, that are claimed by age alone: an eighth.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
-    // A claim of a single key has no eighth: every eighth such claim has.
+    // A claim of a single key has no eighth, so that every eighth such claim goes by age.
     limit / 8 + usize::from(limit < 8 && now.0.rem_euclid(8) == 0)
 }
 
 impl Row {
-    /// A key that nobody has marked yet.
+    /// Creates the row of a key without marks.
     pub fn new(key: Key) -> Self {
         Self {
             key,
@@ -189,12 +192,13 @@ impl Row {
         }
     }
 
-    /// Whether a mark is not yet worked off.
+    /// Returns whether a mark is not covered by a run.
     pub fn is_pending(&self) -> bool {
         self.wanted > self.done
     }
 
-    /// When it can be claimed, if nothing else happens; `None` when nothing is to be done.
+    /// Returns the time at which the key can be claimed if nothing else happens; `None` if nothing
+    /// is due.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;
@@ -204,36 +208,43 @@ impl Row {
         Some(self.run_at.max(held).max(leased))
     }
 
-    /// When somebody who waits for messages has to be told of it, after it was like `before`: it can be claimed earlier than
-    /// that, or in a more urgent lane, or a run of it ended and left it due. `None`: there is nothing to tell; while it is
-    /// worked on, its end will.
+    /// Returns whether a mark of `at` or before is not covered by a run.
+    pub fn waits_since(&self, at: Time) -> bool {
+        self.due_at().is_some() && self.first_dirty <= at
+    }
+
+    /// Returns the time for which a sleeping worker needs a message about the row, which was like
+    /// `before`. A message is needed if the key can be claimed earlier or in a more urgent lane
+    /// than before, or if a run ended and left the key due. `None` means that no message is needed:
+    /// while a run is under way, its end causes the message.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
-        // Nobody was told of the end of a lease.
+        // No message announced the end of a lease.
         let was = before.due_at().filter(|_| before.lease_until.is_none());
         let is_news = was.is_none_or(|was| at < was) || self.lane < before.lane;
         (is_news && !is_leased).then_some(at)
     }
 
-    /// Its place among the keys that are due: smaller goes first. Lanes go strictly before each other; so that no key
-    /// starves, a store gives a share of every claim to whoever waited longest ([`oldest_share`]).
+    /// Returns the place among the keys that are due: the smallest goes first. Lanes go strictly
+    /// before each other. So that no key starves, a store gives a share of every claim to the keys
+    /// that waited longest ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
         const LANE: i64 = 1_000_000_000_000_000; // beyond every time in milliseconds
         self.lane as i64 * LANE + self.first_dirty.0
     }
 
-    /// Takes back waits that only a clock that was ahead can have written.
+    /// Shortens waits that only a clock that was ahead can have written.
     pub fn clamp(&mut self, now: Time, timing: &Timing) {
         self.run_at = self.run_at.min(now + timing.backoff_cap);
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
         self.lease_until = self.lease_until.map(|until| until.min(now + timing.lease));
     }
 
-    /// Makes it due.
+    /// Makes the key due.
     pub fn mark(&mut self, mark: &Mark, now: Time, timing: &Timing) {
         let running = self.lease_until.is_some();
-        // Marks that the run under way covers are as good as worked off: what comes now is a new wait.
+        // The run under way covers the earlier marks, so that this mark begins a new wait.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         self.wanted += 1;
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
@@ -244,11 +255,12 @@ impl Row {
         let latest = self.first_dirty + timing.ceiling;
         let at = (now + waits).min(latest.max(now));
         if settled || mark.lane < Lane::Sweep {
-            // An event pulls an error backoff forward; a sweep waits for it.
+            // An event pulls an error backoff forward; a sweep waits for the backoff.
             self.run_at = at;
         }
         if mark.lane < Lane::Sweep {
-            // It deserves tries of its own, also where those before it were used up but not yet noticed.
+            // The mark gets tries of its own, also if the tries before it were used up and nobody
+            // noticed yet.
             self.attempts = 0;
         }
         if let Some(parked) = &self.parked
@@ -264,8 +276,8 @@ impl Row {
         }
     }
 
-    /// Claims it, when it is due. A key that was claimed too often without success (its run may kill the process) is
-    /// parked instead.
+    /// Claims the key if it is due. A key that was claimed too often without success is parked
+    /// instead: its run may kill the process.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
         // A hold from an earlier version, or from a clock that was ahead, is no longer than a
         // vendor's hold may be.
@@ -275,7 +287,7 @@ impl Row {
         }
         if self.attempts >= timing.max_attempts {
             let why = self.last_error.take().unwrap_or_else(|| {
-                "every run of it ended without a result; look in the log for what stopped the process".into()
+                "every run ended without a result: the log shows what stopped the process".into()
             });
             self.lease_until = None;
             self.park(ParkReason::Failed, why, now);
@@ -295,12 +307,12 @@ impl Row {
         })
     }
 
-    /// Whether `lease` still holds at `now`.
+    /// Returns whether `lease` holds at `now`.
     pub fn holds(&self, lease: &Lease, now: Time) -> bool {
         self.epoch == lease.epoch && self.lease_until.is_some_and(|until| until > now)
     }
 
-    /// Renews a lease. A lease that ran out is renewed too, as long as nobody claimed the key meanwhile.
+    /// Renews a lease. An expired lease is renewed too, as long as no other worker claimed the key.
     pub fn renew(&mut self, lease: &Lease, now: Time, timing: &Timing) -> Option<Time> {
         if self.epoch != lease.epoch || self.lease_until.is_none() {
             return None;
@@ -310,7 +322,7 @@ impl Row {
         Some(until)
     }
 
-    /// Ends a run. A late finisher (somebody else claimed the key meanwhile) changes nothing and gets `false`.
+    /// Ends a run. If another worker claimed the key, nothing changes and the result is `false`.
     pub fn finish(&mut self, lease: &Lease, outcome: Outcome, now: Time, timing: &Timing) -> bool {
         if self.epoch != lease.epoch || self.lease_until.is_none() {
             return false;
@@ -336,7 +348,7 @@ impl Row {
             Outcome::Retry(why) => {
                 self.last_error = Some(why.clone());
                 if marked_meanwhile {
-                    // The new mark deserves its own tries.
+                    // The new mark gets tries of its own.
                     self.attempts = 0;
                 } else if self.attempts >= timing.max_attempts {
                     self.park(ParkReason::Failed, why, now);
@@ -357,7 +369,7 @@ impl Row {
         true
     }
 
-    /// Sets it aside.
+    /// Parks the key.
     pub fn park(&mut self, reason: ParkReason, why: String, now: Time) {
         self.parked = Some(Parked { reason, why, since: now });
     }

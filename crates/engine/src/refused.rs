@@ -1,6 +1,6 @@
 //! Remembers changes that the vendor refused for good, so that a sweep does not send the same
-//! change each time. A note is about one observed and one wanted value. It ends when a plan no
-//! longer has that change: a later drift to the same value is a new one.
+//! change each time. A refusal is about one observed and one desired value. It ends when no plan
+//! has the change any more: a later drift to the same value is a new one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -10,56 +10,63 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::failure::Failure;
 use crate::key::Key;
+use crate::note::{Metadata, Note};
 use crate::store::Store;
 
-/// The wait of sweeps after the first refusal of a change. It is short, as a fault of a credential
-/// looks the same.
+/// The wait of sweeps after the first refusal of a change. It is short, because an error of a
+/// credential looks the same.
 const FIRST: Duration = Duration::from_secs(60);
 /// The factor of the wait after each further refusal: a minute, an hour, 60 hours.
 const GROWTH: u32 = 60;
-/// The longest wait: a permission that was granted meanwhile is noticed after this time without an
-/// event.
+/// The longest wait. After it, Beadle notices a permission that was granted without an event.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The refused changes of one key. They are forgotten with the generation that asked for them.
+/// The refused changes of one key. A new generation ends them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusals {
     generation: String,
     changes: BTreeMap<String, RefusedChange>,
 }
 
-/// One change that was refused.
+/// A refused change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RefusedChange {
     times: u32,
     last: Time,
     why: String,
-    /// The aspect of the change; empty in what an older version stored.
+    /// The aspect of the change; empty if an older version stored the refusal.
     #[serde(default)]
     aspect: String,
 }
 
 impl RefusedChange {
-    /// The time at which a sweep sends the change again.
+    /// Returns the time at which a sweep sends the change again.
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)
     }
 }
 
-/// The name of the note of a key's refused changes.
+impl Metadata for Refusals {
+    const KIND: &'static str = "refused";
+}
+
+/// Returns the name of the note of a key's refused changes.
 pub fn refused_note(key: &Key) -> String {
-    format!("refused:{key}")
+    Refusals::note(key).name().to_owned()
 }
 
 impl Refusals {
-    /// Reads what is stored of this key, of any generation.
-    pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
-        let stored = store.get(&refused_note(key)).await?;
-        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    fn note(key: &Key) -> Note<Self> {
+        Note::of(&[key.as_str()])
     }
 
-    /// The refusals of this generation. Those of another generation are over.
+    /// Reads the stored refusals of this key, of any generation.
+    pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
+        Ok(Self::note(key).get(store).await?.unwrap_or_default())
+    }
+
+    /// Returns the refusals of this generation. Those of another generation are over.
     pub(crate) fn of_generation(&self, generation: &str) -> Self {
         if self.generation == generation {
             return self.clone();
@@ -77,7 +84,7 @@ impl Refusals {
         ))
     }
 
-    /// Counts a refusal. Retries within the wait are the same refusal.
+    /// Counts a refusal. A retry within the wait is the same refusal.
     pub(crate) fn add(&mut self, digest: String, aspect: &str, why: &str, now: Time) {
         let new = RefusedChange { times: 0, last: now, why: String::new(), aspect: aspect.to_owned() };
         let refusal = self.changes.entry(digest).or_insert(new);
@@ -88,28 +95,26 @@ impl Refusals {
         why.clone_into(&mut refusal.why);
     }
 
-    /// Ends the refusals of this change: it was written.
+    /// Ends the refusals of a written change.
     pub(crate) fn end(&mut self, digest: &str) {
         self.changes.remove(digest);
     }
 
-    /// Keeps the refusals of `planned` changes. An aspect that is unknown as a whole has no plan, so
-    /// its refusals stay.
+    /// Keeps the refusals of `planned` changes. An aspect that is unknown as a whole has no plan,
+    /// so that its refusals stay.
     pub(crate) fn keep(&mut self, planned: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
         self.changes.retain(|digest, refusal| planned.contains(digest) || is_unknown(&refusal.aspect));
     }
 
-    /// Stores them, if they differ from what is stored.
+    /// Stores the refusals, if they differ from the stored ones.
     pub(crate) async fn write(&self, stored: &Self, store: &dyn Store, key: &Key) -> Result<(), Failure> {
         if self == stored || (self.changes.is_empty() && stored.changes.is_empty()) {
             return Ok(());
         }
         if self.changes.is_empty() {
-            return Ok(store.forget(&refused_note(key)).await?);
+            return Ok(Self::note(key).forget(store).await?);
         }
-        let text = serde_json::to_string(self);
-        let text = text.map_err(|error| Failure::new(crate::failure::Class::Fatal, error))?;
-        Ok(store.put(&refused_note(key), &text).await?)
+        Ok(Self::note(key).put(store, self).await?)
     }
 }
 

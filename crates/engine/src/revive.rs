@@ -1,5 +1,5 @@
-//! Makes keys due when an operator lifts what stopped them. A key that a stop delayed, or set aside
-//! after some tries, would else wait for its backoff or for the next sweep.
+//! Makes keys due when an operator lifts the cause that stopped them. Without that, a key that
+//! waits or is parked because of the cause would wait for its backoff or for the next sweep.
 
 use crate::clock::Time;
 use crate::delivery::Mark;
@@ -7,16 +7,16 @@ use crate::key::{Key, Lane};
 use crate::queue::Row;
 use crate::store::{Store, StoreError};
 
-/// Marks in one transaction.
+/// The number of marks in one transaction.
 const BATCH: usize = 500;
 
-/// The beginning of the text of a run that a pause of `scope` ended.
+/// Returns the beginning of the text of a run that a pause of `scope` ended.
 pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }
 
-/// Makes those of the keys due that wait, or are set aside, for a cause whose text contains `why`.
-/// Returns the number of keys.
+/// Makes keys due that wait or are parked for a cause whose text contains `why`. Returns the number
+/// of these keys.
 pub async fn revive(
     store: &dyn Store,
     why: &str,
@@ -35,8 +35,7 @@ pub async fn revive(
     Ok(marks.len())
 }
 
-/// Makes the keys due that a pause of `scope`, an instance or a whole key, ended in the middle of
-/// a run.
+/// Makes keys due whose run was ended by a pause of `scope`, an instance or a whole key.
 pub async fn revive_paused(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let is_its = |key: &Key| key.instance() == scope || key.as_str() == scope;
     revive(store, &paused(scope), &is_its, now).await

@@ -1,4 +1,4 @@
-//! One cause, one line: a cause that affects a thousand keys is logged once.
+//! Logs each cause once: a cause that affects a thousand keys needs one line.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::clock::Time;
 
-/// A cause that lasts is logged again after this.
+/// A lasting cause is logged again after this time.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// Causes remembered; beyond, the oldest are forgotten, and logged again.
+/// The maximum number of remembered causes. Beyond it, the oldest one is forgotten and logged
+/// again.
 const MOST: usize = 1000;
 
 /// The causes that were logged.
@@ -16,10 +17,10 @@ const MOST: usize = 1000;
 pub(crate) struct Said(Mutex<HashMap<String, Time>>);
 
 impl Said {
-    /// Returns `true` if `cause` was never logged, or long ago. It counts as logged from now on.
+    /// Returns whether `cause` was never logged, or long ago. From now on it counts as logged.
     pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A moment in the future comes from a clock that was ahead.
+        // A time in the future comes from a clock that was ahead.
         if said.get(cause).is_some_and(|at| *at <= now && now.since(*at) < AGAIN) {
             return false;
         }

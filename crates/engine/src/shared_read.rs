@@ -1,17 +1,17 @@
-//! One reading for everybody who asked before it began.
+//! Shares one reading among all callers that asked before the reading began.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// A reading that is shared. Nobody is given one that began before they asked: what they are to see
-/// may have happened in between.
+/// A shared reading. No caller gets a reading that began before it asked: a change that the caller
+/// must see may have happened in between.
 #[derive(Debug)]
 pub struct SharedRead<T> {
-    /// The number of questions.
+    /// The number of calls.
     asked: AtomicU64,
-    /// The last reading, and how many had asked when it began.
+    /// The last reading, and the number of calls before it began.
     read: Mutex<Option<(u64, Arc<T>)>>,
 }
 
@@ -22,10 +22,11 @@ impl<T> Default for SharedRead<T> {
 }
 
 impl<T> SharedRead<T> {
-    /// Returns a reading that began after this was called: another's, or that of `read`.
+    /// Returns a reading that began after this call: the reading of another call, or that of
+    /// `read`.
     pub async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
-        // While one reads the others wait here; the next one reads for all of them.
+        // During a reading, the other calls wait here. The next one reads for all of them.
         let mut last = self.read.lock().await;
         if let Some((served, found)) = last.as_ref()
             && place < *served

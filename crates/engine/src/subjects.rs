@@ -1,15 +1,16 @@
-//! The names of keys for people, as the last runs gave them: a log line that has only an id says
-//! nothing to its reader.
+//! The names of keys for people, as the last runs found them. A log line with an id alone is not
+//! useful to its reader.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::key::Key;
 
-/// The most names; beyond, all are forgotten and come again with the next runs.
+/// The maximum number of names. Beyond it, all names are forgotten and come back with the next
+/// runs.
 const MOST: usize = 10_000;
 
-/// The names of keys that this process worked on.
+/// The names of the keys that this process worked on.
 #[derive(Debug, Default)]
 pub(crate) struct Subjects(Mutex<HashMap<Key, String>>);
 
@@ -18,10 +19,10 @@ impl Subjects {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the name that a run found.
+    /// Remembers the name that a run found.
     pub(crate) fn remember(&self, key: &Key, subject: &str) {
         let mut names = self.names();
-        // Not every run has a name.
+        // Some runs find no name.
         if subject.is_empty() || names.get(key).is_some_and(|name| name == subject) {
             return;
         }

@@ -1,83 +1,69 @@
-//! Sweeps: every key of something made due, and what became of them.
+//! Sweeps: each makes every key of an instance due, and sums up the results.
 
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::clock::Time;
-use crate::journal::{Entry, EntryKind};
-use crate::key::Key;
+use crate::journal::{Detail, Entry, EntryKind, RunCounts, SweepEnd};
+use crate::key::{Key, KeyScope};
+use crate::note::{Metadata, Note};
 use crate::queue::Row;
 use crate::store::{Listing, Store, StoreError};
 
-/// Journal entries in one read.
+pub use crate::journal::SweepSummary as Summary;
+
+/// The number of journal entries in one read.
 const PAGE: u32 = 1000;
 
 /// A sweep that is under way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Begun {
     at: Time,
-    /// How many things are looked at.
+    /// The number of swept repositories or groups.
     #[serde(alias = "repositories")]
     count: u64,
-    /// Runs that were under way when no key waited any more, as key and epoch: the last of them
+    /// The runs that were under way when no key waited any more, as key and epoch. The last of them
     /// ends the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }
 
-/// What a sweep came to: repositories, or groups.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Looked at.
-    pub checked: u64,
-    /// Not as declared.
-    pub drifted: u64,
-    /// Of which something was written.
-    pub repaired: u64,
-    /// Of which something is held by the guard.
-    pub held: u64,
-    /// Of which something could not be written.
-    pub failed: u64,
-    /// Of which something could not be read or resolved.
-    pub unknown: u64,
+impl Metadata for Begun {
+    const KIND: &'static str = "sweep-begun";
 }
 
-fn note(name: &str) -> String {
-    format!("sweep-begun:{name}")
+fn note(name: &str) -> Note<Begun> {
+    Note::of(&[name])
 }
 
-/// A sweep of this name over so many things has begun. `false`: the one before has not ended, and they are part of this one.
+/// Records that a sweep of this name has begun. Returns `false` if the sweep before has not ended:
+/// its keys are part of this one.
 pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Result<bool, StoreError> {
-    let is_first = store.get(&note(name)).await?.is_none();
+    let is_first = note(name).get(store).await?.is_none();
     let begun = Begun { at: now, count: count as u64, last: None };
-    store.put(&note(name), &json!(begun).to_string()).await?;
+    note(name).put(store, &begun).await?;
     Ok(is_first)
 }
 
-/// Sums up a sweep whose last key was looked at; `None` while it goes on, or when there is none. `is_its` tells its keys.
+/// Sums up a sweep over the keys of `scopes`; `None` while the sweep goes on, or if there is none.
 pub async fn summarise(
     store: &dyn Store,
     name: &str,
-    is_its: &(dyn Fn(&Key) -> bool + Send + Sync),
+    scopes: &[KeyScope],
     now: Time,
 ) -> Result<Option<Summary>, StoreError> {
-    let Some(text) = store.get(&note(name)).await? else { return Ok(None) };
-    let Ok(mut begun) = serde_json::from_str::<Begun>(&text) else {
-        store.forget(&note(name)).await?;
-        return Ok(None);
-    };
-    let rows = store.rows(u32::MAX).await?;
-    // A key that was marked later is not part of this sweep; a key of the sweep that an event
-    // marked too is.
-    let waits = |row: &Row| is_its(&row.key) && row.parked.is_none() && row.first_dirty <= begun.at;
-    if rows.iter().any(waits) {
+    let Some(mut begun) = note(name).get(store).await? else { return Ok(None) };
+    // A key that was marked later is not part of this sweep. A key of the sweep that an event marked
+    // too is part of it.
+    if store.count_waiting(scopes, begun.at, 1).await? > 0 {
         return Ok(None);
     }
-    // A run's own writes bring webhooks, and with them a new mark: its row no longer tells that it
-    // waits. What runs now is waited for; what begins after it is not, or a busy organisation's
-    // sweep would never end.
+    let is_its = |key: &Key| scopes.iter().any(|scope| scope.covers(key));
+    let rows = store.rows(u32::MAX).await?;
+    // A run's own writes bring webhooks, and with them a new mark: the row no longer shows that its
+    // key waits. Beadle waits for the runs that are under way now, and for no later one, or the
+    // sweep of a busy organisation would never end.
     let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
     let mut running: Vec<(String, u64)> =
         rows.iter().filter(is_running).map(|row| (row.key.to_string(), row.epoch)).collect();
@@ -87,46 +73,14 @@ pub async fn summarise(
     if !running.is_empty() {
         if begun.last.as_ref() != Some(&running) {
             begun.last = Some(running);
-            store.put(&note(name), &json!(begun).to_string()).await?;
+            note(name).put(store, &begun).await?;
         }
         return Ok(None);
     }
-    let mut summary = Summary { checked: begun.count, ..Summary::default() };
     let is_parked =
         |row: &&Row| is_its(&row.key) && row.parked.as_ref().is_some_and(|parked| parked.since >= begun.at);
-    let mut failed: HashSet<String> = rows.iter().filter(is_parked).map(|row| row.key.to_string()).collect();
-    let mut last_runs: HashMap<String, Entry> = HashMap::new();
-    let (mut drifted, mut repaired) = (HashSet::new(), HashSet::new());
-    let mut after = 0;
-    loop {
-        let listing = Listing { after, since: Some(begun.at), key: None, limit: PAGE };
-        let entries = store.entries(listing).await?;
-        let Some(last) = entries.last() else { break };
-        after = last.seq;
-        let is_run = |entry: &Entry| {
-            entry.kind == EntryKind::Run && entry.key.parse::<Key>().is_ok_and(|key| is_its(&key))
-        };
-        for run in entries.into_iter().filter(is_run) {
-            if is_some(&run, "changes") {
-                drifted.insert(run.key.clone());
-            }
-            if is_some(&run, "written") {
-                repaired.insert(run.key.clone());
-            }
-            last_runs.insert(run.key.clone(), run);
-        }
-    }
-    for run in last_runs.values() {
-        summary.held += u64::from(is_some(run, "held"));
-        if is_some(run, "failed") || is_some(run, "postponed") {
-            failed.insert(run.key.clone());
-        }
-        summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
-    }
-    // The writes of one run count as repaired, also if later runs find something else.
-    summary.drifted = drifted.len() as u64;
-    summary.repaired = repaired.len() as u64;
-    summary.failed = failed.len() as u64;
+    let parked = rows.iter().filter(is_parked).map(|row| row.key.to_string()).collect();
+    let summary = sum(store, &begun, &is_its, parked).await?;
     let entry = Entry {
         seq: 0,
         at: now,
@@ -134,14 +88,53 @@ pub async fn summarise(
         key: format!("sweep:{name}"),
         subject: name.to_owned(),
         intent: None,
-        detail: json!({ "summary": summary, "took_s": now.since(begun.at).as_secs() }),
+        detail: Detail::Sweep(SweepEnd { summary, took_s: now.since(begun.at).as_secs() }),
     };
     store.journal(None, vec![entry], now).await?;
-    store.forget(&note(name)).await?;
+    note(name).forget(store).await?;
     Ok(Some(summary))
 }
 
-/// Whether a run's entry counts any of these.
-fn is_some(run: &Entry, what: &str) -> bool {
-    run.detail[what].as_u64().is_some_and(|count| count > 0)
+/// Sums up the runs in the journal since a sweep began. `failed` has the parked keys.
+async fn sum(
+    store: &dyn Store,
+    begun: &Begun,
+    is_its: &(dyn Fn(&Key) -> bool + Send + Sync),
+    mut failed: HashSet<String>,
+) -> Result<Summary, StoreError> {
+    let mut last_runs: HashMap<String, RunCounts> = HashMap::new();
+    let (mut drifted, mut repaired) = (HashSet::new(), HashSet::new());
+    let mut after = 0;
+    loop {
+        let listing = Listing { after, since: Some(begun.at), key: None, limit: PAGE };
+        let entries = store.entries(listing).await?;
+        let Some(last) = entries.last() else { break };
+        after = last.seq;
+        for Entry { key, detail, .. } in entries {
+            let Detail::Run(run) = detail else { continue };
+            if !key.parse::<Key>().is_ok_and(|key| is_its(&key)) {
+                continue;
+            }
+            if run.changes > 0 {
+                drifted.insert(key.clone());
+            }
+            if run.written > 0 {
+                repaired.insert(key.clone());
+            }
+            last_runs.insert(key, run);
+        }
+    }
+    let mut summary = Summary { checked: begun.count, ..Summary::default() };
+    for (key, run) in last_runs {
+        summary.held += u64::from(run.held > 0);
+        summary.unknown += u64::from(!run.unknown.is_empty());
+        if run.failed > 0 || run.postponed.is_some_and(|postponed| postponed > 0) {
+            failed.insert(key);
+        }
+    }
+    // The writes of one run count as repaired, also if later runs find something else.
+    summary.drifted = drifted.len() as u64;
+    summary.repaired = repaired.len() as u64;
+    summary.failed = failed.len() as u64;
+    Ok(summary)
 }

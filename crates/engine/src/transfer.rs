@@ -1,4 +1,4 @@
-//! Copies what one store keeps to another one, as when a deployment moves from a file to a table.
+//! Copies the data of a store to another one, as when a deployment moves from a file to a table.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,39 +6,22 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::clock::Time;
-use crate::guard::{GuardReservation, Hold};
-use crate::journal::Entry;
 use crate::key::Key;
 use crate::queue::Row;
-use crate::store::{DeliveryRow, Listing, Store, StoreError};
+use crate::store::{Listing, Store, StoreError, StoreRecord};
 
-/// Pieces on their way at once.
+/// The number of records in flight.
 const AT_ONCE: usize = 16;
-/// Journal entries in a piece.
+/// The number of journal entries in a record.
 const ENTRIES: u32 = 500;
-/// What is not done after this was interrupted.
+/// A call that has taken longer was interrupted.
 const INTERRUPTED: Duration = Duration::from_secs(120);
-/// Stands in a store while it is copied into, and after a copy that did not end.
+/// The name of the mark of a copy that has not ended.
 const UNFINISHED: &str = "copy:unfinished";
-/// What [`Store::ready`] writes is nothing that somebody keeps.
+/// The name that a check of a store writes. No other store needs it.
 const READY: &str = "ready";
 
-/// A part of what a store keeps, as it is.
-#[derive(Clone, Debug)]
-pub enum StoreRecord {
-    /// A key that is due, worked on, or set aside.
-    Row(Row),
-    /// A delivery, with its body while that is kept. Its keys are not marked: their rows say whether they are due.
-    Delivery(DeliveryRow, Option<Vec<u8>>),
-    /// Journal entries with their numbers, in order.
-    Entries(Vec<Entry>),
-    /// A change that is held, or was approved.
-    Hold(Hold),
-    /// What was given in the guard's windows, in order.
-    Bookings(Vec<GuardReservation>),
-}
-
-/// How much was copied.
+/// The number of copied things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Keys.
@@ -51,36 +34,37 @@ pub struct Copied {
     pub holds: u64,
     /// Cursors, remembered pairs and the like.
     pub notes: u64,
-    /// Pauses in force.
+    /// Current pauses.
     pub pauses: u64,
 }
 
-/// Why it was not copied, or not to its end.
+/// The reason why a copy was not made, or did not end.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CopyError {
-    /// Two states are not mixed.
-    #[error("there is something in it already: {0}; copy into an empty one")]
+    /// The target has data. Two states are not mixed.
+    #[error("the target store has {0} already: copy into an empty store")]
     NotEmpty(&'static str),
     /// An earlier copy did not end.
-    #[error("an earlier copy into it did not end; delete it, and begin again")]
+    #[error("an earlier copy into the target store did not end: delete the store, and copy again")]
     Unfinished,
-    /// What was copied from is not whole itself.
-    #[error("a copy into what is to be copied did not end; copy from where that came from")]
+    /// The source is itself an unfinished copy.
+    #[error("the copy into the source store did not end: copy from the original store")]
     FromUnfinished,
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Copies everything, what protects first: pauses, holds, the guard's windows as far as they reach back. Nobody may write to
-/// either meanwhile; what was interrupted in `from` is finished first. `told` is given how many deliveries are done, and of
-/// how many.
+/// Copies everything, the protections first: pauses, holds, and the guard's windows as far as they
+/// reach back. Nobody may write to either store during the copy. Interrupted calls in `from` are
+/// finished first. `on_progress` receives the number of copied deliveries and the number of all
+/// deliveries.
 pub async fn copy(
     from: &dyn Store,
     to: &dyn Store,
     window: Duration,
     now: Time,
-    told: &(dyn Fn(u64, u64) + Send + Sync),
+    on_progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Copied, CopyError> {
     if from.get(UNFINISHED).await?.is_some() {
         return Err(CopyError::FromUnfinished);
@@ -106,10 +90,10 @@ pub async fn copy(
         .await?;
     let mut rows = from.rows(u32::MAX).await?;
     let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
-    // The oldest first, as they came.
+    // The oldest first, in the order of arrival.
     deliveries.reverse();
     if settled > 0 {
-        // A list of rows may not have those yet that were marked a moment ago.
+        // A list of rows may lack the rows that were marked a moment ago.
         let listed: BTreeSet<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let named: BTreeSet<&Key> = deliveries.iter().flat_map(|row| &row.keys).collect();
         for key in named.into_iter().filter(|key| !listed.contains(*key)) {
@@ -129,7 +113,7 @@ pub async fn copy(
         })
         .buffered(AT_ONCE)
         .try_fold(0, async |count, ()| {
-            told(count + 1, total);
+            on_progress(count + 1, total);
             Ok(count + 1)
         })
         .await?;
@@ -145,12 +129,13 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// Whether a copy into a store did not end. Where that cannot be read, whoever uses the store says so.
+/// Returns whether a copy into a store did not end. If that cannot be read, the next call of the
+/// store reports the error.
 pub async fn is_unfinished(store: &dyn Store) -> bool {
     matches!(store.get(UNFINISHED).await, Ok(Some(_)))
 }
 
-/// Whether there is nothing in a store.
+/// Fails if a store has data.
 async fn empty(store: &dyn Store, now: Time) -> Result<(), CopyError> {
     if store.get(UNFINISHED).await?.is_some() {
         return Err(CopyError::Unfinished);

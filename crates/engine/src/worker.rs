@@ -1,4 +1,5 @@
-//! The worker loop: claims blocks of due keys, runs each with a heartbeat, and ends each run in the store.
+//! The worker loop: claims blocks of due keys, runs each with a heartbeat, and records the end of
+//! each run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,46 +19,48 @@ use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
 use crate::key::Key;
 use crate::pace::WritePace;
+use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
-use crate::store::{DeliveryRow, Listing, Store, StoreError};
+use crate::store::{DeliveryRow, Listing, Store};
 use crate::subjects::Subjects;
 
-/// A claimed key, as a reconciler gets it. Why it is due is not in it.
+/// A claimed key, as a reconciler gets it. The reason why the key is due is not in it.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The right to work on the key.
     pub lease: crate::queue::Lease,
-    /// The vendor's faster name for it.
+    /// The vendor's name for a faster lookup.
     pub hint: Option<String>,
-    /// Since when it is due: what came in since then may have caused what is found. For the journal only.
+    /// The time at which the key became due. A delivery since then may have caused the drift. For
+    /// the journal only.
     pub since: Time,
 }
 
-/// Makes a key as declared.
+/// Makes keys as declared.
 #[async_trait]
 pub trait Reconcile: Send + Sync + 'static {
-    /// Runs once. An error is a run that could not plan at all.
+    /// Runs once. An error means that nothing could be planned.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
-    /// Whether a key of this instance is set aside for a name that does not exist: see
+    /// Returns whether a key of this instance is parked because of a name that does not exist: see
     /// [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }
 }
 
-/// A planner and a writer, with what stands between them.
+/// A reconciler that applies the plans of a planner with a writer.
 pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
-    /// Reads and plans.
+    /// The planner.
     pub planner: P,
-    /// Writes.
+    /// The writer.
     pub writer: W,
-    /// Where the window, the holds and the journal are.
+    /// The store of the window, the holds and the journal.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
     /// The window's limits.
     pub limits: Limits,
@@ -78,7 +80,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         let plan = self.planner.plan(key, run.hint.as_deref()).await?;
         let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
-        let gate = ApplyContext {
+        let context = ApplyContext {
             store: self.store.clone(),
             clock: self.clock.clone(),
             lease: Some(run.lease.clone()),
@@ -88,8 +90,8 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             generation,
             planned,
         };
-        release_resolved_holds(key, &plan, &gate).await?;
-        let report = apply(key, &plan, &self.writer, &gate, &|_, _| {}).await?;
+        release_resolved_holds(key, &plan, &context).await?;
+        let report = apply(key, &plan, &self.writer, &context, &|_, _| {}).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
             let count = |wanted: fn(&StepResult) -> bool| report.count(wanted);
@@ -100,15 +102,15 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                 key: key.to_string(),
                 subject: report.subject.clone(),
                 intent: None,
-                detail: json!({
-                    "changes": report.steps.len(),
-                    "written": count(|result| *result == StepResult::Written),
-                    "held": count(|result| matches!(result, StepResult::Held { .. })),
-                    "withheld": count(|result| *result == StepResult::Withheld),
-                    "failed": report.failed(),
-                    "postponed": count(|result| matches!(result, StepResult::Postponed(_))),
-                    "unknown": report.unknowns,
-                    "after": causes(self.store.as_ref(), run).await,
+                detail: Detail::Run(RunCounts {
+                    changes: report.steps.len(),
+                    written: count(|result| *result == StepResult::Written),
+                    held: count(|result| matches!(result, StepResult::Held { .. })),
+                    withheld: Some(count(|result| *result == StepResult::Withheld)),
+                    failed: report.failed(),
+                    postponed: Some(count(|result| matches!(result, StepResult::Postponed(_)))),
+                    unknown: report.unknowns.clone(),
+                    after: Some(causes(self.store.as_ref(), run).await),
                 }),
             };
             self.store.journal(None, vec![entry], self.clock.now()).await?;
@@ -117,35 +119,38 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     }
 }
 
-/// The deliveries that made a key due: event, who caused it, id. What was found may be their doing.
-async fn causes(store: &dyn Store, run: &Run) -> Vec<Value> {
+/// Returns the deliveries that made a key due. They may have caused the drift.
+async fn causes(store: &dyn Store, run: &Run) -> Vec<Cause> {
     const MOST: u32 = 5;
     let key = Some(run.lease.key.to_string());
     let listing = Listing { after: 0, since: Some(run.since), key, limit: MOST };
     match store.deliveries(listing).await {
         Ok(rows) => {
-            let shown =
-                |row: &DeliveryRow| json!({ "event": row.event, "by": row.actor, "delivery": row.id });
-            rows.iter().map(shown).collect()
+            let cause = |row: DeliveryRow| Cause { event: row.event, by: row.actor, delivery: row.id };
+            rows.into_iter().map(cause).collect()
         }
         Err(error) => {
-            tracing::debug!(%error, "what caused it could not be read");
+            tracing::debug!(%error, "deliveries that made the key due not read");
             Vec::new()
         }
     }
 }
 
-/// How a worker works.
+/// The settings of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerSettings {
-    /// Keys worked on at once. They are claimed in blocks, so that reads can be batched.
+    /// The number of keys that are worked on at the same time. They are claimed in blocks, so that
+    /// reads can be batched.
     pub concurrency: usize,
-    /// The longest sleep between two looks at the queue (another process may have marked something).
+    /// The longest sleep between two looks at the queue. Another process may have marked a key.
     pub poll: Duration,
-    /// A run that takes longer is cut off.
+    /// The time limit of a run.
     pub run_limit: Duration,
-    /// How often what the vendor refuses is tried before the key is parked.
+    /// The number of tries, of a key that the vendor refuses, after which the key is parked.
     pub rejected_attempts: u32,
+    /// Whether an instance takes at most half of the runs that the other instances leave, so that a
+    /// vendor that never answers delays its own keys only.
+    pub are_runs_shared: bool,
 }
 
 impl Default for WorkerSettings {
@@ -155,71 +160,99 @@ impl Default for WorkerSettings {
             poll: Duration::from_secs(1),
             run_limit: Duration::from_secs(300),
             rejected_attempts: 3,
+            are_runs_shared: false,
         }
     }
 }
 
-/// Counts for metrics.
+/// The time between two looks for keys of other instances while one has its share of the runs and
+/// many due keys: the store passes over each of them. A bell makes the look at once.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
+
+/// Counters for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
-    /// Runs that left their key as declared, or held by mode or guard only.
+    /// Runs that left their key as declared, or with changes that only mode or guard hold back.
     pub done: AtomicU64,
-    /// Runs to be tried again.
+    /// Runs to be retried.
     pub retried: AtomicU64,
     /// Runs that wait for a budget.
     pub limited: AtomicU64,
-    /// Keys parked.
+    /// Parked keys.
     pub parked: AtomicU64,
-    /// Changes written.
+    /// Written changes.
     pub written: AtomicU64,
-    /// Changes held by the guard.
+    /// Changes that the guard held.
     pub held: AtomicU64,
     /// Changes that were postponed because another writer undoes them.
     pub contested: AtomicU64,
-    /// The causes that were logged.
+    /// The logged causes.
     said: Said,
     /// The names of keys, for the log.
     subjects: Subjects,
 }
 
-/// Claims keys and runs their reconcilers until told to stop.
+/// Claims keys and runs their reconcilers until `stop`.
 pub struct Worker {
     /// The queue.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// By kind of key.
+    /// The reconcilers by kind of key.
     pub reconcilers: HashMap<&'static str, Arc<dyn Reconcile>>,
-    /// How it works.
+    /// The settings.
     pub settings: WorkerSettings,
-    /// Rung when a key was marked in this process.
+    /// Notified when this process marked a key.
     pub bell: Arc<Notify>,
-    /// What it did.
+    /// The counters.
     pub counts: Arc<WorkerCounts>,
 }
 
 impl Worker {
-    /// Works until `stop`; then begins nothing new, gives runs `grace` to end, and hands back the rest.
+    /// Works until `stop`. Then it begins nothing new, gives runs `grace` to end, and hands back
+    /// the others.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
+        let places = Places::new(self.settings.concurrency, self.settings.are_runs_shared);
+        let mut look_around = self.clock.now();
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
-            let free = self.settings.concurrency.saturating_sub(running.len());
-            let claims = match self.claim(free).await {
-                Ok(claims) => claims,
-                Err(error) => {
-                    tracing::error!(%error, "claiming a key failed, retrying");
-                    Vec::new()
+            let mut got = 0;
+            let mut room = places.room();
+            while room.keys > 0 {
+                let passes_over = !room.full.is_empty();
+                let wait = look_around.since(self.clock.now());
+                if passes_over && !wait.is_zero() && wait <= LOOK_AROUND {
+                    break;
                 }
-            };
-            let got = claims.len();
-            for claim in claims {
-                let (worker, cut) = (self.clone(), cut.clone());
-                running.spawn(async move { worker.work(claim, cut).await });
+                let claims = match self.store.claim_except(room.keys, &room.full, self.clock.now()).await {
+                    Ok(claims) => claims,
+                    Err(error) => {
+                        tracing::error!(%error, "keys not claimed, retrying");
+                        Vec::new()
+                    }
+                };
+                let is_last = claims.len() < room.keys;
+                got += claims.len();
+                for claim in claims {
+                    let place = places.take(claim.lease.key.instance());
+                    let (worker, cut) = (self.clone(), cut.clone());
+                    running.spawn(async move {
+                        worker.work(claim, cut).await;
+                        drop(place);
+                    });
+                }
+                if is_last && passes_over {
+                    look_around = self.clock.now() + LOOK_AROUND;
+                }
+                room = places.room();
+                if is_last {
+                    break;
+                }
             }
-            if got > 0 && got == free {
-                // Full: go on as soon as one ends.
+            if got > 0 && room.keys == 0 {
+                // All places are taken: go on as soon as a run ends.
                 tokio::select! {
                     () = stop.cancelled() => {}
                     _ = running.join_next() => {}
@@ -230,12 +263,13 @@ impl Worker {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
-                // Due, yet not claimed: paused. Nothing but a bell or the poll changes that.
+                // A key is due and was not claimed: it is paused, or its instance has its share of the
+                // runs. A bell, the end of a run or the next poll changes that.
                 _ => self.settings.poll,
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.bell.notified() => {}
+                () = self.bell.notified() => look_around = self.clock.now(),
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.clock.sleep(sleep) => {}
             }
@@ -247,14 +281,7 @@ impl Worker {
         }
     }
 
-    async fn claim(&self, free: usize) -> Result<Vec<Claim>, StoreError> {
-        if free == 0 {
-            return Ok(Vec::new());
-        }
-        self.store.claim(free, self.clock.now()).await
-    }
-
-    /// One run, from claim to finish.
+    /// Runs a claimed key once, and records the end of the run.
     pub async fn work(&self, claim: Claim, cut: CancellationToken) {
         let lease = claim.lease.clone();
         let attempt = claim.attempt;
@@ -263,7 +290,7 @@ impl Worker {
             ended = self.reconcile(claim) => ended,
             () = self.heartbeat(&lease) => {
                 let subject = self.counts.subjects.of(&lease.key);
-                tracing::warn!(key = %lease.key, subject, "another worker took this key over");
+                tracing::warn!(key = %lease.key, subject, "lease lost, another worker has the key");
                 return;
             }
             () = cut.cancelled() => (Outcome::HandBack, None),
@@ -277,7 +304,7 @@ impl Worker {
             let contested = report.count(|result| matches!(result, StepResult::Postponed(_))) as u64;
             self.counts.contested.fetch_add(contested, Ordering::Relaxed);
             if held > 0 {
-                tracing::warn!(key = %lease.key, subject = report.subject, held, "the guard holds changes; see `beadle holds`");
+                tracing::warn!(key = %lease.key, subject = report.subject, held, "changes held by the guard, see `beadle holds`");
             }
             if written > 0 {
                 tracing::info!(key = %lease.key, subject = report.subject, written, held, "repaired");
@@ -289,7 +316,7 @@ impl Worker {
     async fn reconcile(&self, claim: Claim) -> (Outcome, Option<Report>) {
         let key = claim.lease.key.clone();
         let Some(reconciler) = self.reconcilers.get(key.kind()) else {
-            let why = format!("this configuration has nothing that reconciles a {}", key.kind());
+            let why = format!("the configuration has no reconciler for keys of the kind `{}`", key.kind());
             return (Outcome::Park(ParkReason::Failed, why), None);
         };
         let run = Run { lease: claim.lease, hint: claim.hint, since: claim.since };
@@ -297,13 +324,11 @@ impl Worker {
         let limited = tokio::time::timeout(self.settings.run_limit, in_lane(claim.lane, work));
         match limited.await {
             Err(_) => {
-                let why = format!(
-                    "the run took longer than {} s and was cut off",
-                    self.settings.run_limit.as_secs()
-                );
+                let why =
+                    format!("no result within {} s, the run was ended", self.settings.run_limit.as_secs());
                 (Outcome::Retry(why), None)
             }
-            Ok(Err(_)) => (Outcome::Retry("the run panicked; the log says where".into()), None),
+            Ok(Err(_)) => (Outcome::Retry("the run panicked, the log shows where".into()), None),
             Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
             Ok(Ok(Ok(report))) => {
                 let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
@@ -319,7 +344,7 @@ impl Worker {
         }
     }
 
-    /// Whether a cause is logged for the first time in its instance.
+    /// Returns whether a cause is logged for the first time in its instance.
     fn is_news(&self, key: &Key, why: &str) -> bool {
         self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
     }
@@ -361,32 +386,33 @@ impl Worker {
                 tracing::debug!(key = %lease.key, subject, attempt, why, "run failed, retrying");
             }
             Outcome::Park(reason, why) => {
-                tracing::error!(key = %lease.key, subject, reason = reason.as_str(), why, "set aside");
+                tracing::error!(key = %lease.key, subject, reason = reason.as_str(), why, "key parked");
             }
             Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
-                tracing::debug!(key = %lease.key, subject, %until, why, "waits for its turn");
+                tracing::debug!(key = %lease.key, subject, %until, why, "key waits for its turn");
             }
             Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
-                tracing::warn!(key = %lease.key, subject, %until, why, "waits for a budget");
+                tracing::warn!(key = %lease.key, subject, %until, why, "budget used up, key waits");
             }
             Outcome::RateLimited { until, why, .. } => {
-                tracing::debug!(key = %lease.key, subject, %until, why, "waits for a budget");
+                tracing::debug!(key = %lease.key, subject, %until, why, "budget used up, key waits");
             }
             Outcome::Done | Outcome::HandBack => {}
         }
-        // A finish that cannot be stored is not lost work: the lease runs out and the key is observed again.
+        // An end that cannot be stored loses no work: the lease expires and the key is observed
+        // again.
         for wait in [0, 100, 1000] {
             self.clock.sleep(Duration::from_millis(wait)).await;
             match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::error!(key = %lease.key, subject, %error, "ending a run failed, retrying");
+                    tracing::error!(key = %lease.key, subject, %error, "end of a run not stored, retrying");
                 }
             }
         }
     }
 
-    /// Renews the lease; returns when it is lost.
+    /// Renews the lease. Returns when the lease is lost.
     async fn heartbeat(&self, lease: &crate::queue::Lease) {
         let every = self.store.timing().lease / 3;
         let mut until: Time = lease.until;

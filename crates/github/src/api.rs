@@ -196,10 +196,11 @@ impl Api {
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }
-            let nonsense = |why: String| TransportError::Nonsense { request: answer.request.clone(), why };
-            distinct.page(&page, answer.next()).map_err(nonsense)?;
+            let invalid =
+                |why: String| TransportError::InvalidResponse { request: answer.request.clone(), why };
+            distinct.page(&page, answer.next()).map_err(invalid)?;
             for row in page {
-                rows.push(serde_json::from_value(row).map_err(|error| nonsense(error.to_string()))?);
+                rows.push(serde_json::from_value(row).map_err(|error| invalid(error.to_string()))?);
             }
             next = answer.next().map(Path::given);
         }

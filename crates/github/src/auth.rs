@@ -162,13 +162,13 @@ impl Auth {
         body: Option<&serde_json::Value>,
     ) -> Result<Request, TransportError> {
         let Credential::App { id, key, .. } = &self.credential else {
-            let why = "only an App can ask for this, and the configuration gives a token".to_owned();
-            return Err(TransportError::Nonsense { request: path.to_string(), why });
+            let why = "the request needs an App, the configuration has a token".to_owned();
+            return Err(TransportError::Credential { request: path.to_string(), why });
         };
         let now = self.clock.now().seconds();
         let claims = json!({ "iat": now - BACK, "exp": now + LIFE, "iss": id.to_string() });
         let jwt = key.sign(&Header::new(Algorithm::RS256), &claims).await;
-        let jwt = jwt.map_err(|error| TransportError::Nonsense {
+        let jwt = jwt.map_err(|error| TransportError::Credential {
             request: path.to_string(),
             why: error.to_string(),
         })?;

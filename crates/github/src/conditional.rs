@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use beadle_engine::note;
+use beadle_engine::{Metadata, Note};
 use beadle_transport::{Answer, Path, TransportError};
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -26,6 +26,10 @@ struct Kept {
     computable: bool,
     link: Option<String>,
     body: String,
+}
+
+impl Metadata for Kept {
+    const KIND: &'static str = "rest";
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -70,10 +74,9 @@ impl Kept {
 /// Reads `path`, and takes what was kept where GitHub says that it did not change.
 pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportError> {
     let Some(store) = api.kept() else { return api.get(path).await };
-    let name = note("rest", &[api.organisation(), &path.to_string()]);
+    let note = Note::<Kept>::of(&[api.organisation(), &path.to_string()]);
     // A store that cannot be read costs a call, and nothing else.
-    let kept = store.get(&name).await.ok().flatten();
-    let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_str(&kept).ok());
+    let kept = note.get(store.as_ref()).await.ok().flatten();
     let tag = |authorization: &SecretString| kept.as_ref()?.tag(authorization.expose_secret());
     let (answer, authorization) = api.get_if_changed(path, &tag).await?;
     if answer.status == 304
@@ -87,8 +90,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         return Ok(answer);
     }
     if let Some(new) = Kept::of(&answer, authorization.expose_secret())
-        && let Ok(text) = serde_json::to_string(&new)
-        && let Err(error) = store.put(&name, &text).await
+        && let Err(error) = note.put(store.as_ref(), &new).await
     {
         tracing::debug!(%error, "an answer was not kept; it is read again next time");
     }

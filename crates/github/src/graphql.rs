@@ -125,7 +125,7 @@ async fn waited(api: &Api, failure: &Failure) -> bool {
     if !api.client().is_patient() {
         return false;
     }
-    tracing::warn!(%failure, %until, "waiting for the budget; it goes on by itself");
+    tracing::warn!(%failure, %until, "budget used up, request waits");
     api.clock().sleep_until(until).await;
     true
 }

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Failure, Store};
+use beadle_engine::{Failure, Metadata, Note, Store};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// A person's account at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +29,19 @@ struct Kept {
 #[derive(Clone, Default)]
 pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, source: &str, person: &str) -> String {
-    beadle_engine::note("account", &[target, &format!("{source}/{person}")])
+impl Metadata for Kept {
+    const KIND: &'static str = "account";
+}
+
+impl Kept {
+    fn of(self, source: &str, person: &str) -> PersonAccount {
+        let Self { account, login } = self;
+        PersonAccount { source: source.to_owned(), person: person.to_owned(), account, login }
+    }
+}
+
+fn note(target: &str, source: &str, person: &str) -> Note<Kept> {
+    Note::of(&[target, &format!("{source}/{person}")])
 }
 
 impl Accounts {
@@ -42,32 +52,25 @@ impl Accounts {
         person: &str,
     ) -> Result<Option<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        let text = store.get(&note(target, source, person)).await?;
-        Ok(text.and_then(|text| read(source, person, &text)))
+        let kept = note(target, source, person).get(store.as_ref()).await?;
+        Ok(kept.map(|kept| kept.of(source, person)))
     }
 
     pub(crate) async fn keep(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let kept = Kept { account: whose.account.clone(), login: whose.login.clone() };
-        let name = note(target, &whose.source, &whose.person);
-        Ok(store.put(&name, &json!(kept).to_string()).await?)
+        Ok(note(target, &whose.source, &whose.person).put(store.as_ref(), &kept).await?)
     }
 
     pub(crate) async fn forget(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&note(target, &whose.source, &whose.person)).await?)
+        Ok(note(target, &whose.source, &whose.person).forget(store.as_ref()).await?)
     }
 
     /// Returns the remembered accounts of a target for people of a directory.
     pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
-        let prefix = note(target, source, "");
-        let notes = store.notes(&prefix).await?;
-        Ok(notes.iter().filter_map(|(name, text)| read(source, name.strip_prefix(&prefix)?, text)).collect())
+        let all = note(target, source, "").list(store.as_ref()).await?;
+        Ok(all.into_iter().map(|(person, kept)| kept.of(source, &person)).collect())
     }
-}
-
-fn read(source: &str, person: &str, text: &str) -> Option<PersonAccount> {
-    let Kept { account, login } = serde_json::from_str(text).ok()?;
-    Some(PersonAccount { source: source.to_owned(), person: person.to_owned(), account, login })
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Failure, Store, Time};
-use serde_json::json;
+use beadle_engine::{Failure, Metadata, Note, Store, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::guard::{Departure, Recent};
 use crate::mapping::GroupKey;
@@ -14,15 +14,24 @@ use crate::mapping::GroupKey;
 #[derive(Clone, Default)]
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, group_key: &GroupKey) -> String {
-    beadle_engine::note("left", &[target, &group_key.to_string()])
+/// The departures from one group of a target.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Left(Vec<Departure>);
+
+impl Metadata for Left {
+    const KIND: &'static str = "left";
+}
+
+fn note(target: &str, group_key: &GroupKey) -> Note<Left> {
+    Note::of(&[target, &group_key.to_string()])
 }
 
 impl Departures {
     async fn all(&self, target: &str, group_key: &GroupKey) -> Result<Vec<Departure>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
-        let text = store.get(&note(target, group_key)).await?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+        let left = note(target, group_key).get(store.as_ref()).await?;
+        Ok(left.map(|Left(all)| all).unwrap_or_default())
     }
 
     /// Returns the departures within the window of accounts that are not members again.
@@ -51,7 +60,7 @@ impl Departures {
         let mut all = self.all(target, group_key).await?;
         all.retain(|known| known.is_within(now, window));
         all.push(departure);
-        Ok(store.put(&note(target, group_key), &json!(all).to_string()).await?)
+        Ok(note(target, group_key).put(store.as_ref(), &Left(all)).await?)
     }
 
     /// Removes the accounts whose departure an operator approved. All other departures still count.
@@ -71,7 +80,7 @@ impl Departures {
         if all == before {
             return Ok(());
         }
-        Ok(store.put(&note(target, group_key), &json!(all).to_string()).await?)
+        Ok(note(target, group_key).put(store.as_ref(), &Left(all)).await?)
     }
 }
 

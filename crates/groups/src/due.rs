@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Failure, Key, Lane, Mark, Store, Time, note};
+use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time};
+use serde::{Deserialize, Serialize};
 
 /// The prefix of the hint of a sweep's mark, before the time of the sweep's marks and the
 /// directory.
@@ -14,9 +15,17 @@ const SHOWN: &str = "shown ";
 /// The hint of every other mark.
 const ALONE: &str = "alone";
 
-/// Returns the name of the note of a directory's last sweep that has marked all of its groups.
-fn marked(source: &str) -> String {
-    note("swept", &[source])
+/// The time of a directory's last sweep that has marked all of its groups.
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Swept(Time);
+
+impl Metadata for Swept {
+    const KIND: &'static str = "swept";
+}
+
+fn marked(source: &str) -> Note<Swept> {
+    Note::of(&[source])
 }
 
 /// Creates a mark of a group of a target. No other function may create one: a run must know whether
@@ -30,7 +39,7 @@ pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
 /// Notes that a sweep has marked all of its keys. Only after that may its runs share what they
 /// read: an earlier survey may be older than the last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
-    Ok(store.put(&marked(source), &at.0.to_string()).await?)
+    Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }
 
 /// Returns the hint with which a sweep without a queue plans a group. `began` is the start of the
@@ -52,8 +61,9 @@ pub(crate) async fn swept(
     }
     let swept = hint.strip_prefix(SWEPT).and_then(|text| text.split_once(' '));
     let (Some((at, source)), Some(store)) = (swept, store) else { return Ok(None) };
-    let is_marked = store.get(&marked(source)).await?.as_deref() == Some(at);
-    Ok(at.parse().ok().map(Time).filter(|_| is_marked))
+    let Some(at) = at.parse().ok().map(Time) else { return Ok(None) };
+    let is_marked = marked(source).get(store.as_ref()).await? == Some(Swept(at));
+    Ok(is_marked.then_some(at))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod writer;
 
 pub use due::sweep_hint;
 pub use guard::GroupLimits;
-pub use links::{STOPPED, stop_note};
+pub use links::{STOPPED, StopReason};
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::{Marker, TeamMarker};
 pub use planner::{Directory, Explained, GroupPlanner, Write};

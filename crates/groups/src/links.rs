@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Failure, Store, Time};
+use beadle_engine::{Failure, Metadata, Note, Store, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::mapping::GroupKey;
 
@@ -81,30 +80,47 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
 #[derive(Clone, Default)]
 pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, group_key: &str) -> String {
-    beadle_engine::note("pair", &[target, group_key])
+impl Metadata for GroupLink {
+    const KIND: &'static str = "pair";
+}
+
+fn note(target: &str, group_key: &str) -> Note<GroupLink> {
+    Note::of(&[target, group_key])
 }
 
 /// The beginning of the error text of a write to a stopped target.
 pub const STOPPED: &str = "the target is stopped";
 
-/// Returns the name of the note that stops a target. Its text is the reason.
-pub fn stop_note(target: &str) -> String {
-    format!("stopped:{target}")
+/// The reason why a target is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StopReason(pub String);
+
+impl Metadata for StopReason {
+    const KIND: &'static str = "stopped";
+    const IS_PLAIN: bool = true;
+}
+
+impl StopReason {
+    /// Returns the note of a target.
+    pub fn note(target: &str) -> Note<Self> {
+        Note::of(&[target])
+    }
 }
 
 impl GroupLinks {
     /// Stops a target: Beadle writes nothing more to it.
     pub(crate) async fn stop(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&stop_note(target), why).await?)
+        Ok(StopReason::note(target).put(store.as_ref(), &StopReason(why.to_owned())).await?)
     }
 
     /// Withdraws what [`GroupLinks::stop`] noted, unless the note has another reason by now.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
-            store.forget(&stop_note(target)).await?;
+        let note = StopReason::note(target);
+        if note.get(store.as_ref()).await?.is_some_and(|StopReason(noted)| noted == why) {
+            note.forget(store.as_ref()).await?;
         }
         Ok(())
     }
@@ -112,13 +128,12 @@ impl GroupLinks {
     /// Returns the reason why a target is stopped.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        Ok(store.get(&stop_note(target)).await?)
+        Ok(StopReason::note(target).get(store.as_ref()).await?.map(|StopReason(why)| why))
     }
 
     pub(crate) async fn of(&self, target: &str, group_key: &GroupKey) -> Result<Option<GroupLink>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        let text = store.get(&note(target, &group_key.to_string())).await?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        Ok(note(target, &group_key.to_string()).get(store.as_ref()).await?)
     }
 
     pub(crate) async fn keep(
@@ -128,12 +143,12 @@ impl GroupLinks {
         link: &GroupLink,
     ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&note(target, &group_key.to_string()), &json!(link).to_string()).await?)
+        Ok(note(target, &group_key.to_string()).put(store.as_ref(), link).await?)
     }
 
     pub(crate) async fn forget(&self, target: &str, group_key: &GroupKey) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&note(target, &group_key.to_string())).await?)
+        Ok(note(target, &group_key.to_string()).forget(store.as_ref()).await?)
     }
 
     /// Returns the groups of a target that wait for a name, by their ids at the target.
@@ -148,13 +163,8 @@ impl GroupLinks {
     /// Returns all links of a target.
     pub(crate) async fn all(&self, target: &str) -> Result<Vec<(GroupKey, GroupLink)>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
-        let prefix = note(target, "");
-        let notes = store.notes(&prefix).await?;
-        let read = |(name, text): (String, String)| {
-            let group_key = name.strip_prefix(&prefix)?.parse().ok()?;
-            Some((group_key, serde_json::from_str(&text).ok()?))
-        };
-        Ok(notes.into_iter().filter_map(read).collect())
+        let links = note(target, "").list(store.as_ref()).await?;
+        Ok(links.into_iter().filter_map(|(group_key, link)| Some((group_key.parse().ok()?, link))).collect())
     }
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use beadle_engine::Failure;
+use beadle_engine::{Failure, Metadata, Note};
+use serde::{Deserialize, Serialize};
 
 use crate::links::GroupLinks;
 use crate::targets::StopNote;
@@ -19,10 +20,19 @@ pub(crate) struct Stop<'a> {
     pub(crate) out: &'a BTreeSet<String>,
 }
 
+/// The last write of a group's members that was not read back.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct UnreadWrite(String);
+
+impl Metadata for UnreadWrite {
+    const KIND: &'static str = "unread";
+    const IS_PLAIN: bool = true;
+}
+
 impl Stop<'_> {
-    /// Returns the name of the note of the last write of a group's members.
-    fn unread(&self, group: &str) -> String {
-        beadle_engine::note("unread", &[self.target, group])
+    fn unread(&self, group: &str) -> Note<UnreadWrite> {
+        Note::of(&[self.target, group])
     }
 }
 
@@ -38,17 +48,17 @@ impl StopNote for Stop<'_> {
 
     async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
         let Some(store) = &self.links.0 else { return Ok(()) };
-        Ok(store.put(&self.unread(group), write).await?)
+        Ok(self.unread(group).put(store.as_ref(), &UnreadWrite(write.to_owned())).await?)
     }
 
     async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.links.0 else { return Ok(None) };
-        Ok(store.get(&self.unread(group)).await?)
+        Ok(self.unread(group).get(store.as_ref()).await?.map(|UnreadWrite(write)| write))
     }
 
     async fn forget_write(&self, group: &str) -> Result<(), Failure> {
         let Some(store) = &self.links.0 else { return Ok(()) };
-        Ok(store.forget(&self.unread(group)).await?)
+        Ok(self.unread(group).forget(store.as_ref()).await?)
     }
 
     fn wants(&self, account: &str) -> bool {

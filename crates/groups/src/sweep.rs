@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
 
 use crate::accounts::Accounts;
 use crate::due::{all_marked, due};
@@ -130,12 +130,9 @@ pub async fn summarise(
     targets: &[&str],
     now: Time,
 ) -> Result<Option<Summary>, StoreError> {
-    let is_its = |key: &Key| match key.kind() {
-        KIND => targets.contains(&key.instance()),
-        "sweep" => key.instance() == source,
-        _ => false,
-    };
-    engine::summarise(store, source, &is_its, now).await
+    let mut scopes: Vec<KeyScope> = targets.iter().map(|target| KeyScope::new(KIND, target)).collect();
+    scopes.push(KeyScope::new("sweep", source));
+    engine::summarise(store, source, &scopes, now).await
 }
 
 impl GroupSweep {

@@ -124,6 +124,6 @@ impl Auth {
         });
         let header = Header { kid: key_id, ..Header::new(Algorithm::RS256) };
         let signed = key.sign(&header, &claims).await;
-        signed.map_err(|error| TransportError::Nonsense { request: TOKEN.into(), why: error.to_string() })
+        signed.map_err(|error| TransportError::Credential { request: TOKEN.into(), why: error.to_string() })
     }
 }

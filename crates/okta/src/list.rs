@@ -68,7 +68,7 @@ impl<T: Row> Listed<T> {
     }
 
     fn unknown(&self, why: String) -> TransportError {
-        TransportError::Nonsense { request: self.request.clone(), why }
+        TransportError::InvalidResponse { request: self.request.clone(), why }
     }
 }
 

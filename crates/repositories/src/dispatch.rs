@@ -1,5 +1,4 @@
-//! Dispatches a workflow of the organisation for one repository. Each delivery has its own task:
-//! Beadle never merges two of them.
+//! The reconciler of `dispatch` keys: dispatches a workflow of the organisation, once for each delivery.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 
@@ -8,47 +7,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::journal::{Dispatched, Happened, IntendedDispatch, NotDispatched, ObservedDispatch};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
-    Begun, Class, Clock, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
+    Begun, Class, Clock, Detail, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
 };
 use beadle_github::{Reader, Writer};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// The time that a new run may take to appear among the runs of its workflow.
-const SEEN: Duration = Duration::from_secs(20);
+/// The time until GitHub lists a new run among the runs of its workflow.
+const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// The limit of work of one template. A step costs one, and 64 bytes of output cost one.
+/// The limit of work of one template. A step costs one unit, and so do 64 bytes of output.
 const FUEL: u64 = 100_000;
 
-/// A rule that dispatches a workflow for a webhook.
+/// The condition on which a workflow is dispatched, and its inputs.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// The name in keys and in the journal.
     pub name: String,
-    /// The condition on the payload: an expression such as `not repository.private`.
+    /// The condition on the payload: an expression, such as `not repository.private`.
     pub when: Option<String>,
     /// The repository of the workflow.
     pub repository: String,
     /// The file of the workflow.
     pub workflow: String,
-    /// The branch or tag of the run; a template too.
+    /// The branch or tag to run it on, as a template over the payload.
     pub reference: String,
     /// Inputs, as templates over the payload.
     pub inputs: BTreeMap<String, String>,
-    /// The input that gets a token. The `run-name` of the workflow must contain the token, so that
-    /// Beadle finds the run again.
+    /// The input that gets a token. The workflow's `run-name` must contain this input, so that
+    /// Beadle finds the run of a dispatch whose answer was lost.
     pub token_input: Option<String>,
     /// The mode. In `observe` Beadle dispatches nothing.
     pub mode: Mode,
 }
 
 impl DispatchRule {
-    /// Checks the templates.
+    /// Checks the templates and the condition.
     pub fn check(&self) -> Result<(), String> {
-        // There is no payload yet, so the check tries the templates without one.
+        // There is no payload yet: the check tries each template without one.
         let mut environment = environment();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         let texts = self.inputs.iter().map(|(input, template)| (format!("inputs.{input}"), template));
@@ -63,8 +63,8 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// Returns the ref and the inputs for a payload. Returns `None` if the condition `when` is
-    /// false. The templates can take some time.
+    /// Returns the ref and the inputs for a payload, or `None` if the condition `when` is false. A
+    /// template may take a while.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -105,7 +105,7 @@ impl DispatchRule {
 
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
-    // A name that the payload lacks is an error, and not an empty text.
+    // A name that the payload does not have is a mistake, not an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment
@@ -120,8 +120,8 @@ fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Refuses a template that does too much work even without a payload. Other errors may disappear
-/// with a payload.
+/// Refuses a template that does too much work even without a payload. The payload may correct any
+/// other error.
 fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
@@ -131,9 +131,9 @@ fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), St
 
 /// Reconciles `dispatch` keys.
 pub struct Dispatch {
-    /// Finds runs.
+    /// Finds the runs of workflows.
     pub reader: Reader,
-    /// Dispatches workflows.
+    /// Sends the dispatches.
     pub writer: Writer,
     /// The inbox and the journal.
     pub store: Arc<dyn Store>,
@@ -143,10 +143,13 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// An earlier attempt whose result is unknown.
+/// A dispatch that GitHub may have got.
 struct Uncertain {
     intent: u64,
+    /// The time of the first try.
     at: Time,
+    /// The time from which on GitHub lists the run of every try.
+    listed: Time,
 }
 
 #[async_trait]
@@ -154,10 +157,12 @@ impl Reconcile for Dispatch {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
         let fatal = |text: String| Failure::new(Class::Fatal, text);
-        let (delivery, name) =
-            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` has no name of a dispatch")))?;
+        let (delivery, name) = key
+            .id()
+            .rsplit_once('/')
+            .ok_or_else(|| fatal(format!("the key `{key}` must name a delivery and a dispatch rule")))?;
         let Some(rule) = self.rules.iter().find(|rule| rule.name == name) else {
-            return Ok(report(format!("the configuration no longer has the dispatch `{name}`")));
+            return Ok(report(format!("the configuration no longer has a dispatch `{name}`")));
         };
         let Some(body) = self.store.body("github", delivery).await? else {
             return Ok(report("the delivery is no longer stored".into()));
@@ -165,27 +170,36 @@ impl Reconcile for Dispatch {
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template can take some time, and must not block a thread of the runtime.
+            // A template may take a while, and all runs share the threads of the runtime.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
         let Some((reference, inputs)) = rendered else {
             return Ok(report("the condition `when` is false".into()));
         };
-        let what = json!({
-            "workflow": rule.workflow, "repository": rule.repository, "ref": reference, "inputs": inputs,
-        });
+        let intended = IntendedDispatch {
+            workflow: rule.workflow.clone(),
+            repository: rule.repository.clone(),
+            reference,
+            inputs,
+            again: None,
+        };
         if rule.mode == Mode::Observe {
-            self.journal(run, None, json!({ "would_dispatch": what })).await?;
-            return Ok(report("the mode is `observe`".into()));
+            let detail = Detail::ObservedDispatch(ObservedDispatch { would_dispatch: intended });
+            self.journal(run, None, detail).await?;
+            return Ok(report("its mode is observe".into()));
         }
         let again = match self.before(run).await? {
             Before::Never => None,
             Before::Done => return Ok(report("the workflow is dispatched already".into())),
             Before::Uncertain(uncertain) => {
+                if rule.token_input.is_some() && self.clock.now() < uncertain.listed {
+                    return Err(not_listed_yet(&uncertain));
+                }
                 if let Some(found) = self.find(rule, &token, &uncertain).await? {
-                    let detail = json!({ "dispatched": true, "run": found, "why": "found by its run name" });
-                    self.journal(run, Some(uncertain.intent), detail).await?;
+                    let why = Some("found by its run name".to_owned());
+                    let result = Dispatched { dispatched: Happened::Yes, run: Some(found), why };
+                    self.journal(run, Some(uncertain.intent), Detail::Dispatched(result)).await?;
                     return Ok(report(String::new()));
                 }
                 Some(if rule.token_input.is_some() {
@@ -195,7 +209,7 @@ impl Reconcile for Dispatch {
                 })
             }
         };
-        self.send(run, rule, (&reference, &inputs), what, again).await
+        self.send(run, IntendedDispatch { again: again.map(str::to_owned), ..intended }).await
     }
 }
 
@@ -206,29 +220,36 @@ enum Before {
 }
 
 impl Dispatch {
-    /// Finds the result of earlier attempts in the journal.
+    /// Returns the result of earlier tries, as the journal has it.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
-        let outcome = |intent: &Entry| {
-            let results = entries.iter().filter(|entry| entry.intent == Some(intent.seq));
-            results.map(|result| result.detail["dispatched"].clone()).next_back().unwrap_or(Value::Null)
-        };
-        let mut before = Before::Never;
+        let mut uncertain: Option<Uncertain> = None;
         for intent in entries.iter().filter(|entry| entry.kind == EntryKind::Intent) {
-            match outcome(intent) {
-                Value::Bool(true) => return Ok(Before::Done),
-                Value::Bool(false) => {}
-                // Keeps the first of several attempts, because any of them may have started the
-                // run.
-                _ if matches!(before, Before::Uncertain(_)) => {}
-                _ => before = Before::Uncertain(Uncertain { intent: intent.seq, at: intent.at }),
+            let result = entries.iter().rfind(|entry| entry.intent == Some(intent.seq));
+            let dispatched = match result.map(|result| &result.detail) {
+                Some(Detail::Dispatched(result)) => result.dispatched,
+                Some(Detail::NotDispatched(result)) => result.dispatched,
+                // The process ended before the answer.
+                _ => Happened::Unknown,
+            };
+            match dispatched {
+                Happened::Yes => return Ok(Before::Done),
+                Happened::No => continue,
+                Happened::Unknown => {}
+            }
+            // GitHub got the request between the intent and its result, if at all.
+            let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
+            match &mut uncertain {
+                // The run may be of any of several tries.
+                Some(first) => first.listed = first.listed.max(listed),
+                None => uncertain = Some(Uncertain { intent: intent.seq, at: intent.at, listed }),
             }
         }
-        Ok(before)
+        Ok(uncertain.map_or(Before::Never, Before::Uncertain))
     }
 
-    /// Finds the run of an earlier attempt by the token in its name.
+    /// Finds the run of an earlier try by the token in its name.
     async fn find(
         &self,
         rule: &DispatchRule,
@@ -238,68 +259,64 @@ impl Dispatch {
         if rule.token_input.is_none() {
             return Ok(None);
         }
-        // GitHub shows a new run with a delay.
-        self.clock.sleep(SEEN).await;
-        // The clocks of Beadle and GitHub can differ.
+        // The clocks differ a little.
         let since = tried.at - Duration::from_secs(60);
         let runs = self.reader.dispatched(&rule.repository, &rule.workflow, since).await?;
         let carries = |run: &&Value| run["display_title"].as_str().is_some_and(|title| title.contains(token));
         Ok(runs.iter().find(carries).and_then(|run| run["id"].as_u64()))
     }
 
-    async fn send(
-        &self,
-        run: &Run,
-        rule: &DispatchRule,
-        (reference, inputs): (&str, &Value),
-        what: Value,
-        again: Option<&str>,
-    ) -> Result<Report, Failure> {
-        let mut entry = self.entry(run, EntryKind::Intent, None, what);
-        if let Some(again) = again {
-            entry.detail["again"] = json!(again);
-        }
+    async fn send(&self, run: &Run, intended: IntendedDispatch) -> Result<Report, Failure> {
+        let entry = self.entry(run, EntryKind::Intent, None, Detail::Dispatch(intended.clone()));
         let now = self.clock.now();
         let intent = Intent { entry, spends: None };
         let intent = match self.store.begin(Some(&run.lease), &run.lease.key, intent, now).await? {
             Begun::Yes(number) => number,
             Begun::Paused { scope, until } => {
-                let text = format!("{scope} is paused until {until}; Beadle dispatched nothing");
+                let text = format!("{scope} is paused until {until}, nothing was dispatched");
                 return Err(Failure::new(Class::Conflict, text));
             }
             Begun::LeaseLost | Begun::Lapsed => {
-                let text = "another worker took the key over; Beadle dispatched nothing";
+                let text = "another worker has this key, nothing was dispatched";
                 return Err(Failure::new(Class::Conflict, text));
             }
         };
         fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
-        let sent = self.writer.dispatch(&rule.repository, &rule.workflow, reference, inputs).await;
+        let IntendedDispatch { workflow, repository, reference, inputs, .. } = &intended;
+        let sent = self.writer.dispatch(repository, workflow, reference, inputs).await;
         fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
         let detail = match &sent {
-            Ok(id) => json!({ "dispatched": true, "run": id }),
-            // Without an answer the result is unknown.
-            Err(failure) if failure.class == Class::Retry => {
-                json!({ "dispatched": "unknown", "why": failure.text })
+            Ok(id) => Detail::Dispatched(Dispatched { dispatched: Happened::Yes, run: *id, why: None }),
+            Err(failure) => {
+                // After a lost answer, nobody knows whether the request was carried out.
+                let is_lost = failure.class == Class::Retry;
+                let dispatched = if is_lost { Happened::Unknown } else { Happened::No };
+                Detail::NotDispatched(NotDispatched { dispatched, why: failure.text.clone() })
             }
-            Err(failure) => json!({ "dispatched": false, "why": failure.text }),
         };
         self.journal(run, Some(intent), detail).await?;
         sent?;
-        tracing::info!(key = %run.lease.key, workflow = rule.workflow, "dispatched");
+        tracing::info!(key = %run.lease.key, workflow, "workflow dispatched");
         Ok(report(String::new()))
     }
 
-    fn entry(&self, run: &Run, kind: EntryKind, intent: Option<u64>, detail: Value) -> Entry {
+    fn entry(&self, run: &Run, kind: EntryKind, intent: Option<u64>, detail: Detail) -> Entry {
         let key = run.lease.key.to_string();
         Entry { seq: 0, at: self.clock.now(), kind, subject: key.clone(), key, intent, detail }
     }
 
-    async fn journal(&self, run: &Run, intent: Option<u64>, detail: Value) -> Result<(), Failure> {
+    async fn journal(&self, run: &Run, intent: Option<u64>, detail: Detail) -> Result<(), Failure> {
         let kind = if intent.is_some() { EntryKind::Result } else { EntryKind::Dispatch };
         let entry = self.entry(run, kind, intent, detail);
         self.store.journal(None, vec![entry], self.clock.now()).await?;
         Ok(())
     }
+}
+
+/// Has the queue run the key again when GitHub lists the run. No worker waits for it.
+fn not_listed_yet(uncertain: &Uncertain) -> Failure {
+    let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
+    Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")
 }
 
 fn token(key: &str) -> String {
@@ -317,49 +334,4 @@ fn report(skipped: String) -> Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(when: Option<&str>, input: &str) -> DispatchRule {
-        DispatchRule {
-            name: "police".into(),
-            when: when.map(str::to_owned),
-            repository: "cop".into(),
-            workflow: "police.yml".into(),
-            reference: "master".into(),
-            inputs: [("repo-to-police".to_owned(), input.to_owned())].into(),
-            token_input: None,
-            mode: Mode::Enforce,
-        }
-    }
-
-    #[test]
-    fn inputs_are_templates_and_a_missing_name_is_an_error() {
-        let payload = json!({ "repository": { "name": "widgets", "private": true } });
-        let inputs = rule(None, "{{ repository.name }}").inputs(&payload, "").unwrap();
-        assert_eq!(inputs, json!({ "repo-to-police": "widgets" }));
-        assert!(rule(None, "{{ repository.nmae }}").inputs(&payload, "").is_err());
-        assert!(rule(Some("repository.private"), "x").is_for(&payload).unwrap());
-        assert!(!rule(Some("repository.name == 'gadgets'"), "x").is_for(&payload).unwrap());
-        assert!(rule(Some("repository."), "x").check().is_err());
-        assert!(rule(None, "{{ repository").check().is_err());
-    }
-
-    #[test]
-    fn a_template_does_a_bounded_amount_of_work() {
-        for endless in [
-            "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}",
-            "{% set ns = namespace(text='xxxxxxxx') %}{% for a in range(60) %}{% set ns.text = ns.text ~ ns.text %}{% endfor %}",
-            "{{ 'x' * 1000000000 }}",
-        ] {
-            let said = rule(None, endless).check().unwrap_err();
-            assert!(said.contains("inputs.repo-to-police") && said.contains("steps of work"), "{said}");
-            assert!(rule(None, endless).inputs(&json!({}), "").unwrap_err().contains("steps of work"));
-        }
-        let said = rule(Some("range(100000)|list|length + ('x' * 100000000)|length > 0"), "x").check();
-        assert!(said.unwrap_err().contains("steps of work"));
-        let topics =
-            "{% for topic in repository.topics %}{{ topic }} {% endfor %}{{ repository.name|upper }}";
-        rule(Some("repository.private and repository.name"), topics).check().unwrap();
-    }
-}
+mod tests;

@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beadle_engine::{Key, Store, StoreError, Time, note, refused_note};
+use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{overrides, reached};
 
@@ -27,6 +26,10 @@ struct Gone {
     looked: Time,
     /// The time of the first check that did not see the repository, by id.
     since: BTreeMap<u64, Time>,
+}
+
+impl Metadata for Gone {
+    const KIND: &'static str = "gone";
 }
 
 impl Gone {
@@ -107,9 +110,8 @@ pub(crate) async fn forget(
     now: Time,
 ) -> Result<usize, StoreError> {
     let organisation = organisation.to_lowercase();
-    let own = note("gone", &[&organisation]);
-    let stored = store.get(&own).await?;
-    let mut gone = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(Gone::new);
+    let own = Note::<Gone>::of(&[&organisation]);
+    let mut gone = own.get(store).await?.unwrap_or_else(Gone::new);
     if !gone.is_due(now) {
         return Ok(0);
     }
@@ -122,12 +124,13 @@ pub(crate) async fn forget(
             forgotten += 1;
         }
     }
-    store.put(&own, &json!(gone).to_string()).await?;
+    own.put(store, &gone).await?;
     Ok(forgotten)
 }
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::store::prelude::*;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;

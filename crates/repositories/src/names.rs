@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Clock, Lane, PolicyLocation, Store, StoreError, Time, note};
+use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreError, Time};
+use serde::{Deserialize, Serialize};
 
 /// The time for which Beadle trusts a confirmed name without a read of the store. A run for an
 /// event always reads the store, because an operator may have confirmed another owner.
@@ -29,6 +30,15 @@ impl Named {
             Self::User => "user",
         }
     }
+}
+
+/// The id that a name stands for.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct NamedId(u64);
+
+impl Metadata for NamedId {
+    const KIND: &'static str = "name";
 }
 
 /// Remembers the ids behind the names of one organisation's policy. Without a store it remembers
@@ -55,22 +65,22 @@ impl Names {
         self.looks_only = true;
     }
 
-    fn note(&self, named: Named, name: &str) -> String {
-        note("name", &[&self.organisation, named.as_str(), &name.to_lowercase()])
+    fn note(&self, named: Named, name: &str) -> Note<NamedId> {
+        Note::of(&[&self.organisation, named.as_str(), &name.to_lowercase()])
     }
 
     /// Returns the remembered id of a name.
     pub async fn remembered(&self, named: Named, name: &str) -> Result<Option<u64>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
-        let id = store.get(&self.note(named, name)).await?;
-        Ok(id.and_then(|id| id.parse().ok()))
+        let id = self.note(named, name).get(store.as_ref()).await?;
+        Ok(id.map(|NamedId(id)| id))
     }
 
     /// Returns the id that a name meant before, if the name resolves to another `id` now. Remembers
     /// a new name.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
-        if self.is_believed(&note, id, now) {
+        if self.is_believed(note.name(), id, now) {
             return Ok(None);
         }
         match self.remembered(named, name).await? {
@@ -79,7 +89,7 @@ impl Names {
             None if self.looks_only => {}
             None => self.confirm(named, name, id).await?,
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note, (id, now));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note.name().to_owned(), (id, now));
         Ok(None)
     }
 
@@ -93,7 +103,7 @@ impl Names {
     /// Remembers that the name means `id` from now on.
     pub async fn confirm(&self, named: Named, name: &str, id: u64) -> Result<(), StoreError> {
         match &self.store {
-            Some(store) => store.put(&self.note(named, name), &id.to_string()).await,
+            Some(store) => self.note(named, name).put(store.as_ref(), &NamedId(id)).await,
             None => Ok(()),
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::guard::count_note;
+use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
 use beadle_github::Reader;
 
 use crate::gone;
@@ -42,7 +42,8 @@ impl Reconcile for Sweep {
         }
         // The guard's limit is a share of the repositories that accept writes.
         let count = index.iter().filter(|row| !row.archived).count();
-        self.store.put(&count_note(instance), &count.to_string()).await?;
+        let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
+        RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         let repositories = swept.iter().map(|row| Mark {
             key: Key::new("repository", instance, row.id),
@@ -81,8 +82,6 @@ impl Reconcile for Sweep {
 /// Sums up a sweep after its last repository. Returns `None` while the sweep runs, or if there is
 /// none.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
-    let is_its = |key: &Key| {
-        key.instance() == instance && matches!(key.kind(), "repository" | "organisation" | "sweep")
-    };
-    engine::summarise(store, instance, &is_its, now).await
+    let scopes = ["repository", "organisation", "sweep"].map(|kind| KeyScope::new(kind, instance));
+    engine::summarise(store, instance, &scopes, now).await
 }

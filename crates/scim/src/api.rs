@@ -141,7 +141,7 @@ impl Api {
         let listed = self.listed(resource, filter, without).await?;
         match listed.short {
             None => Ok(listed.rows),
-            Some(why) => Err(TransportError::Nonsense { request: format!("GET /{resource}"), why }),
+            Some(why) => Err(TransportError::InvalidResponse { request: format!("GET /{resource}"), why }),
         }
     }
 

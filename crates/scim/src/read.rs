@@ -158,7 +158,7 @@ impl Reader {
                     Err(error) => return Err(error.into()),
                 };
                 if let Some(why) = listed.short {
-                    let text = format!("GET /Users: invalid answer: {why}");
+                    let text = format!("GET /Users: invalid response: {why}");
                     return Err(Failure::new(Class::Retry, text));
                 }
                 let odd = listed.odd.into_iter().map(|odd| Member { id: odd.id, user: None });
@@ -243,7 +243,7 @@ fn is_no_filter(error: &TransportError) -> bool {
 /// Parses an answer with one record.
 pub(crate) fn record<T: Record>(answer: &Answer) -> Result<T, TransportError> {
     let shown: Value = answer.json()?;
-    T::read(&shown).map_err(|why| TransportError::Nonsense { request: answer.request.clone(), why })
+    T::read(&shown).map_err(|why| TransportError::InvalidResponse { request: answer.request.clone(), why })
 }
 
 /// Returns one record; `None` if there is none.

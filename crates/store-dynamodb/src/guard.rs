@@ -1,5 +1,5 @@
-//! The guard's window of an instance, which is one item. What the guard gives, spends and takes back
-//! is written with the holds in one transaction.
+//! The guard's window of an instance, which is one item. A change of the window and of its holds is
+//! one transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::items::{
 };
 use crate::journal::{may_try_again, refused};
 
-/// Holds in one transaction, beside the window and the lease.
+/// The maximum number of holds in one transaction, beside the window and the lease.
 const AT_ONCE: usize = 90;
 
-/// The bookings of an instance's window, in order.
+/// The reservations of an instance, in order.
 type Window = Vec<GuardReservation>;
 
-/// The window in an item.
+/// Reads the window of an item.
 fn given(doing: &'static str, item: &Item) -> Result<Window, StoreError> {
     serde_json::from_str(&unpacked(doing, item, "window")?).map_err(|error| corrupt(doing, &error))
 }
 
 fn crowded(doing: &'static str, instance: &str) -> StoreError {
-    StoreError::Unavailable { doing, why: format!("the window of {instance} is written all the time") }
+    StoreError::Unavailable { doing, why: format!("other processes keep writing the window of {instance}") }
 }
 
 impl DynamoStore {
@@ -76,7 +76,7 @@ impl DynamoStore {
         if asked.is_empty() {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
-        // A run asks for one key; a caller with several keys gets them instance by instance.
+        // A run asks for one key. Several keys are checked instance by instance.
         let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
         for (instance, places) in window::by_instance(asked) {
             let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
@@ -104,7 +104,7 @@ impl DynamoStore {
                 stored.iter().map(|(digest, stored)| (digest.clone(), stored.hold.clone())).collect();
             let mut window = before.clone();
             let judged = window::check_guard(&mut window, &known, limits, asked, now);
-            // Old and refused bookings count for nothing: the item must not grow by them.
+            // Old and refused reservations count for nothing: the item must not grow with them.
             window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
@@ -127,7 +127,7 @@ impl DynamoStore {
             };
             let service = error.as_service_error();
             match service.and_then(refused) {
-                // The lease is the first of the actions, where there is one.
+                // The lease is the first action, if there is one.
                 Some(actions) if lease.is_some() && actions.contains(&0) => return Ok(None),
                 Some(_) => {}
                 None if service.is_some_and(may_try_again) => {}
@@ -138,8 +138,8 @@ impl DynamoStore {
         Err(crowded(doing, instance))
     }
 
-    /// Begins a write: one transaction checks the pauses and the lease, spends what the guard gave
-    /// and stores the intent.
+    /// Begins a write. One transaction checks the pauses and the lease, spends the room that the
+    /// guard gave, and stores the intent.
     pub(crate) async fn begin_write(
         &self,
         lease: Option<&Lease>,
@@ -176,13 +176,12 @@ impl DynamoStore {
                 pause(attempt).await;
                 continue;
             };
-            // The answer was lost to a transaction that was made: the number is of no other entry.
+            // The transaction was made and its answer was lost: no other entry has the number.
             if self.has_entry(DOING, &entry).await? {
                 return Ok(Begun::Yes(entry.seq));
             }
             if places.iter().any(|place| *place < lease_at) {
-                let covers = |scope: &str| scope == key.as_str() || scope == key.instance();
-                let paused = self.pauses_at(now).await?.into_iter().find(|pause| covers(&pause.scope));
+                let paused = self.pauses_at(now).await?.into_iter().find(|pause| pause.covers(key));
                 if let Some(paused) = paused {
                     return Ok(Begun::Paused { scope: paused.scope, until: paused.until });
                 }
@@ -194,7 +193,7 @@ impl DynamoStore {
         Err(crowded(DOING, key.instance()))
     }
 
-    /// The actions that spend what the guard gave to a change; `None`: there is nothing to be spent.
+    /// Returns the actions that spend the room of a change; `None` if there is no room to spend.
     async fn spend(
         &self,
         doing: &'static str,
@@ -212,7 +211,7 @@ impl DynamoStore {
         Ok(Some([booked, self.hold_action(doing, digest, was.as_ref(), hold.as_ref())?]))
     }
 
-    /// Notes how changes of this instance ended.
+    /// Records the ends of changes of this instance.
     pub(crate) async fn conclude_writes(
         &self,
         instance: &str,
@@ -267,7 +266,7 @@ impl DynamoStore {
         Ok(windows.into_iter().flatten().filter(|booked| booked.at >= since).collect())
     }
 
-    /// Takes over the bookings of another store, where this store has none.
+    /// Stores the reservations of another store, if this store has none.
     pub(crate) async fn take_bookings(
         &self,
         doing: &'static str,

@@ -1,5 +1,5 @@
-//! Holds: each is an item, and each write of one is conditional on the hold that was read before.
-//! So no approval and no hold that another process stored meanwhile is overwritten.
+//! Holds. Each is an item, and each write of one is conditional on the hold that was read before.
+//! So no write overwrites an approval or a hold that another process stored meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const ABSENT: &str = "attribute_not_exists(pk)";
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) hold: Hold,
-    /// The attribute itself: a later write compares it.
+    /// The stored attribute, for the condition of a later write.
     was: AttributeValue,
 }
 
@@ -29,7 +29,7 @@ impl Stored {
     fn of(doing: &'static str, item: &Item) -> Result<Self, StoreError> {
         let hold = get_json(doing, item, "hold")?;
         let was = item.get("hold").cloned();
-        Ok(Self { hold, was: was.ok_or_else(|| corrupt(doing, &"an item lacks `hold`"))? })
+        Ok(Self { hold, was: was.ok_or_else(|| corrupt(doing, &"an item has no `hold`"))? })
     }
 }
 
@@ -44,13 +44,13 @@ pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreE
 }
 
 impl DynamoStore {
-    /// The hold of this digest.
+    /// Returns the hold of a digest.
     pub(crate) async fn hold(&self, doing: &'static str, digest: &str) -> Result<Option<Stored>, StoreError> {
         let item = self.read(doing, "hold", digest).await?;
         item.map(|item| Stored::of(doing, &item)).transpose()
     }
 
-    /// The stored holds of these changes, by digest.
+    /// Returns the stored holds of these changes, by digest.
     pub(crate) async fn known_holds(
         &self,
         doing: &'static str,
@@ -61,8 +61,8 @@ impl DynamoStore {
         Ok(known.map(|stored| (stored.hold.digest.clone(), stored)).collect())
     }
 
-    /// The action of a transaction that makes the hold of `digest` as in `now`; `None` removes it.
-    /// The transaction is refused where the hold is no longer as it was read.
+    /// Returns the action of a transaction that makes the hold of `digest` as in `now`; `None`
+    /// removes it. The transaction is refused if the hold is not as it was read.
     pub(crate) fn hold_action(
         &self,
         doing: &'static str,
@@ -106,8 +106,8 @@ impl DynamoStore {
         Ok(action.build())
     }
 
-    /// Makes a hold as in `now`; `None` removes it. `false`: it is no longer as it was read, and
-    /// nothing was written.
+    /// Makes a hold as in `now`; `None` removes it. Returns `false`, and writes nothing, if the
+    /// hold is not as it was read.
     pub(crate) async fn change_hold(
         &self,
         doing: &'static str,
@@ -137,16 +137,16 @@ impl DynamoStore {
     }
 
     pub(crate) async fn list_holds(&self) -> Result<Vec<Hold>, StoreError> {
-        let stored = self.stored_holds("listing what is held").await?;
+        let stored = self.stored_holds("listing holds").await?;
         let mut holds: Vec<Hold> = stored.into_iter().map(|stored| stored.hold).collect();
         holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
         Ok(holds)
     }
 
-    /// The index says which there are, and each is read consistently: an approval of a moment ago
-    /// has to be seen.
+    /// Lists the holds of a key. The index names them, and each is read consistently, because an
+    /// approval of a moment ago must count.
     pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
-        const DOING: &str = "listing what is held";
+        const DOING: &str = "listing holds";
         let part = format!("hold#{key}");
         let items = self.query(DOING, (true, &part), &Range::default(), |_| false).await?;
         let digests = items.iter().filter_map(|item| get(item, "sk"));
@@ -170,8 +170,7 @@ impl DynamoStore {
     ) -> Result<Option<Hold>, StoreError> {
         const DOING: &str = "approving a change";
         for attempt in 0..TRIES {
-            // A hold that was released meanwhile is not made again: it would let the same change
-            // pass another time.
+            // A released hold is not made again: it would let the same change pass another time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
             let (hold, is_stored) = match window::approve(&was.hold, by) {
                 Some(hold) => {
@@ -194,9 +193,9 @@ impl DynamoStore {
         instance: &str,
         generation: &str,
     ) -> Result<u64, StoreError> {
-        const DOING: &str = "releasing holds of other generations";
+        const DOING: &str = "deleting holds of other generations";
         let mut stale = self.stored_holds(DOING).await?;
-        stale.retain(|stored| stored.hold.key.instance() == instance && stored.hold.generation != generation);
+        stale.retain(|stored| stored.hold.is_outdated(instance, generation));
         // A hold that another process stored meanwhile is of the new generation.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
         Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)
@@ -204,5 +203,5 @@ impl DynamoStore {
 }
 
 fn busy(doing: &'static str, digest: &str) -> StoreError {
-    StoreError::Unavailable { doing, why: format!("other processes write the hold {digest} all the time") }
+    StoreError::Unavailable { doing, why: format!("other processes keep writing the hold {digest}") }
 }

@@ -1,4 +1,5 @@
-//! Deliveries: durable before their keys are marked, and marked all the same when that is interrupted.
+//! Deliveries. Each is durable before its keys are marked, and an interrupted marking is finished
+//! later.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -13,11 +14,11 @@ use crate::items::{
 };
 use crate::{DynamoStore, SHARDS};
 
-/// An item holds 400 KB, its other attributes among them.
+/// The size of a part. An item holds 400 KB, with its other attributes.
 const PART: usize = 350_000;
-/// An interrupted delivery is finished after this time: until then its own process may finish it.
+/// An interrupted delivery is finished after this time. Until then its own process may finish it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// Deliveries whose keys are not all marked yet.
+/// The part of the index with deliveries whose keys are not all marked.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {
@@ -32,7 +33,8 @@ fn marks_part(token: &str, n: usize) -> String {
     format!("marks#{token}#{n:05}")
 }
 
-/// The part of the index in which deliveries are: those whose keys are not all marked yet in one of their own.
+/// Returns the part of the index of a delivery. Deliveries whose keys are not all marked have a
+/// part of their own.
 fn place(pk: &str, is_marked: bool) -> String {
     let what = if is_marked { "delivery" } else { UNMARKED };
     format!("{what}#{}", shard(pk))
@@ -43,7 +45,7 @@ impl DynamoStore {
         const DOING: &str = "storing a delivery";
         let pk = name(&delivery.source, &delivery.id);
         let token = format!("{:032x}", rand::random::<u128>());
-        // First what only the head makes known: without it nobody finds it, and it expires.
+        // The parts first: they expire, and without the head nobody finds them.
         let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
         let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
         match self.put_head(DOING, head, &token).await? {
@@ -61,7 +63,7 @@ impl DynamoStore {
         }
     }
 
-    /// A delivery of another store. Its keys are not marked.
+    /// Stores a delivery of another store. The keys are not marked.
     pub(crate) async fn take_delivery(
         &self,
         doing: &'static str,
@@ -78,7 +80,7 @@ impl DynamoStore {
         self.put_head(doing, head, &token).await.map(drop)
     }
 
-    /// A delivery's item; marks that do not fit into it are written.
+    /// Builds the item of a delivery, and writes the marks that do not fit into it.
     async fn head(
         &self,
         doing: &'static str,
@@ -112,8 +114,8 @@ impl DynamoStore {
         Ok(head)
     }
 
-    /// Marks what a delivery names, where that was interrupted, or is being done at this moment: that causes one run more at
-    /// most. Whether there was anything to do.
+    /// Marks the keys of a delivery whose marking was interrupted. If the marking is under way,
+    /// that causes one more run at most. Returns whether there was anything to do.
     async fn finish(
         &self,
         doing: &'static str,
@@ -130,12 +132,12 @@ impl DynamoStore {
         Ok(true)
     }
 
-    /// All keys of a delivery are marked.
+    /// Records that all keys of a delivery are marked.
     async fn set_marked(&self, doing: &'static str, pk: &str) -> Result<(), StoreError> {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text(pk)).key("sk", text("head")).update_expression("SET g = :g");
         let asked = asked.expression_attribute_values(":g", text(place(pk, true)));
-        // One that has expired meanwhile is not made again.
+        // An expired delivery is not made again.
         match asked.condition_expression("attribute_exists(pk)").send().await {
             Err(error)
                 if error
@@ -148,7 +150,8 @@ impl DynamoStore {
         }
     }
 
-    /// Finishes what was interrupted: deliveries that are stored, and whose keys were not all marked. How many there were.
+    /// Finishes interrupted deliveries: stored ones whose keys were not all marked. Returns the
+    /// number of these.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
         let (mut count, mut failure) = (0, None);
@@ -165,7 +168,7 @@ impl DynamoStore {
                 };
                 match finished {
                     Ok(finished) => count += u64::from(finished),
-                    // One that cannot be finished keeps no other.
+                    // An error of one delivery does not stop the others.
                     Err(error) => failure = Some(error),
                 }
             }
@@ -200,7 +203,8 @@ impl DynamoStore {
         Ok(parts)
     }
 
-    /// The marks stand in the delivery itself, or where they are too many in items of their own.
+    /// Returns the marks of a delivery. They are in the delivery itself, or, if there are too many,
+    /// in items of their own.
     async fn put_marks(
         &self,
         doing: &'static str,
@@ -214,7 +218,7 @@ impl DynamoStore {
             head.insert("marks".into(), text(all));
             return Ok(());
         }
-        // The list of keys would be as long: the marks say it too.
+        // The list of keys would be as long, and the marks contain it.
         head.remove("keys");
         let parts: Vec<_> = all.as_bytes().chunks(PART).enumerate().collect();
         head.insert("mark_parts".into(), number(parts.len()));
@@ -234,7 +238,7 @@ impl DynamoStore {
         if head.contains_key("marks") {
             return get_json(doing, head, "marks");
         }
-        // By their names, not by a query: the intake may read items, and no more.
+        // Items are read by their names and not by a query: the intake may only read items.
         let (token, count) =
             (get(head, "token").unwrap_or_default(), get_number(head, "mark_parts").unwrap_or(0));
         let names = (0..count).map(|n| marks_part(token, n));
@@ -262,7 +266,7 @@ impl DynamoStore {
         Ok((parts.flat_map(|part| part.as_ref().iter().copied()).collect(), items.len()))
     }
 
-    /// `Some`: there is one of this id.
+    /// Stores the item of a delivery. Returns the stored item if the id is known already.
     async fn put_head(
         &self,
         doing: &'static str,
@@ -281,7 +285,8 @@ impl DynamoStore {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &pk, "head").await?,
                     };
-                    // It may be our own, sent again after its answer was lost.
+                    // The stored delivery may be this one: it was sent again after its answer was
+                    // lost.
                     Ok(known.filter(|known| get(known, "token") != Some(token)))
                 }
                 _ => Err(failed(doing)(error)),
@@ -300,14 +305,14 @@ impl DynamoStore {
         };
         let is_wanted = |item: &Item| {
             let quoted = listing.key.as_ref().map(|key| format!("\"{key}\""));
-            // Keys that are stored apart are looked at below.
+            // Keys that are stored apart are checked below.
             quoted.is_none_or(|key| get(item, "keys").is_none_or(|keys| keys.contains(&key)))
         };
         let (range, is_wanted) = (&range, &is_wanted);
         let parts =
             ["delivery", UNMARKED].into_iter().flat_map(|what| (0..SHARDS).map(move |shard| (what, shard)));
         let parts = parts.map(|(what, shard)| async move {
-            // Those whose keys are apart may not be wanted after all.
+            // Deliveries whose keys are stored apart may not match.
             let is_sure = |item: &&Item| listing.key.is_none() || item.contains_key("keys");
             let enough =
                 |items: &[Item]| items.iter().filter(is_sure).filter(|item| is_wanted(item)).count() >= most;
@@ -318,7 +323,7 @@ impl DynamoStore {
         found.sort_by(|one, other| {
             (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
         });
-        // While it is being marked, the index may show it in both parts.
+        // During its marking, the index may show a delivery in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let mut skip = listing.after;
         let mut rows = Vec::new();
@@ -348,7 +353,8 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// The keys that a delivery marked; none, where they were apart and are gone before it.
+    /// Returns the keys that a delivery marked; none, if they were stored apart and expired before
+    /// it.
     async fn keys(&self, doing: &'static str, head: &Item) -> Result<Vec<Key>, StoreError> {
         if head.contains_key("keys") {
             return get_json(doing, head, "keys");
@@ -366,7 +372,7 @@ impl DynamoStore {
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
         let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
-        // Some of it may be gone already: it is kept whole, or not.
+        // Some parts may have expired: a body is returned whole or not at all.
         if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }
@@ -374,7 +380,7 @@ impl DynamoStore {
         Ok(Some(body))
     }
 
-    /// Deletes bodies and deliveries that are older, at most so many. How many went.
+    /// Deletes older bodies and deliveries, up to a number. Returns the number of deleted ones.
     pub(crate) async fn prune_inbox(
         &self,
         bodies_before: Time,

@@ -1,4 +1,4 @@
-//! Items: attributes in and out, reads page by page, and what an answer's failure means.
+//! Items: reading and building attributes, reading pages, and converting errors.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -13,17 +13,17 @@ use rand::RngExt as _;
 
 use crate::{DynamoStore, SHARDS};
 
-/// An item's attributes.
+/// The attributes of an item.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The compression level: a low one, as in SQLite.
+/// The compression level. It is low, as in SQLite.
 pub(crate) const LEVEL: i32 = 1;
-/// Nothing that is kept is larger once it is unpacked.
+/// The maximum size of an unpacked value.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
-/// Beadle compresses longer values.
+/// Longer values are compressed.
 const LONG: usize = 4096;
 
-/// The number of tries of a write that other processes come before.
+/// The number of tries of a write, when other processes write the same item.
 pub(crate) const TRIES: u32 = 40;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
@@ -38,19 +38,19 @@ pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// Times and numbers, so that texts are in their order.
+/// Returns a number as a text that sorts like the number.
 pub(crate) fn padded(value: i64) -> String {
     format!("{value:020}")
 }
 
-/// The part of an index that something is in.
+/// Returns the shard of the index for a name.
 pub(crate) fn shard(of: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish() % SHARDS
 }
 
-/// The time after which DynamoDB may delete an item, in seconds.
+/// Returns the time after which DynamoDB may delete an item, in seconds.
 pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
     number((at + kept).0.div_euclid(1000))
 }
@@ -72,19 +72,20 @@ where
     move |error| unavailable(doing, &error)
 }
 
-/// Waits a little before trying again, longer each time; not as long as the others who came at the same moment.
+/// Waits before a retry: longer each time, and not as long as other processes that failed at the
+/// same moment.
 pub(crate) async fn pause(attempt: u32) {
     let most = 4 << attempt.min(6);
     let wait = rand::rng().random_range(1..=most);
     tokio::time::sleep(Duration::from_millis(wait)).await;
 }
 
-/// A text of an item.
+/// Returns a text of an item.
 pub(crate) fn get<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// A number of an item.
+/// Returns a number of an item.
 pub(crate) fn get_number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
@@ -95,11 +96,11 @@ pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
     item: &Item,
     name: &str,
 ) -> Result<T, StoreError> {
-    let stored = get(item, name).ok_or_else(|| corrupt(doing, &format!("an item lacks `{name}`")))?;
+    let stored = get(item, name).ok_or_else(|| corrupt(doing, &format!("an item has no `{name}`")))?;
     serde_json::from_str(stored).map_err(|error| corrupt(doing, &error))
 }
 
-/// As JSON.
+/// Returns a value as JSON.
 pub(crate) fn json<T: serde::Serialize>(
     doing: &'static str,
     value: &T,
@@ -107,7 +108,7 @@ pub(crate) fn json<T: serde::Serialize>(
     serde_json::to_string(value).map(text).map_err(|error| unavailable(doing, &error))
 }
 
-/// A text that may be long: compressed, where it is, as an item holds 400 KB.
+/// Returns a text that may be long. A long text is compressed, because an item holds 400 KB.
 pub(crate) fn packed(doing: &'static str, value: String) -> Result<AttributeValue, StoreError> {
     if value.len() < LONG {
         return Ok(text(value));
@@ -125,22 +126,22 @@ pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<S
             let value = value.map_err(|error| corrupt(doing, &error))?;
             String::from_utf8(value).map_err(|error| corrupt(doing, &error))
         }
-        _ => Err(corrupt(doing, &format!("an item lacks `{name}`"))),
+        _ => Err(corrupt(doing, &format!("an item has no `{name}`"))),
     }
 }
 
 /// Selects items of a partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Range {
-    /// After this one.
+    /// Only items after this sort key.
     pub(crate) after: Option<String>,
-    /// At most this one, where `after` is not said.
+    /// Only items up to this sort key, unless `after` is set.
     pub(crate) until: Option<String>,
-    /// Whose name begins so.
+    /// Only items whose sort key begins so.
     pub(crate) prefix: Option<String>,
-    /// The last ones first.
+    /// Whether the last items come first.
     pub(crate) backwards: bool,
-    /// So many in a page, where no more are wanted.
+    /// The maximum number of items in a page.
     pub(crate) page: Option<usize>,
 }
 
@@ -166,7 +167,8 @@ impl DynamoStore {
         asked.key("pk", text(pk)).key("sk", text(sk)).send().await.map(drop).map_err(failed(doing))
     }
 
-    /// Items of a partition, or of a part of the index, in their order: as many as `enough` says, and perhaps more.
+    /// Returns items of a partition, or of a part of the index, in their order. It reads pages
+    /// until `enough` is true, and may return more items than that.
     pub(crate) async fn query(
         &self,
         doing: &'static str,

@@ -1,4 +1,4 @@
-//! The journal: entries in the order of their numbers, intents that have no result yet.
+//! The journal: entries in the order of their numbers, and intents without a result.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,18 +14,20 @@ use crate::items::{
 };
 use crate::{DynamoStore, SHARDS};
 
-/// Entries in one transaction, which has 100 actions at most: two an entry, and the lease.
+/// The number of entries in one transaction. It has 100 actions at most: two for each entry, and
+/// the lease.
 const AT_ONCE: usize = 45;
 
-/// Clocks of those who write are closer to each other than this.
+/// The maximum difference between the clocks of writers.
 const APART: Duration = Duration::from_secs(600);
 
-/// Returns the part of the index in which an entry is found among those of all keys.
+/// Returns the part of the index that has the entry, among those of all keys.
 fn part(seq: u64) -> String {
     format!("journal#{}", seq % SHARDS)
 }
 
-/// A key's own entries are read consistently: whether something was done already is decided by them.
+/// Returns the partition of a key's entries. They are read consistently, because they decide
+/// whether something was done already.
 fn of_key(entry: &Entry) -> String {
     format!("journal#{}", entry.key)
 }
@@ -34,7 +36,7 @@ fn sort(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// Returns the actions of a transaction that their conditions refused, if there are any.
+/// Returns the actions of a transaction whose conditions failed, if there are any.
 pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return None };
     let reasons = canceled.cancellation_reasons().iter().enumerate();
@@ -43,8 +45,8 @@ pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     (!refused.is_empty()).then_some(refused)
 }
 
-/// Returns `true` if other processes wrote the same items, or too many requests came: the caller
-/// may retry.
+/// Returns whether the caller may retry: other processes wrote the same items, or there were too
+/// many requests.
 pub(crate) fn may_try_again(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(canceled) => {
@@ -68,7 +70,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().put(put.map_err(|error| unavailable(doing, &error))?).build())
     }
 
-    /// Numbers for so many entries: the first of them.
+    /// Reserves numbers for entries. Returns the first number.
     async fn numbers(&self, doing: &'static str, count: usize) -> Result<u64, StoreError> {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
@@ -100,7 +102,7 @@ impl DynamoStore {
         Ok(Some(numbers))
     }
 
-    /// Entries of another store, with their numbers: what is written here later comes after them.
+    /// Stores entries of another store, with their numbers. Later entries get higher numbers.
     pub(crate) async fn take_entries(
         &self,
         doing: &'static str,
@@ -121,12 +123,12 @@ impl DynamoStore {
         Ok(Entry { seq: self.numbers(doing, 1).await?, ..entry })
     }
 
-    /// Returns `true` if the entry of this number is stored.
+    /// Returns whether the entry of this number is stored.
     pub(crate) async fn has_entry(&self, doing: &'static str, entry: &Entry) -> Result<bool, StoreError> {
         Ok(self.read(doing, &of_key(entry), &sort(entry.seq)).await?.is_some())
     }
 
-    /// The action of a transaction that stores an entry.
+    /// Returns the action of a transaction that stores an entry.
     pub(crate) fn entry_action(
         &self,
         doing: &'static str,
@@ -144,7 +146,7 @@ impl DynamoStore {
         self.put_action(doing, item)
     }
 
-    /// The action of a transaction that keeps an intent until its result is stored.
+    /// Returns the action of a transaction that keeps an intent until its result is stored.
     pub(crate) fn open_action(
         &self,
         doing: &'static str,
@@ -169,7 +171,8 @@ impl DynamoStore {
         if let Some(lease) = lease {
             actions.push(self.holding(doing, lease, now)?);
         }
-        // A transaction writes no item twice: an intent whose result is here too was never open.
+        // A transaction cannot write an item twice: an intent with its result in the same
+        // transaction was never open.
         let mut closed: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.intent).collect();
         for entry in entries {
             actions.push(self.entry_action(doing, entry)?);
@@ -196,13 +199,14 @@ impl DynamoStore {
             }
             pause(attempt).await;
         }
-        Err(StoreError::Unavailable { doing, why: "others are at the same items all the time".into() })
+        Err(StoreError::Unavailable { doing, why: "other processes keep writing the same items".into() })
     }
 
     pub(crate) async fn list_entries(&self, listing: &Listing) -> Result<Vec<Entry>, StoreError> {
         const DOING: &str = "reading the journal";
         let most = listing.limit as usize;
-        // Since a time: from the end back to it. Entries are numbered in their order, give or take a clock.
+        // With a time, the entries are read backwards from the end. The numbers follow the times,
+        // as far as clocks agree.
         let since = listing.since.filter(|_| listing.after == 0);
         let range = &match since {
             Some(_) => Range { backwards: true, ..Range::default() },
@@ -241,7 +245,7 @@ impl DynamoStore {
         items.iter().map(|item| get_json(DOING, item, "entry")).collect()
     }
 
-    /// Deletes entries that are older, at most so many. How many went.
+    /// Deletes older entries, up to a number. Returns the number of deleted entries.
     pub(crate) async fn prune_journal(&self, before: Time, batch: usize) -> Result<u64, StoreError> {
         const DOING: &str = "pruning";
         let mut left = batch;
@@ -250,7 +254,7 @@ impl DynamoStore {
             let items = self.query(DOING, (true, &part(shard)), &range, |items| items.len() >= left).await?;
             for item in items.iter().take(left) {
                 let entry: Entry = get_json(DOING, item, "entry")?;
-                // Entries are numbered in their order, give or take a clock.
+                // The numbers follow the times, as far as clocks agree.
                 if entry.at >= before {
                     break;
                 }

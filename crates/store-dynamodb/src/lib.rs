@@ -11,14 +11,16 @@
 //! | an instance's window | `window` | the instance | |
 //! | notes, pauses, counters | `note`, `pause`, `counter` | the name | |
 //!
-//! Every change of an item that others may change is a conditional write: it is read (consistently), changed by the engine's
-//! pure functions, and written only where its version is the one that was read. A write carries a token of its own, so that
-//! one whose answer was lost, and which is tried again, is known to be ours.
+//! A change of an item that others may change is a conditional write. The item is read consistently
+//! and changed by the engine's pure functions. It is written only if its version is still the one
+//! that was read. Each write carries a token of its own, so that a repeated write, whose first
+//! answer was lost, is recognised.
 //!
-//! The store assumes that writes to one item are linearizable, and that a consistent read sees every answered write. The index is
-//! eventually consistent: what it leaves out for a moment is found by the next look, and what it shows too long is read
-//! consistently before it is claimed. Leases are compared with the caller's clock: clocks that differ by more than a lease's
-//! length (60 s) could let two work on one key; every write to a vendor is idempotent, and the lease is checked before it.
+//! The store assumes that writes to one item are linearizable, and that a consistent read sees
+//! every answered write. The index is eventually consistent: the next look finds a missing entry,
+//! and a row is read consistently before it is claimed. Leases are compared with the caller's
+//! clock. If clocks differ by more than the duration of a lease (60 s), two workers could work on
+//! one key. Every write to a vendor is idempotent, and the lease is checked before it.
 
 mod guard;
 mod holds;
@@ -40,7 +42,7 @@ use beadle_engine::Timing;
 
 pub use wake::{Due, Wake};
 
-/// Into so many parts what would be one hot partition of the index is divided.
+/// The number of shards of the index. One partition for all would be too hot.
 const SHARDS: u64 = 4;
 
 /// The settings of a store in a table.
@@ -48,7 +50,7 @@ const SHARDS: u64 = 4;
 pub struct DynamoSettings {
     /// The timing of the queue.
     pub timing: Timing,
-    /// The time for which bodies of deliveries are kept. DynamoDB deletes them after that.
+    /// The time for which bodies of deliveries are kept. Then DynamoDB deletes them.
     pub bodies: Duration,
     /// The time for which ids of deliveries are kept.
     pub ids: Duration,
@@ -73,14 +75,14 @@ pub struct DynamoStore {
 }
 
 impl DynamoStore {
-    /// A store in this table. Nothing is asked of it yet.
+    /// Creates a store in this table. It sends no request yet.
     pub fn new(client: Client, table: &str, settings: DynamoSettings) -> Self {
         Self { client, table: table.to_owned(), settings, wake: None }
     }
 
-    /// The same store, which tells `wake` of what can be claimed.
+    /// Returns the same store, which sends to `wake` the keys that can be claimed.
     #[must_use]
-    pub fn telling(self, wake: Arc<dyn Wake>) -> Self {
+    pub fn with_wake(self, wake: Arc<dyn Wake>) -> Self {
         Self { wake: Some(wake), ..self }
     }
 }

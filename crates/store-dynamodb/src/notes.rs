@@ -1,4 +1,4 @@
-//! Small values by name, and pauses.
+//! Notes, the small values by name, and pauses.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use beadle_engine::{Key, Pause, StoreError, Time};
@@ -51,7 +51,7 @@ impl DynamoStore {
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// The conditions of a transaction that neither a key nor its instance is paused.
+    /// Returns the conditions of a transaction that neither a key nor its instance is paused.
     pub(crate) fn unpaused(
         &self,
         doing: &'static str,

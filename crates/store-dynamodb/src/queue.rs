@@ -1,10 +1,10 @@
-//! The keys that are due, and the leases on them.
+//! The keys that are due, and their leases.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
-use beadle_engine::{Claim, Depth, Key, Lane, Lease, Mark, Outcome, Row, StoreError, Time};
+use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row, StoreError, Time};
 use futures::future::{join_all, try_join_all};
 
 use crate::items::{Item, Range, get, padded};
@@ -12,10 +12,12 @@ use crate::rows::{due, of, parked};
 use crate::wake::Due;
 use crate::{DynamoStore, SHARDS};
 
-/// Keys marked at once.
+/// The number of keys that are marked at the same time.
 const AT_ONCE: usize = 16;
+/// The minimum size of a page of counted rows.
+const COUNTED: usize = 100;
 
-/// As keys go; those that came at the same moment by their names.
+/// Compares two rows by their rank, and rows of the same moment by their keys.
 fn in_order(one: &Row, other: &Row) -> Ordering {
     (one.rank(), &one.key).cmp(&(other.rank(), &other.key))
 }
@@ -25,7 +27,7 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 }
 
 impl DynamoStore {
-    /// Marks keys: one after the other where one is marked twice, the others beside each other.
+    /// Marks keys: several marks of one key one after the other, different keys side by side.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
@@ -47,12 +49,13 @@ impl DynamoStore {
             });
             let marked = try_join_all(marked).await?;
             let due = marked.iter().filter_map(|((), [before, row])| Due::between(before, row, now));
-            self.tell(due.collect(), now).await;
+            self.send_wakes(due.collect(), now).await;
         }
         Ok(())
     }
 
-    /// Rows of the index that are due until `until`, in the order of their times: of each shard as many as are wanted, or all.
+    /// Returns rows of the index that are due until `until`, in the order of their times: of each
+    /// shard up to `some`, or all.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
@@ -76,12 +79,18 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    pub(crate) async fn claim_due(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
+    /// Claims due keys, but none of the instances `except`.
+    pub(crate) async fn claim_due(
+        &self,
+        limit: usize,
+        except: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
         const DOING: &str = "claiming keys";
-        let is_free = self.free(now).await?;
+        let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // More than are wanted: some may be somebody else's by now.
+            // More than `limit`, because other workers may have claimed some of them.
             let some = limit.saturating_mul(2).max(8);
             found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
         }
@@ -95,7 +104,7 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        // A row in the index may be old: it is read again, and claimed if it is still due.
+        // A row of the index may be old: it is read again, and claimed if it is still due.
         let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
         self.claim_all(DOING, &wanted, now).await
     }
@@ -106,10 +115,16 @@ impl DynamoStore {
         self.claim_all("claiming keys by name", &free, now).await
     }
 
-    /// Returns a test for items of keys that are not paused: paused keys take the place of no other
-    /// key, however many there are.
-    pub(crate) async fn free(&self, now: Time) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
-        let paused = self.paused(now).await?;
+    /// Returns a test for items of keys that are not paused and belong to none of the instances
+    /// `except`. The keys that fail it take the place of no other key, however many there are.
+    pub(crate) async fn free(
+        &self,
+        except: &[String],
+        now: Time,
+    ) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
+        let mut paused = self.paused(now).await?;
+        // An instance is the scope of a pause too.
+        paused.extend(except.iter().cloned());
         Ok(move |item: &Item| {
             let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
             key.is_none_or(|key| !is_paused(&key, &paused))
@@ -172,7 +187,7 @@ impl DynamoStore {
         let timing = self.settings.timing;
         let finish = |row: &mut Row| row.finish(lease, outcome.clone(), now, &timing);
         let (finished, [before, row]) = self.change_from("ending a run", &lease.key, finish).await?;
-        self.tell(Due::between(&before, &row, now).into_iter().collect(), now).await;
+        self.send_wakes(Due::between(&before, &row, now).into_iter().collect(), now).await;
         Ok(finished)
     }
 
@@ -196,7 +211,7 @@ impl DynamoStore {
         Ok(at.map(Time))
     }
 
-    /// Every row that is pending, leased or parked, parked ones first, then as they go.
+    /// Returns every row that is pending, leased or parked: parked rows first, then by rank.
     pub(crate) async fn all_rows(&self, doing: &'static str) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for lane in Lane::ALL {
@@ -209,6 +224,32 @@ impl DynamoStore {
         }
         rows.sort_by_key(|row| (row.parked.is_none(), row.rank()));
         Ok(rows)
+    }
+
+    /// Counts waiting keys, those of sweeps first. While many of the keys wait, one page of each
+    /// shard is enough: about 30 read units, for 400 rows of 600 bytes. When none of the keys waits
+    /// any more, all due rows are read, at half a read unit for 4 KB.
+    pub(crate) async fn count_due(
+        &self,
+        scopes: &[KeyScope],
+        since: Time,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        const DOING: &str = "counting waiting keys";
+        let most = most as usize;
+        let is_wanted = |item: &Item| {
+            of(DOING, item)
+                .is_ok_and(|row| row.waits_since(since) && scopes.iter().any(|scope| scope.covers(&row.key)))
+        };
+        let mut count = 0;
+        for lane in Lane::ALL.into_iter().rev() {
+            let page = Some(most.max(COUNTED));
+            count += self.due_rows(DOING, lane, None, page, &is_wanted).await?.len();
+            if count >= most {
+                break;
+            }
+        }
+        Ok(count.min(most) as u64)
     }
 
     pub(crate) async fn measure(&self, now: Time) -> Result<Depth, StoreError> {
@@ -228,9 +269,10 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Rows that a clock that was ahead put far into the future come back. How many.
+    /// Takes back rows that a clock that was ahead put far into the future. Returns the number of
+    /// these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
-        const DOING: &str = "looking for keys of a clock that was ahead";
+        const DOING: &str = "taking back keys of a clock that was ahead";
         let (timing, range) =
             (self.settings.timing, Range { after: Some(padded((now + LONGEST_HOLD).0)), ..Range::default() });
         let mut count = 0;

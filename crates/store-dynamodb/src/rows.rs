@@ -1,4 +1,5 @@
-//! A key's row: read, changed by the engine's protocol, and written where nobody else wrote it meanwhile.
+//! The row of a key. The store reads it, changes it by the engine's protocol, and writes it if no
+//! other process wrote it meanwhile.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
@@ -13,17 +14,17 @@ pub(crate) fn name(key: &Key) -> String {
     format!("row#{key}")
 }
 
-/// The part of the index in which keys of a lane are due.
+/// Returns the part of the index with the due keys of a lane.
 pub(crate) fn due(lane: beadle_engine::Lane, shard: u64) -> String {
     format!("due#{}#{shard}", lane as usize)
 }
 
-/// The part of the index in which keys are set aside.
+/// Returns the part of the index with the parked keys.
 pub(crate) fn parked(shard: u64) -> String {
     format!("parked#{shard}")
 }
 
-/// Returns the place of a row in the index, if the row has to be found there.
+/// Returns the place of a row in the index, if the row must be found there.
 fn place(row: &Row) -> Option<(String, String)> {
     let shard = shard(row.key.as_str());
     match (&row.parked, row.due_at()) {
@@ -33,13 +34,13 @@ fn place(row: &Row) -> Option<(String, String)> {
     }
 }
 
-/// The row in an item.
+/// Reads the row of an item.
 pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
     get_json(doing, item, "row")
 }
 
 impl DynamoStore {
-    /// A key's row and its version; a version of 0: there is none yet.
+    /// Returns the row of a key and its version. The version is 0 if there is no row.
     pub(crate) async fn load(
         &self,
         doing: &'static str,
@@ -51,7 +52,7 @@ impl DynamoStore {
         }
     }
 
-    /// Changes a row, and tells nobody.
+    /// Changes a row.
     pub(crate) async fn change<T>(
         &self,
         doing: &'static str,
@@ -61,8 +62,8 @@ impl DynamoStore {
         Ok(self.change_from(doing, key, change).await?.0)
     }
 
-    /// Changes a row, again and again until nobody came between. What `change` gives is given where it left the row as it
-    /// was, or where the row was written; with how the row was and is.
+    /// Changes a row, and retries if another process wrote it meanwhile. Returns the result of
+    /// `change`, and the row before and after.
     pub(crate) async fn change_from<T>(
         &self,
         doing: &'static str,
@@ -79,11 +80,11 @@ impl DynamoStore {
             }
             pause(attempt).await;
         }
-        let why = format!("{key} is written by others all the time");
+        let why = format!("other processes keep writing {key}");
         Err(StoreError::Unavailable { doing, why })
     }
 
-    /// Writes a row where its version is still this one.
+    /// Writes a row if its stored version is still `version`.
     pub(crate) async fn write(
         &self,
         doing: &'static str,
@@ -97,7 +98,7 @@ impl DynamoStore {
             ("row".to_owned(), json(doing, row)?),
             ("v".to_owned(), number(version + 1)),
             ("token".to_owned(), text(&token)),
-            // A transaction under a lease checks these two attributes.
+            // The conditions of a transaction under a lease use these two attributes.
             ("epoch".to_owned(), number(row.epoch)),
             ("lease".to_owned(), number(row.lease_until.unwrap_or(Time(0)).0)),
         ]);
@@ -116,7 +117,7 @@ impl DynamoStore {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    // The answer to our own write may have been lost, and the write been sent again.
+                    // The answer to an earlier try of this write may have been lost.
                     let there = match refused.item() {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &name(&row.key), "row").await?,
@@ -148,7 +149,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Returns `true` if a lease holds, or if there is none.
+    /// Returns whether a lease holds, or there is none.
     pub(crate) async fn holds_lease(
         &self,
         doing: &'static str,

@@ -1,9 +1,10 @@
-//! The engine's storage trait, call by call.
+//! The engine's storage traits, call by call.
 
 use async_trait::async_trait;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError, StoreRecord, Time,
+    KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord, Time,
     Timing, Verdict,
 };
 
@@ -11,17 +12,33 @@ use crate::DynamoStore;
 use crate::holds::hold_item;
 
 #[async_trait]
-impl Store for DynamoStore {
+impl Inbox for DynamoStore {
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         self.keep(delivery, marks).await
     }
 
+    async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.list_deliveries(&listing).await
+    }
+
+    async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_body(source, id).await
+    }
+}
+
+#[async_trait]
+impl Queue for DynamoStore {
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
         self.mark_all("marking keys as due", &marks, now).await
     }
 
-    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
-        self.claim_due(limit, now).await
+    async fn claim_except(
+        &self,
+        limit: usize,
+        instances: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.claim_due(limit, instances, now).await
     }
 
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
@@ -48,67 +65,6 @@ impl Store for DynamoStore {
         &self.settings.timing
     }
 
-    async fn reserve(
-        &self,
-        lease: Option<&Lease>,
-        limits: &Limits,
-        asked: Vec<Hold>,
-        now: Time,
-    ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        self.ask(lease, limits, &asked, now).await
-    }
-
-    async fn begin(
-        &self,
-        lease: Option<&Lease>,
-        key: &Key,
-        intent: Intent,
-        now: Time,
-    ) -> Result<Begun, StoreError> {
-        self.begin_write(lease, key, intent, now).await
-    }
-
-    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
-        self.conclude_writes(instance, &ends).await
-    }
-
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        self.list_holds().await
-    }
-
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
-        self.holds_of_key(key).await
-    }
-
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        self.forget_digests(&digests).await
-    }
-
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        self.let_pass(digest, by, now).await
-    }
-
-    async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
-        self.forget_generations(instance, generation).await
-    }
-
-    async fn journal(
-        &self,
-        lease: Option<&Lease>,
-        entries: Vec<Entry>,
-        now: Time,
-    ) -> Result<Option<Vec<u64>>, StoreError> {
-        self.append(lease, entries, now).await
-    }
-
-    async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
-        self.list_entries(&listing).await
-    }
-
-    async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
-        self.intents().await
-    }
-
     async fn pause(&self, scope: &str, until: Time) -> Result<(), StoreError> {
         self.set_pause(scope, until).await
     }
@@ -131,18 +87,88 @@ impl Store for DynamoStore {
         Ok(self.load("reading a key", key).await?.0)
     }
 
+    async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
+        self.count_due(scopes, since, most).await
+    }
+
     async fn depth(&self, now: Time) -> Result<Depth, StoreError> {
         self.measure(now).await
     }
+}
 
-    async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
-        self.list_deliveries(&listing).await
+#[async_trait]
+impl GuardStore for DynamoStore {
+    async fn reserve(
+        &self,
+        lease: Option<&Lease>,
+        limits: &Limits,
+        asked: Vec<Hold>,
+        now: Time,
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        self.ask(lease, limits, &asked, now).await
     }
 
-    async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read_body(source, id).await
+    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        self.list_holds().await
     }
 
+    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+        self.holds_of_key(key).await
+    }
+
+    async fn begin(
+        &self,
+        lease: Option<&Lease>,
+        key: &Key,
+        intent: Intent,
+        now: Time,
+    ) -> Result<Begun, StoreError> {
+        self.begin_write(lease, key, intent, now).await
+    }
+
+    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
+        self.conclude_writes(instance, &ends).await
+    }
+
+    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
+        self.forget_digests(&digests).await
+    }
+
+    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
+        self.let_pass(digest, by, now).await
+    }
+
+    async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
+        self.forget_generations(instance, generation).await
+    }
+
+    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
+        self.list_bookings(since).await
+    }
+}
+
+#[async_trait]
+impl Journal for DynamoStore {
+    async fn journal(
+        &self,
+        lease: Option<&Lease>,
+        entries: Vec<Entry>,
+        now: Time,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        self.append(lease, entries, now).await
+    }
+
+    async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
+        self.list_entries(&listing).await
+    }
+
+    async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
+        self.intents().await
+    }
+}
+
+#[async_trait]
+impl MetadataStore for DynamoStore {
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.note(name).await
     }
@@ -152,13 +178,16 @@ impl Store for DynamoStore {
     }
 
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
-        self.delete("forgetting a note", "note", name).await
+        self.delete("deleting a note", "note", name).await
     }
 
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
         self.set_note(name, value).await
     }
+}
 
+#[async_trait]
+impl Maintenance for DynamoStore {
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
         let batch = retention.batch as usize;
         let inbox = self.prune_inbox(retention.bodies_before, retention.ids_before, batch).await?;
@@ -166,17 +195,13 @@ impl Store for DynamoStore {
     }
 
     async fn settle(&self, now: Time) -> Result<u64, StoreError> {
-        // A failure of one does not stop the other.
+        // An error of one call does not stop the other.
         let (finished, taken_back) = (self.finish_interrupted(now).await, self.take_back(now).await);
         Ok(finished? + taken_back?)
     }
 
-    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
-        self.list_bookings(since).await
-    }
-
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "taking over what another store kept";
+        const DOING: &str = "storing a record of another store";
         match piece {
             StoreRecord::Row(row) => self.write(DOING, &row, 0).await.map(drop),
             StoreRecord::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,

@@ -1,4 +1,4 @@
-//! The table itself.
+//! Creates and configures the table.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use beadle_engine::StoreError;
 use crate::DynamoStore;
 use crate::items::{failed, unavailable};
 
-/// A table that is not there after so many seconds is not waited for.
+/// The maximum wait for the table, in seconds.
 const PATIENCE: u32 = 300;
 
-/// Returns `true` if a table has Beadle's keys and index. Beadle changes no other table.
+/// Returns whether a table has Beadle's keys and index. Beadle changes no other table.
 fn is_ours(table: &TableDescription) -> bool {
     let keys: Vec<&str> = table.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
     keys == ["pk", "sk"]
@@ -25,9 +25,9 @@ fn is_ours(table: &TableDescription) -> bool {
 }
 
 impl DynamoStore {
-    /// Makes the table, where there is none, and waits until it can be used.
+    /// Creates the table, if there is none, and waits until it can be used.
     pub async fn create_table(&self) -> Result<(), StoreError> {
-        const DOING: &str = "making the table";
+        const DOING: &str = "creating the table";
         let attribute = |name: &str| {
             let built = AttributeDefinition::builder().attribute_name(name);
             built.attribute_type(ScalarAttributeType::S).build().map_err(|error| unavailable(DOING, &error))
@@ -62,7 +62,7 @@ impl DynamoStore {
             Ok(described) => {
                 let table = described.table.unwrap_or_else(|| TableDescription::builder().build());
                 if !is_ours(&table) {
-                    let why = format!("{} is there, and is no table of Beadle's", self.table);
+                    let why = format!("the table {} exists, and is not a table of Beadle", self.table);
                     return Err(StoreError::Unavailable { doing, why });
                 }
                 Ok(table.table_status)
@@ -89,9 +89,9 @@ impl DynamoStore {
         Err(StoreError::Unavailable { doing, why })
     }
 
-    /// Lets its items expire, where they do not.
+    /// Enables the expiry of items, if it is off.
     pub async fn expire(&self) -> Result<(), StoreError> {
-        const DOING: &str = "switching on the expiry of items";
+        const DOING: &str = "enabling the expiry of items";
         let asked = self.client.describe_time_to_live().table_name(&self.table);
         let described = asked.send().await.map_err(failed(DOING))?;
         let status = described.time_to_live_description.and_then(|described| described.time_to_live_status);
@@ -104,9 +104,9 @@ impl DynamoStore {
         asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(DOING))
     }
 
-    /// Lets the table be restored to any moment of the last 35 days.
+    /// Enables point-in-time recovery: the table can be restored to any moment of the last 35 days.
     pub async fn protect(&self) -> Result<(), StoreError> {
-        const DOING: &str = "switching on point-in-time recovery";
+        const DOING: &str = "enabling point-in-time recovery";
         let wanted = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
         let wanted = wanted.map_err(|error| unavailable(DOING, &error))?;
         let asked = self.client.update_continuous_backups().table_name(&self.table);
@@ -115,7 +115,7 @@ impl DynamoStore {
         loop {
             tries += 1;
             match asked.clone().send().await {
-                // A table that was only just made has no backups yet.
+                // A new table has no backups for a moment.
                 Err(error)
                     if tries < 60
                         && error.as_service_error().is_some_and(

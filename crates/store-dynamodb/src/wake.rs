@@ -1,7 +1,8 @@
-//! Tells workers that sleep until a message comes of keys that can be claimed earlier than before, or in a
-//! more urgent lane.
+//! Wakes workers that sleep until a message arrives: a key can be claimed earlier than before, or
+//! in a more urgent lane.
 //!
-//! The row is the truth and a message only wakes: one that is lost is made up for by [`DynamoStore::waiting`].
+//! The row is the truth, and a message only wakes. [`DynamoStore::waiting`] finds the keys of lost
+//! messages.
 
 use async_trait::async_trait;
 use beadle_engine::{Key, Lane, Row, StoreError, Time};
@@ -15,7 +16,7 @@ pub struct Due {
     pub key: Key,
     /// The lane of the key.
     pub lane: Lane,
-    /// From when on.
+    /// The time from which the key can be claimed.
     pub at: Time,
 }
 
@@ -27,24 +28,26 @@ impl Due {
     }
 }
 
-/// Tells those who sleep.
+/// Wakes sleeping workers.
 #[async_trait]
 pub trait Wake: Send + Sync + 'static {
-    /// These can be claimed. It fails for nobody: what was not told is found by whoever looks for what waits.
+    /// Sends messages for keys that can be claimed. It never fails: a later look for waiting keys
+    /// finds the keys of lost messages.
     async fn wake(&self, due: Vec<Due>, now: Time);
 }
 
 impl DynamoStore {
-    pub(crate) async fn tell(&self, due: Vec<Due>, now: Time) {
+    pub(crate) async fn send_wakes(&self, due: Vec<Due>, now: Time) {
         if let (Some(wake), false) = (&self.wake, due.is_empty()) {
             wake.wake(due, now).await;
         }
     }
 
-    /// Keys that can be claimed now and are not paused, of each lane those that waited longest, at most `limit` of a lane.
+    /// Returns keys that can be claimed now and are not paused: of each lane the keys that waited
+    /// longest, up to `limit`.
     pub async fn waiting(&self, now: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
         const DOING: &str = "looking for keys that wait";
-        let is_free = self.free(now).await?;
+        let is_free = self.free(&[], now).await?;
         let mut waiting = Vec::new();
         for lane in Lane::ALL {
             let rows = self.due_rows(DOING, lane, Some(now), Some(limit), &is_free).await?;

@@ -1,4 +1,4 @@
-//! Bodies of deliveries, compressed.
+//! Compresses the bodies of deliveries.
 
 use std::cell::RefCell;
 
@@ -8,10 +8,10 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// GitHub's largest body, with room; what claims to be larger is not ours.
+/// GitHub's largest body, with some room. A body that claims to be larger is damaged.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Compresses quickly: JSON shrinks to a fifth, and less is synced.
+/// Compresses quickly: JSON shrinks to a fifth, and the file has less to sync.
 pub(crate) fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let compressor = match slot {

@@ -1,4 +1,5 @@
-//! The guard's windows and its holds: loaded here, judged by the engine, and written back.
+//! The guard's windows and holds. The functions load them, call the engine's rules and write the
+//! result back.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +10,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::damaged;
 
-/// The minimum length of the loaded window: a slow write was booked a while before it ends.
+/// The minimum length of the loaded window: room for a slow write was reserved a while before the
+/// write ends.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-/// The window of one instance, as it was loaded.
+/// The window of one instance, as the file had it.
 struct Window {
-    /// The rows' numbers, in the order of the bookings.
+    /// The numbers of the rows, in the order of the reservations.
     rows: Vec<i64>,
     before: Vec<GuardReservation>,
     bookings: Vec<GuardReservation>,
@@ -22,11 +24,11 @@ struct Window {
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches";
 
-/// A booking, from this column of a row on.
+/// Reads a reservation, from this column of a row on.
 fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let state: String = row.get(from + 5)?;
-    let state =
-        Spent::named(&state).ok_or_else(|| damaged(from + 5, format!("the booking's state is `{state}`")))?;
+    let state = Spent::named(&state)
+        .ok_or_else(|| damaged(from + 5, format!("invalid state `{state}` of a reservation")))?;
     Ok(GuardReservation {
         instance: row.get(from)?,
         digest: row.get(from + 1)?,
@@ -43,7 +45,8 @@ fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserv
 
 impl Window {
     fn load(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Self> {
-        // Refused bookings count for nothing, and thousands of them must not slow down the query.
+        // Refused reservations count for nothing, and thousands of them must not slow down the
+        // query.
         let sql = format!(
             "SELECT n, {COLUMNS} FROM guard_booking WHERE instance = ?1 AND at > ?2 AND state <> 'refused' ORDER BY n"
         );
@@ -55,7 +58,8 @@ impl Window {
         Ok(Self { rows, bookings: before.clone(), before })
     }
 
-    /// Writes what changed. The engine appends bookings and changes them in their place.
+    /// Writes the changed reservations. The engine appends reservations and changes them in their
+    /// place.
     fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
         let changed = self.rows.iter().zip(self.before.iter().zip(&self.bookings));
         for (row, (_, after)) in changed.filter(|(_, (before, after))| before != after) {
@@ -67,7 +71,7 @@ impl Window {
     }
 }
 
-/// Books each change that fits, in order; records a hold for each that does not.
+/// Reserves room for each change that fits, in order, and records a hold for each other change.
 pub(crate) fn reserve(
     connection: &Connection,
     limits: &Limits,
@@ -101,9 +105,7 @@ pub(crate) fn begin(
     intent: &Intent,
     now: Time,
 ) -> rusqlite::Result<Begun> {
-    let pauses = queue::pauses(connection, now)?;
-    let paused =
-        pauses.into_iter().find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    let paused = queue::pauses(connection, now)?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
         return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
     }
@@ -122,7 +124,7 @@ pub(crate) fn begin(
     Ok(numbers.first().map_or(Begun::LeaseLost, |number| Begun::Yes(*number)))
 }
 
-/// Notes how changes ended.
+/// Records the ends of changes.
 pub(crate) fn conclude(
     connection: &Connection,
     instance: &str,
@@ -194,20 +196,20 @@ pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqli
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {
     let stale: Vec<String> = list(connection)?
         .into_iter()
-        .filter(|hold| hold.key.instance() == instance && hold.generation != generation)
+        .filter(|hold| hold.is_outdated(instance, generation))
         .map(|hold| hold.digest)
         .collect();
     release(connection, &stale)?;
     Ok(stale.len() as u64)
 }
 
-/// Returns the bookings since then, in order.
+/// Returns the reservations since a time, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
-/// Adds bookings: new ones, or those of another store.
+/// Adds reservations: new ones, or those of another store.
 pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
     let sql =
         format!("INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");

@@ -1,4 +1,4 @@
-//! Watches whether the file is still the one that was opened, and whether SQLite found it damaged.
+//! Checks whether the file is still the one that was opened, and whether SQLite found damage in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// The identity of a file, beside its name.
+/// The identity of a file, as opposed to its name.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -25,7 +25,7 @@ fn identity(path: &Path) -> Option<Identity> {
 pub(crate) struct Health {
     path: PathBuf,
     opened: OnceLock<Identity>,
-    /// SQLite's first report of damage.
+    /// The first damage that SQLite reported.
     damage: Mutex<Option<String>>,
 }
 
@@ -35,8 +35,8 @@ impl Health {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }
 
-    /// The file is open for writing: from now on it has to stay the same one. Not before, as an
-    /// overlay's file is another one once it is opened so.
+    /// Records that the file is open for writing: from now on it must stay the same file. Not
+    /// before, because an overlay makes another file when it opens one for writing.
     pub(crate) fn opened(&self) {
         if let Some(identity) = identity(&self.path) {
             self.opened.get_or_init(|| identity);
@@ -54,8 +54,7 @@ impl Health {
         })
     }
 
-    /// Fails where the file is lost: what a process writes into a deleted file is gone with the
-    /// process.
+    /// Fails if the file is lost: a write into a deleted file is lost when the process ends.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {
@@ -65,7 +64,7 @@ impl Health {
         }
     }
 
-    /// Fails where SQLite found the file damaged, also where this call would not touch the damage.
+    /// Fails if SQLite found damage in the file, even if this call would not touch the damage.
     pub(crate) fn is_whole(&self, doing: &'static str) -> Result<(), StoreError> {
         match self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(why) => Err(StoreError::Corrupt { doing, why }),
@@ -73,14 +72,14 @@ impl Health {
         }
     }
 
-    /// Says what SQLite's error means here.
+    /// Converts an error of SQLite.
     pub(crate) fn explain(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
         let is_damage =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
         if is_damage {
             let why = format!(
                 "{}: {error}. Stop Beadle, keep a copy of the file, and put a backup in its place; without one, start with \
-                 an empty store: the next sweep looks at everything",
+                 an empty store: the next sweep checks everything",
                 self.path.display()
             );
             let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,9 +90,10 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
-                StoreError::Corrupt { doing, why }
-            }
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => StoreError::Corrupt { doing, why },
             _ => StoreError::Unavailable { doing, why },
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Re
     Ok(numbers)
 }
 
-/// Entries of another store, with their numbers.
+/// Adds entries of another store, with their numbers.
 pub(crate) fn take(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO journal (seq, at, kind, key, subject, intent, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -56,12 +56,13 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<Entry>> {
-    // Two texts: one that may or may not have a key would look at the whole table.
+    // Two queries: one query for both cases would scan the whole table.
     let of_key = if listing.key.is_some() { "key = ?3 AND" } else { "?3 IS NULL AND" };
     let sql =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
-    // Entries are numbered in their order, give or take a clock: the first one of the time is where to begin.
+    // The numbers of entries follow their times, as far as clocks agree. The search begins at the
+    // first entry of the time.
     let first = "SELECT min(seq) FROM journal WHERE at >= ?1";
     let first: Option<u64> = connection.prepare_cached(first)?.query_row([since], |row| row.get(0))?;
     let after = listing.after.max(first.unwrap_or(0).saturating_sub(1));

@@ -1,5 +1,6 @@
-//! The engine's storage on an embedded SQLite: one file, write-ahead log, `synchronous=FULL`, one writer thread with
-//! group commit. Several processes may open the same file; they wait for each other up to the busy time-out.
+//! The engine's storage in an embedded SQLite: one file, a write-ahead log, `synchronous=FULL`, and
+//! one writer thread with group commit. Several processes may open the same file. They wait for
+//! each other up to the busy timeout.
 
 mod bodies;
 mod guard;
@@ -26,7 +27,8 @@ use writer::WriterThread;
 pub struct SqliteSettings {
     /// The time for which Beadle waits for another process that writes.
     pub busy: Duration,
-    /// The most bytes that the file may grow to; beyond, writes fail as on a full disk. `None` for no limit.
+    /// The maximum size of the file in bytes. Beyond it, writes fail as on a full disk. `None`
+    /// means no limit.
     pub max_bytes: Option<u64>,
     /// The timing of the queue.
     pub timing: Timing,
@@ -48,13 +50,13 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens or creates the file, and brings it to this version.
+    /// Opens or creates the file, and migrates it to this version.
     pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         Self::open_as(path, settings, false)
     }
 
-    /// Opens it so that every call runs on the caller's thread: for tests in simulated time, where a wait for another
-    /// thread would let the clock run on.
+    /// Opens the file so that every call runs on the caller's thread. Tests need this in simulated
+    /// time, because the clock would run on while they wait for another thread.
     pub fn open_inline(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         Self::open_as(path, settings, true)
     }
@@ -87,7 +89,7 @@ impl SqliteStore {
         Ok(Self { writer, reader, health, inline, timing: settings.timing })
     }
 
-    /// Runs `read` on the reading connection.
+    /// Runs `read` on the connection for reads.
     async fn read<T, F>(&self, doing: &'static str, read: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -106,7 +108,8 @@ impl SqliteStore {
     }
 }
 
-/// Bodies of webhooks name people and private repositories: the file is its owner's alone.
+/// Creates a file that only its owner can read: bodies of webhooks name people and private
+/// repositories.
 fn create_private(path: &Path) -> std::io::Result<()> {
     if path.exists() {
         return Ok(());

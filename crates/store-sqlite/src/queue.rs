@@ -1,7 +1,9 @@
-//! The inbox and the queue: the engine's row protocol inside SQLite's transactions.
+//! The inbox and the queue: the engine's protocol inside SQLite's transactions.
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
-use beadle_engine::{Claim, Delivery, Depth, Key, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing};
+use beadle_engine::{
+    Claim, Delivery, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::rows::{COLUMNS, load, read, save};
@@ -44,16 +46,19 @@ pub(crate) fn mark(
     Ok(())
 }
 
+/// Claims due keys, but none of the instances `except`.
 pub(crate) fn claim(
     connection: &Connection,
     limit: usize,
+    except: &[String],
     now: Time,
     timing: &Timing,
 ) -> rusqlite::Result<Vec<Claim>> {
     clamp(connection, now, timing)?;
     let share = oldest_share(limit, now);
-    let mut due = select(connection, "work_age", "first_dirty", share, now)?;
-    for row in select(connection, "work_rank", "rank", limit, now)? {
+    let except = serde_json::to_string(except).unwrap_or_default();
+    let mut due = select(connection, ("work_age", "first_dirty"), share, &except, now)?;
+    for row in select(connection, ("work_rank", "rank"), limit, &except, now)? {
         if due.len() < limit && !due.iter().any(|other| other.key == row.key) {
             due.push(row);
         }
@@ -67,23 +72,25 @@ pub(crate) fn claim(
     Ok(claims)
 }
 
-/// Keys that are due and not paused, in an order.
+/// Selects keys that are due and not paused, in the order of an index. `except` is a JSON list of
+/// instances.
 fn select(
     connection: &Connection,
-    index: &str,
-    order: &str,
+    (index, order): (&str, &str),
     limit: usize,
+    except: &str,
     now: Time,
 ) -> rusqlite::Result<Vec<Row>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE due IS NOT NULL AND due <= ?1 AND NOT EXISTS
              (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
+             AND instance NOT IN (SELECT value FROM json_each(?3))
          ORDER BY {order} LIMIT ?2"
     );
-    connection.prepare_cached(&sql)?.query_map(params![now.0, limit], read)?.collect()
+    connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
-/// Rows that a clock that was ahead put far into the future come back.
+/// Takes back rows that a clock that was ahead put far into the future.
 fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
     let far = now + LONGEST_HOLD;
@@ -96,7 +103,7 @@ fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Resul
     Ok(())
 }
 
-/// Under a claim of somebody else nothing is changed.
+/// Claims a key for an operator. While another worker has the key, nothing changes.
 pub(crate) fn claim_key(
     connection: &Connection,
     key: &Key,
@@ -112,7 +119,7 @@ pub(crate) fn claim_key(
     Ok(claim)
 }
 
-/// Those of the keys that are due and not paused.
+/// Claims those of the keys that are due and not paused.
 pub(crate) fn claim_named(
     connection: &Connection,
     keys: &[Key],
@@ -165,7 +172,7 @@ pub(crate) fn finish(
     Ok(finished)
 }
 
-/// Returns `true` if `lease` still holds, or if there is none.
+/// Returns whether `lease` holds, or there is none.
 pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -> rusqlite::Result<bool> {
     match lease {
         None => Ok(true),
@@ -173,8 +180,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns `true` if a claim has work: a key is due, or one has to come back from a time that no
-/// vendor's hold reaches.
+/// Returns whether a claim has work: a key is due, or a key is due at a time that no vendor's hold
+/// reaches.
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";
@@ -195,6 +202,26 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
 }
 
+pub(crate) fn count_waiting(
+    connection: &Connection,
+    scopes: &[KeyScope],
+    since: Time,
+    most: u32,
+) -> rusqlite::Result<u64> {
+    // A row with `due` is not parked. Most rows of the index belong to the sweep that is counted.
+    let mut statement = connection.prepare_cached(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM work INDEXED BY work_age
+             WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",
+    )?;
+    let mut left = u64::from(most);
+    for scope in scopes {
+        let (from, to) = scope.bounds();
+        let found: u64 = statement.query_row(params![since.0, from, to, left], |row| row.get(0))?;
+        left = left.saturating_sub(found);
+    }
+    Ok(u64::from(most) - left)
+}
+
 pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Depth> {
     let mut depth = Depth::default();
     let mut statement = connection.prepare_cached(
@@ -207,7 +234,7 @@ pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Dept
         let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
         depth.due[lane as usize] = group.get(1)?;
     }
-    // By the index of ages: it ends at the first key that is not paused.
+    // The index of ages finds the first key that is not paused.
     let oldest = "SELECT first_dirty FROM work
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) AND NOT EXISTS
              (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))

@@ -1,14 +1,14 @@
-//! Rows of the queue, from and to SQL.
+//! Converts rows of the queue from and to SQL.
 
 use beadle_engine::{Key, Row, Time};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// Columns of `work` in the order that [`read`] takes them.
+/// The columns of `work` in the order of [`read`].
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
      attempts, epoch, lease_until, parked, hint, last_error";
 
-/// A text of ours that does not parse.
+/// Reports a stored text that cannot be parsed.
 pub(crate) fn damaged(column: usize, why: impl std::fmt::Display) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(
         column,

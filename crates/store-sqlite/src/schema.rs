@@ -1,8 +1,9 @@
-//! The tables, and how a file of an older version becomes one of this.
+//! The tables, and the migrations of files of older versions.
 
 use rusqlite::Connection;
 
-/// Each migration brings the file from its index to the next version; none is ever changed after it was released.
+/// The migrations. Each one brings the file from the version of its index to the next version. A
+/// released migration never changes.
 const MIGRATIONS: &[&str] = &[
     "
 CREATE TABLE inbox (
@@ -107,7 +108,7 @@ DROP TABLE guard_window;
 ",
 ];
 
-/// Brings the file to this version, in one transaction.
+/// Migrates the file to this version, in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), String>> {
     let current = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))

@@ -1,22 +1,23 @@
-//! The engine's storage trait, call by call: what is read, what is written in one transaction.
+//! The engine's storage traits: each call is one read or one transaction.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError, StoreRecord, Time,
-    Timing, Verdict,
+    KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord,
+    Time, Timing, Verdict,
 };
 use rusqlite::{OptionalExtension, params};
 
 use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 
 #[async_trait]
-impl Store for SqliteStore {
+impl Inbox for SqliteStore {
     async fn accept(&self, mut delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         const DOING: &str = "storing a delivery";
-        // The work that needs no lock is done before the one writer is asked.
+        // Work that needs no lock is done before the writer's turn.
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         let body = bodies::compress(&delivery.body).map_err(|error| unavailable(error.to_string()))?;
         delivery.body = Vec::new();
@@ -34,6 +35,22 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.read("listing deliveries", move |connection| journal::deliveries(connection, &listing)).await
+    }
+
+    async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        const DOING: &str = "reading a delivery";
+        let (source, id) = (source.to_owned(), id.to_owned());
+        let body = self.read(DOING, move |connection| queue::body(connection, &source, &id)).await?;
+        body.map(|body| bodies::decompress(&body))
+            .transpose()
+            .map_err(|error| StoreError::Corrupt { doing: DOING, why: error.to_string() })
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteStore {
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
         let timing = self.timing;
         self.writer
@@ -41,14 +58,21 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
-        let timing = self.timing;
+    async fn claim_except(
+        &self,
+        limit: usize,
+        instances: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let (instances, timing) = (instances.to_vec(), self.timing);
         // Most looks find nothing: they must not cost a transaction.
         if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
             return Ok(Vec::new());
         }
         self.writer
-            .write("claiming keys", move |connection| queue::claim(connection, limit, now, &timing))
+            .write("claiming keys", move |connection| {
+                queue::claim(connection, limit, &instances, now, &timing)
+            })
             .await
     }
 
@@ -92,109 +116,6 @@ impl Store for SqliteStore {
         &self.timing
     }
 
-    async fn reserve(
-        &self,
-        lease: Option<&Lease>,
-        limits: &Limits,
-        asked: Vec<Hold>,
-        now: Time,
-    ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let (lease, limits) = (lease.cloned(), *limits);
-        self.writer
-            .write("asking the guard", move |connection| {
-                if !queue::holds(connection, lease.as_ref(), now)? {
-                    return Ok(None);
-                }
-                guard::reserve(connection, &limits, &asked, now).map(Some)
-            })
-            .await
-    }
-
-    async fn begin(
-        &self,
-        lease: Option<&Lease>,
-        key: &Key,
-        intent: Intent,
-        now: Time,
-    ) -> Result<Begun, StoreError> {
-        let (lease, key) = (lease.cloned(), key.clone());
-        self.writer
-            .write("beginning a write", move |connection| {
-                if !queue::holds(connection, lease.as_ref(), now)? {
-                    return Ok(Begun::LeaseLost);
-                }
-                guard::begin(connection, &key, &intent, now)
-            })
-            .await
-    }
-
-    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
-        let instance = instance.to_owned();
-        self.writer
-            .write("ending a write", move |connection| guard::conclude(connection, &instance, &ends))
-            .await
-    }
-
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        self.read("listing what is held", guard::list).await
-    }
-
-    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
-        let key = key.clone();
-        self.read("listing what is held", move |connection| guard::of_key(connection, key.as_str())).await
-    }
-
-    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
-        self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
-    }
-
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        let (digest, by, timing) = (digest.to_owned(), by.to_owned(), self.timing);
-        self.writer
-            .write("approving a change", move |connection| {
-                let hold = guard::approve(connection, &digest, &by)?;
-                if let Some(hold) = &hold {
-                    queue::mark(connection, &[Mark::new(hold.key.clone(), Lane::Manual)], now, &timing)?;
-                }
-                Ok(hold)
-            })
-            .await
-    }
-
-    async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
-        let (instance, generation) = (instance.to_owned(), generation.to_owned());
-        self.writer
-            .write("forgetting old holds", move |connection| {
-                guard::forget(connection, &instance, &generation)
-            })
-            .await
-    }
-
-    async fn journal(
-        &self,
-        lease: Option<&Lease>,
-        entries: Vec<Entry>,
-        now: Time,
-    ) -> Result<Option<Vec<u64>>, StoreError> {
-        let lease = lease.cloned();
-        self.writer
-            .write("writing the journal", move |connection| {
-                if !queue::holds(connection, lease.as_ref(), now)? {
-                    return Ok(None);
-                }
-                journal::append(connection, &entries).map(Some)
-            })
-            .await
-    }
-
-    async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
-        self.read("reading the journal", move |connection| journal::entries(connection, &listing)).await
-    }
-
-    async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
-        self.read("looking for interrupted writes", journal::open_intents).await
-    }
-
     async fn pause(&self, scope: &str, until: Time) -> Result<(), StoreError> {
         let scope = scope.to_owned();
         self.writer
@@ -228,23 +149,134 @@ impl Store for SqliteStore {
         self.read("reading a key", move |connection| queue::row(connection, &key)).await
     }
 
+    async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
+        let scopes = scopes.to_vec();
+        self.read("counting waiting keys", move |connection| {
+            queue::count_waiting(connection, &scopes, since, most)
+        })
+        .await
+    }
+
     async fn depth(&self, now: Time) -> Result<Depth, StoreError> {
         self.read("measuring the queue", move |connection| queue::depth(connection, now)).await
     }
+}
 
-    async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
-        self.read("listing deliveries", move |connection| journal::deliveries(connection, &listing)).await
+#[async_trait]
+impl GuardStore for SqliteStore {
+    async fn reserve(
+        &self,
+        lease: Option<&Lease>,
+        limits: &Limits,
+        asked: Vec<Hold>,
+        now: Time,
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        let (lease, limits) = (lease.cloned(), *limits);
+        self.writer
+            .write("asking the guard", move |connection| {
+                if !queue::holds(connection, lease.as_ref(), now)? {
+                    return Ok(None);
+                }
+                guard::reserve(connection, &limits, &asked, now).map(Some)
+            })
+            .await
     }
 
-    async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        const DOING: &str = "reading a delivery";
-        let (source, id) = (source.to_owned(), id.to_owned());
-        let body = self.read(DOING, move |connection| queue::body(connection, &source, &id)).await?;
-        body.map(|body| bodies::decompress(&body))
-            .transpose()
-            .map_err(|error| StoreError::Corrupt { doing: DOING, why: error.to_string() })
+    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        self.read("listing holds", guard::list).await
     }
 
+    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+        let key = key.clone();
+        self.read("listing holds", move |connection| guard::of_key(connection, key.as_str())).await
+    }
+
+    async fn begin(
+        &self,
+        lease: Option<&Lease>,
+        key: &Key,
+        intent: Intent,
+        now: Time,
+    ) -> Result<Begun, StoreError> {
+        let (lease, key) = (lease.cloned(), key.clone());
+        self.writer
+            .write("beginning a write", move |connection| {
+                if !queue::holds(connection, lease.as_ref(), now)? {
+                    return Ok(Begun::LeaseLost);
+                }
+                guard::begin(connection, &key, &intent, now)
+            })
+            .await
+    }
+
+    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
+        let instance = instance.to_owned();
+        self.writer
+            .write("ending a write", move |connection| guard::conclude(connection, &instance, &ends))
+            .await
+    }
+
+    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
+        self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
+    }
+
+    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
+        let (digest, by, timing) = (digest.to_owned(), by.to_owned(), self.timing);
+        self.writer
+            .write("approving a change", move |connection| {
+                let hold = guard::approve(connection, &digest, &by)?;
+                if let Some(hold) = &hold {
+                    queue::mark(connection, &[Mark::new(hold.key.clone(), Lane::Manual)], now, &timing)?;
+                }
+                Ok(hold)
+            })
+            .await
+    }
+
+    async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
+        let (instance, generation) = (instance.to_owned(), generation.to_owned());
+        self.writer
+            .write("deleting holds of other generations", move |connection| {
+                guard::forget(connection, &instance, &generation)
+            })
+            .await
+    }
+
+    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
+        self.read("reading the guard's windows", move |connection| guard::bookings(connection, since)).await
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn journal(
+        &self,
+        lease: Option<&Lease>,
+        entries: Vec<Entry>,
+        now: Time,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        let lease = lease.cloned();
+        self.writer
+            .write("writing the journal", move |connection| {
+                if !queue::holds(connection, lease.as_ref(), now)? {
+                    return Ok(None);
+                }
+                journal::append(connection, &entries).map(Some)
+            })
+            .await
+    }
+
+    async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
+        self.read("reading the journal", move |connection| journal::entries(connection, &listing)).await
+    }
+
+    async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
+        self.read("looking for interrupted writes", journal::open_intents).await
+    }
+}
+
+#[async_trait]
+impl MetadataStore for SqliteStore {
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
         let name = name.to_owned();
         self.read("reading a note", move |connection| {
@@ -259,7 +291,8 @@ impl Store for SqliteStore {
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
         let prefix = prefix.to_owned();
         self.read("reading notes", move |connection| {
-            // Bytes go before each other as the index has them; nothing in a name is greater than U+10FFFF.
+            // The index orders names by their bytes. No character of a name is greater than
+            // U+10FFFF.
             let sql =
                 "SELECT name, value FROM note WHERE name >= ?1 AND name < ?1 || char(1114111) ORDER BY name";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -271,7 +304,7 @@ impl Store for SqliteStore {
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.writer
-            .write("forgetting a note", move |connection| {
+            .write("deleting a note", move |connection| {
                 connection.execute("DELETE FROM note WHERE name = ?1", [&name]).map(drop)
             })
             .await
@@ -285,22 +318,21 @@ impl Store for SqliteStore {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Maintenance for SqliteStore {
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
         self.writer.write("pruning", move |connection| journal::prune(connection, &retention)).await
     }
 
     async fn settle(&self, _: Time) -> Result<u64, StoreError> {
-        // A transaction is there whole or not at all.
+        // A transaction is stored as a whole or not at all.
         Ok(0)
     }
 
-    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
-        self.read("reading the guard's windows", move |connection| guard::bookings(connection, since)).await
-    }
-
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "taking over what another store kept";
+        const DOING: &str = "storing a record of another store";
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         match piece {
             StoreRecord::Row(row) => {
@@ -332,7 +364,7 @@ impl Store for SqliteStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         const DOING: &str = "moving the write-ahead log into the database file";
-        // Another checkpoint may be under way: SQLite does not wait for that.
+        // Another checkpoint may be under way: SQLite does not wait for it.
         for _ in 0..50 {
             let moved = |connection: &rusqlite::Connection| {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))

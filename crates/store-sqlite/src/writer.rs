@@ -1,5 +1,5 @@
-//! One thread writes. What is asked while a commit is under way goes into the next one together (group commit), so a
-//! commit's sync is shared by all who wait for it.
+//! One thread writes. Requests that arrive during a commit go into the next commit together (group
+//! commit), so that they share one sync.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::SqliteSettings;
 use crate::health::Health;
 
-/// The most requests in one commit.
+/// The maximum number of requests in one commit.
 const GROUP: usize = 512;
 
-/// The thread of all writes: their own one, or (in simulated time) the caller's.
+/// The thread of all writes: a thread of its own, or in simulated time the caller's.
 pub(crate) enum WriterThread {
     Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
     Inline(Mutex<Connection>, Arc<Health>),
@@ -23,9 +23,9 @@ pub(crate) enum WriterThread {
 
 /// One write request of a group.
 pub(crate) trait Work: Send {
-    /// Runs inside the group's transaction; may be run again when the group had to be undone.
+    /// Runs inside the group's transaction. It runs again if the group was rolled back.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
-    /// Tells the caller, after the commit.
+    /// Sends the result to the caller, after the commit.
     fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>);
 }
 
@@ -53,12 +53,12 @@ where
             (Err(error), _) => Err(self.health.explain(self.doing, error)),
             (Ok(()), None) => Err(gone(self.doing)),
         };
-        let _ = self.reply.send(result); // nobody waits any more: the write stands all the same
+        let _ = self.reply.send(result); // the caller is gone, and the write stays
     }
 }
 
 impl WriterThread {
-    /// Starts the writer's thread, and the one that checkpoints.
+    /// Starts the writer's thread, and the thread of the checkpoints.
     pub(crate) fn start(
         connection: Connection,
         path: &Path,
@@ -67,7 +67,7 @@ impl WriterThread {
     ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
-        // A checkpoint that has to wait comes again soon; meanwhile it must not keep the writer out.
+        // A checkpoint that has to wait is retried soon. It must not keep the writer waiting.
         checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let watched = health.clone();
@@ -118,9 +118,10 @@ fn write_groups(connection: &Connection, health: &Health, mut requests: mpsc::Re
     while requests.blocking_recv_many(&mut group, GROUP) > 0 {
         match commit(connection, health, &mut group) {
             Ok(()) => group.drain(..).for_each(|work| work.settle(Ok(()))),
-            // The file cannot be written now, whoever asks: trying each alone would wait as often.
+            // The file cannot be written now: a retry of each request would fail as well.
             Err(error) if is_for_all(&error) => group.drain(..).for_each(|work| work.settle(Err(&error))),
-            // One of the group failed. Each for itself, the failure hits only whom it belongs to.
+            // One request of the group failed. Each request runs alone, so that only that one
+            // fails.
             Err(_) => {
                 for work in group.drain(..) {
                     let mut alone = [work];
@@ -142,7 +143,7 @@ fn is_for_all(error: &rusqlite::Error) -> bool {
 
 fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
     health.check()?;
-    // Dropping the transaction undoes it.
+    // A dropped transaction is rolled back.
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for work in group {
         work.run(&transaction)?;
@@ -154,8 +155,8 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     health.check()
 }
 
-/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up. A
-/// file that went is noticed here also where nobody writes.
+/// Moves the write-ahead log into the file, apart from the commits, until `stopped` is closed. It
+/// notices a lost file also while nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;
@@ -169,7 +170,8 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             continue;
         }
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-        // A log that passive checkpoints let grow (readers were always in the way) is cut in a quiet moment.
+        // A log that grew, because readers kept passive checkpoints from moving all of it, is
+        // truncated in a quiet moment.
         let moved = match moved {
             Ok(pages) if pages > 16_384 => {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(1))
@@ -177,7 +179,7 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             moved => moved,
         };
         if let Err(error) = moved {
-            tracing::warn!(%error, "moving the write-ahead log into the database file failed, retrying");
+            tracing::warn!(%error, "checkpoint of the write-ahead log failed, retrying");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers, and what their headers say.
+//! Answers, and the meaning of their headers.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use beadle_engine::budget::is_credible;
 use beadle_engine::queue::LONGEST_HOLD;
@@ -17,7 +18,7 @@ use crate::client::RateLimitHeaders;
 /// A successful answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Method and path, for messages.
+    /// The method and the path, for messages.
     pub request: String,
     /// The status: 2xx, or 304 to a conditional read.
     pub status: u16,
@@ -28,20 +29,22 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, TransportError> {
-        serde_json::from_slice(&self.body).map_err(|error| TransportError::Nonsense {
+        serde_json::from_slice(&self.body).map_err(|error| TransportError::InvalidResponse {
             request: self.request.clone(),
             why: error.to_string(),
         })
     }
 
-    /// The time of the answer by the vendor's own clock, to the second, if the vendor says it.
+    /// Returns the time of the answer by the vendor's own clock, to the second, if the vendor names
+    /// it.
     pub fn date(&self) -> Option<Time> {
         date(&self.headers)
     }
 
-    /// The address of the next page, from `Link` (RFC 8288), which may be one header or several.
+    /// Returns the address of the next page, from `Link` (RFC 8288), which may be one header or
+    /// several.
     pub fn next(&self) -> Option<&str> {
         let links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
         links.flat_map(|links| links.split(',')).find_map(|link| {
@@ -56,7 +59,7 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The vendor's clock when it answered; ours when it did not say.
+/// Returns the vendor's time of the answer, or Beadle's own time if the vendor names none.
 pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
     date(headers).unwrap_or(now)
 }
@@ -66,27 +69,28 @@ fn date(headers: &HeaderMap) -> Option<Time> {
     Some(Time(date.timestamp().as_millisecond()))
 }
 
-/// A moment on the vendor's clock (seconds), on ours. `Date` has whole seconds, so a second is
-/// added for safety. `None`: the vendor cannot mean it.
+/// Converts a time on the vendor's clock, in seconds, to Beadle's clock. `Date` has whole seconds,
+/// so that a second is added for safety. Returns `None` if the time is not credible.
 pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
     let at = Time::from_seconds(seconds);
-    // A moment that is long past by a clock says as much about the clock as one that is far ahead.
+    // A time that is long past on a clock is as doubtful as a time that is far ahead.
     let ahead = |clock: Time| {
         let is_meant = is_credible(now + at.since(clock), now) && is_credible(now + clock.since(at), now);
         is_meant.then(|| at.since(clock))
     };
-    // A `Date` that is years away, in whichever direction, is worth less than our own clock.
+    // A `Date` that is years away, in whichever direction, is less credible than Beadle's own
+    // clock.
     let ahead = ahead(vendor_time(headers, now)).or_else(|| ahead(now))?;
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
 }
 
-/// When `Retry-After` (in seconds) is over, if it is a wait that the vendor can mean.
+/// Returns the end of `Retry-After`, in seconds, if the wait is credible.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
     let seconds = u64::try_from(number(headers, "retry-after")?).unwrap_or(0);
     Some(now + Duration::from_secs(seconds)).filter(|until| is_credible(*until, now))
 }
 
-/// Says, once a process, that a vendor's figures are not used.
+/// Logs, once a process, that a vendor's figures are ignored.
 fn say_absurd(reset: i64) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -94,12 +98,12 @@ fn say_absurd(reset: i64) {
     });
 }
 
-/// One of the figures that tell of the vendor's limits.
+/// Returns one of the figures of the vendor's limits.
 pub(crate) fn figure(headers: &HeaderMap, rate_limit_headers: RateLimitHeaders, what: &str) -> Option<i64> {
     number(headers, &format!("{}-{what}", rate_limit_headers.prefix))
 }
 
-/// The account that the vendor's figures report.
+/// Returns the account that the vendor's figures describe.
 pub(crate) fn account(
     headers: &HeaderMap,
     rate_limit_headers: RateLimitHeaders,
@@ -112,7 +116,7 @@ pub(crate) fn account(
     };
     let amount = |what| figure(headers, rate_limit_headers, what).and_then(|n| u64::try_from(n).ok());
     let period = figure(headers, rate_limit_headers, "reset")?;
-    // What is not ours of the vendor's limit is as good as spent.
+    // The part of the vendor's limit that is not this credential's counts as spent.
     let whole = amount("limit").filter(|limit| *limit > 0)?;
     let limit = whole.saturating_mul(rate_limit_headers.share) / 100;
     let Some(reset) = on_our_clock(period, headers, now) else {
@@ -122,6 +126,37 @@ pub(crate) fn account(
     let account =
         BudgetAccount { limit, remaining: amount("remaining")?.saturating_sub(whole - limit), reset, period };
     Some((resource, account))
+}
+
+/// Returns the vendor's message in one short line.
+pub(crate) fn message(body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let mut text = match &said {
+        Some(said) => {
+            // The key of GitHub, of Okta, of SCIM and of OAuth.
+            let words = ["message", "errorSummary", "detail", "error_description", "error"];
+            let word = words.iter().find_map(|word| said[word].as_str());
+            let mut text = word.unwrap_or_default().to_owned();
+            for cause in said["errorCauses"].as_array().into_iter().flatten() {
+                text = format!("{text}; {}", cause["errorSummary"].as_str().unwrap_or_default());
+            }
+            for error in said["errors"].as_array().into_iter().flatten() {
+                let detail = error["message"]
+                    .as_str()
+                    .or(error.as_str())
+                    .map_or_else(|| error.to_string(), str::to_owned);
+                text = format!("{text}; {detail}");
+            }
+            text
+        }
+        None => String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned(),
+    };
+    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = text.char_indices().nth(300) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -19,57 +19,59 @@ use crate::pace::Pace;
 use crate::path::Path;
 use crate::wire::{Network, Wire};
 
-/// Redirects followed for one read.
+/// The maximum number of redirects for one read.
 const REDIRECTS: usize = 3;
-/// How long is waited where too many requests were under way at once.
+/// The wait after too many requests at the same time.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// How soon a read that failed is tried again.
+/// The wait before the first retry of a failed read.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Over how long those who wait for the same moment are spread.
+/// The time over which requests that wait for the same moment are spread.
 const NEARLY: Duration = Duration::from_millis(500);
-/// How often a read that failed is tried again at once.
+/// The number of immediate retries of a failed read.
 const READ_RETRIES: u32 = 2;
 
-/// How a client behaves.
+/// The settings of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// Requests at once. GitHub takes 100 in all; others may use the same credential.
+    /// The maximum number of requests at the same time. GitHub accepts 100 in all, and others may
+    /// use the same credential.
     pub concurrency: usize,
-    /// How long one request may take.
+    /// The timeout of one request.
     pub deadline: Duration,
     /// The window of the secondary limits.
     pub window: Duration,
-    /// Points of REST requests in a window.
+    /// The maximum number of points of REST requests in a window.
     pub rest_points: u32,
-    /// Points of GraphQL requests in a window.
+    /// The maximum number of points of GraphQL requests in a window.
     pub graphql_points: u32,
-    /// Waits for the end of a used-up budget, instead of reporting it: for commands, that have no queue to wait in.
+    /// Whether the client waits for the end of a used-up budget, and does not report it: for
+    /// commands, which have no queue.
     pub patient: bool,
-    /// What the vendor calls its limits.
+    /// The names of the vendor's headers about its limits.
     pub rate_limit_headers: RateLimitHeaders,
-    /// What carries requests; the network where nothing is given.
+    /// The carrier of requests; `None` means the network.
     pub wire: Option<Arc<dyn Wire>>,
 }
 
-/// How a vendor's headers tell of its limits: `<prefix>-limit`, `-remaining` and `-reset`.
+/// A vendor's headers about its limits: `<prefix>-limit`, `-remaining` and `-reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitHeaders {
-    /// What the headers' names begin with.
+    /// The prefix of the headers' names.
     pub prefix: &'static str,
-    /// How much of what they say this credential may use, in percent.
+    /// The share of the limits that this credential may use, in percent.
     pub share: u64,
 }
 
 impl RateLimitHeaders {
-    /// GitHub's.
+    /// The headers of GitHub.
     pub const GITHUB: Self = Self { prefix: "x-ratelimit", share: 100 };
-    /// Okta's, of which one token may use a half.
+    /// The headers of Okta. One token may use half of a limit.
     ///
     /// <https://developer.okta.com/docs/reference/rl-best-practices/>
     pub const OKTA: Self = Self { prefix: "x-rate-limit", share: 50 };
 }
 
-/// What is sent.
+/// The body of a request.
 #[derive(Clone, Debug)]
 pub struct Body {
     content_type: &'static str,
@@ -77,17 +79,17 @@ pub struct Body {
 }
 
 impl Body {
-    /// `application/json`.
+    /// Creates a body of `application/json`.
     pub fn json(value: &Value) -> Self {
         Self { content_type: "application/json", text: value.to_string() }
     }
 
-    /// `application/scim+json` (RFC 7644, 3.1).
+    /// Creates a body of `application/scim+json` (RFC 7644, 3.1).
     pub fn scim(value: &Value) -> Self {
         Self { content_type: "application/scim+json", text: value.to_string() }
     }
 
-    /// `application/x-www-form-urlencoded`.
+    /// Creates a body of `application/x-www-form-urlencoded`.
     pub fn form(encoded: String) -> Self {
         Self { content_type: "application/x-www-form-urlencoded", text: encoded }
     }
@@ -99,7 +101,8 @@ impl Default for ClientSettings {
             concurrency: 32,
             deadline: Duration::from_secs(30),
             window: Duration::from_secs(60),
-            // GitHub takes 900 and 2,000; it counts at its own end, where requests arrive less evenly than they were sent.
+            // GitHub accepts 900 and 2,000. It counts at its own end, where requests arrive less
+            // evenly than they were sent.
             rest_points: 850,
             graphql_points: 1800,
             patient: false,
@@ -114,7 +117,7 @@ impl Default for ClientSettings {
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// A path below the base address, with its query; or a whole address that the vendor gave.
+    /// A path below the base address, with its query, or a whole address from the vendor.
     pub path: Path,
     /// `Accept`.
     pub accept: &'static str,
@@ -124,11 +127,12 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Option<Body>,
-    /// The account it is booked on.
+    /// The account on which the request is booked.
     pub resource: Resource,
-    /// Whether its answer tells of this credential's budget; an App's own calls have another.
+    /// Whether the answer describes this credential's budget. An App's own calls have another
+    /// budget.
     pub counted: bool,
-    /// Whether it changes anything (a GraphQL query is a POST that does not).
+    /// Whether the request changes anything. A GraphQL query is a POST that does not.
     pub writes: bool,
 }
 
@@ -143,16 +147,18 @@ pub struct Client {
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
-    /// The end of a budget that was said to be waited for.
+    /// The end of the last wait for a budget that was logged.
     said: Arc<Mutex<Time>>,
 }
 
 impl Client {
-    /// A client for everything below `base`, such as `https://api.github.com/`.
+    /// Creates a client for everything below `base`, such as `https://api.github.com/`.
     pub fn new(base: &str, budgets: Budgets, clock: Clock, settings: ClientSettings) -> Result<Self, String> {
-        let mut base = Url::parse(base).map_err(|error| format!("`{base}` is no address: {error}"))?;
+        let mut base = Url::parse(base).map_err(|error| format!("invalid address `{base}`: {error}"))?;
         if !matches!(base.scheme(), "https" | "http") || base.host_str().is_none() {
-            return Err(format!("`{base}` is no address of a web server"));
+            return Err(format!(
+                "invalid address `{base}`: must begin with `https://` or `http://` and have a host"
+            ));
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -173,40 +179,40 @@ impl Client {
         })
     }
 
-    /// The budget that its requests are booked on.
+    /// Returns the budget on which the requests are booked.
     pub fn budgets(&self) -> &Budgets {
         &self.budgets
     }
 
-    /// Points of REST and GraphQL requests that were spent in the window.
+    /// Returns the points of REST and GraphQL requests that were spent in the window.
     pub fn spent(&self, now: Time) -> (u32, u32) {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// Takes the number of processes on the credential, or a guess if `guessed`, and the points
-    /// that the others spent in the window.
+    /// Takes the number of processes on the credential, which is a guess if `guessed`, and the
+    /// points that the others spent in the window.
     pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
     }
 
-    /// The window of the secondary limits.
+    /// Returns the window of the secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Whether it waits for a used-up budget.
+    /// Returns whether the client waits for a used-up budget.
     pub fn is_patient(&self) -> bool {
         self.settings.patient
     }
 
-    /// Time.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Of an error that says that the vendor does not take the credential: everybody who uses it
-    /// waits, and no key is to blame for it. A command gets the error as it is.
+    /// Converts the error of a denied credential: all users of the credential wait, and no key is
+    /// at fault. A command gets the error as it is.
     pub fn denied(&self, error: TransportError) -> TransportError {
         let TransportError::Status { request, status, message } = error else { return error };
         if self.settings.patient {
@@ -216,14 +222,14 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Sends a request. Reads are tried again at once when the network or the vendor failed, and are redirected within
-    /// the origin; writes are neither.
+    /// Sends a request. If the network or the vendor fails, a read is retried at once. A read
+    /// follows redirects within the origin. A write does neither.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         self.send_by(request, None).await
     }
 
-    /// The same, for a request whose path is worth something until `by` only. One that waits longer than that for a budget, or
-    /// for its turn, is not sent: [`TransportError::Late`].
+    /// Sends a request whose path is valid until `by` only. If the request waits longer than that
+    /// for a budget or for its turn, it is not sent: [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -233,11 +239,12 @@ impl Client {
                     tracing::debug!(%error, tries, "read failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
-                // What was refused for a budget was not carried out: it may be asked for again, also where it writes.
+                // A request that was refused for a budget was not carried out: even a write may be
+                // sent again.
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
                     self.say_waiting(&error, until);
-                    // Not all at the same moment.
+                    // Not all requests at the same moment.
                     let later = backoff(&request.path.to_string(), 1, NEARLY, NEARLY);
                     self.clock.sleep_until(until + later).await;
                 }
@@ -246,16 +253,16 @@ impl Client {
         }
     }
 
-    /// Says it once for all the requests that wait for the same end.
+    /// Logs once for all requests that wait for the same end.
     fn say_waiting(&self, error: &TransportError, until: Time) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if until.since(*said) > Duration::from_secs(1) {
             *said = until;
-            // The pace is kept all the time: that is nothing to look at.
+            // A long job keeps the pace all the time, and nobody has to act.
             if error.is_pacing() {
-                tracing::info!(%error, %until, "waiting for the next turn");
+                tracing::info!(%error, %until, "request waits for its turn");
             } else {
-                tracing::warn!(%error, %until, "waiting for the budget; it goes on by itself");
+                tracing::warn!(%error, %until, "budget used up, request waits");
             }
         }
     }
@@ -272,18 +279,20 @@ impl Client {
             let moved = TransportError::Status {
                 request: label.clone(),
                 status: answer.status,
-                message: format!("it has moved to {}", location.unwrap_or("nowhere")),
+                message: format!("moved to {}", location.unwrap_or("nowhere")),
             };
             if request.writes {
                 return Err(moved);
             }
             target = self.target(&label, &Path::given(location.ok_or(moved)?))?;
         }
-        Err(TransportError::Nonsense { request: label, why: format!("more than {REDIRECTS} redirects") })
+        Err(TransportError::InvalidResponse {
+            request: label,
+            why: format!("more than {REDIRECTS} redirects"),
+        })
     }
 
-    /// The address of a path. It is the very path that was meant: what a value of it could have
-    /// changed is refused.
+    /// Returns the address of a path. A value that would change the meant path is refused.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
         let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {
@@ -319,7 +328,8 @@ impl Client {
             self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
         }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
-        // The points are taken when the request is sent, and nobody waits for them in a slot.
+        // The points are spent when the request is sent, so that no request waits for them in a
+        // slot.
         let slot = loop {
             let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
             if by.is_some_and(|by| by < self.clock.now()) {
@@ -337,7 +347,7 @@ impl Client {
         if request.counted {
             self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
         }
-        let sent = outgoing(request, target).map_err(|error| network(error.to_string()))?;
+        let sent = outgoing(request, target).map_err(|error| unsendable(label, &error))?;
         let exchange = async { self.wire.exchange(sent).await.map_err(network) };
         let answered = tokio::time::timeout(self.settings.deadline, exchange).await;
         drop(slot);
@@ -366,19 +376,21 @@ impl Client {
         Err(self.refused(request.resource, request.writes, answer, now))
     }
 
-    /// What an answer that is no success means.
+    /// Converts an answer without success.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
-        let message = message(&answer.body);
+        let message = answer::message(&answer.body);
         let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
         let figure = |what| answer::figure(&answer.headers, self.settings.rate_limit_headers, what);
         let used_up = figure("remaining") == Some(0);
         let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));
-        // Okta says so of too many requests at once: there is nothing to wait for but their end.
+        // Okta reports too many requests at the same time in this way: only their end has to be
+        // awaited.
         let at_once = used_up && figure("limit") == Some(0);
         let limited = match answer.status {
             429 => true,
             403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
-            // A server that asks for patience is left alone too; whether it did what it was asked nobody knows.
+            // After `Retry-After` of a read the server is left alone. Of a write, nobody knows
+            // whether it was carried out.
             503 => asks_for_patience && !writes,
             _ => false,
         };
@@ -409,8 +421,19 @@ fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, htt
     builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
 }
 
+/// Explains why a request cannot be built.
+fn unsendable(label: &str, error: &http::Error) -> TransportError {
+    let (request, why) = (label.to_owned(), error.to_string());
+    // All other headers are literals, or were headers before.
+    if error.is::<header::InvalidHeaderValue>() {
+        TransportError::Credential { request, why }
+    } else {
+        TransportError::Network { request, why }
+    }
+}
+
 fn label(request: &Request) -> String {
-    // Queries may hold names of people; the path is enough to find the call.
+    // Queries may contain names of people. The path is enough to find the call.
     let path = request.path.without_query();
     format!(
         "{} {}{}",
@@ -418,37 +441,6 @@ fn label(request: &Request) -> String {
         if path.starts_with('/') || path.contains("://") { "" } else { "/" },
         path
     )
-}
-
-/// What the vendor said, in one short line.
-fn message(body: &[u8]) -> String {
-    let said = serde_json::from_slice::<Value>(body).ok();
-    let mut text = match &said {
-        Some(said) => {
-            // GitHub's word for it, Okta's, SCIM's, OAuth's.
-            let words = ["message", "errorSummary", "detail", "error_description", "error"];
-            let word = words.iter().find_map(|word| said[word].as_str());
-            let mut text = word.unwrap_or_default().to_owned();
-            for cause in said["errorCauses"].as_array().into_iter().flatten() {
-                text = format!("{text}; {}", cause["errorSummary"].as_str().unwrap_or_default());
-            }
-            for error in said["errors"].as_array().into_iter().flatten() {
-                let detail = error["message"]
-                    .as_str()
-                    .or(error.as_str())
-                    .map_or_else(|| error.to_string(), str::to_owned);
-                text = format!("{text}; {detail}");
-            }
-            text
-        }
-        None => String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned(),
-    };
-    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((at, _)) = text.char_indices().nth(300) {
-        text.truncate(at);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

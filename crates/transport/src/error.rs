@@ -1,139 +1,153 @@
-//! What can go wrong between us and a vendor.
+//! The errors of requests to a vendor.
 
 use beadle_engine::{Class, Failure, Resource, Time, Wait};
 
-/// A request that did not succeed, and what to do about it.
+/// A request without success.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// Our own account of the budget says no; nothing was sent.
+    /// Beadle's own account of the budget refused the request. Nothing was sent.
     #[error(transparent)]
     Budget(#[from] Wait),
-    /// The vendor said no.
+    /// The vendor refused the request for a limit.
     #[error("{request}: refused until {until} by the {} limit", resource.as_str())]
     Limited {
-        /// Method and path.
+        /// The method and the path.
         request: String,
-        /// Which limit.
+        /// The limit.
         resource: Resource,
-        /// When it takes calls again.
+        /// The time at which the vendor accepts calls again.
         until: Time,
     },
-    /// The vendor does not take the credential, whatever is asked with it.
+    /// The vendor denied the credential itself.
     #[error("{request}: {status} {message}; the credential is denied, next try at {until}")]
     Denied {
-        /// Method and path.
+        /// The method and the path.
         request: String,
         /// The status.
         status: u16,
         /// The vendor's message, shortened.
         message: String,
-        /// When it is tried again.
+        /// The time of the next try.
         until: Time,
     },
-    /// No answer, or not a whole one.
+    /// There was no answer, or only a part of it.
     #[error("{request}: {why}")]
     Network {
-        /// Method and path.
+        /// The method and the path.
         request: String,
-        /// What happened.
+        /// The problem.
         why: String,
     },
-    /// No answer within the deadline.
+    /// There was no answer within the deadline.
     #[error("{request}: no answer within {seconds} s")]
     Timeout {
-        /// Method and path.
+        /// The method and the path.
         request: String,
-        /// The deadline.
+        /// The deadline, in seconds.
         seconds: u64,
     },
-    /// An answer that is no success.
+    /// The vendor answered with an error.
     #[error("{request}: {status} {message}")]
     Status {
-        /// Method and path.
+        /// The method and the path.
         request: String,
         /// The status.
         status: u16,
-        /// What the vendor said, shortened.
+        /// The vendor's message, shortened.
         message: String,
     },
-    /// An answer of success that is not what it should be.
-    #[error("{request}: invalid answer: {why}")]
-    Nonsense {
-        /// Method and path.
+    /// The vendor answered with success, and the body is invalid.
+    #[error("{request}: invalid response: {why}")]
+    InvalidResponse {
+        /// The method and the path.
         request: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// A value of the path cannot be put into an address. Nothing was sent.
+    /// The credential cannot be used for the request: it cannot sign, or it is of the wrong kind.
+    /// Nothing was sent.
+    #[error("{request}: not sent: credential unusable: {why}")]
+    Credential {
+        /// The method and the path.
+        request: String,
+        /// The problem.
+        why: String,
+    },
+    /// A value of the path cannot be a part of an address. Nothing was sent.
     #[error("{request}: not sent: {why}")]
     Unaddressable {
-        /// Method and path.
+        /// The method and the path.
         request: String,
         /// The value, and the reason.
         why: String,
     },
-    /// The request had to wait for so long that what it names may have another name. Nothing was sent.
+    /// The request waited so long that the name in its path may be outdated. Nothing was sent.
     #[error("{request}: not sent: the name was looked up too long ago")]
     Late {
-        /// Method and path.
+        /// The method and the path.
         request: String,
     },
-    /// The request had to wait for longer than its plan is valid. Nothing was sent.
+    /// The request waited longer than its plan is valid. Nothing was sent.
     #[error("{request}: not sent: the plan is too old, Beadle plans again")]
     Outdated {
-        /// Method and path.
+        /// The method and the path.
         request: String,
         /// The time at which that was noticed.
         now: Time,
     },
-    /// A link or redirect to somewhere else than the configured origin.
+    /// A link or redirect leads to another place than the configured origin.
     #[error("{request}: not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
-        /// Method and path.
+        /// The method and the path.
         request: String,
-        /// Where it would have led.
+        /// The target of the link or redirect.
         target: String,
     },
 }
 
 impl TransportError {
-    /// What to do about it.
+    /// Returns the treatment of the error.
     pub fn class(&self) -> Class {
         match self {
             Self::Budget(wait) => Class::RateLimited { until: wait.until, spares_events: wait.spares_events },
             Self::Limited { until, .. } | Self::Denied { until, .. } => {
                 Class::RateLimited { until: *until, spares_events: false }
             }
-            Self::Network { .. } | Self::Timeout { .. } | Self::Nonsense { .. } => Class::Retry,
+            // After the repair of a credential, the keys go on by themselves.
+            Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::InvalidResponse { .. }
+            | Self::Credential { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,
-                // Busy with what was asked before, or changed meanwhile: this one thing is tried again.
+                // Busy with an earlier request, or changed meanwhile: this request alone is
+                // retried.
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
             Self::Late { .. } => Class::Conflict,
-            // Another plan is made at once, and the key is not to blame.
+            // Beadle makes another plan at once, and the key is not at fault.
             Self::Outdated { now, .. } => Class::RateLimited { until: *now, spares_events: true },
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
     }
 
-    /// Whether it was not sent because it waited for too long.
+    /// Returns whether the request was not sent because it waited too long.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }
 
-    /// Whether our own deadline passed.
+    /// Returns whether Beadle's own deadline passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Whether a value cannot be put into an address: no resource has this name.
+    /// Returns whether a value cannot be a part of an address: no resource has this name.
     pub fn is_unaddressable(&self) -> bool {
         matches!(self, Self::Unaddressable { .. })
     }
 
-    /// Until when it was refused for a budget.
+    /// Returns the end of the wait for a budget.
     pub fn limited_until(&self) -> Option<Time> {
         match self {
             Self::Limited { until, .. } => Some(*until),
@@ -142,12 +156,12 @@ impl TransportError {
         }
     }
 
-    /// Whether only our own pace asks to wait, as it does in every long work.
+    /// Returns whether only Beadle's own pace asks to wait, as it does in every long job.
     pub fn is_pacing(&self) -> bool {
         matches!(self, Self::Budget(Wait { resource: Resource::Secondary, spares_events: true, .. }))
     }
 
-    /// The answer's status, if there was one.
+    /// Returns the answer's status, if there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),

@@ -1,4 +1,4 @@
-//! One HTTP client under every vendor: budgets, pacing, deadlines, retry classes, origins.
+//! One HTTP client under every vendor: budgets, pace, deadlines, retry classes, origins.
 
 mod answer;
 mod client;

@@ -1,4 +1,5 @@
-//! Points per minute, as GitHub counts them for its secondary limits: a read is 1, a write 5.
+//! Points per minute, as GitHub counts them for its secondary limits. A read costs 1 point, a write
+//! 5 points.
 //!
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
 
@@ -10,10 +11,10 @@ use beadle_engine::{Clock, Lane, Time};
 
 use crate::sharing::LOOK;
 
-/// How long a sweep waits in its place.
+/// The longest wait of a sweep's request in its place.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Lets through so many points in each sliding window.
+/// Lets a number of points through in each sliding window.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: Duration,
@@ -24,11 +25,11 @@ pub(crate) struct Pace {
 #[derive(Debug)]
 struct Spent {
     own: VecDeque<(Time, u32)>,
-    /// Among so many processes the points are divided.
+    /// The number of processes among which the points are divided.
     processes: u32,
-    /// What the others have spent in the window, as they said last.
+    /// The points that the others spent in the window, as they last reported.
     others: u32,
-    /// The number of processes is a careful guess, which the next look replaces.
+    /// Whether the number of processes is a careful guess, which the next look replaces.
     guessed: bool,
 }
 
@@ -42,21 +43,21 @@ impl Pace {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this process has spent in the window.
+    /// Returns the points that this process spent in the window.
     pub(crate) fn own(&self, now: Time) -> u32 {
         let spent = self.spent();
         spent.own.iter().filter(|(at, _)| *at + self.window > now).map(|(_, points)| points).sum()
     }
 
-    /// Takes the number of processes on the credential, or a guess if `guessed`, and the points
-    /// that the others spent in the window.
+    /// Takes the number of processes on the credential, which is a guess if `guessed`, and the
+    /// points that the others spent in the window.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         let mut spent = self.spent();
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
     }
 
-    /// Waits until it may be asked again. A sweep that would have to wait long gets the time instead, so that it keeps
-    /// nobody's place.
+    /// Waits until the next try. A sweep that would have to wait long gets the time as an error
+    /// instead, so that it takes no other request's place.
     pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
         if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
             return Err(at);
@@ -65,11 +66,12 @@ impl Pace {
         Ok(())
     }
 
-    /// Takes so many points, or says when to ask again. A sweep leaves a fifth of the window to others.
+    /// Takes points, or returns the time of the next try. A sweep leaves a fifth of the window to
+    /// other work.
     pub(crate) fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
         let mut spent = self.spent();
         let Spent { own, processes, others, guessed } = &mut *spent;
-        // After a clock was set back, what was spent later than now was spent now.
+        // After a clock was set back, points with a later time count as spent now.
         for (at, _) in own.iter_mut() {
             *at = (*at).min(now);
         }
@@ -77,7 +79,7 @@ impl Pace {
             own.pop_front();
         }
         let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
-        // Its part; and less where another process had more before this one came.
+        // The part of this process, or less if another process had more before this one started.
         let limit = (all / *processes).max(points).min(all.saturating_sub(*others));
         let total: u32 = own.iter().map(|(_, points)| points).sum();
         if total + points <= limit || (own.is_empty() && *processes == 1) {
@@ -85,7 +87,7 @@ impl Pace {
             return None;
         }
         if points > limit || own.is_empty() {
-            // The others have spent it all: until some of that is over.
+            // The others spent all points: wait until some of these are over.
             return Some(now + self.window / 10);
         }
         let mut excess = (total + points).saturating_sub(limit);
@@ -94,8 +96,8 @@ impl Pace {
             excess == 0
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
-        // At the next look there may be room at once: nobody waits for the end of a window because
-        // of a guess.
+        // After the next look there may be room at once: no request waits for the end of a window
+        // because of a guess.
         let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn one_process_uses_all_of_the_window_before_it_waits_for_its_end() {
         let pace = Pace::new(Duration::from_secs(60), 100);
-        // Nobody else is there, but somebody may be beginning.
+        // No other process is there, but one may be starting.
         pace.share(2, 0, true);
         for n in 0..40 {
             assert_eq!(pace.try_take(1, Lane::Sweep, Time(n)), None);

@@ -7,46 +7,45 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// Characters that RFC 3986 (2.3) leaves unencoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// No resource of any vendor has a longer name.
+/// The maximum length of a resource's name, over all vendors.
 const LONGEST: usize = 1024;
 
-/// A path below the client's base address, or an address that the vendor gave.
+/// A path below the client's base address, or an address from the vendor.
 ///
-/// Its fixed parts are literals of the program; every value goes through [`Path::value`] or
+/// The fixed parts are literals of the program. Every value goes through [`Path::value`] or
 /// [`Path::query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
-    /// The vendor gave the whole address, such as the link to the next page.
+    /// Whether the vendor gave the whole address, such as the link to the next page.
     given: bool,
     refused: Option<Refused>,
 }
 
-/// Why a value cannot be a segment of a path.
+/// The reason why a value cannot be a segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A segment without text is left out by servers: the address of an entry becomes the address
-    /// of its list.
+    /// Servers ignore an empty segment: the address of an entry becomes the address of its list.
     #[error("the name is empty")]
     Empty,
-    /// Servers and proxies resolve it: the address becomes the one of a resource above.
-    #[error("the name `{0}` stands for another place in an address")]
+    /// Servers and proxies resolve the segment: the address becomes that of a resource above.
+    #[error("the name `{0}` would change the path of the address")]
     Dots(String),
     /// Control characters end headers and lines.
     #[error("the name {0:?} has a control character")]
     Control(String),
-    /// It is longer than any name of a resource.
+    /// The segment is longer than any name of a resource.
     #[error("the name begins with `{0}` and has more than {LONGEST} bytes")]
     Long(String),
 }
 
 impl Path {
-    /// A path that begins with a literal.
+    /// Begins a path with a literal.
     pub fn at(literal: &'static str) -> Self {
         Self { text: literal.to_owned(), given: false, refused: None }
     }
 
-    /// An address that the vendor gave, whole or relative: the client follows it only to the
+    /// Takes an address from the vendor, whole or relative. The client follows it only to the
     /// configured origin.
     pub fn given(address: &str) -> Self {
         Self { text: address.to_owned(), given: true, refused: None }
@@ -71,7 +70,7 @@ impl Path {
         self
     }
 
-    /// Appends what is below.
+    /// Appends a literal.
     #[must_use]
     pub fn then(mut self, below: impl Into<Self>) -> Self {
         let below = below.into();
@@ -81,7 +80,7 @@ impl Path {
         self
     }
 
-    /// Appends a parameter of the query.
+    /// Appends a parameter to the query.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.text.push(if self.text.contains('?') { '&' } else { '?' });
@@ -91,7 +90,7 @@ impl Path {
         self
     }
 
-    /// Appends a parameter of the query that has no value.
+    /// Appends a parameter without a value to the query.
     #[must_use]
     pub fn flag(mut self, name: &'static str) -> Self {
         self.text.push(if self.text.contains('?') { '&' } else { '?' });
@@ -105,17 +104,17 @@ impl Path {
         }
     }
 
-    /// The path as it is meant to be sent, without its query.
+    /// Returns the path as it is meant to be sent, without its query.
     pub fn without_query(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
     }
 
-    /// Whether the vendor gave it.
+    /// Returns whether the vendor gave the address.
     pub(crate) fn is_given(&self) -> bool {
         self.given
     }
 
-    /// Why it cannot be sent, if it cannot.
+    /// Returns why the path cannot be sent, if it cannot.
     pub(crate) fn refused(&self) -> Option<&Refused> {
         self.refused.as_ref()
     }
@@ -136,8 +135,8 @@ impl fmt::Display for Path {
 /// Checks that a value can be one segment of a path, for every server and proxy on the way.
 ///
 /// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and
-/// slashes. So a value is refused where any of these readings has a part that is empty of all but
-/// dots.
+/// slashes. So a value is refused if any of these readings has an empty part, or a part of dots
+/// alone.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);
@@ -166,7 +165,7 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// The dot or slash that Unicode's compatibility forms make of a look-alike.
+/// Returns the dot or slash that Unicode's compatibility forms make of a look-alike.
 fn fold(letter: char) -> char {
     match letter {
         '\u{2024}' | '\u{fe52}' | '\u{ff0e}' | '\u{3002}' | '\u{ff61}' => '.',

@@ -1,7 +1,7 @@
-//! For the tests of the vendors' clients: values that try to become structure, a wire that notes
-//! what arrives, and a walk over every call that compares both.
+//! Tools for the tests of the vendors' clients: hostile values, a wire that records requests, and a
+//! walk that makes every call with every value and compares the requests.
 //!
-//! What a call sends is a shape with places for values. So a walk makes each call twice, with a
+//! The request of a call is a shape with places for values. So a walk makes each call twice, with a
 //! plain value and with a hostile one: the second has to send the same, with the other value in the
 //! same places, or nothing in its place.
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::path::segment;
 use crate::wire::{Exchanged, Wire};
 
-/// A value that is no structure anywhere.
+/// A value that has no structure in any place.
 pub const PLAIN: &str = "plain-value";
 
 /// Returns values that mean something else in an address, a filter, a query, a header or a line
@@ -104,20 +104,20 @@ pub fn hostile() -> Vec<String> {
     short.into_iter().map(str::to_owned).chain(long).collect()
 }
 
-/// A request as its server reads it.
+/// A request as a server reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrived {
     /// The method.
     pub method: String,
-    /// Host and port.
+    /// The host and the port.
     authority: String,
     /// The segments of the path, decoded once.
     pub segments: Vec<String>,
-    /// The parameters, decoded once; a filter is read into its parts.
+    /// The parameters, decoded once. A filter is split into its parts.
     pub query: Vec<(String, Value)>,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body; a filter in it is read into its parts.
+    /// The body. A filter in it is split into its parts.
     pub body: Value,
     /// A segment that names no resource.
     wrong: Option<String>,
@@ -127,8 +127,8 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// A text, or the parts of the one comparison that it is: `attribute eq "value"`, also as
-/// `list[attribute eq "value"]`.
+/// Splits the text of one comparison, `attribute eq "value"` or `list[attribute eq "value"]`, into
+/// its parts. Another text stays as it is.
 fn parts(text: &str) -> Value {
     let comparison = |text: &str| {
         let (attribute, rest) = text.split_once(' ')?;
@@ -143,7 +143,7 @@ fn parts(text: &str) -> Value {
     comparison(text).or_else(|| within(text)).unwrap_or_else(|| json!(text))
 }
 
-/// A value with each of its texts changed.
+/// Changes each text of a value.
 fn each_text<F: Fn(&str) -> Value>(value: &Value, change: &F) -> Value {
     match value {
         Value::String(text) => change(text),
@@ -181,17 +181,17 @@ impl Arrived {
         }
     }
 
-    /// Host and port that it was sent to.
+    /// Returns the host and the port of the request.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// `METHOD /path`, decoded.
+    /// Returns `METHOD /path`, decoded.
     fn route(&self) -> String {
         format!("{} /{}", self.method, self.segments.join("/"))
     }
 
-    /// The same with another value in the places of [`PLAIN`].
+    /// Returns the same request with another value in the places of [`PLAIN`].
     fn with(&self, value: &str) -> Self {
         let put = |text: &str| text.replace(PLAIN, value);
         let leaf = |text: &str| json!(put(text));
@@ -215,14 +215,14 @@ impl Arrived {
 
 type Answering = dyn Fn(&Arrived) -> (u16, Value) + Send + Sync;
 
-/// A wire that records every request, and gives the configured answers.
+/// A wire that records every request, and returns the configured answers.
 pub struct Recorder {
     arrived: Mutex<Vec<Arrived>>,
     answer: Box<Answering>,
 }
 
 impl Recorder {
-    /// Creates a recorder that answers with a status and a body; `null` is no body.
+    /// Creates a recorder that answers with a status and a body; `null` means no body.
     pub fn new(answer: impl Fn(&Arrived) -> (u16, Value) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { arrived: Mutex::default(), answer: Box::new(answer) })
     }
@@ -244,7 +244,7 @@ impl Wire for Recorder {
     }
 }
 
-/// The texts that a call is made with: each is its own name, but one.
+/// The texts with which a call is made: each is its own name, except one.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     at: String,
@@ -265,11 +265,11 @@ impl Texts {
 /// A call of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// `Type::method`, as [`methods`] names it.
+    /// The name `Type::method`, as in [`methods`].
     pub call: &'static str,
-    /// The names of the texts that it takes, from its caller or from a server's answer.
+    /// The names of the texts that the call takes, from its caller or from a server's answer.
     pub texts: &'static [&'static str],
-    /// What it sends, in any order, as `METHOD /path`, where a segment that has the name of a text
+    /// The requests of the call, in any order, as `METHOD /path`. A segment with the name of a text
     /// stands for that text.
     pub sends: &'static [&'static str],
 }
@@ -289,7 +289,7 @@ pub async fn walk(
     let values = hostile();
     for entry in entries {
         let Entry { call, texts, sends } = *entry;
-        // Also a call that takes no text sends what is written here.
+        // A call without texts must send what is written here, too.
         for at in [""].iter().chain(texts.iter()).chain(everywhere) {
             let plain = perform(call, &Texts::new(at, PLAIN)).await;
             let in_place = |part: &'static str| if part == *at { PLAIN } else { part };
@@ -315,7 +315,7 @@ pub async fn walk(
     }
 }
 
-/// Holds what arrived with a value to what arrives with [`PLAIN`].
+/// Compares the requests that a value causes with those of [`PLAIN`].
 fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
     let is_name = segment(value).is_ok();
     let meant: Vec<(&Arrived, Arrived)> = plain.iter().map(|plain| (plain, plain.with(value))).collect();
@@ -325,7 +325,7 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
             |(plain, meant): &(&Arrived, Arrived)| meant == one && (is_name || !plain.is_named_by_plain());
         assert!(meant.iter().any(is_meant), "{what}: another request was sent: {one:?}");
     }
-    // A value that can be a name, and cannot end a filter, is refused nowhere.
+    // A value that can be a name, and cannot end a filter, must not be refused.
     if is_name && !value.contains(['"', '\\']) {
         assert_eq!(arrived.len(), plain.len(), "{what}: a request is missing");
     }
@@ -371,7 +371,7 @@ fn methods_in(source: &str) -> Vec<String> {
     found
 }
 
-/// Holds the entries of a walk to the source of the package.
+/// Compares the entries of a walk with the source of the package.
 ///
 /// # Panics
 ///

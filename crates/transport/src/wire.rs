@@ -1,24 +1,24 @@
-//! What carries requests: the network, or in simulated time the simulation itself.
+//! The carrier of requests: the network, or in simulated time the simulation itself.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request};
 
-/// A larger answer is not taken.
+/// The maximum size of an answer, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// An answer as it came: status, headers, whole body.
+/// A raw answer: status, headers, whole body.
 pub type Exchanged = (u16, HeaderMap, Bytes);
 
 /// Carries a request to its address and brings the answer.
 #[async_trait::async_trait]
 pub trait Wire: Send + Sync + 'static {
-    /// Sends a request. An error says what broke.
+    /// Sends a request. The error says what failed.
     async fn exchange(&self, request: Request<Bytes>) -> Result<Exchanged, String>;
 }
 
-/// The network.
+/// The network as a carrier.
 pub(crate) struct Network(reqwest::Client);
 
 impl Network {
@@ -50,7 +50,7 @@ impl Wire for Network {
     }
 }
 
-/// An error with what caused it: reqwest's own text stops at the surface.
+/// Returns an error with its causes: reqwest's own text names none.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -1,101 +1,123 @@
-//! A process among those that use a credential, for as long as it does.
+//! The share that this process has in the budget of a credential: processes that use one credential
+//! tell each other through the store what they spend.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Store, WritePace};
+use beadle_engine::{Clock, Store, StoreError, WritePace};
 use beadle_github::Api;
 use beadle_transport::{Sharing, sharing};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::wiring::Org;
-use crate::config;
+use crate::config::OrgConfig;
 
-/// A process that ends waits no longer for the store.
+/// The longest time that a process waits for the store when it gives up its share.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Tells others what this process spends, until it is ended or dropped.
-pub(crate) struct BudgetShare {
-    task: JoinHandle<()>,
-    stop: CancellationToken,
+/// Returns the time between two updates of a share.
+pub(crate) fn period(file: &OrgConfig) -> Duration {
+    let minute: Duration = file.budget.minute.into();
+    sharing::LOOK.min(minute / 20).max(Duration::from_millis(20))
 }
 
-struct One {
+/// One process among those that use the credential of an organisation.
+pub(crate) struct BudgetShare {
     sharing: Sharing,
     store: Arc<dyn Store>,
     pace: WritePace,
     organisation: String,
 }
 
-impl One {
-    async fn look(&mut self) {
-        match self.sharing.look(self.store.as_ref()).await {
-            Ok(processes) => self.pace.share(processes),
-            Err(error) => {
-                tracing::debug!(organisation = self.organisation, %error, "what others spend is not known");
-            }
-        }
-    }
-}
-
 impl BudgetShare {
-    /// Looks at the others once, and goes on in the background.
-    pub(crate) async fn begin(
-        file: &config::OrgConfig,
-        (api, pace): (&Api, &WritePace),
-        store: &Arc<dyn Store>,
-        stop: &CancellationToken,
-    ) -> Self {
+    /// Makes a share. The other processes see it after its first update.
+    pub(crate) fn new(file: &OrgConfig, (api, pace): (&Api, &WritePace), store: &Arc<dyn Store>) -> Self {
         let process = format!("{:016x}", rand::random::<u64>());
-        let mut one = One {
+        Self {
             sharing: Sharing::new(api.client().clone(), &process),
             store: store.clone(),
             pace: pace.clone(),
             organisation: file.name.clone(),
-        };
-        one.look().await;
-        let minute: Duration = file.budget.minute.into();
-        let every = sharing::LOOK.min(minute / 20).max(Duration::from_millis(20));
-        let (clock, stop) = (api.clock().clone(), stop.child_token());
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = stopped.cancelled() => break,
-                    () = clock.sleep(every) => one.look().await,
-                }
-            }
-            if let Err(error) = one.sharing.leave(one.store.as_ref()).await {
-                tracing::debug!(%error, "the others will notice by themselves that this process is gone");
-            }
-        });
-        Self { task, stop }
-    }
-
-    /// Of a command, which shares where there is a store.
-    pub(crate) async fn where_stored(org: &Org, store: Option<&Arc<dyn Store>>) -> Option<Self> {
-        let client = (&org.api, &org.pace);
-        Some(Self::begin(&org.file, client, store?, &CancellationToken::new()).await)
-    }
-
-    /// A command ends.
-    pub(crate) async fn end_all(shared: impl IntoIterator<Item = Self>) {
-        for one in shared {
-            one.end().await;
         }
     }
 
-    /// Leaves the whole budget to the others.
-    pub(crate) async fn end(mut self) {
+    /// Tells the other processes what this one spent, and adapts the budget and the pace of this
+    /// process to theirs.
+    pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
+        let processes = self.sharing.look(self.store.as_ref()).await?;
+        self.pace.share(processes);
+        Ok(())
+    }
+
+    /// Updates the share, and logs a failure instead of returning it.
+    pub(crate) async fn try_update(&mut self) {
+        if let Err(error) = self.update().await {
+            tracing::debug!(organisation = self.organisation, %error, "budget share not updated");
+        }
+    }
+
+    /// Leaves the whole budget to the other processes. If the store does not answer in time, they
+    /// notice by themselves that this process is gone.
+    pub(crate) async fn leave(&mut self) {
+        let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
+        let error = match left {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::debug!(organisation = self.organisation, error, "budget share not given up");
+    }
+}
+
+/// A share that updates itself until the command that has it ends. The service updates its shares by
+/// a background task.
+pub(crate) struct SpawnedShare {
+    updates: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl SpawnedShare {
+    /// Updates the share once, and goes on beside the command: a command that waits for an answer at
+    /// the terminal keeps its share.
+    pub(crate) async fn begin(
+        file: &OrgConfig,
+        (api, pace): (&Api, &WritePace),
+        store: &Arc<dyn Store>,
+    ) -> Self {
+        let mut share = BudgetShare::new(file, (api, pace), store);
+        share.try_update().await;
+        let (every, clock): (Duration, Clock) = (period(file), api.clock().clone());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let updates = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => break,
+                    () = clock.sleep(every) => share.try_update().await,
+                }
+            }
+            share.leave().await;
+        });
+        Self { updates, stop }
+    }
+
+    /// Ends the shares of a command.
+    pub(crate) async fn end_all(shares: impl IntoIterator<Item = Self>) {
+        for share in shares {
+            share.end().await;
+        }
+    }
+
+    async fn end(mut self) {
         self.stop.cancel();
-        if tokio::time::timeout(PATIENCE, &mut self.task).await.is_err() {
-            self.task.abort();
+        // An update may hang in the store.
+        if tokio::time::timeout(PATIENCE, &mut self.updates).await.is_err() {
+            self.updates.abort();
         }
     }
 }
 
-impl Drop for BudgetShare {
+impl Drop for SpawnedShare {
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -1,142 +1,97 @@
 //! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use beadle_engine::{Budgets, Clock, Driver, Store, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Store, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
-use beadle_repositories::Policy;
 use beadle_server::Metrics;
 use futures::future::join_all;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use crate::app::budget_share::BudgetShare;
-use crate::app::directory::Directories;
-use crate::app::reading::Reading;
-use crate::app::registry::ReconcilerRegistry;
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
-use crate::config::{self, Config};
+use crate::app::application::App;
+use crate::app::directories::Directories;
+use crate::app::group_target::GroupTarget;
+use crate::app::reconciler_registry::ReconcilerRegistry;
+use crate::app::served_organisation::ServedOrganisation;
+use crate::config::Config;
 
-/// What is said of an organisation that could not be opened.
-const NOT_OPEN: &str = "it is not worked on until this is mended; webhooks are kept";
-
-/// The start waits no longer for an organisation: a large policy on a slow file system.
+/// The longest time that the start waits for an organisation: a large policy on a slow file system.
 const OPENING: Duration = Duration::from_secs(15);
 
-/// Everything that the worker and the background tasks share.
+/// The application, and what the worker and the background tasks share beside it. No lock of it is
+/// held while a vendor or a file system is waited for, except those of a single organisation.
 pub(crate) struct Service {
-    pub(crate) config: Arc<Config>,
+    pub(crate) app: Arc<App>,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Clock,
     /// Rings when a key became due.
     pub(crate) bell: Arc<Notify>,
-    pub(crate) reconcilers: ReconcilerRegistry,
     /// The budgets of all credentials that are in use, for the metrics.
     pub(crate) budgets: Arc<RwLock<Vec<Budgets>>>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) orgs: Vec<Arc<Organisation>>,
+    pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
     pub(crate) directories: Arc<Directories>,
-    /// Targets that turned out to be what the configuration calls them.
+    reconcilers: ReconcilerRegistry,
+    /// The targets that a probe found as the configuration describes them.
     agreed: Mutex<BTreeSet<String>>,
-    clients: Arc<GithubClients>,
-    stop: CancellationToken,
-}
-
-/// An organisation of the configuration, open or not.
-pub(crate) struct Organisation {
-    pub(crate) file: Arc<config::OrgConfig>,
-    /// What the intake has to know of it.
-    pub(crate) known: OrgFacts,
-    open: RwLock<Option<Arc<Org>>>,
-    /// Reads the files of its policy.
-    reading: tokio::sync::Mutex<Reading>,
-    /// The process' part of its budget.
-    shared: tokio::sync::Mutex<Option<BudgetShare>>,
-}
-
-impl Organisation {
-    fn new(file: &Arc<config::OrgConfig>) -> Arc<Self> {
-        let (file, known) = (file.clone(), OrgFacts::default());
-        Arc::new(Self {
-            file,
-            known,
-            open: RwLock::default(),
-            reading: tokio::sync::Mutex::default(),
-            shared: tokio::sync::Mutex::default(),
-        })
-    }
-
-    /// Its parts, if it is open.
-    pub(crate) fn open(&self) -> Option<Arc<Org>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads its policy anew.
-    pub(crate) async fn read_policy(&self, config: &Config) -> anyhow::Result<Policy> {
-        let mut reading = self.reading.lock().await;
-        wiring::policy(config, &self.file, &mut reading).await
-    }
-
-    /// Says which policy is in force.
-    pub(crate) fn policy_in_force(&self, org: &Org) {
-        let policy = org.policy.current();
-        self.known.watch(policy.branches());
-        for remark in &policy.remarks {
-            tracing::warn!(organisation = self.file.name, at = %remark.asked, "{}", remark.message);
-        }
-        tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
-    }
-}
-
-/// What a service is made of.
-pub(crate) struct Parts {
-    pub(crate) config: Arc<Config>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Clock,
-    pub(crate) reconcilers: ReconcilerRegistry,
-    pub(crate) directories: Directories,
-    pub(crate) clients: Arc<GithubClients>,
-    pub(crate) stop: CancellationToken,
 }
 
 impl Service {
-    /// Puts a service together. Nothing is asked of the network.
-    pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, store, clock, reconcilers, directories, clients, stop } = parts;
-        let budgets = directories.budgets();
+    /// Puts a service together. Sends no request. The keys of an instance that is not open wait for
+    /// a time within `hold`.
+    pub(crate) fn new(
+        app: Arc<App>,
+        store: Arc<dyn Store>,
+        directories: Directories,
+        hold: &RangeInclusive<Duration>,
+    ) -> Arc<Self> {
+        let reconcilers = ReconcilerRegistry::new(&app.config, hold, &app.clock);
         for (file, _) in &directories.okta {
-            reconcilers.add_directory(&file.name, &directories, &store, &clock);
+            reconcilers.add_directory(&file.name, &directories, &store, &app.clock);
         }
-        for org in &config.file.org {
-            reconcilers.add_teams(&org.name, &directories, &store, &clock);
+        for org in &app.config.file.org {
+            reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
         }
         Arc::new(Self {
-            orgs: config.file.org.iter().map(Organisation::new).collect(),
-            config,
+            orgs: app.config.file.org.iter().map(ServedOrganisation::new).collect(),
+            app,
             store,
-            clock,
             bell: Arc::default(),
             reconcilers,
-            budgets: Arc::new(RwLock::new(budgets)),
+            budgets: Arc::new(RwLock::new(directories.budgets())),
             metrics: Arc::default(),
             directories: Arc::new(directories),
             agreed: Mutex::default(),
-            clients,
-            stop,
         })
     }
 
-    /// The worker, with as many runs at once as the configuration says.
+    /// Returns the configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.app.config
+    }
+
+    /// Returns the clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.app.clock
+    }
+
+    /// Returns the facts that the intake needs, by organisation.
+    pub(crate) fn org_facts(&self) -> HashMap<&str, OrgFacts> {
+        self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
+    }
+
+    /// Returns the worker, with as many concurrent runs as the configuration allows.
     pub(crate) fn worker(&self) -> Arc<Worker> {
+        let file = &self.config().file;
         Arc::new(Worker {
             store: self.store.clone(),
-            clock: self.clock.clone(),
+            clock: self.clock().clone(),
             reconcilers: self.reconcilers.by_kind(),
             settings: WorkerSettings {
-                concurrency: self.config.file.worker.concurrency.max(1),
+                concurrency: file.worker.concurrency.max(1),
+                are_runs_shared: file.org.len() + file.okta.len() + file.target.len() > 1,
                 ..WorkerSettings::default()
             },
             bell: self.bell.clone(),
@@ -144,52 +99,41 @@ impl Service {
         })
     }
 
-    /// Opens an organisation, if it is not open and can be. Returns whether it was opened now.
-    pub(crate) async fn open(&self, org: &Organisation) -> anyhow::Result<bool> {
-        // Two who open it at once would be two parts of the budget.
-        let mut shared = org.shared.lock().await;
-        if org.open().is_some() {
-            return Ok(false);
-        }
-        let options = OpenOptions { store: Some(self.store.clone()), ..OpenOptions::default() };
-        let policy = org.read_policy(&self.config).await.context(NOT_OPEN)?;
-        let opened = Org::with(policy, &self.config, &org.file, &self.clock, &options, &self.clients);
-        let opened = Arc::new(opened.context(NOT_OPEN)?);
-        org.policy_in_force(&opened);
-        // Before its first call: how much the others have spent.
-        *shared =
-            Some(BudgetShare::begin(&org.file, (&opened.api, &opened.pace), &self.store, &self.stop).await);
-        let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
-        budgets.push(opened.api.budgets().clone());
-        drop(budgets);
-        self.reconcilers.add(&opened, &self.store, &self.clock);
-        *org.open.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-        Ok(true)
+    /// Opens an organisation, if it is not open yet. Returns whether it was opened now.
+    pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
+        org.open_now(&self.app, |opened| {
+            let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
+            budgets.push(opened.api.budgets().clone());
+            drop(budgets);
+            self.reconcilers.add(opened, &self.store, self.clock());
+        })
+        .await
     }
 
-    /// Opens every organisation that can be opened, side by side. The task of the others says why
-    /// not, and tries again.
+    /// Opens every organisation that can be opened, side by side. A background task logs why the
+    /// others cannot, and retries.
     pub(crate) async fn open_all(&self) {
         let opening = self.orgs.iter().map(|org| async move {
+            let organisation = &org.file.name;
             match tokio::time::timeout(OPENING, self.open(org)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
-                    tracing::debug!(organisation = org.file.name, error = format!("{error:#}"), "not open");
+                    tracing::debug!(organisation, error = format!("{error:#}"), "organisation unavailable");
                 }
-                Err(_) => tracing::debug!(organisation = org.file.name, "not open yet"),
+                Err(_) => tracing::debug!(organisation, "organisation not open in time"),
             }
         });
         join_all(opening).await;
     }
 
-    /// Returns whether a target turned out to be what the configuration calls it.
+    /// Returns whether a probe found the target as the configuration describes it.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
     }
 
-    /// From now on the keys of a target are worked on.
-    pub(crate) fn agrees(&self, target: &crate::app::directory::GroupTarget) {
-        self.reconcilers.add_target(target, &self.store, &self.clock);
+    /// Begins the work on the keys of a target.
+    pub(crate) fn begin_target(&self, target: &GroupTarget) {
+        self.reconcilers.add_target(target, &self.store, self.clock());
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).insert(target.file.name.clone());
         self.bell.notify_one();
     }
@@ -198,22 +142,13 @@ impl Service {
     #[cfg(feature = "aws")]
     pub(crate) fn is_open(&self) -> bool {
         let Directories { okta, targets, .. } = self.directories.as_ref();
-        let file = &self.config.file;
+        let file = &self.config().file;
         let are_open = okta.len() == file.okta.len() && targets.len() == file.target.len();
         are_open && self.orgs.iter().all(|org| org.open().is_some())
     }
 
-    /// The background tasks of this service.
-    pub(crate) fn driver(self: &Arc<Self>, host: crate::tasks::Host) -> Driver {
-        Driver::new(self.store.clone(), self.clock.clone(), crate::tasks::all(self, host))
-    }
-
-    /// The process stops: its parts of the budgets are for others.
+    /// Leaves the budgets to other processes, because this one stops.
     pub(crate) async fn leave(&self) {
-        for org in &self.orgs {
-            if let Some(shared) = org.shared.lock().await.take() {
-                shared.end().await;
-            }
-        }
+        join_all(self.orgs.iter().map(|org| org.leave_share())).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Figures for alarms, as CloudWatch takes them out of a log.
+//! Metrics for alarms, in the format in which CloudWatch reads them from a log.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -7,17 +7,17 @@ use std::io::Write as _;
 use beadle_engine::Time;
 use serde_json::{Value, json};
 
-/// Where the figures are found.
+/// The namespace of the metrics.
 const NAMESPACE: &str = "Beadle";
 
-/// What is told once a minute.
+/// The metrics of one minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EmfMetrics {
-    /// For how many seconds the key that waited longest could have been worked on.
+    /// The number of seconds for which the oldest due key has waited.
     pub(super) oldest_due: u64,
-    /// Changes that the guard holds.
+    /// The number of changes that the guard holds.
     pub(super) held: usize,
-    /// Days that the token of a target has left: of the one with the fewest.
+    /// The number of days until the first token of a target ends.
     pub(super) token_days: Option<i64>,
 }
 
@@ -37,11 +37,11 @@ impl EmfMetrics {
         line
     }
 
-    /// Writes them where CloudWatch finds them. `of` tells one deployment from another: its table's name.
-    pub(super) fn tell(&self, of: &str, now: Time) {
+    /// Writes the metrics to the log. `of` is the name of the deployment's table.
+    pub(super) fn write(&self, of: &str, now: Time) {
         let line = format!("{}\n", self.line(of, now));
         if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
-            tracing::warn!(%error, "the figures could not be written");
+            tracing::warn!(%error, "metrics not written");
         }
     }
 }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_figure_of_the_directive_is_in_the_line() {
+    fn every_metric_of_the_directive_is_in_the_line() {
         for token_days in [None, Some(12)] {
             let line = EmfMetrics { oldest_due: 3, held: 2, token_days }.line("beadle", Time(1));
             let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();

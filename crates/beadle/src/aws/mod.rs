@@ -1,7 +1,7 @@
-//! What only runs on AWS: the worker as a Lambda function.
+//! The worker as a Lambda function.
 
 mod emf_metrics;
 mod worker;
 
-pub(crate) use worker::LOOKED;
+pub(crate) use worker::Looked;
 pub use worker::main as worker;

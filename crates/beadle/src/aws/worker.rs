@@ -1,4 +1,5 @@
-//! The worker as a Lambda function: what `beadle serve` does beside its intake, woken by messages and by the minute.
+//! The worker as a Lambda function: the worker and the background tasks of `beadle serve`, started by
+//! messages and once a minute.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -8,42 +9,59 @@ use std::time::Duration;
 use anyhow::{anyhow, ensure};
 use aws_config::SdkConfig;
 use beadle_aws::environment::{Environment, aws};
-use beadle_aws::intake::told_of;
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::WakeHandler;
-use beadle_engine::transfer::is_unfinished;
-use beadle_engine::{Clock, Driver, Store, Time};
+use beadle_engine::store::GuardStore as _;
+use beadle_engine::{Clock, Driver, Metadata, Note, Store, Time};
+use beadle_hooks::github::OrgFacts;
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::emf_metrics::EmfMetrics;
-use crate::app::directory::Directories;
-use crate::app::registry::ReconcilerRegistry;
-use crate::app::service::{Parts, Service};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::service::Service;
+use crate::app::store;
 use crate::app::store_location::StoreLocation;
-use crate::app::wiring::{self, GithubClients, OpenOptions};
 use crate::config::Config;
 use crate::logging;
-use crate::tasks::{Host, is_target_probe};
+use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 
-/// Secrets that were read longer ago are read again; where one is missing, after the shorter time.
+/// The time after which the function reads its secrets again. `MISSING` counts while a part is not
+/// open.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// A key whose organisation or directory is not open waits for so many leases: each time costs a message.
+/// The wait of a key whose organisation or directory is not open, in leases. Each wait costs a message.
 const NOT_OPEN: u32 = 5;
-/// So long before its end a function looks after nothing more.
+/// The background tasks end this time before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// A key that could have been worked on for so long is sent for again.
+/// A key that has been due for this time gets another message.
 const WAITED: Duration = Duration::from_secs(60);
-/// Of each lane so many are, in a minute.
+/// The maximum number of keys of one lane that get another message in a minute.
 const MOST: usize = 500;
+/// The time between two updates of the shared budgets.
+const SHARING: Duration = Duration::from_secs(1);
 
-/// The note of when everything was looked after last, for who asks whether a worker is there.
-pub(crate) const LOOKED: &str = "looked";
+/// The time of the last complete minute. `beadle aws doctor` reads it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Looked(pub(crate) Time);
+
+impl Metadata for Looked {
+    const KIND: &'static str = "looked";
+}
+
+impl Looked {
+    /// Returns the only note of this kind.
+    pub(crate) fn note() -> Note<Self> {
+        Note::of(&[])
+    }
+}
 
 /// An invocation, and where its answer goes.
 struct Call {
@@ -61,7 +79,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the worker cannot go on");
+            tracing::error!(error = format!("{error:#}"), "worker function failed");
             ExitCode::FAILURE
         }
     }
@@ -69,7 +87,7 @@ pub fn main() -> ExitCode {
 
 /// Invocations, one after the other.
 struct Calls {
-    /// One that waits until everything is opened anew.
+    /// An invocation that waits until everything is opened again.
     next: Option<Call>,
     more: mpsc::Receiver<Call>,
 }
@@ -103,12 +121,12 @@ async fn run() -> anyhow::Result<()> {
         loop {
             if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
                 let Some(call) = calls.take().await else { return };
-                // What was wrong with a secret may be mended by now.
+                // The cause may be a secret that was corrected in the meantime.
                 if config.fetch_vendor_secrets().await {
                     calls.next = Some(call);
                     continue;
                 }
-                // Somebody has to see it: the invocation fails, and the next one tries again.
+                // The invocation fails, so that an alarm shows the cause. The next one retries.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
         }
@@ -119,53 +137,43 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until secrets were replaced: then everything is opened anew.
+/// Answers invocations until a secret is replaced. Then everything has to be opened again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
     aws: &SdkConfig,
     calls: &mut Calls,
 ) -> anyhow::Result<()> {
-    let clock = Clock::system();
     let queues = Queues::new(aws_sdk_sqs::Client::new(aws), environment.queues.clone());
     let client = aws_sdk_dynamodb::Client::new(aws);
-    let table = DynamoStore::new(client, &environment.table, wiring::table_settings(config));
-    let table = table.telling(Arc::new(queues.clone()));
+    let table = DynamoStore::new(client, &environment.table, store::table_settings(config));
+    let table = table.with_wake(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
-    if is_unfinished(store.as_ref()).await {
-        anyhow::bail!("a copy into the table {} did not end: delete it, and copy again", environment.table);
+    store::check_finished(store.as_ref(), &format!("the table {}", environment.table)).await?;
+    let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
+    let clock = app.clock.clone();
+    let (directories, failures) = app.available_directories();
+    for error in &failures {
+        tracing::error!(error = format!("{error:#}"), "directory or target unavailable");
     }
-    let clients = Arc::new(GithubClients::default());
-    let opening = OpenOptions { store: Some(store.clone()), ..OpenOptions::default() };
-    let (directories, shut) = Directories::open_some(config, &clock, &opening, &clients);
-    for error in &shut {
-        tracing::error!(error = format!("{error:#}"), "it is not worked on until this is mended");
-    }
-    let stop = CancellationToken::new();
-    let _stopped = stop.clone().drop_guard();
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
-    let service = Service::new(Parts {
-        reconcilers: ReconcilerRegistry::new(config, &(hold..=hold), &clock),
-        config: config.clone(),
-        store,
-        clock: clock.clone(),
-        directories,
-        clients,
-        stop,
-    });
-    let driver = service.driver(Host::Function);
+    let service = Service::new(app, store, directories, &(hold..=hold));
+    let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
+    // Other functions may use the same credentials at this moment: a minute is too long for them.
+    let sharing = AbortOnDropHandle::new(tokio::spawn(share_budgets(driver.clone(), clock.clone())));
     let woken = WakeHandler { worker: service.worker(), store: table, queues, clock: clock.clone() };
     let mut minute =
         Minute { woken: &woken, environment, service: &service, driver: &driver, told: HashMap::new() };
     let fresh = || if service.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
-        // Before the work: once it is answered, the function may be frozen in the middle of asking.
+        // Before the work: AWS may freeze the function after the answer, in the middle of a request.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
-                tracing::info!("a secret was replaced: everything is opened anew");
+                tracing::info!("secret replaced, everything is opened again");
+                drop(sharing);
                 service.leave().await;
                 calls.next = Some(call);
                 return Ok(());
@@ -175,7 +183,7 @@ async fn serve(
         let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
-                // Without this no key of theirs is worked on.
+                // The keys of the messages need their organisations and targets.
                 service.open_all().await;
                 driver.run_due(deadline, is_target_probe).await;
                 Ok(json!(woken.take(&records, deadline).await))
@@ -188,28 +196,38 @@ async fn serve(
     Ok(())
 }
 
-/// When the function is ended. `cargo lambda watch` gives how long it has instead.
+/// Keeps the shared budgets current while the function runs.
+async fn share_budgets(driver: Driver, clock: Clock) {
+    loop {
+        driver.run_due(clock.now() + FRESH, is_shared_budget).await;
+        clock.sleep(SHARING).await;
+    }
+}
+
+/// Returns the time at which AWS ends the function. `cargo lambda watch` gives the remaining time
+/// instead.
 fn deadline(given: u64, now: Time) -> Time {
     let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
     if at < now { now + Duration::from_millis(given) } else { at }
 }
 
-/// What is done once a minute.
+/// The work of once a minute.
 struct Minute<'a> {
     woken: &'a WakeHandler,
     environment: &'a Environment,
     service: &'a Service,
     driver: &'a Driver,
-    /// What the intake was told of each organisation.
+    /// The last facts of each organisation that were stored for the intake.
     told: HashMap<String, String>,
 }
 
 impl Minute<'_> {
-    /// A message for every key that waits without one, and the background tasks that are due. What
-    /// fails keeps nothing else from being done: it is logged, and the invocation fails with the
-    /// first of it.
+    /// Sends a message for every key that waits without one, and runs the background tasks that are
+    /// due. A failure stops no other part: it is logged, and the invocation fails with the first
+    /// failure.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
+        let clock = service.clock();
         let mut failed = Ok(());
         let mut note = |what: &'static str, done: anyhow::Result<()>| {
             if let Err(error) = done {
@@ -219,15 +237,18 @@ impl Minute<'_> {
                 }
             }
         };
-        note("what waits could not be sent for", self.send_again(service.clock.now()).await);
+        note("messages for waiting keys not sent", self.send_again(clock.now()).await);
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
-        // What was looked at a moment ago is known of organisations by now.
-        note("what the intake needs could not be told", self.tell().await);
+        // The tasks may have learned facts of organisations.
+        note("facts for the intake not stored", self.tell().await);
         failed?;
-        // Everything else was done; and somebody has to see it.
-        ensure!(service.is_open(), "not everything can be opened; the log says what, and why");
-        service.store.put(LOOKED, &service.clock.now().0.to_string()).await?;
-        // Also what failed before and is not due yet: the alarm stays until it works again.
+        // Everything else is done by now. The invocation fails, so that an alarm shows the cause.
+        ensure!(
+            service.is_open(),
+            "an organisation, directory or target is not open; the log has the reason"
+        );
+        Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
+        // A task that failed before and is not due yet counts too: the alarm stays until it works again.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
         match failing.into_iter().chain(before).next() {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
@@ -235,14 +256,14 @@ impl Minute<'_> {
         }
     }
 
-    /// A message for every key that has waited for long, and the figures.
+    /// Sends a message for every key that has waited for long, and writes the metrics.
     async fn send_again(&self, now: Time) -> anyhow::Result<()> {
         let store = &self.woken.store;
         let mut waiting = store.waiting(now, MOST).await?;
         let oldest = waiting.iter().map(|due| now.since(due.at)).max();
         waiting.retain(|due| now.since(due.at) >= WAITED);
         if !waiting.is_empty() {
-            tracing::info!(keys = waiting.len(), "keys that waited are sent for again");
+            tracing::info!(keys = waiting.len(), "messages sent again for waiting keys");
             self.woken.queues.wake(waiting, now).await;
         }
         let days = self
@@ -251,21 +272,21 @@ impl Minute<'_> {
             .targets
             .values()
             .filter_map(|target| target.token_days(&self.woken.clock));
-        let figures = EmfMetrics {
+        let metrics = EmfMetrics {
             oldest_due: oldest.unwrap_or_default().as_secs(),
             held: store.holds().await?.len(),
             token_days: days.min(),
         };
-        figures.tell(&self.environment.table, now);
+        metrics.write(&self.environment.table, now);
         Ok(())
     }
 
-    /// Tells the intake what it has to know of organisations, where that is news.
+    /// Stores the facts of organisations that the intake needs, if they changed.
     async fn tell(&mut self) -> anyhow::Result<()> {
         for org in &self.service.orgs {
             let (name, told) = (&org.file.name, org.known.to_json());
             if self.told.get(name) != Some(&told) {
-                self.service.store.put(&told_of(name), &told).await?;
+                OrgFacts::note(name).put(self.service.store.as_ref(), &org.known).await?;
                 self.told.insert(name.clone(), told);
             }
         }

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use beadle_engine::{Clock, Entry, EntryKind, Key, Lane, Mark, Store};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Clock, Detail, Entry, EntryKind, Key, Lane, Mark, Store};
 use beadle_github::{Actor, ActorKind};
 use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
-use serde_json::{Value, json};
 
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::AdoptArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Arc<Config>, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     match (&args.team, &args.user) {
         (Some(slug), _) => name(config, &args.subject, (Named::Team, slug), &clock, printer).await,
@@ -26,7 +28,7 @@ pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) ->
 
 /// Gives a file in repos/ to the repository that has its name now.
 async fn repository(
-    config: &Config,
+    config: &Arc<Config>,
     repository: &str,
     clock: &Clock,
     printer: &Printer,
@@ -34,25 +36,20 @@ async fn repository(
     let (owner, name) = repository
         .split_once('/')
         .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
-    let org = Org::open(
-        config,
-        config.orgs(Some(owner))?[0],
-        clock,
-        &OpenOptions::default(),
-        &GithubClients::default(),
-    )
-    .await?;
+    let app = App::new(config, OpenOptions::default());
+    let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;
-    let store = wiring::store(config).await?;
+    let store = store::open(config).await?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
-    let detail = json!({ "adopted": layer.file, "by": operator(config).await });
-    journal(&store, &key, repository, detail, clock).await?;
+    let by = operator(config).await;
+    let action = OperatorAction::AdoptedFile { adopted: layer.file.clone(), by };
+    journal(&store, &key, repository, action, clock).await?;
     store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
     printer.line(format!("{} belongs to {repository} (id {}) now", layer.file, row.id));
     Ok(FINE)
@@ -60,7 +57,7 @@ async fn repository(
 
 /// Confirms the team or the user that has a name now.
 async fn name(
-    config: &Config,
+    config: &Arc<Config>,
     organisation: &str,
     (named, name): (Named, &str),
     clock: &Clock,
@@ -71,7 +68,7 @@ async fn name(
         anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
     }
     let file = config.orgs(Some(organisation))?[0];
-    let org = Org::open(config, file, clock, &OpenOptions::default(), &GithubClients::default()).await?;
+    let org = App::new(config, OpenOptions::default()).organisation(file).await?;
     let kind = match named {
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,
@@ -82,14 +79,13 @@ async fn name(
     let found = found.map_err(anyhow::Error::msg)?;
     let (about, _) = org.reader.organisation_and_clock().await?;
     let id = about["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
-    let store = wiring::store(config).await?;
+    let store = store::open(config).await?;
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
     names.confirm(named, name, found.id).await?;
-    let detail = json!({
-        "adopted": format!("{what} {name}"), "id": found.id, "before": before, "by": operator(config).await,
-    });
-    journal(&store, &Key::new("organisation", &file.name, id), &file.name, detail, clock).await?;
+    let (adopted, by) = (format!("{what} {name}"), operator(config).await);
+    let action = OperatorAction::AdoptedName { adopted, id: found.id, before, by };
+    journal(&store, &Key::new("organisation", &file.name, id), &file.name, action, clock).await?;
     printer.line(format!(
         "{what} `{}` (id {}) is the one that the policy of {} means; the next sweep uses it",
         found.name, found.id, file.name
@@ -101,7 +97,7 @@ async fn journal(
     store: &Arc<dyn Store>,
     key: &Key,
     subject: &str,
-    detail: Value,
+    action: OperatorAction,
     clock: &Clock,
 ) -> anyhow::Result<()> {
     let entry = Entry {
@@ -111,7 +107,7 @@ async fn journal(
         key: key.to_string(),
         subject: subject.to_owned(),
         intent: None,
-        detail,
+        detail: Detail::Operator(action),
     };
     store.journal(None, vec![entry], clock.now()).await?;
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
-use beadle_engine::guard::count_note;
+use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, Unknown,
     WritePace, apply,
@@ -14,9 +14,12 @@ use beadle_engine::{
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
-use crate::app::budget_share::BudgetShare;
-use crate::app::directory::{Directories, GroupTarget};
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::budget_share::SpawnedShare;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::group_target::GroupTarget;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, SETTLE, Went};
@@ -32,36 +35,33 @@ const WRITE_POINTS: u32 = 5;
 /// A time that is announced.
 const WORTH_SAYING: Duration = Duration::from_secs(20);
 
-pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let clock = Clock::system();
-    let store = wiring::store(config).await?;
+pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let store = store::open(config).await?;
+    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
     let mut shared = Vec::new();
-    let code = all(config, args, &store, &clock, &mut shared, printer).await;
-    BudgetShare::end_all(shared).await;
+    let code = all(&app, args, &store, &mut shared, printer).await;
+    SpawnedShare::end_all(shared).await;
     code
 }
 
 async fn all(
-    config: &Config,
+    app: &App,
     args: &ApplyArgs,
     store: &Arc<dyn Store>,
-    clock: &Clock,
-    shared: &mut Vec<BudgetShare>,
+    shared: &mut Vec<SpawnedShare>,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let mut tally = Tally::default();
-    let selection = &args.selection;
-    let opening = OpenOptions { store: Some(store.clone()), patient: true, parts: 1 };
-    let clients = GithubClients::default();
+    let (selection, clock) = (&args.selection, &app.clock);
     if selection.repositories() {
-        for file in config.orgs(selection.org.as_deref())? {
+        for file in app.config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
                 // Opened for every round: what was read of it before the writes is not read from
                 // memory.
-                let org = Org::open(config, file, clock, &opening, &clients).await?;
+                let org = app.organisation(file).await?;
                 if rounds.is_first() {
-                    shared.extend(BudgetShare::where_stored(&org, Some(store)).await);
+                    shared.extend(app.share_budget(&org).await);
                 } else {
                     clock.sleep(SETTLE).await;
                 }
@@ -84,8 +84,8 @@ async fn all(
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, clock, &opening, &clients)?;
-        shared.extend(clients.share(config, Some(store)).await);
+        let directories = app.directories()?;
+        shared.extend(app.share_team_budgets().await);
         for target in directories.wanted(selection.target.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
@@ -162,7 +162,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
 }
 
 /// Says how long the writes take, where that is long: one has to wait for the other.
-pub(super) fn announce(org: &Org, plans: &[Writable], printer: &Printer) {
+pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
     let changes = plans.iter().flat_map(|plan| &plan.changes);
     let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
     let budget = &org.file.budget;
@@ -230,7 +230,7 @@ impl<P, W> Applier<'_, P, W> {
         let whole = !selection.is_by_name() && selection.shard.of() == 1;
         if let Some(among) = shown.among().filter(|_| whole) {
             self.limits.among = Some(among);
-            self.store.put(&count_note(&shown.of), &among.to_string()).await?;
+            RepositoryCount::note(&shown.of).put(self.store.as_ref(), &RepositoryCount(among)).await?;
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl<P, W> Applier<'_, P, W> {
 
 impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
     pub(super) fn of_org(
-        org: &'a Org,
+        org: &'a GithubOrganisation,
         store: &'a Arc<dyn Store>,
         clock: &'a Clock,
         printer: &'a Printer,
@@ -300,11 +300,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         return Ok((Report::of_nothing(plan), true));
     }
     let now = clock.now();
-    let paused = store
-        .pauses(now)
-        .await?
-        .into_iter()
-        .find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
         bail!("{} is paused until {}", pause.scope, pause.until);
     }

@@ -1,9 +1,9 @@
 //! `beadle holds` and `beadle approve`.
 
-use beadle_engine::{Clock, Entry, EntryKind};
-use serde_json::json;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Clock, Detail, Entry, EntryKind};
 
-use crate::app::wiring;
+use crate::app::store;
 use crate::commands::{FAILED, FINE, ago, operator};
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
@@ -11,7 +11,7 @@ use crate::output::render;
 
 pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
-    let holds = wiring::existing(config).await?.holds().await?;
+    let holds = store::open_existing(config).await?.holds().await?;
     if holds.is_empty() && !as_json {
         printer.line("nothing is held");
     }
@@ -35,7 +35,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
 
 pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     let by = operator(config).await;
     let mut code = FINE;
     for digest in digests {
@@ -53,7 +53,10 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
                     key: hold.key.to_string(),
                     subject: hold.subject.clone(),
                     intent: None,
-                    detail: json!({ "approved": digest, "by": by }),
+                    detail: Detail::Operator(OperatorAction::Approved {
+                        approved: digest.clone(),
+                        by: by.clone(),
+                    }),
                 };
                 store.journal(None, vec![entry], clock.now()).await?;
                 printer.line(format!("{digest}: approved; {} is due now", hold.subject));

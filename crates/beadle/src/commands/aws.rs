@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
-use beadle_engine::{Clock, Time};
+use beadle_engine::Clock;
 use serde_json::Value;
 
-use super::doctor::{Doctor, ping, store};
-use crate::app::wiring;
-use crate::aws::LOOKED;
+use super::doctor::{Doctor, check_store, ping};
+use crate::app::store;
+use crate::aws::Looked;
 use crate::cli::AwsDoctorArgs;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -19,7 +19,7 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
         let there = found.map(|()| format!("{reference} is there")).map_err(anyhow::Error::from);
         doctor.check_guard(there);
     }
-    doctor.check_guard(store(config).await);
+    doctor.check_guard(check_store(config).await);
     doctor.check_guard(looks(config, &clock).await);
     doctor.check_guard(waiting(config, &clock).await);
     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
@@ -34,9 +34,10 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
 /// Whether a worker looks after everything each minute: its secrets, its permissions and its schedule are as they should be.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
-    let looked = wiring::store(config).await?.get(LOOKED).await?;
-    let at = looked.and_then(|at| at.parse().ok()).map(Time);
-    let at = at.context("no worker has looked after everything yet: the log of its function says why")?;
+    let store = store::open(config).await?;
+    let looked = Looked::note().get(store.as_ref()).await?;
+    let Looked(at) =
+        looked.context("no worker has looked after everything yet: the log of its function says why")?;
     let ago = clock.now().since(at).as_secs();
     anyhow::ensure!(
         ago < LONG,
@@ -49,7 +50,7 @@ async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
 async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let now = clock.now();
-    let depth = wiring::store(config).await?.depth(now).await?;
+    let depth = store::open(config).await?.depth(now).await?;
     let waits = depth.oldest.map_or(0, |oldest| now.since(oldest).as_secs());
     let due: u64 = depth.due.iter().sum();
     anyhow::ensure!(

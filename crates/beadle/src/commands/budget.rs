@@ -1,29 +1,34 @@
 //! `beadle budget`: what is left of GitHub's limits. Asking costs nothing.
 
-use beadle_engine::{Clock, Time, note};
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Time};
+use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::commands::{FINE, ago};
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(
-    config: &Config,
+    config: &Arc<Config>,
     org: Option<&str>,
     as_json: bool,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store_if_there(config).await?;
+    let store = store::open_if_there(config).await?;
+    let app = App::new(config, OpenOptions::default());
     for file in config.orgs(org)? {
-        let org = Org::open(config, file, &clock, &OpenOptions::default(), &GithubClients::default()).await?;
+        let org = app.organisation(file).await?;
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {
-            for (_, said) in store.notes(&note("process", &[&file.name, ""])).await? {
-                processes.extend(serde_json::from_str::<Value>(&said).ok());
-            }
+            let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
+            processes.extend(usages.into_iter().map(|(_, usage)| usage));
         }
         if as_json {
             let shown = json!({
@@ -38,12 +43,11 @@ pub(crate) async fn run(
             printer.line(account(resource, &limits["resources"][resource], file.budget.reserve, &clock));
         }
         for said in &processes {
-            let at = Time(said["at"].as_i64().unwrap_or(0));
             printer.line(format!(
                 "  a process that was heard of {} ago has spent {} REST and {} GraphQL points of this minute",
-                ago(at, clock.now()),
-                said["rest"],
-                said["graphql"]
+                ago(said.at, clock.now()),
+                said.rest,
+                said.graphql
             ));
         }
     }

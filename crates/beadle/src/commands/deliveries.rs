@@ -6,7 +6,7 @@ use anyhow::bail;
 use beadle_engine::{Clock, DeliveryRow, Listing, Store};
 use beadle_hooks::okta::{EVENTS, SOURCE};
 
-use crate::app::wiring;
+use crate::app::store;
 use crate::cli::ListArgs;
 use crate::commands::FINE;
 use crate::commands::named::{self, PAGE};
@@ -18,7 +18,7 @@ use crate::output::printer::{Printer, Tone};
 const SOURCES: [&str; 2] = ["github", SOURCE];
 
 pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     if let Some(id) = &args.body {
         printer.json(&String::from_utf8_lossy(&body(store.as_ref(), id).await?));
         return Ok(FINE);
@@ -117,6 +117,7 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
 #[cfg(test)]
 mod tests {
     use beadle_engine::Time;
+    use beadle_engine::store::prelude::*;
     use beadle_hooks::okta::{Sender, receive};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::json;

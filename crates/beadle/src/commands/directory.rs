@@ -6,8 +6,10 @@ use beadle_engine::{Clock, Failure, Store};
 use beadle_okta::{Okta, Since};
 use beadle_scim::{Finding, Probed};
 
-use crate::app::directory::{Directories, GroupTarget, TOKEN_DAYS};
-use crate::app::wiring::{GithubClients, OpenOptions, store_if_there};
+use crate::app::application::App;
+use crate::app::group_target::{GroupTarget, TOKEN_DAYS};
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
@@ -22,15 +24,20 @@ struct Probe<'a> {
     failed: bool,
 }
 
-pub(crate) async fn probe(config: &Config, release: Option<&str>, printer: &Printer) -> anyhow::Result<u8> {
-    let clock = Clock::system();
-    let directories = Directories::open(config, &clock, &OpenOptions::PATIENT, &GithubClients::default())?;
-    let store = store_if_there(config).await?;
+pub(crate) async fn probe(
+    config: &Arc<Config>,
+    release: Option<&str>,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let app = App::new(config, OpenOptions::PATIENT);
+    let directories = app.directories()?;
+    let store = store::open_if_there(config).await?;
     if let Some(name) = release
         && !directories.targets.values().any(|target| target.file.name == name)
     {
         anyhow::bail!("the configuration has no target `{name}`");
     }
+    let clock = app.clock.clone();
     let mut probe = Probe { printer, clock, store, release, failed: false };
     for (file, okta) in &directories.okta {
         printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));

@@ -1,12 +1,16 @@
 //! `beadle doctor`: what is missing, and what to do about it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::Clock;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::open_options::OpenOptions;
+use crate::app::{senders, store};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
@@ -57,16 +61,16 @@ impl<'a> Doctor<'a> {
     }
 }
 
-pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
-    let clock = Clock::system();
+pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Result<u8> {
+    let app = App::new(config, OpenOptions::default());
     let mut doctor = Doctor::new(printer);
-    doctor.check_guard(store(config).await);
+    doctor.check_guard(check_store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock, &OpenOptions::default(), &GithubClients::default()).await {
+        match app.organisation(file).await {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
-                if let Some(store) = wiring::store_if_there(config).await.ok().flatten()
+                if let Some(store) = store::open_if_there(config).await.ok().flatten()
                     && let Some(other) = other_modes(store.as_ref(), file).await?
                 {
                     doctor.note(&other);
@@ -80,13 +84,13 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
         doctor.found |= super::directory::probe(config, None, printer).await? != FINE;
     }
     let url = format!("http://{}", config.file.server.listen);
-    ping(&mut doctor, config, &url, &clock).await;
+    ping(&mut doctor, config, &url, &app.clock).await;
     Ok(doctor.code())
 }
 
 /// A signed ping for every organisation, to whoever takes webhooks there.
 pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, clock: &Clock) {
-    let senders = match wiring::senders(config, &std::collections::HashMap::new()) {
+    let senders = match senders::github(config, &std::collections::HashMap::new()) {
         Ok(senders) => senders,
         Err(error) => return doctor.wrong(&format!("{error:#}")),
     };
@@ -100,8 +104,8 @@ pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, cl
     }
 }
 
-pub(super) async fn store(config: &Config) -> anyhow::Result<String> {
-    let Some(store) = wiring::store_if_there(config).await? else {
+pub(super) async fn check_store(config: &Config) -> anyhow::Result<String> {
+    let Some(store) = store::open_if_there(config).await? else {
         return Ok(format!(
             "there is no store {} yet; `beadle serve` makes it at its first start",
             config.place
@@ -111,7 +115,7 @@ pub(super) async fn store(config: &Config) -> anyhow::Result<String> {
     Ok(format!("the store {} takes writes", config.place))
 }
 
-async fn github(doctor: &mut Doctor<'_>, org: &Org, keeps_teams: bool) {
+async fn github(doctor: &mut Doctor<'_>, org: &GithubOrganisation, keeps_teams: bool) {
     let name = &org.file.name;
     match org.reader.organisation_and_clock().await {
         Ok((_, Some(ahead))) if ahead.abs() > SKEW => {
@@ -132,7 +136,7 @@ async fn github(doctor: &mut Doctor<'_>, org: &Org, keeps_teams: bool) {
     }
 }
 
-fn app(doctor: &mut Doctor<'_>, org: &Org, installation: &Value, keeps_teams: bool) {
+fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, keeps_teams: bool) {
     let name = &org.file.name;
     let policy = org.policy.current();
     let sections = policy.sections();

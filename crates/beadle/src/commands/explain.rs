@@ -1,30 +1,30 @@
 //! `beadle explain`: every value that a repository is asked for, the line that set it, and what it overrode.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
-use beadle_engine::{Clock, Store};
 use beadle_groups::sweep::named;
 use beadle_repositories::planner::Explanation;
 use serde_json::{Value, json};
 
-use crate::app::directory::Directories;
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
 
-pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let clock = Clock::system();
+pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     if let Some(name) = &args.group {
-        return group(config, name, args.json, &clock, printer).await;
+        return group(config, name, args.json, printer).await;
     }
     let repository = args.repository.as_deref().unwrap_or_default();
     let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
-    let store: Option<std::sync::Arc<dyn Store>> = wiring::store_if_there(config).await?;
-    let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
-    let org =
-        Org::open(config, config.orgs(Some(owner))?[0], &clock, &opening, &GithubClients::default()).await?;
-    let planner = org.planner(store.as_ref()).only_looking();
+    let store = store::open_if_there(config).await?;
+    let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
+    let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
+    let planner = org.planner(app.store()).only_looking();
     let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
     if args.json {
@@ -36,21 +36,15 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
 }
 
 /// What a group is made of, and by which mapping.
-async fn group(
-    config: &Config,
-    name: &str,
-    as_json: bool,
-    clock: &Clock,
-    printer: &Printer,
-) -> anyhow::Result<u8> {
-    let store = wiring::store_if_there(config).await?;
-    let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
-    let directories = Directories::open(config, clock, &opening, &GithubClients::default())?;
+async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
+    let store = store::open_if_there(config).await?;
+    let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
+    let directories = app.directories()?;
     let mut any = false;
     for target in directories.targets.values() {
-        let planner = target.planner(store.as_ref(), clock);
+        let planner = target.planner(app.store(), &app.clock);
         for source in target.directory.sources.keys() {
-            let found = named(source, &target.directory, store.as_ref()).await?;
+            let found = named(source, &target.directory, app.store()).await?;
             for one in found.iter().filter(|one| one.is_called(name)) {
                 any = true;
                 let explained = planner.explain(&one.key).await?;

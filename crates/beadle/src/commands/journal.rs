@@ -1,10 +1,11 @@
 //! `beadle journal`.
 
-use beadle_engine::{Clock, Entry, EntryKind, Listing};
+use beadle_engine::journal::IntendedChange;
+use beadle_engine::{Clock, Detail, Entry, Listing};
 use serde_json::Value;
 
-use crate::app::directory::called;
-use crate::app::wiring;
+use crate::app::directories::group_keys;
+use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::commands::named::{self, PAGE};
@@ -13,10 +14,10 @@ use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
     let asked = match (&args.group, &args.key) {
-        (Some(name), _) => called(config, &store, name).await?,
+        (Some(name), _) => group_keys(config, &store, name).await?,
         (None, Some(text)) => named::keys(config, &store, text).await?,
         (None, None) => Vec::new(),
     };
@@ -50,24 +51,16 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
 }
 
 fn text(entry: &Entry, printer: &Printer) -> String {
-    let detail = match entry.kind {
-        EntryKind::Intent => {
-            let detail = &entry.detail;
-            let fields = detail["fields"].as_array().into_iter().flatten();
-            let fields: Vec<String> = fields
-                .map(|field| {
-                    let (before, after) = (value(&field["before"]), value(&field["after"]));
-                    format!("{}: {before} → {after}", field["name"].as_str().unwrap_or_default())
-                })
-                .collect();
-            let what = detail["what"].as_str().unwrap_or_default();
-            format!("{} {what} {}", detail["aspect"].as_str().unwrap_or_default(), fields.join("; "))
+    let detail = match (&entry.detail, entry.intent) {
+        (Detail::Change(IntendedChange { change, .. }), _) => {
+            let fields = change
+                .fields
+                .iter()
+                .map(|field| format!("{}: {} → {}", field.name, value(&field.before), value(&field.after)));
+            format!("{} {} {}", change.aspect, change.what, fields.collect::<Vec<_>>().join("; "))
         }
-        EntryKind::Result => {
-            let intent = entry.intent.unwrap_or_default();
-            format!("of {intent}: {}", escape::cut(&entry.detail.to_string(), DETAIL))
-        }
-        _ => escape::cut(&entry.detail.to_string(), DETAIL),
+        (detail, Some(intent)) => format!("of {intent}: {}", escape::cut(&detail.to_string(), DETAIL)),
+        (detail, None) => escape::cut(&detail.to_string(), DETAIL),
     };
     let kind = printer.paint(Tone::Heading, format!("{:8}", entry.kind.as_str()));
     let subject = escape::cut(&entry.subject, VALUE);

@@ -25,6 +25,8 @@ mod tally;
 mod tasks;
 mod total;
 
+use std::sync::Arc;
+
 use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
@@ -42,7 +44,7 @@ pub(crate) const PENDING: u8 = 2;
 
 /// Runs a command and gives the exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
-    let config = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
+    let config = || Config::load(&cli.config).map(|config| Arc::new(config.stored_at(cli.store.clone())));
     // For what asks vendors: with the secrets that AWS keeps.
     let armed = async || {
         let config = config()?;
@@ -53,23 +55,23 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
         Command::Apply(args) => apply::run(&armed().await?, &args, printer).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
-        Command::Total(args) => total::run(&config()?, &args, printer),
+        Command::Total(args) => total::run(&*config()?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
-        Command::Serve => serve::run(armed().await?).await,
+        Command::Serve => serve::run(&armed().await?).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
-            aws::doctor(&armed().await?, &args, printer).await
+            aws::doctor(&*armed().await?, &args, printer).await
         }
         Command::Directory(DirectoryCommand::Probe { release }) => {
             directory::probe(&armed().await?, release.as_deref(), printer).await
         }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
-        Command::Holds { json } => approve::holds(&config()?, json, printer).await,
-        Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
+        Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
+        Command::Approve { digests } => approve::approve(&*config()?, &digests, printer).await,
         Command::Adopt(args) => adopt::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
@@ -83,19 +85,19 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             printer.json(&serde_json::to_string_pretty(&schema)?);
             Ok(FINE)
         }
-        Command::Deliveries(args) => deliveries::run(&config()?, &args, printer).await,
+        Command::Deliveries(args) => deliveries::run(&*config()?, &args, printer).await,
         Command::Queue { json, limit, retry, group } => {
             let wanted = queue::QueueFilter { json, limit, retry, group };
-            queue::run(&config()?, wanted, printer).await
+            queue::run(&*config()?, wanted, printer).await
         }
-        Command::Journal(args) => journal::run(&config()?, &args, printer).await,
+        Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::Tasks { json, command } => {
             // The list is in the store; for a run the operator token is shown.
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }
-        Command::Health => health::run(&config()?, printer).await,
-        Command::Store(StoreCommand::Copy { from, to }) => store::copy(&config()?, from, to, printer).await,
+        Command::Health => health::run(&*config()?, printer).await,
+        Command::Store(StoreCommand::Copy { from, to }) => store::copy(&*config()?, from, to, printer).await,
         Command::Example => {
             printer.own(EXAMPLE.trim_end());
             Ok(FINE)

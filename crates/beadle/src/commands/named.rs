@@ -7,7 +7,7 @@ use anyhow::bail;
 use beadle_engine::{Entry, Key, Listing, Store};
 use beadle_repositories::policy::nearest;
 
-use crate::app::directory::called;
+use crate::app::directories::group_keys;
 use crate::config::Config;
 
 /// Entries in one read, so that a long journal is never held as a whole.
@@ -32,7 +32,7 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     .await?;
     if !config.file.target.is_empty() {
         // A name without a group is not an error yet.
-        found.extend(called(config, store, text).await.into_iter().flatten());
+        found.extend(group_keys(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {
         let near = nearest(text, known.iter().map(String::as_str));
@@ -98,6 +98,7 @@ async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::store::prelude::*;
     use beadle_engine::{EntryKind, Time};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::Value;
@@ -116,7 +117,7 @@ mod tests {
             key: key.to_string(),
             subject: subject.to_owned(),
             intent: None,
-            detail: Value::Null,
+            detail: Value::Null.into(),
         };
         let mut entries = vec![entry("acme/old"); PAGE as usize + 1];
         entries.push(entry("acme/new"));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Clock, Entry, EntryKind, Store, revive_paused};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Clock, Detail, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
-use serde_json::{Value, json};
 
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, TargetConfig};
@@ -18,7 +20,7 @@ use crate::output::printer::Printer;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(crate) async fn pause(
-    config: &Config,
+    config: &Arc<Config>,
     scope: &Scope,
     time: Duration,
     printer: &Printer,
@@ -27,8 +29,8 @@ pub(crate) async fn pause(
         bail!("a pause lasts from 1s to 30d");
     }
     let clock = Clock::system();
-    let store = wiring::store(config).await?;
-    let (scope, name) = resolve(config, scope, &clock).await?;
+    let store = store::open(config).await?;
+    let (scope, name) = resolve(config, scope).await?;
     let until = clock.now() + time;
     let paused = store.pauses(clock.now()).await?;
     store.pause(&scope, until).await?;
@@ -38,22 +40,17 @@ pub(crate) async fn pause(
             store.pause(target, until).await?;
         }
     }
-    note(
-        store.as_ref(),
-        &clock,
-        &scope,
-        &name,
-        json!({ "paused_until": until.to_string(), "by": operator(config).await }),
-    )
-    .await?;
+    let by = operator(config).await;
+    let action = OperatorAction::Paused { paused_until: until.to_string(), by };
+    note(store.as_ref(), &clock, &scope, &name, action).await?;
     printer.line(format!("{name} is paused until {until}; webhooks are kept"));
     Ok(FINE)
 }
 
-pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::existing(config).await?;
-    let (scope, name) = resolve(config, scope, &clock).await?;
+    let store = store::open_existing(config).await?;
+    let (scope, name) = resolve(config, scope).await?;
     let paused = store.pauses(clock.now()).await?;
     let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
     for target in teams_of(config, &scope) {
@@ -68,8 +65,8 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
         return Ok(FAILED);
     }
     revive_paused(store.as_ref(), &scope, clock.now()).await?;
-    note(store.as_ref(), &clock, &scope, &name, json!({ "resumed": true, "by": operator(config).await }))
-        .await?;
+    let action = OperatorAction::Resumed { resumed: true, by: operator(config).await };
+    note(store.as_ref(), &clock, &scope, &name, action).await?;
     printer.line(format!("{name} goes on"));
     Ok(FINE)
 }
@@ -87,17 +84,17 @@ async fn note(
     clock: &Clock,
     scope: &str,
     name: &str,
-    detail: Value,
+    action: OperatorAction,
 ) -> anyhow::Result<()> {
     let at = clock.now();
-    let (key, subject) = (scope.to_owned(), name.to_owned());
+    let (key, subject, detail) = (scope.to_owned(), name.to_owned(), Detail::Operator(action));
     let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
     store.journal(None, vec![entry], at).await?;
     Ok(())
 }
 
 /// The scope as the queue knows it, and its name for people. A repository's id is asked of GitHub.
-async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Result<(String, String)> {
+async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
     if let Some(target) = &scope.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());
         if !known.clone().any(|name| name == target) {
@@ -118,7 +115,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;
-    let org = Org::open(config, orgs[0], clock, &OpenOptions::default(), &GithubClients::default()).await?;
+    let org = App::new(config, OpenOptions::default()).organisation(orgs[0]).await?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;

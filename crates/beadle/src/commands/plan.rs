@@ -9,9 +9,12 @@ use beadle_groups::{Write as GroupWrite, sweep_hint};
 use beadle_repositories::{RepositoryPlanner, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::app::budget_share::BudgetShare;
-use crate::app::directory::{Directories, GroupTarget};
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::budget_share::SpawnedShare;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::group_target::GroupTarget;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::tally::code;
 use crate::config::Config;
@@ -23,23 +26,21 @@ use crate::tasks::other_modes;
 /// Groups planned at once.
 const AT_ONCE: usize = 8;
 
-pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let clock = Clock::system();
+pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     // A plan makes no file, and remembers nothing.
-    let store = wiring::store_if_there(config).await?;
+    let store = store::open_if_there(config).await?;
     let selection = &args.selection;
     // Without a store the shards cannot tell each other what they spend.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
-    let opening = OpenOptions { store: store.clone(), patient: true, parts };
-    let clients = GithubClients::default();
+    let app = App::new(config, OpenOptions { store: store.clone(), patient: true, parts });
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, &opening, &clients).await?;
-            let shared = BudgetShare::where_stored(&org, store.as_ref()).await;
+            let org = app.organisation(file).await?;
+            let shared = app.share_budget(&org).await;
             let planner = org.planner(store.as_ref()).only_looking();
             let planned = plan(&org, &planner, selection, printer).await;
-            BudgetShare::end_all(shared).await;
+            SpawnedShare::end_all(shared).await;
             plans.push(planned?.0);
             if let Some(store) = &store
                 && let Some(other) = other_modes(store.as_ref(), file).await?
@@ -49,17 +50,17 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, &opening, &clients)?;
-        let shared = clients.share(config, store.as_ref()).await;
+        let directories = app.directories()?;
+        let shared = app.share_team_budgets().await;
         let planned = async {
             let mut planned = Vec::new();
             for target in directories.wanted(selection.target.as_deref())? {
-                planned.push(plan_groups(target, selection, store.as_ref(), &clock, printer).await?.0);
+                planned.push(plan_groups(target, selection, store.as_ref(), &app.clock, printer).await?.0);
             }
             anyhow::Ok(planned)
         };
         let planned = planned.await;
-        BudgetShare::end_all(shared).await;
+        SpawnedShare::end_all(shared).await;
         plans.extend(planned?);
     }
     match args.format {
@@ -82,7 +83,7 @@ pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 
 /// Plans one organisation: for printing, and for writing.
 pub(crate) async fn plan(
-    org: &Org,
+    org: &GithubOrganisation,
     planner: &RepositoryPlanner,
     selection: &Selection,
     printer: &Printer,

@@ -3,8 +3,8 @@
 use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
 use serde_json::json;
 
-use crate::app::directory::called;
-use crate::app::wiring;
+use crate::app::directories::group_keys;
+use crate::app::store;
 use crate::commands::{FINE, ago, named};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
@@ -19,7 +19,7 @@ pub(crate) struct QueueFilter {
 }
 
 pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     let now = Clock::system().now();
     if let Some(key) = wanted.retry {
         // A name is of what is reconciled: a dispatch of it is made again by its own key only.
@@ -40,7 +40,7 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
         None => store.rows(wanted.limit).await?,
         Some(name) => {
             let mut rows = Vec::new();
-            for key in called(config, &store, name).await? {
+            for key in group_keys(config, &store, name).await? {
                 rows.extend(store.row(&key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
             }
             rows

@@ -1,68 +1,55 @@
-//! `beadle serve`: the listeners, the worker, sweeps, retention, and new generations of policies.
+//! `beadle serve`: the listeners, the worker and the background tasks.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use beadle_engine::{Clock, Store, StoreError};
-use beadle_hooks::github::OrgFacts;
 use beadle_server::{Intake, IntakeLimits, Operator, Senders, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::directory::Directories;
-use crate::app::registry::ReconcilerRegistry;
-use crate::app::service::{Parts, Service};
-use crate::app::wiring::{self, GithubClients, OpenOptions};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::service::Service;
+use crate::app::{senders, store};
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::tasks::{Host, is_target_probe, recover_interrupted_writes};
+use crate::tasks::{self, Host, is_target_probe, recover_interrupted_writes};
 
-/// What runs get to end by themselves when the service stops.
+/// The time that runs have to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// A key whose organisation or target is not open waits for at least and at most so long.
+/// The shortest and the longest wait of a key whose organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
+/// The longest wait of the first key for the probes of targets. A target that does not answer delays
+/// no other work.
 const OPENING: Duration = Duration::from_secs(10);
-/// The interval of the checks that the store takes writes.
+/// The time between two checks that the store accepts writes.
 const HEALTH: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(config: Config) -> anyhow::Result<u8> {
-    let config = Arc::new(config);
-    let clock = Clock::system();
-    let store = wiring::store(&config).await?;
-    let clients = Arc::new(GithubClients::default());
-    let opening = OpenOptions { store: Some(store.clone()), ..OpenOptions::default() };
-    let directories = Directories::open(&config, &clock, &opening, &clients)?;
+pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
+    let store = store::open(config).await?;
+    let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
+    let clock = app.clock.clone();
+    let directories = app.directories()?;
     let stop = CancellationToken::new();
-    let service = Service::new(Parts {
-        reconcilers: ReconcilerRegistry::new(&config, &NOT_OPEN, &clock),
-        config: config.clone(),
-        store: store.clone(),
-        clock: clock.clone(),
-        directories,
-        clients,
-        stop: stop.clone(),
-    });
-    let known: HashMap<&str, OrgFacts> =
-        service.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect();
+    let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
     let senders =
-        Senders { github: wiring::senders(&config, &known)?, okta: crate::app::directory::senders(&config)? };
+        Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
         tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
     }
     for okta in config.file.okta.iter().filter(|okta| okta.hook_secrets.is_empty()) {
         tracing::warn!(
             directory = okta.name,
-            "no secret of an event hook: only the System Log and sweeps will see changes"
+            "no event hook secret: only the System Log and sweeps will see changes"
         );
     }
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
-        // The service starts all the same: it answers 503, and goes on when the store does.
-        tracing::error!(%error, "the store takes no writes");
+        // The service starts all the same: it answers 503 until the store accepts writes again.
+        tracing::error!(%error, "store unavailable, interrupted writes not recovered");
     }
     let listen = config.file.server.listen;
     let public = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -72,7 +59,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<u8> {
         .with_context(|| format!("cannot listen on {operator_address}"))?;
 
     let worker = service.worker();
-    let driver = service.driver(Host::Service);
+    let driver = tasks::driver(&service, Host::Service);
     let limits =
         IntakeLimits { in_flight: config.file.server.in_flight_mib * 1024 * 1024, ..IntakeLimits::default() };
     let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
@@ -90,57 +77,58 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<u8> {
     });
     tracing::info!(listen = %public.local_addr()?, operator = %private.local_addr()?, "serving");
 
-    let tasks = TaskTracker::new();
-    tasks.spawn(serve(public, intake.router(), stop.clone(), GRACE));
-    tasks.spawn(serve(private, operator.router(), stop.clone(), GRACE));
+    let running = TaskTracker::new();
+    running.spawn(serve(public, intake.router(), stop.clone(), GRACE));
+    running.spawn(serve(private, operator.router(), stop.clone(), GRACE));
     let background = driver.clone();
     let stopped = stop.clone();
-    tasks.spawn(async move { background.run(stopped).await });
+    running.spawn(async move { background.run(stopped).await });
     let work = async {
-        // Before the first key is claimed: one whose target is not open yet would wait for nothing.
+        // The worker claims no key before: a key whose target is not open yet would wait in vain.
         tokio::select! {
             () = driver.ran(is_target_probe) => {}
             () = clock.sleep(OPENING) => {}
         }
-        tasks.spawn(worker.run(stop.clone(), GRACE));
-        tasks.close();
+        running.spawn(worker.run(stop.clone(), GRACE));
+        running.close();
         std::future::pending::<()>().await;
     };
     let mut damaged = Ok(FINE);
     tokio::select! {
         () = work => {}
         error = damage(store.as_ref(), &clock) => damaged = Err(anyhow!(error)),
-        signal = ended() => tracing::info!(signal, "stopping: what runs may end, nothing new begins"),
+        signal = ended() => tracing::info!(signal, "stopping, runs under way may end"),
     }
     stop.cancel();
     // A signal may come before the worker began.
-    tasks.close();
+    running.close();
     tokio::select! {
-        () = tasks.wait() => {
+        () = running.wait() => {
             service.leave().await;
             tracing::info!("stopped");
         }
-        _ = ended() => tracing::warn!("stopped at once; what was running is observed again at the next start"),
+        _ = ended() => tracing::warn!("stopped at once, interrupted writes are observed again at the next start"),
     }
     damaged
 }
 
-/// Says when the store takes no writes and when it does again. Returns when it is damaged: nothing helps then but a person.
+/// Logs when the store accepts no writes, and when it accepts them again. Returns if the store is
+/// damaged: an operator has to repair it.
 async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
-    let mut said = String::new();
+    let mut last_logged = String::new();
     loop {
         match store.ready().await {
-            Ok(()) if said.is_empty() => {}
+            Ok(()) if last_logged.is_empty() => {}
             Ok(()) => {
                 tracing::info!("store available again");
-                said.clear();
+                last_logged.clear();
             }
             Err(error @ StoreError::Corrupt { .. }) => return error,
             Err(error) => {
                 let text = error.to_string();
-                if said != text {
+                if last_logged != text {
                     tracing::error!(error = text, "store unavailable, webhooks are answered with 503");
-                    said = text;
+                    last_logged = text;
                 }
             }
         }

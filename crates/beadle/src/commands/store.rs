@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Copied};
 
+use crate::app::store;
 use crate::app::store_location::StoreLocation;
-use crate::app::wiring;
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -25,9 +25,9 @@ pub(crate) async fn copy(
     if from == to {
         bail!("{from} cannot be copied into itself");
     }
-    let source = wiring::open(config, &from).await.with_context(|| from.to_string())?;
+    let source = store::open_at(config, &from).await.with_context(|| from.to_string())?;
     make(config, &to, printer).await.with_context(|| to.to_string())?;
-    let target = wiring::open(config, &to).await.with_context(|| to.to_string())?;
+    let target = store::open_at(config, &to).await.with_context(|| to.to_string())?;
     let progress = Progress::new("copying deliveries", printer);
     let told = |done, total| progress.at(done, total);
     let (window, now) = (config.longest_window() * 2, Clock::system().now());
@@ -48,7 +48,7 @@ pub(crate) async fn copy(
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
     if let StoreLocation::Table { .. } = place {
-        let table = wiring::table(config, place).await?;
+        let table = store::open_table(config, place).await?;
         table.create_table().await?;
         // Whoever may only write items copies all the same.
         for done in [table.expire().await, table.protect().await] {

@@ -11,12 +11,14 @@ use beadle_engine::apply::{PlanWriter, Planner};
 use beadle_engine::budget::in_lane;
 use beadle_engine::sweep::Summary;
 use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, StepResult, Store};
-use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
-use crate::app::budget_share::BudgetShare;
-use crate::app::directory::Directories;
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::budget_share::SpawnedShare;
+use crate::app::directories::Directories;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
 use crate::commands::operator;
@@ -31,7 +33,7 @@ use crate::output::render::{self, PlanScope, WholePlan};
 /// A listing that comes back short is read again so often.
 const TRIES: u32 = 3;
 
-pub(crate) async fn run(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
     // Whatever it does it does as a sweep: the reserve is left to events and operators.
     Box::pin(in_lane(Lane::Sweep, sweep(config, args, printer))).await
 }
@@ -42,39 +44,37 @@ struct SweepRequest<'a> {
     by: String,
 }
 
-async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let clock = Clock::system();
-    let temporary = if args.without_store { Some(tempfile::tempdir()?) } else { None };
-    let store: Arc<dyn Store> = match &temporary {
-        Some(folder) => {
-            Arc::new(SqliteStore::open(&folder.path().join("sweep.db"), SqliteSettings::default())?)
-        }
-        None => wiring::store(config).await?,
+async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let (_folder, store) = if args.without_store {
+        let (folder, store) = store::temporary()?;
+        (Some(folder), store)
+    } else {
+        (None, store::open(config).await?)
     };
     let by = if args.approve.is_empty() { String::new() } else { operator(config).await };
     let asked = &SweepRequest { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
-    let opening = OpenOptions { store: Some(store.clone()), patient: true, parts };
-    let clients = GithubClients::default();
+    let app = App::new(config, OpenOptions { store: Some(store.clone()), patient: true, parts });
+    let clock = &app.clock;
     let mut tally = Tally::default();
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, &opening, &clients).await?;
-            let shared = BudgetShare::where_stored(&org, Some(&store)).await;
-            let swept = one(&org, asked, &store, &clock, printer).await;
-            BudgetShare::end_all(shared).await;
+            let org = app.organisation(file).await?;
+            let shared = app.share_budget(&org).await;
+            let swept = one(&org, asked, &store, clock, printer).await;
+            SpawnedShare::end_all(shared).await;
             let swept = swept?;
             strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, &opening, &clients)?;
-        let shared = clients.share(config, Some(&store)).await;
-        let swept = groups(&directories, asked, &store, &clock, printer).await;
-        BudgetShare::end_all(shared).await;
+        let directories = app.directories()?;
+        let shared = app.share_team_budgets().await;
+        let swept = groups(&directories, asked, &store, clock, printer).await;
+        SpawnedShare::end_all(shared).await;
         for swept in swept? {
             strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
@@ -181,7 +181,7 @@ fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) ->
 }
 
 async fn one(
-    org: &Org,
+    org: &GithubOrganisation,
     asked: &SweepRequest<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,

@@ -5,7 +5,7 @@ use beadle_engine::{Clock, TaskRecord, TaskStatus, Time, background};
 use beadle_repositories::policy::nearest;
 use secrecy::ExposeSecret as _;
 
-use crate::app::wiring;
+use crate::app::store;
 use crate::cli::TasksCommand;
 use crate::commands::health::reachable;
 use crate::commands::{FAILED, FINE, ago};
@@ -27,7 +27,7 @@ pub(crate) async fn run(
 
 /// Lists the records that the service keeps in the store.
 async fn list(config: &Config, json: bool, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     let (records, now) = (background::stored_records(store.as_ref()).await?, Clock::system().now());
     for record in records.values() {
         show(record, now, json, printer)?;

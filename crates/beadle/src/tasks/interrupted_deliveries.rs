@@ -1,4 +1,4 @@
-//! Finishes deliveries that were interrupted between the inbox and their keys.
+//! Finishes deliveries whose process ended between the inbox and the marks of their keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ impl BackgroundTask for InterruptedDeliveries {
     }
 
     fn period(&self) -> Duration {
-        // Less than the minute of the function on AWS: otherwise every other one would find it not
-        // due.
+        // Shorter than a minute: otherwise the function on AWS, which runs its tasks once a minute,
+        // would run this one only every second time.
         Duration::from_secs(45)
     }
 
@@ -29,11 +29,11 @@ impl BackgroundTask for InterruptedDeliveries {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let settled = self.0.store.settle(self.0.clock.now()).await?;
+        let settled = self.0.store.settle(self.0.clock().now()).await?;
         if settled == 0 {
             return Ok(TaskStatus::Idle);
         }
-        tracing::warn!(settled, "what was interrupted was finished");
+        tracing::warn!(deliveries = settled, "interrupted deliveries finished");
         self.0.bell.notify_one();
         Ok(TaskStatus::Done(format!("{settled} finished")))
     }

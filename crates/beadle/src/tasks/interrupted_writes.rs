@@ -1,10 +1,10 @@
-//! Looks again at what was written when a process ended: a write whose answer nobody saw.
+//! Observes again what a write changed whose answer nobody saw, because its process ended.
 
-use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
-use serde_json::json;
+use beadle_engine::journal::{Happened, WriteResult};
+use beadle_engine::{Detail, Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
 
-/// Marks the keys of writes that were begun before `before` and have no result. Returns how many
-/// there were.
+/// Marks the keys of the writes that began at `before` or earlier and have no result. Returns the
+/// number of these writes.
 pub(crate) async fn recover_interrupted_writes(
     store: &dyn Store,
     before: Time,
@@ -12,9 +12,9 @@ pub(crate) async fn recover_interrupted_writes(
 ) -> Result<usize, StoreError> {
     let mut found = 0;
     for intent in store.open_intents().await?.into_iter().filter(|intent| intent.at <= before) {
-        tracing::warn!(subject = intent.subject, "a write was cut off; it is observed again");
-        let detail =
-            json!({ "written": "unknown", "why": "the process ended before the answer; observed again" });
+        tracing::warn!(subject = intent.subject, "interrupted write, observed again");
+        let why = Some("the process ended before the answer; observed again".to_owned());
+        let detail = Detail::Result(WriteResult { written: Happened::Unknown, unknown: None, why });
         let result = Entry {
             seq: 0,
             at: now,
@@ -47,12 +47,12 @@ mod task {
     use super::recover_interrupted_writes;
     use crate::app::service::Service;
 
-    /// An intent without a result is older than this where its function has ended: none runs for so
-    /// long.
+    /// The function of an intent without a result has ended after this time, because no function runs
+    /// for so long.
     const ENDED: Duration = Duration::from_secs(1200);
 
-    /// The task of the function. `beadle serve` is the only one that uses its store, and looks once,
-    /// when it starts.
+    /// The task of the function. `beadle serve` needs none: no other process uses its store, and it
+    /// recovers interrupted writes at its start.
     pub(in crate::tasks) struct InterruptedWrites(pub(in crate::tasks) Arc<Service>);
 
     #[async_trait]
@@ -70,7 +70,7 @@ mod task {
         }
 
         async fn activate(&self) -> Result<TaskStatus, Failure> {
-            let now = self.0.clock.now();
+            let now = self.0.clock().now();
             Ok(match recover_interrupted_writes(self.0.store.as_ref(), now - ENDED, now).await? {
                 0 => TaskStatus::Idle,
                 found => TaskStatus::Done(format!("{found} observed again")),

@@ -1,4 +1,4 @@
-//! Puts new mappings of groups in force.
+//! Puts new mappings in force.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,28 +8,28 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use beadle_groups::Mappings;
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::reading::Reading;
+use crate::app::file_reader::FileReader;
 use crate::app::service::Service;
 use crate::config::read_mappings;
 
 /// The task.
 pub(super) struct MappingsReload {
     service: Arc<Service>,
-    /// Mappings that were seen once. A file that is being written to looks different the next time.
+    /// The generation that the last run read. A file that is being written to differs at the next run.
     candidate: Mutex<Option<String>>,
     /// Reads the files.
-    reading: tokio::sync::Mutex<Reading>,
+    files: tokio::sync::Mutex<FileReader>,
 }
 
 impl MappingsReload {
     pub(super) fn new(service: Arc<Service>) -> Self {
-        Self { service, candidate: Mutex::default(), reading: tokio::sync::Mutex::default() }
+        Self { service, candidate: Mutex::default(), files: tokio::sync::Mutex::default() }
     }
 
     async fn read(&self) -> anyhow::Result<Mappings> {
-        let config = &self.service.config;
+        let config = self.service.config();
         let paths = config.mapping_files();
-        let texts = self.reading.lock().await.read(move |at| read_mappings(paths, at)).await??;
+        let texts = self.files.lock().await.read(move |at| read_mappings(paths, at)).await??;
         config.mappings_of(&texts)
     }
 }
@@ -45,7 +45,7 @@ impl BackgroundTask for MappingsReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be a slow one.
+        // The file system may be slow.
         REMOTE
     }
 
@@ -56,7 +56,7 @@ impl BackgroundTask for MappingsReload {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let service = &self.service;
-        let refused = "the mappings are not accepted, those before stay in force";
+        let refused = "invalid mappings, those before stay in force";
         let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
         let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
         if found.generation == service.directories.mappings().generation {
@@ -64,7 +64,7 @@ impl BackgroundTask for MappingsReload {
         } else if candidate.as_ref() == Some(&found.generation) {
             let generation = found.generation.clone();
             tracing::info!(generation, mappings = found.all.len(), "mappings in force");
-            service.directories.take_over(found);
+            service.directories.replace_mappings(found);
             *candidate = None;
             return Ok(TaskStatus::Done(format!("generation {generation} in force")));
         } else {

@@ -1,4 +1,4 @@
-//! Looks for webhooks that GitHub sent and nobody took, App by App.
+//! Finds the webhooks of an App that GitHub sent and Beadle did not accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use beadle_github::Writer;
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
-use crate::app::service::{Organisation, Service};
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
-/// The log of an App is not looked at without a pause, whatever the configuration says.
+/// The shortest time between two reads of the log, whatever the configuration says.
 const LEAST: Duration = Duration::from_secs(1);
-/// The wait after a look that failed, or that has to be repeated.
+/// The wait after a run that failed or has to be repeated.
 const AGAIN: Duration = Duration::from_secs(45);
 /// The log of a busy App has many pages.
 const TIMEOUT: Duration = Duration::from_secs(1800);
@@ -26,7 +27,7 @@ fn period(every: Duration) -> Duration {
 pub(super) struct MissedWebhooks {
     pub(super) service: Arc<Service>,
     pub(super) app: u64,
-    pub(super) orgs: Vec<Arc<Organisation>>,
+    pub(super) orgs: Vec<Arc<ServedOrganisation>>,
 }
 
 #[async_trait]
@@ -36,7 +37,7 @@ impl BackgroundTask for MissedWebhooks {
     }
 
     fn period(&self) -> Duration {
-        period(self.service.config.file.recovery.every.into())
+        period(self.service.config().file.recovery.every.into())
     }
 
     fn timeout(&self) -> Duration {
@@ -69,7 +70,7 @@ impl BackgroundTask for MissedWebhooks {
             reader: org.reader.clone(),
             writer: Writer::new(org.api.clone()),
             store: service.store.clone(),
-            clock: service.clock.clone(),
+            clock: service.clock().clone(),
             app: self.app,
             installed,
         };
@@ -78,7 +79,7 @@ impl BackgroundTask for MissedWebhooks {
             service.bell.notify_one();
         }
         if recovered.open {
-            return Ok(TaskStatus::Unfinished("the readings of the log disagree".into()));
+            return Ok(TaskStatus::Unfinished("two readings of the log differ".into()));
         }
         Ok(match recovered.marked {
             0 => TaskStatus::Idle,
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_never_looked_at_without_a_pause() {
+    fn there_is_always_a_pause_between_two_reads_of_a_log() {
         assert_eq!(period(Duration::ZERO), LEAST);
         assert_eq!(period(Duration::from_secs(300)), Duration::from_secs(300));
     }

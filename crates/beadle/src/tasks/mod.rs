@@ -1,4 +1,26 @@
-//! Background tasks, one file each: what the service does beside the keys that are due.
+//! Background tasks, one file each: the work of a service that comes back after a while.
+//!
+//! | file | for each | what it does |
+//! |---|---|---|
+//! | `opening` | organisation | opens an organisation that could not be opened at the start |
+//! | `own_login` | organisation | reads the login of the App, to recognise Beadle's own writes |
+//! | `policy_reload` | organisation | puts a new generation of the policy in force |
+//! | `shared_budget` | organisation | shares the budget of the credential with other processes |
+//! | `sweep_start` | organisation, directory | starts sweeps |
+//! | `sweep_summary` | organisation, directory | logs what a sweep found |
+//! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
+//! | `target_probe` | target | compares the target with its configuration |
+//! | `token_expiry` | target | warns before the end of a token |
+//! | `system_log` | directory | reads the System Log for events that no hook delivered |
+//! | `changed_groups` | directory | asks which groups changed, as the System Log is incomplete |
+//! | `mappings` | process | puts new mappings in force |
+//! | `interrupted_deliveries` | process | finishes deliveries whose process ended |
+//! | `interrupted_writes` | function on AWS | observes again what an interrupted write changed |
+//! | `secrets` | `beadle serve` | fetches secrets that AWS keeps |
+//! | `pruning` | `beadle serve` | deletes what is older than the retention |
+//!
+//! A task waits for its own vendor only: no task holds a lock that another organisation, directory or
+//! target needs.
 
 mod changed_groups;
 mod interrupted_deliveries;
@@ -10,6 +32,7 @@ mod own_login;
 mod policy_reload;
 mod pruning;
 mod secrets;
+mod shared_budget;
 mod sweep_start;
 mod sweep_summary;
 mod system_log;
@@ -20,19 +43,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{BackgroundTask, Class, Failure};
+use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
-use crate::app::service::{Organisation, Service};
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 pub(crate) use interrupted_writes::recover_interrupted_writes;
+#[cfg(feature = "aws")]
+pub(crate) use shared_budget::is_shared_budget;
 pub(crate) use sweep_start::other_modes;
 pub(crate) use target_probe::is_target_probe;
 
 /// The period of tasks that only look whether there is something to do.
 const LOOK: Duration = Duration::from_secs(10);
-/// The timeout of tasks that ask nobody but the store and the disk.
+/// The timeout of tasks that use only the store and the disk.
 const LOCAL: Duration = Duration::from_secs(60);
-/// The timeout of tasks that ask a vendor.
+/// The timeout of tasks that send requests to a vendor.
 const REMOTE: Duration = Duration::from_secs(300);
 
 /// The process in which tasks run.
@@ -40,13 +66,18 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. AWS deletes what is too old, and replaces its secrets by itself.
+    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches its
+    /// secrets by itself.
     #[cfg(feature = "aws")]
     Function,
 }
 
-/// Every task that the configuration asks for.
-pub(crate) fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
+/// Returns the driver of every task that the configuration needs.
+pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
+    Driver::new(service.store.clone(), service.clock().clone(), all(service, host))
+}
+
+fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> =
         vec![Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone()))];
     match host {
@@ -57,12 +88,13 @@ pub(crate) fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundT
         #[cfg(feature = "aws")]
         Host::Function => all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone()))),
     }
-    let mut apps: BTreeMap<u64, Vec<Arc<Organisation>>> = BTreeMap::new();
+    let mut apps: BTreeMap<u64, Vec<Arc<ServedOrganisation>>> = BTreeMap::new();
     for org in &service.orgs {
         let of = || (service.clone(), org.clone());
         all.push(Arc::new(opening::Opening(of())));
         all.push(Arc::new(own_login::OwnLogin::new(of())));
         all.push(Arc::new(policy_reload::PolicyReload::new(of())));
+        all.push(Arc::new(shared_budget::SharedBudget(org.clone())));
         all.push(Arc::new(sweep_start::Repositories(of())));
         all.push(Arc::new(sweep_summary::Repositories(of())));
         if let Some(app) = &org.file.app {
@@ -83,13 +115,13 @@ pub(crate) fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundT
         all.push(Arc::new(system_log::SystemLog(directory.clone())));
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
     }
-    if !service.config.file.groups_from.is_empty() {
+    if !service.config().file.groups_from.is_empty() {
         all.push(Arc::new(mappings::MappingsReload::new(service.clone())));
     }
     all
 }
 
-/// A directory, as tasks look after it.
+/// A directory, with the service that its tasks belong to.
 #[derive(Clone)]
 struct Directory {
     service: Arc<Service>,
@@ -99,19 +131,22 @@ struct Directory {
 
 impl Directory {
     fn catchup(&self) -> beadle_groups::sources::Catchup {
-        crate::app::directory::catchup(&self.okta, &self.service.store, &self.service.clock)
+        crate::app::okta_client::catchup(&self.okta, &self.service.store, self.service.clock())
     }
 
-    /// The period of what only looks whether there is something to do: a directory whose log is
-    /// read often is looked after as often.
+    /// Returns the period of tasks that only look whether there is something to do. A short
+    /// `log_every` shortens it.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }
 }
 
-/// The failure of a task; what is behind it decides when it runs again.
+/// Makes the failure of a task from an error. A [`Failure`] behind the error decides when the task
+/// runs again.
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
-    let class = error.downcast_ref::<Failure>().map_or(Class::Retry, |failure| failure.class);
+    let of_store = || Some(Failure::from(error.downcast_ref::<StoreError>()?.clone()).class);
+    let class = error.downcast_ref::<Failure>().map(|failure| failure.class).or_else(of_store);
+    let class = class.unwrap_or(Class::Retry);
     Failure::new(class, format!("{error:#}"))
 }

@@ -1,5 +1,5 @@
-//! Opens organisations that could not be opened before: a policy was not accepted, or a secret was
-//! missing.
+//! Opens an organisation that could not be opened at the start: its policy was invalid, or a secret
+//! was missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::service::{Organisation, Service};
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 /// The task of one organisation.
-pub(super) struct Opening(pub(super) (Arc<Service>, Arc<Organisation>));
+pub(super) struct Opening(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
 impl BackgroundTask for Opening {
@@ -24,7 +25,7 @@ impl BackgroundTask for Opening {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be a slow one.
+        // The file system may be slow.
         REMOTE
     }
 

@@ -1,5 +1,5 @@
-//! Asks an organisation's GitHub for the login of its App, so that webhooks of Beadle's own writes
-//! are told from others.
+//! Reads the login of an organisation's App, so that the intake recognises the webhooks of Beadle's
+//! own writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{LOOK, REMOTE};
-use crate::app::service::{Organisation, Service};
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 /// The task of one organisation.
 pub(super) struct OwnLogin {
-    of: (Arc<Service>, Arc<Organisation>),
+    of: (Arc<Service>, Arc<ServedOrganisation>),
     is_known: AtomicBool,
 }
 
@@ -22,7 +23,7 @@ pub(super) fn name_of(org: &str) -> String {
 }
 
 impl OwnLogin {
-    pub(super) fn new(of: (Arc<Service>, Arc<Organisation>)) -> Self {
+    pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>)) -> Self {
         Self { of, is_known: AtomicBool::new(false) }
     }
 }

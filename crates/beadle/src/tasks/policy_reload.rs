@@ -7,18 +7,19 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
 use super::{LOOK, REMOTE};
-use crate::app::service::{Organisation, Service};
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 /// The task of one organisation.
 pub(super) struct PolicyReload {
-    of: (Arc<Service>, Arc<Organisation>),
-    /// A generation that was seen once. A folder that is being written to looks different the next
-    /// time.
+    of: (Arc<Service>, Arc<ServedOrganisation>),
+    /// The generation that the last run read. A folder that is being written to differs at the next
+    /// run.
     candidate: Mutex<Option<String>>,
 }
 
 impl PolicyReload {
-    pub(super) fn new(of: (Arc<Service>, Arc<Organisation>)) -> Self {
+    pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>)) -> Self {
         Self { of, candidate: Mutex::default() }
     }
 }
@@ -34,7 +35,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be a slow one.
+        // The file system may be slow.
         REMOTE
     }
 
@@ -46,20 +47,20 @@ impl BackgroundTask for PolicyReload {
         let (service, organisation) = &self.of;
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
         let current = org.policy.current().generation.clone();
-        let read = organisation.read_policy(&service.config).await;
+        let read = organisation.read_policy(service.config()).await;
         let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok(policy) if policy.generation == current => *candidate = None,
             Ok(policy) if candidate.as_ref() == Some(&policy.generation) => {
                 let generation = policy.generation.clone();
                 org.policy.replace(policy);
-                organisation.policy_in_force(&org);
+                organisation.announce_policy(&org);
                 *candidate = None;
                 return Ok(TaskStatus::Done(format!("generation {generation} in force")));
             }
             Ok(policy) => *candidate = Some(policy.generation),
             Err(error) => {
-                let why = format!("the policy is not accepted, {current} stays in force: {error:#}");
+                let why = format!("invalid policy, {current} stays in force: {error:#}");
                 return Err(Failure::new(Class::Retry, why));
             }
         }

@@ -1,4 +1,4 @@
-//! Deletes what is older than the retention, in small batches.
+//! Deletes deliveries and journal entries that are older than the retention, in small batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::config::Span;
 
-/// The number of rows of a batch: nothing else waits long for the writer.
+/// The number of rows in a batch. It is small, so that other writes wait only shortly.
 const BATCH: u32 = 2000;
 /// The wait between two batches.
 const BETWEEN: Duration = Duration::from_millis(200);
@@ -37,8 +37,8 @@ impl BackgroundTask for Pruning {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let (service, kept) = (&self.0, self.0.config.file.retention);
-        let before = |kept: Span| service.clock.now() - kept.into();
+        let (service, kept) = (&self.0, self.0.config().file.retention);
+        let before = |kept: Span| service.clock().now() - kept.into();
         let mut sum = 0;
         loop {
             let retention = Retention {
@@ -52,7 +52,7 @@ impl BackgroundTask for Pruning {
             if gone < u64::from(BATCH) {
                 break;
             }
-            service.clock.sleep(BETWEEN).await;
+            service.clock().sleep(BETWEEN).await;
         }
         Ok(if sum == 0 { TaskStatus::Idle } else { TaskStatus::Done(format!("{sum} rows deleted")) })
     }

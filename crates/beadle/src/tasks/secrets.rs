@@ -1,4 +1,4 @@
-//! Asks AWS for secrets that it has not given yet.
+//! Fetches the secrets that AWS keeps and that Beadle does not have yet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl BackgroundTask for Secrets {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        self.0.config.fetch_secrets().await;
+        self.0.config().fetch_secrets().await;
         Ok(TaskStatus::Idle)
     }
 }

@@ -1,4 +1,4 @@
-//! Starts sweeps: when it is time, and for a policy or mappings that were not swept yet.
+//! Starts a sweep: on its schedule, and for a policy or mappings that no sweep has used yet.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,57 +6,86 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time};
+use beadle_engine::{
+    BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, TaskStatus, Time,
+};
+use serde::{Deserialize, Serialize};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::service::{Organisation, Service};
-use crate::app::unavailable::is_whole;
+use crate::app::partial_targets::is_whole;
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
 }
 
-/// The name of the note of the last sweep: its time, what was swept, and in which modes.
-fn noted(instance: &str) -> String {
-    format!("sweep:{instance}")
+/// The last sweep of an instance. Stored as `TIME SWEPT`.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+struct LastSweep {
+    at: Time,
+    /// The generation, and for an organisation the modes.
+    swept: String,
 }
 
-/// The extent to which a policy is carried out.
+impl Metadata for LastSweep {
+    const KIND: &'static str = "sweep";
+    const IS_PLAIN: bool = true;
+}
+
+impl LastSweep {
+    fn note(instance: &str) -> Note<Self> {
+        Note::of(&[instance])
+    }
+
+    /// Returns the modes of the service that started the sweep.
+    fn modes(&self) -> Option<&str> {
+        self.swept.split_once(' ').map(|(_, modes)| modes)
+    }
+}
+
+impl From<LastSweep> for String {
+    fn from(last: LastSweep) -> Self {
+        format!("{} {}", last.at.0, last.swept)
+    }
+}
+
+impl From<String> for LastSweep {
+    fn from(text: String) -> Self {
+        let (at, swept) = text.split_once(' ').unwrap_or_default();
+        Self { at: Time(at.parse().unwrap_or(0)), swept: swept.to_owned() }
+    }
+}
+
+/// Returns the modes of an organisation as text.
 fn modes(file: &crate::config::OrgConfig) -> String {
     let mut modes = file.mode.to_string();
     for (aspect, mode) in &file.modes {
-        let _ = write!(modes, " {aspect}={mode}"); // a text takes everything
+        let _ = write!(modes, " {aspect}={mode}"); // writing to a string does not fail
     }
     modes
 }
 
-/// Says so where the service sweeps in other modes than the configuration has: it reads them when
-/// it starts.
+/// Returns a warning if the running service uses other modes than the configuration has: the service
+/// reads the modes only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
 ) -> Result<Option<String>, StoreError> {
-    let noted = store.get(&noted(&file.name)).await?;
-    // Time, generation, modes.
-    let running = noted.as_deref().and_then(|noted| noted.splitn(3, ' ').nth(2));
+    let last = LastSweep::note(&file.name).get(store).await?;
+    let running = last.as_ref().and_then(LastSweep::modes);
     Ok(running.filter(|running| *running != modes(file)).map(|running| {
         format!(
-            "{}: the service was started with mode {running}, the configuration says {}; start the service again",
+            "{}: the running service has mode {running}, the configuration has {}; restart the service",
             file.name,
             modes(file)
         )
     }))
 }
 
-/// The last sweep of an instance: its time, and what was swept.
-async fn last(store: &dyn Store, instance: &str) -> Result<(Time, String), StoreError> {
-    let last = store.get(&noted(instance)).await?.unwrap_or_default();
-    let (at, swept) = last.split_once(' ').unwrap_or_default();
-    Ok((Time(at.parse().unwrap_or(0)), swept.to_owned()))
-}
-
 /// The task of one organisation.
-pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<Organisation>));
+pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
 impl BackgroundTask for Repositories {
@@ -76,12 +105,13 @@ impl BackgroundTask for Repositories {
         let (service, organisation) = &self.0;
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
         let (store, name) = (&service.store, &organisation.file.name);
-        let (last, swept) = last(store.as_ref(), name).await?;
-        let now = service.clock.now();
+        let note = LastSweep::note(name);
+        let LastSweep { at: last, swept } = note.get(store.as_ref()).await?.unwrap_or_default();
+        let now = service.clock().now();
         let generation = org.policy.current().generation.clone();
-        // What is swept anew when it changes: the policy, and how far it is carried out.
+        // A change of the policy or of a mode starts a sweep.
         let wanted = format!("{generation} {}", modes(&organisation.file));
-        // A time in the future was noted by a clock that was ahead.
+        // A time in the future comes from a clock that was ahead.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
@@ -91,7 +121,7 @@ impl BackgroundTask for Repositories {
         let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
         let id = id.map_err(failed)?;
         store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
-        store.put(&noted(name), &format!("{} {wanted}", now.0)).await?;
+        note.put(store.as_ref(), &LastSweep { at: now, swept: wanted }).await?;
         service.bell.notify_one();
         Ok(TaskStatus::Done(format!("started for generation {generation}")))
     }
@@ -117,12 +147,13 @@ impl BackgroundTask for Groups {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let Directory { service, file, .. } = &self.0;
         let store = service.store.as_ref();
-        let (last, swept) = last(store, &file.name).await?;
+        let note = LastSweep::note(&file.name);
+        let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
-        let is_shut = |target: &str| directories.shut.contains(target);
-        // A target that was not open has missed something.
-        let is_whole = is_whole(store, &file.name, last, is_shut).await?;
-        let now = service.clock.now();
+        let is_unavailable = |target: &str| directories.unavailable.contains(target);
+        // A target that was not open may have missed something.
+        let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
+        let now = service.clock().now();
         let mappings = directories.mappings();
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
@@ -133,7 +164,7 @@ impl BackgroundTask for Groups {
             store.forget_holds(target, generation).await?;
         }
         mark_groups(&file.name, service, now).await?;
-        store.put(&noted(&file.name), &format!("{} {generation}", now.0)).await?;
+        note.put(store, &LastSweep { at: now, swept: generation.clone() }).await?;
         Ok(TaskStatus::Done(format!("started for mappings {generation}")))
     }
 }

@@ -1,4 +1,4 @@
-//! Sums up sweeps that have ended.
+//! Logs a summary of each sweep that has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,24 @@ use beadle_engine::sweep::Summary;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{Directory, LOCAL, LOOK};
-use crate::app::service::{Organisation, Service};
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 fn name_of(instance: &str) -> String {
     format!("sweep summary of {instance}")
 }
 
-/// Says what a sweep found, if one has ended.
+/// Logs the summary of a sweep, if one has ended.
 fn ended(of: &str, summary: Option<Summary>) -> TaskStatus {
     let Some(Summary { checked, drifted, repaired, held, failed, unknown }) = summary else {
         return TaskStatus::Idle;
     };
-    tracing::info!(of, checked, drifted, repaired, held, failed, unknown, "a sweep has ended");
+    tracing::info!(of, checked, drifted, repaired, held, failed, unknown, "sweep ended");
     TaskStatus::Done(format!("{checked} checked, {drifted} drifted, {repaired} repaired, {failed} failed"))
 }
 
 /// The task of one organisation.
-pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<Organisation>));
+pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
 impl BackgroundTask for Repositories {
@@ -42,7 +43,7 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, name) = (&self.0.0, &self.0.1.file.name);
-        let now = service.clock.now();
+        let now = service.clock().now();
         let summary = beadle_repositories::sweep::summarise(service.store.as_ref(), name, now).await?;
         Ok(ended(name, summary))
     }
@@ -68,7 +69,7 @@ impl BackgroundTask for Groups {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let Directory { service, file, .. } = &self.0;
         let mappings = service.directories.mappings();
-        let (targets, now) = (mappings.targets(&file.name), service.clock.now());
+        let (targets, now) = (mappings.targets(&file.name), service.clock().now());
         let store = service.store.as_ref();
         let summary = beadle_groups::sweep::summarise(store, &file.name, &targets, now).await?;
         Ok(ended(&file.name, summary))

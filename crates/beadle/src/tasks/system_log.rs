@@ -1,4 +1,4 @@
-//! Reads a directory's System Log for events that no hook brought.
+//! Reads a directory's System Log for events that no event hook delivered.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::Directory;
 
-/// A log that was not read for a day has many pages.
+/// A log that Beadle has not read for a day has many pages.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The task of one directory.
@@ -31,19 +31,23 @@ impl BackgroundTask for SystemLog {
         let Directory { service, file, .. } = &self.0;
         let caught = self.0.catchup().read_on().await?;
         if caught.missed > 0 {
-            tracing::info!(directory = file.name, events = caught.missed, "events that no hook had brought");
+            tracing::info!(
+                directory = file.name,
+                events = caught.missed,
+                "missed events found in the System Log"
+            );
             service.bell.notify_one();
         }
         if caught.beyond {
             tracing::warn!(
                 directory = file.name,
-                "the System Log no longer reaches back to the last look; a sweep covers it"
+                "System Log too short: events since the last read are gone, a sweep covers them"
             );
             service.bell.notify_one();
         }
         Ok(match caught.missed {
             0 => TaskStatus::Idle,
-            missed => TaskStatus::Done(format!("{missed} events that no hook had brought")),
+            missed => TaskStatus::Done(format!("{missed} missed events found")),
         })
     }
 }

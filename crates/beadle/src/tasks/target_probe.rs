@@ -1,5 +1,4 @@
-//! Compares a target with what the configuration says of it. Before they agree, no key of the
-//! target is worked on.
+//! Compares a target with its configuration. Work on the keys of the target begins when they agree.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,20 +8,20 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{REMOTE, failed};
-use crate::app::directory::GroupTarget;
+use crate::app::group_target::GroupTarget;
 use crate::app::service::Service;
 
 /// The task of one target.
 pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
-    /// The keys that a stop had set aside are due again, where the stop is over.
-    went_on: AtomicBool,
+    /// Whether the keys that an earlier stop parked are due again, if the stop is over.
+    has_revived: AtomicBool,
 }
 
 impl TargetProbe {
     pub(super) fn new(service: Arc<Service>, target: Arc<GroupTarget>) -> Self {
-        Self { service, target, went_on: AtomicBool::new(false) }
+        Self { service, target, has_revived: AtomicBool::new(false) }
     }
 }
 
@@ -48,38 +47,38 @@ impl BackgroundTask for TargetProbe {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let Self { service, target, went_on } = self;
+        let Self { service, target, has_revived } = self;
         let name = &target.file.name;
         let had_agreed = service.has_agreed(name);
         if !had_agreed {
             self.agree().await?;
         }
-        // It comes last: it reads every row, and the target works without it.
-        if !went_on.load(Ordering::SeqCst) {
-            target.go_on(&service.store, service.clock.now()).await.map_err(failed)?;
-            went_on.store(true, Ordering::SeqCst);
+        // This comes last: it reads every row, and the target works without it.
+        if !has_revived.load(Ordering::SeqCst) {
+            target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
+            has_revived.store(true, Ordering::SeqCst);
             service.bell.notify_one();
         }
         if had_agreed {
             return Ok(TaskStatus::Idle);
         }
-        Ok(TaskStatus::Done("the target is what the configuration says".into()))
+        Ok(TaskStatus::Done("the target agrees with the configuration".into()))
     }
 }
 
 impl TargetProbe {
-    /// Compares, and opens the target if they agree.
+    /// Compares the target with its configuration, and begins the work on it if they agree.
     async fn agree(&self) -> Result<(), Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;
         if let Err(failure) = target.directory.look_at_pushes().await {
             tracing::warn!(
                 target = target.file.name,
-                why = failure.text,
-                "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
+                error = failure.text,
+                "group pushes of Okta unknown, Beadle needs the scope okta.apps.read"
             );
         }
-        service.agrees(target);
+        service.begin_target(target);
         Ok(())
     }
 }

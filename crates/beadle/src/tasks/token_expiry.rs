@@ -1,4 +1,4 @@
-//! Warns before the token of a target ends.
+//! Warns before the end of a target's token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus, Time};
 
 use super::LOCAL;
-use crate::app::directory::{GroupTarget, TOKEN_DAYS};
+use crate::app::group_target::{GroupTarget, TOKEN_DAYS};
 use crate::app::service::Service;
 
 /// The time between two warnings.
-const SAY: Duration = Duration::from_secs(24 * 3600);
+const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// The task of one target.
 pub(super) struct TokenExpiry {
@@ -41,21 +41,17 @@ impl BackgroundTask for TokenExpiry {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let (clock, name) = (&self.service.clock, &self.target.file.name);
+        let (clock, name) = (self.service.clock(), &self.target.file.name);
         let Some(days) = self.target.token_days(clock) else { return Ok(TaskStatus::Idle) };
         self.service.metrics.token_days(name, days);
         let now = clock.now();
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = warned.is_none_or(|at| at > now || now.since(at) >= SAY);
+        let is_due = warned.is_none_or(|at| at > now || now.since(at) >= WARN_EVERY);
         if days > TOKEN_DAYS || !is_due {
             return Ok(TaskStatus::Idle);
         }
         *warned = Some(now);
-        tracing::warn!(
-            target = name,
-            days,
-            "the token of this target ends soon; make another, and configure it"
-        );
+        tracing::warn!(target = name, days, "token of a target ends soon, replace it");
         Ok(TaskStatus::Done(format!("the token ends in {days} days")))
     }
 }

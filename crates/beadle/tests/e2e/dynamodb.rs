@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use beadle_emulate::Moto;
-use beadle_engine::Store as _;
+use beadle_engine::store::prelude::*;
 use beadle_store_dynamodb::DynamoSettings;
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     }
     // Two states are not mixed, and what is not there is not made.
     let again = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(1);
-    assert!(again.err.contains("copy into an empty one"), "{}", again.err);
+    assert!(again.err.contains("copy into an empty store"), "{}", again.err);
     let body = json!({
         "TableName": "theirs", "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
@@ -108,7 +108,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     moto.call("dynamodb", "DynamoDB_20120810.CreateTable", &body).await;
     let theirs = table.replace("//beadle", "//theirs");
     let refused = Ran::of(command(&moto, &world), &["store", "copy", file, &theirs]).await.expect(1);
-    assert!(refused.err.contains("no table of Beadle's"), "{}", refused.err);
+    assert!(refused.err.contains("not a table of Beadle"), "{}", refused.err);
     // Nobody works with half of a state.
     let half = moto.table("half", DynamoSettings::default()).await;
     half.put("copy:unfinished", "").await.unwrap();

@@ -186,7 +186,7 @@ async fn redirects_are_followed_within_the_origin_alone() {
         .fault(json!({ "method": "PATCH", "path": "/repos/acme/widgets", "status": 307, "location": moved }))
         .await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
-    assert!(applied.out.contains("it has moved to"), "{}", applied.out);
+    assert!(applied.out.contains("moved to"), "{}", applied.out);
     assert_eq!(world.repository("widgets")["has_pull_requests"], json!(false));
 }
 

@@ -160,7 +160,7 @@ async fn the_operator_listener_names_a_rejected_policy_and_waits_for_no_lock() {
     loop {
         let (status, text) = asked(&world, "/readyz").await;
         assert_eq!(status, 200, "webhooks are taken all the same: {text}");
-        if text.contains("policy of acme: the policy is not accepted") {
+        if text.contains("policy of acme: invalid policy") {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(40), "{text}");

@@ -1,4 +1,4 @@
-//! Judges a plan before its first write: by modes, the memory of refusals, other writers and the
+//! Checks a plan before its first write: the modes, the memory of refusals, other writers and the
 //! guard.
 
 use std::collections::HashSet;
@@ -6,42 +6,42 @@ use std::collections::HashSet;
 use super::{ApplyContext, StepResult, lease_lost, more_severe};
 use crate::contested::contested;
 use crate::failure::{Class, Failure};
-use crate::guard::{Hold, Limits, Verdict, count_note};
+use crate::guard::{Hold, Limits, RepositoryCount, Verdict};
 use crate::key::{Key, Lane};
 use crate::plan::{Plan, Risk};
 use crate::refused::Refusals;
 
-/// The judgement of modes, memory and guard about a plan.
-pub(super) struct Judgement {
-    /// By the changes' places: `None` may be written.
+/// The result of the checks.
+pub(super) struct CheckedPlan {
+    /// The results by the positions of the changes: `None` may be written.
     pub(super) results: Vec<Option<StepResult>>,
-    /// The places of changes that the guard was asked for.
+    /// The positions of changes for which the guard was asked.
     pub(super) asked: HashSet<usize>,
-    /// The report of the changes that this run does not try.
+    /// The failure of the changes that this run does not try.
     pub(super) failure: Option<Failure>,
 }
 
-/// Decides, for the whole plan before its first write, what modes and guard let pass.
+/// Decides which changes of a plan may be written, before its first write.
 pub(super) async fn check_guard<W>(
     key: &Key,
     plan: &Plan<W>,
-    gate: &ApplyContext,
+    context: &ApplyContext,
     lane: Lane,
     refusals: &Refusals,
-) -> Result<Judgement, Failure> {
+) -> Result<CheckedPlan, Failure> {
     let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
     let mut failure = None;
-    let now = gate.clock.now();
-    let (store, repeats) = (gate.store.as_ref(), gate.limits.repeats);
-    let contested = contested(key, plan, &gate.generation, repeats, (store, now)).await?;
+    let now = context.clock.now();
+    let (store, repeats) = (context.store.as_ref(), context.limits.repeats);
+    let contested = contested(key, plan, &context.generation, repeats, (store, now)).await?;
     if !contested.news.is_empty() {
-        gate.store.journal(None, contested.news.clone(), now).await?;
+        context.store.journal(None, contested.news.clone(), now).await?;
     }
     let mut asked = Vec::new();
     let mut places = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
         let risks = change.risks();
-        // A removal on a doubt never leaves the plan, whatever planned it.
+        // A removal on an unknown aspect is never written, whatever planned it.
         let doubtful = risks.count(Risk::Removes) > 0
             && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
@@ -71,33 +71,33 @@ pub(super) async fn check_guard<W>(
                 contested: fought_over.is_some(),
                 approved_by: None,
                 spent: false,
-                generation: gate.generation.clone(),
+                generation: context.generation.clone(),
                 change: change.describe(),
             });
         }
     }
     let guarded: HashSet<usize> = places.iter().copied().collect();
     if asked.is_empty() {
-        return Ok(Judgement { results, asked: guarded, failure });
+        return Ok(CheckedPlan { results, asked: guarded, failure });
     }
     let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
-    let limits = with_count(gate, key).await?;
-    let verdicts = gate.store.reserve(gate.lease.as_ref(), &limits, asked, now).await?;
+    let limits = with_count(context, key).await?;
+    let verdicts = context.store.reserve(context.lease.as_ref(), &limits, asked, now).await?;
     let verdicts = verdicts.ok_or_else(lease_lost)?;
     for ((at, digest), verdict) in places.into_iter().zip(digests).zip(verdicts) {
         if let Verdict::Hold(why) = verdict {
             results[at] = Some(StepResult::Held { digest, why });
         }
     }
-    Ok(Judgement { results, asked: guarded, failure })
+    Ok(CheckedPlan { results, asked: guarded, failure })
 }
 
-/// The limits, with the number of repositories as the last sweep counted them.
-async fn with_count(gate: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
-    let mut limits = gate.limits;
+/// Returns the limits, with the number of repositories that the last sweep counted.
+async fn with_count(context: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
+    let mut limits = context.limits;
     if limits.among.is_none() {
-        let counted = gate.store.get(&count_note(key.instance())).await?;
-        limits.among = counted.and_then(|count| count.parse().ok());
+        let counted = RepositoryCount::note(key.instance()).get(context.store.as_ref()).await?;
+        limits.among = counted.map(|RepositoryCount(count)| count);
     }
     Ok(limits)
 }

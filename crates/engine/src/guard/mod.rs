@@ -4,6 +4,7 @@
 //! The rules are pure functions over the window of one instance ([`window`]). A store loads the
 //! window, calls the function and writes the window back.
 
+mod count;
 pub mod window;
 
 use std::time::Duration;
@@ -14,18 +15,19 @@ use crate::clock::Time;
 use crate::key::Key;
 use crate::plan::{Change, Risk, Risks};
 
+pub use count::RepositoryCount;
 pub use window::{GuardReservation, Spent};
 
-/// The most that may be written in a window, over all keys and processes of one instance.
+/// The maximum number of risks in a window, over all keys and processes of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The window's length.
+    /// The length of the window.
     pub window: Duration,
-    /// Removals.
+    /// The maximum number of removals.
     pub removes: u32,
-    /// Weakenings.
+    /// The maximum number of weakenings.
     pub weakens: u32,
-    /// Exposures.
+    /// The maximum number of exposures.
     pub exposes: u32,
     /// The number of times that the same change is made within an hour before its aspect counts as
     /// contested. Zero means no limit.
@@ -55,13 +57,8 @@ impl Default for Limits {
     }
 }
 
-/// The name of the note that keeps the number of an instance's repositories for the guard.
-pub fn count_note(instance: &str) -> String {
-    format!("repositories:{instance}")
-}
-
 impl Limits {
-    /// The limit of one risk; `None` where there is none.
+    /// Returns the limit of one risk, if it has one.
     pub fn of(&self, risk: Risk) -> Option<u32> {
         match risk {
             Risk::Removes => Some(self.removes),
@@ -71,15 +68,15 @@ impl Limits {
         }
     }
 
-    /// The number of repositories that one aspect may reach in a window, and the number of all
-    /// repositories.
+    /// Returns the number of repositories that one aspect may reach in a window, and the number of
+    /// all repositories.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
         Some((share.max(u64::from(self.repositories)), among))
     }
 
-    /// The first limit that `more` would pass when `used` is spent already, with the limit's number.
+    /// Returns the first limit that `more` would exceed after `used`, with its number.
     pub fn exceeded_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
         Risk::ALL.into_iter().find_map(|risk| {
             let limit = self.of(risk)?;
@@ -92,40 +89,48 @@ impl Limits {
 /// The guard's decision about one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may be written.
+    /// The change may be written.
     Pass,
-    /// It may not, until an operator approves its digest or the policy changes.
+    /// The change is held, for this reason, until an operator approves its digest or the policy
+    /// changes.
     Hold(String),
 }
 
-/// A change that the guard stopped. It stays stopped until an operator approves it, or the policy's generation that
-/// asked for it is replaced.
+/// A change that the guard holds, until an operator approves it or the policy's generation is
+/// replaced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The change's short name: [`Change::digest`].
+    /// The digest of the change: [`Change::digest`].
     pub digest: String,
     /// The key.
     pub key: Key,
-    /// The thing's name for people.
+    /// The name for people.
     pub subject: String,
     /// The beginning of the hold.
     pub since: Time,
-    /// The reason of the hold. A change that is asked for with a reason is held for it, unless the
-    /// change was approved.
+    /// The reason of the hold. A change that a planner stops is held for the planner's reason,
+    /// unless it was approved.
     pub why: String,
-    /// Two writers fight over its aspect.
+    /// Whether two writers fight over the aspect.
     #[serde(default)]
     pub contested: bool,
     /// The operator who approved the change.
     pub approved_by: Option<String>,
-    /// The approved write was begun, and its result is not known. The approval lets nothing else
-    /// pass.
+    /// Whether the approved write was begun and its result is not known. Then the approval lets no
+    /// other write pass.
     #[serde(default)]
     pub spent: bool,
-    /// The policy's generation that asked for it.
+    /// The policy's generation that asks for the change.
     pub generation: String,
     /// The held change.
     pub change: Change<()>,
+}
+
+impl Hold {
+    /// Returns whether another generation of this instance asked for the change.
+    pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
+        self.key.instance() == instance && self.generation != generation
+    }
 }
 
 #[cfg(test)]

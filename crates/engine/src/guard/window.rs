@@ -1,5 +1,5 @@
-//! The window of one instance: what was given in it, what became of each write, and whether another
-//! change fits.
+//! The window of one instance: the room that the guard gave, the result of each write, and whether
+//! another change fits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use crate::plan::{Risk, Risks};
 pub enum Spent {
     /// The write was not begun. A retry of the same change uses this room.
     Reserved,
-    /// The write was begun, and its result is not known: a lost answer, a time-out, a 5xx answer or
+    /// The write was begun, and its result is not known: a lost answer, a timeout, a 5xx answer or
     /// a kill. The room stays spent, and a retry needs room of its own.
     Unknown,
     /// The change was written.
@@ -31,7 +31,7 @@ impl Spent {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Reserved, Self::Unknown, Self::Written, Self::Refused];
 
-    /// As stored.
+    /// Returns the name that is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reserved => "reserved",
@@ -41,13 +41,13 @@ impl Spent {
         }
     }
 
-    /// The state of this name.
+    /// Returns the state of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
-/// A state as it is stored. Older versions stored only whether the room was used.
+/// A stored state. Older versions stored only whether the room was used.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -68,31 +68,31 @@ impl TryFrom<Stored> for Spent {
     }
 }
 
-/// Room that the guard gave to a change.
+/// Room in the window that the guard gave to a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardReservation {
-    /// The instance whose window it counts in.
+    /// The instance of the window.
     pub instance: String,
-    /// The change.
+    /// The digest of the change.
     pub digest: String,
-    /// The key of the change; empty in what an older version stored.
+    /// The key of the change; empty if an older version stored the reservation.
     #[serde(default)]
     pub key: String,
-    /// The aspect of the change; empty in what an older version stored.
+    /// The aspect of the change; empty if an older version stored the reservation.
     #[serde(default)]
     pub aspect: String,
-    /// The time at which the room was given or the write begun.
+    /// The time at which the room was given, or the write begun.
     pub at: Time,
-    /// The state of its room.
+    /// The state of the room.
     #[serde(alias = "written")]
     pub state: Spent,
-    /// The number of protections that the change weakens, over everything that it reaches.
+    /// The number of protections that the change weakens, over all that it reaches.
     pub weakens: u32,
     /// The number of exposures.
     pub exposes: u32,
     /// The number of removals.
     pub removes: u32,
-    /// The number of repositories that it reaches.
+    /// The number of repositories that the change reaches.
     #[serde(default = "one")]
     pub reaches: u32,
 }
@@ -118,24 +118,24 @@ impl GuardReservation {
         }
     }
 
-    /// Returns `true` if the booking fills the window that began at `since`.
+    /// Returns whether the reservation fills the window that began at `since`.
     fn counts(&self, since: Time) -> bool {
         self.at > since && self.state != Spent::Refused
     }
 }
 
-/// The verdicts over some changes, and the holds that are new or changed.
+/// The verdicts about some changes, and the new or changed holds.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// One verdict a change, in the order in which they were asked.
+    /// One verdict a change, in the order of the changes.
     pub verdicts: Vec<Verdict>,
-    /// Holds to be stored.
+    /// The holds to store.
     pub held: Vec<Hold>,
 }
 
-/// Decides about changes of one instance, in their order, and books each one that fits. Bookings
-/// are appended to `window` or changed in their place; none is moved. `known` has the stored holds
-/// of these changes, by digest.
+/// Decides about changes of one instance, in their order, and reserves room for each one that fits.
+/// Reservations are appended to `window` or changed in their place; none is moved. `known` has the
+/// stored holds of these changes, by digest.
 pub fn check_guard(
     window: &mut Vec<GuardReservation>,
     known: &BTreeMap<String, Hold>,
@@ -156,7 +156,7 @@ pub fn check_guard(
                 let again = Hold { why, approved_by: None, spent: false, ..(*hold).clone() };
                 stop(again, &mut judged.held)
             }
-            // A write that was refused needs no second approval.
+            // A refused write needs no second approval.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
             Some(held) => Verdict::Hold(held.why.clone()),
             None if !hold.why.is_empty() => stop((*hold).clone(), &mut judged.held),
@@ -179,7 +179,7 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
     Verdict::Hold(why)
 }
 
-/// Books one change, or says which limit it exceeds.
+/// Reserves room for one change, or returns the exceeded limit.
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
     let reserved = |booking: &&mut GuardReservation| {
@@ -219,8 +219,8 @@ fn exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Ti
 }
 
 /// Returns the reason if one aspect would lose or weaken something in too large a share of the
-/// repositories. Many small changes add up here, and one change that reaches many repositories
-/// counts as many.
+/// repositories. Many small changes add up, and one change that reaches many repositories counts as
+/// many.
 fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
@@ -253,10 +253,10 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     })
 }
 
-/// A write that is about to be made.
+/// A write that is about to begin.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// Its entry in the journal.
+    /// The entry for the journal.
     pub entry: Entry,
     /// The digest of the change and the length of the window, if the guard let the change pass.
     pub spends: Option<(String, Duration)>,
@@ -265,7 +265,7 @@ pub struct Intent {
 /// The answer to a write that is about to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// It may, and the journal has this intent.
+    /// The write may begin. The journal has this intent.
     Yes(u64),
     /// Another worker has the key.
     LeaseLost,
@@ -276,12 +276,12 @@ pub enum Begun {
         /// The end of the pause.
         until: Time,
     },
-    /// The room in the window, or the approval, does not hold any more.
+    /// The room in the window, or the approval, is not valid any more.
     Lapsed,
 }
 
-/// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or
-/// the room in the window. `false`: neither of them holds any more.
+/// Spends the approval `hold`, or the room in the window, immediately before a write. Returns
+/// `false` if neither is valid any more.
 pub fn begin(
     window: &mut [GuardReservation],
     hold: Option<&mut Hold>,
@@ -303,9 +303,10 @@ pub fn begin(
     true
 }
 
-/// Approves a held change: for one write. `None`: somebody approved it before, and the hold stays as
-/// it is. The approved write may be under way, and a second approval would let the change pass once
-/// more. If the answer to that write is lost, [`judge`] holds the change again without an approval.
+/// Approves a held change for one write. Returns `None` if it was approved before: the hold stays
+/// as it is. The approved write may be under way, and a second approval would let the change pass
+/// once more. If the answer to that write is lost, [`check_guard`] holds the change again without
+/// an approval.
 pub fn approve(hold: &Hold, by: &str) -> Option<Hold> {
     let approved = || Hold { approved_by: Some(by.to_owned()), spent: false, ..hold.clone() };
     hold.approved_by.is_none().then(approved)
@@ -315,16 +316,16 @@ pub fn approve(hold: &Hold, by: &str) -> Option<Hold> {
 /// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// It was written.
+    /// The change was written.
     Written,
-    /// Its write was begun, and it was certainly not made.
+    /// The write was begun, and certainly not made.
     Refused,
-    /// Its write was not begun.
+    /// The write was not begun.
     NotBegun,
 }
 
-/// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has
-/// to be kept; `None`: there is none, or the approval is used up.
+/// Records the end of a change: for its room in the window, and for its hold. Returns the hold to
+/// keep; `None` if there is none, or if the approval is used up.
 pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
     let (from, to) = match end {
         End::Written => (Spent::Unknown, Spent::Written),
@@ -336,7 +337,7 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
         (Some(hold), End::Written) if hold.spent => None,
         (Some(hold), End::Refused) if hold.spent => Some(Hold { spent: false, ..hold }),
         (hold, _) => {
-            // The newest one belongs to the run that ends. The result of an older one stays
+            // The newest reservation belongs to the run that ends. The result of an older one stays
             // unknown.
             let open = |booking: &&mut GuardReservation| booking.digest == digest && booking.state == from;
             if let Some(booking) = window.iter_mut().rev().find(open) {
@@ -347,7 +348,7 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
     }
 }
 
-/// The places of changes in `asked`, by instance: each instance has a window of its own.
+/// Returns the positions of changes by instance: each instance has a window of its own.
 pub fn by_instance(asked: &[Hold]) -> BTreeMap<String, Vec<usize>> {
     let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, hold) in asked.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Checks of the guard: the window, holds and approvals, and what a write has to see before it begins.
+//! Checks of the guard: the window, holds and approvals, and the conditions of a write.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     let more =
         store.reserve(None, &limits, asked(10), LATER + Duration::from_secs(1)).await.unwrap().unwrap();
     assert!(more.iter().all(|verdict| *verdict != Verdict::Pass));
-    // The window moves on, and what is held stays held.
+    // In the next window, a held change stays held.
     let next = LATER + limits.window + Duration::from_secs(1);
     let again =
         store.reserve(None, &limits, vec![hold(3, "d3", Risk::Removes, "g")], next).await.unwrap().unwrap();
@@ -94,7 +94,7 @@ pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store:
     };
     assert_eq!(ask(1, "a").await, Verdict::Pass);
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
-    // The answer is lost, or the process is killed: a retry takes room of its own.
+    // The answer is lost, or the process is killed: a retry needs room of its own.
     assert_eq!(ask(1, "a").await, Verdict::Pass);
     assert!(matches!(ask(2, "b").await, Verdict::Hold(_)), "both are spent");
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
@@ -162,7 +162,7 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
     let limits = Limits { repositories: 2, among: Some(20), ..Limits::default() };
     let mut passed = 0;
     for n in 0..10 {
-        // One at a time, as drift comes.
+        // One change at a time, as drift comes.
         let asked = vec![hold(n, &format!("s{n}"), Risk::Removes, "g")];
         let verdict = store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0);
         passed += u32::from(verdict == Verdict::Pass);

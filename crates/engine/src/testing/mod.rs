@@ -1,4 +1,4 @@
-//! The trait's own test suite: every store has to pass it. Each check gets a store with nothing in it.
+//! The test suite of the store's traits: every store must pass it. Each check gets an empty store.
 
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
 
@@ -75,7 +75,7 @@ fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
         key: key(1).to_string(),
         subject: "acme/widgets".into(),
         intent,
-        detail: json!({"n": 1}),
+        detail: json!({"n": 1}).into(),
     }
 }
 
@@ -98,6 +98,7 @@ fn all() -> Listing {
 pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     records::a_delivery_is_kept_once_and_marks_once(open().await).await;
     queue::a_claimed_key_is_nobody_elses(open().await).await;
+    queue::a_claim_passes_over_the_keys_of_some_instances(open().await).await;
     queue::urgent_lanes_go_first_and_raise_what_is_queued(open().await).await;
     queue::a_mark_during_a_run_causes_one_more(open().await).await;
     queue::a_lost_lease_changes_nothing(open().await).await;
@@ -107,6 +108,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::the_window_lets_through_its_limit_and_holds_the_rest(open().await).await;
     guard::an_approval_passes_once_and_a_generation_forgets(open().await).await;
     records::an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
+    queue::waiting_keys_are_counted_by_scope_and_age(open().await).await;
     queue::a_park_is_seen_and_retried(open().await).await;
     queue::what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(open().await).await;
     records::pruning_keeps_ids_longer_than_bodies(open().await).await;

@@ -6,7 +6,7 @@ use super::{LATER, SharedStore, hold, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::Limits;
-use crate::key::{Key, Lane};
+use crate::key::{Key, KeyScope, Lane};
 use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
 use crate::revive::{paused, revive, revive_paused};
@@ -26,6 +26,16 @@ pub(super) async fn a_claimed_key_is_nobody_elses(store: SharedStore) {
         5,
         "a lease that ran out is claimed again"
     );
+}
+
+pub(super) async fn a_claim_passes_over_the_keys_of_some_instances(store: SharedStore) {
+    let other = Key::new("repository", "other", 1);
+    store.mark((0..30).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    store.mark(vec![Mark::new(other.clone(), Lane::Sweep)], Time(1)).await.unwrap();
+    let claims = store.claim_except(5, &["acme".to_owned()], LATER).await.unwrap();
+    let claimed: Vec<&Key> = claims.iter().map(|claim| &claim.lease.key).collect();
+    assert_eq!(claimed, [&other], "the others are more urgent, and take no place");
+    assert_eq!(store.claim(40, LATER).await.unwrap().len(), 30);
 }
 
 pub(super) async fn urgent_lanes_go_first_and_raise_what_is_queued(store: SharedStore) {
@@ -106,6 +116,26 @@ pub(super) async fn a_pause_holds_back_and_keeps(store: SharedStore) {
     assert!(store.depth(until).await.unwrap().oldest.is_some(), "a pause ends by itself");
     assert_eq!(store.claim(5, until).await.unwrap()[0].lease.key, key(1), "a pause ends by itself");
     assert!(store.pauses(until).await.unwrap().is_empty());
+}
+
+pub(super) async fn waiting_keys_are_counted_by_scope_and_age(store: SharedStore) {
+    let scopes = [KeyScope::new("repository", "acme"), KeyScope::new("repository", "other")];
+    let other = Key::new("repository", "other", 1);
+    store.mark((0..4).map(|n| Mark::new(key(n), Lane::Sweep)).collect(), LATER).await.unwrap();
+    store.mark(vec![Mark::new(other, Lane::Event)], LATER).await.unwrap();
+    let before = Time(LATER.0 - 1);
+    assert_eq!(store.count_waiting(&scopes, LATER, 10).await.unwrap(), 5);
+    assert_eq!(store.count_waiting(&scopes, LATER, 3).await.unwrap(), 3);
+    assert_eq!(store.count_waiting(&scopes, before, 10).await.unwrap(), 0, "they became due later");
+    assert_eq!(store.count_waiting(&[], LATER, 10).await.unwrap(), 0);
+    let count = async || store.count_waiting(&scopes[..1], LATER, 10).await.unwrap();
+    assert_eq!(count().await, 4);
+    let claims = store.claim_named(&[key(0), key(1)], LATER).await.unwrap();
+    assert_eq!(count().await, 4, "a key waits until its run ends");
+    assert!(store.finish(&claims[0].lease, Outcome::Done, LATER).await.unwrap());
+    let parked = Outcome::Park(ParkReason::Failed, "403".into());
+    assert!(store.finish(&claims[1].lease, parked, LATER).await.unwrap());
+    assert_eq!(count().await, 2, "neither a key that is done nor a parked key waits");
 }
 
 pub(super) async fn a_park_is_seen_and_retried(store: SharedStore) {

@@ -12,9 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Failure, Store, Time, note};
+use beadle_engine::{Failure, Metadata, Note, Store, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::sources::{People, Person};
 
@@ -42,8 +41,12 @@ pub(super) struct Kept {
 #[derive(Clone, Default)]
 pub(super) struct KeptMembers(pub(super) Option<Arc<dyn Store>>);
 
-fn name(source: &str, group: &str) -> String {
-    note("listed", &[source, group])
+impl Metadata for Kept {
+    const KIND: &'static str = "listed";
+}
+
+fn note(source: &str, group: &str) -> Note<Kept> {
+    Note::of(&[source, group])
 }
 
 impl Kept {
@@ -81,19 +84,18 @@ impl Kept {
 impl KeptMembers {
     pub(super) async fn of(&self, source: &str, group: &str) -> Result<Option<Kept>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        let text = store.get(&name(source, group)).await?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        Ok(note(source, group).get(store.as_ref()).await?)
     }
 
     pub(super) async fn keep(&self, source: &str, group: &str, kept: &Kept) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&name(source, group), &json!(kept).to_string()).await?)
+        Ok(note(source, group).put(store.as_ref(), kept).await?)
     }
 
     /// Forgets the members of a group that is gone.
     pub(super) async fn forget(&self, source: &str, group: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&name(source, group)).await?)
+        Ok(note(source, group).forget(store.as_ref()).await?)
     }
 }
 

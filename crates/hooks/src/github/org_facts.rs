@@ -4,11 +4,30 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use beadle_engine::{Metadata, Note};
 use serde::{Deserialize, Serialize};
 
-/// Shared between those who learn it and the intake.
-#[derive(Clone, Debug, Default)]
+/// Shared between those who learn it and the intake. The worker stores it for an intake that is
+/// another process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(into = "Facts", from = "Facts")]
 pub struct OrgFacts(Arc<RwLock<Facts>>);
+
+impl Metadata for OrgFacts {
+    const KIND: &'static str = "known";
+}
+
+impl From<OrgFacts> for Facts {
+    fn from(shared: OrgFacts) -> Self {
+        shared.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl From<Facts> for OrgFacts {
+    fn from(facts: Facts) -> Self {
+        Self(Arc::new(RwLock::new(facts)))
+    }
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
@@ -19,6 +38,11 @@ struct Facts {
 }
 
 impl OrgFacts {
+    /// Returns the note of an organisation.
+    pub fn note(organisation: &str) -> Note<Self> {
+        Note::of(&[organisation])
+    }
+
     /// The policy names these branches.
     pub fn watch(&self, branches: BTreeSet<String>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).branches = Some(branches);
@@ -33,11 +57,6 @@ impl OrgFacts {
     pub fn to_json(&self) -> String {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         serde_json::to_string(&*facts).unwrap_or_default()
-    }
-
-    /// What another process told; nothing, where that cannot be read.
-    pub fn from_json(to_json: &str) -> Self {
-        Self(Arc::new(RwLock::new(serde_json::from_str(to_json).unwrap_or_default())))
     }
 
     /// Whether it matters that a branch comes or goes.
@@ -64,12 +83,12 @@ mod tests {
         let known = OrgFacts::default();
         known.watch(BTreeSet::from(["release".to_owned()]));
         known.set_own("beadle[bot]".into());
-        let from_json = OrgFacts::from_json(&known.to_json());
+        let from_json = serde_json::from_str::<OrgFacts>(&known.to_json()).unwrap();
         assert!(from_json.is_own(Some("Beadle[bot]")) && !from_json.is_own(Some("ann")));
         assert!(
             from_json.is_watched("release", Some("main")) && !from_json.is_watched("topic", Some("main"))
         );
         // Of somebody of whom nothing was told yet every branch counts.
-        assert!(OrgFacts::from_json("").is_watched("topic", Some("main")));
+        assert!(OrgFacts::default().is_watched("topic", Some("main")));
     }
 }

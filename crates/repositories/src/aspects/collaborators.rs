@@ -240,7 +240,7 @@ async fn invite(
         };
         match found {
             Err(why) => {
-                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no collaborator"))
+                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no collaborator"));
             }
             Ok(found) => plan.change(
                 format!("collaborator {}", want.login),

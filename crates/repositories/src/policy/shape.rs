@@ -168,7 +168,7 @@ impl Shape {
     /// Returns the keys of the entries of a list.
     pub(crate) fn entry_keys(&self) -> &'static [Key] {
         match self {
-            Self::List(Self::Map(keys)) => *keys,
+            Self::List(Self::Map(keys)) => keys,
             Self::Either(list, _) => list.entry_keys(),
             _ => &[],
         }

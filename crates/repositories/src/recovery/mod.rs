@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::journal::RecoveryEnd;
 use beadle_engine::{
-    Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time, note,
+    Accepted, Class, Clock, Delivery, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time, note,
 };
 use beadle_github::{HookDelivery, Reader, Writer};
 use beadle_hooks::github::Dispatched;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use log::{Findings, Lost, OVERLAP, Reading, compare};
+
+pub use beadle_engine::journal::Recovered;
 
 /// GitHub keeps deliveries for three days (an Enterprise Server for seven).
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -85,27 +88,6 @@ impl Note {
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
-}
-
-/// The result of a search for missed deliveries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Recovered {
-    /// The number of deliveries whose repositories Beadle marked as due.
-    pub marked: u32,
-    /// The number of deliveries that GitHub sends again on request.
-    pub redelivered: u32,
-    /// The number of deliveries that arrived and whose answer was lost.
-    pub known: u32,
-    /// The number of deliveries that failed too often. A sweep covers them.
-    pub given_up: u32,
-    /// True if the log no longer covers a part of the time. A sweep covers it.
-    pub beyond: bool,
-    /// The number of attempts in the log.
-    pub seen: usize,
-    /// The number of deliveries without a successful attempt.
-    pub failed: usize,
-    /// True if the readings of the log disagree. Beadle reads the same time again soon.
-    pub open: bool,
 }
 
 /// Recovers the missed deliveries of one App.
@@ -305,7 +287,7 @@ impl Recovery {
             key: "-".into(),
             subject: format!("App {}", self.app),
             intent: None,
-            detail: json!({ "since": since.to_string(), "recovered": recovered }),
+            detail: Detail::Recovery(RecoveryEnd { since: since.to_string(), recovered: *recovered }),
         };
         self.store.journal(None, vec![entry], now).await?;
         Ok(())

@@ -11,7 +11,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::{Accepted, Clock, Entry, EntryKind, Store, StoreError, Time};
+use beadle_engine::journal::RefusedWebhook;
+use beadle_engine::{Accepted, Clock, Detail, Entry, EntryKind, Store, StoreError, Time};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -173,7 +174,7 @@ impl Intake {
             key: "-".into(),
             subject: who.to_owned(),
             intent: None,
-            detail: json!({ "status": 403 }),
+            detail: Detail::Refused(RefusedWebhook { status: 403 }),
         };
         if let Err(error) = self.store.journal(None, vec![entry], self.clock.now()).await {
             tracing::error!(%error, "could not write a refusal to the journal");

@@ -1,10 +1,12 @@
-//! Two processes at one hold: one of them reads it, the other writes it, and the first one goes on.
+//! Two processes and one hold: one process reads the hold, the other writes it, and the first one
+//! goes on.
 
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Proxy};
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
+    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Time, Verdict,
 };
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::json;
@@ -58,7 +60,7 @@ async fn begin(store: &DynamoStore) -> Begun {
         key: key().to_string(),
         subject: "acme/shop".into(),
         intent: None,
-        detail: json!({}),
+        detail: json!({}).into(),
     };
     let intent = Intent { entry, spends: Some(("a".to_owned(), limits().window)) };
     store.begin(None, &key(), intent, NOW).await.unwrap()

@@ -1,4 +1,5 @@
-//! The store against moto's DynamoDB, served one request after the other, and behind a proxy that does what moto never does.
+//! The store on moto's DynamoDB, which serves one request after the other, and behind a proxy that
+//! does what DynamoDB may do and moto never does.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! Marks, and workers on them, while DynamoDB does what it may.
+//! Marks, and workers on the marked keys, while DynamoDB shows its worst permitted behaviour.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Odds, Proxy};
-use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Store, Time, Timing};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Time, Timing};
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 
 const ODDS: Odds = Odds { throttled: 4, conflict: 4, lost: 4, stale: 30 };
@@ -88,7 +89,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
         // A run must have seen at least that this event is being sent.
         *marked.lock().unwrap().entry(key.clone()).or_insert(0) += 1;
         last.insert(key.clone(), n / KEYS + 1);
-        // A sender without an answer sends it again, and it is kept once.
+        // A sender without an answer sends the delivery again, and the store keeps it once.
         loop {
             let marks = vec![Mark::new(key.clone(), Lane::Event)];
             match store.accept(delivery.clone(), marks).await {

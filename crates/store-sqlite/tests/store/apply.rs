@@ -1,4 +1,4 @@
-//! Plans applied on a real store, in simulated time, to a vendor that answers as it is told to.
+//! Applies plans on a real store, in simulated time, to a vendor with configured answers.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
 use beadle_engine::budget::in_lane;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, Spent, StepResult, Store, Time, WritePace, apply,
+    PlanWriter, Report, Risk, Session, Spent, StepResult, Time, WritePace, apply,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
@@ -17,14 +18,14 @@ use serde_json::json;
 /// The vendor's answer to every write.
 type Answer = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 
-/// A vendor that counts what reaches it.
+/// A vendor that counts the writes that reach it.
 #[derive(Clone)]
 struct Vendor {
     answer: Answer,
     writes: Arc<Mutex<u32>>,
     store: Arc<SqliteStore>,
     clock: Clock,
-    /// After this write somebody pauses the organisation.
+    /// The write after which somebody pauses the organisation.
     pause_after: Option<u32>,
 }
 
@@ -130,7 +131,7 @@ async fn a_fight_over_a_protection_goes_on_less_often_and_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), || Ok(()));
     world.limits.repeats = 5;
-    // Somebody takes the protection away all the time.
+    // Another writer keeps removing the protection.
     for _ in 0..360 {
         world.run(Lane::Event, Risk::Changes, 1).await;
         world.clock.jump(10_000);
@@ -208,7 +209,7 @@ async fn a_refusal_is_forgotten_when_the_drift_is_repaired_by_hand() {
     world.run(Lane::Sweep, Risk::Changes, 1).await;
     assert_eq!(world.writes(), 1, "the sweep does not send it again");
     assert_eq!(world.store.notes("refused:").await.unwrap().len(), 1);
-    // Somebody repairs it: the plan has no changes.
+    // Somebody repairs the drift: the plan has no changes.
     world.run(Lane::Sweep, Risk::Changes, 0).await;
     assert!(world.store.notes("refused:").await.unwrap().is_empty());
     world.run(Lane::Sweep, Risk::Changes, 1).await;

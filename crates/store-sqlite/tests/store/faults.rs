@@ -1,10 +1,12 @@
-//! A store that cannot write says so, keeps nothing of it, and goes on when it can again.
+//! A store that cannot write reports it, keeps nothing of the call, and goes on when it can write
+//! again.
 
 use std::sync::Arc;
 
 use beadle_engine::queue::LONGEST_HOLD;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Row, Store, StoreError, StoreRecord, Time,
+    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Row, StoreError, StoreRecord, Time,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 

@@ -1,6 +1,6 @@
 //! The guard against a plain specification: random schedules of changes, lost answers, refusals,
-//! kills, approvals, pauses and generations, by two processes on one file. In no window more is
-//! written than the limit, by what a change reaches.
+//! kills, approvals, pauses and generations, by two processes on one file. No window has more
+//! writes than the limit, counted by the reach of the changes.
 //!
 //! `GUARD_SCHEDULES=1000 cargo test -p beadle-store-sqlite guard` tries more schedules than CI
 //! does.
@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
+    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Time, Verdict,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;
@@ -34,7 +35,7 @@ fn limits() -> Limits {
     }
 }
 
-/// A change that drift, or somebody else, asks for again and again.
+/// A change that drift, or another writer, causes again and again.
 #[derive(Clone, Copy, Debug)]
 struct What {
     key: u64,
@@ -47,9 +48,9 @@ struct What {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Written,
-    /// It was made, and the answer was lost.
+    /// The change was made, and the answer was lost.
     Lost,
-    /// A 5xx answer, and nothing was made. Nobody can know that.
+    /// The answer was a 5xx, and nothing was made. Nobody can know that.
     Failed,
     Refused,
     /// The process ends before the write, or after it, or the run does not reach it.
@@ -60,8 +61,8 @@ enum How {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A run of one of the two processes: it asks for all of them, and writes in order, with so
-    /// long between the writes.
+    /// A run of one of the two processes. It asks for all changes, and writes them in order, with
+    /// this time between the writes.
     Run {
         process: usize,
         changes: Vec<(What, How)>,
@@ -113,7 +114,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..40)
 }
 
-/// A write that was made, or may have been made, without an approval.
+/// A write without an approval that was made, or may have been made.
 #[derive(Clone, Debug)]
 struct Made {
     at: Time,
@@ -173,7 +174,7 @@ impl World {
                 let holds = self.processes[0].holds().await.unwrap();
                 let Some(hold) = holds.get(usize::from(which) % holds.len().max(1)) else { return };
                 let hold = self.processes[1].approve(&hold.digest, "ann", self.now).await.unwrap().unwrap();
-                // A change whose write was begun is approved again after it is held again.
+                // After it is held again, a change whose write was begun is approved again.
                 if !hold.spent {
                     self.approved.insert(hold.digest);
                 }
@@ -196,7 +197,7 @@ impl World {
         }
     }
 
-    /// Does the same to the store as `apply` does with a plan.
+    /// Calls the store as `apply` does for a plan.
     async fn run(&mut self, process: usize, changes: &[(What, How)], apart: u16) {
         let store = self.processes[process].clone();
         let asked: Vec<Hold> = changes.iter().map(|(what, _)| self.hold(what)).collect();
@@ -250,7 +251,7 @@ impl World {
             key: hold.key.to_string(),
             subject: hold.subject.clone(),
             intent: None,
-            detail: json!({}),
+            detail: json!({}).into(),
         };
         let intent = Intent { entry, spends: Some((hold.digest.clone(), WINDOW)) };
         let begun = store.begin(None, &hold.key, intent, self.now).await.unwrap();
@@ -263,7 +264,7 @@ impl World {
         matches!(begun, Begun::Yes(_))
     }
 
-    /// The specification: whatever window one looks at, no more was made in it than the limits say.
+    /// The specification: no window has more writes than the limits allow.
     fn check(&self) {
         let limits = limits();
         for last in &self.made {

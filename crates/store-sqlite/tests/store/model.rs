@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use beadle_engine::{Key, Lane, Lease, Mark, Outcome, ParkReason, Store, Time};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Key, Lane, Lease, Mark, Outcome, ParkReason, Time};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;
 
@@ -19,7 +20,7 @@ enum Op {
     Advance(u32),
     /// The clock goes back.
     Back(u16),
-    /// The process dies: everything held is forgotten, and the file opened again.
+    /// The process ends: it loses its leases, and the file is opened again.
     Crash,
 }
 
@@ -41,7 +42,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 struct Model {
     /// Marks that no completed run covers.
     open: u64,
-    /// Of these, the ones made since the last claim.
+    /// Of these, the marks since the last claim.
     since_claim: u64,
     /// The worker of the key, and the end of its lease.
     holder: Option<(Lease, Time)>,
@@ -136,13 +137,14 @@ impl World {
             Op::Advance(ms) => self.now = Time(self.now.0 + i64::from(ms)),
             Op::Back(ms) => self.now = Time(self.now.0 - i64::from(ms)),
             Op::Crash => {
-                // The old leases may still be used: a process that was thought dead comes back late.
+                // The old leases may still be used: a process that was taken for dead comes back
+                // late.
                 self.store = Self::open(&self.path);
             }
         }
     }
 
-    /// Only a key that was tried too often is parked by the queue itself.
+    /// Checks that the queue itself parks only keys that were tried too often.
     async fn see_parks(&mut self) {
         for (key, model) in &mut self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
@@ -159,7 +161,7 @@ impl World {
         self.leases.get(usize::from(which) % self.leases.len().max(1)).cloned()
     }
 
-    /// Everything marked and not covered is run now, once; nothing else is.
+    /// Checks that every mark that no run covers causes one run now, and nothing else does.
     async fn drain(&mut self) {
         self.now = Time(self.now.0 + 10_000_000);
         for key in self.model.iter().filter(|(_, model)| model.parked.is_some()).map(|(key, _)| key.clone()) {
@@ -167,7 +169,7 @@ impl World {
         }
         let claims = self.store.claim(100, self.now).await.unwrap();
         let mut keys: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
-        // Those that were tried too often are parked by this very claim.
+        // This claim parks the keys that were tried too often.
         for (key, model) in &self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
             if row.parked.is_some() {

@@ -1,4 +1,4 @@
-//! The trait's own suite, with the writer's thread and inline.
+//! The suite of the store's traits, with the writer's thread and inline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

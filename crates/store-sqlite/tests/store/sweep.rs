@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Outcome, Store, Time, sweep};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Entry, EntryKind, Key, KeyScope, Lane, Mark, Outcome, Time, sweep};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::{Value, json};
 
 fn run(key: &Key, at: Time, detail: Value) -> Entry {
-    let (key, subject) = (key.to_string(), "acme/widgets".to_owned());
+    let (key, subject, detail) = (key.to_string(), "acme/widgets".to_owned(), detail.into());
     Entry { seq: 0, at, kind: EntryKind::Run, key, subject, intent: None, detail }
 }
 
@@ -18,7 +19,7 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     let store =
         SqliteStore::open_inline(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
     let at = |seconds: u64| Time(1_700_000_000_000) + Duration::from_secs(seconds);
-    let is_its = |_: &Key| true;
+    let scopes = [KeyScope::new("repository", "acme")];
     let keys = [1, 2].map(|id| Key::new("repository", "acme", id));
     assert!(sweep::begin(&store, "acme", 2, at(0)).await.unwrap());
     let marks = keys.iter().map(|key| Mark::new(key.clone(), Lane::Sweep)).collect();
@@ -28,20 +29,20 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     for claim in &claims {
         store.mark(vec![Mark::new(claim.lease.key.clone(), Lane::Event)], at(2)).await.unwrap();
     }
-    assert_eq!(sweep::summarise(&store, "acme", &is_its, at(3)).await.unwrap(), None, "both are worked on");
+    assert_eq!(sweep::summarise(&store, "acme", &scopes, at(3)).await.unwrap(), None, "both are worked on");
     let wrote = json!({ "changes": 25, "written": 25, "held": 0, "failed": 0, "unknown": [] });
     for claim in &claims {
         store.journal(None, vec![run(&claim.lease.key, at(4), wrote.clone())], at(4)).await.unwrap();
     }
     store.finish(&claims[0].lease, Outcome::Done, at(5)).await.unwrap();
-    assert_eq!(sweep::summarise(&store, "acme", &is_its, at(6)).await.unwrap(), None, "one is worked on");
+    assert_eq!(sweep::summarise(&store, "acme", &scopes, at(6)).await.unwrap(), None, "one is worked on");
     store.finish(&claims[1].lease, Outcome::Done, at(7)).await.unwrap();
-    // The webhooks' own runs begin, and are not waited for.
+    // The runs of the webhooks begin. The sweep does not wait for them.
     let again = store.claim(2, at(8)).await.unwrap();
     assert_eq!(again.len(), 2);
     let failed = json!({ "changes": 1, "written": 0, "held": 0, "failed": 1, "unknown": [] });
     store.journal(None, vec![run(&keys[1], at(8), failed)], at(8)).await.unwrap();
-    let summary = sweep::summarise(&store, "acme", &is_its, at(9)).await.unwrap().unwrap();
+    let summary = sweep::summarise(&store, "acme", &scopes, at(9)).await.unwrap().unwrap();
     assert_eq!((summary.checked, summary.drifted, summary.repaired, summary.failed), (2, 2, 2, 1));
-    assert_eq!(sweep::summarise(&store, "acme", &is_its, at(10)).await.unwrap(), None, "once");
+    assert_eq!(sweep::summarise(&store, "acme", &scopes, at(10)).await.unwrap(), None, "once");
 }

@@ -1,4 +1,4 @@
-//! Writes side by side, on a real store, in simulated time, to a vendor that takes 100 ms for each.
+//! Writes side by side, on a real store, in simulated time, to a vendor that needs 100 ms for each.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::budget::in_lane;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, StepResult, Store, Time, Turn, WritePace, apply,
+    PlanWriter, Report, Risk, Session, StepResult, Time, Turn, WritePace, apply,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
 const CALL: Duration = Duration::from_millis(100);
 
-/// A vendor that notes when each write reaches it.
+/// A vendor that records the time of each write.
 #[derive(Clone)]
 struct Vendor {
     store: Arc<SqliteStore>,
@@ -143,7 +144,7 @@ async fn independent_changes_take_the_time_of_one_for_an_event_and_of_all_for_a_
         let report = world.run(lane).await;
         assert_eq!(count(&report, &StepResult::Written), 6);
         assert_eq!(world.calls(), calls, "{lane}");
-        // Each of them has its intent and its result.
+        // Each write has its intent and its result.
         let all = Listing { limit: 100, ..Listing::default() };
         let entries = world.vendor.store.entries(all).await.unwrap();
         let of = |kind: EntryKind| entries.iter().filter(|entry| entry.kind == kind).count();

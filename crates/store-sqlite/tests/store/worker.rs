@@ -1,4 +1,5 @@
-//! The worker loop in simulated time on an inline store. A kill drops all tasks and opens the store again.
+//! The worker loop in simulated time on an inline store. A kill drops all tasks and opens the store
+//! again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,16 +21,16 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Nature {
     Fine,
-    /// Fails so many times, then is fine.
+    /// Fails this number of times, then succeeds.
     Flaky(u32),
     Poisonous,
     Panics,
     Rejected,
-    /// Names somebody who does not exist.
+    /// Names a person who does not exist.
     Unresolved,
 }
 
-/// The outside: what each key should be and is.
+/// The vendor: the declared and the real value of each key.
 #[derive(Default)]
 struct Outside {
     wanted: BTreeMap<Key, u64>,
@@ -45,7 +46,7 @@ struct Reconciler {
     takes: Duration,
 }
 
-/// Takes back the sign that a key is being worked on, also when its task is dropped.
+/// Removes the sign that a key is being worked on, also if its task is dropped.
 struct Working(Arc<Mutex<Outside>>, Key);
 
 impl Drop for Working {
@@ -272,6 +273,28 @@ async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_whose_runs_hang_leaves_runs_to_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(200);
+    world.settings.are_runs_shared = true;
+    world.start();
+    for n in 0..20 {
+        world.mark(n, Lane::Event).await;
+    }
+    world.pass(10).await;
+    let runs = |instance: &str| {
+        let outside = world.outside.lock().unwrap();
+        outside.runs.iter().filter(|(_, key, _)| key.instance() == instance).count()
+    };
+    assert_eq!(runs("acme"), 2, "half of four");
+    let other = Key::new("repository", "other", 1);
+    world.store.mark(vec![Mark::new(other, Lane::Sweep)], world.clock.now()).await.unwrap();
+    world.pass(10).await;
+    assert_eq!((runs("acme"), runs("other")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_does_not_exist_parks_no_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path());
@@ -337,7 +360,7 @@ async fn a_sweep_is_not_starved_by_events_that_never_end() {
     for n in 0..1200 {
         world.mark(n % 40, Lane::Event).await;
         if n == 100 {
-            // By now more events wait than can be worked off.
+            // By now more events wait than the worker can handle.
             world.mark(999, Lane::Sweep).await;
         }
         world.pass(1).await;

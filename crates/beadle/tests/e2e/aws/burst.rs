@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beadle_emulate::{Moto, Shape, Tables};
-use beadle_engine::{Key, Row, Store as _};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Key, Row};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

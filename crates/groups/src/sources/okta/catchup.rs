@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Store, Time};
+use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, Note, Store, Time};
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The overlap of two reads after a break, because Okta may record events late.
 const OVERLAP: Duration = Duration::from_secs(300);
@@ -19,9 +18,13 @@ const MOST_PAGES: usize = 100;
 
 /// The place up to which Beadle has read the log.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Note {
+struct LogPlace {
     cursor: Option<String>,
     until: Time,
+}
+
+impl Metadata for LogPlace {
+    const KIND: &'static str = "log";
 }
 
 /// Reads the log of one directory.
@@ -47,22 +50,22 @@ impl Catchup {
     /// Reads the log from the last place on. The first read finds nothing: the first sweep covers
     /// everything.
     pub async fn read_on(&self) -> Result<Caught, Failure> {
-        let name = format!("log:{}", self.okta.name());
+        let note = Note::<LogPlace>::of(&[self.okta.name()]);
         let now = self.clock.now();
         let mut caught = Caught::default();
-        let note = self.store.get(&name).await?.and_then(|text| serde_json::from_str::<Note>(&text).ok());
-        let mut note = note.unwrap_or(Note { cursor: None, until: now });
-        caught.beyond = note.until + KEPT < now;
+        let noted = note.get(self.store.as_ref()).await?;
+        let mut place = noted.unwrap_or(LogPlace { cursor: None, until: now });
+        caught.beyond = place.until + KEPT < now;
         let mut gap = caught.beyond;
         for _ in 0..MOST_PAGES {
-            let since = match &note.cursor {
+            let since = match &place.cursor {
                 Some(cursor) => Since::Cursor(cursor.clone()),
-                None => Since::Time(note.until - OVERLAP),
+                None => Since::Time(place.until - OVERLAP),
             };
             let page = match self.okta.events(&since).await {
                 // Okta does not take the cursor any more, or it leads elsewhere: continue by time.
-                Err(failure) if failure.class == Class::Rejected && note.cursor.is_some() => {
-                    note.cursor = None;
+                Err(failure) if failure.class == Class::Rejected && place.cursor.is_some() => {
+                    place.cursor = None;
                     continue;
                 }
                 page => page?,
@@ -87,9 +90,9 @@ impl Catchup {
             }
             // The place is stored last: after a kill, Beadle reads the events again and recognises
             // them.
-            let until = if page.is_full { note.until } else { now };
-            note = Note { cursor: page.next.or(note.cursor), until };
-            self.store.put(&name, &json!(note).to_string()).await?;
+            let until = if page.is_full { place.until } else { now };
+            place = LogPlace { cursor: page.next.or(place.cursor), until };
+            note.put(self.store.as_ref(), &place).await?;
             if !page.is_full {
                 break;
             }
@@ -99,9 +102,9 @@ impl Catchup {
 
     /// Marks the groups whose members changed since the last read: a cheap check between sweeps.
     pub async fn probe(&self) -> Result<usize, Failure> {
-        let name = format!("changed:{}", self.okta.name());
+        let note = Note::<Changed>::of(&[self.okta.name()]);
         let now = self.clock.now();
-        let noted = self.store.get(&name).await?.and_then(|text| serde_json::from_str::<Changed>(&text).ok());
+        let noted = note.get(self.store.as_ref()).await?;
         let before = noted.unwrap_or(Changed { latest: now, seen: BTreeMap::new() });
         // The read overlaps the last one: a change may appear late, or have the same time as a
         // known change.
@@ -124,7 +127,7 @@ impl Catchup {
             self.store.mark(marks, now).await?;
         }
         if after != before {
-            self.store.put(&name, &json!(after).to_string()).await?;
+            note.put(self.store.as_ref(), &after).await?;
         }
         Ok(count)
     }
@@ -137,4 +140,8 @@ struct Changed {
     latest: Time,
     /// The time of the last change of each group that the last read showed.
     seen: BTreeMap<String, String>,
+}
+
+impl Metadata for Changed {
+    const KIND: &'static str = "changed";
 }

@@ -1,66 +1,47 @@
-//! Opens directories and targets: their secrets, and the ways to them.
+//! The clients of one target: a SCIM server, or the teams of an organisation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
-use beadle_okta::{Credential, Okta};
 use beadle_repositories::policy::ReadingAt;
 use beadle_scim::{Api, Reader, Writer};
 use beadle_transport::ClientSettings;
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
-use super::Side;
-use crate::app::reading::Reading;
-use crate::app::wiring::{GithubClients, OpenOptions};
-use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
+use crate::app::file_reader::FileReader;
+use crate::app::github_clients::GithubClients;
+use crate::app::open_options::OpenOptions;
+use crate::config::{self, Config};
 
-pub(super) fn open_okta(
-    config: &Config,
-    file: &config::Okta,
-    clock: &Clock,
-    patient: bool,
-) -> anyhow::Result<Okta> {
-    let what = format!("the credential of {}", file.name);
-    let credential = match (&file.app, &file.token) {
-        (Some(app), _) => {
-            let key = config.signing_key(&app.key, &what)?;
-            let mut scopes = SCOPES.map(str::to_owned).to_vec();
-            scopes.extend((!file.push_apps.is_empty()).then(|| PUSH_SCOPE.to_owned()));
-            Credential::App { client: app.client_id.clone(), key_id: app.key_id.clone(), key, scopes }
-        }
-        (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
-        (None, None) => bail!("{what}: none is configured"),
-    };
-    let settings = ClientSettings {
-        concurrency: file.concurrency.max(1),
-        // Okta tells its limits in every answer, and has no other.
-        rest_points: u32::MAX,
-        patient,
-        ..ClientSettings::default()
-    };
-    Okta::new(&file.url, &file.name, credential, file.reserve, clock, &settings).map_err(anyhow::Error::msg)
-}
-
-/// A target, opened.
-pub(super) struct Opened {
+/// The clients of one target.
+pub(super) struct TargetConnection {
     pub(super) reader: Arc<dyn TargetReader>,
     pub(super) writer: Arc<dyn TargetWriter>,
     pub(super) pace: WritePace,
-    pub(super) side: Side,
+    pub(super) api: TargetApi,
 }
 
+/// The API of a target, as far as targets differ.
+pub(super) enum TargetApi {
+    /// A SCIM server.
+    Scim { reader: Box<Reader>, writer: Box<Writer>, budgets: Budgets },
+    /// The teams of an organisation, which share the client of the organisation.
+    Teams(Arc<TeamReader>),
+}
+
+/// Opens a SCIM server. Sends no request.
 pub(super) fn open_scim(
     config: &Config,
     file: &config::TargetConfig,
     scim: &config::ScimFile,
     clock: &Clock,
     patient: bool,
-) -> anyhow::Result<Opened> {
+) -> anyhow::Result<TargetConnection> {
     let what = format!("the token of {}", file.name);
     let token = config.secret(&scim.token, &what)?;
     let dialect = config::dialect(scim).with_context(|| format!("unknown dialect `{}`", scim.dialect))?;
@@ -82,45 +63,46 @@ pub(super) fn open_scim(
         None => groups,
     };
     let every: Duration = budget.write_every.into();
-    Ok(Opened {
+    Ok(TargetConnection {
         writer: Arc::new(ScimWriter::new(writer.clone(), &groups)),
         reader: Arc::new(groups),
         pace: WritePace::new(every),
-        side: Side::Scim { reader: Box::new(reader), writer: Box::new(writer), budgets },
+        api: TargetApi::Scim { reader: Box::new(reader), writer: Box::new(writer), budgets },
     })
 }
 
+/// Opens the teams of an organisation as a target. Sends no request.
 pub(super) fn open_teams(
     config: &Config,
     teams: &config::TeamsFile,
     clock: &Clock,
-    opening: &OpenOptions,
+    options: &OpenOptions,
     clients: &GithubClients,
-) -> anyhow::Result<Opened> {
+) -> anyhow::Result<TargetConnection> {
     let org = config.orgs(Some(&teams.org))?[0];
-    let (api, pace) = clients.to(config, org, clock, opening)?;
+    let (api, pace) = clients.get_or_open(config, org, clock, options)?;
     let list = teams.users_from.as_ref().map(|path| config.base.join(path));
-    let reading = Arc::new(Mutex::new(Reading::default()));
+    let files = Arc::new(Mutex::new(FileReader::default()));
     let listed = move || {
-        let (list, reading) = (list.clone(), reading.clone());
+        let (list, files) = (list.clone(), files.clone());
         let listed = async move {
             let Some(path) = list else { return Ok(BTreeMap::new()) };
             let read = move |at: &ReadingAt| {
                 at.note(&path);
                 config::users(&path)
             };
-            let listed = reading.lock().await.read(read).await.flatten();
+            let listed = files.lock().await.read(read).await.flatten();
             listed.map_err(|error| format!("{error:#}"))
         };
         listed.boxed()
     };
-    // Nothing of repositories is asked here.
+    // A target reads no repositories.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
     let reader = Arc::new(TeamReader::new(reader, config::found_by(teams), Arc::new(listed)));
-    Ok(Opened {
+    Ok(TargetConnection {
         writer: Arc::new(TeamWriter::new(beadle_github::Writer::new(api), reader.clone())),
         reader: reader.clone(),
         pace,
-        side: Side::Teams(reader),
+        api: TargetApi::Teams(reader),
     })
 }

@@ -1,5 +1,5 @@
-//! Reads files beside the runtime, with a time-out: a network file system that hangs stops nothing
-//! else.
+//! Reads files on a thread of their own, with a time-out: a network file system that hangs delays no
+//! other work.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use beadle_repositories::policy::ReadingAt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The time without another file after which a file system counts as one that hangs.
+/// A file system hangs if a read stays at one file for this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Reads one after the other. A read that hangs keeps its thread, because no thread can be ended
-/// from outside; until it has ended, no other read begins.
+/// Makes one read at a time. A read that hangs keeps its thread, because no thread can be ended from
+/// outside. No other read begins until it has ended.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct FileReader {
     under_way: Option<UnderWay>,
 }
 
@@ -22,12 +22,12 @@ pub(crate) struct Reading {
 struct UnderWay {
     at: ReadingAt,
     ended: JoinHandle<()>,
-    /// Somebody has waited for it as long as is sensible.
+    /// A caller has waited for the full time.
     is_late: bool,
 }
 
-impl Reading {
-    /// Runs `read`, which notes the file that it is at. Fails with the name of that file if the
+impl FileReader {
+    /// Runs `read`, which notes the file that it reads now. Fails with the name of that file if the
     /// file system hangs.
     pub(crate) async fn read<T: Send + 'static>(
         &mut self,
@@ -41,20 +41,20 @@ impl Reading {
         patience: Duration,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
-        // It hangs, or whoever waited for it was cut off.
+        // The read before hangs, or its caller was cancelled.
         if let Some(before) = &mut self.under_way {
             let patience = if before.is_late { Duration::ZERO } else { patience };
             if end_of(&before.at, patience, &mut before.ended).await.is_none() {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // What it found is old: its result is not used.
+            // Its result is old, and nobody uses it.
             self.under_way = None;
         }
         let at = ReadingAt::default();
         let (noted, (sender, receiver)) = (at.clone(), oneshot::channel());
         let ended = tokio::task::spawn_blocking(move || {
-            let _ = sender.send(read(&noted)); // whoever waited may have gone
+            let _ = sender.send(read(&noted)); // the caller may have gone
         });
         let under_way = self.under_way.insert(UnderWay { at, ended, is_late: false });
         if let Some(read) = end_of(&under_way.at, patience, receiver).await {
@@ -66,8 +66,8 @@ impl Reading {
     }
 }
 
-/// Waits for the end of a read as long as it gets to other files: a large folder on a slow file
-/// system takes its time. `None` if it stays at one.
+/// Waits for the end of a read while the read gets to other files: a large folder on a slow file
+/// system takes time. Returns `None` if the read stays at one file.
 async fn end_of<T>(
     at: &ReadingAt,
     patience: Duration,
@@ -102,10 +102,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_that_hangs_is_named_and_no_second_one_joins_it() {
-        let mut reading = Reading::default();
+        let mut reader = FileReader::default();
         let (release, hanging) = channel::<()>();
         let soon = Duration::from_millis(10);
-        let hung = reading.read_within(soon, move |at| {
+        let hung = reader.read_within(soon, move |at| {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
@@ -114,27 +114,27 @@ mod tests {
         let (begun, begins) = channel();
         for _ in 0..100 {
             let begun = begun.clone();
-            let looked = reading.read(move |_| begun.send(())).await;
+            let looked = reader.read(move |_| begun.send(())).await;
             let why = looked.unwrap_err().to_string();
             if why.contains("policy/repos/shop.yml") {
                 break;
             }
             tokio::time::sleep(soon).await;
         }
-        let why = reading.read(|_| ()).await.unwrap_err().to_string();
+        let why = reader.read(|_| ()).await.unwrap_err().to_string();
         assert!(why.contains("cannot read policy/repos/shop.yml"), "{why}");
         assert!(begins.try_recv().is_err(), "a second read began");
         release.send(()).unwrap();
-        while reading.read(|_| ()).await.is_err() {
+        while reader.read(|_| ()).await.is_err() {
             tokio::time::sleep(soon).await;
         }
     }
 
     #[tokio::test]
     async fn a_read_that_gets_to_other_files_is_waited_for() {
-        let mut reading = Reading::default();
+        let mut reader = FileReader::default();
         let (_open, never) = channel::<()>();
-        let read = reading.read_within(Duration::from_millis(300), move |at| {
+        let read = reader.read_within(Duration::from_millis(300), move |at| {
             for file in 0..12 {
                 at.note(Path::new(&format!("policy/repos/{file}.yml")));
                 let _ = never.recv_timeout(Duration::from_millis(50)); // nothing comes
@@ -145,16 +145,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_whose_waiter_was_cut_off_is_not_joined_either() {
-        let mut reading = Reading::default();
+        let mut reader = FileReader::default();
         let (release, hanging) = channel::<()>();
         let soon = Duration::from_millis(10);
-        let cut_off = reading.read(move |_| hanging.recv());
+        let cut_off = reader.read(move |_| hanging.recv());
         assert!(tokio::time::timeout(soon, cut_off).await.is_err());
         let (begun, begins) = channel();
-        assert!(reading.read_within(soon, move |_| begun.send(())).await.is_err());
+        assert!(reader.read_within(soon, move |_| begun.send(())).await.is_err());
         assert!(begins.try_recv().is_err(), "a second read began");
         drop(release);
-        while reading.read(|_| ()).await.is_err() {
+        while reader.read(|_| ()).await.is_err() {
             tokio::time::sleep(soon).await;
         }
     }

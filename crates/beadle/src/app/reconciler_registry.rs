@@ -1,4 +1,4 @@
-//! Who works on a key: by its kind, and by the organisation, directory or target that it is of.
+//! The reconcilers, by the kind of a key and by its instance: an organisation, a directory or a target.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -9,25 +9,27 @@ use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, Report, Store, Time};
 
-use crate::app::directory::{Directories, GroupTarget};
-use crate::app::wiring::Org;
+use crate::app::directories::Directories;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::group_target::GroupTarget;
 use crate::config::Config;
 
-/// Hands a key to the reconciler of its organisation, directory or target. One that cannot be opened yet (its policy is
-/// not accepted, a secret is missing, it is not what it is said to be) waits, and keeps no other waiting.
+/// Gives a key to the reconciler of its instance. The keys of an instance that is not open wait and
+/// delay no other instance: its policy is invalid, a secret is missing, or a probe contradicts the
+/// configuration.
 #[derive(Clone)]
 pub(crate) struct InstanceRouter {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
     configured: Arc<[String]>,
-    /// How long a key waits whose instance is not open: at least, and at most.
+    /// The shortest and the longest wait of a key whose instance is not open.
     hold: RangeInclusive<Duration>,
-    /// Since when instances are being opened.
+    /// The time at which the process began to open instances.
     since: Time,
     clock: Clock,
 }
 
-/// How long a key waits whose instance has not been open for `opening`: a quarter of that. So an instance that opens is
-/// worked on soon after, and its keys are looked at seldom while it stays shut.
+/// Returns the wait of a key whose instance has not opened for `opening`: a quarter of that time. So
+/// work begins soon after an instance opens, and the worker seldom claims keys of one that does not.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }
@@ -57,12 +59,12 @@ impl Reconcile for InstanceRouter {
             return reconciler.reconcile(run).await;
         }
         if !self.configured.iter().any(|name| name == instance) {
-            let text = format!("{instance} is no longer in the configuration");
+            let text = format!("the configuration no longer has {instance}");
             return Err(Failure::new(Class::Rejected, text));
         }
         let now = self.clock.now();
         let until = now + wait(now.since(self.since), &self.hold);
-        let text = format!("{instance} is not ready; the log says why");
+        let text = format!("{instance} is not open yet; see `beadle tasks` and the log");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
 
@@ -72,7 +74,7 @@ impl Reconcile for InstanceRouter {
     }
 }
 
-/// What reconciles each kind of key, organisation by organisation.
+/// The reconcilers of every kind of key, by instance.
 pub(crate) struct ReconcilerRegistry {
     repositories: InstanceRouter,
     sweeps: InstanceRouter,
@@ -83,7 +85,7 @@ pub(crate) struct ReconcilerRegistry {
 }
 
 impl ReconcilerRegistry {
-    /// A key whose instance is not open waits for a time within `hold`.
+    /// Makes a registry in which no instance is open. The wait of a key is within `hold`.
     pub(crate) fn new(config: &Config, hold: &RangeInclusive<Duration>, clock: &Clock) -> Self {
         let file = &config.file;
         let orgs = file.org.iter().map(|org| &org.name);
@@ -100,37 +102,38 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// From now on this organisation's keys are worked on.
-    pub(crate) fn add(&self, org: &Org, store: &Arc<dyn Store>, clock: &Clock) {
+    /// Begins the work on the keys of an organisation.
+    pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         let [repository, sweep, dispatch] = org.reconcilers(store, clock);
         self.repositories.add(&org.file.name, repository);
         self.sweeps.add(&org.file.name, sweep);
         self.dispatches.add(&org.file.name, dispatch);
     }
 
-    /// From now on this target's groups are worked on.
+    /// Begins the work on the groups of a target.
     pub(crate) fn add_target(&self, target: &GroupTarget, store: &Arc<dyn Store>, clock: &Clock) {
         self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
     }
 
-    /// From now on events of this organisation's teams are worked on.
+    /// Begins the work on events of an organisation's teams.
     pub(crate) fn add_teams(&self, org: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         if let Some(marker) = of.team_marker(org, store, clock) {
             self.teams.add(org, Arc::new(marker));
         }
     }
 
-    /// From now on this directory's events and sweeps are worked on, for the targets that are open.
+    /// Begins the work on a directory's events and sweeps, for the targets that are open.
     pub(crate) fn add_directory(&self, name: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));
-        if !of.shut.is_empty() {
+        if !of.unavailable.is_empty() {
             (marker, sweep) = (of.partial(name, marker, store, clock), of.partial(name, sweep, store, clock));
         }
         self.markers.add(name, marker);
         self.sweeps.add(name, sweep);
     }
 
+    /// Returns the reconciler of each kind of key.
     pub(crate) fn by_kind(&self) -> HashMap<&'static str, Arc<dyn Reconcile>> {
         let shared = |by_instance: &InstanceRouter| Arc::new(by_instance.clone()) as Arc<dyn Reconcile>;
         HashMap::from([
@@ -151,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_waits_a_quarter_of_what_its_instance_took_to_open_and_never_longer_than_the_hold() {
+    fn a_key_waits_for_a_quarter_of_the_time_that_its_instance_took_and_never_longer_than_the_hold() {
         let hold = Duration::from_secs(1)..=Duration::from_secs(10);
         let waits = |seconds| wait(Duration::from_secs(seconds), &hold).as_secs();
         assert_eq!([0, 3, 12, 40, 4000].map(waits), [1, 1, 3, 10, 10]);

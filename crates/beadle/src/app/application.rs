@@ -1,0 +1,82 @@
+//! The application: the configuration, and everything that a process opens because of it.
+
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Store};
+use beadle_repositories::Policy;
+
+use crate::app::budget_share::SpawnedShare;
+use crate::app::directories::Directories;
+use crate::app::file_reader::FileReader;
+use crate::app::github_clients::GithubClients;
+use crate::app::github_organisation::{GithubOrganisation, read_policy};
+use crate::app::open_options::OpenOptions;
+use crate::config::{Config, OrgConfig};
+
+/// The parts that commands, `beadle serve` and the worker function on AWS share.
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    options: OpenOptions,
+    clients: GithubClients,
+}
+
+impl App {
+    /// Makes an application whose clients are opened with `options`. Opens nothing yet.
+    pub(crate) fn new(config: &Arc<Config>, options: OpenOptions) -> Self {
+        Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
+    }
+
+    /// Returns the store in which the clients keep answers, if there is one.
+    pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.options.store.as_ref()
+    }
+
+    /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends no
+    /// request. An organisation that is opened twice shares its client, but no answers that it read.
+    pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
+        let policy = read_policy(&self.config, file, &mut FileReader::default()).await?;
+        self.organisation_with(policy, file)
+    }
+
+    /// Opens an organisation with a policy that was read before.
+    pub(crate) fn organisation_with(
+        &self,
+        policy: Policy,
+        file: &Arc<OrgConfig>,
+    ) -> anyhow::Result<GithubOrganisation> {
+        let client = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
+        GithubOrganisation::new(&self.config, file, policy, client)
+    }
+
+    /// Opens every directory and target. Sends no request.
+    pub(crate) fn directories(&self) -> anyhow::Result<Directories> {
+        Directories::open(&self.config, &self.clock, &self.options, &self.clients)
+    }
+
+    /// Opens the directories and targets that can be opened, and returns why the others cannot.
+    #[cfg(feature = "aws")]
+    pub(crate) fn available_directories(&self) -> (Directories, Vec<anyhow::Error>) {
+        Directories::open_available(&self.config, &self.clock, &self.options, &self.clients)
+    }
+
+    /// Shares the budget of an organisation with other processes until the command ends. Returns
+    /// nothing if there is no store.
+    pub(crate) async fn share_budget(&self, org: &GithubOrganisation) -> Option<SpawnedShare> {
+        let client = (&org.api, &org.pace);
+        Some(SpawnedShare::begin(&org.file, client, self.store()?).await)
+    }
+
+    /// Shares the budgets of the organisations whose teams are targets.
+    pub(crate) async fn share_team_budgets(&self) -> Vec<SpawnedShare> {
+        let mut shares = Vec::new();
+        let Some(store) = self.store() else { return shares };
+        for file in &self.config.file.org {
+            let client = self.clients.get(&file.name);
+            if let Some((api, pace)) = client.filter(|_| self.config.teams_of(&file.name).next().is_some()) {
+                shares.push(SpawnedShare::begin(file, (&api, &pace), store).await);
+            }
+        }
+        shares
+    }
+}

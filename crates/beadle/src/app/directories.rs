@@ -1,0 +1,222 @@
+//! The directories and the targets of the configuration, and the reconcilers of their events and
+//! sweeps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{anyhow, bail};
+use beadle_engine::worker::Reconcile;
+use beadle_engine::{Budgets, Clock, Key, Store};
+use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::sweep::remembered;
+use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
+use beadle_okta::Okta;
+use beadle_repositories::policy::nearest;
+
+use crate::app::github_clients::GithubClients;
+use crate::app::group_target::GroupTarget;
+use crate::app::okta_client::open_okta;
+use crate::app::open_options::OpenOptions;
+use crate::app::partial_targets::PartialTargets;
+use crate::app::target_connection::{open_scim, open_teams};
+use crate::config::{self, Config};
+
+/// The directories and targets that are open.
+pub(crate) struct Directories {
+    pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
+    pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
+    /// The targets that could not be opened, and those that take groups of a directory that could
+    /// not be opened.
+    pub(crate) unavailable: BTreeSet<String>,
+    /// The targets that are teams, with their organisations.
+    teams: Vec<(String, String)>,
+    mappings: Arc<RwLock<Arc<Mappings>>>,
+}
+
+impl Directories {
+    /// Reads the secrets, and opens the clients of all directories and targets. Sends no request.
+    pub(crate) fn open(
+        config: &Config,
+        clock: &Clock,
+        options: &OpenOptions,
+        clients: &GithubClients,
+    ) -> anyhow::Result<Self> {
+        let (opened, failures) = Self::open_available(config, clock, options, clients);
+        failures.into_iter().next().map_or(Ok(opened), Err)
+    }
+
+    /// Opens the directories and targets that can be opened, and returns why the others cannot.
+    pub(crate) fn open_available(
+        config: &Config,
+        clock: &Clock,
+        options: &OpenOptions,
+        clients: &GithubClients,
+    ) -> (Self, Vec<anyhow::Error>) {
+        let (mut okta, mut closed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
+        for file in &config.file.okta {
+            let api = match open_okta(config, file, clock, options.patient) {
+                Ok(api) => api,
+                Err(error) => {
+                    closed.push(file.name.as_str());
+                    failures.push(error);
+                    continue;
+                }
+            };
+            sources.insert(
+                file.name.clone(),
+                Arc::new(OktaSource::new(
+                    api.clone(),
+                    config::leaving(file),
+                    config::provisioned(file),
+                    file.push_apps.clone(),
+                )),
+            );
+            okta.push((file.clone(), api));
+        }
+        let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
+        let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
+        for file in &config.file.target {
+            // Each plan of the target would know nothing of the groups of an unavailable directory.
+            let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
+            if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
+                unavailable.insert(file.name.clone());
+                failures.push(anyhow!("target {} waits for the directory {source}", file.name));
+                continue;
+            }
+            let opened = match (&file.scim, &file.github) {
+                (Some(scim), _) => open_scim(config, file, scim, clock, options.patient),
+                (None, Some(teams)) => open_teams(config, teams, clock, options, clients),
+                (None, None) => Err(anyhow!("target {}: set `scim` or `github`", file.name)),
+            };
+            let connection = match opened {
+                Ok(connection) => connection,
+                Err(error) => {
+                    unavailable.insert(file.name.clone());
+                    failures.push(error);
+                    continue;
+                }
+            };
+            let directory = Directory {
+                sources: sources.clone(),
+                target: connection.reader.clone(),
+                name: file.name.clone(),
+                mappings: mappings.clone(),
+                pushed: Arc::default(),
+            };
+            targets.insert(file.name.clone(), Arc::new(GroupTarget::new(file, directory, connection)));
+        }
+        let teams = config
+            .file
+            .target
+            .iter()
+            .filter_map(|file| Some((file.name.clone(), file.github.as_ref()?.org.clone())));
+        (Self { okta, targets, unavailable, teams: teams.collect(), mappings }, failures)
+    }
+
+    /// Returns the target of this name, or every target.
+    pub(crate) fn wanted(&self, name: Option<&str>) -> anyhow::Result<Vec<&Arc<GroupTarget>>> {
+        let Some(name) = name else { return Ok(self.targets.values().collect()) };
+        if let Some(target) = self.targets.get(name) {
+            return Ok(vec![target]);
+        }
+        let near = nearest(name, self.targets.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!("the configuration has no target `{name}`{hint}")
+    }
+
+    /// Returns the budgets of the directories and of the targets that have budgets of their own.
+    pub(crate) fn budgets(&self) -> Vec<Budgets> {
+        let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
+        okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
+    }
+
+    /// Wraps a reconciler of a directory, so that it notes the unavailable targets that missed
+    /// something.
+    pub(crate) fn partial(
+        &self,
+        source: &str,
+        inner: Arc<dyn Reconcile>,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+    ) -> Arc<dyn Reconcile> {
+        Arc::new(PartialTargets {
+            inner,
+            source: source.to_owned(),
+            unavailable: self.unavailable.clone(),
+            mappings: self.mappings.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        })
+    }
+
+    fn by_target(&self) -> HashMap<String, Directory> {
+        let targets = self.targets.values();
+        targets.map(|target| (target.file.name.clone(), target.directory.clone())).collect()
+    }
+
+    /// Returns the mappings in force.
+    pub(crate) fn mappings(&self) -> Arc<Mappings> {
+        self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts mappings in force.
+    pub(crate) fn replace_mappings(&self, mappings: Mappings) {
+        *self.mappings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mappings);
+    }
+
+    /// Returns the reconciler that marks groups for the events of a directory.
+    pub(crate) fn marker(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> Marker {
+        Marker {
+            source: source.to_owned(),
+            directories: self.by_target(),
+            store: store.clone(),
+            clock: clock.clone(),
+        }
+    }
+
+    /// Returns the reconciler that marks groups for the events of an organisation's teams, or `None`
+    /// if no target is a team of this organisation.
+    pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
+        let its = self.teams.iter().filter(|(_, of)| *of == org);
+        let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();
+        (!targets.is_empty()).then(|| TeamMarker { targets, store: store.clone(), clock: clock.clone() })
+    }
+
+    /// Returns the reconciler of the sweeps of a directory.
+    pub(crate) fn sweep(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> GroupSweep {
+        GroupSweep {
+            source: source.to_owned(),
+            directories: self.by_target(),
+            store: store.clone(),
+            clock: clock.clone(),
+        }
+    }
+}
+
+/// Returns the keys of the groups with this name, as far as the store knows their names. Sends no
+/// request.
+pub(crate) async fn group_keys(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    name: &str,
+) -> anyhow::Result<Vec<Key>> {
+    let mut found = Vec::new();
+    let mut known = Vec::new();
+    for target in &config.file.target {
+        for one in remembered(&target.name, store).await? {
+            if one.is_called(name) {
+                found.push(one.key.clone());
+            }
+            known.extend(one.names);
+        }
+    }
+    if found.is_empty() {
+        let near = nearest(name, known.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!(
+            "the store knows no group `{name}`{hint}\nhint: specify the key of a group that Beadle has never written"
+        );
+    }
+    Ok(found)
+}

@@ -1,0 +1,79 @@
+//! The clients of GitHub, one for each organisation.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use beadle_engine::{Budgets, Clock, WritePace};
+use beadle_github::{Api, Credential, Endpoint};
+
+use crate::app::open_options::OpenOptions;
+use crate::config::{Config, OrgConfig};
+
+/// GitHub takes 100 concurrent requests of one credential, from all of its processes together.
+const MOST_AT_ONCE: usize = 90;
+
+/// The clients that are open. All parts that use an organisation share its client: one budget, and
+/// one pace of bulk writes.
+#[derive(Default)]
+pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
+
+impl GithubClients {
+    /// Returns the client of an organisation, and opens it at the first use. Sends no request.
+    pub(crate) fn get_or_open(
+        &self,
+        config: &Config,
+        file: &OrgConfig,
+        clock: &Clock,
+        options: &OpenOptions,
+    ) -> anyhow::Result<(Api, WritePace)> {
+        if let Some(client) = self.get(&file.name) {
+            return Ok(client);
+        }
+        // Without the lock: a secret in a file of a slow file system delays no other organisation.
+        let client = open(config, file, clock, options)?;
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(clients.entry(file.name.clone()).or_insert(client).clone())
+    }
+
+    /// Returns the client of an organisation, if it is open.
+    pub(crate) fn get(&self, organisation: &str) -> Option<(Api, WritePace)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(organisation).cloned()
+    }
+}
+
+fn open(
+    config: &Config,
+    file: &OrgConfig,
+    clock: &Clock,
+    options: &OpenOptions,
+) -> anyhow::Result<(Api, WritePace)> {
+    let what = format!("the credential of {}", file.name);
+    let credential = match (&file.app, &file.token) {
+        (Some(app), _) => {
+            let key = config.signing_key(&app.key, &what)?;
+            Credential::App { id: app.id, key, installation: app.installation }
+        }
+        (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
+        (None, None) => anyhow::bail!("{what}: set `app` or `token`"),
+    };
+    let whole = beadle_transport::ClientSettings::default();
+    let part = |points: u32| points / u32::try_from(options.parts).unwrap_or(u32::MAX).max(1);
+    let share = MOST_AT_ONCE / usize::try_from(options.parts).unwrap_or(usize::MAX).max(1);
+    let settings = beadle_transport::ClientSettings {
+        concurrency: file.budget.concurrency.min(share).max(1),
+        window: file.budget.minute.into(),
+        rest_points: part(file.budget.rest_points).max(5),
+        graphql_points: part(file.budget.graphql_points).max(5),
+        patient: options.patient,
+        ..whole
+    };
+    let budgets = Budgets::new(&file.name, file.budget.reserve.min(90)).divided(options.parts);
+    let api = Api::new(&Endpoint::new(&file.api), &file.name, credential, budgets, clock, settings)
+        .map_err(anyhow::Error::msg)?;
+    let api = match &options.store {
+        Some(store) => api.keeping(store.clone()),
+        None => api,
+    };
+    let every = file.budget.write_every() * u32::try_from(options.parts).unwrap_or(u32::MAX);
+    Ok((api, WritePace::new(every)))
+}

@@ -1,0 +1,98 @@
+//! An organisation with its policy, its secrets and its client: everything that plans and writes its
+//! repositories.
+
+use std::sync::Arc;
+
+use beadle_engine::worker::Reconcile;
+use beadle_engine::{Clock, Reconciler, Store, WritePace};
+use beadle_github::{Api, Reader, Writer};
+use beadle_repositories::{
+    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
+};
+
+use crate::app::file_reader::FileReader;
+use crate::config::{self, Config, OrgConfig};
+
+/// An organisation that is open.
+pub(crate) struct GithubOrganisation {
+    pub(crate) file: Arc<OrgConfig>,
+    pub(crate) policy: PolicyHandle,
+    pub(crate) api: Api,
+    pub(crate) reader: Reader,
+    /// The pace of its bulk writes.
+    pub(crate) pace: WritePace,
+    /// The secrets that its policy may name.
+    secrets: Secrets,
+}
+
+impl GithubOrganisation {
+    /// Puts an organisation together. Reads its secrets, and sends no request.
+    pub(crate) fn new(
+        config: &Config,
+        file: &Arc<OrgConfig>,
+        policy: Policy,
+        (api, pace): (Api, WritePace),
+    ) -> anyhow::Result<Self> {
+        let reader = Reader::new(api.clone(), policy.asks());
+        let mut secrets = Secrets::new();
+        for (name, reference) in &file.secrets {
+            let what = format!("the secret `{name}` of {}", file.name);
+            secrets.insert(name.clone(), config.secret(reference, &what)?);
+        }
+        Ok(Self { file: file.clone(), policy: PolicyHandle::new(policy), api, reader, pace, secrets })
+    }
+
+    /// Returns the planner of its repositories. With a store, the planner remembers the repository
+    /// of each file in `repos/`.
+    pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
+        let planner =
+            RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
+                .lending(self.secrets.clone());
+        match store {
+            Some(store) => planner.remembering(store.clone()),
+            None => planner,
+        }
+    }
+
+    /// Returns the writer of its repositories.
+    pub(crate) fn writer(&self) -> RepositoryWriter {
+        RepositoryWriter::new(Writer::new(self.api.clone()), self.reader.clone())
+    }
+
+    /// Returns the reconcilers of its repositories, its sweeps and its dispatches.
+    pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 3] {
+        let repositories = Reconciler {
+            planner: self.planner(Some(store)),
+            writer: self.writer(),
+            store: store.clone(),
+            clock: clock.clone(),
+            limits: self.file.limits(),
+            pace: self.pace.clone(),
+        };
+        let sweep = Sweep {
+            reader: self.reader.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            policy: self.policy.clone(),
+        };
+        let dispatch = Dispatch {
+            reader: self.reader.clone(),
+            writer: Writer::new(self.api.clone()),
+            store: store.clone(),
+            clock: clock.clone(),
+            rules: config::rules(&self.file),
+        };
+        [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
+    }
+}
+
+/// Reads the policy of an organisation.
+pub(crate) async fn read_policy(
+    config: &Config,
+    file: &OrgConfig,
+    reader: &mut FileReader,
+) -> anyhow::Result<Policy> {
+    let folder = config.base.join(&file.policy);
+    let home = file.policy_repository.clone();
+    Ok(reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??)
+}

@@ -1,0 +1,33 @@
+//! The options with which the clients of vendors are opened.
+
+use std::sync::Arc;
+
+use beadle_engine::Store;
+
+/// The options of every client that one [`super::application::App`] opens.
+#[derive(Clone)]
+pub(crate) struct OpenOptions {
+    /// The store that keeps the answers of vendors between runs.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    /// Whether a call waits for a used-up budget. Commands wait, the service requeues the key.
+    pub(crate) patient: bool,
+    /// The number of processes that divide the budget, if they share no store in which they tell
+    /// each other what they spend.
+    pub(crate) parts: u64,
+}
+
+impl OpenOptions {
+    /// The options of a command that waits for budgets and needs no store.
+    pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1 };
+
+    /// The options of a process that works on keys.
+    pub(crate) fn of_service(store: &Arc<dyn Store>) -> Self {
+        Self { store: Some(store.clone()), ..Self::default() }
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { store: None, patient: false, parts: 1 }
+    }
+}

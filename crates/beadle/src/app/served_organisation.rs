@@ -1,0 +1,108 @@
+//! An organisation of the configuration in a process that works on keys: it may be open or not.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context as _;
+use beadle_engine::StoreError;
+use beadle_hooks::github::OrgFacts;
+use beadle_repositories::Policy;
+use tokio::sync::Mutex;
+
+use crate::app::application::App;
+use crate::app::budget_share::BudgetShare;
+use crate::app::file_reader::FileReader;
+use crate::app::github_organisation::{GithubOrganisation, read_policy};
+use crate::config::{Config, OrgConfig};
+
+/// The consequence of an organisation that cannot be opened.
+const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
+
+/// An organisation, open or not.
+pub(crate) struct ServedOrganisation {
+    pub(crate) file: Arc<OrgConfig>,
+    /// The facts that the intake needs to know of the organisation.
+    pub(crate) known: OrgFacts,
+    open: RwLock<Option<Arc<GithubOrganisation>>>,
+    /// One caller opens the organisation at a time.
+    opening: Mutex<()>,
+    /// Reads the files of the policy.
+    files: Mutex<FileReader>,
+    /// The share of this process in the organisation's budget, once the organisation is open.
+    share: Mutex<Option<BudgetShare>>,
+}
+
+impl ServedOrganisation {
+    /// Makes an organisation that is not open yet.
+    pub(super) fn new(file: &Arc<OrgConfig>) -> Arc<Self> {
+        Arc::new(Self {
+            file: file.clone(),
+            known: OrgFacts::default(),
+            open: RwLock::default(),
+            opening: Mutex::default(),
+            files: Mutex::default(),
+            share: Mutex::default(),
+        })
+    }
+
+    /// Returns the parts of the organisation, if it is open.
+    pub(crate) fn open(&self) -> Option<Arc<GithubOrganisation>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens the organisation, and has `begin` start the work on it. Returns `false` if it was open
+    /// before.
+    pub(super) async fn open_now(
+        &self,
+        app: &App,
+        begin: impl FnOnce(&GithubOrganisation),
+    ) -> anyhow::Result<bool> {
+        // Two callers at once would make two shares of the budget.
+        let _alone = self.opening.lock().await;
+        if self.open().is_some() {
+            return Ok(false);
+        }
+        let policy = self.read_policy(&app.config).await.context(NOT_OPEN)?;
+        let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
+        self.announce_policy(&opened);
+        if let Some(store) = app.store() {
+            let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
+            // The first call of the organisation must know what other processes have spent.
+            share.try_update().await;
+            *self.share.lock().await = Some(share);
+        }
+        begin(opened.as_ref());
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        Ok(true)
+    }
+
+    /// Reads the policy from its files.
+    pub(crate) async fn read_policy(&self, config: &Config) -> anyhow::Result<Policy> {
+        let mut files = self.files.lock().await;
+        read_policy(config, &self.file, &mut files).await
+    }
+
+    /// Logs the policy that is in force, and tells the intake which branches the policy names.
+    pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
+        let policy = org.policy.current();
+        self.known.watch(policy.branches());
+        for remark in &policy.remarks {
+            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy remark");
+        }
+        tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
+    }
+
+    /// Updates the share of this process in the organisation's budget, if the organisation is open.
+    pub(crate) async fn update_share(&self) -> Result<(), StoreError> {
+        match self.share.lock().await.as_mut() {
+            Some(share) => share.update().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up the share of this process in the organisation's budget.
+    pub(super) async fn leave_share(&self) {
+        if let Some(mut share) = self.share.lock().await.take() {
+            share.leave().await;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Opens stores: the one that the configuration names, or one at another place.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use beadle_engine::transfer::is_unfinished;
+use beadle_engine::{Store, Timing};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use tempfile::TempDir;
+
+use crate::app::store_location::StoreLocation;
+use crate::config::Config;
+
+/// Opens the store of the configuration, and makes its file if there is none.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_at(config, &config.place).await?;
+    check_finished(store.as_ref(), &config.place.to_string()).await?;
+    Ok(store)
+}
+
+/// Opens the store of the configuration, if it exists: a command that only reads makes no file.
+pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    match config.database() {
+        Some(path) if !path.exists() => Ok(None),
+        _ => open(config).await.map(Some),
+    }
+}
+
+/// Opens the store of the configuration, and fails if it does not exist. An empty store that the
+/// command made itself would show that Beadle holds nothing, and that no key waits.
+pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_if_there(config).await?;
+    store.with_context(|| {
+        format!(
+            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` makes the file at its first start",
+            config.database().unwrap_or_default().display()
+        )
+    })
+}
+
+/// Makes a store that is deleted when the folder is dropped.
+pub(crate) fn temporary() -> anyhow::Result<(TempDir, Arc<dyn Store>)> {
+    let folder = tempfile::tempdir()?;
+    let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    Ok((folder, store))
+}
+
+/// Opens the store at `place`.
+pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn Store>> {
+    match place {
+        StoreLocation::File(path) => {
+            let path = config.base.join(path);
+            let timing = Timing { lease: config.file.worker.lease.into(), ..Timing::default() };
+            let settings = SqliteSettings {
+                max_bytes: config.file.store.max_mib.map(|mib| mib * 1024 * 1024),
+                timing,
+                ..SqliteSettings::default()
+            };
+            Ok(Arc::new(SqliteStore::open(&path, settings)?))
+        }
+        table @ StoreLocation::Table { .. } => open_as_table(config, table).await,
+    }
+}
+
+/// Refuses a store that `beadle store copy` did not fill completely.
+pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
+    if is_unfinished(store).await {
+        anyhow::bail!("a copy into {place} did not end: delete it, and copy again");
+    }
+    Ok(())
+}
+
+/// Returns the settings of a table.
+#[cfg(feature = "aws")]
+pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::DynamoSettings {
+    let kept = config.file.retention;
+    beadle_store_dynamodb::DynamoSettings {
+        timing: Timing { lease: config.file.worker.lease.into(), ..Timing::default() },
+        bodies: kept.bodies.into(),
+        ids: kept.ids.into(),
+        journal: kept.journal.into(),
+    }
+}
+
+#[cfg(feature = "aws")]
+async fn open_as_table(config: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(Arc::new(open_table(config, place).await?))
+}
+
+/// Opens a table of DynamoDB.
+#[cfg(feature = "aws")]
+pub(crate) async fn open_table(
+    config: &Config,
+    place: &StoreLocation,
+) -> anyhow::Result<beadle_store_dynamodb::DynamoStore> {
+    use std::time::Duration;
+
+    use beadle_store_dynamodb::DynamoStore;
+
+    let StoreLocation::Table { name, region, endpoint } = place else {
+        anyhow::bail!("the store must be a table such as `dynamodb://NAME`, found `{place}`");
+    };
+    // A dead connection must be given up long before a lease ends.
+    let patience = aws_config::timeout::TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(15))
+        .build();
+    let loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    let mut loader = loader.timeout_config(patience);
+    if let Some(region) = region {
+        loader = loader.region(aws_config::Region::new(region.clone()));
+    }
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let client = aws_sdk_dynamodb::Client::new(&loader.load().await);
+    Ok(DynamoStore::new(client, name, table_settings(config)))
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "with AWS' SDK it waits for the configuration")]
+async fn open_as_table(_: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn Store>> {
+    anyhow::bail!("the store {place} needs a Beadle built with `--features aws`")
+}

@@ -1,0 +1,43 @@
+//! Tells other processes what this one spends of an organisation's budget, and takes its share of the
+//! rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::LOCAL;
+use crate::app::budget_share::period;
+use crate::app::served_organisation::ServedOrganisation;
+
+/// The task of one organisation.
+pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);
+
+const KIND: &str = "shared budget";
+
+/// Returns whether a task is one of these.
+#[cfg(feature = "aws")]
+pub(crate) fn is_shared_budget(task: &str) -> bool {
+    task.starts_with(KIND)
+}
+
+#[async_trait]
+impl BackgroundTask for SharedBudget {
+    fn name(&self) -> String {
+        format!("{KIND} of {}", self.0.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        period(&self.0.file)
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        self.0.update_share().await?;
+        Ok(TaskStatus::Idle)
+    }
+}

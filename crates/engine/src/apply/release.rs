@@ -1,0 +1,66 @@
+//! Gives back what changes no longer need: room in the guard's window, holds, remembered refusals.
+
+use std::collections::HashSet;
+
+use super::{ApplyContext, StepResult};
+use crate::failure::Failure;
+use crate::guard::Hold;
+use crate::guard::window::End;
+use crate::key::Key;
+use crate::plan::Plan;
+use crate::refused::Refusals;
+
+/// Gives back the room of changes whose write was not begun. If the store fails, the room stays
+/// spent.
+pub(super) async fn give_back<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    context: &ApplyContext,
+    asked: &HashSet<usize>,
+    results: &[Option<StepResult>],
+) {
+    let not_begun =
+        |at: &usize| matches!(results[*at], None | Some(StepResult::NotReached | StepResult::Blocked));
+    let ends: Vec<(String, End)> = (0..plan.changes.len())
+        .filter(|at| asked.contains(at) && not_begun(at))
+        .map(|at| (plan.changes[at].digest(key), End::NotBegun))
+        .collect();
+    if ends.is_empty() {
+        return;
+    }
+    if let Err(error) = context.store.conclude(key.instance(), ends).await {
+        tracing::warn!(%key, subject = plan.subject, %error, "room in the guard's window not given back, room stays spent");
+    }
+}
+
+/// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
+/// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
+pub async fn release_resolved_holds<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    context: &ApplyContext,
+) -> Result<(), Failure> {
+    let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
+    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
+    let refused = Refusals::read(context.store.as_ref(), key).await?;
+    let mut open = refused.of_generation(&context.generation);
+    open.keep(&planned, is_unknown);
+    open.write(&refused, context.store.as_ref(), key).await?;
+    let held = context.store.holds_of(key).await?;
+    if held.is_empty() {
+        return Ok(());
+    }
+    let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
+    // A contested change stays contested until somebody approves it or another generation declares
+    // something else. A change without guarded risks needs no approval.
+    let stays =
+        |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
+    let over = held
+        .into_iter()
+        .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
+    let over: Vec<String> = over.map(|hold| hold.digest).collect();
+    if !over.is_empty() {
+        context.store.release(over).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::journal::{Entry, EntryKind};
+
+/// A stored text, and a test of what it is read as.
+type Stored = (&'static str, fn(&Detail) -> bool);
+
+/// Every shape as the version before the types stored it.
+const STORED: &[Stored] = &[
+    (
+        r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,
+        |detail| matches!(detail, Detail::Change(intent) if intent.generation == "g1" && intent.change.reaches == 1),
+    ),
+    (
+        r#"{"aspect":"actions","what":"","fields":[{"name":"x","before":1.5,"after":{"b":[1,-2],"a":"ä"},"asked":null,"risk":"weakens"}],"mode":"add-only","after":[],"stop":"moved","reaches":7,"write":null,"generation":""}"#,
+        |detail| matches!(detail, Detail::Change(intent) if intent.change.stop.as_deref() == Some("moved")),
+    ),
+    (
+        r#"{"workflow":"police.yml","repository":"admin","ref":"main","inputs":{"repo":"widgets"}}"#,
+        |detail| matches!(detail, Detail::Dispatch(intent) if intent.reference == "main" && intent.again.is_none()),
+    ),
+    (
+        r#"{"workflow":"police.yml","repository":"admin","ref":"main","inputs":{},"again":"the answer was lost"}"#,
+        |detail| matches!(detail, Detail::Dispatch(intent) if intent.again.is_some()),
+    ),
+    (
+        r#"{"written":true}"#,
+        |detail| matches!(detail, Detail::Result(result) if result.written == Happened::Yes),
+    ),
+    (r#"{"written":false,"unknown":true,"why":"502"}"#, |detail| {
+        let lost = |result: &WriteResult| result.written == Happened::No && result.unknown == Some(true);
+        matches!(detail, Detail::Result(result) if lost(result))
+    }),
+    (
+        r#"{"written":"unknown","why":"the process ended before the answer; observed again"}"#,
+        |detail| matches!(detail, Detail::Result(result) if result.written == Happened::Unknown),
+    ),
+    (
+        r#"{"dispatched":true,"run":null}"#,
+        |detail| matches!(detail, Detail::Dispatched(result) if result.run.is_none()),
+    ),
+    (
+        r#"{"dispatched":true,"run":77,"why":"found by its run name"}"#,
+        |detail| matches!(detail, Detail::Dispatched(result) if result.run == Some(77)),
+    ),
+    (
+        r#"{"dispatched":false,"why":"422"}"#,
+        |detail| matches!(detail, Detail::NotDispatched(result) if result.dispatched == Happened::No),
+    ),
+    (
+        r#"{"dispatched":"unknown","why":"timeout"}"#,
+        |detail| matches!(detail, Detail::NotDispatched(result) if result.dispatched == Happened::Unknown),
+    ),
+    (
+        r#"{"changes":2,"written":1,"held":1,"withheld":0,"failed":0,"postponed":0,"unknown":[{"aspect":"labels","part":null,"why":"403","transient":false}],"after":[{"event":"repository.edited","by":null,"delivery":"d1"}]}"#,
+        |detail| matches!(detail, Detail::Run(run) if run.changes == 2 && run.after.is_some()),
+    ),
+    (
+        r#"{"changes":1,"written":1,"held":0,"failed":0,"unknown":[]}"#,
+        |detail| matches!(detail, Detail::Run(run) if run.postponed.is_none() && run.after.is_none()),
+    ),
+    (r#"{"approved":"0a1b2c3d4e5f","by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Approved { .. }))
+    }),
+    (r#"{"adopted":"repos/x.yml","by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::AdoptedFile { .. }))
+    }),
+    (r#"{"adopted":"team platform","id":4,"before":null,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::AdoptedName { before: None, .. }))
+    }),
+    (r#"{"paused_until":"2026-01-02T03:04:05Z","by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Paused { .. }))
+    }),
+    (r#"{"resumed":true,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
+    }),
+    (r#"{"status":403}"#, |detail| matches!(detail, Detail::Refused(answer) if answer.status == 403)),
+    (
+        r#"{"summary":{"checked":3,"drifted":2,"repaired":1,"held":0,"failed":0,"unknown":1},"took_s":9}"#,
+        |detail| matches!(detail, Detail::Sweep(end) if end.summary.checked == 3),
+    ),
+    (
+        r#"{"since":"2026-01-02T03:04:05Z","recovered":{"marked":3,"redelivered":1,"known":0,"given_up":0,"beyond":false,"seen":9,"failed":4,"open":false}}"#,
+        |detail| matches!(detail, Detail::Recovery(end) if end.recovered.redelivered == 1),
+    ),
+    (
+        r#"{"would_dispatch":{"workflow":"police.yml","repository":"admin","ref":"main","inputs":{}}}"#,
+        |detail| matches!(detail, Detail::ObservedDispatch(_)),
+    ),
+    (
+        r#"{"aspect":"teams","what":"team a","times":5,"held":true}"#,
+        |detail| matches!(detail, Detail::Contested(contested) if contested.times == 5),
+    ),
+];
+
+#[test]
+fn every_stored_text_has_a_type_and_is_stored_again_byte_for_byte() {
+    for (text, is_its) in STORED {
+        let stored: Value = serde_json::from_str(text).unwrap();
+        let detail: Detail = serde_json::from_str(text).unwrap();
+        assert!(is_its(&detail), "{text} is {detail:?}");
+        assert_eq!(detail.to_string(), stored.to_string());
+        assert_eq!(serde_json::to_string(&detail).unwrap(), stored.to_string());
+    }
+}
+
+#[test]
+fn a_text_that_no_type_describes_in_full_is_kept_as_it_is() {
+    for text in [
+        "null",
+        "7",
+        "{}",
+        r#"["x"]"#,
+        r#"{"written":"perhaps"}"#,
+        r#"{"written":true,"later":1}"#,
+        r#"{"adopted":"repos/x.yml","by":"mona","why":"moved"}"#,
+        r#"{"status":403.5}"#,
+        r#"{"changes":-1,"written":0,"held":0,"failed":0,"unknown":[]}"#,
+    ] {
+        let stored: Value = serde_json::from_str(text).unwrap();
+        let detail: Detail = serde_json::from_str(text).unwrap();
+        assert_eq!(detail, Detail::Other(stored.clone()), "{text}");
+        assert_eq!(detail.to_string(), stored.to_string());
+    }
+}
+
+#[test]
+fn an_entry_is_read_with_its_detail() {
+    let text = r#"{"seq":4,"at":7,"kind":"refused","key":"-","subject":"acme","intent":null,"detail":{"status":403}}"#;
+    let entry: Entry = serde_json::from_str(text).unwrap();
+    assert_eq!(entry.kind, EntryKind::Refused);
+    assert_eq!(entry.detail, Detail::Refused(RefusedWebhook { status: 403 }));
+    assert_eq!(serde_json::to_string(&entry).unwrap(), text);
+}

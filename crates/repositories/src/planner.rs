@@ -265,8 +265,8 @@ impl RepositoryPlanner {
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 explanation.values = explain(&policy, &target, &seen, key);
                 explanation.doubtful =
-                    target.doubtful.into_iter().map(|(section, unsure)| (section, unsure.why)).collect();
-                explanation.doubtful.extend(target.waiting);
+                    target.undecided.into_iter().map(|(section, unsure)| (section, unsure.why)).collect();
+                explanation.doubtful.extend(target.partly_undecided);
             }
         }
         Ok(Some(explanation))
@@ -390,7 +390,7 @@ impl RepositoryPlanner {
         target: &MergedLayers,
     ) -> Result<(Vec<PlannedChange>, Vec<Unknown>), Failure> {
         let name = aspect.name.to_owned();
-        let doubts = target.doubtful.iter().filter(|(section, _)| aspect.owns(section));
+        let doubts = target.undecided.iter().filter(|(section, _)| aspect.owns(section));
         let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
         if let Some(Unsure { why, transient }) = doubt {
             let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
@@ -401,7 +401,7 @@ impl RepositoryPlanner {
             plan = AspectPlan::failed(failure)?;
         }
         plan.settle();
-        let waiting = target.waiting.iter().filter(|(section, _)| aspect.owns(section));
+        let waiting = target.partly_undecided.iter().filter(|(section, _)| aspect.owns(section));
         for (section, why) in waiting.take(1) {
             plan.cannot_resolve_part(section, why.clone());
         }

@@ -257,7 +257,7 @@ impl Reached {
         };
         for one in &all {
             // A layer that cannot be evaluated reaches the repository if it did before.
-            let doubtful = target.in_doubt.contains(&one.layer.file);
+            let doubtful = target.undecided_files.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
             if one.holds(target, seen) || (doubtful && held_before) {

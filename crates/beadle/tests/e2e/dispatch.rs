@@ -198,7 +198,7 @@ async fn a_mistake_in_a_rule_is_said_before_anything_runs() {
         (
             "\"cop\"",
             "\"acme/cop\"",
-            "`org.dispatch.repository` must be a name of this organisation, without `/`, found `acme/cop`",
+            "`org.dispatch.repository` must be the name of a repository without `/`, found `acme/cop`",
         ),
     ] {
         world.org_lines = good.replace(right, wrong);

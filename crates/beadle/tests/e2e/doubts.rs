@@ -57,8 +57,8 @@ async fn a_label_with_a_slash_is_deleted_under_its_own_address() {
 async fn check_refuses_a_label_whose_address_is_the_one_of_something_else() {
     for (name, must) in [
         ("..", "must not be `.` or `..`"),
-        ("%2e%2e", "must have no part that stands for another address"),
-        ("a/..", "must have no part that stands for another address"),
+        ("%2e%2e", "must not contain a path segment"),
+        ("a/..", "must not contain a path segment"),
     ] {
         let policy = format!("labels:\n  - {{ name: '{name}', color: cc0000, description: new }}\n");
         let world = world(labels(&[]), &policy).await;

@@ -13,7 +13,7 @@ async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
     let checked = world.beadle(&["check"]).await.expect(1);
     for said in [
         "settings.yml:2:3",
-        "there is no key `repository.has_wikki`",
+        "unknown key `repository.has_wikki`",
         "did you mean `has_wiki`?",
         "settings.yml:3:15",
         "only `true` and `false`",
@@ -27,7 +27,7 @@ async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(checked.out.contains("settings.yml:3"), "{}", checked.out);
     world.policy("settings.yml", "teams:\n  - permission: pull\n");
-    assert!(world.beadle(&["check"]).await.expect(1).out.contains("needs `name`"));
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("must have `name`"));
     world.policy("settings.yml", "repository: [");
     assert!(world.beadle(&["check"]).await.expect(1).out.contains("settings.yml:1"));
     assert_eq!(world.sim.calls().len(), 0, "a check asks nobody");

@@ -1,9 +1,9 @@
-//! Decides which entries of a list are the same thing at GitHub, in one place for the check, the
-//! layers, the comparison and the writes.
+//! Decides which entries of a list are the same at GitHub. The check, the layers, the comparison
+//! and the writes all use this decision.
 //!
-//! An identity is complete: it has all fields that distinguish two things. Entries are matched one
-//! to one. A field that an entry leaves out matches any value, after the entries that match in all
-//! fields.
+//! An identity has all fields that distinguish two entries. Entries match one to one. If an entry
+//! leaves out an optional field, it matches any value of the field, but entries that match in all
+//! fields come first.
 
 mod pair;
 mod table;
@@ -17,13 +17,13 @@ pub(crate) use self::table::{Kind, kind};
 use self::table::{Part, is_nested, parts};
 use crate::policy::Node;
 
-/// An entry of a list: of a policy, or of an answer.
+/// An entry of a list in a policy, or in an answer of GitHub.
 pub(crate) trait Entry {
-    /// The value at a path such as `reviewer.id`.
+    /// Returns the value at a path such as `reviewer.id`.
     fn value(&self, path: &str) -> Option<Value>;
-    /// Returns the whole value.
+    /// Returns the whole entry.
     fn whole(&self) -> Value;
-    /// Returns whether it is a block of keys.
+    /// Returns whether the entry is a block of keys.
     fn is_block(&self) -> bool;
 }
 
@@ -54,7 +54,7 @@ impl Entry for Value {
 /// The identity of an entry.
 #[derive(Clone, Debug, PartialEq)]
 enum Identity {
-    /// The fields of its kind; `None` for one that it leaves out.
+    /// The identifying fields; `None` for an optional field that the entry leaves out.
     Fields(Vec<Option<Part>>),
     /// The entry has no identity: only an equal entry is the same.
     Whole(Value),
@@ -63,8 +63,8 @@ enum Identity {
 /// Distances of two matching entries: the nearest match comes first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// From this distance on it is unknown whether GitHub takes the entries for the same.
-const DOUBTFUL: u8 = 64;
+/// From this distance on, it is unknown whether the entries are the same at GitHub.
+const UNCERTAIN: u8 = 64;
 
 impl Identity {
     fn of(kind: Option<&Kind>, entry: &impl Entry) -> Self {
@@ -78,11 +78,11 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // Most entries differ in every form, so one comparison is enough.
+                        // Most entries differ here already, so that one comparison is enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
-                        (Some(one), Some(other)) if one.said == other.said => 0,
+                        (Some(one), Some(other)) if one.written == other.written => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
-                        (Some(_), Some(_)) => DOUBTFUL,
+                        (Some(_), Some(_)) => UNCERTAIN,
                         _ => OPEN,
                     };
                     Some(far.saturating_add(step))
@@ -98,9 +98,9 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the live entries. If it is unknown whether GitHub
-/// distinguishes two names, they match last. So Beadle never deletes and creates an entry again
-/// because of its case.
+/// Matches the entries of a policy with the entries at GitHub. Names that differ only in a case
+/// that GitHub may ignore match last, so that Beadle does not delete such an entry and create it
+/// again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -109,37 +109,37 @@ pub(crate) fn pair_entries(
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
-/// Returns whether every entry has its identity. Otherwise the list cannot be compared.
+/// Returns whether every entry has an identity. Beadle cannot compare a list with other entries.
 pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
 
-/// Matches the entries of a narrower layer with those of a wider one, only if they are certainly
-/// the same.
+/// Matches the entries of a narrower layer with the entries of a wider layer. Only entries that are
+/// certainly the same match.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> EntryPairs {
     let kind = kind(list);
-    let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < DOUBTFUL);
+    let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < UNCERTAIN);
     pair(&identities(kind, over), &identities(kind, under), certain)
 }
 
-/// Returns whether two entries of the list `list` are certainly the same thing.
+/// Returns whether two entries of a list are certainly the same.
 pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     let kind = kind(list);
     let far = Identity::of(kind, one).closeness(&Identity::of(kind, other));
-    far.is_some_and(|far| far < DOUBTFUL)
+    far.is_some_and(|far| far < UNCERTAIN)
 }
 
 /// The name of an entry in a path.
 pub(crate) struct Name {
-    /// The name as it is written.
-    pub(crate) said: String,
+    /// The name as the file has it.
+    pub(crate) written: String,
     /// The name in the form for comparisons.
     pub(crate) key: String,
-    /// The same without the fields that an entry can leave out.
+    /// The key without the optional fields.
     pub(crate) open: String,
 }
 
-/// Returns the name of an entry. Returns `None` if the entry has no identity.
+/// Returns the name of an entry; `None` if it has no identity.
 pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     let kind = kind(list);
     let Identity::Fields(fields) = Identity::of(kind, entry) else { return None };
@@ -148,14 +148,14 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     };
     let needed = kind.map_or(fields.len(), Kind::needed);
     Some(Name {
-        said: join(|part| part.said.as_str(), &fields),
+        written: join(|part| part.written.as_str(), &fields),
         key: join(|part| part.sure.as_str(), &fields),
         open: join(|part| part.sure.as_str(), &fields[..needed]),
     })
 }
 
-/// Finds entries of nested lists that are the same thing as an earlier entry and have other values.
-/// Each comes with the key of its list.
+/// Finds entries of nested lists that repeat an earlier entry with other values. Returns each entry
+/// with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         contradictions(key.text().unwrap_or_default(), value, found);
@@ -163,11 +163,11 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
     let items = node.items();
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
-        // Another check ensures one rule of each type.
+        // Another check finds two rules of one type.
         if !is_nested(list) || list == "rules" {
             continue;
         }
-        // An entry that leaves out a field of another entry is a different entry.
+        // An entry that leaves out a field differs from an entry that sets the field.
         let fields = Identity::of(kind(list), item);
         let is_same = |other: &&Node| Identity::of(kind(list), *other).closeness(&fields) == Some(0);
         if items[..at].iter().find(is_same).is_some_and(|other| other.json() != item.json()) {

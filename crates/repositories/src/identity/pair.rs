@@ -1,25 +1,25 @@
-//! Matches desired and observed entries, one to one.
+//! Matches desired and observed entries one to one.
 
-/// The matched entries of two lists, by their indexes.
+/// The matches between two lists, by the indexes of the entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
-    /// Things in both lists: the index in the desired list, and the index in the observed list.
+    /// The indexes of the desired and the observed entry of each match.
     pub(crate) both: Vec<(usize, usize)>,
-    /// Desired entries that are missing.
+    /// The desired entries without a match.
     pub(crate) only_desired: Vec<usize>,
-    /// Observed entries that are not desired.
+    /// The observed entries without a match.
     pub(crate) only_observed: Vec<usize>,
 }
 
 impl EntryPairs {
-    /// Returns the observed entry of a desired entry.
+    /// Returns the observed entry that matches a desired entry.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
         self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
     }
 }
 
-/// Matches two lists one to one. `closeness` returns `None` for different things. The lowest value
-/// of several candidates wins, and the first of equal ones.
+/// Matches two lists one to one. `closeness` returns `None` for different entries. Among several
+/// candidates, the lowest value wins; among equal values, the first candidate wins.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

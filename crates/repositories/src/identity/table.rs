@@ -1,4 +1,4 @@
-//! The fields that identify an entry, for each kind of list.
+//! The table of identities: the fields that identify an entry, for each kind of list.
 
 use serde_json::Value;
 
@@ -9,18 +9,18 @@ use super::Entry;
 pub(super) enum Compare {
     /// Compares letter by letter.
     Exact,
-    /// Compares without case. These names are ASCII at GitHub.
+    /// Without case. GitHub allows only ASCII in these names.
     Folded,
-    /// Compares without the case of ASCII letters. GitHub does not document whether it folds other
-    /// letters.
+    /// Without the case of ASCII letters. GitHub does not document whether it ignores the case of
+    /// other letters.
     FoldedAscii,
-    /// Compares letter by letter. GitHub does not document whether it ignores case.
+    /// Letter by letter. GitHub does not document whether it ignores case.
     PerhapsFolded,
     /// Compares lists in any order.
     Set,
-    /// Compares the ids of Apps. `null`, 0 and -1 stand for any App.
+    /// The id of an App. `null`, 0 and -1 mean any App.
     App,
-    /// Compares the ids of bypass actors. Some kinds of actors have no id.
+    /// The id of a bypass actor. Some kinds of actors have no id.
     Actor,
 }
 
@@ -29,11 +29,11 @@ pub(super) enum Compare {
 pub(super) enum LeftOut {
     /// The entry has no identity and is compared as a whole.
     Nameless,
-    /// The entry is the same as an entry with any value.
+    /// The entry matches any value of the field.
     Open,
 }
 
-/// A field that identifies.
+/// A field of an identity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     /// The paths of the field; the first path that the entry has counts.
@@ -47,11 +47,11 @@ pub(super) struct Field {
 pub(crate) struct Kind {
     /// The key of these lists.
     key: &'static str,
-    /// The fields that make two entries the same thing at GitHub.
+    /// The fields that make two entries the same at GitHub.
     fields: &'static [Field],
     /// The fields that GitHub leaves unset if an entry does not set them.
     pub(crate) unset: &'static [&'static str],
-    /// True if these lists are parts of entries of other lists.
+    /// True if the list is part of an entry of another list.
     is_nested: bool,
 }
 
@@ -104,13 +104,13 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// The fields for lists that are not in the table. As in safe-settings, the first of these fields
-/// that an entry has identifies it.
+/// The fields that identify entries of other lists, by the rule of safe-settings: the first of
+/// these fields that an entry has counts.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// Returns the number of fields that every entry must have. These fields come first.
+    /// Returns the number of required fields, which come first.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
@@ -130,28 +130,30 @@ pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
 /// The value of a field in the forms for comparisons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// The value as it is written.
-    pub(super) said: String,
-    /// Equal forms are certainly the same thing.
+    /// The value as the file has it.
+    pub(super) written: String,
+    /// If this form is equal, the values are certainly the same.
     pub(super) sure: String,
-    /// Equal forms are perhaps the same thing.
+    /// If this form is equal, the values are perhaps the same.
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors that exist once each. Their id does not matter.
+/// The kinds of bypass actors with one actor only, so that their id does not count.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Folds the case of every script. `ß` and `SS`, and both small sigmas, become the same.
+/// Removes the case of letters in every script: `ß` and `SS`, and both small sigmas, become the
+/// same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
-    /// `Ok(None)`: the entry leaves it out. `Err`: it has no identity without it.
+    /// Returns the value of the field; `None` if the entry leaves out an optional field; `Err` if
+    /// it leaves out a required field and has no identity.
     fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
         if self.compare == Compare::Actor {
             let kind = entry.value("actor_type");
@@ -161,7 +163,7 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // An explicit `null` stands for any App. A live check without an App has it too.
+            // A `null` in a file means any App. A live check of any App has `null` too.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,
@@ -169,7 +171,7 @@ impl Field {
         let Some(value) = value else {
             return if self.left_out == LeftOut::Open { Ok(None) } else { Err(()) };
         };
-        let said = match (self.compare, &value) {
+        let written = match (self.compare, &value) {
             (Compare::Set, Value::Array(items)) => {
                 let mut items: Vec<String> = items.iter().map(text).collect();
                 items.sort();
@@ -180,25 +182,27 @@ impl Field {
         };
         let (sure, perhaps) = match self.compare {
             Compare::Folded => {
-                let folded = fold(&said);
+                let folded = fold(&written);
                 (folded.clone(), folded)
             }
-            Compare::FoldedAscii => (said.to_ascii_lowercase(), fold(&said)),
-            Compare::PerhapsFolded => (said.clone(), fold(&said)),
-            Compare::Exact | Compare::Set | Compare::App | Compare::Actor => (said.clone(), said.clone()),
+            Compare::FoldedAscii => (written.to_ascii_lowercase(), fold(&written)),
+            Compare::PerhapsFolded => (written.clone(), fold(&written)),
+            Compare::Exact | Compare::Set | Compare::App | Compare::Actor => {
+                (written.clone(), written.clone())
+            }
         };
-        Ok(Some(Part { said, sure, perhaps }))
+        Ok(Some(Part { written, sure, perhaps }))
     }
 }
 
-/// Returns the parts of an entry's identity. Returns `None` if the entry has none.
+/// Returns the parts of an entry's identity; `None` if it has no identity.
 pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Option<Part>>> {
     match kind {
         Some(kind) => kind.fields.iter().map(|field| field.part(entry)).collect::<Result<_, ()>>().ok(),
         None => OTHERS.iter().find_map(|key| {
-            let said = text(&entry.value(key).filter(|value| !value.is_null())?);
-            let sure = format!("{key} {}", fold(&said));
-            Some(vec![Some(Part { said, perhaps: sure.clone(), sure })])
+            let written = text(&entry.value(key).filter(|value| !value.is_null())?);
+            let sure = format!("{key} {}", fold(&written));
+            Some(vec![Some(Part { written, perhaps: sure.clone(), sure })])
         }),
     }
 }

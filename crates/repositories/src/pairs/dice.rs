@@ -1,4 +1,4 @@
-//! Random values of the kinds that the description of the policy's files knows.
+//! Makes random values of the shapes in the description of the policy's files.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -12,7 +12,7 @@ pub(super) const APPS: &[(&str, u64)] = &[("ci", 15_368), ("deployer", 777)];
 pub(super) const BRANCHES: &[&str] = &["main", "develop", "release/1.0", "früh"];
 pub(super) const PROPERTIES: &[&str] = &["tier", "Team", "cost-centre_2", "level$"];
 pub(super) const TOPICS: &[&str] = &["rust", "c-plus-plus", "3d", "infra", "legacy", "team-a"];
-/// Names that live labels can have, and that no address can name.
+/// Names that live labels can have, although no address can contain them.
 pub(super) const UNREACHABLE: &[&str] = &["..", "."];
 const PATTERNS: &[&str] = &["default", "release/*", "*-lts", "feature/[0-9]*"];
 const LABELS: &[&str] = &[
@@ -41,7 +41,7 @@ const SENTENCES: &[&str] =
     &["", "What it is.", "Zwei Sätze. And ünïcode", "a \"quoted\" word: yes", "no # comment"];
 const COLORS: &[&str] = &["cc0000", "00FF00", "12e456", "000000", "#abcdef"];
 
-/// A source of chance that a seed determines.
+/// A source of random numbers that a seed determines.
 pub(super) struct Dice(StdRng);
 
 impl Dice {
@@ -49,12 +49,12 @@ impl Dice {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    /// Returns whether something of this chance, in percent, happens.
+    /// Returns `true` with this probability, in percent.
     pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100_u32) < percent
     }
 
-    /// A number below another one, which is not zero.
+    /// Returns a random number below another number, which must not be zero.
     pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0.random_range(0..bound)
     }
@@ -63,12 +63,13 @@ impl Dice {
         of[self.below(of.len())].clone()
     }
 
-    /// Each of the values with the same chance, in percent, in their order.
+    /// Returns some of the values in their order. Each value is chosen with this probability, in
+    /// percent.
     pub(super) fn some<T: Clone>(&mut self, of: &[T], percent: u32) -> Vec<T> {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }
 
-    /// A name, now and then in other capitals.
+    /// Returns a random name, sometimes in another case.
     pub(super) fn cased(&mut self, name: &str) -> String {
         match self.below(12) {
             0 => name.to_uppercase(),
@@ -82,7 +83,7 @@ impl Dice {
         self.cased(name)
     }
 
-    /// A block of some of its keys, at least one; values are those of `live` half of the time.
+    /// Returns a block with at least one of the keys. Half of the values are those of `live`.
     pub(super) fn block(&mut self, keys: &[Key], percent: u32, live: &Value) -> Map<String, Value> {
         let carried: Vec<&Key> = keys.iter().filter(|key| key.status == Status::Carried).collect();
         let mut chosen = self.some(&carried, percent);
@@ -95,7 +96,7 @@ impl Dice {
             .collect()
     }
 
-    /// A value of a shape for a key.
+    /// Returns a random value of a shape for a key.
     pub(super) fn value(&mut self, name: &str, shape: &Shape, live: &Value) -> Value {
         let is_whole = !matches!(shape, Shape::Map(_) | Shape::OrNull(_) | Shape::Either(..));
         if is_whole && !live.is_null() && self.chance(50) {
@@ -124,7 +125,7 @@ impl Dice {
         }
     }
 
-    /// Different values.
+    /// Returns several different values.
     fn list(&mut self, name: &str, item: &Shape) -> Value {
         let mut items: Vec<Value> = Vec::new();
         for _ in 0..self.below(4) {
@@ -145,7 +146,7 @@ impl Dice {
             },
             "repository_id" => json!(self.one(&[101, 102])),
             _ => {
-                // GitHub takes no zero of these.
+                // GitHub does not accept zero here.
                 let least = if name.starts_with("max_file") { 1 } else { least };
                 json!(self.0.random_range(least..=most.min(least.saturating_add(30))))
             }
@@ -202,7 +203,7 @@ impl Dice {
     }
 }
 
-/// The identity of a value of a list.
+/// Returns the identity of a value in a list.
 fn id(item: &Value) -> String {
     let keys = ["context", "tool", "path", "app_id", "integration_id"];
     let parts: Vec<String> = keys.iter().map(|key| item[*key].to_string()).collect();

@@ -1,18 +1,18 @@
-//! Random sections of a policy, as people could write them: of the entries and values that a
-//! repository has, some as they are, some changed, and some new ones.
+//! Makes random sections of a policy, as people could write them. A section has some entries and
+//! values of a repository as they are, some changed, and some new ones.
 
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, UNREACHABLE};
 use crate::policy::described::{Key, OF_REPOSITORIES, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
 
-/// A list of entries: its section, what identifies an entry, and what an entry must have beside
-/// that.
+/// A list of entries: its section, the identity of its entries, and the other keys that an entry
+/// must have.
 pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// True if a name in other capitals means the same.
+    /// True if names match without case.
     pub(super) is_folded: bool,
 }
 
@@ -36,13 +36,13 @@ pub(super) const LISTS: &[List] = &[
     list("webhooks", "url", &[], false),
 ];
 
-/// The organisation's own list beside its rulesets.
+/// The list of the organisation beside its rulesets.
 pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
 
 /// The sections that are a block of keys.
 pub(super) const BLOCKS: &[&str] = &["repository", "actions", "security"];
 
-/// Titles of merges, each with the messages that GitHub takes with it.
+/// Titles of merge commits, each with the messages that GitHub accepts with it.
 const PAIRS: &[(&str, &str, &str)] = &[
     ("squash_merge_commit", "PR_TITLE", "PR_BODY"),
     ("squash_merge_commit", "PR_TITLE", "BLANK"),
@@ -71,12 +71,12 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     }
 }
 
-/// For whom a section is made.
+/// The owner of a section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The sections of a repository, as GitHub can have them.
+    /// A live repository.
     Live,
-    /// A file of a policy for many.
+    /// A file of a policy for many repositories.
     Layer,
     /// `settings.yml`.
     Settings,
@@ -84,7 +84,7 @@ pub(super) enum Place {
     Repository,
 }
 
-/// A random section; values are those of `live` half of the time.
+/// Returns a random section. Half of the values are those of `live`.
 pub(super) fn section(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Value {
     let known = LISTS.iter().find(|list| list.section == name);
     match known {
@@ -109,14 +109,14 @@ fn block(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Map<String,
     block
 }
 
-/// Fixes need the alerts.
+/// Turns the alerts on if the fixes are on, because the fixes need them.
 fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
     if block.get(fixes) == Some(&json!(true)) {
         block.insert(alerts.to_owned(), json!(true));
     }
 }
 
-/// Takes out what does not go together.
+/// Removes values that contradict each other.
 fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
     if block.contains_key("visibility") {
         block.remove("private");
@@ -153,7 +153,7 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
         }
         Place::Layer | Place::Settings => {
             block.remove("name");
-            // Everything else of the policy would be for nothing.
+            // The check would refuse the whole policy, and nothing else would be tested.
             block.remove("archived");
         }
         Place::Repository => {
@@ -177,13 +177,13 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// The entries of a list: some that are live, as they are or changed, and some new ones.
+/// Returns the entries of a list: some live entries, as they are or changed, and some new ones.
 fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Value> {
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // A name is there once, whatever its case: the check refuses it otherwise, and GitHub
-        // cannot have it.
+        // A name occurs once, without regard to case: the check refuses duplicates, and GitHub
+        // cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -236,7 +236,7 @@ fn entry(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Value {
     Value::Object(entry)
 }
 
-/// Takes out what says one thing twice.
+/// Removes keys that repeat the meaning of another key.
 fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     if place == Place::Live {
         if entry["name"] == "default" {
@@ -260,7 +260,7 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// A list as it is, or as a block that says whether it is exclusive.
+/// Returns a list as it is, or as a block with its mode.
 fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
     if section == "branches" {
         return Value::Array(entries);
@@ -279,9 +279,9 @@ fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
 fn rule(dice: &mut Dice, rule: &Rule, place: Place, live: &Value) -> Value {
     let mut parameters = Map::new();
     for key in rule.parameters {
-        // Nobody makes up what these hold.
+        // The values of these keys are not random.
         let is_free = ["dismissal_restriction", "required_reviewers"].contains(&key.name);
-        // GitHub shows every parameter of a rule that it has.
+        // GitHub shows every parameter of a rule.
         let is_demanded = place == Place::Live || rule.demanded.contains(&key.name);
         if !is_free && (is_demanded || dice.chance(50)) {
             let mut value = dice.value(key.name, &key.shape, &live[key.name]);
@@ -303,7 +303,7 @@ fn inner(shape: &Shape) -> &Shape {
     if let Shape::OrNull(inner) = shape { inner } else { shape }
 }
 
-/// Entries of a rule have all that GitHub demands of them; and no list of ways to merge is empty.
+/// Adds the keys that GitHub requires to the entries of a rule. Fills empty lists of merge methods.
 fn whole(name: &str, value: &mut Value) {
     let Some(items) = value.as_array_mut() else { return };
     if name == "allowed_merge_methods" && items.is_empty() {
@@ -325,7 +325,7 @@ fn whole(name: &str, value: &mut Value) {
     }
 }
 
-/// Code security configurations. One of them at most is attached to repositories.
+/// Returns random code security configurations. At most one of them is attached to repositories.
 pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let mut all = Vec::new();
     for (at, name) in ["Standard", "standard", "Für alle"].into_iter().enumerate() {
@@ -348,12 +348,12 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// Names of rulesets, each with its target: two files that give one ruleset two targets are not
-/// what is tried.
+/// Names of rulesets, each with its target. The tests do not try two targets for one ruleset.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
-/// A ruleset. In `settings.yml` it is the organisation's, which says for which repositories it is.
+/// Returns a random ruleset. In `settings.yml` it belongs to the organisation and names its
+/// repositories.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
     let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());

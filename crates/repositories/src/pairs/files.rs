@@ -1,4 +1,4 @@
-//! A random policy for an organisation.
+//! Makes a random policy for an organisation.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::dice::{Dice, PROPERTIES, TEAMS, TOPICS};
 use super::entries::{self, BLOCKS, LISTS, Place};
 use super::state::{Live, State};
 
-/// A policy's files by their paths. JSON is YAML too.
+/// The files of a policy by their paths. The files are JSON, which is valid YAML.
 pub(super) type Files = BTreeMap<String, Value>;
 
 pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
@@ -47,8 +47,8 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     }
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
-        // Two of one rank may contradict: then their sections are in doubt, or the policy is
-        // refused.
+        // Two layers of equal rank may contradict each other. Then their sections are undecided, or
+        // the check refuses the policy.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             let chosen = choice(dice);
@@ -82,7 +82,7 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     files
 }
 
-/// Random sections, with values of one of the repositories.
+/// Returns random sections, with values of one of the repositories.
 fn sections(dice: &mut Dice, state: &State, place: Place, percent: u32) -> Map<String, Value> {
     let live = &state.repositories[dice.below(state.repositories.len())];
     of(dice, live, &state.rulesets, place, percent)
@@ -96,7 +96,7 @@ fn of(dice: &mut Dice, live: &Live, rulesets: &Value, place: Place, percent: u32
         chosen.push(dice.one(&all));
     }
     for section in chosen {
-        // The rulesets of settings.yml are the organisation's.
+        // The rulesets of settings.yml belong to the organisation.
         let is_organisations = section == "rulesets" && place == Place::Settings;
         let live = if is_organisations { rulesets } else { &live.sections[section] };
         made.insert(section.to_owned(), entries::section(dice, section, place, live));
@@ -104,7 +104,7 @@ fn of(dice: &mut Dice, live: &Live, rulesets: &Value, place: Place, percent: u32
     made
 }
 
-/// The repositories of a layer.
+/// Returns the selectors of a layer.
 fn choice(dice: &mut Dice) -> Value {
     match dice.below(5) {
         0 => json!({ "name": dice.one(&["shop", "Sho*", "*2", "nothing-*"]) }),
@@ -118,8 +118,8 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Lets sections write what their file selects by: a file that takes repositories out of its own
-/// selection may never come to rest.
+/// Makes sections set the values by which their file selects. Otherwise a file could remove
+/// repositories from its own selection, and each apply would change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -160,8 +160,8 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by what a file writes: only then may a pair not
-/// rest.
+/// Returns whether any file selects repositories by a value that a file sets. Only then may a pair
+/// need more and more applies.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -1,5 +1,6 @@
-//! Judges an apply: it must not change anything that no file names, or remove on a doubt. It looks
-//! at the files as they are written and at the simulator's state, and at nothing of what it tests.
+//! Judges an apply: it must change only values that a file names, and must remove nothing from an
+//! unknown list. The judgement uses only the files and the state of the simulator, and no code that
+//! it tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use super::entries::{CONFIGURATIONS, LISTS, List};
 use super::files::Files;
 use super::state::ORGANISATION;
 
-/// Lists of a repository in the simulator's state, each with its section.
+/// The lists of a repository in the simulator's state, each with its section.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -22,10 +23,10 @@ const KEPT: &[(&str, &str)] = &[
     ("hooks", "webhooks"),
 ];
 
-/// Fields that the simulator numbers and dates by itself.
+/// Fields that the simulator sets by itself, such as ids and dates.
 const VOLATILE: &[&str] = &["id", "updated_at"];
 
-/// Lists of actors, each of which GitHub takes as one.
+/// Lists of actors. GitHub replaces each list as a whole.
 const ACTORS: &[&str] = &[
     ".restrictions",
     ".dismissal_restrictions",
@@ -33,13 +34,13 @@ const ACTORS: &[&str] = &[
     ".force_push_allowances",
 ];
 
-/// The repositories of a state by their ids.
+/// Returns the repositories of a state by their ids.
 pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     let all = doc["orgs"][ORGANISATION]["repos"].as_object().into_iter().flatten();
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Returns whether something that layers can select by is another one than before.
+/// Returns whether a value by which layers can select has changed.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -48,7 +49,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
         .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
-/// Changes that no file names.
+/// Returns the changes that no file names.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
@@ -59,7 +60,7 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
         let (old, new) = (take(&mut doc), take(&mut doc_after));
         list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
     }
-    // Repositories are looked at one by one.
+    // The repositories are compared one by one.
     for doc in [&mut doc, &mut doc_after] {
         doc["orgs"][ORGANISATION]["repos"].take();
     }
@@ -76,13 +77,13 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
     found
 }
 
-/// Returns the entries of an aspect's list that are gone. The list was in doubt.
+/// Returns the entries that are gone from a list of an aspect. The list was unknown.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
         "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
-        // Of the others, a file names each entry that is removed.
+        // In other lists, a file names each entry that is removed.
         _ => return Vec::new(),
     };
     let names = |repository: &Value| -> BTreeSet<String> {
@@ -95,7 +96,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     names(before).difference(&names(after)).cloned().collect()
 }
 
-/// The files' values for one repository, or for the organisation.
+/// The values of the files for one repository, or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
     /// The other files that may reach the repository.
@@ -118,7 +119,7 @@ impl<'a> AskedSections<'a> {
                     let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
                     names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
                 }
-                // The test must not trust selectors: here every layer may reach every repository.
+                // The test does not trust selectors: here every layer may reach every repository.
                 Some(_) => true,
             };
             if is_its {
@@ -139,18 +140,18 @@ impl<'a> AskedSections<'a> {
         if disabled.is_some_and(|names| names.contains(&json!(section))) {
             return Vec::new();
         }
-        // The rulesets of settings.yml are the organisation's.
+        // The rulesets of settings.yml belong to the organisation.
         let settings = Some(self.settings).filter(|_| self.is_of_organisation || section != "rulesets");
         let bodies = settings.into_iter().chain(self.bodies.iter().copied());
         bodies.filter_map(|body| body.get(section)).collect()
     }
 
-    /// The value of a key in a section.
+    /// Returns the value of a key in a section.
     fn key(&self, section: &str, key: &str) -> Vec<&'a Value> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
 
-    /// Returns whether anything of a list may go that nobody names.
+    /// Returns whether Beadle may remove entries of a list that no file names.
     fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
@@ -163,7 +164,7 @@ impl<'a> AskedSections<'a> {
     }
 }
 
-/// The entries of a list that may say whether it is exclusive.
+/// Returns the entries of a list that can be exclusive or additive.
 fn entries(list: &Value) -> &[Value] {
     let inner = ["exclusive", "additive", "include"].into_iter().find_map(|word| list.get(word));
     inner.unwrap_or(list).as_array().map(Vec::as_slice).unwrap_or_default()
@@ -190,14 +191,14 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
             "actions" => asked.section("actions"),
             "vulnerability_alerts" => alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts"),
             "automated_security_fixes" => {
-                // They go with the alerts.
+                // GitHub turns them off with the alerts.
                 let mut said = alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts");
                 said.extend(alerts(&asked, "enableAutomatedSecurityFixes", "dependabot_security_updates"));
                 said
             }
             "private_vulnerability_reporting" => asked.key("security", "private_vulnerability_reporting"),
             "code_scanning" => {
-                // Naming any of it sets it up.
+                // Any key of the block turns the setup on.
                 if asked.key("security", "code_scanning_default_setup").is_empty() {
                     found.push(place);
                 }
@@ -243,9 +244,9 @@ fn topics(
     }
 }
 
-/// A list as a map by what identifies an entry.
+/// Returns a list as a map from the identity of each entry.
 fn named(list: &Value, of: &List) -> BTreeMap<String, Value> {
-    // GitHub keeps names apart that differ in the case of other letters.
+    // GitHub distinguishes names that differ in the case of letters other than ASCII.
     let fold = |name: &str| if of.is_folded { name.to_ascii_lowercase() } else { name.to_owned() };
     let invitations = list.as_array().into_iter().flatten();
     let invitations =
@@ -267,7 +268,7 @@ fn list(
     let (mut old, mut new) = (named(before, of), named(after, of));
     let mut all = said.iter().flat_map(|list| entries(list));
     if all.any(|entry| entry.get("attach_to").is_some()) {
-        // A repository has one configuration: one that is attached takes it from another one.
+        // A repository has one configuration: to attach one detaches the other one.
         for entry in old.values_mut().chain(new.values_mut()).filter_map(Value::as_object_mut) {
             entry.remove("repositories");
         }
@@ -282,7 +283,7 @@ fn list(
         let is_named = |entry: &&Value| {
             let names = [entry[of.id].as_str(), entry["oldname"].as_str()];
             names.into_iter().flatten().any(|name| {
-                // The default branch may be any.
+                // Any branch may be the default branch.
                 (section == "branches" && name == "default")
                     || if of.is_folded { name.to_lowercase() == id.to_lowercase() } else { name == id }
             })
@@ -304,24 +305,26 @@ fn list(
     }
 }
 
-/// Goes into blocks as deep as files do: what differs there is named by one of them.
+/// Compares blocks as deep as the files go. A file must name each difference.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;
     }
     if said.is_empty() {
-        // GitHub drops actors without write access from a restriction with any change of the rule.
+        // With any change of the rule, GitHub removes actors without write access from a
+        // restriction.
         let drops = place.ends_with(".restrictions") && is_part(after, before);
         if !drops {
             found.push(format!("{place}: {before} became {after}"));
         }
         return;
     }
-    // A file that names some actors of a list names the list.
+    // A file that names some actors of a list sets the whole list.
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
-    // A value that a file sets as a whole may change as a whole, and so may a new or a removed one.
+    // If a file sets a value as a whole, the whole value may change. The same holds for a new and a
+    // removed value.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
@@ -334,7 +337,7 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     }
 }
 
-/// Returns whether each list of `part` has only what is in the same list of `whole`.
+/// Returns whether each list of `part` is contained in the same list of `whole`.
 fn is_part(part: &Value, whole: &Value) -> bool {
     let mut lists = part.as_object().into_iter().flatten();
     lists.all(|(key, list)| {
@@ -348,8 +351,8 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
     both.map(|(key, _)| key.clone()).collect()
 }
 
-/// Returns whether two values are the same, but for what the simulator numbers. GitHub shows
-/// nothing and an empty value alike.
+/// Returns whether two values are the same, except for the fields that the simulator sets. A
+/// missing value equals an empty value, because GitHub shows both alike.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

@@ -1,5 +1,5 @@
-//! Random lists of every kind that has an identity: once a list is applied the plan is empty, and
-//! each removal, addition and change of a single entry by somebody else is found.
+//! Tests random lists of every kind that has an identity. After an apply the plan must be empty. If
+//! somebody removes, adds or changes a single entry, the plan must show it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::state::ORGANISATION;
 use super::{ROUNDS, Stage, files, folder, simulated, state};
 use crate::{Policy, Shard};
 
-/// The sections of a repository's lists, each with its place in the simulator's state.
+/// The lists of a repository, each with its place in the simulator's state.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -25,20 +25,21 @@ const KEPT: &[(&str, &str)] = &[
     ("custom_properties", "properties"),
     ("webhooks", "hooks"),
 ];
-/// Lists that other tests make.
+/// Lists that other tests cover.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),
 ];
-/// Random lists of each kind.
+/// The number of random lists of each kind.
 const SEEDS: u64 = 4;
 
-/// An entry that says all that a mutation changes, and names nothing that does not exist.
+/// Gives an entry a value for every key that a mutation changes. Returns `None` if the entry names
+/// something that does not exist.
 fn stated(section: &str, mut entry: Value) -> Option<Value> {
     for key in ["include", "exclude", "oldname", "secret"] {
         entry.as_object_mut()?.remove(key);
     }
-    // A child team has the access of its parent, too.
+    // A child team also has the access of its parent.
     let text = entry.to_string().to_lowercase();
     if text.contains("ghost") || text.contains("\"child\"") {
         return None;
@@ -56,7 +57,7 @@ fn stated(section: &str, mut entry: Value) -> Option<Value> {
     Some(entry)
 }
 
-/// A random list for a section of a repository.
+/// Returns a random list for a section of a repository.
 fn list(dice: &mut Dice, section: &str, live: &Value) -> Vec<Value> {
     let made = entries::section(dice, section, Place::Repository, live);
     let inner = ["exclusive", "additive", "include"].into_iter().find_map(|word| made.get(word));
@@ -64,7 +65,7 @@ fn list(dice: &mut Dice, section: &str, live: &Value) -> Vec<Value> {
     items.into_iter().filter_map(|entry| stated(section, entry)).collect()
 }
 
-/// An entry that is in no list.
+/// Returns an entry that is in no list.
 fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Option<(String, Value)> {
     let free = |pool: &[&str]| {
         let is_free = |name: &&&str| !live.keys().chain(names).any(|known| known.eq_ignore_ascii_case(name));
@@ -86,12 +87,12 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
             let config = json!({ "url": url, "content_type": "json", "insecure_ssl": "0" });
             (url.to_owned(), json!({ "active": true, "events": ["push"], "config": config }))
         }
-        // Rules that are not listed stay.
+        // Beadle keeps rules that are not listed.
         _ => return None,
     })
 }
 
-/// An entry with another value.
+/// Returns an entry with another value.
 fn changed(section: &str, entry: &Value) -> Value {
     let mut other = entry.clone();
     match section {
@@ -109,7 +110,7 @@ fn changed(section: &str, entry: &Value) -> Value {
     other
 }
 
-/// Each list that differs from `live` in a single entry, and what was done.
+/// Returns each list that differs from `live` in a single entry, with a description of the change.
 fn mutations(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, entry) in live.iter().filter(|(name, _)| names.contains(&name.to_lowercase())) {
@@ -135,8 +136,8 @@ async fn changes(stage: &Stage) -> Result<usize, String> {
     Ok(whole.plans.iter().map(|(_, plan)| plan.changes.len()).sum())
 }
 
-/// Tries one list, and returns the number of mutations. There are none if the check or GitHub
-/// refuses the list, or if something of it is unknown.
+/// Tries one list, and returns the number of mutations. It returns 0 if the check or GitHub refuses
+/// the list, or if a part of the list is unknown.
 async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Path) -> Result<usize, String> {
     let mut dice = Dice::new(seed);
     let made = state::state(&mut dice);
@@ -205,7 +206,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// The keys of the lists in a value that have entries.
+/// Returns the keys of the lists in a value that have entries.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

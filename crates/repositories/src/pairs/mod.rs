@@ -1,8 +1,12 @@
-//! Random pairs of an organisation and a policy, made from the description of the files, against
-//! the simulated GitHub in this process. Whatever they are: after applies the plan is empty or
-//! unknown, one more apply writes nothing, nothing changed that no file names, and nothing was
-//! removed from a list that was in doubt. Some pairs begin with a read that fails or comes back
-//! short; in some of them somebody renames, deletes or adds things by hand afterwards.
+//! Tests random pairs of an organisation and a policy against the simulated GitHub in this process.
+//! The pairs are made from the description of the policy's files. For every pair:
+//!
+//! - after some applies the plan is empty or unknown, and one more apply writes nothing;
+//! - nothing changed that no file names;
+//! - nothing was removed from a list that was unknown.
+//!
+//! Some pairs begin with a read that fails or is incomplete. In some pairs, somebody renames,
+//! deletes or adds things by hand after the first applies.
 //!
 //! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them;
 //! `PAIRS_FROM=42 PAIRS=1` tries the pair of one seed. A failure names its seed and shows the
@@ -42,12 +46,12 @@ use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, Reposit
 
 /// The usual number of pairs.
 const USUAL: u64 = 150;
-/// After so many applies a pair has to be quiet.
+/// The number of applies after which a pair must be at rest.
 const ROUNDS: usize = 5;
-/// No budget is short.
+/// The budget of the simulated GitHub, which is never used up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// Refusals of policies that the check takes: only GitHub knows their reasons.
+/// Refusals by GitHub that the check cannot foresee.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -68,9 +72,9 @@ impl Wire for InProcess {
 /// The result of a pair.
 #[derive(Debug)]
 enum Outcome {
-    /// The check refuses the policy; its first finding.
+    /// The check refuses the policy, with this first finding.
     Refused(String),
-    /// It was applied.
+    /// The policy was applied.
     Applied(Counts),
 }
 
@@ -79,25 +83,25 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// Pairs that did not rest because layers select by what other files write.
+    /// The pairs that did not come to rest because layers select by values that other files set.
     moved: usize,
 }
 
-/// One apply of everything.
+/// The result of one apply of the whole policy.
 #[derive(Default)]
 struct Round {
-    /// Repositories, by id, with the aspects that were unknown as a whole.
+    /// The repositories, by id, with the aspects that were unknown as a whole.
     doubts: BTreeMap<String, BTreeSet<String>>,
-    /// Changes that are neither in doubt nor refused.
+    /// The changes that are neither unknown nor refused.
     left: Vec<String>,
-    /// Refusals, and how many of them are to be expected.
+    /// The changes that GitHub refused, with the reasons.
     refusals: Vec<String>,
     written: usize,
-    /// Changes that applies tried.
+    /// The changes that were tried.
     made: Vec<String>,
-    /// Changes that somebody had to approve.
+    /// The number of changes that needed an approval.
     held: usize,
-    /// Calls that write.
+    /// The number of calls that write.
     calls: usize,
 }
 
@@ -110,7 +114,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// A store of its own, and the simulated GitHub as it is.
+    /// Creates a run with a new store and the current state of the simulated GitHub.
     fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
         let store = SqliteStore::open_inline(path, SqliteSettings::default());
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
@@ -140,7 +144,7 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies, and approves what is held.
+    /// Applies the policy, and approves the changes that are held.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {
@@ -176,7 +180,7 @@ impl Stage {
                     || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
-                    // It waits for another one, which is judged itself.
+                    // The change waits for another change, which is judged by itself.
                     StepResult::Blocked => {}
                     outcome => {
                         round.written += usize::from(*outcome == StepResult::Written);
@@ -209,7 +213,7 @@ impl Stage {
         ApplyContext { store, clock, lease: None, limits, pace, patient: true, generation, planned }
     }
 
-    /// Does something behind everybody's back. What GitHub refuses is not done.
+    /// Changes something by hand. Ignores the refusals of GitHub.
     async fn act(&self, act: &Act) -> Result<(), String> {
         let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
         let request = http::Request::builder()
@@ -222,7 +226,8 @@ impl Stage {
         answer.map(drop).ok_or_else(|| "the connection broke".to_owned())
     }
 
-    /// The plans of single repositories say the same as the plan of all of them.
+    /// Checks that the plan of a single repository is empty if the plan of all repositories is
+    /// empty.
     async fn is_quiet_alone(&self) -> Result<(), String> {
         let (planner, _) = self.parts()?;
         let state = self.sim.state();
@@ -240,7 +245,7 @@ impl Stage {
     }
 }
 
-/// Applies a pair; and now and then once more, after somebody did something by hand.
+/// Applies a pair. For some pairs, somebody then changes something by hand, and it applies again.
 async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
     let fault = dice.chance(20).then(|| weather::fault(dice));
     let is_faulty = fault.is_some();
@@ -267,11 +272,11 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
     Ok(counts)
 }
 
-/// Applies until nothing is written any more. A fault ends after the first apply.
+/// Applies until an apply writes nothing. A fault ends after the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // No layer changes its own selection (`files::agree`). The check cannot see what a value of another
-    // file does to a selection, because the other file may not reach the repository.
+    // No layer changes its own selection (`files::agree`). The check cannot see what a value of
+    // another file does to a selection, because the other file may not reach the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)
@@ -298,7 +303,7 @@ async fn settle_once(
         let faulty = n == 0 && is_faulty;
         stage.sim.no_faults();
         let round = match tried {
-            // The state is compared below, whatever an apply that failed has done.
+            // The code below compares the state, also after an apply that failed.
             Err(_) if faulty => continue,
             tried => tried?,
         };
@@ -312,7 +317,7 @@ async fn settle_once(
         counts.written += round.written;
         counts.refused += round.refusals.len();
         last = round;
-        // Held changes are approved at this point.
+        // All held changes are approved by now.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }
@@ -383,7 +388,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     })
 }
 
-/// A finding without the names in it, so that those of one kind are counted together.
+/// Returns a finding without its names, so that findings of one kind are counted together.
 fn kind(message: &str) -> String {
     message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
 }
@@ -394,7 +399,7 @@ fn number(name: &str, usual: u64) -> u64 {
     said.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-/// A simulated GitHub whose budgets are never short.
+/// Returns a simulated GitHub whose budgets are never used up.
 async fn simulated() -> Arc<Sim> {
     let limits = beadle_sim::Limits {
         core: PLENTY,
@@ -407,7 +412,7 @@ async fn simulated() -> Arc<Sim> {
     Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap())
 }
 
-/// A folder for stores, in memory if there is one.
+/// Returns a folder for stores, in memory if possible.
 fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
@@ -431,7 +436,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
             Err(why) => failures.push(format!("seed {seed}: {why}\n\nAgain: PAIRS_FROM={seed} PAIRS=1")),
         }
     }
-    // All that fail in a line each, and the first with all that it takes to see why.
+    // A line for each failure, and all details of the first one.
     for failure in &failures {
         eprintln!("{}", failure.lines().take(2).collect::<Vec<_>>().join(" "));
     }

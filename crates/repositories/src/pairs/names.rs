@@ -1,6 +1,6 @@
-//! Every place of a policy that names a team, an account, an App, a role, a property, a branch or a
-//! repository, with a name that does not exist, that was renamed, and that belongs to something
-//! else now: an apply changes nothing of any repository.
+//! Tests every place of a policy that names a team, an account, an App, a role, a property, a
+//! branch or a repository. The name does not exist, was renamed, or belongs to something else now.
+//! In each case, an apply must change no repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,15 +30,15 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Situation {
-    /// Nothing has the name, and Beadle remembers nothing.
+    /// The name does not exist, and Beadle remembers nothing.
     Missing,
-    /// Beadle knows what had the name.
+    /// The name was renamed, and Beadle remembers its id.
     Renamed,
     /// Something else has the name now.
     Taken,
 }
 
-/// A place of a policy that has a name.
+/// A place of a policy with a name.
 struct Place {
     path: String,
     kind: Kind,
@@ -50,18 +50,17 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
     Place { path: path.into(), kind, file, body }
 }
 
-/// Places whose names need no owner, or that have a test of their own.
+/// Places whose names need not exist, or that have a test of their own.
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether only the name itself tells what is meant, so that its new owner is the right
-/// one.
+/// Returns whether the name alone decides, so that the new owner of the name is right.
 fn is_by_name(place: &Place) -> bool {
-    // The owner of an App alone can give its slug away. A file that excepts a name reaches
-    // everything else.
+    // Only the owner of an App can give away its slug. If `except` has the name, the file reaches
+    // all other repositories.
     matches!(place.kind, Kind::App | Kind::Role | Kind::Property | Kind::Branch)
         || place.path.starts_with("except.")
 }
@@ -124,7 +123,7 @@ fn places() -> Vec<Place> {
             "suborgs/a.yml",
             json!({ "suborgproperties": [{ OLD: "gold" }], "labels": labels() }),
         ),
-        // The name of a file is no key.
+        // The name of a file is not a key.
         place("repos/*.yml", Kind::Repository, "repos/nametoday.yml", json!({ "labels": labels() })),
     ];
     for key in ["select", "except"] {
@@ -153,7 +152,7 @@ fn places() -> Vec<Place> {
     places
 }
 
-/// The paths of all keys that hold names of something at GitHub.
+/// Returns the paths of all keys that have names of things at GitHub.
 fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
     const NAMES: &[&str] = &[
         "a slug",
@@ -179,7 +178,7 @@ fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
 }
 
 fn walk_keys(path: &str, keys: &[Key], found: &mut BTreeSet<String>) {
-    // A case has the keys of a layer.
+    // An entry of `first_match` has the keys of a layer.
     for key in keys.iter().filter(|key| key.status == Status::Carried && key.name != "first_match") {
         let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
         walk(&path, &key.shape, found);
@@ -203,7 +202,7 @@ fn every_place_of_a_name_is_tried() {
     }
 }
 
-/// An organisation in which everything has the name.
+/// Returns an organisation in which everything has the name.
 fn organisation() -> Value {
     let repository = |id: u64| {
         json!({
@@ -225,12 +224,12 @@ fn organisation() -> Value {
     })
 }
 
-/// The state after everything of the old name got another one.
+/// Returns the state after everything with the old name was renamed.
 fn renamed(state: &Value) -> Result<Value, String> {
     serde_json::from_str(&state.to_string().replace(OLD, NEW)).map_err(|error| error.to_string())
 }
 
-/// Something new takes the old name.
+/// Gives the old name to new things.
 fn take(state: &mut Value, kind: Kind) {
     let organisation = &mut state["orgs"][ORGANISATION];
     match kind {

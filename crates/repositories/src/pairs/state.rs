@@ -1,5 +1,5 @@
-//! A random organisation: in the form of a policy, from which policies are made, and in the
-//! simulator's form.
+//! Makes a random organisation: in the form of a policy, as the source of policies, and in the form
+//! of the simulator.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use super::entries::{self, BLOCKS, LISTS, Place};
 
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
-/// From this number of repositories on, teams are read by organisation.
+/// From this number of repositories on, Beadle reads teams by organisation.
 const MANY: usize = 21;
 
-/// A repository's live values, as sections of a policy.
+/// The live values of a repository, as sections of a policy.
 pub(super) struct Live {
     pub(super) name: String,
     pub(super) sections: Value,
@@ -20,9 +20,9 @@ pub(super) struct Live {
 /// An organisation.
 pub(super) struct State {
     pub(super) repositories: Vec<Live>,
-    /// The organisation's own, as a section of a policy.
+    /// The values of the organisation itself, as sections of a policy.
     pub(super) rulesets: Value,
-    /// All of it, as the simulator takes it.
+    /// The whole organisation in the form of the simulator.
     pub(super) doc: Value,
 }
 
@@ -102,7 +102,7 @@ fn live(dice: &mut Dice, name: String) -> Live {
     Live { name, sections }
 }
 
-/// All names, as GitHub writes them.
+/// Returns all names in the spelling of GitHub.
 fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     entries.retain_mut(|entry| {
         let name = entry[id].as_str().unwrap_or_default();
@@ -112,14 +112,14 @@ fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     });
 }
 
-/// A list as a map by what identifies an entry.
+/// Returns a list as a map from the identity of each entry.
 fn keyed(list: &Value, id: &str, value: impl Fn(&Value) -> Value) -> Value {
     let entries = list.as_array().into_iter().flatten();
     let named = entries.map(|entry| (entry[id].as_str().unwrap_or_default().to_owned(), value(entry)));
     Value::Object(named.filter(|(_, value)| !value.is_null()).collect())
 }
 
-/// An entry without its name, and without what is null.
+/// Returns an entry without its name and without null values.
 fn stripped(entry: &Value, name: &str) -> Value {
     let mut entry = without_nulls(entry);
     if let Some(entry) = entry.as_object_mut() {
@@ -139,7 +139,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Lays the values of a section over GitHub's defaults.
+/// Merges the values of a section over GitHub's defaults.
 fn over(mut defaults: Value, section: &Value) -> Value {
     for (key, value) in section.as_object().into_iter().flatten() {
         defaults[key] = value.clone();
@@ -206,7 +206,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     made
 }
 
-/// The value of a property as GitHub keeps it.
+/// Returns the value of a property in the form of GitHub.
 fn text(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(text).collect(),
@@ -215,7 +215,7 @@ fn text(value: &Value) -> Value {
     }
 }
 
-/// A branch protection rule as the body of the REST PUT.
+/// Returns a branch protection rule as the body of the REST PUT.
 fn protection(rule: &Value) -> Value {
     let mut rule = without_nulls(rule);
     for list in [

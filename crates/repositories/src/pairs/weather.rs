@@ -1,5 +1,5 @@
-//! Events around applies: reads that fail or come back short, and people who rename, delete and add
-//! things by hand.
+//! Makes events around applies: reads that fail or are incomplete, and people who rename, delete
+//! and add things by hand.
 
 use beadle_sim::Fault;
 use http::Method;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::dice::{Dice, TEAMS};
 use super::state::ORGANISATION;
 
-/// Lists that GraphQL shows.
+/// The lists that GraphQL shows.
 const CONNECTIONS: &[&str] =
     &["labels", "collaborators", "branchProtectionRules", "rulesets", "repositoryTopics"];
-/// Places below a repository that only REST shows.
+/// The paths below a repository that only REST shows.
 const PLACES: &[&str] = &["/autolinks", "/hooks", "/actions/permissions", "/automated-security-fixes"];
 
 /// A fault of reads.
@@ -54,7 +54,7 @@ pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
                 let name = path.rsplit('/').next().unwrap_or_default().to_owned();
                 acts.push(act(Method::DELETE, path, Value::Null));
                 if dice.chance(50) {
-                    // Another team takes its name.
+                    // Another team gets the old name.
                     let made = json!({ "name": name });
                     acts.push(act(Method::POST, format!("orgs/{ORGANISATION}/teams"), made));
                 }

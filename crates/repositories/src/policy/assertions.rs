@@ -1,4 +1,5 @@
-//! Tests of a policy, in its own folder: a repository like this has to resolve to that. `beadle check` runs them.
+//! Runs the tests of a policy: each describes a repository and the values that the policy must give
+//! it. `beadle check` runs them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,68 +53,73 @@ impl Policy {
     fn test_one(&self, test: &Node, tested: &mut Tested) {
         tested.count += 1;
         let name = test.get("name").and_then(Node::text).unwrap_or("a test");
-        let mut fail = |node: &Node, text: String| {
-            tested.problems.push(Problem::error(node.asked.clone(), node.column, format!("{name}: {text}")));
+        let problem = |node: &Node, text: String| {
+            Problem::error(node.asked.clone(), node.column, format!("{name}: {text}"))
         };
+        let problems = &mut tested.problems;
         let Some(given) = test.get("repository") else {
-            return fail(test, "it names no `repository`".into());
+            return problems.push(problem(test, "`repository` is missing".into()));
         };
         let repository = repository(given);
         let target = match self.resolve(&repository, &OverrideStatus::default()) {
             Verdict::Skipped(why) => {
                 if test.get("skipped").and_then(Node::bool) != Some(true) {
-                    fail(given, format!("the repository is left alone: {why}"));
+                    problems.push(problem(given, format!("the repository is skipped: {why}")));
                 }
                 return;
             }
             Verdict::Reached(target) => target,
         };
         if test.get("skipped").and_then(Node::bool) == Some(true) {
-            return fail(given, "the repository is not left alone".into());
+            return problems.push(problem(given, "the repository is not skipped".into()));
         }
-        for (section, why) in &target.doubtful {
-            fail(given, format!("`{section}` is in doubt: {why}"));
+        for (section, why) in &target.undecided {
+            problems.push(problem(given, format!("`{section}` is unknown: {why}")));
         }
-        for (section, why) in &target.waiting {
-            fail(given, format!("a part of `{section}` is in doubt: {why}"));
+        for (section, why) in &target.partly_undecided {
+            problems.push(problem(given, format!("a part of `{section}` is unknown: {why}")));
         }
-        let tests = ["expect", "absent", "skipped"].into_iter().any(|key| test.get(key).is_some());
-        if !tests {
-            fail(test, "it expects nothing: say `expect`, `absent` or `skipped`".into());
+        let has_expectation = ["expect", "absent", "skipped"].into_iter().any(|key| test.get(key).is_some());
+        if !has_expectation {
+            let text = "the test must have `expect`, `absent` or `skipped`";
+            problems.push(problem(test, text.into()));
         }
-        let got = self.asked(&target, &repository).as_ref().map(leaves).unwrap_or_default();
+        let got = self.declared(&target, &repository).as_ref().map(leaves).unwrap_or_default();
         for want in test.get("expect").map(leaves).unwrap_or_default() {
             let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
             // A field that an expected entry leaves out may have any value.
             let found = got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path));
+            let (path, value) = (&want.path, &want.value);
             match found.or_else(|| got.iter().find(|leaf| leaf.open == want.key)) {
-                None => fail(&place, format!("`{}` is not asked for", want.path)),
-                Some(leaf) if leaf.value != want.value => fail(
-                    &place,
-                    format!("`{}` is {}, and not {} ({})", want.path, leaf.value, want.value, leaf.asked),
-                ),
+                None => problems.push(problem(&place, format!("`{path}` must be {value}, found no value"))),
+                Some(leaf) if leaf.value != want.value => {
+                    let text = format!("`{path}` must be {value}, found {} ({})", leaf.value, leaf.asked);
+                    problems.push(problem(&place, text));
+                }
                 Some(_) => {}
             }
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            // A section that does not exist is always absent.
+            // A path in a section that does not exist would always be absent.
             let section = text.split(['.', '[']).next().unwrap_or_default();
             if !SETTINGS.iter().any(|key| key.name == section) {
-                let near = nearest(section, SETTINGS.iter().map(|key| key.name));
-                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                fail(path, format!("a policy has no section `{section}`{hint}"));
+                let unknown = problem(path, format!("unknown section `{section}`"));
+                problems.push(match nearest(section, SETTINGS.iter().map(|key| key.name)) {
+                    Some(near) => unknown.hint(format!("did you mean `{near}`?")),
+                    None => unknown,
+                });
             }
-            if let Some(leaf) =
-                got.iter().find(|leaf| leaf.path.to_lowercase().starts_with(&text.to_lowercase()))
-            {
-                fail(path, format!("`{}` is asked for ({})", leaf.path, leaf.asked));
+            let prefix = text.to_lowercase();
+            if let Some(leaf) = got.iter().find(|leaf| leaf.path.to_lowercase().starts_with(&prefix)) {
+                let text = format!("`{}` must be absent, found {} ({})", leaf.path, leaf.value, leaf.asked);
+                problems.push(problem(path, text));
             }
         }
     }
 }
 
-/// The repository that a test of a policy describes.
+/// Returns the repository that a test describes.
 pub(crate) fn repository(given: &Node) -> Repository {
     let text = |key: &str| given.get(key).and_then(Node::text);
     let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);
@@ -184,8 +190,8 @@ mod checks {
             let Verdict::Reached(target) = policy.resolve(&seen, &OverrideStatus::default()) else {
                 panic!("{layer} is left alone");
             };
-            let doubt = target.doubtful.iter().find(|(section, _)| section == "labels");
-            let Some((_, unsure)) = doubt else { panic!("{:?}", target.doubtful) };
+            let doubt = target.undecided.iter().find(|(section, _)| section == "labels");
+            let Some((_, unsure)) = doubt else { panic!("{:?}", target.undecided) };
             assert_eq!(unsure.transient, unread.transient, "{unsure}");
             assert!(unsure.why.contains(&unread.why), "{unsure}");
         }

@@ -1,11 +1,11 @@
-//! Checks what the shape of a file cannot express: entries that are there twice or lack a key, and
+//! Checks the rules that the shape of a file cannot express: duplicate entries, missing keys, and
 //! values that contradict each other.
 
 use super::contradictions;
 use super::keys::ALL_SECTIONS;
 use super::lists::entries;
 use super::node::{Kind, Node};
-use super::pattern::{Pattern, patterns};
+use super::pattern::{Pattern, patterns, short};
 use super::problem::Problem;
 use super::schema::FileKind;
 use crate::identity;
@@ -15,32 +15,49 @@ fn named() -> impl Iterator<Item = &'static str> {
     ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
 }
 
-/// A list that is a block says one thing of itself, and has what it says it of.
-fn check_words(root: &Node, problems: &mut Vec<Problem>) {
+/// Checks that a list that is a block has its entries in exactly one key.
+fn check_list_modes(root: &Node, problems: &mut Vec<Problem>) {
     let topics = root.get("repository").and_then(|repository| repository.get("topics"));
-    let lists = named().filter_map(|list| root.get(list)).chain(topics);
-    for node in lists.filter(|node| matches!(node.kind, Kind::Map(_))) {
-        let said =
-            ["exclusive", "additive", "include"].into_iter().filter(|key| node.get(key).is_some()).count();
-        if said != 1 {
-            let text = "a list that is a block has one of `exclusive`, `additive` and `include`";
+    let lists = named().filter_map(|list| Some((list, root.get(list)?)));
+    let lists = lists.chain(topics.map(|topics| ("repository.topics", topics)));
+    for (list, node) in lists.filter(|(_, node)| matches!(node.kind, Kind::Map(_))) {
+        let keys = ["exclusive", "additive", "include"];
+        let count = keys.into_iter().filter(|key| node.get(key).is_some()).count();
+        if count != 1 {
+            let text = format!(
+                "`{list}` must have exactly one of `exclusive`, `additive` and `include`, found {count}"
+            );
             problems.push(Problem::error(node.asked.clone(), node.column, text));
         }
     }
 }
 
-/// A selector that selects by nothing would select everything.
+/// Checks that no selector is empty. An empty selector would match every repository.
 fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
-    for node in ["select", "except"].into_iter().filter_map(|key| root.get(key)) {
+    for (key, hint) in [
+        ("select", "to reach every repository, remove `select`"),
+        ("except", "to except no repository, remove `except`"),
+    ] {
+        let Some(node) = root.get(key) else { continue };
         let empty = |node: &Node| matches!(&node.kind, Kind::List(items) if items.is_empty());
         let values = node.entries().iter().flat_map(|(_, value)| {
             std::iter::once(value).chain(value.entries().iter().map(|(_, value)| value))
         });
         if node.entries().is_empty() || values.into_iter().any(empty) {
-            let problem =
-                Problem::error(node.asked.clone(), node.column, "an empty selector would select everything");
-            problems.push(problem.hint("leave it out, if it is for every repository"));
+            let text = format!(
+                "`{key}` must not be empty or have an empty list: an empty selector matches every repository"
+            );
+            problems.push(Problem::error(node.asked.clone(), node.column, text).hint(hint));
         }
+    }
+}
+
+/// Returns the name of an entry, for errors. The address of a webhook is left out, because it may
+/// contain a secret.
+fn named_entry(list: &str, item: &Node) -> String {
+    match identity::name(list, item).filter(|_| list != "webhooks") {
+        Some(name) => format!("the entry `{}`", short(&name.written)),
+        None => "this entry".to_owned(),
     }
 }
 
@@ -49,13 +66,13 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
         if let Some(template) = link.get("url_template")
             && template.text().is_some_and(|text| !text.contains("<num>"))
         {
-            let text = "`url_template` must contain `<num>`, where the rest of the reference goes";
+            let text = "`url_template` must contain `<num>`, which stands for the rest of the reference";
             problems.push(Problem::error(template.asked.clone(), template.column, text));
         }
     }
 }
 
-/// A repository has one configuration: two that claim it would take it from each other.
+/// Checks that no repository gets two configurations, because GitHub attaches only one.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     let claims =
         entries(root, "code_security_configurations").iter().filter_map(|item| item.get("attach_to"));
@@ -63,36 +80,38 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     for claim in claims {
         let Some(scope) = claim.text() else { continue };
         if before.iter().any(|other| *other == scope || *other == "all" || scope == "all") {
-            let text = "another configuration is attached to (some of) these repositories already";
+            let text = format!(
+                "`attach_to: {scope}` overlaps with another configuration: a repository can have only one"
+            );
             problems.push(Problem::error(claim.asked.clone(), claim.column, text));
         }
         before.push(scope);
     }
 }
 
-/// Checks a file, or one of its cases, beyond its shape.
+/// Checks a file, or one entry of `first_match`, beyond its shape.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {
         check_layer(kind, case, problems);
     }
     contradictions::check(kind, root, problems);
-    check_words(root, problems);
+    check_list_modes(root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
     check_configurations(root, problems);
     for property in entries(root, "custom_properties") {
         if property.get("name").is_none() && property.get("property_name").is_none() {
-            let text = "an entry of `custom_properties` needs `name`";
+            let text = "an entry of `custom_properties` must have `name`";
             problems.push(Problem::error(property.asked.clone(), property.column, text));
         }
     }
-    // Each case was checked by itself.
+    // The entries of `first_match` were checked above.
     let own = root.without(&["first_match"]);
     let mut contradictions = Vec::new();
     identity::contradictions("", &own, &mut contradictions);
     for (list, item) in contradictions {
-        let text = format!("`{list}` has this entry twice, with different values");
+        let text = format!("`{list}` has {} twice, with different values", named_entry(list, item));
         problems.push(Problem::error(item.asked.clone(), item.column, text));
     }
     for list in named() {
@@ -102,10 +121,10 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
                 item.get(key).map(|node| patterns(node, Pattern::glob, problems));
             }
             let same = |other: &Node| identity::same(list, other, item);
-            // Entries for different repositories may name one team twice.
+            // Entries with `include` or `exclude` may name one team for different repositories.
             let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
             if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {
-                let text = format!("`{list}` has this entry twice");
+                let text = format!("`{list}` has {} twice", named_entry(list, item));
                 problems.push(Problem::error(item.asked.clone(), item.column, text));
             }
         }
@@ -113,7 +132,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     for section in ALL_SECTIONS {
         for key in section.shape.entry_keys().iter().filter(|key| key.is_required) {
             for item in entries(root, section.name).iter().filter(|item| item.get(key.name).is_none()) {
-                let text = format!("an entry of `{}` needs `{}`", section.name, key.name);
+                let text = format!("an entry of `{}` must have `{}`", section.name, key.name);
                 problems.push(Problem::error(item.asked.clone(), item.column, text));
             }
         }
@@ -127,30 +146,29 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             problems.push(Problem::error(value.asked.clone(), value.column, text));
         }
     }
-    let mut refuse = |key: &str, value: &Node, why: &str| {
-        problems.push(Problem::error(
-            value.asked.clone(),
-            value.column,
-            format!("`repository.{key}`: {why}"),
-        ));
+    let mut refuse = |value: &Node, text: &str| {
+        problems.push(Problem::error(value.asked.clone(), value.column, text));
     };
     if let Some(value) = repository.get("archived").filter(|value| !single && value.bool() == Some(false)) {
         refuse(
-            "archived",
             value,
-            "`false` for a whole layer would unarchive every repository; say it in repos/NAME.yml",
+            "`repository.archived: false` is valid only in repos/NAME.yml: here it would unarchive every repository \
+             of the layer",
         );
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        refuse("name", value, "a whole layer cannot have one name; say it in repos/NAME.yml");
+        refuse(
+            value,
+            "`repository.name` is valid only in repos/NAME.yml: the repositories of a layer cannot share one name",
+        );
     }
     if let (Some(private), Some(visibility)) = (repository.get("private"), repository.get("visibility")) {
-        let says_private = visibility.text() == Some("private");
+        let is_private = visibility.text() == Some("private");
         if private
             .bool()
-            .is_some_and(|private| private != says_private && visibility.text() != Some("internal"))
+            .is_some_and(|private| private != is_private && visibility.text() != Some("internal"))
         {
-            refuse("private", private, "it contradicts `visibility`");
+            refuse(private, "`repository.private` contradicts `repository.visibility`");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Finds values that do not go together: GitHub refuses them although each has the right form.
+//! Finds values that contradict each other: each value is valid, but GitHub refuses them together.
 
 mod across;
 
@@ -13,15 +13,15 @@ use super::rules;
 use super::schema::FileKind;
 use super::shape::Shape;
 
-/// The most topics of a repository.
+/// The maximum number of topics of a repository.
 const TOPICS: usize = 20;
 
-/// The keys of a title, of a message and of their way to merge, and the messages that GitHub takes
-/// with each title.
+/// The keys of a title, of a message and of their merge method, and the messages that GitHub
+/// accepts with each title.
 type TitleAndMessage =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
-/// The texts of a commit go in pairs.
+/// The valid pairs of a title and a message.
 const PAIRS: &[TitleAndMessage] = &[
     (
         "squash_merge_commit_title",
@@ -40,16 +40,17 @@ const PAIRS: &[TitleAndMessage] = &[
     ),
 ];
 
-/// The ways to merge, of which GitHub wants one.
+/// The merge methods. GitHub requires at least one.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Values of which each is right, and that GitHub refuses together.
+/// Values that GitHub refuses together, although each value is valid.
 pub(super) struct Contradiction<'a> {
-    /// The section that has the values; beside it a part of it that `disable_plugins` can name.
+    /// The names in `disable_plugins` that disable the values: the section, and perhaps a part of
+    /// it.
     pub(super) names: &'static [&'static str],
-    /// The keys of the section that it is about, if it is about no more than these.
+    /// The contradicting keys of the section; empty if the whole section is affected.
     pub(super) keys: Vec<&'static str>,
-    /// The values; the first is where the problem is reported.
+    /// The values. Beadle reports the problem at the first value.
     values: Vec<&'a Node>,
     text: String,
     hint: Option<String>,
@@ -60,7 +61,7 @@ impl<'a> Contradiction<'a> {
         Self { names, keys: Vec::new(), values, text: text.into(), hint: None }
     }
 
-    /// The same. It is about these keys of its section only.
+    /// Limits the contradiction to these keys of its section.
     fn only(mut self, keys: &[&'static str]) -> Self {
         self.keys = keys.to_vec();
         self
@@ -71,7 +72,7 @@ impl<'a> Contradiction<'a> {
         self
     }
 
-    /// The problem in a file that has all the values.
+    /// Returns the problem of a file that has all the values.
     fn problem(self) -> Option<Problem> {
         let problem = error(self.values.first()?, self.text);
         Some(match self.hint {
@@ -80,7 +81,7 @@ impl<'a> Contradiction<'a> {
         })
     }
 
-    /// The lines of the values, each once.
+    /// Returns the lines of the values, each line once.
     pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
         let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
@@ -88,13 +89,13 @@ impl<'a> Contradiction<'a> {
         places
     }
 
-    /// The report for values of several files.
+    /// Returns the text for values of several files.
     pub(super) fn why(&self) -> String {
         let places: Vec<String> = self.places().into_iter().map(ToString::to_string).collect();
         format!("{} ({})", self.text, places.join(", "))
     }
 
-    /// Returns whether a section that Beadle leaves alone has the values.
+    /// Returns whether `disable_plugins` disables the values.
     pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
         self.names.iter().any(|name| disabled.iter().any(|other| other == name))
     }
@@ -104,8 +105,8 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Finds the contradictions of a block of sections: of one file, or of layers laid over each other.
-/// `rank` is the rank of the layer of a line.
+/// Finds the contradictions in the sections of one file, or of merged layers. `rank` returns the
+/// rank of the layer to which a line belongs.
 pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -> Vec<Contradiction<'a>> {
     let mut found = Vec::new();
     let repository = root.get("repository");
@@ -113,9 +114,9 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
         merging(repository, &mut found);
         topics(repository, &mut found);
     }
-    // Both sections say the same things: of each the word of the higher layer counts.
+    // Both sections have the same switches: for each switch, the higher layer wins.
     let security = (repository.and_then(|node| node.get("security")), root.get("security"));
-    let counts = |incumbent: &str, own: &'static str| {
+    let winner = |incumbent: &str, own: &'static str| {
         let one = security.0.and_then(|node| Some((node.get(incumbent)?, incumbent.to_owned())));
         let other = security.1.and_then(|node| Some((node.get(own)?, own.to_owned())));
         match (one, other) {
@@ -124,8 +125,8 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
         }
     };
     fixes(
-        counts("enableAutomatedSecurityFixes", "dependabot_security_updates"),
-        counts("enableVulnerabilityAlerts", "dependabot_alerts"),
+        winner("enableAutomatedSecurityFixes", "dependabot_security_updates"),
+        winner("enableVulnerabilityAlerts", "dependabot_alerts"),
         &["security"],
         &mut found,
     );
@@ -159,20 +160,20 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// An organisation's ruleset has no rule that only repositories can have.
+/// Checks that a ruleset of the organisation has no rule that only repositories can have.
 fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
         let Some(node) = rule.get("type") else { continue };
         if let Some(kind) = node.text().filter(|kind| rules::OF_REPOSITORIES.contains(kind)) {
             let problem =
-                error(node, format!("`{path}` is the organisation's and cannot have the rule `{kind}`"));
+                error(node, format!("`{path}`: a ruleset of the organisation cannot have the rule `{kind}`"));
             problems
                 .push(problem.hint("put the rule into a ruleset of a suborg, a layer or a file in repos/"));
         }
     }
 }
 
-/// The ways to merge that a block of settings switches off.
+/// Returns the merge methods that a block of settings turns off.
 pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
     METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
 }
@@ -180,28 +181,28 @@ pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
 fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let off = off(repository);
     if let [Some(first), Some(second), Some(last)] = off {
-        let text = format!("one of {} must be true: GitHub refuses all three off", METHODS.join(", "));
+        let text = format!("at least one of {} must be true", METHODS.join(", "));
         let values = vec![last, first, second];
         found.push(Contradiction::new(&["repository"], values, text).only(&METHODS));
     }
     for (title, message, method, pairs) in PAIRS {
-        // The texts of a way to merge that is off are not sent. If all are off, none of them is
-        // switched.
+        // Beadle does not send the texts of a merge method that is off. If all methods are off,
+        // Beadle leaves the methods alone and sends the texts.
         let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
         if is_off && off.contains(&None) {
             continue;
         }
-        let (Some(titled), Some(said)) = (repository.get(title), repository.get(message)) else { continue };
-        let Some((_, fine)) = pairs.iter().find(|(name, _)| titled.text() == Some(*name)) else { continue };
-        if let Some(text) = said.text()
-            && !fine.contains(&text)
+        let (Some(titled), Some(worded)) = (repository.get(title), repository.get(message)) else { continue };
+        let Some((_, valid)) = pairs.iter().find(|(name, _)| titled.text() == Some(*name)) else { continue };
+        if let Some(text) = worded.text()
+            && !valid.contains(&text)
         {
             let with = titled.text().unwrap_or_default();
             let text = format!(
                 "`repository.{message}` must be one of {} with `{title}: {with}`, found `{text}`",
-                fine.join(", ")
+                valid.join(", ")
             );
-            let contradiction = Contradiction::new(&["repository"], vec![said, titled], text);
+            let contradiction = Contradiction::new(&["repository"], vec![worded, titled], text);
             found.push(contradiction.only(&[*title, *message]));
         }
     }
@@ -218,7 +219,8 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Fixes need the alerts. Each is a value with its key.
+/// Checks that security updates are not on while the alerts are off. Each argument is a value with
+/// its key.
 fn fixes<'a>(
     fixes: Option<(&'a Node, String)>,
     alerts: Option<(&'a Node, String)>,
@@ -237,8 +239,8 @@ fn fixes<'a>(
     }
 }
 
-/// `{}` bars everybody as `restrictions`, and nobody as `dismissal_restrictions`: nobody guesses
-/// that right.
+/// Refuses `{}` as a list of actors. GitHub reads it as nobody in `restrictions` and as everybody
+/// in `dismissal_restrictions`, so the author may mean either.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let reviews = protection.get("required_pull_request_reviews");
     let found = [
@@ -257,7 +259,7 @@ fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// No reference may belong to two autolinks.
+/// Checks that no prefix of an autolink begins with the prefix of another autolink.
 fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
     let prefix = |link: &'a Node| Some((link, link.get("key_prefix")?.text()?));
     for (at, link) in links.iter().enumerate() {
@@ -265,14 +267,15 @@ fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
         let overlaps =
             |(_, other): &(&Node, &str)| *other != own && (own.starts_with(other) || other.starts_with(own));
         if let Some((before, other)) = links[..at].iter().filter_map(prefix).find(overlaps) {
-            let text =
-                format!("`key_prefix` must not overlap with `{other}`: one of them begins with the other");
+            let text = format!(
+                "`key_prefix` must not overlap with `{other}`: one prefix begins with the other prefix"
+            );
             found.push(Contradiction::new(&["autolinks"], vec![link, before], text));
         }
     }
 }
 
-/// A ruleset has only rules for what it is about.
+/// Checks that a ruleset has only rules for its target.
 fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(target) = ruleset.get("target") else { return };
     let Some(what @ ("push" | "branch" | "tag")) = target.text() else { return };
@@ -285,7 +288,7 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
         let text = format!("a ruleset with `target: {what}` cannot have the rule `{}`", known.kind);
         let contradiction = Contradiction::new(&["rulesets"], vec![node, target], text);
         found.push(if known.is_push {
-            contradiction.hint("put it into a ruleset with `target: push`")
+            contradiction.hint("put the rule into a ruleset with `target: push`")
         } else {
             contradiction
         });
@@ -310,13 +313,13 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
             );
         }
         if rules[..at].iter().any(|other| other.get("type").and_then(Node::text) == Some(kind)) {
-            let problem = error(node, format!("`{path}` has the rule `{kind}` twice, which GitHub refuses"));
-            problems.push(problem.hint("make one rule of both, or put one into a ruleset of its own"));
+            let problem = error(node, format!("`{path}` must not have the rule `{kind}` twice"));
+            problems.push(problem.hint("merge the two rules, or put one of them into another ruleset"));
         }
     }
 }
 
-/// An organisation's ruleset says which repositories it is for, and which of their refs.
+/// Checks that a ruleset of the organisation sets its repositories and their refs.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let has = |key: &str| ruleset.get("conditions").and_then(|conditions| conditions.get(key)).is_some();
     if !["repository_name", "repository_id", "repository_property"].into_iter().any(has) {
@@ -338,9 +341,9 @@ fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A rule of a ruleset, and where it stands.
+/// A rule and its ruleset.
 struct Stated<'a> {
-    /// Rulesets of the organisation are not laid over those of repositories.
+    /// True for a ruleset of the organisation, which does not merge with rulesets of repositories.
     is_organisations: bool,
     ruleset: String,
     kind: &'a str,
@@ -354,7 +357,7 @@ impl Stated<'_> {
     }
 }
 
-/// Rules without a parameter that GitHub demands, and that no other layer adds.
+/// Finds rules that lack a required parameter. Another layer may add the parameter.
 pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {
@@ -389,7 +392,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// Finds keys that Beadle carries out in part only.
+/// Finds keys that Beadle carries out only partly.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
@@ -397,22 +400,26 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
             let plugin = item.get("plugin").and_then(Node::text).unwrap_or_default();
             remark(
                 item,
-                format!("`target: {target}`: Beadle leaves `{plugin}` alone in every layer, not in some"),
+                format!(
+                    "`target: {target}`: Beadle leaves `{plugin}` alone in every layer, not only in some"
+                ),
             );
         }
     }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // Topics are a list of the repository's, and the other two never take away what they do not
-        // list.
+        // `topics` is a list inside `repository`. Beadle never removes unlisted branches and
+        // configurations.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
         if !is_kept && !lists.contains(&name) {
-            remark(item, format!("`additive_plugins`: `{name}` is not a list that Beadle can keep additive"));
+            remark(item, format!("`additive_plugins`: `{name}` is not a list that can be additive"));
         }
         if let Some(target @ ("self" | "children")) = item.get("target").and_then(Node::text) {
             remark(
                 item,
-                format!("`target: {target}`: Beadle keeps `{name}` additive for every layer, not for some"),
+                format!(
+                    "`target: {target}`: Beadle keeps `{name}` additive for every layer, not only for some"
+                ),
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Makes the values that a policy asks for in one repository out of its layers.
+//! Converts the merged layers of a repository into typed values.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::{Permission, Repository};
@@ -11,7 +11,7 @@ use super::targeting::MergedLayers;
 use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 use crate::aspects;
 
-/// The incumbent's names of two keys, each with the name in the section `security`.
+/// Two keys of safe-settings, each with the key of the section `security` that means the same.
 const SAME: &[(&str, &str)] = &[
     ("enableVulnerabilityAlerts", "dependabot_alerts"),
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
@@ -63,7 +63,7 @@ impl Policy {
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
         if let (Some(old), Some(new)) = (&desired.security, section("security")) {
-            // They say the same things: of each the higher layer's word counts.
+            // Both sections have the same switches: for each switch, the higher layer wins.
             let higher = |(key, value): &(Node, Node)| {
                 let same = SAME.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
                 let other = same.and_then(|(_, own)| new.get(own));
@@ -89,7 +89,7 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
         crate::aspects::settings::is_setting(key).then(|| Want {
             key: key.to_owned(),
             value: match value.text() {
-                // A folded text ends with a line end that GitHub does not take.
+                // A folded text ends with a line break, which GitHub does not accept.
                 Some(text) => Value::from(text.trim_end()),
                 None => value.json(),
             },
@@ -99,7 +99,7 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let mut wants: Vec<Want> = wants.collect();
     let place = |key: &str| wants.iter().position(|want| want.key == key);
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
-        // They say one thing: the narrower layer's word counts.
+        // Both keys set the visibility: the narrower layer wins.
         let narrower = target.rank(&wants[private].asked) > target.rank(&wants[visibility].asked);
         wants.remove(if narrower { visibility } else { private });
     }
@@ -109,7 +109,7 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
 impl Policy {
     /// Returns the values of `target` without disabled sections and without entries for other
     /// repositories.
-    pub(crate) fn asked(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
+    pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
         let mut root = target.root.as_ref()?.without(&disabled);
         if let Some(repository) = root.get("repository").filter(|_| disabled.contains(&"archive")).cloned() {
@@ -124,16 +124,16 @@ impl Policy {
     }
 }
 
-/// Returns whether an entry of a list is for this repository.
+/// Returns whether an entry of a list applies to this repository.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
-        // The check refused what is no glob.
+        // The check has refused invalid globs.
         globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
     };
     item.get("include").is_none_or(matches) && !item.get("exclude").is_some_and(matches)
 }
 
-/// The entries of a list of access that hold for this repository.
+/// Reads the entries of `teams` or `collaborators` that apply to this repository.
 fn access<T>(
     list: &Node,
     who: &str,

@@ -26,7 +26,7 @@ pub enum PolicyError {
     /// The files have errors.
     #[error("{}", render(problems, sources))]
     Invalid {
-        /// All findings, also those that are no errors.
+        /// All findings, also those that are not errors.
         problems: Vec<Problem>,
         /// The texts of the files, for excerpts.
         sources: BTreeMap<String, String>,

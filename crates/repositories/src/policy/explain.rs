@@ -18,29 +18,30 @@ pub struct Explained {
     pub path: String,
     /// The value itself.
     pub value: Value,
-    /// The line that set it.
+    /// The line that sets the value.
     pub set_by: String,
-    /// The values of lower layers, the nearest first.
+    /// The overridden values of lower layers, the highest layer first.
     pub overrode: Vec<Overridden>,
 }
 
-/// A value that another layer's took the place of.
+/// A value of a lower layer that a higher layer overrides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Overridden {
     /// The value of the lower layer.
     pub value: Value,
-    /// The line that said it.
+    /// The line of the lower layer that sets the value.
     pub said_by: String,
 }
 
-/// Every value of a target whose path begins with `key`.
+/// Returns every value of a repository whose path begins with `key`.
 pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, key: &str) -> Vec<Explained> {
-    let Some(root) = &policy.asked(target, repository) else { return Vec::new() };
+    let Some(root) = &policy.declared(target, repository) else { return Vec::new() };
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();
     let mut found = Vec::new();
     for leaf in leaves(root).into_iter().filter(|leaf| leaf.path.starts_with(key)) {
-        let said = layers.iter().flatten().filter(|other| other.key == leaf.key && other.asked != leaf.asked);
-        let overrode = said
+        let lower =
+            layers.iter().flatten().filter(|other| other.key == leaf.key && other.asked != leaf.asked);
+        let overrode = lower
             .map(|other| Overridden {
                 value: without_secrets(&leaf.path, other.value.clone()),
                 said_by: other.asked.to_string(),
@@ -56,7 +57,7 @@ pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, 
     found
 }
 
-/// Returns a value without what may be secret in a webhook's address: its user, password and query.
+/// Removes the possible secrets from the address of a webhook: user, password and query.
 fn without_secrets(path: &str, value: Value) -> Value {
     match value {
         Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
@@ -68,7 +69,7 @@ fn without_secrets(path: &str, value: Value) -> Value {
     }
 }
 
-/// Returns a path without the same: webhooks are listed by their address.
+/// Removes the same secrets from a path, because the path of a webhook contains its address.
 fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

@@ -1,4 +1,5 @@
-//! A policy's folder: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`, `deployment-settings.yml`.
+//! Loads the folder of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml` and
+//! `deployment-settings.yml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -27,38 +28,39 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Its name: a hash over all its files.
+    /// The name of the generation: a hash of all files.
     pub generation: String,
-    /// From wide to narrow.
+    /// The layers, the lowest rank first.
     pub layers: Vec<Layer>,
-    /// Repositories that are left alone, by pattern.
+    /// The patterns of the repositories that Beadle skips.
     pub excluded: Vec<Pattern>,
-    /// The patterns of the repositories that the policy is for; empty for all.
+    /// If not empty, Beadle skips all repositories that match none of these patterns.
     pub included: Vec<Pattern>,
-    /// The repository that the policy itself lives in; left alone unless a file names it.
+    /// The repository with the files of the policy. Beadle skips it unless a file names it.
     pub home: String,
-    /// Sections that are left alone.
+    /// The sections that Beadle leaves alone.
     pub disabled: Vec<String>,
-    /// Keys that Beadle does not carry out, and warnings. None of them is an error.
+    /// The warnings, and the keys that Beadle does not carry out.
     pub remarks: Vec<Problem>,
     /// The texts of the files, for excerpts.
     pub sources: BTreeMap<String, String>,
 }
 
 impl Policy {
-    /// Reads a folder. `home` is the name of the repository that the policy lives in.
+    /// Loads a folder. `home` is the name of the repository with the files of the policy.
     pub fn load(folder: &Path, home: &str) -> Result<Self, PolicyError> {
         Self::load_noting(folder, home, &ReadingAt::default())
     }
 
-    /// The same. Notes in `at` which file is being read.
+    /// Loads a folder like [`Self::load`], and notes in `at` which file is being read.
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
-        // A panic of a library over one organisation's files must not stop the others.
+        // If a library panics over the files of one organisation, the other organisations must go
+        // on.
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
-    /// Reads texts, by their paths relative to the folder.
+    /// Reads the texts of files, by their paths relative to the folder.
     pub(crate) fn from_sources(
         sources: BTreeMap<String, String>,
         home: &str,
@@ -83,7 +85,7 @@ impl Policy {
                 problems.push(Problem::error(
                     asked,
                     1,
-                    format!("{other} says something of the same; keep one of them"),
+                    format!("{other} differs from this file only in the extension; keep one of them"),
                 ));
             }
         }
@@ -132,17 +134,16 @@ impl Policy {
             _ => FileKind::Repo,
         };
         if root.is_null() && kind != FileKind::Deployment {
-            // Nobody who empties a file means to take away everything that it gave.
+            // An empty file is probably a mistake: Beadle would remove everything that it declared.
             let problem = Problem::error(root.asked.clone(), 1, "the file is empty");
-            problems.push(problem.hint("delete it, if nothing shall be asked for any more"));
+            problems.push(problem.hint("to remove its values from the policy, delete the file"));
             return;
         }
         Shape::Map(kind.keys()).check("", root, problems);
         check_layer(kind, root, problems);
         remarks(root, &lists(), problems);
         if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
-            let text =
-                format!("the name of the file must be that of a repository, which must {}", misfit.must);
+            let text = format!("invalid repository name `{stem}`: the name of the file must {}", misfit.must);
             problems.push(Problem::error(root.asked.clone(), 1, text));
         }
         match kind {
@@ -153,7 +154,7 @@ impl Policy {
         self.layers.push(Layer::read(kind, file, stem, root, problems));
     }
 
-    /// Layers that reach every repository, with the same rank, and say different things.
+    /// Finds layers of equal rank that reach every repository and disagree about a value.
     fn certain_conflicts(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
@@ -161,7 +162,7 @@ impl Policy {
             for other in everywhere[..at].iter().filter(|other| other.rank == layer.rank) {
                 let list_modes = contradictions(&other.list_modes, &layer.list_modes);
                 for (path, one, two) in conflicts(&other.root, &layer.root).into_iter().chain(list_modes) {
-                    let text = format!("{one} says something else of `{path}`");
+                    let text = format!("this line and {one} disagree about `{path}`");
                     let problem = Problem::error(two, 1, text);
                     problems.push(problem.hint("give one of the two files a higher `rank`"));
                 }
@@ -188,7 +189,8 @@ impl Policy {
         }
     }
 
-    /// The branches that it names: what comes or goes of them matters.
+    /// Returns the branches that the policy names. Beadle reacts if such a branch is created or
+    /// deleted.
     pub fn branches(&self) -> BTreeSet<String> {
         let mut branches = BTreeSet::new();
         for root in self.layers.iter().flat_map(Layer::roots) {
@@ -201,19 +203,19 @@ impl Policy {
         branches
     }
 
-    /// The names of secrets in it.
+    /// Returns the names of secrets in the policy.
     pub fn secrets(&self) -> Vec<&Node> {
         let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
         hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
-    /// The sections that it has, over all layers.
+    /// Returns the sections of all layers.
     pub fn sections(&self) -> BTreeSet<&str> {
         let entries = self.layers.iter().flat_map(Layer::roots).flat_map(Node::entries);
         entries.filter_map(|(key, _)| key.text()).collect()
     }
 
-    /// The names by which its layers select repositories.
+    /// Returns the teams and properties by which layers select repositories.
     pub fn selected_by(&self) -> SelectedBy {
         let mut selected_by = SelectedBy::default();
         for layer in &self.layers {
@@ -259,7 +261,7 @@ impl Policy {
     }
 }
 
-/// A file's name without its ending.
+/// Returns the path of a file without its extension.
 fn stem(file: &str) -> &str {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }

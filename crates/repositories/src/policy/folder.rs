@@ -16,8 +16,7 @@ const LARGEST: u64 = 4 << 20;
 /// The endings of a policy's files.
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
-/// The path that a read has arrived at. If a file system hangs, whoever waits for the read can name
-/// it.
+/// The path that is being read. If a file system hangs, the caller can name the path.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 
@@ -33,7 +32,7 @@ impl ReadingAt {
     }
 }
 
-/// The texts of all files of a policy, by their paths relative to its folder.
+/// Reads the texts of all files of a policy, by their paths relative to the folder.
 pub(super) fn read_folder(
     folder: &Path,
     at: &ReadingAt,
@@ -47,18 +46,19 @@ pub(super) fn read_folder(
     Ok(sources)
 }
 
-/// The texts of the YAML files in a part of the folder; of those `wanted`, where any are named.
+/// Reads the texts of the YAML files in a part of the folder. If `stems` is not empty, only files
+/// with these names count.
 pub(super) fn read_part(
     folder: &Path,
     part: &str,
-    wanted: &[&str],
+    stems: &[&str],
     at: &ReadingAt,
 ) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
     let mut sources = BTreeMap::new();
     let root = folder.canonicalize().map_err(unreadable(folder))?;
     let path = folder.join(part);
     at.note(&path);
-    // A part that is a dangling link is there: its files are not deleted, but unreadable.
+    // A link that leads nowhere is an error: its files are unreadable, not deleted.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
         found => found.map_err(unreadable(&path))?,
@@ -73,13 +73,14 @@ pub(super) fn read_part(
         let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
             return Err(unreadable(&path)(refused("the name of a policy file must be UTF-8")));
         };
-        if !wanted.is_empty() && !wanted.contains(&stem) {
+        if !stems.is_empty() && !stems.contains(&stem) {
             continue;
         }
         if ending != right {
-            // The author meant Beadle to read it.
-            let why =
-                format!("the ending of a policy file must be `.{right}`; rename it to `{stem}.{right}`");
+            // The author expects Beadle to read this file.
+            let why = format!(
+                "the extension must be `.{right}`, found `.{ending}`; rename the file to `{stem}.{right}`"
+            );
             return Err(unreadable(&path)(refused(why)));
         }
         at.note(&path);
@@ -91,26 +92,26 @@ pub(super) fn read_part(
     Ok(sources)
 }
 
-/// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader
-/// waiting for ever.
+/// Reads the text of a regular file of a bounded size. It refuses pipes and devices, which can
+/// block their reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // A device is not even opened: some act when they are.
+    // Some devices act when they are opened, so the check comes first.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without a wait. The path can lead to a pipe by now, and a plain open of a pipe waits
-/// for its writer.
+/// Opens a file without blocking. The path can lead to a pipe by now, and a plain open of a pipe
+/// waits for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. The handle decides and not the path,
-/// which can lead to another file than a moment ago.
+/// Reads the text of an open file if the file is regular. It checks the handle, because the path
+/// can lead to another file by now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
-    // What /proc shows has no size.
+    // Files in /proc report no size.
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
@@ -118,29 +119,29 @@ fn read_opened(file: File) -> Result<String> {
 
 fn check_regular(found: &Metadata) -> Result<()> {
     if found.is_dir() {
-        return Err(refused("it must be a file, found a folder"));
+        return Err(refused("must be a file, found a folder"));
     }
     if !found.is_file() {
-        return Err(refused("it must be a regular file, found a pipe, a socket or a device"));
+        return Err(refused("must be a regular file, found a pipe, a socket or a device"));
     }
     if found.len() > LARGEST { Err(too_large()) } else { Ok(()) }
 }
 
-/// Resolves a path, which must stay inside the folder. A link out of it would show files of the
-/// machine in errors.
+/// Resolves a path, which must stay inside the folder. A link to the outside would show other files
+/// of the machine in errors.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {
         Ok(real)
     } else {
         Err(refused(
-            "it is a symbolic link that leaves the policy's folder; put a copy of the file in its place",
+            "the symbolic link must not leave the policy's folder; replace the link with a copy of the file",
         ))
     }
 }
 
 fn too_large() -> Error {
-    refused(format!("it must have at most {} MiB", LARGEST >> 20))
+    refused(format!("must have at most {} MiB", LARGEST >> 20))
 }
 
 fn refused(why: impl Into<String>) -> Error {

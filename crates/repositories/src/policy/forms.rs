@@ -5,7 +5,7 @@
 
 use beadle_github::segment;
 
-/// The form of a text.
+/// A form that a text must have.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
     /// The kind of text, for errors.
@@ -16,9 +16,9 @@ pub struct Form {
 /// The rule that a text breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// The rule, such as `have at most 50 characters`.
+    /// The rule, in the words that follow `must`, such as `have at most 50 characters`.
     pub must: String,
-    /// A text that would be right.
+    /// A hint with a valid text.
     pub hint: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Misfit {
     }
 }
 
-/// A name that may hold every character, such as that of a ruleset or of a status check.
+/// A name that may have any character, such as the name of a ruleset or of a status check.
 pub const NAME: Form = Form { what: "a name", check: plain };
 /// A topic.
 pub const TOPIC: Form = Form { what: "a topic", check: topic };
@@ -52,7 +52,7 @@ pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| 
 pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 350) };
 /// A repository's homepage.
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
-/// The prefix of a reference.
+/// The prefix of an autolink.
 pub const AUTOLINK_PREFIX: Form = Form { what: "a prefix", check: autolink_prefix };
 /// The slug of a team, or of an App.
 pub const SLUG: Form = Form { what: "a slug", check: slug };
@@ -74,7 +74,8 @@ pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
-/// No name is empty, steps to another folder, or hides a character.
+/// Checks the rules of every name: it is not empty, is not `.` or `..`, and has no control
+/// characters.
 fn plain(text: &str) -> Result<(), Misfit> {
     if text.trim().is_empty() {
         return Err(Misfit::new("not be empty"));
@@ -88,11 +89,11 @@ fn plain(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// The name of a label is a part of its address.
+/// Checks the name of a label, which is part of its address.
 fn label(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     at_most(text, 50)?;
-    segment(text).map_err(|_| Misfit::new("have no part that stands for another address, such as `..`"))
+    segment(text).map_err(|_| Misfit::new("not contain a path segment such as `..` or `%2e%2e`"))
 }
 
 fn at_most(text: &str, most: usize) -> Result<(), Misfit> {
@@ -103,10 +104,10 @@ fn at_most(text: &str, most: usize) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// A text with all characters that do not fit as single hyphens.
+/// Replaces each run of invalid characters with one hyphen.
 fn hyphened(text: &str, fits: fn(char) -> bool) -> String {
-    let list_modes: Vec<&str> = text.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();
-    list_modes.join("-").to_lowercase()
+    let words: Vec<&str> = text.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();
+    words.join("-").to_lowercase()
 }
 
 fn only(text: &str, must: &str, fits: fn(char) -> bool) -> Result<(), Misfit> {
@@ -119,7 +120,7 @@ fn only(text: &str, must: &str, fits: fn(char) -> bool) -> Result<(), Misfit> {
     Err(if right.is_empty() { misfit } else { misfit.hint(format!("write it as `{right}`")) })
 }
 
-/// Beadle writes topics in lower case, so capitals are fine.
+/// Checks a topic. Capitals are valid, because Beadle writes topics in lower case.
 fn topic(text: &str) -> Result<(), Misfit> {
     only(text, "have only letters, digits and hyphens", |c| c.is_ascii_alphanumeric() || c == '-')?;
     if text.starts_with('-') {
@@ -134,7 +135,7 @@ fn slug(text: &str) -> Result<(), Misfit> {
 }
 
 fn login(text: &str) -> Result<(), Misfit> {
-    // An App's own login ends so.
+    // The login of an App ends with `[bot]`.
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     if let Some(name) = name.strip_prefix('@') {
         return Err(Misfit::new("be a login without `@`").hint(format!("write it as `{name}`")));
@@ -149,7 +150,7 @@ fn login(text: &str) -> Result<(), Misfit> {
 
 fn repository(text: &str) -> Result<(), Misfit> {
     if let Some((_, name)) = text.rsplit_once('/') {
-        let misfit = Misfit::new("be a name of this organisation, without `/`");
+        let misfit = Misfit::new("be the name of a repository without `/`");
         return Err(misfit.hint(format!("write it as `{name}`")));
     }
     let must = "have only letters, digits, hyphens, underscores and dots";
@@ -177,19 +178,19 @@ fn autolink_prefix(text: &str) -> Result<(), Misfit> {
 fn branches(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     if let Some(name) = text.strip_prefix("refs/heads/") {
-        let misfit = Misfit::new("be a branch without `refs/heads/`");
+        let misfit = Misfit::new("be a branch name without `refs/heads/`");
         return Err(misfit.hint(format!("write it as `{name}`")));
     }
     let odd = text.chars().find(|c| [' ', '~', '^', ':', '\\'].contains(c));
     if let Some(odd) = odd {
-        return Err(Misfit::new(format!("be a branch, and no branch has `{odd}` in its name")));
+        return Err(Misfit::new(format!("be a branch name without `{odd}`")));
     }
     let parts = ["..", "//", "@{"].into_iter().find(|part| text.contains(part));
     if let Some(part) = parts {
-        return Err(Misfit::new(format!("be a branch, and no branch has `{part}` in its name")));
+        return Err(Misfit::new(format!("be a branch name without `{part}`")));
     }
     if text.starts_with('/') || text.ends_with('/') || text.ends_with('.') {
-        return Err(Misfit::new("be a branch, which neither begins with `/` nor ends with `/` or `.`"));
+        return Err(Misfit::new("be a branch name that does not begin with `/` or end with `/` or `.`"));
     }
     Ok(())
 }
@@ -205,9 +206,8 @@ fn branch(text: &str) -> Result<(), Misfit> {
 fn workflow(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     match text.rsplit_once('/') {
-        Some((_, file)) => {
-            Err(Misfit::new("be a file of .github/workflows").hint(format!("write it as `{file}`")))
-        }
+        Some((_, file)) => Err(Misfit::new("be the name of a file in .github/workflows, without the folder")
+            .hint(format!("write it as `{file}`"))),
         None => Ok(()),
     }
 }
@@ -220,7 +220,7 @@ fn url(text: &str) -> Result<(), Misfit> {
         return Err(if is_host { misfit.hint(format!("write it as `https://{text}`")) } else { misfit });
     }
     if text.contains(char::is_whitespace) {
-        return Err(Misfit::new("be an address without blanks"));
+        return Err(Misfit::new("be an address without spaces"));
     }
     Ok(())
 }
@@ -274,7 +274,7 @@ mod tests {
             (BRANCHES, "a..b", "`..`", None),
             (BRANCH, "release/*", "not a pattern", None),
             (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
-            (WORKFLOW, ".github/workflows/ci.yml", "a file of", Some("write it as `ci.yml`")),
+            (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
         ] {
             let misfit = form.check(text).unwrap_err();

@@ -1,4 +1,5 @@
-//! A layer: one file of settings, whom it is for, and its rank. A higher rank wins over a lower one.
+//! A layer: one file of settings, the repositories that it reaches, and its rank. A higher rank
+//! wins over a lower one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ use super::selector::{Selector, incumbent};
 pub enum LayerKind {
     /// Every repository.
     Organisation,
-    /// The repositories that any of a suborg's selectors matches.
+    /// The repositories that at least one selector of a suborg matches.
     Suborg {
         /// Globs on names.
         globs: Vec<Pattern>,
@@ -28,9 +29,9 @@ pub enum LayerKind {
         /// Custom properties.
         properties: Vec<Selector>,
     },
-    /// The repositories that are selected and not excepted.
+    /// The repositories that `select` matches and `except` does not match.
     Selected(Choice),
-    /// One repository, by the file's name.
+    /// One repository. The file has its name.
     Repository(String),
 }
 
@@ -39,87 +40,89 @@ pub enum LayerKind {
 pub struct Choice {
     /// The selected repositories.
     pub select: Selector,
-    /// Selected repositories that are left out all the same.
+    /// The selected repositories that the layer does not reach.
     pub except: Option<Selector>,
 }
 
-/// One of a layer's `first_match`.
+/// One entry of `first_match` in a layer.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The selected repositories.
     pub choice: Choice,
     /// The values.
     pub root: Node,
-    /// See [`Layer::words`].
+    /// See [`Layer::list_modes`].
     pub list_modes: ListModes,
 }
 
-/// The word `exclusive` or `additive` of a list.
+/// The mode of a list: `exclusive` or `additive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
     /// True if Beadle removes entries that are not listed.
     pub exclusive: bool,
-    /// The line that says it.
+    /// The line that sets the mode.
     pub asked: PolicyLocation,
 }
 
-/// The words of lists, by section.
+/// The modes of lists, by section.
 pub type ListModes = BTreeMap<String, ListMode>;
 
 /// One file of settings.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Relative to the policy's folder.
+    /// The path of the file, relative to the policy's folder.
     pub file: String,
-    /// The repositories that it reaches.
+    /// The repositories that the layer reaches.
     pub kind: LayerKind,
-    /// Its place: settings.yml is 0, repos/ are 1000.
+    /// The rank: 0 for settings.yml, 1000 for a file in repos/.
     pub rank: i64,
     /// The values.
     pub root: Node,
-    /// Of these the first that matches says something too.
+    /// The entries of `first_match`. Only the first entry that matches a repository applies to it.
     pub cases: Vec<Case>,
-    /// Lists of which it says itself whether they are exclusive.
+    /// The modes that the file itself sets for its lists.
     pub list_modes: ListModes,
-    /// Lists that `additive_plugins` names.
+    /// The lists that `additive_plugins` names.
     pub additive: Vec<String>,
 }
 
-/// The ranks of what has none of its own.
+/// The rank of a suborg or a layer that sets no `rank`.
 const SUBORG: i64 = 100;
+/// The rank of a file in repos/.
 const REPOSITORY: i64 = 1000;
 
-/// The names in a list of plugins, which may be texts or blocks with a `target`. Wherever it is meant for, a section is
-/// then left alone, or its list is additive: the careful reading.
+/// Returns the names in a list of plugins. An entry is a string, or a block with a `target`. Beadle
+/// ignores the `target` and applies the entry to every layer, because this is safer.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     let items = root.get(key).map(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
 }
 
-/// Returns the word of a list, and the list itself.
-fn said(node: &Node) -> (Option<ListMode>, Node) {
+/// Returns the mode of a list, and the list itself.
+fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
     for (key, exclusive) in [("exclusive", true), ("additive", false)] {
         if let Some(list) = node.get(key) {
-            let word = ListMode { exclusive, asked: list.asked.clone() };
-            return (Some(word), list.clone());
+            let mode = ListMode { exclusive, asked: list.asked.clone() };
+            return (Some(mode), list.clone());
         }
     }
     (None, node.get("include").unwrap_or(node).clone())
 }
 
-/// Takes the words `exclusive` and `additive` out of a block of sections, and notes them.
+/// Removes the keys `exclusive` and `additive` from the lists of a block, and returns the block and
+/// the modes of the lists.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
     for section in lists() {
         let Some(node) = root.get(section) else { continue };
-        let (word, mut list) = said(node);
-        list_modes.extend(word.map(|word| (section.to_owned(), word)));
+        let (mode, mut list) = list_mode(node);
+        list_modes.extend(mode.map(|mode| (section.to_owned(), mode)));
         if section == "custom_properties" {
             list = one_name(&list);
         }
         let new = match node.get("exclude").cloned() {
-            // The patterns of entries that stay remain beside the list.
+            // `exclude` has the patterns of the entries that Beadle keeps.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
             None if section == "labels" => block(node, &[("include", list)]),
             None => list,
@@ -130,14 +133,14 @@ fn plain(root: &Node) -> (Node, ListModes) {
     if let Some((repository, topics)) =
         repository.and_then(|node| Some((node.clone(), node.get("topics")?.clone())))
     {
-        let (word, list) = said(&topics);
-        list_modes.extend(word.map(|word| ("topics".to_owned(), word)));
+        let (mode, list) = list_mode(&topics);
+        list_modes.extend(mode.map(|mode| ("topics".to_owned(), mode)));
         root = root.with("repository", &repository.with("topics", &list));
     }
     (root, list_modes)
 }
 
-/// `property_name` is another word for `name`: entries are matched by one.
+/// Renames the key `property_name` to `name`, so that entries match by one key.
 fn one_name(list: &Node) -> Node {
     let entry = |item: &Node| {
         let entries = item.entries().iter().map(|(key, value)| {
@@ -170,7 +173,7 @@ fn choice(node: &Node, problems: &mut Vec<Problem>) -> Choice {
 }
 
 impl Choice {
-    /// Returns whether a repository is meant; `Err` where that cannot be known.
+    /// Returns whether `select` and `except` reach a repository; `Err` if that is unknown.
     pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, beadle_github::Unsure> {
         if !self.select.is_match(repository)? {
             return Ok(false);
@@ -185,14 +188,14 @@ impl Choice {
         std::iter::once(&self.select).chain(&self.except)
     }
 
-    /// Returns whether every repository is meant.
+    /// Returns whether every repository matches.
     pub(super) fn is_empty(&self) -> bool {
         self.except.is_none() && self.select.is_empty()
     }
 }
 
 impl Layer {
-    /// Reads a file that was checked already.
+    /// Reads a file that has passed the check.
     pub(super) fn read(
         kind: FileKind,
         file: &str,
@@ -229,7 +232,7 @@ impl Layer {
         Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive }
     }
 
-    /// Returns whether it is for every repository.
+    /// Returns whether the layer reaches every repository.
     pub(super) fn reaches_all(&self) -> bool {
         match &self.kind {
             LayerKind::Organisation => true,
@@ -238,22 +241,22 @@ impl Layer {
         }
     }
 
-    /// Everything that it may say.
+    /// Returns the values of the file, and of each entry of `first_match`.
     pub(super) fn roots(&self) -> impl Iterator<Item = &Node> {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
     }
 
-    /// The sections that it speaks of, also where it only says that a list is additive.
+    /// Returns the sections that the layer sets, also if it only sets the mode of a list.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =
             self.list_modes.keys().chain(self.cases.iter().flat_map(|case| case.list_modes.keys()));
-        let said =
+        let with_mode =
             list_modes.chain(&self.additive).map(|name| if name == "topics" { "repository" } else { name });
-        sections.chain(said).map(str::to_owned).collect()
+        sections.chain(with_mode).map(str::to_owned).collect()
     }
 
-    /// Every selector in it.
+    /// Returns every selector of the layer.
     pub(crate) fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let own: Vec<&Selector> = match &self.kind {
             LayerKind::Selected(choice) => choice.selectors().collect(),
@@ -263,40 +266,41 @@ impl Layer {
         own.into_iter().chain(self.cases.iter().flat_map(|case| case.choice.selectors()))
     }
 
-    /// The name that a file in repos/ gives its repository.
+    /// Returns the name that a file in repos/ sets for its repository (`repository.name`).
     pub fn given_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("name")?.text()
     }
 }
 
-/// Finds the lists that one layer calls exclusive and another layer of the same rank additive.
+/// Finds the lists that are exclusive in one layer and additive in another layer. Returns each list
+/// with both lines.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,
 ) -> Vec<(String, PolicyLocation, PolicyLocation)> {
-    let both = one.iter().filter_map(|(section, word)| Some((section, word, other.get(section)?)));
-    let differ = both.filter(|(_, word, against)| word.exclusive != against.exclusive);
+    let both = one.iter().filter_map(|(section, mode)| Some((section, mode, other.get(section)?)));
+    let differ = both.filter(|(_, mode, against)| mode.exclusive != against.exclusive);
     differ
-        .map(|(section, word, against)| (section.clone(), word.asked.clone(), against.asked.clone()))
+        .map(|(section, mode, against)| (section.clone(), mode.asked.clone(), against.asked.clone()))
         .collect()
 }
 
-/// Finds the paths for which two blocks of one rank have different values, with both lines.
+/// Finds the paths for which two blocks have different values. Returns each path with both lines.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, PolicyLocation, PolicyLocation)> {
     let (one, other) = (leaves(one), leaves(other));
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
             let same = leaf.key == against.key && leaf.value != against.value;
-            // Null takes away what the other one fills.
-            let taken = |null: &Value, path: &str, inner: &str| {
+            // A null in one layer removes the block that the other layer fills.
+            let removes = |null: &Value, path: &str, inner: &str| {
                 null.is_null()
                     && inner.len() > path.len()
                     && inner.starts_with(path)
                     && inner[path.len()..].starts_with('.')
             };
-            let gone =
-                taken(&leaf.value, &leaf.key, &against.key) || taken(&against.value, &against.key, &leaf.key);
+            let gone = removes(&leaf.value, &leaf.key, &against.key)
+                || removes(&against.value, &against.key, &leaf.key);
             if same || gone {
                 found.push((leaf.path.clone(), leaf.asked.clone(), against.asked.clone()));
             }

@@ -1,4 +1,4 @@
-//! A policy value by value: each with its path and the line that says it.
+//! Splits a policy into single values, each with its path and its line.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -11,30 +11,30 @@ use crate::identity::{self, Name};
 pub struct Leaf {
     /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
-    /// The same, in the form in which paths are compared.
+    /// The path in the form for comparisons.
     pub key: String,
-    /// The same, without what entries may leave out of their identity.
+    /// The key without the optional fields of identities.
     pub open: String,
-    /// The line that says it.
+    /// The line that sets the value.
     pub asked: PolicyLocation,
     /// The value itself.
     pub value: Value,
 }
 
-/// Every value below a node.
+/// Returns every value below a node.
 pub fn leaves(root: &Node) -> Vec<Leaf> {
     let mut found = Vec::new();
     walk(&Place::default(), root, &mut found);
     found
 }
 
-/// The place of a walk.
+/// The path from the root to a node.
 #[derive(Clone, Default)]
 struct Place {
     path: String,
     key: String,
     open: String,
-    /// The key of the list that it is in, or is.
+    /// The key of the nearest list: the node itself, or the list around it.
     list: String,
 }
 
@@ -46,16 +46,16 @@ impl Place {
 
     fn item(&self, name: &Name) -> Self {
         Self {
-            path: format!("{}[{}]", self.path, name.said),
+            path: format!("{}[{}]", self.path, name.written),
             key: format!("{}[{}]", self.key, name.key),
             open: format!("{}[{}]", self.open, name.open),
             list: self.list.clone(),
         }
     }
 
-    /// An entry that is called by a text, or by its place.
+    /// Returns the place of an entry whose name is a text or an index.
     fn plain(&self, name: &str) -> Self {
-        self.item(&Name { said: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
+        self.item(&Name { written: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
     }
 
     fn leaf(&self, node: &Node, value: Value) -> Leaf {
@@ -70,7 +70,7 @@ fn walk(place: &Place, node: &Node, found: &mut Vec<Leaf>) {
             for (key, value) in entries {
                 let Some(key) = key.text() else { continue };
                 if key == "include" && !place.path.is_empty() && !place.path.contains(['.', '[']) {
-                    // A section's list, beside what it keeps by pattern.
+                    // The list in `include` has the path of its section.
                     walk(place, value, found);
                     continue;
                 }

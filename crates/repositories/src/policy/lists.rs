@@ -2,8 +2,8 @@
 
 use super::node::Node;
 
-/// Returns the entries of a section. The section is a list, or a block with the list in `exclusive`,
-/// `additive` or `include`.
+/// Returns the entries of a section. The section is a list, or a block with the list in
+/// `exclusive`, `additive` or `include`.
 pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
     let Some(node) = root.get(section) else { return &[] };
     let list = ["exclusive", "additive", "include"].into_iter().find_map(|key| node.get(key));

@@ -1,4 +1,4 @@
-//! Decides, without GitHub, whether one repository can be reached by several parts of a policy.
+//! Decides from the files alone whether several parts of a policy can reach the same repository.
 
 use std::collections::BTreeSet;
 
@@ -7,29 +7,29 @@ use super::node::Node;
 use super::pattern::Pattern;
 use super::selector::Selector;
 
-/// A part of a policy that reaches a repository as a whole or not at all: a file without its cases,
-/// or one case.
+/// A part of a policy that applies to a repository as a whole or not at all: a file without its
+/// `first_match`, or one entry of `first_match`.
 pub(super) struct Part<'a> {
-    /// Its file; `None` for a name that stands in selectors only.
+    /// The layer; `None` for a name that only selectors mention.
     pub(super) layer: Option<&'a Layer>,
-    /// The number of its case.
+    /// The index of the entry of `first_match`.
     case: Option<usize>,
-    /// Its values.
+    /// The values of the part.
     pub(super) root: Option<&'a Node>,
-    /// All of them have to hold.
+    /// The conditions. All of them must match.
     conditions: Vec<Condition<'a>>,
 }
 
 enum Condition<'a> {
-    /// One repository: its name in lower case, and the name that its file gives it.
+    /// One repository: its name in lower case, and the name that its file sets.
     Named(String, Option<&'a str>),
-    /// Any of the lists of a suborg.
+    /// The lists of a suborg. One of them must match.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
-    /// The selectors of a layer, or of a case.
+    /// The selectors of a layer, or of an entry of `first_match`.
     Choice(&'a Choice),
 }
 
-/// All parts, in the order of the layers, and at the end the names that stand in selectors.
+/// Returns all parts in the order of the layers, and then the names that selectors mention.
 pub(super) fn parts(layers: &[Layer]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();
@@ -69,26 +69,26 @@ fn conditions(layer: &Layer) -> Vec<Condition<'_>> {
 }
 
 impl Part<'_> {
-    /// Returns whether it is for one repository.
+    /// Returns whether the part is for one repository.
     pub(super) fn is_single(&self) -> bool {
         matches!(self.conditions.first(), Some(Condition::Named(..)))
     }
 
-    /// Returns whether it certainly reaches every repository that `narrow` reaches.
+    /// Returns whether this part certainly reaches every repository that `narrow` reaches.
     pub(super) fn covers(&self, narrow: &Self) -> bool {
-        // A later case holds only if no earlier one does.
+        // A later entry of `first_match` applies only if no earlier entry does.
         let is_certain = self.case.is_none_or(|case| case == 0);
         let is_implied = |wide: &Condition<'_>| narrow.conditions.iter().any(|own| own.is_within(wide));
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
     }
 
-    /// Returns whether no repository is reached by both, as far as the files tell.
+    /// Returns whether the two parts certainly never reach the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let is_same_layer = match (self.layer, other.layer) {
             (Some(one), Some(two)) => one.file == two.file,
             _ => false,
         };
-        // Of the cases of a layer one holds.
+        // Only one entry of `first_match` applies.
         let is_another_case = is_same_layer && self.case.is_some() && other.case.is_some();
         let apart = |one: &Condition<'_>| other.conditions.iter().any(|two| one.is_apart_from(two));
         is_another_case || self.conditions.iter().any(apart)
@@ -108,12 +108,12 @@ fn all_known(own: &[String], wide: &[String]) -> bool {
 }
 
 impl Condition<'_> {
-    /// Returns whether it holds for a repository of this name, in lower case; `None` if more
-    /// decides.
+    /// Returns whether the condition matches a repository of this name, in lower case; `None` if
+    /// the name alone does not decide.
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),
-            // The file follows its repository to the name that it gives.
+            // The file renames its repository to this name, and still belongs to the repository.
             Self::Named(_, Some(given)) if given.eq_ignore_ascii_case(name) => None,
             Self::Named(..) => Some(false),
             Self::Suborg { globs, .. } if globs.iter().any(|glob| glob.is_match(name)) => Some(true),
@@ -132,7 +132,7 @@ impl Condition<'_> {
         }
     }
 
-    /// Returns whether `wide` holds wherever this condition does.
+    /// Returns whether `wide` certainly matches every repository that this condition matches.
     fn is_within(&self, wide: &Self) -> bool {
         match (self, wide) {
             (Self::Named(name, _), _) => wide.of_name(name) == Some(true),

@@ -1,15 +1,17 @@
-//! Lays a narrower layer over a wider one, by the incumbent's rules: keys merge, the narrower value wins; items of
-//! lists match on what they are (`crate::identity`), else they are appended.
+//! Merges a narrower layer over a wider layer, by the rules of safe-settings. For each key, the
+//! narrower value wins. Entries of lists merge if they have the same identity (`crate::identity`).
+//! Other entries are appended.
 
 use super::node::{Kind, Node};
 use crate::identity::pair_layers;
 
-/// `over` laid over `under`.
+/// Merges `over` over `under`.
 pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-/// `list` is the key of the list that the values are, or are in.
+/// Merges two values. `list` is the key of the nearest list: the values themselves, or the list
+/// around them.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),
@@ -24,7 +26,7 @@ fn merge_maps(list: &str, under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<
     for (key, value) in over {
         match merged.iter_mut().find(|(name, _)| name.kind == key.kind) {
             Some((name, old)) => {
-                // A section's list may stand below `include`.
+                // The list of a section may be in `include`.
                 let inner = key.text().filter(|key| *key != "include").unwrap_or(list);
                 *old = merge_value(inner, old, value);
                 *name = key.clone();
@@ -45,9 +47,9 @@ fn merge_lists(list: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
     merged
 }
 
-/// The entries of a list that another list does not have.
-pub(super) fn without_entries(list: &str, root: &Node, said: &Node) -> Node {
-    let kept = pair_layers(list, said.items(), root.items()).only_observed;
+/// Returns a list without the entries that the list `removed` has.
+pub(super) fn without_entries(list: &str, root: &Node, removed: &Node) -> Node {
+    let kept = pair_layers(list, removed.items(), root.items()).only_observed;
     Node {
         kind: Kind::List(kept.into_iter().map(|place| root.items()[place].clone()).collect()),
         ..root.clone()

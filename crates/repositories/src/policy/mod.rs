@@ -1,4 +1,4 @@
-//! The policy: the incumbent's files, checked, layered, and resolved for one repository.
+//! Reads and checks the files of a policy, and resolves them for one repository.
 
 mod assertions;
 mod checks;
@@ -47,7 +47,7 @@ pub use selector::Selector;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 
-/// The description of the files, for tests that make files from it.
+/// Describes the files for tests that generate files.
 #[cfg(test)]
 pub(crate) mod described {
     pub(crate) use super::keys::{LAYER, REPO, REPOSITORY, SETTINGS, SUBORG};

@@ -1,4 +1,4 @@
-//! YAML as a tree in which every value knows its line.
+//! Parses YAML into a tree in which each value has its line.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::problem::Problem;
 
-/// A value and where it stands.
+/// A value and its place in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The file and line of the value.
@@ -24,23 +24,23 @@ pub struct Node {
 /// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// `null`, or nothing.
+    /// `null`, or an empty value.
     Null,
-    /// `true` or `false`; YAML 1.1's `yes` and `on` are texts.
+    /// `true` or `false`. The `yes` and `on` of YAML 1.1 are strings.
     Bool(bool),
-    /// A whole number, written as people write one. A number in another spelling (`0042`, `1.50`,
-    /// `1e3`) is a text: the value of a property, a label or a version keeps its spelling.
+    /// A whole number in the usual spelling. A number in another spelling (`0042`, `1.50`, `1e3`)
+    /// is a string, so that the value of a property, a label or a version keeps its spelling.
     Int(i64),
-    /// A text.
+    /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// Keys and values in their order; the key has a line of its own.
+    /// Keys and values in their order. A key is a node, because it has a line too.
     Map(Vec<(Node, Node)>),
 }
 
 impl Node {
-    /// Reads one document. Duplicate keys, alias bombs and the like are refused.
+    /// Parses one document. Duplicate keys and alias bombs are errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
         if text.trim().is_empty() {
@@ -51,8 +51,7 @@ impl Node {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
             strict_booleans: true,
             with_snippet: false,
-            // The parser keeps comments until it knows what they belong to, and gives up after 32
-            // of them.
+            // The parser collects the comments before a value, and fails at the 33rd comment.
             emit_comments: false,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
@@ -64,7 +63,7 @@ impl Node {
         parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            // The place is said apart, and the library's options are nobody's business.
+            // The problem has the place already, and the author cannot set options of the library.
             let message = text.lines().next().unwrap_or_default();
             let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
                 .iter()
@@ -74,47 +73,47 @@ impl Node {
         })
     }
 
-    /// A text.
+    /// Returns the text of a string.
     pub fn text(&self) -> Option<&str> {
         if let Kind::Text(text) = &self.kind { Some(text) } else { None }
     }
 
-    /// A truth value.
+    /// Returns the value of a boolean.
     pub fn bool(&self) -> Option<bool> {
         if let Kind::Bool(value) = self.kind { Some(value) } else { None }
     }
 
-    /// A whole number.
+    /// Returns the value of a whole number.
     pub fn int(&self) -> Option<i64> {
         if let Kind::Int(value) = self.kind { Some(value) } else { None }
     }
 
-    /// Returns whether it is a single value.
+    /// Returns whether the value is neither a list nor a map.
     pub fn is_scalar(&self) -> bool {
         !matches!(self.kind, Kind::List(_) | Kind::Map(_))
     }
 
-    /// Nothing.
+    /// Returns whether the value is null.
     pub fn is_null(&self) -> bool {
         self.kind == Kind::Null
     }
 
-    /// The items of a list; none where it is no list.
+    /// Returns the items of a list, and no items for other values.
     pub fn items(&self) -> &[Node] {
         if let Kind::List(items) = &self.kind { items } else { &[] }
     }
 
-    /// The entries of a map; none where it is no map.
+    /// Returns the entries of a map, and no entries for other values.
     pub fn entries(&self) -> &[(Node, Node)] {
         if let Kind::Map(entries) = &self.kind { entries } else { &[] }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// The same block without some of its keys.
+    /// Returns the map without these keys.
     #[must_use]
     pub fn without(&self, keys: &[&str]) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -122,7 +121,7 @@ impl Node {
         Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
     }
 
-    /// The same block with another value for a key that it has.
+    /// Returns the map with another value for an existing key.
     #[must_use]
     pub fn with(&self, key: &str, value: &Self) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -133,12 +132,12 @@ impl Node {
         Self { kind: Kind::Map(entries.collect()), ..self.clone() }
     }
 
-    /// The texts of a list of texts.
+    /// Returns the strings of a list.
     pub fn texts(&self) -> Vec<String> {
         self.items().iter().filter_map(|item| item.text().map(str::to_owned)).collect()
     }
 
-    /// As JSON, without the lines.
+    /// Returns the value as JSON, without the lines.
     pub fn json(&self) -> Value {
         match &self.kind {
             Kind::Null => Value::Null,
@@ -175,14 +174,14 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// Another number, as the parser understood it.
+    /// Any other number, as the parser read it.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-/// A number as it is written.
+/// Returns a number in the spelling of the file.
 fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
     let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();

@@ -1,13 +1,13 @@
-//! One normal form per field, made when a file is read, so that nothing later has to know two
-//! spellings of one thing.
+//! Converts fields to one normal form when a file is read, so that all other code needs to know one
+//! spelling only.
 //!
-//! - `null` as a parameter of a ruleset's rule, in its conditions or as its parameters: not specified.
-//! - `null` as a label's description: no description, which GitHub shows as an empty text.
-//! - `{ property_name: Team, values: [a] }` in `suborgproperties`: `{ Team: [a] }`.
+//! - `null` in the conditions or the parameters of a ruleset: not specified.
+//! - `null` for the description of a label: the empty text, which GitHub shows for no description.
+//! - `{ property_name: Team, values: [a] }` in `suborgproperties`: the same as `{ Team: [a] }`.
 
 use super::node::{Kind, Node};
 
-/// A file, or one of its cases, in normal form.
+/// Returns a file, or one entry of `first_match`, in normal form.
 pub(super) fn normal(root: &Node) -> Node {
     let mut root = root.clone();
     each(&mut root, "labels", |label| {
@@ -31,8 +31,8 @@ pub(super) fn normal(root: &Node) -> Node {
     root
 }
 
-/// Every entry of a section's list, also where the list is a block with `include`, `exclusive` or
-/// `additive`.
+/// Changes every entry of a section's list, also if the list is a block with `include`, `exclusive`
+/// or `additive`.
 fn each(root: &mut Node, section: &str, change: impl Fn(&mut Node)) {
     let Some(node) = root.child(section) else { return };
     if let Kind::Map(lists) = &mut node.kind {
@@ -53,13 +53,13 @@ fn drop_nulls(node: &mut Node) {
 }
 
 impl Node {
-    /// The value of a key, to change it.
+    /// Returns a mutable reference to the value of a key.
     fn child(&mut self, key: &str) -> Option<&mut Node> {
         let Kind::Map(entries) = &mut self.kind else { return None };
         entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// The items of a list or the values of a block, to change them.
+    /// Returns mutable references to the items of a list or the values of a block.
     fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
         match &mut self.kind {
             Kind::List(items) => Box::new(items.iter_mut()),
@@ -69,7 +69,8 @@ impl Node {
     }
 }
 
-/// The entries of `suborgproperties` as the incumbent has them: the property's name is the key.
+/// Returns the entries of `suborgproperties` in the form of safe-settings: the name of the property
+/// is the key.
 pub(super) fn suborg_properties(list: &Node) -> Node {
     let entry = |item: &Node| {
         let name = ["property_name", "name"].into_iter().find_map(|key| item.get(key));

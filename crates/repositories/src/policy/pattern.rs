@@ -1,4 +1,4 @@
-//! Names of repositories by glob or regular expression, compared without case.
+//! Matches names of repositories by glob or regular expression, without case.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows the pattern, and nothing of how it is carried out: a matcher shows its caches and who used it first, and what layers
-/// select by is remembered between runs by how it is shown.
+/// Shows the text of the pattern only. The matcher would also show its caches, which change with
+/// each use. Beadle remembers selectors between runs by this form, so it must not change.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -34,11 +34,11 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Only a regular expression has these.
+/// The texts that only a regular expression has.
 const MARKS: &[&str] = &["^", "$", ".*", ".+", "\\", "(", "|", "]+"];
 
 impl Pattern {
-    /// A glob.
+    /// Parses a glob.
     pub fn glob(text: &str) -> Result<Self, String> {
         let invalid = |why: String| format!("invalid glob `{}`: {why}", short(text));
         check_glob(text).map_err(invalid)?;
@@ -47,13 +47,13 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
     }
 
-    /// A glob, or (where it can be nothing else) a regular expression that may match anywhere, as the incumbent takes
-    /// both in `restrictedRepos`.
+    /// Parses a glob. A text that can only be a regular expression becomes a regular expression,
+    /// which may match any part of a name, as in `restrictedRepos` of safe-settings.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }
 
-    /// A regular expression that may match anywhere.
+    /// Parses a regular expression, which may match any part of a name.
     pub fn regex(text: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
         let regex = regex.map_err(|_| format!("invalid regular expression `{}`", short(text)))?;
@@ -68,7 +68,7 @@ impl Pattern {
         }
     }
 
-    /// As it was written.
+    /// Returns the pattern as the file has it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -78,13 +78,13 @@ impl Pattern {
 const META: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
 
 impl Pattern {
-    /// The name, if the pattern is a glob that matches this name only.
+    /// Returns the name, if the pattern is a glob that matches one name only.
     pub(super) fn literal(&self) -> Option<String> {
         let is_glob = matches!(self.matcher, Matcher::Glob(_));
         (is_glob && !self.text.contains(META)).then(|| self.text.to_lowercase())
     }
 
-    /// The beginning and the end that each matching name has, in lower case.
+    /// Returns the beginning and the end of every matching name, in lower case.
     fn ends(&self) -> (String, String) {
         if matches!(self.matcher, Matcher::Regex(_)) {
             return (String::new(), String::new());
@@ -95,8 +95,7 @@ impl Pattern {
         (start, end)
     }
 
-    /// Returns whether every name that matches this pattern matches `other` too, as far as the
-    /// texts tell.
+    /// Returns whether `other` certainly matches every name that this pattern matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         if let Some(name) = self.literal() {
             return other.is_match(&name);
@@ -113,7 +112,7 @@ impl Pattern {
         })
     }
 
-    /// Returns whether no name matches both patterns, as far as the texts tell.
+    /// Returns whether the two patterns certainly never match the same name.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         match (self.literal(), other.literal()) {
             (Some(name), _) => !other.is_match(&name),
@@ -128,7 +127,7 @@ impl Pattern {
     }
 }
 
-/// As much of a text as an error shows.
+/// Shortens a text for an error.
 pub(super) fn short(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
@@ -137,7 +136,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// The patterns of a list; what is none is a problem.
+/// Parses the patterns of a list, and reports the invalid ones.
 pub(crate) fn patterns(
     list: &Node,
     make: fn(&str) -> Result<Pattern, String>,

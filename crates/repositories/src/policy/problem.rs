@@ -1,5 +1,5 @@
-//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each has a file, a
-//! line and the nearest right key.
+//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each finding has
+//! a file and a line.
 
 use std::fmt::Write as _;
 
@@ -10,15 +10,15 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// The policy is not accepted.
+    /// Beadle does not accept the policy.
     Error,
-    /// The key is understood, and this version does not carry it out.
+    /// Beadle knows the key, but does not carry it out yet.
     NotYet,
-    /// The policy is accepted, and may ask for something that GitHub refuses.
+    /// Beadle accepts the policy, but the policy may not work as intended.
     Warning,
 }
 
-/// The key whose value may be a secret.
+/// The key whose value may be a secret. Excerpts do not show the value.
 const SECRET: &str = "secret:";
 
 /// The number of characters of a line that errors show.
@@ -29,39 +29,39 @@ const EXCERPT: usize = 160;
 pub struct Problem {
     /// The severity.
     pub severity: Severity,
-    /// Where.
+    /// The file and the line.
     pub asked: PolicyLocation,
     /// The column, from 1.
     pub column: u32,
-    /// What.
+    /// The text of the finding.
     pub message: String,
-    /// A form that would be right.
+    /// What the author can write instead.
     pub hint: Option<String>,
 }
 
 impl Problem {
-    /// Something that keeps a policy from being accepted.
+    /// Creates an error.
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
-        // A name of the file may hold what a terminal would obey.
+        // The message can quote control characters of the file, which a terminal would obey.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None }
     }
 
-    /// The same, with what would be right.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into().replace(char::is_control, " "));
         self
     }
 
-    /// The same, less grave.
+    /// Changes the severity.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    /// Some lines for people, with the line of the file that it is about.
+    /// Renders the finding for people, with an excerpt of the file.
     pub fn render(&self, source: Option<&str>) -> String {
         let word = match self.severity {
             Severity::Error => "error",
@@ -73,14 +73,14 @@ impl Problem {
             format!("{word}: {}\n  --> {}:{line}:{}\n", self.message, self.asked.file, self.column);
         let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1) as usize));
         if let Some(excerpt) = excerpt {
-            // A secret that stands in place of its name must not reach a log.
+            // The author may have written a secret in place of its name. It must not reach a log.
             let excerpt = match excerpt.find(SECRET) {
                 Some(at) => format!("{} (not shown)", &excerpt[..at + SECRET.len()]),
                 None => excerpt.to_owned(),
             };
             let gutter = line.to_string().len();
             let column = self.column.saturating_sub(1) as usize;
-            // A long line shows the part around the column.
+            // Of a long line, the excerpt shows the part around the column.
             let from = if excerpt.chars().count() > EXCERPT { column.saturating_sub(EXCERPT / 2) } else { 0 };
             let excerpt: String = excerpt
                 .chars()
@@ -92,15 +92,15 @@ impl Problem {
             let _ = writeln!(text, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(text, "  help: {hint}");
+            let _ = writeln!(text, "  hint: {hint}");
         }
         text
     }
 }
 
-/// The known name that is nearest to a misspelt one, if any is near.
+/// Returns the known name that is most similar to a misspelt name, if any is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No name is this long, and the distance of long texts takes long.
+    // No known name is this long, and the comparison of long texts is slow.
     if name.len() > EXCERPT {
         return None;
     }
@@ -117,7 +117,7 @@ mod tests {
     fn an_excerpt_shows_no_value_of_a_secret() {
         let asked = PolicyLocation { file: "settings.yml".into(), line: 1 };
         let line = "  - { url: 'https://x', secret: hunter2, actve: true }";
-        let text = Problem::error(asked, 42, "there is no key `actve`").render(Some(line));
+        let text = Problem::error(asked, 42, "unknown key `actve`").render(Some(line));
         assert!(text.contains("secret: (not shown)") && !text.contains("hunter2"), "{text}");
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn an_excerpt_is_short_and_shows_no_control_characters() {
         let line = format!("{}\u{1b}[2Jx: 1{}", "a".repeat(500), "b".repeat(5_000));
         let asked = PolicyLocation { file: "settings.yml".into(), line: 1 };
-        let text = Problem::error(asked, 505, "there is no key `\u{1b}[2Jx`").render(Some(&line));
+        let text = Problem::error(asked, 505, "unknown key `\u{1b}[2Jx`").render(Some(&line));
         assert!(!text.contains('\u{1b}'), "{text:?}");
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|line| line.chars().count() < 180), "{text}");

@@ -1,6 +1,6 @@
-//! Finds layers that select repositories by a value that the policy itself writes, so that the
-//! selection changes with each apply. All findings are warnings: some of these policies come to rest
-//! after one change, and nobody is served by an organisation that is not opened.
+//! Finds layers that select repositories by a value that the policy itself sets, so that the
+//! selection changes with each apply. All findings are warnings, because some of these policies
+//! come to rest after one change.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::lists::entries;
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
-/// A fact of a repository that selects it.
+/// A kind of value by which layers select repositories.
 #[derive(Clone, Debug, PartialEq)]
 enum Fact {
     Visibility,
@@ -18,7 +18,7 @@ enum Fact {
 }
 
 impl Fact {
-    /// The names by which `disable_plugins` leaves it alone.
+    /// Returns the sections that write the value. `disable_plugins` can name these sections.
     fn sections(&self) -> &'static [&'static str] {
         match self {
             Self::Visibility => &["repository"],
@@ -28,62 +28,61 @@ impl Fact {
         }
     }
 
-    /// Returns whether Beadle leaves it alone.
+    /// Returns whether one of these sections is disabled.
     fn is_disabled(&self, disabled: &[String]) -> bool {
         self.sections().iter().any(|section| disabled.iter().any(|other| other == section))
     }
 }
 
-/// The selection of a file by one fact.
+/// The selection of a file by one kind of value.
 struct Pick<'a> {
     fact: Fact,
-    /// Any of these selects.
+    /// The values that match.
     values: Vec<String>,
-    /// The line.
+    /// The node with the values.
     at: &'a Node,
-    /// True if the file reaches a repository only if the values do not select it.
+    /// True for `except`: the file reaches only repositories without these values.
     is_excepted: bool,
 }
 
-/// The sections that hold as one, and the selections of them.
+/// Sections of a file that apply together, with the selections of the file.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
     root: &'a Node,
 }
 
-/// The effect of sections on a selection.
+/// The effect of some sections on a selection.
 struct Effect<'a> {
-    /// True if the values of the selection hold afterwards.
-    holds: bool,
-    /// The value that decides it.
+    /// True if the repository matches the selection afterwards.
+    matches: bool,
+    /// The node that has the effect.
     at: &'a Node,
-    /// True if a value is written; otherwise a list takes away what it does not have.
+    /// True if the sections set the value; false if a list removes it.
     is_written: bool,
 }
 
 /// Finds selections that a file changes itself, and selections that several files change in a
-/// circle. `files` are the roots of the files, as they are written; `disabled` are the sections that
-/// Beadle leaves alone.
+/// circle. `files` are the parsed files; `disabled` are the sections that Beadle leaves alone.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
-    // Places of the parts: what the first writes decides whether the second holds.
+    // Pairs of indexes: a value in the first part decides whether the second part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
     for (at, writer) in parts.iter().enumerate() {
         for (place, reader) in parts.iter().enumerate() {
             for pick in reader.picks.iter().filter(|pick| !pick.fact.is_disabled(disabled)) {
                 let Some(effect) = effect(writer.root, pick) else { continue };
-                let holds = effect.holds != pick.is_excepted;
-                // A file that selects by nothing is in no circle.
+                let applies = effect.matches != pick.is_excepted;
+                // A file without a selector is in no circle.
                 let is_other = writer.file != reader.file && !writer.picks.is_empty();
                 if at == place {
-                    let is_kept = holds || (!effect.is_written && is_listed(files, pick));
+                    let is_kept = applies || (!effect.is_written && is_listed(files, pick));
                     problems.extend((!is_kept).then(|| own(&effect, pick)));
                 } else if effect.is_written && is_other {
                     decides.push((at, place));
-                    if !holds {
+                    if !applies {
                         ends.push((at, place, effect.at, pick.at));
                     }
                 }
@@ -93,12 +92,12 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     for (writer, reader, value, pick) in ends {
         if leads(&decides, reader, writer) {
             let text = format!(
-                "this value takes repositories out of the selection at {}, and that file decides, directly or by way \
-                 of others, whether this one reaches them: the policy may never come to rest",
+                "this value removes repositories from the selection at {}, and that file decides, directly or through \
+                 others, whether this file reaches them: the policy may change them again and again",
                 pick.asked
             );
             let problem = Problem::error(value.asked.clone(), value.column, text);
-            let hint = "select by something that no file of the circle writes";
+            let hint = "select by a value that no file of the circle sets";
             let problem = problem.severity(Severity::Warning).hint(hint);
             if !problems.contains(&problem) {
                 problems.push(problem);
@@ -108,20 +107,20 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// The report of a file that changes its own selection.
+/// Creates the warning about a file that changes its own selection.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
-        (true, true) => "the file excepts this value",
-        (true, false) => "the file selects by another value",
-        (false, _) => "this list takes away the value that the file selects by",
+        (true, true) => "this value matches `except` of the same file",
+        (true, false) => "this value does not match the selector of the same file",
+        (false, _) => "this list removes the value by which the file selects",
     };
-    let text = format!("{what} ({}): it takes repositories out of its own selection", pick.at.asked);
+    let text = format!("{what} ({}): the file removes repositories from its own selection", pick.at.asked);
     let problem = Problem::error(effect.at.asked.clone(), effect.at.column, text);
     let problem = problem.severity(Severity::Warning);
-    problem.hint("select this value too, or select by something that the file does not write")
+    problem.hint("change the selector, or select by a value that the file does not set")
 }
 
-/// Returns whether a part decides, by way of others, whether another one holds.
+/// Returns whether one part decides, directly or through other parts, whether another part applies.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];
     let mut next = 0;
@@ -162,12 +161,12 @@ fn texts(node: &Node) -> Vec<String> {
     }
 }
 
-/// Returns the facts that `select` and `except` select by.
+/// Returns the selections of `select` and `except`.
 fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
-        // All keys of `except` have to hold: of several nobody knows which do.
+        // All keys of `except` must match. If there are several keys, no single value decides.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -190,8 +189,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the fact that a suborg selects by. Each list of a suborg is enough, so that a fact
-/// decides only if there is one list.
+/// Returns the selection of a suborg that has one list. If there are several lists, one matching
+/// list is enough, so that no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -209,10 +208,10 @@ fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     }
 }
 
-/// The effect of sections on a selection; `None` if they leave it as it is.
+/// Returns the effect of some sections on a selection; `None` if they do not change it.
 fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     let is_picked = |text: &str| pick.values.iter().any(|value| value.eq_ignore_ascii_case(text));
-    let written = |at: &'a Node, holds: bool| Effect { holds, at, is_written: true };
+    let written = |at: &'a Node, matches: bool| Effect { matches, at, is_written: true };
     match &pick.fact {
         Fact::Visibility => {
             let repository = root.get("repository")?;
@@ -221,20 +220,20 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
             }
             let at = repository.get("private")?;
             let is_private = at.bool()?;
-            // An internal repository stays so.
+            // `private: true` keeps an internal repository internal.
             let is_kept = is_private && is_picked("internal");
-            let word = if is_private { "private" } else { "public" };
-            (!is_kept).then(|| written(at, is_picked(word)))
+            let visibility = if is_private { "private" } else { "public" };
+            (!is_kept).then(|| written(at, is_picked(visibility)))
         }
         Fact::Topic => {
             let list = root.get("repository")?.get("topics")?;
-            let items = ["exclusive", "additive"].into_iter().find_map(|word| list.get(word));
+            let items = ["exclusive", "additive"].into_iter().find_map(|key| list.get(key));
             let items = items.unwrap_or(list).items();
             listed(list, items.iter().find(|item| item.text().is_some_and(is_picked)))
         }
         Fact::Team => {
             let list = root.get("teams")?;
-            // An entry for some repositories says nothing of the others.
+            // An entry with `include` or `exclude` has no effect on other repositories.
             let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
             let item = team(root, pick);
             if item.is_some_and(for_some) { None } else { listed(list, item) }
@@ -249,8 +248,8 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
             match item.and_then(|item| item.get("value")) {
                 // The values of a property keep their case.
                 Some(value) => {
-                    let holds = texts(value).iter().any(|text| pick.values.contains(text));
-                    Some(written(value, holds && !value.is_null()))
+                    let matches = texts(value).iter().any(|text| pick.values.contains(text));
+                    Some(written(value, matches && !value.is_null()))
                 }
                 None => listed(list, None),
             }
@@ -258,7 +257,7 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     }
 }
 
-/// The entry of the team that a selection is by.
+/// Returns the entry of a team that the selection names.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);
@@ -266,16 +265,17 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// The effect of a list that has a value, or has not. A list without a value takes nothing away.
+/// Returns the effect of a list. `item` is the entry with the selected value, if the list has one.
+/// A null list removes nothing.
 fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     match item {
-        Some(at) => Some(Effect { holds: true, at, is_written: true }),
+        Some(at) => Some(Effect { matches: true, at, is_written: true }),
         None if list.get("additive").is_some() || list.get("exclusive").unwrap_or(list).is_null() => None,
-        None => Some(Effect { holds: false, at: list, is_written: false }),
+        None => Some(Effect { matches: false, at: list, is_written: false }),
     }
 }
 
-/// Returns whether a file lists a value of the selection, or keeps what is not listed.
+/// Returns whether any file lists a value of the selection, or keeps unlisted entries.
 fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,
@@ -283,14 +283,14 @@ fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
         Fact::Team => "teams",
         Fact::Property(_) => "custom_properties",
     };
-    let says = |root: &Node| {
+    let keeps = |root: &Node| {
         let list = if section == "topics" {
             root.get("repository").and_then(|repository| repository.get("topics"))
         } else {
             root.get(section)
         };
         let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
-        // An entry for some repositories may be one of this one.
+        // An entry with `include` or `exclude` may apply to the repository.
         let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
         has_team
             || list.is_some_and(|list| list.get("additive").is_some())
@@ -299,7 +299,7 @@ fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     };
     files.values().any(|root| {
         let cases = root.get("first_match").map(Node::items).unwrap_or_default();
-        says(root) || cases.iter().any(says)
+        keeps(root) || cases.iter().any(keeps)
     })
 }
 
@@ -311,7 +311,7 @@ mod tests {
         found_without(files, &[])
     }
 
-    /// The same. `disabled` are the sections that Beadle leaves alone.
+    /// Returns the warnings about files. `disabled` are the sections that Beadle leaves alone.
     fn found_without(files: &[(&str, &str)], disabled: &[&str]) -> Vec<(Severity, String)> {
         let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
         let files: BTreeMap<String, Node> =
@@ -335,8 +335,11 @@ mod tests {
             "suborgteams: [core]\nteams: [{ name: infra, permission: pull }]\n",
         ] {
             let found = found(&[("layers/a.yml", text)]);
-            let [(Severity::Warning, said)] = found.as_slice() else { panic!("{text}: {found:?}") };
-            assert!(said.starts_with("layers/a.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
+            let [(Severity::Warning, message)] = found.as_slice() else { panic!("{text}: {found:?}") };
+            assert!(
+                message.starts_with("layers/a.yml:2 ") && message.contains("layers/a.yml:1"),
+                "{message}"
+            );
         }
     }
 
@@ -401,8 +404,8 @@ mod tests {
         let one = "select: { property: { tier: gold } }\nrepository: { visibility: public }\n";
         let other = "select: { visibility: public }\ncustom_properties: [{ name: tier, value: lead }]\n";
         let circle = found(&[("layers/a.yml", one), ("layers/b.yml", other)]);
-        let [(Severity::Warning, said)] = circle.as_slice() else { panic!("{circle:?}") };
-        assert!(said.starts_with("layers/b.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
+        let [(Severity::Warning, message)] = circle.as_slice() else { panic!("{circle:?}") };
+        assert!(message.starts_with("layers/b.yml:2 ") && message.contains("layers/a.yml:1"), "{message}");
         let kept = other.replace("lead", "gold");
         assert!(
             found(&[("layers/a.yml", one), ("layers/b.yml", kept.as_str())]).is_empty(),

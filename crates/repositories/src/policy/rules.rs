@@ -1,22 +1,21 @@
-//! The rules of rulesets: which parameters each type has, of what kind they are, and which GitHub
-//! demands of a new one.
+//! Describes the rules of rulesets: the parameters of each type, their shapes, and the parameters
+//! that GitHub requires.
 //!
 //! <https://docs.github.com/rest/repos/rules#create-a-repository-ruleset>
 
 use super::forms;
 use super::shape::{Key, Shape, key};
 
-/// Rules that an organisation's rulesets cannot have.
+/// The rules that only rulesets of repositories can have.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
-/// A type of rule. The check, the schema of the files and the comparison all take the types from
-/// [`RULES`].
+/// A type of rule. The check, the JSON Schema and the comparison take the types from [`RULES`].
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
-    /// True if it is for rulesets with `target: push`, and for no others.
+    /// True if the rule is only for rulesets with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// Parameters without which GitHub refuses the rule. Beadle adds those of reviews and checks
+    /// The parameters that GitHub requires. Beadle adds the parameters of reviews and checks
     /// itself.
     pub(crate) demanded: &'static [&'static str],
 }
@@ -156,7 +155,7 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &MEGABYTES)], &["max_file_size"]),
 ];
 
-/// The description of a type of rule.
+/// Returns the description of a type of rule.
 pub(crate) fn find(kind: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.kind == kind)
 }
@@ -203,7 +202,7 @@ mod tests {
         of("org-rules", &mut all().filter(|kind| !OF_REPOSITORIES.contains(kind)));
     }
 
-    /// Returns whether the check takes what the description takes.
+    /// Returns whether the check and the published description accept the same values.
     fn is_described(table: &Value, shape: &Shape, schema: &Value) -> bool {
         let schema = resolved(table, schema);
         match shape {

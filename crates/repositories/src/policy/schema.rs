@@ -1,4 +1,4 @@
-//! JSON Schema for editors, from the same description that the check uses.
+//! Makes the JSON Schema for editors from the description that the check uses.
 
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ impl FileKind {
     }
 }
 
-/// The JSON Schema (draft 2020-12) of one kind of file.
+/// Returns the JSON Schema (draft 2020-12) of one kind of file.
 pub fn schema(kind: FileKind) -> Value {
     let mut schema = map(kind.keys());
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -46,7 +46,7 @@ pub fn schema(kind: FileKind) -> Value {
     schema
 }
 
-/// The JSON Schema of a file of tests.
+/// Returns the JSON Schema of a file of tests.
 pub fn test_schema() -> Value {
     let mut schema = json!({ "type": "array", "items": of(&TEST) });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");

@@ -1,5 +1,5 @@
-//! Selects the repositories of a layer: `select:` and `except:`. Every key has to hold; of a list, one
-//! entry.
+//! Selects the repositories of a layer: `select:` and `except:`. Every key must match; in a list,
+//! one entry is enough.
 
 use beadle_github::{Known, Repository, Unsure};
 use jiff::civil::Date;
@@ -9,14 +9,14 @@ use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 
-/// The conditions that a repository has to meet.
+/// The conditions that a repository must meet.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// Globs on its name.
+    /// Globs on the name.
     pub names: Vec<Pattern>,
     topics: Vec<String>,
     teams: Vec<String>,
-    /// Names of custom properties, each with the values that do.
+    /// Names of custom properties, each with the values that match.
     properties: Vec<(String, Vec<String>)>,
     visibilities: Vec<String>,
     fork: Option<bool>,
@@ -24,7 +24,7 @@ pub struct Selector {
     before: Option<Date>,
 }
 
-/// One text, or a list of them.
+/// Returns the texts of a list, or a single text.
 fn texts(node: &Node) -> Vec<String> {
     let text = |node: &Node| match &node.kind {
         Kind::Text(text) => Some(text.clone()),
@@ -43,14 +43,14 @@ fn date(node: &Node, problems: &mut Vec<Problem>) -> Option<Date> {
     let text = node.text()?;
     let parsed = text.parse().ok();
     if parsed.is_none() {
-        let problem = Problem::error(node.asked.clone(), node.column, format!("`{text}` is no date"));
-        problems.push(problem.hint("write it as 2026-01-31"));
+        let problem = Problem::error(node.asked.clone(), node.column, format!("invalid date `{text}`"));
+        problems.push(problem.hint("use a date such as `2026-01-31`"));
     }
     parsed
 }
 
-/// The values of custom properties as the incumbent writes them in `suborgproperties`: the first key of each entry counts,
-/// and one entry is enough.
+/// Reads `suborgproperties` by the rules of safe-settings: only the first key of an entry counts,
+/// and a repository needs to match only one entry.
 pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
     let entries = node.items().iter().filter_map(|item| {
         let (name, value) = item.entries().first()?;
@@ -61,7 +61,7 @@ pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
 }
 
 impl Selector {
-    /// Reads a block that was checked already.
+    /// Reads a block that has passed the check.
     pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Self {
         let list = |key: &str| node.get(key).map(texts).unwrap_or_default();
         let names = match node.get("name") {
@@ -87,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Returns whether it selects everything.
+    /// Returns whether the selector matches every repository.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -99,52 +99,52 @@ impl Selector {
             && self.before.is_none()
     }
 
-    /// Returns whether a repository's topics have to be known.
+    /// Returns whether the selector needs the topics of a repository.
     pub fn asks_for_topics(&self) -> bool {
         !self.topics.is_empty()
     }
 
-    /// The teams that it selects by.
+    /// Returns the teams that the selector names.
     pub(crate) fn teams(&self) -> &[String] {
         &self.teams
     }
 
-    /// The custom properties that it selects by.
+    /// Returns the custom properties that the selector names.
     pub(crate) fn properties(&self) -> impl Iterator<Item = &String> {
         self.properties.iter().map(|(name, _)| name)
     }
 
-    /// Returns whether its teams have to be known.
+    /// Returns whether the selector needs the teams of a repository.
     pub fn asks_for_teams(&self) -> bool {
         !self.teams.is_empty()
     }
 
-    /// Returns whether its custom properties have to be known.
+    /// Returns whether the selector needs the custom properties of a repository.
     pub fn asks_for_properties(&self) -> bool {
         !self.properties.is_empty()
     }
 
-    /// Returns whether a repository is meant; `Err` where that cannot be known.
+    /// Returns whether the selector matches a repository; `Err` if that is unknown.
     pub fn is_match(&self, repository: &Repository) -> Result<bool, Unsure> {
         let sure = (self.names.is_empty() || self.names.iter().any(|glob| glob.is_match(&repository.name)))
             && (self.visibilities.is_empty()
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // An unknown part cannot select the repository any more.
+            // One key does not match, so the unknown parts do not matter.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
             let day = repository.created_at.get(..10).and_then(|day| day.parse::<Date>().ok());
-            let unknown = || Unsure::for_people("when the repository was made is unknown".to_owned());
+            let unknown = || Unsure::for_people("the creation date of the repository is unknown".to_owned());
             let day = day.ok_or_else(unknown)?;
             if self.after.is_some_and(|after| day <= after) || self.before.is_some_and(|before| day >= before)
             {
                 return Ok(false);
             }
         }
-        // A name that stands for nothing may be the old name of what the repository has. It counts
-        // only where all else fits.
+        // If a team or property does not exist, it may have a new name, and the repository may have
+        // it. This matters only if everything else matches.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -188,7 +188,8 @@ impl Selector {
 
 /// Compares selectors without a repository.
 impl Selector {
-    /// Returns whether a repository of this name is selected; `None` if more than the name decides.
+    /// Returns whether the selector matches a repository of this name; `None` if the name alone
+    /// does not decide.
     pub(super) fn of_name(&self, name: &str) -> Option<bool> {
         if !self.names.is_empty() && !self.names.iter().any(|glob| glob.is_match(name)) {
             return Some(false);
@@ -196,21 +197,20 @@ impl Selector {
         self.only_names().map(|_| true)
     }
 
-    /// The globs on the name, if nothing else decides.
+    /// Returns the globs on the name, if there are no other conditions.
     pub(super) fn only_names(&self) -> Option<&[Pattern]> {
         let others = Self { names: Vec::new(), ..self.clone() };
         others.is_empty().then_some(self.names.as_slice())
     }
 
-    /// Returns whether every repository that is selected is one of `other` too, as far as the keys
-    /// tell.
+    /// Returns whether `other` certainly matches every repository that this selector matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         let names = || {
             !self.names.is_empty()
                 && self.names.iter().all(|name| other.names.iter().any(|wide| name.is_within(wide)))
         };
         let texts = |own: &[String], wide: &[String]| {
-            wide.is_empty() || (!own.is_empty() && own.iter().all(|text| holds(wide, text)))
+            wide.is_empty() || (!own.is_empty() && own.iter().all(|text| has_text(wide, text)))
         };
         let property = |(name, wide): &(String, Vec<String>)| {
             self.values(name).is_some_and(|own| own.iter().all(|value| wide.contains(value)))
@@ -225,7 +225,7 @@ impl Selector {
             && other.before.is_none_or(|wide| self.before.is_some_and(|own| own <= wide))
     }
 
-    /// Returns whether no repository is selected by both, as far as the keys tell.
+    /// Returns whether the two selectors certainly never match the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let names = !self.names.is_empty()
             && !other.names.is_empty()
@@ -234,7 +234,8 @@ impl Selector {
             && !other.visibilities.is_empty()
             && !self.visibilities.iter().any(|one| other.visibilities.contains(one));
         let forks = self.fork.is_some() && other.fork.is_some() && self.fork != other.fork;
-        // A property that may have several values is rare; a plan finds what this misses.
+        // A property with several values may match both selectors. This is rare, and a plan still
+        // finds the contradiction.
         let properties = self.properties.iter().any(|(name, own)| {
             other.values(name).is_some_and(|values| !own.iter().any(|value| values.contains(value)))
         });
@@ -245,18 +246,18 @@ impl Selector {
         names || visibilities || forks || properties || dates
     }
 
-    /// The values of a custom property that it selects by.
+    /// Returns the matching values of a custom property.
     pub(super) fn values(&self, property: &str) -> Option<&[String]> {
         let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
         found.map(|(_, values)| values.as_slice())
     }
 }
 
-fn holds(texts: &[String], text: &str) -> bool {
+fn has_text(texts: &[String], text: &str) -> bool {
     texts.iter().any(|other| other.eq_ignore_ascii_case(text))
 }
 
-/// Returns a part of a repository, or why it is unknown: a retry helps as far as it helps the read.
+/// Returns a part of a repository, or the reason why the part is unknown.
 fn known<'a, T>(part: &'a Known<T>, what: &str) -> Result<&'a T, Unsure> {
     match part {
         Known::Known(known) => Ok(known),

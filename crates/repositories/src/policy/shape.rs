@@ -1,5 +1,5 @@
-//! Describes the contents of a policy file as data. The check, the nearest right key and the JSON
-//! Schema all come from this description.
+//! Describes the contents of a policy file as data. The check, its hints and the JSON Schema come
+//! from this description.
 
 use super::forms::Form;
 use super::node::{Kind, Node};
@@ -13,15 +13,15 @@ pub(crate) enum Shape {
     /// A whole number in a range.
     Int(i64, i64),
     Text,
-    /// A text of a form that GitHub takes.
+    /// A text of a form that GitHub accepts.
     Form(&'static Form),
     /// One of these texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
     Map(&'static [Key]),
-    /// `null` too, where it means something.
+    /// The shape, or `null`.
     OrNull(&'static Shape),
-    /// Either of two.
+    /// One of two shapes.
     Either(&'static Shape, &'static Shape),
     /// Six hexadecimal digits, with or without `#`.
     Color,
@@ -31,7 +31,7 @@ pub(crate) enum Shape {
     Scalar,
     /// A block whose keys are checked elsewhere.
     Free,
-    /// Anything: nothing of it is carried out.
+    /// Any value: Beadle does not carry out the key.
     Any,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
-    /// Not, and why.
+    /// Beadle does not carry out the key, for this reason.
     Not(&'static str),
 }
 
@@ -65,7 +65,7 @@ pub(crate) const fn required(key: Key) -> Key {
 }
 
 pub(crate) const fn later(name: &'static str, doc: &'static str) -> Key {
-    let status = Status::Not("this version does not carry it out yet");
+    let status = Status::Not("Beadle does not carry out this key yet");
     Key { name, shape: Shape::Any, status, is_required: false, doc }
 }
 
@@ -92,7 +92,7 @@ impl Shape {
         }
     }
 
-    /// Returns whether a value is of this kind on the outside.
+    /// Returns whether a value has this shape, without a check of the values inside it.
     fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
             (Self::Bool, Kind::Bool(_))
@@ -114,11 +114,11 @@ impl Shape {
         }
     }
 
-    /// Checks a value and everything in it.
+    /// Checks a value and the values inside it.
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // A value that stands where the name of a secret should be may be the secret.
+            // The value may be a secret in place of its name.
             let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
             let text = format!("{what} must be {}, found {found}", self.expectation());
             let problem = Problem::error(node.asked.clone(), node.column, text);
@@ -128,7 +128,7 @@ impl Shape {
                     None => problem,
                 },
                 (None, None) if self.is_text() && !node.is_null() && node.is_scalar() => {
-                    problem.hint("put it in quotes")
+                    problem.hint("put the value in quotes")
                 }
                 (None, Some("yes" | "no" | "on" | "off")) => {
                     problem.hint("YAML 1.2 has only `true` and `false`")
@@ -174,12 +174,12 @@ impl Shape {
         }
     }
 
-    /// Returns whether it is a list that may say whether it is exclusive.
+    /// Returns whether the shape is a list that can be exclusive or additive.
     pub(crate) fn has_list_mode(&self) -> bool {
         matches!(self, Self::Either(_, Self::Map(keys)) if keys.iter().any(|key| key.name == "exclusive"))
     }
 
-    /// Returns whether it is a text that another value could be put in quotes for.
+    /// Returns whether quotes would turn another single value into a value of this shape.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,
@@ -210,7 +210,8 @@ impl Shape {
     }
 }
 
-/// The word of a list that is meant: one in other capitals, else the nearest.
+/// Returns the word that the author probably meant: the same word in another case, or the most
+/// similar word.
 fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
     let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
     same.or_else(|| nearest(text, texts.iter().copied()))
@@ -221,13 +222,12 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
         let text = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
         let full = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
         let Some(key) = keys.iter().find(|key| key.name == text) else {
-            let problem =
-                Problem::error(name.asked.clone(), name.column, format!("there is no key `{full}`"));
+            let problem = Problem::error(name.asked.clone(), name.column, format!("unknown key `{full}`"));
             problems.push(if let Some(near) = nearest(&text, keys.iter().map(|key| key.name)) {
                 problem.hint(format!("did you mean `{near}`?"))
             } else {
                 let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-                problem.hint(format!("known here: {}", known.join(", ")))
+                problem.hint(format!("known keys: {}", known.join(", ")))
             });
             continue;
         };

@@ -3,7 +3,7 @@
 use super::forms;
 use super::shape::{Key, Shape, key, required};
 
-/// Describes a list that may say whether it is exclusive.
+/// Describes a list that can be exclusive or additive.
 macro_rules! listed {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -15,7 +15,7 @@ macro_rules! listed {
             ]),
         )
     }};
-    // The incumbent keeps some by pattern.
+    // As in safe-settings, `exclude` has patterns of entries that Beadle keeps.
     ($item:expr, $exclude:expr) => {{
         use $crate::policy::shape::{Shape, key};
         Shape::Either(

@@ -1,4 +1,4 @@
-//! Finds the layers that reach a repository, and the repositories that Beadle leaves alone.
+//! Finds the layers that reach a repository, and the repositories that Beadle skips.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::{Known, Repository, Unsure};
@@ -11,62 +11,64 @@ use super::node::{Kind, Node};
 use super::pattern::Pattern;
 use crate::organisation;
 
-/// GitHub's repository for an organisation's defaults, and the incumbent's own; left alone unless a file names them.
-const LEFT_OUT: &[&str] = &[".github", "safe-settings"];
+/// The repository with the defaults of an organisation, and the repository of safe-settings. Beadle
+/// skips them unless a file in repos/ names them.
+const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
 /// The result of a policy for one repository.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Nothing, and why.
+    /// Beadle skips the repository, for this reason.
     Skipped(String),
-    /// The layers laid over each other.
+    /// Beadle applies these layers to the repository.
     Reached(MergedLayers),
 }
 
-/// The layers that reach a repository, laid over each other.
+/// The layers that reach a repository, merged by rank.
 #[derive(Clone, Debug)]
 pub struct MergedLayers {
     /// The values of all layers.
     pub root: Option<Node>,
-    /// Sections of layers of which it is not known whether they reach it, or that contradict each other, and why. Nothing
-    /// of them is touched.
-    pub doubtful: Vec<(String, Unsure)>,
-    /// The layers that reach it, lowest first.
+    /// The sections that Beadle leaves alone, each with the reason: it is unknown whether a layer
+    /// reaches the repository, or two layers contradict each other.
+    pub undecided: Vec<(String, Unsure)>,
+    /// The layers that reach the repository, the lowest first.
     pub layers: Vec<Reached>,
-    /// The files of layers of which it is not known whether they reach it.
-    pub in_doubt: Vec<String>,
-    /// The sections of which a part is left alone, each with the reason: what only a waiting file
-    /// specifies, and values of `repository` that contradict each other.
-    pub waiting: Vec<(String, String)>,
-    /// Lists that say themselves whether they are exclusive; the highest layer's word.
+    /// The files of the layers that perhaps reach the repository.
+    pub undecided_files: Vec<String>,
+    /// The sections that Beadle leaves alone in part, each with the reason: only a suspended file
+    /// sets the part, or values of `repository` contradict each other.
+    pub partly_undecided: Vec<(String, String)>,
+    /// The modes of the lists. The highest layer that sets a mode wins.
     pub list_modes: ListModes,
 }
 
 /// A layer that reaches a repository.
 #[derive(Clone, Debug)]
 pub struct Reached {
-    /// Its file.
+    /// The file of the layer.
     pub file: String,
-    /// Its rank.
+    /// The rank of the layer.
     pub rank: i64,
-    /// The place of the case of `first_match` that holds.
+    /// The index of the matching entry of `first_match`.
     case: Option<usize>,
-    /// The values that it has for this repository.
+    /// The values of the layer for this repository.
     pub root: Node,
-    /// The words of its lists.
+    /// The modes of the layer's lists.
     list_modes: ListModes,
 }
 
 impl Policy {
-    /// Returns the policy's target for `repository`, given how the files in repos/ stand to it.
-    pub fn resolve(&self, repository: &Repository, standing: &OverrideStatus<'_>) -> Verdict {
+    /// Resolves the policy for a repository. `status` tells which files in repos/ belong to the
+    /// repository.
+    pub fn resolve(&self, repository: &Repository, status: &OverrideStatus<'_>) -> Verdict {
         let name = repository.name.as_str();
-        let waits = &standing.waits;
-        let is_waiting = |layer: &Layer| waits.iter().any(|(waiting, _)| waiting.file == layer.file);
-        let named = self.file_of(name).filter(|layer| !is_waiting(layer)).or(standing.own);
-        let is_own = |layer: &Layer| standing.own.is_some_and(|own| own.file == layer.file);
-        if named.is_none() && waits.is_empty() && self.leaves_out(name) {
-            return Verdict::Skipped("left out unless a file in repos/ names it".into());
+        let suspended = &status.waits;
+        let is_suspended = |layer: &Layer| suspended.iter().any(|(other, _)| other.file == layer.file);
+        let named = self.file_of(name).filter(|layer| !is_suspended(layer)).or(status.own);
+        let is_own = |layer: &Layer| status.own.is_some_and(|own| own.file == layer.file);
+        if named.is_none() && suspended.is_empty() && self.leaves_out(name) {
+            return Verdict::Skipped("needs a file of its own in repos/".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
             return Verdict::Skipped("a private fork of a security advisory".into());
@@ -79,46 +81,45 @@ impl Policy {
         }
         let mut target = MergedLayers {
             root: None,
-            doubtful: Vec::new(),
+            undecided: Vec::new(),
             layers: Vec::new(),
-            in_doubt: Vec::new(),
-            waiting: Vec::new(),
+            undecided_files: Vec::new(),
+            partly_undecided: Vec::new(),
             list_modes: ListModes::new(),
         };
-        for layer in self.layers.iter().filter(|layer| !is_waiting(layer)) {
+        for layer in self.layers.iter().filter(|layer| !is_suspended(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => target.lay(layer, repository),
                 Ok(false) => {}
-                Err(why) => target.doubt(layer, &why),
+                Err(why) => target.leave_undecided(layer, &why),
             }
         }
-        for (layer, why) in waits {
-            target.wait_for(layer, why);
+        for (layer, why) in suspended {
+            target.suspend(layer, why);
         }
         target.contradict(&self.disabled);
         if repository.archived {
-            let asked = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
-            if asked != Some(false) {
+            let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
+            if archived != Some(false) {
                 return Verdict::Skipped("archived".into());
             }
         }
         Verdict::Reached(target)
     }
 
-    /// Returns whether a repository of this name is neither read nor counted by a plan or sweep of
-    /// all of them: the policy's own, and the organisation's defaults, unless a file in repos/
-    /// names them.
+    /// Returns whether plans and sweeps of all repositories skip this name. They skip the
+    /// repository of the policy and the names in `SKIPPED`, unless a file in repos/ has the name.
     pub fn leaves_out(&self, name: &str) -> bool {
-        let mut left_out = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
-        left_out.any(|own| name.eq_ignore_ascii_case(own)) && self.file_of(name).is_none()
+        let mut skipped = SKIPPED.iter().copied().chain([self.home.as_str()]);
+        skipped.any(|other| name.eq_ignore_ascii_case(other)) && self.file_of(name).is_none()
     }
 
-    /// The file in repos/ for the repository of this name.
+    /// Returns the file in repos/ for the repository of this name.
     pub fn file_of(&self, name: &str) -> Option<&Layer> {
         self.layers.iter().find(|layer| names(layer, name))
     }
 
-    /// Files and selectors that reach none of these names, each with what to say about it.
+    /// Describes the files and the patterns that match none of these names.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
         for layer in &self.layers {
@@ -144,9 +145,9 @@ impl Policy {
             let globs = layer.selectors().flat_map(|selector| &selector.names);
             let none = |glob: &&Pattern| !names.iter().any(|name| glob.is_match(name));
             unmatched.extend(
-                globs
-                    .filter(none)
-                    .map(|glob| format!("{}: the name `{}` matches no repository", layer.file, glob.text())),
+                globs.filter(none).map(|glob| {
+                    format!("{}: the pattern `{}` matches no repository", layer.file, glob.text())
+                }),
             );
         }
         for glob in self.excluded.iter().chain(&self.included) {
@@ -160,45 +161,45 @@ impl Policy {
 }
 
 impl MergedLayers {
-    /// Lays a layer over what is there.
+    /// Merges a layer over the layers below it.
     fn lay(&mut self, layer: &Layer, repository: &Repository) {
-        let mut held = None;
+        let mut applied = None;
         for (at, case) in layer.cases.iter().enumerate() {
             match case.choice.is_match(repository) {
                 Ok(true) => {
-                    held = Some(at);
+                    applied = Some(at);
                     break;
                 }
                 Ok(false) => {}
-                Err(why) => return self.doubt(layer, &why.of_file(&layer.file)),
+                Err(why) => return self.leave_undecided(layer, &why.of_file(&layer.file)),
             }
         }
-        let (root, list_modes) = said(layer, held);
+        let (root, list_modes) = values_of(layer, applied);
         for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
-            let contrary = contradictions(&other.list_modes, &list_modes);
-            for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(contrary) {
+            let modes = contradictions(&other.list_modes, &list_modes);
+            for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(modes) {
                 let section = if path == "topics" { "repository" } else { path.as_str() };
                 let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
-                let why =
-                    format!("{one} and {two} say different things of `{path}`; give one file a higher rank");
-                self.doubtful.push((section, Unsure::for_people(why)));
+                let why = format!("{one} and {two} disagree about `{path}`; give one file a higher `rank`");
+                self.undecided.push((section, Unsure::for_people(why)));
             }
         }
         self.put_over(&root, &list_modes);
         self.layers.push(Reached {
             file: layer.file.clone(),
             rank: layer.rank,
-            case: held,
+            case: applied,
             root,
             list_modes,
         });
     }
 
-    /// Leaves alone what the layers together ask for and GitHub refuses: some keys of `repository`,
-    /// whose other values are still kept, or a whole section.
+    /// Removes values that GitHub refuses together, so that Beadle leaves these values alone. In
+    /// the section `repository`, only the contradicting keys are affected. In other places, the
+    /// whole section is affected.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
-        let (mut keys, mut waiting, mut doubtful) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
         for contradiction in found(root, &|asked| self.rank(asked)) {
             let Some(section) = contradiction.names.first().filter(|_| !contradiction.is_disabled(disabled))
             else {
@@ -206,9 +207,9 @@ impl MergedLayers {
             };
             let section = (*section).to_owned();
             if contradiction.keys.is_empty() {
-                doubtful.push((section, Unsure::for_people(contradiction.why())));
+                undecided.push((section, Unsure::for_people(contradiction.why())));
             } else {
-                waiting.push((section, contradiction.why()));
+                partly.push((section, contradiction.why()));
                 keys.extend(contradiction.keys.iter().copied());
             }
         }
@@ -217,8 +218,8 @@ impl MergedLayers {
         {
             self.root = Some(root.with("repository", &repository.without(&keys)));
         }
-        self.waiting.extend(waiting);
-        self.doubtful.extend(doubtful);
+        self.partly_undecided.extend(partly);
+        self.undecided.extend(undecided);
     }
 
     fn put_over(&mut self, root: &Node, list_modes: &ListModes) {
@@ -229,8 +230,8 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Returns the target as it would be if exactly those selections held (see [`MergedLayers::holds`]) for
-    /// which `held` is true.
+    /// Merges the layers again, as if `held` decided which selections apply.
+    /// [`MergedLayers::holds`] describes selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other = Self { root: None, list_modes: ListModes::new(), ..self.clone() };
         for layer in &policy.layers {
@@ -240,15 +241,15 @@ impl MergedLayers {
             };
             if reaches {
                 let case = (0..layer.cases.len()).find(|at| held(&format!("{}#{at}", layer.file)));
-                let (root, list_modes) = said(layer, case);
+                let (root, list_modes) = values_of(layer, case);
                 other.put_over(&root, &list_modes);
             }
         }
         other
     }
 
-    /// Returns whether a layer's selection (its file, or `file#n` for its n-th case) holds for the
-    /// repository.
+    /// Returns whether a selection applies to the repository. The name of a selection is the file
+    /// of a layer, or `file#n` for entry n of its `first_match`.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -258,48 +259,50 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Takes out what a file says that belongs to this repository, or not, as nobody knows: the
-    /// other layers go on, and what the file alone says is neither made nor undone.
-    fn wait_for(&mut self, layer: &Layer, why: &str) {
+    /// Suspends a file that perhaps belongs to another repository, and removes its values from the
+    /// merged layers. If only this file sets a value, Beadle leaves the value alone.
+    fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
-            self.root = Some(without_said(root, &layer.root));
+            self.root = Some(without_values(root, &layer.root));
         }
         for section in layer.sections() {
-            // The file may add an entry that a list lacks.
-            let word = ListMode { exclusive: false, asked: layer.root.asked.clone() };
+            // The file may add entries to a list, so Beadle removes no entry.
+            let additive = ListMode { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
             .then(|| "topics".to_owned());
-            self.list_modes.extend(topics.map(|topics| (topics, word.clone())));
-            self.list_modes.insert(section.clone(), word);
-            self.waiting.push((section, why.to_owned()));
+            self.list_modes.extend(topics.map(|topics| (topics, additive.clone())));
+            self.list_modes.insert(section.clone(), additive);
+            self.partly_undecided.push((section, why.to_owned()));
         }
     }
 
-    /// Nothing of a layer's sections is touched.
-    fn doubt(&mut self, layer: &Layer, why: &Unsure) {
-        self.in_doubt.push(layer.file.clone());
-        self.doubtful.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
+    /// Marks the sections of a layer as undecided.
+    fn leave_undecided(&mut self, layer: &Layer, why: &Unsure) {
+        self.undecided_files.push(layer.file.clone());
+        self.undecided.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
     }
 
-    /// The rank of the layer that a line belongs to.
+    /// Returns the rank of the layer to which a line belongs.
     pub(crate) fn rank(&self, asked: &PolicyLocation) -> i64 {
         self.layers.iter().find(|layer| layer.file == *asked.file).map_or(0, |layer| layer.rank)
     }
 }
 
-/// The relation of the files in repos/ to a repository.
+/// The files in repos/ that concern a repository.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// Files that belonged to another repository of this name, or to this one under another name,
-    /// and a file of its name beside its own one, each with why it waits.
+    /// The suspended files, with the reasons. A file is suspended if it belonged to another
+    /// repository of this name, if it belonged to this repository under another name, or if the
+    /// repository has another file already.
     pub waits: Vec<(&'a Layer, String)>,
-    /// The file that is this repository's although it is called otherwise.
+    /// The file that belongs to this repository although the file has another name.
     pub own: Option<&'a Layer>,
 }
 
-/// Returns the values of a layer of which this case holds, and the words of its lists.
-fn said(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
+/// Returns the values of a layer merged with one entry of its `first_match`, and the modes of its
+/// lists.
+fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     let mut root = match &layer.kind {
         LayerKind::Organisation => layer.root.without(&organisation::SECTIONS),
         _ => layer.root.clone(),
@@ -319,16 +322,16 @@ fn said(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// `root` without the values and the entries of lists that `said` speaks of.
-fn without_said(root: &Node, said: &Node) -> Node {
-    let kind = match (&root.kind, &said.kind) {
+/// Removes all values and entries of lists from `root` that are in `removed` too.
+fn without_values(root: &Node, removed: &Node) -> Node {
+    let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
             let kept = entries.iter().filter_map(|(key, value)| {
-                let other = key.text().and_then(|key| said.get(key));
+                let other = key.text().and_then(|key| removed.get(key));
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
-                        Some((key.clone(), without_said(value, other)))
+                        Some((key.clone(), without_values(value, other)))
                     }
                     (Kind::List(_), Some(other)) if matches!(other.kind, Kind::List(_)) => {
                         Some((key.clone(), without_entries(key.text().unwrap_or_default(), value, other)))
@@ -343,12 +346,12 @@ fn without_said(root: &Node, said: &Node) -> Node {
     Node { kind, ..root.clone() }
 }
 
-/// Returns whether a file in repos/ is called like this repository.
+/// Returns whether a layer is the file in repos/ with this name.
 fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }
 
-/// Returns whether a layer reaches a repository; `Err` where it cannot be known.
+/// Returns whether a layer reaches a repository; `Err` if that is unknown.
 fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),
@@ -379,15 +382,15 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
                     }
                 }
             }
-            let mut doubt = missing.cloned();
+            let mut unsure = missing.cloned();
             for property in properties {
                 match property.is_match(repository) {
                     Ok(true) => return Ok(true),
                     Ok(false) => {}
-                    Err(why) => doubt = Some(Unsure::sooner(doubt.as_ref(), &why).clone()),
+                    Err(why) => unsure = Some(Unsure::sooner(unsure.as_ref(), &why).clone()),
                 }
             }
-            doubt.map_or(Ok(false), |why| Err(why.of_file(&layer.file)))
+            unsure.map_or(Ok(false), |why| Err(why.of_file(&layer.file)))
         }
     }
 }

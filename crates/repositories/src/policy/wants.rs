@@ -12,18 +12,18 @@ use super::node::Node;
 /// One setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Want {
-    /// Its key in the REST body.
+    /// The key in the REST body.
     pub key: String,
-    /// Its value.
+    /// The desired value.
     pub value: Value,
     /// The line of the policy that asks for it.
     pub asked: PolicyLocation,
 }
 
-/// A list, and whether what is not in it has to go.
+/// A list, exclusive or additive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
-    /// Others have to go.
+    /// True if Beadle removes entries that are not in the list.
     pub exclusive: bool,
     /// The line of the list.
     pub asked: PolicyLocation,
@@ -34,9 +34,9 @@ pub struct Listed<T> {
 /// A team with its permission.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TeamWant {
-    /// Its slug.
+    /// The slug of the team.
     pub slug: String,
-    /// The permission that the team shall have.
+    /// The desired permission of the team.
     pub permission: Permission,
     /// The line of the policy that asks for it.
     pub asked: PolicyLocation,
@@ -45,9 +45,9 @@ pub struct TeamWant {
 /// A person with direct access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollaboratorWant {
-    /// Their login.
+    /// The login of the person.
     pub login: String,
-    /// The permission that the person shall have.
+    /// The desired permission of the person.
     pub permission: Permission,
     /// The line of the policy that asks for it.
     pub asked: PolicyLocation,
@@ -58,16 +58,16 @@ pub struct CollaboratorWant {
 pub struct BranchWant {
     /// A branch or pattern; `None` for the default branch.
     pub pattern: Option<String>,
-    /// The rule; `None` takes it away.
+    /// The rule; `None` if Beadle must remove the rule.
     pub protection: Option<Node>,
     /// The line of the policy that asks for it.
     pub asked: PolicyLocation,
-    /// The rank of the layer that does.
+    /// The rank of the layer that asks for it.
     pub rank: i64,
 }
 
-/// The values that the policy asks for in one repository. `None`: the policy asks for nothing, and
-/// Beadle reads nothing.
+/// The values that the policy asks for in one repository. If the policy does not set a part, its
+/// field is `None`, and Beadle does not read the part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// Settings.
@@ -78,9 +78,9 @@ pub struct Desired {
     pub teams: Option<Listed<TeamWant>>,
     /// Direct collaborators.
     pub collaborators: Option<Listed<CollaboratorWant>>,
-    /// Branch protection rules. What is not listed stays.
+    /// Branch protection rules. Beadle keeps rules that are not listed.
     pub branches: Vec<BranchWant>,
-    /// Security features as the incumbent writes them: `repository.security`.
+    /// Security features in the form of safe-settings: `repository.security`.
     pub security: Option<Node>,
     /// The sections that their aspects read themselves, by name.
     pub sections: BTreeMap<&'static str, Section>,
@@ -96,7 +96,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Its entries: a list, or what a block lists below `include`.
+    /// Returns the entries of the section: a list, or the list in `include` of a block.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
     }

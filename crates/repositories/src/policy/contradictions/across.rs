@@ -1,6 +1,6 @@
-//! Finds contradictions of several files. All of them are warnings: whether files meet in a
-//! repository is decided by names that a file itself changes, by the repositories that Beadle leaves
-//! alone and by the cases of `first_match` too. A plan finds them again for each repository
+//! Finds contradictions between files. All findings are warnings, because the files alone do not
+//! show which of them reach the same repository: this also depends on renames, on skipped
+//! repositories and on `first_match`. A plan finds the contradictions again for each repository
 //! (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,48 +14,49 @@ use crate::policy::merge::merge;
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
-/// Finds the contradictions of all layers that can meet. `layers` are sorted by rank.
+/// Finds the contradictions between layers that can reach the same repository. `layers` must be
+/// sorted by rank.
 pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
-    let said: Vec<Option<Node>> = parts.iter().map(relevant).collect();
-    let speaking: Vec<usize> = (0..parts.len()).filter(|at| said[*at].is_some()).collect();
-    if speaking.len() < 2 {
+    let values: Vec<Option<Node>> = parts.iter().map(relevant).collect();
+    let with_values: Vec<usize> = (0..parts.len()).filter(|at| values[*at].is_some()).collect();
+    if with_values.len() < 2 {
         return Vec::new();
     }
-    // The parts that reach every repository of a part.
+    // The parts that certainly reach every repository of part `at`.
     let covering = |at: usize| -> Vec<usize> {
-        speaking.iter().copied().filter(|wide| parts[*wide].covers(&parts[at])).collect()
+        with_values.iter().copied().filter(|wide| parts[*wide].covers(&parts[at])).collect()
     };
     let covered: Vec<Vec<usize>> = (0..parts.len()).map(covering).collect();
     let ranks = layers.iter().map(|layer| (layer.file.as_str(), layer.rank)).collect();
     let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    let mut search = Search { said: &said, ranks, disabled, tried, seen, problems };
+    let mut search = Search { values: &values, ranks, disabled, tried, seen, problems };
     for members in &covered {
         search.look(members.clone(), true);
     }
     let can_meet = |one: usize, two: usize| {
-        // Two files of single repositories never meet.
+        // Two files of single repositories never reach the same repository.
         let is_single = parts[one].is_single() && parts[two].is_single();
         !is_single && !parts[one].is_apart_from(&parts[two])
     };
     let together = |members: &[usize]| -> Vec<usize> {
         members.iter().flat_map(|at| covered[*at].iter().copied()).collect()
     };
-    for (at, one) in speaking.iter().enumerate() {
-        for two in &speaking[at + 1..] {
+    for (at, one) in with_values.iter().enumerate() {
+        for two in &with_values[at + 1..] {
             let is_done = covered[*two].contains(one) || covered[*one].contains(two);
             if !is_done && can_meet(*one, *two) {
                 search.look(together(&[*one, *two]), false);
             }
         }
     }
-    // Three files may switch off one way to merge each. No other contradiction needs three.
+    // Three files may each turn off one merge method. No other contradiction needs three files.
     let methods = |at: &usize| {
-        let repository = said[*at].as_ref()?.get("repository")?;
+        let repository = values[*at].as_ref()?.get("repository")?;
         let off = off(repository).map(|value| value.is_some());
         off.contains(&true).then_some((*at, off))
     };
-    let methods: Vec<(usize, [bool; 3])> = speaking.iter().filter_map(methods).collect();
+    let methods: Vec<(usize, [bool; 3])> = with_values.iter().filter_map(methods).collect();
     for (at, (one, first)) in methods.iter().enumerate() {
         for (place, (two, second)) in methods.iter().enumerate().skip(at + 1) {
             if first == second || !can_meet(*one, *two) {
@@ -73,24 +74,24 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
 }
 
 struct Search<'a> {
-    said: &'a [Option<Node>],
+    values: &'a [Option<Node>],
     ranks: BTreeMap<&'a str, i64>,
     disabled: &'a [String],
     tried: BTreeSet<Vec<usize>>,
-    /// The lines of what was found.
+    /// The lines of the contradictions that were found.
     seen: BTreeSet<Vec<String>>,
     problems: Vec<Problem>,
 }
 
 impl Search<'_> {
-    /// Looks at parts that reach one repository together: certainly, or perhaps.
+    /// Checks parts that reach the same repository, certainly or perhaps.
     fn look(&mut self, mut members: Vec<usize>, is_certain: bool) {
         members.sort_unstable();
         members.dedup();
         if !self.tried.insert(members.clone()) {
             return;
         }
-        let nodes = members.into_iter().filter_map(|at| self.said[at].clone());
+        let nodes = members.into_iter().filter_map(|at| self.values[at].clone());
         let Some(root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
         let rank = |asked: &PolicyLocation| self.ranks.get(&*asked.file).copied().unwrap_or_default();
         for contradiction in found(&root, &rank) {
@@ -107,22 +108,23 @@ impl Search<'_> {
             self.problems.push(if is_certain {
                 problem(why).hint(contradiction.hint.clone().unwrap_or_else(|| hint.to_owned()))
             } else {
-                let text =
-                    format!("GitHub refuses these values in a repository that all these files reach: {why}");
+                let text = format!(
+                    "these values contradict each other in a repository that all these files reach: {why}"
+                );
                 problem(text).hint(hint)
             });
         }
     }
 }
 
-/// The values of a part that contradictions are about; `None` if it has none.
+/// Returns the values of a part that can contradict other values; `None` if there are none.
 fn relevant(part: &Part<'_>) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let kept = root.entries().iter().filter_map(|(key, value)| {
         let value = match key.text()? {
             "repository" => settings(value)?,
             "security" | "autolinks" => value.clone(),
-            // Those of the organisation are not laid over those of repositories.
+            // Rulesets of the organisation do not merge with rulesets of repositories.
             "rulesets" if !matches!(layer.kind, LayerKind::Organisation) => value.clone(),
             _ => return None,
         };

@@ -53,12 +53,12 @@ pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
     &[
         never("has_downloads", "GitHub no longer has it"),
-        later("force_create", "Making a repository that does not exist."),
-        later("template", "What a repository is made from."),
+        later("force_create", "Create the repository if it does not exist."),
+        later("template", "The template for a new repository."),
         later("oldname", "The name before a rename."),
-        later("auto_init", "A first commit for a new repository."),
-        later("gitignore_template", "For a new repository."),
-        later("license_template", "For a new repository."),
+        later("auto_init", "Create a first commit in a new repository."),
+        later("gitignore_template", "The `.gitignore` of a new repository."),
+        later("license_template", "The license of a new repository."),
     ],
 ];
 
@@ -68,13 +68,13 @@ pub(crate) const SECTIONS: &[Key] = joined![
     &SECTIONS_OF_ASPECTS,
     &[
         later("milestones", "Milestones."),
-        later("validator", "Patterns that names have to match."),
+        later("validator", "Patterns that names must match."),
         later("environments", "Deployment environments."),
         later("variables", "Actions variables."),
     ],
 ];
 
-/// Returns the sections that are lists and may say whether they are exclusive.
+/// Returns the sections that are lists and can be exclusive or additive.
 pub(crate) fn lists() -> Vec<&'static str> {
     SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
 }
@@ -82,7 +82,7 @@ pub(crate) fn lists() -> Vec<&'static str> {
 /// Every section, of repositories and of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
 
-/// The parts of sections that a list of plugins may name, as it may name every section.
+/// The parts of sections that a list of plugins may name, beside all sections.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
@@ -93,7 +93,7 @@ const PLUGINS: Shape = Shape::List(&Shape::Either(
         key(
             "target",
             Shape::OneOf(&["self", "children", "all"]),
-            "Which layers it is for; here it holds for all.",
+            "Beadle ignores this key, and applies the entry to every layer.",
         ),
     ]),
 ));
@@ -103,8 +103,8 @@ pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
     &SECTIONS_OF_ORGANISATION,
     &[
-        key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
-        key("disable_plugins", PLUGINS, "Sections that are left alone."),
+        key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
+        key("disable_plugins", PLUGINS, "Sections that Beadle leaves alone."),
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
         later("app_installations", "Apps and their repositories."),
@@ -116,13 +116,17 @@ pub(crate) const SETTINGS: &[Key] = joined![
 pub(crate) const SUBORG: &[Key] = joined![
     SECTIONS,
     &[
-        key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
-        later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+        key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
+        later("disable_plugins", "Sections that Beadle leaves alone. Carried out only in settings.yml."),
         later("ruleset_scope", "Where rulesets apply."),
         RANK,
-        key("suborgrepos", TEXTS, "Repositories of this group, by glob."),
-        key("suborgteams", SLUGS, "Repositories of this group, by a team that has access."),
-        key("suborgproperties", Shape::List(&Shape::Free), "Repositories of this group, by custom property."),
+        key("suborgrepos", TEXTS, "Selects repositories by globs on their names."),
+        key("suborgteams", SLUGS, "Selects repositories by the teams with access to them."),
+        key(
+            "suborgproperties",
+            Shape::List(&Shape::Free),
+            "Selects repositories by their custom properties."
+        ),
     ],
 ];
 
@@ -131,18 +135,22 @@ pub(crate) const LAYER: &[Key] = joined![
     SECTIONS,
     &[
         RANK,
-        key("select", CHOICE, "Whom it is for; everybody if not said."),
-        key("except", CHOICE, "Whom it is not for all the same."),
-        key("first_match", Shape::List(&Shape::Map(CASE)), "Of these the first that matches holds too."),
+        key("select", CHOICE, "The repositories that the layer reaches. Default: every repository."),
+        key("except", CHOICE, "Exceptions: selected repositories that the layer does not reach."),
+        key(
+            "first_match",
+            Shape::List(&Shape::Map(CASE)),
+            "Values for some of the repositories. Only the first matching entry applies."
+        ),
     ],
 ];
 
-/// One of a layer's `first_match`.
+/// One entry of `first_match` in a layer.
 const CASE: &[Key] = joined![
     SECTIONS,
     &[
-        key("select", CHOICE, "Whom it is for; everybody if not said."),
-        key("except", CHOICE, "Whom it is not for all the same."),
+        key("select", CHOICE, "The repositories that the layer reaches. Default: every repository."),
+        key("except", CHOICE, "Exceptions: selected repositories that the layer does not reach."),
     ],
 ];
 
@@ -150,49 +158,52 @@ const CASE: &[Key] = joined![
 pub(crate) const REPO: &[Key] = joined![
     SECTIONS,
     &[
-        key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
-        later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+        key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
+        later("disable_plugins", "Sections that Beadle leaves alone. Carried out only in settings.yml."),
     ],
 ];
 
-/// One of `tests/*.yml`.
+/// One test in `tests/*.yml`.
 pub(crate) const TEST: Shape = Shape::Map(&[
-    key("name", Shape::Text, "What it is about."),
+    key("name", Shape::Text, "The name of the test, for errors."),
     key(
         "repository",
         Shape::Map(&[
-            key("name", Shape::Text, "Its name."),
-            key("topics", TEXTS, "Its topics."),
-            key("teams", TEXTS, "Teams that have access."),
-            key("properties", Shape::Free, "Its custom properties."),
-            key("visibility", VISIBILITY, "Who can see it; `private` if not said."),
-            key("fork", Shape::Bool, "Whether it is a fork."),
-            key("archived", Shape::Bool, "Whether it is archived."),
-            key("created_at", Shape::Text, "The day on which it was made."),
-            key("default_branch", Shape::Text, "Its default branch; `main` if not said."),
+            key("name", Shape::Text, "The name of the repository."),
+            key("topics", TEXTS, "The topics of the repository."),
+            key("teams", TEXTS, "The slugs of the teams with access."),
+            key("properties", Shape::Free, "The custom properties of the repository."),
+            key("visibility", VISIBILITY, "The visibility of the repository. Default: `private`."),
+            key("fork", Shape::Bool, "Whether the repository is a fork."),
+            key("archived", Shape::Bool, "Whether the repository is archived."),
+            key("created_at", Shape::Text, "The date on which the repository was created."),
+            key("default_branch", Shape::Text, "The default branch. Default: `main`."),
         ]),
-        "A repository like this",
+        "The repository of the test.",
     ),
-    key("expect", Shape::Map(SECTIONS), "has to resolve to (at least) this."),
-    key("absent", TEXTS, "Paths of which nothing may be asked, such as `teams[contractors]`."),
-    key("skipped", Shape::Bool, "Whether it has to be left alone."),
+    key("expect", Shape::Map(SECTIONS), "The values that the repository must get, at least."),
+    key("absent", TEXTS, "The paths that must have no value, such as `teams[contractors]`."),
+    key("skipped", Shape::Bool, "Whether Beadle must skip the repository."),
 ]);
 
 const RESTRICTED: Shape = Shape::Either(
     &TEXTS,
-    &Shape::Map(&[key("include", TEXTS, "Only these."), key("exclude", TEXTS, "All but these.")]),
+    &Shape::Map(&[
+        key("include", TEXTS, "Beadle skips all repositories that match none of these."),
+        key("exclude", TEXTS, "Beadle skips the repositories that match one of these."),
+    ]),
 );
 
 /// The remark on validators.
 const VALIDATORS: &str =
-    "Beadle runs no JavaScript of a policy: this rule is not checked; write it as a test in tests/*.yml";
+    "Beadle ignores this rule, because it runs no JavaScript; write the rule as a test in tests/*.yml";
 
 /// `deployment-settings.yml`.
 pub(crate) const DEPLOYMENT: &[Key] = &[
     key(
         "restrictedRepos",
         Shape::OrNull(&RESTRICTED),
-        "Repositories that are left alone: a list, or include and exclude.",
+        "The repositories that Beadle skips: a list of patterns, or `include` and `exclude`.",
     ),
     never("configvalidators", VALIDATORS),
     never("overridevalidators", VALIDATORS),

@@ -3,21 +3,21 @@
 use super::super::shape::{Key, Shape, key};
 use super::super::shapes::{SLUG, SLUGS, TEXTS, VISIBILITY};
 
-/// The selector of a layer: every key has to hold; of a list, one entry.
+/// The selector of a layer. Every key must match; in a list, one entry is enough.
 pub(super) const CHOICE: Shape = Shape::Map(&[
-    key("name", ONE_OR_MORE, "Globs on the name."),
-    key("topic", ONE_OR_MORE, "Topics."),
-    key("team", Shape::Either(&SLUG, &SLUGS), "Slugs of teams with access."),
-    key("property", Shape::Free, "Custom properties: a name, and the value or values that do."),
-    key("visibility", VISIBILITIES, "Who can see it."),
-    key("fork", Shape::Bool, "Whether it is a fork."),
-    key("created_after", Shape::Text, "A date: made after that day."),
-    key("created_before", Shape::Text, "A date: made before that day."),
+    key("name", ONE_OR_MORE, "Globs on the name of the repository."),
+    key("topic", ONE_OR_MORE, "Topics of the repository."),
+    key("team", Shape::Either(&SLUG, &SLUGS), "Slugs of teams with access to the repository."),
+    key("property", Shape::Free, "Custom properties: each name with the value or the values that match."),
+    key("visibility", VISIBILITIES, "The visibility of the repository."),
+    key("fork", Shape::Bool, "Whether the repository is a fork."),
+    key("created_after", Shape::Text, "A date. The repository was created after this day."),
+    key("created_before", Shape::Text, "A date. The repository was created before this day."),
 ]);
 const ONE_OR_MORE: Shape = Shape::Either(&Shape::Text, &TEXTS);
 const VISIBILITIES: Shape = Shape::Either(&VISIBILITY, &Shape::List(&VISIBILITY));
 pub(super) const RANK: Key = key(
     "rank",
     Shape::Int(1, 999),
-    "A higher one wins: 100 if not said, settings.yml is 0, repos/ are 1000.",
+    "The layer with the highest rank wins. Default: 100. settings.yml has 0, files in repos/ have 1000.",
 );

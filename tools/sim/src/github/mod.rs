@@ -111,7 +111,7 @@ impl Sim {
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
         let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
-        let key = crate::keys::AppKey::generate()?;
+        let key = crate::keys::AppKey::shared()?;
         let shared = Arc::new(server::Shared::new(settings.limits, settings.record, key));
         *server::lock(&shared.latency) = settings.latency;
         if let Some(state) = settings.state {

@@ -77,7 +77,7 @@ impl OktaSim {
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let okta = Okta {
             base: Mutex::default(),
-            key: crate::keys::AppKey::generate()?,
+            key: crate::keys::AppKey::shared()?,
             hook: hook::Hooks::default(),
             limit: settings.limit,
             minute: settings.minute,

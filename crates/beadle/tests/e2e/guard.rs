@@ -27,13 +27,10 @@ async fn world() -> World {
 }
 
 fn count(world: &World, holds: impl Fn(&Value) -> bool) -> usize {
-    let state = world.sim.state();
-    state["orgs"]["acme"]["repos"]
-        .as_object()
-        .unwrap()
-        .values()
-        .filter(|repository| holds(repository))
-        .count()
+    world.sim.look(|state| {
+        let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().values();
+        repositories.filter(|repository| holds(repository)).count()
+    })
 }
 
 fn with_team(repository: &Value) -> bool {
@@ -76,7 +73,7 @@ async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.until_idle().await;
     assert_eq!(count(&world, with_team), 20);
     let metrics = format!("http://127.0.0.1:{}/metrics", world.ports[1]);
     let metrics = world.http.get(metrics).send().await.unwrap().text().await.unwrap();

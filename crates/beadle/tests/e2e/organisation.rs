@@ -217,13 +217,7 @@ async fn a_ruleset_that_changed_is_read_whole_until_that_came_through() {
     );
     let serving = world.serve().await;
     world.connect();
-    for _ in 0..500 {
-        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-        if journal.out.contains("\"kind\":\"sweep\"") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    world.until_swept(&serving).await;
     let whole = |status: u64| {
         let calls = world.sim.calls();
         let whole = |call: &&Value| {

@@ -22,12 +22,11 @@ fn many(count: usize, drift: bool) -> Value {
 }
 
 fn all_declared(world: &World) -> bool {
-    let state = world.sim.state();
-    state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared)
+    world.sim.look(|state| state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared))
 }
 
 fn refused(world: &World) -> usize {
-    world.sim.calls().iter().filter(|call| call["status"] == 403 || call["status"] == 429).count()
+    world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,18 +124,14 @@ async fn a_short_listing_is_an_incomplete_sweep() {
 async fn the_services_sweep_is_summed_up_in_the_journal_and_drift_names_who_caused_it() {
     let world = World::new(acme(many(3, true))).await;
     world.policy("settings.yml", POLICY);
-    let _serving = world.serve().await;
+    let serving = world.serve().await;
     world.connect();
-    for _ in 0..1500 {
-        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-        if let Some(line) = journal.out.lines().find(|line| line.contains("\"kind\":\"sweep\"")) {
-            let entry: Value = serde_json::from_str(line).unwrap();
-            let summary = &entry["detail"]["summary"];
-            assert_eq!((&summary["checked"], &summary["repaired"]), (&json!(3), &json!(3)), "{entry}");
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    world.until_swept(&serving).await;
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    let line = journal.out.lines().find(|line| line.contains("\"kind\":\"sweep\"")).unwrap();
+    let entry: Value = serde_json::from_str(line).unwrap();
+    let summary = &entry["detail"]["summary"];
+    assert_eq!((&summary["checked"], &summary["repaired"]), (&json!(3), &json!(3)), "{entry}");
     assert!(all_declared(&world));
     world.patch(json!({ "r001": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r001", "repair", is_declared).await;
@@ -309,13 +304,7 @@ async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();
-    for _ in 0..600 {
-        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-        if journal.out.contains("\"kind\":\"sweep\"") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    world.until_swept(&serving).await;
     let mut drift = json!({});
     for n in 0..500 {
         drift[format!("r{n:03}")] = json!({ "teams": { "contractors": "admin" } });

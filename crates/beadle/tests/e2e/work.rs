@@ -83,11 +83,7 @@ async fn a_webhooks_node_id_that_leads_nowhere_is_only_a_hint() {
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     // The sweep of a new policy would find the drift, too.
-    let begun = Instant::now();
-    while !serving.log().contains("a sweep has ended") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    world.until_swept(&serving).await;
     world.patch(json!({ "one": { "teams": { "contractors": "admin" } } }), false).await;
     let id = world.repository("one")["id"].clone();
     let body = edited(&id, "R_kgDOnowhere");
@@ -109,11 +105,7 @@ async fn a_team_that_is_gone_sets_no_repository_aside_and_is_logged_once() {
         &POLICY.replace("teams:\n", "teams:\n  - { name: gone, permission: pull }\n"),
     );
     let serving = world.serve().await;
-    let begun = Instant::now();
-    while !serving.log().contains("a sweep has ended") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    world.until_swept(&serving).await;
     let queue = world.beadle(&["queue"]).await.expect(0);
     assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
     assert_eq!(serving.log().matches("cannot be resolved").count(), 1, "{}", serving.log());

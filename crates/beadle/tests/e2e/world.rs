@@ -11,6 +11,12 @@ use tempfile::TempDir;
 /// Waiting longer than this means that it does not happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A client for addresses of this machine. One that also speaks TLS first reads every root
+/// certificate of the machine.
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).build().unwrap()
+}
+
 pub(crate) struct World {
     pub(crate) sim: Sim,
     pub(crate) folder: TempDir,
@@ -94,7 +100,7 @@ impl World {
             folder,
             secret,
             ports,
-            http: reqwest::Client::new(),
+            http: http_client(),
             org_lines: String::new(),
             lines: String::new(),
             mode: "enforce",
@@ -215,26 +221,78 @@ impl World {
     }
 
     pub(crate) fn repository(&self, name: &str) -> Value {
-        self.sim.state()["orgs"]["acme"]["repos"][name].clone()
+        self.sim.look(|state| state["orgs"]["acme"]["repos"][name].clone())
     }
 
     /// The calls that wrote something.
     pub(crate) fn writes(&self) -> Vec<Value> {
-        self.sim.calls().into_iter().filter(|call| call["writes"] == Value::Bool(true)).collect()
+        self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
     }
 
     /// Waits until so many calls to paths that end like this were answered, and a moment longer.
     pub(crate) async fn until_called(&self, ending: &str, times: usize) {
         for _ in 0..1000 {
-            let calls = self.sim.calls();
-            let is_one = |call: &&Value| call["path"].as_str().is_some_and(|path| path.ends_with(ending));
-            if calls.iter().filter(is_one).count() >= times {
+            let is_one = |call: &Value| call["path"].as_str().is_some_and(|path| path.ends_with(ending));
+            if self.sim.calls_that(is_one).len() >= times {
                 tokio::time::sleep(Duration::from_millis(700)).await;
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{ending} was not called {times} times");
+    }
+
+    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is due
+    /// and none is worked on. Keys that are paused or wait for another try are due too.
+    pub(crate) async fn until_idle(&self) {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ports[1]);
+        let mut metrics = String::new();
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            let (is_sending, calls) = (self.sim.is_sending(), self.sim.call_count());
+            metrics = self.http.get(&url).send().await.unwrap().text().await.unwrap();
+            // A run between the looks at the webhooks and at the keys has made calls.
+            let is_quiet = !is_sending && !self.sim.is_sending() && self.sim.call_count() == calls;
+            if is_quiet && has_no_work(&metrics) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
+        panic!("the service has work left:\n{metrics}\n{log}");
+    }
+
+    /// Waits until a sweep of the service has ended.
+    pub(crate) async fn until_swept(&self, serving: &Serving) {
+        serving.until_swept("acme", self.ports[1]).await;
+    }
+
+    /// Has the service read the policy now, in place of in ten seconds at the latest.
+    pub(crate) async fn read_policy(&self) {
+        let url = format!("http://127.0.0.1:{}/tasks/policy%20of%20acme/run", self.ports[1]);
+        assert!(self.http.post(url).send().await.unwrap().status().is_success());
+    }
+
+    /// Waits until the service has looked for missed webhooks.
+    pub(crate) async fn until_looked_for_missed_webhooks(&self) {
+        let task = format!("missed webhooks of App {}", beadle_sim::APP_ID);
+        let url = format!("http://127.0.0.1:{}/tasks", self.ports[1]);
+        let mut tasks = Value::Null;
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            tasks = self.http.get(&url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+            let ran = |one: &Value| one["name"] == task && one["runs"].as_u64() > Some(0);
+            if tasks.as_array().unwrap().iter().any(ran) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{task} did not run: {tasks:#}");
+    }
+
+    /// Waits until every webhook that was sent has its answer, or none that will come.
+    pub(crate) async fn until_sent(&self) {
+        while self.sim.is_sending() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until something holds of a repository.
@@ -249,6 +307,13 @@ impl World {
         let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
         panic!("{name}: {what} did not come true: {:#}\n{log}", self.repository(name));
     }
+}
+
+/// Whether metrics show that no key is due, and that none is worked on.
+fn has_no_work(metrics: &str) -> bool {
+    let names = ["beadle_keys_due", "beadle_keys_leased"];
+    let mut keys = metrics.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).peekable();
+    keys.peek().is_some() && keys.all(|line| line.ends_with(" 0"))
 }
 
 impl Drop for World {
@@ -277,13 +342,29 @@ impl Serving {
     /// Waits until it takes deliveries.
     pub(crate) async fn ready(self, operator: u16) -> Self {
         let url = format!("http://127.0.0.1:{operator}/readyz");
+        let http = http_client();
         for _ in 0..400 {
-            if reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return self;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("the service did not start:\n{}", self.log());
+    }
+
+    /// Waits until the log tells of a sweep that has ended. The service looks for that every ten
+    /// seconds; here it is asked to look.
+    pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
+        let http = http_client();
+        let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");
+        for _ in 0..4 * PATIENCE.as_millis() / 50 {
+            if self.log().contains("a sweep has ended") {
+                return;
+            }
+            assert!(http.post(&url).send().await.unwrap().status().is_success());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no sweep has ended:\n{}", self.log());
     }
 
     pub(crate) fn log(&self) -> String {

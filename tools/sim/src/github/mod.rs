@@ -149,14 +149,35 @@ impl Sim {
         self.shared.set_hook(Some(hook));
     }
 
+    /// Whether a webhook is on its way: sent, and not answered yet.
+    pub fn is_sending(&self) -> bool {
+        self.shared.sending.load(std::sync::atomic::Ordering::SeqCst) > 0
+    }
+
     /// The log of calls, as `GET /_sim/calls` gives it.
     pub fn calls(&self) -> Vec<Value> {
         server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
     }
 
+    /// The number of calls so far.
+    pub fn call_count(&self) -> usize {
+        server::lock(&self.shared.calls).len()
+    }
+
+    /// The calls that fit, as `GET /_sim/calls` gives them.
+    pub fn calls_that(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let calls = server::lock(&self.shared.calls);
+        calls.iter().filter(|call| fits(&call.line)).map(|call| call.line.clone()).collect()
+    }
+
     /// The state as it is.
     pub fn state(&self) -> Value {
-        server::lock(&self.shared.world).doc.clone()
+        self.look(Value::clone)
+    }
+
+    /// Looks at the state without a copy of it: one of hundreds of repositories is large.
+    pub fn look<T>(&self, look: impl FnOnce(&Value) -> T) -> T {
+        look(&server::lock(&self.shared.world).doc)
     }
 
     /// Answers a request without any network, for tests in simulated time. `None`: the connection

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -44,10 +44,12 @@ pub(crate) struct Shared {
     hook: Mutex<Option<Hook>>,
     pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
+    /// Webhooks that are on their way.
+    pub(crate) sending: AtomicUsize,
     pub(crate) latency: Mutex<Duration>,
     /// Calls are logged with their bodies, for the contract tests.
     pub(crate) record: bool,
-    pub(crate) http: reqwest::Client,
+    http: OnceLock<reqwest::Client>,
     pub(crate) app_key: crate::keys::AppKey,
     pub(crate) limits: Limits,
 }
@@ -67,12 +69,19 @@ impl Shared {
             hook: Mutex::default(),
             log: Mutex::default(),
             next: AtomicU64::new(1),
+            sending: AtomicUsize::new(0),
             latency: Mutex::new(Duration::ZERO),
             record,
-            http: reqwest::Client::new(),
+            http: OnceLock::new(),
             app_key,
             limits,
         }
+    }
+
+    /// What sends webhooks. It reads every root certificate of the machine, so only those who send
+    /// some make one.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        self.http.get_or_init(reqwest::Client::new)
     }
 
     pub(crate) fn hook(&self) -> Option<Hook> {

@@ -3,7 +3,7 @@
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -44,10 +44,15 @@ pub(crate) struct Hooks {
     hook: Mutex<Option<(Hook, StdRng)>>,
     held: Mutex<Vec<Value>>,
     log: Mutex<Vec<Value>>,
-    http: reqwest::Client,
+    /// It reads every root certificate of the machine, so only those who send something make one.
+    http: OnceLock<reqwest::Client>,
 }
 
 impl Hooks {
+    fn http(&self) -> &reqwest::Client {
+        self.http.get_or_init(reqwest::Client::new)
+    }
+
     pub(crate) fn set(&self, hook: Option<Hook>) {
         *lock(&self.hook) = hook.map(|hook| {
             let random = StdRng::seed_from_u64(hook.seed);
@@ -66,7 +71,7 @@ impl Hooks {
     pub(crate) async fn verify(&self) -> bool {
         let Some(url) = lock(&self.hook).as_ref().map(|(hook, _)| hook.url.clone()) else { return false };
         let challenge = format!("{:032x}", rand::random::<u128>());
-        let request = self.http.get(url).header("x-okta-verification-challenge", &challenge);
+        let request = self.http().get(url).header("x-okta-verification-challenge", &challenge);
         let Ok(answer) = request.timeout(Duration::from_secs(3)).send().await else { return false };
         let is_fine = answer.status() == 200;
         let said: Value = serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default();
@@ -127,7 +132,7 @@ impl Okta {
         let text = delivery.to_string();
         for _ in 0..=hook.repeats {
             for attempt in 1..=2 {
-                let mut request = self.hook.http.post(&hook.url).timeout(Duration::from_secs(3));
+                let mut request = self.hook.http().post(&hook.url).timeout(Duration::from_secs(3));
                 for (name, value) in &hook.headers {
                     request = request.header(name, value);
                 }

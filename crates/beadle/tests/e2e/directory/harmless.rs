@@ -288,13 +288,7 @@ async fn a_sweep_of_unchanged_groups_asks_okta_a_few_times() {
     // A sweep of groups that are as declared, and as the sweep before read them.
     world.okta.forget_calls();
     let serving = world.serve().await;
-    for _ in 0..600 {
-        if serving.log().contains("a sweep has ended") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(serving.log().contains("a sweep has ended"), "{}", serving.log());
+    world.until_swept(&serving).await;
     let calls = world.okta.calls();
     let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
     let asked = calls.iter().filter(of_groups).count();

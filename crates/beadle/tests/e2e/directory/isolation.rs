@@ -52,14 +52,8 @@ async fn a_poisoned_group_among_five_hundred_is_parked_and_the_others_converge()
         serving.log()
     );
     assert!(parked.contains("0 event, 0 manual, 0 sweep due"), "{parked}");
-    let mut log = String::new();
-    for _ in 0..300 {
-        log = serving.log();
-        if log.contains("a sweep has ended") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    world.until_swept(&serving).await;
+    let log = serving.log();
     assert!(
         log.contains(
             "a sweep has ended of=\"corp\" checked=500 drifted=500 repaired=500 held=0 failed=2 unknown=1"

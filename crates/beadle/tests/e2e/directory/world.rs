@@ -9,7 +9,7 @@ use beadle_sim::{Sim, okta, scim};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::world::{Ran, Serving};
+use crate::world::{Ran, Serving, http_client};
 
 /// Waiting longer than this means that it does not happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,7 +117,7 @@ impl World {
             secret,
             key,
             ports,
-            http: reqwest::Client::new(),
+            http: http_client(),
             okta_lines: String::new(),
             target_lines: String::new(),
             groups: "include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into(),
@@ -213,6 +213,11 @@ impl World {
     /// Starts `serve` and waits until it takes deliveries.
     pub(crate) async fn serve(&self) -> Serving {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await
+    }
+
+    /// Waits until a sweep of the service has ended.
+    pub(crate) async fn until_swept(&self, serving: &Serving) {
+        serving.until_swept("corp", self.ports[1]).await;
     }
 
     pub(crate) fn hook_url(&self) -> String {

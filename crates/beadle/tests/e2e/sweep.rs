@@ -29,6 +29,14 @@ fn refused(world: &World) -> usize {
     world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
+/// While the hour is held, GitHub's answers name a reset that is an hour of the simulator away, and
+/// no hour ends, however slow the machine is.
+async fn hold_the_hour(world: &World, held: bool) {
+    let url = format!("{}/_sim/limits", world.sim.url());
+    let body = json!({ "held": held }).to_string();
+    assert!(world.http.put(url).body(body).send().await.unwrap().status().is_success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shards_of_a_plan_are_everything_once() {
     let world = World::new(acme(many(40, true))).await;
@@ -193,9 +201,7 @@ async fn bulk_writes_are_apart_and_an_events_are_not() {
     );
 }
 
-/// While the hour is held, GitHub's answers name a reset that is an hour of the simulator (9 s)
-/// away, and no hour ends. The test ends the hour once the command waits, however slow the machine
-/// is.
+/// The hour (9 s) ends once the command waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_the_reset_and_goes_on() {
     let limits = Limits { minute: Duration::from_millis(150), core: 60, graphql: 200, ..Limits::default() };
@@ -203,12 +209,7 @@ async fn a_command_waits_for_the_reset_and_goes_on() {
     let mut world = World::with(acme(many(30, false)), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\nconcurrency = 4\n".into();
     world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
-    let hold = async |held: bool| {
-        let url = format!("{}/_sim/limits", world.sim.url());
-        let body = json!({ "held": held }).to_string();
-        assert!(world.http.put(url).body(body).send().await.unwrap().status().is_success());
-    };
-    hold(true).await;
+    hold_the_hour(&world, true).await;
     // 60 calls are needed, and sweeps may use 48 of the 60 in an hour.
     let log = world.path().join("sweep.log");
     let mut command = world.command();
@@ -219,7 +220,7 @@ async fn a_command_waits_for_the_reset_and_goes_on() {
         assert!(!running.is_finished(), "it did not wait: {}", logged());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    hold(false).await;
+    hold_the_hour(&world, false).await;
     let swept = running.await.unwrap();
     let out = String::from_utf8_lossy(&swept.stdout).into_owned();
     assert_eq!(swept.status.code(), Some(0), "{out}\n{}", logged());
@@ -266,12 +267,13 @@ async fn budget_tells_what_is_left_and_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_after_the_reset() {
-    let minute = Duration::from_millis(1500); // an hour is 90 s
+    let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test says so
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let mut world = World::with(acme(many(40, true)), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\n[org.guard]\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
+    hold_the_hour(&world, true).await;
     let serving = world.serve().await;
     world.connect();
     let waits = async || world.beadle(&["queue"]).await.expect(0).out.contains("not before");
@@ -285,6 +287,7 @@ async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_a
     world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
     world.until("fresh", "repair on the reserve", is_declared).await;
     assert!(!all_declared(&world), "the event waited for the sweep");
+    hold_the_hour(&world, false).await;
     for _ in 0..3000 {
         if all_declared(&world) {
             break;

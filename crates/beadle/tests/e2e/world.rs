@@ -216,6 +216,17 @@ impl World {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
+    /// Waits until a fault with `hold` holds a call. `no_faults` lets it go on.
+    pub(crate) async fn until_held(&self) {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            if self.sim.is_holding() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no call is held");
+    }
+
     pub(crate) async fn no_faults(&self) {
         self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
     }

@@ -215,9 +215,14 @@ impl Sim {
         server::lock(&self.shared.faults).add(fault);
     }
 
-    /// No fault strikes any more.
+    /// Whether a fault holds a call.
+    pub fn is_holding(&self) -> bool {
+        self.shared.held.load(std::sync::atomic::Ordering::SeqCst) > 0
+    }
+
+    /// No fault strikes any more, and what one holds goes on.
     pub fn no_faults(&self) {
-        server::lock(&self.shared.faults).clear();
+        self.shared.no_faults();
     }
 }
 

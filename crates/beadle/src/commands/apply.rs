@@ -19,7 +19,7 @@ use crate::app::directory::{Directories, GroupTarget};
 use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::{ApplyArgs, Selection};
 use crate::commands::plan::{Writable, plan, plan_groups};
-use crate::commands::rounds::{Rounds, SETTLE, Went};
+use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
@@ -63,7 +63,7 @@ async fn all(
                 if rounds.is_first() {
                     shared.extend(BudgetShare::where_stored(&org, Some(store)).await);
                 } else {
-                    clock.sleep(SETTLE).await;
+                    settle(clock).await;
                 }
                 let (mut shown, mut plans) =
                     plan(&org, &org.planner(Some(store)), selection, printer).await?;
@@ -90,7 +90,7 @@ async fn all(
             let mut rounds = Rounds::default();
             loop {
                 if !rounds.is_first() {
-                    clock.sleep(SETTLE).await;
+                    settle(clock).await;
                 }
                 let (mut shown, mut plans) =
                     plan_groups(target, selection, Some(store), clock, printer).await?;

@@ -21,7 +21,7 @@ use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::rounds::{MOST, SETTLE};
+use crate::commands::rounds::{MOST, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
@@ -207,7 +207,7 @@ async fn one(
         // A team or a property that was written can be what a layer selects by: what was written is
         // planned again.
         let args = next_round(asked.args, names, &tried);
-        clock.sleep(SETTLE).await;
+        settle(clock).await;
         let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
         // One that has another name by now is the next sweep's.

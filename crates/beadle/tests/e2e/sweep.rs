@@ -185,9 +185,9 @@ async fn bulk_writes_are_apart_and_an_events_are_not() {
     let started = Instant::now();
     world.beadle(&["sweep"]).await.expect(0);
     assert!(started.elapsed() >= Duration::from_secs(2), "three writes are two seconds apart at least");
-    let _serving = world.serve().await;
+    let serving = world.serve().await;
     world.connect();
-    world.until_called("/graphql", 4).await;
+    world.until_swept(&serving).await;
     let started = Instant::now();
     let mut worse = declared();
     worse["teams"] = json!({});

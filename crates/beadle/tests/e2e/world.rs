@@ -146,6 +146,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        // What is written is read back at once.
+        command.env("FAILPOINTS", "settle=return");
         command
     }
 
@@ -238,19 +240,6 @@ impl World {
     /// The calls that wrote something.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
-    }
-
-    /// Waits until so many calls to paths that end like this were answered, and a moment longer.
-    pub(crate) async fn until_called(&self, ending: &str, times: usize) {
-        for _ in 0..1000 {
-            let is_one = |call: &Value| call["path"].as_str().is_some_and(|path| path.ends_with(ending));
-            if self.sim.calls_that(is_one).len() >= times {
-                tokio::time::sleep(Duration::from_millis(700)).await;
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("{ending} was not called {times} times");
     }
 
     /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is due

@@ -93,8 +93,7 @@ impl World {
         std::fs::write(folder.path().join("app.pem"), sim.app_pem()).unwrap();
         let secret = format!("{:032x}", rand::random::<u128>());
         std::fs::write(folder.path().join("webhook.secret"), &secret).unwrap();
-        let listeners: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap().port());
+        let ports = [(); 2].map(|()| beadle_emulate::free_port());
         Self {
             sim,
             folder,

@@ -34,7 +34,7 @@ impl Drop for Server {
 
 impl Server {
     async fn start(world: &World, cursor: bool) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = beadle_emulate::free_port();
         let token = format!("{:032x}", rand::random::<u128>());
         let mut command = Command::new(tool("scim2-server"));
         command.args(["--port", &port.to_string(), "--bearer-token", &token]);
@@ -53,7 +53,7 @@ impl Server {
         }
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let url = format!("http://127.0.0.1:{port}/v2");
-        let server = Self { child, url, token, http: reqwest::Client::new() };
+        let server = Self { child, url, token, http: crate::world::http_client() };
         for _ in 0..400 {
             if server.get("ServiceProviderConfig").await.is_some() {
                 return server;

@@ -108,8 +108,7 @@ impl World {
         write("aws.token", &aws.token());
         write("hook.secret", &secret);
         write("hook.key", &key);
-        let listeners: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap().port());
+        let ports = [(); 2].map(|()| beadle_emulate::free_port());
         Self {
             okta,
             aws,

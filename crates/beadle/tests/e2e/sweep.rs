@@ -143,6 +143,7 @@ async fn the_services_sweep_is_summed_up_in_the_journal_and_drift_names_who_caus
     assert!(all_declared(&world));
     world.patch(json!({ "r001": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r001", "repair", is_declared).await;
+    world.until_idle().await;
     for _ in 0..200 {
         let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
         if journal.out.contains("\"by\":\"octocat\"") {

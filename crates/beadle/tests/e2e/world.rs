@@ -246,7 +246,7 @@ impl World {
     pub(crate) async fn until_idle(&self) {
         let url = format!("http://127.0.0.1:{}/metrics", self.ports[1]);
         let mut metrics = String::new();
-        for _ in 0..PATIENCE.as_millis() / 20 {
+        for _ in 0..2 * PATIENCE.as_millis() / 20 {
             let (is_sending, calls) = (self.sim.is_sending(), self.sim.call_count());
             metrics = self.http.get(&url).send().await.unwrap().text().await.unwrap();
             // A run between the looks at the webhooks and at the keys has made calls.

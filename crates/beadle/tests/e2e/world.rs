@@ -244,20 +244,8 @@ impl World {
     /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is due
     /// and none is worked on. Keys that are paused or wait for another try are due too.
     pub(crate) async fn until_idle(&self) {
-        let url = format!("http://127.0.0.1:{}/metrics", self.ports[1]);
-        let mut metrics = String::new();
-        for _ in 0..2 * PATIENCE.as_millis() / 20 {
-            let (is_sending, calls) = (self.sim.is_sending(), self.sim.call_count());
-            metrics = self.http.get(&url).send().await.unwrap().text().await.unwrap();
-            // A run between the looks at the webhooks and at the keys has made calls.
-            let is_quiet = !is_sending && !self.sim.is_sending() && self.sim.call_count() == calls;
-            if is_quiet && has_no_work(&metrics) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
-        panic!("the service has work left:\n{metrics}\n{log}");
+        let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
+        until_idle(&self.http, self.ports[1], self.path(), calls).await;
     }
 
     /// Waits until a sweep of the service has ended.
@@ -306,6 +294,29 @@ impl World {
         let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
         panic!("{name}: {what} did not come true: {:#}\n{log}", self.repository(name));
     }
+}
+
+/// Waits until a service has nothing left to do. `calls` tells how many calls it has made of its
+/// vendors, and nothing while one of these sends a webhook.
+pub(crate) async fn until_idle(
+    http: &reqwest::Client,
+    operator: u16,
+    folder: &Path,
+    calls: impl Fn() -> Option<usize>,
+) {
+    let url = format!("http://127.0.0.1:{operator}/metrics");
+    let mut metrics = String::new();
+    for _ in 0..2 * PATIENCE.as_millis() / 20 {
+        let before = calls();
+        metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
+        // A run between the looks at the webhooks and at the keys has made calls.
+        if before.is_some() && before == calls() && has_no_work(&metrics) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = std::fs::read_to_string(folder.join("serve.log")).unwrap_or_default();
+    panic!("the service has work left:\n{metrics}\n{log}");
 }
 
 /// Whether metrics show that no key is due, and that none is worked on.

@@ -3,6 +3,7 @@
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct Hooks {
     hook: Mutex<Option<(Hook, StdRng)>>,
     held: Mutex<Vec<Value>>,
     log: Mutex<Vec<Value>>,
+    /// Deliveries that are on their way, and chains of them.
+    sending: AtomicUsize,
     /// It reads every root certificate of the machine, so only those who send something make one.
     http: OnceLock<reqwest::Client>,
 }
@@ -58,6 +61,10 @@ impl Hooks {
             let random = StdRng::seed_from_u64(hook.seed);
             (hook, random)
         });
+    }
+
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sending.load(Ordering::SeqCst) > 0
     }
 
     pub(crate) fn delivered(&self) -> Vec<Value> {
@@ -99,7 +106,12 @@ impl Okta {
             return;
         }
         for (delivery, wait) in deliveries.into_iter().zip(waits) {
-            tokio::spawn(self.clone().send(hook.clone(), delivery, Duration::from_millis(wait)));
+            self.hook.sending.fetch_add(1, Ordering::SeqCst);
+            let (okta, hook) = (self.clone(), hook.clone());
+            tokio::spawn(async move {
+                okta.clone().send(hook, delivery, Duration::from_millis(wait)).await;
+                okta.hook.sending.fetch_sub(1, Ordering::SeqCst);
+            });
         }
     }
 
@@ -109,10 +121,12 @@ impl Okta {
         let Some(hook) = lock(&self.hook.hook).as_ref().map(|(hook, _)| hook.clone()) else { return };
         let order = order.unwrap_or_else(|| (0..held.len()).collect());
         let chosen: Vec<Value> = order.iter().filter_map(|at| held.get(*at).cloned()).collect();
+        self.hook.sending.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
             for delivery in chosen {
                 self.clone().send(hook.clone(), delivery, Duration::ZERO).await;
             }
+            self.hook.sending.fetch_sub(1, Ordering::SeqCst);
         });
     }
 

@@ -165,6 +165,11 @@ impl OktaSim {
         self.0.vendor.hook.take_held()
     }
 
+    /// Whether a delivery is on its way: sent, and not answered yet.
+    pub fn is_sending(&self) -> bool {
+        self.0.vendor.hook.is_sending()
+    }
+
     /// Every delivery, and how it was answered.
     pub fn deliveries(&self) -> Vec<Value> {
         self.0.vendor.hook.delivered()

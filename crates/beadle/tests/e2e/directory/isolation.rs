@@ -217,7 +217,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     world.connect(&Hook::default());
     world.until_holds("Dev", 0..2).await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.until_idle().await;
     assert_eq!(world.members("Ops"), None);
     assert_eq!(serving.stop().await, Some(0));
     // Without the scope it is unknown, and said.

@@ -52,7 +52,7 @@ async fn a_rename_is_one_in_place() {
     world.okta.patch(
         &json!({ "groups": { "00g1": { "profile": { "name": "Other" }, "members": { "00u00000": null } } } }),
     );
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.until_idle().await;
     world.until_holds("Operations", 0..3).await;
 }
 
@@ -69,7 +69,7 @@ async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.okta.deliver(Some(vec![3, 1, 2, 0]));
     world.until_holds("Ops", 1..3).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_idle().await;
     world.until_holds("Ops", 1..3).await;
 }
 
@@ -98,7 +98,7 @@ async fn a_delivery_that_comes_twice_is_stored_once_and_an_event_that_comes_in_a
         request = request.header(name, value);
     }
     assert_eq!(request.send().await.unwrap().status(), 202);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_idle().await;
     assert_eq!(world.writes().len(), 1, "{:?}", world.writes());
     let listed = world.beadle(&["deliveries", "--json"]).await.expect(0).out;
     assert_eq!(listed.lines().filter(|line| line.contains("\"okta-event\"")).count(), 1, "{listed}");

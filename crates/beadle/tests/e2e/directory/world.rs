@@ -9,7 +9,7 @@ use beadle_sim::{Sim, okta, scim};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::world::{Ran, Serving, http_client};
+use crate::world::{Ran, Serving, http_client, until_idle};
 
 /// Waiting longer than this means that it does not happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -212,6 +212,13 @@ impl World {
     /// Starts `serve` and waits until it takes deliveries.
     pub(crate) async fn serve(&self) -> Serving {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await
+    }
+
+    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due and
+    /// none is worked on.
+    pub(crate) async fn until_idle(&self) {
+        let calls = || (!self.okta.is_sending()).then(|| self.okta.calls().len() + self.aws.calls().len());
+        until_idle(&self.http, self.ports[1], self.path(), calls).await;
     }
 
     /// Waits until a sweep of the service has ended.

@@ -1,5 +1,7 @@
 //! Plans that somebody overtakes: while they are read, or before they are written.
 
+mod pages;
+
 use std::path::Path;
 use std::time::Duration;
 

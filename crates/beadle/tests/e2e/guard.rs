@@ -67,7 +67,7 @@ async fn apply_writes_the_limit_and_holds_the_rest_until_it_is_approved() {
 async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
     let world = world().await;
     let serving = world.serve().await;
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if count(&world, |repository| repository["has_wiki"] == json!(true)) == 0 {
             break;
         }

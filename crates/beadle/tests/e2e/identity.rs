@@ -104,7 +104,7 @@ async fn a_webhook_of_a_repository_that_is_elsewhere_or_gone_is_worked_off() {
         assert_eq!(sent.status(), 202);
     }
     world.until_idle().await;
-    for _ in 0..200 {
+    for _ in 0..800 {
         if world.beadle(&["queue", "--json"]).await.expect(0).out.is_empty() {
             assert_eq!(world.writes(), Vec::<Value>::new());
             return;

@@ -157,7 +157,7 @@ async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unkno
     let serving = world.serve().await;
     world.connect();
     let is_there = || world.sim.state()["orgs"]["acme"]["rulesets"].get("default branches").is_some();
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if is_there() {
             break;
         }
@@ -184,7 +184,7 @@ async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unkno
             .map(|rule| rule["type"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if kinds().len() == 3 {
             break;
         }
@@ -231,7 +231,7 @@ async fn a_ruleset_that_changed_is_read_whole_until_that_came_through() {
     world.fault(json!({ "path": "/shop/rulesets/", "status": 500, "count": 3 })).await;
     let rules = json!([{ "type": "deletion" }, { "type": "copilot_code_review" }]);
     world.patch(json!({ "shop": { "rulesets": { "main": { "rules": rules, "updated_at": "2030-01-01T00:00:00Z" } } } }), true).await;
-    for _ in 0..1000 {
+    for _ in 0..4000 {
         if whole(200) > 0 {
             break;
         }
@@ -240,7 +240,7 @@ async fn a_ruleset_that_changed_is_read_whole_until_that_came_through() {
     assert_eq!((whole(200), whole(500)), (1, 3), "{}", serving.log());
     let before = world.sim.calls().len();
     world.patch(json!({ "shop": { "has_wiki": false } }), true).await;
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if world.sim.calls().len() > before {
             break;
         }

@@ -63,7 +63,7 @@ async fn what_failed_while_the_service_was_away_is_made_good() {
 
     let serving = world.serve().await;
     until_declared(&world, &["one", "two"]).await;
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if !world.repository("cop")["runs"].as_array().unwrap().is_empty() {
             break;
         }

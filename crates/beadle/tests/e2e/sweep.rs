@@ -66,7 +66,7 @@ async fn a_list_that_moves_while_it_is_read_hides_nothing() {
     let mut command = world.command();
     let plan =
         tokio::task::spawn_blocking(move || command.args(["plan", "--format", "json"]).output().unwrap());
-    for _ in 0..400 {
+    for _ in 0..1600 {
         if world.sim.calls().iter().any(|call| call["request"].to_string().contains("teams(first")) {
             break;
         }
@@ -144,7 +144,7 @@ async fn the_services_sweep_is_summed_up_in_the_journal_and_drift_names_who_caus
     world.patch(json!({ "r001": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r001", "repair", is_declared).await;
     world.until_idle().await;
-    for _ in 0..200 {
+    for _ in 0..800 {
         let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
         if journal.out.contains("\"by\":\"octocat\"") {
             return;
@@ -278,7 +278,7 @@ async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_a
     let serving = world.serve().await;
     world.connect();
     let waits = async || world.beadle(&["queue"]).await.expect(0).out.contains("not before");
-    for _ in 0..200 {
+    for _ in 0..800 {
         if waits().await {
             break;
         }

@@ -43,7 +43,7 @@ async fn a_store_that_is_deleted_under_the_service_takes_no_webhook() {
     assert_eq!(world.delivery("b", "repository", body.as_bytes()).send().await.unwrap().status(), 503);
     let begun = Instant::now();
     while !serving.log().contains("deleted or replaced") {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{}", serving.log());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -122,8 +122,8 @@ async fn after_a_restart_a_due_key_does_not_wait_for_its_target_to_be_opened() {
     world.until_holds("Ops", 0..3).await;
     assert_eq!(serving.stop().await, Some(0));
     world.beadle(&["queue", "--retry", "target-group:aws:corp/00g1"]).await.expect(0);
-    let begun = Instant::now();
     let serving = world.serve().await;
+    let begun = Instant::now();
     loop {
         let queue = world.beadle(&["queue"]).await.expect(0).out;
         if queue.contains("0 event, 0 manual") && queue.contains(" 0 being worked on") {

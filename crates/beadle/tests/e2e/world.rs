@@ -353,7 +353,7 @@ impl Serving {
     pub(crate) async fn ready(self, operator: u16) -> Self {
         let url = format!("http://127.0.0.1:{operator}/readyz");
         let http = http_client();
-        for _ in 0..400 {
+        for _ in 0..1600 {
             if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return self;
             }
@@ -391,7 +391,7 @@ impl Serving {
     pub(crate) async fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        for _ in 0..1000 {
+        for _ in 0..4000 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }

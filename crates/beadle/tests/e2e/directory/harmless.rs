@@ -122,7 +122,7 @@ async fn a_group_that_loses_one_at_a_time_keeps_what_it_would_keep_if_it_lost_th
         world.okta.patch(&without([n]));
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if world.beadle(&["holds"]).await.out.contains("have left within 24 h, more than 25 %") {
             break;
         }
@@ -302,7 +302,7 @@ async fn a_join_asks_okta_twice() {
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
     let _serving = world.serve().await;
     world.until_holds("Ops", 0..4).await;
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if world
             .beadle(&["queue"])
             .await

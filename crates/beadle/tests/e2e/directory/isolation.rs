@@ -35,7 +35,7 @@ async fn a_poisoned_group_among_five_hundred_is_parked_and_the_others_converge()
         world.until_holds(&format!("G{n}"), [n % 20, 20 + n % 7]).await;
     }
     let mut parked = String::new();
-    for _ in 0..600 {
+    for _ in 0..2400 {
         parked = world.beadle(&["queue"]).await.expect(0).out;
         if parked.contains("2 parked") {
             break;
@@ -183,7 +183,7 @@ async fn mappings_of_a_file_are_taken_over_and_a_broken_one_changes_nothing() {
     std::fs::write(&file, mapping("Team *")).unwrap();
     world.until_holds("Team Dev", 0..2).await;
     std::fs::write(&file, "[[groups]]\nsource = \"crop\"\n").unwrap();
-    for _ in 0..400 {
+    for _ in 0..1600 {
         if serving.log().contains("those before stay in force") {
             break;
         }

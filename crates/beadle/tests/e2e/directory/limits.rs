@@ -82,7 +82,7 @@ async fn a_delivery_that_comes_twice_is_stored_once_and_an_event_that_comes_in_a
     world.aws.forget_calls();
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
     world.until_holds("Ops", 0..3).await;
-    for _ in 0..200 {
+    for _ in 0..800 {
         if world.okta.deliveries().len() == 3 {
             break;
         }
@@ -140,7 +140,7 @@ async fn three_seconds_are_enough_however_slow_the_target_is() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
-    for _ in 0..200 {
+    for _ in 0..800 {
         if !world.okta.deliveries().is_empty() {
             break;
         }
@@ -204,7 +204,7 @@ async fn users_and_groups_themselves_are_made_where_that_is_said() {
         let id = format!("00u{n:05}");
         users.as_object().unwrap().values().find(|user| user["externalId"] == id.as_str()).unwrap().clone()
     };
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if of(&world, 3)["name"]["familyName"] == "Married" {
             break;
         }
@@ -213,7 +213,7 @@ async fn users_and_groups_themselves_are_made_where_that_is_said() {
     assert_eq!(of(&world, 3)["name"]["familyName"], "Married");
     world.okta.patch(&json!({ "users": { "00u00003": { "status": "DEPROVISIONED" } } }));
     world.until_holds("Ops", 0..3).await;
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if of(&world, 3)["active"] == json!(false) {
             break;
         }

@@ -1,6 +1,8 @@
 //! Plans that somebody overtakes: while they are read, or before they are written.
 
+mod organisation;
 mod pages;
+mod world;
 
 use std::path::Path;
 use std::time::Duration;

@@ -55,7 +55,7 @@ impl World {
     }
 
     /// Returns a planner and a writer that have nothing in memory.
-    fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
+    pub(super) fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let wire: Arc<dyn Wire> = Arc::new(InProcess(self.sim.clone()));
         let settings = ClientSettings {
             rest_points: u32::MAX,

@@ -86,6 +86,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     step("building the tests");
     let programs = build()?;
     let plan = plan(&part);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs = Vec::new();
     for (wanted, args) in plan.programs {
         let matching = |program: &&Program| (program.package.as_str(), program.name.as_str()) == wanted;
@@ -94,6 +95,10 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         })?;
         let mut command = Command::new(&program.path);
         command.args(args).current_dir(&program.folder);
+        if wanted == E2E {
+            // These tests wait more than they compute: for a lease, for a budget, for the next run of a task.
+            command.env("RUST_TEST_THREADS", (2 * processors).to_string());
+        }
         // As `cargo test` sets them.
         command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);
         jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
@@ -106,7 +111,6 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     side_by_side::run(jobs, processors.max(2))
 }
 

@@ -22,7 +22,7 @@ use crate::app::open_options::OpenOptions;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
 use crate::commands::plan::{Writable, plan, plan_groups};
-use crate::commands::rounds::{Rounds, SETTLE, Went};
+use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::count::counted;
@@ -64,7 +64,7 @@ async fn all(
                 if rounds.is_first() {
                     shared.extend(app.share_budget(&org).await);
                 } else {
-                    clock.sleep(SETTLE).await;
+                    settle(clock).await;
                 }
                 let (mut shown, mut plans) =
                     plan(&org, &org.planner(Some(store)), selection, printer).await?;
@@ -91,7 +91,7 @@ async fn all(
             let mut rounds = Rounds::default();
             loop {
                 if !rounds.is_first() {
-                    clock.sleep(SETTLE).await;
+                    settle(clock).await;
                 }
                 let (mut shown, mut plans) =
                     plan_groups(target, selection, Some(store), clock, printer).await?;

@@ -23,7 +23,7 @@ use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::rounds::{MOST, SETTLE};
+use crate::commands::rounds::{MOST, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
@@ -208,7 +208,7 @@ async fn one(
         // A layer can select by a team or a property that this round wrote, so Beadle plans the
         // written repositories again.
         let args = next_round(asked.args, names, &tried);
-        clock.sleep(SETTLE).await;
+        settle(clock).await;
         let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
         // A repository that was renamed meanwhile belongs to the next sweep.

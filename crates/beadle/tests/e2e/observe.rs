@@ -43,7 +43,8 @@ async fn a_new_organisation_observes() {
     let serving = world.serve().await;
     world.connect();
     world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    world.until_swept(&serving).await;
+    world.until_idle().await;
     assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
     let journal = world.beadle(&["journal"]).await.expect(0);
     assert!(journal.out.contains("withheld"), "what would have been done is in the journal: {}", journal.out);

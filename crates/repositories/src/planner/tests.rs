@@ -1,5 +1,10 @@
 //! Plans that somebody overtakes: while they are read, or before they are written.
 
+mod failing;
+mod organisation;
+mod pages;
+mod world;
+
 use std::path::Path;
 use std::time::Duration;
 

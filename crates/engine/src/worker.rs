@@ -166,7 +166,8 @@ impl Default for WorkerSettings {
 }
 
 /// The time between two looks for keys of other instances while one has its share of the runs and
-/// many due keys: the store passes over each of them. A bell makes the look at once.
+/// many due keys: the store passes over each of them. A bell makes a look earlier: when the key that
+/// it announces has waited for its debounce.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// Counters for metrics.
@@ -215,12 +216,16 @@ impl Worker {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
         let places = Places::new(self.settings.concurrency, self.settings.are_runs_shared);
+        let debounce = self.store.timing().debounce;
         let mut look_around = self.clock.now();
+        let mut rung = look_around;
         while !stop.is_cancelled() {
-            while running.try_join_next().is_some() {}
             let mut got = 0;
             let mut room = places.room();
-            while room.keys > 0 {
+            // Runs that end during a claim make room again: with a long queue, only `stop` may end
+            // the loop.
+            while room.keys > 0 && !stop.is_cancelled() {
+                while running.try_join_next().is_some() {}
                 let passes_over = !room.full.is_empty();
                 let wait = look_around.since(self.clock.now());
                 if passes_over && !wait.is_zero() && wait <= LOOK_AROUND {
@@ -244,7 +249,10 @@ impl Worker {
                     });
                 }
                 if is_last && passes_over {
-                    look_around = self.clock.now() + LOOK_AROUND;
+                    let now = self.clock.now();
+                    let left = (rung + debounce).since(now);
+                    let is_announced = !left.is_zero() && left <= debounce;
+                    look_around = now + if is_announced { left } else { LOOK_AROUND };
                 }
                 room = places.room();
                 if is_last {
@@ -267,9 +275,14 @@ impl Worker {
                 // runs. A bell, the end of a run or the next poll changes that.
                 _ => self.settings.poll,
             };
+            let until_look = look_around.since(self.clock.now()).max(Duration::from_millis(1));
+            let sleep = if room.full.is_empty() { sleep } else { sleep.min(until_look) };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.bell.notified() => look_around = self.clock.now(),
+                () = self.bell.notified() => {
+                    rung = self.clock.now();
+                    look_around = look_around.min(rung + debounce);
+                }
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.clock.sleep(sleep) => {}
             }

@@ -160,7 +160,8 @@ fn build() -> anyhow::Result<Vec<Program>> {
 /// Reads one message of cargo; nothing if it is not about a program of tests.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
-    if message["profile"]["test"] != true {
+    // A binary can have the name of a program of tests, and cargo builds a test of it too.
+    if message["profile"]["test"] != true || message["target"]["kind"][0] != "test" {
         return None;
     }
     let path = PathBuf::from(message["executable"].as_str()?);
@@ -221,19 +222,22 @@ mod tests {
 
     #[test]
     fn programs_are_found_in_the_messages_of_cargo() {
-        let message = |id: &str, test: bool| {
+        let message = |id: &str, kind: &str, test: bool| {
             json!({
                 "reason": "compiler-artifact", "package_id": id, "manifest_path": "/beadle/crates/groups/Cargo.toml",
-                "target": { "name": "leavers", "kind": ["test"] }, "profile": { "test": test },
+                "target": { "name": "leavers", "kind": [kind] }, "profile": { "test": test },
                 "executable": "/beadle/target/debug/deps/leavers-1",
             })
             .to_string()
         };
-        let found = program(&message("path+file:///beadle/crates/groups#beadle-groups@0.1.0", true)).unwrap();
+        let groups = "path+file:///beadle/crates/groups#beadle-groups@0.1.0";
+        let found = program(&message(groups, "test", true)).unwrap();
         assert_eq!((found.package.as_str(), found.name.as_str()), ("beadle-groups", "leavers"));
         assert_eq!(found.folder, PathBuf::from("/beadle/crates/groups"));
-        assert_eq!(program(&message("path+file:///beadle/xtask#0.1.0", true)).unwrap().package, "xtask");
-        assert_eq!(program(&message("path+file:///beadle/xtask#0.1.0", false)), None);
+        assert_eq!(program(&message(groups, "bin", true)), None, "a binary of the same name");
+        let xtask = "path+file:///beadle/xtask#0.1.0";
+        assert_eq!(program(&message(xtask, "test", true)).unwrap().package, "xtask");
+        assert_eq!(program(&message(xtask, "test", false)), None);
         assert_eq!(program("{\"reason\":\"build-finished\",\"success\":true}"), None);
     }
 }

@@ -99,7 +99,7 @@ async fn where_nobody_can_be_asked_what_is_grave_needs_yes() {
     let world = World::new(acme(drifted())).await;
     world.policy("settings.yml", POLICY);
     let refused = world.beadle(&["apply"]).await.expect(1);
-    assert!(refused.err.contains("--yes") && refused.err.contains("removal"), "{}", refused.err);
+    assert!(refused.err.contains("--yes") && refused.err.contains("2 removals"), "{}", refused.err);
     assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["apply"]).await.expect(0);

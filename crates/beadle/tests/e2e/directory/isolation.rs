@@ -209,7 +209,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     let mut world = World::new([directory, target]).await;
     world.okta_lines = "push_apps = [\"0oa1\"]\n".into();
     let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
-    assert!(said.contains("Okta pushes 1 group into 0oa1"), "{said}");
+    assert!(said.contains("Okta pushes 1 group into 0oa1, which Beadle only observes: 00g1"), "{said}");
     let plan = world.beadle(&["plan"]).await.expect(2).out;
     assert!(
         plan.contains("1 skipped (the directory pushes corp/00g1 itself; Beadle only observes the group)"),

@@ -15,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{
     ApplyContext, PlanWriter, Planner, Report, StepResult, TURN, apply, release_resolved_holds,
 };
-use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
-use crate::key::Key;
+use crate::key::{Key, Lane};
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -28,11 +27,14 @@ use crate::said::Said;
 use crate::store::{DeliveryRow, Listing, Store};
 use crate::subjects::Subjects;
 
-/// A claimed key, as a reconciler gets it. The reason why the key is due is not in it.
+/// A claimed key, as a reconciler gets it.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The right to work on the key.
     pub lease: crate::queue::Lease,
+    /// The lane of the run. It decides which calls may use the reserve of a budget, and how old a
+    /// remembered answer may be. It does not change what a run declares.
+    pub lane: Lane,
     /// The vendor's name for a faster lookup.
     pub hint: Option<String>,
     /// The time at which the key became due. A delivery since then may have caused the drift. For
@@ -77,13 +79,14 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
         let generation = self.planner.generation();
-        let plan = self.planner.plan(key, run.hint.as_deref()).await?;
+        let plan = self.planner.plan(key, run.hint.as_deref(), run.lane).await?;
         let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
         let context = ApplyContext {
             store: self.store.clone(),
             clock: self.clock.clone(),
             lease: Some(run.lease.clone()),
+            lane: run.lane,
             limits: self.limits,
             pace: self.pace.clone(),
             patient: false,
@@ -332,9 +335,9 @@ impl Worker {
             let why = format!("the configuration has no reconciler for keys of the kind `{}`", key.kind());
             return (Outcome::Park(ParkReason::Failed, why), None);
         };
-        let run = Run { lease: claim.lease, hint: claim.hint, since: claim.since };
+        let run = Run { lease: claim.lease, lane: claim.lane, hint: claim.hint, since: claim.since };
         let work = std::panic::AssertUnwindSafe(reconciler.reconcile(&run)).catch_unwind();
-        let limited = tokio::time::timeout(self.settings.run_limit, in_lane(claim.lane, work));
+        let limited = tokio::time::timeout(self.settings.run_limit, work);
         match limited.await {
             Err(_) => {
                 let why =

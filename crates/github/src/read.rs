@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Class, Clock, Failure};
+use beadle_engine::{Budgets, Class, Clock, Failure, Lane};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -99,6 +99,17 @@ impl Reader {
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
     }
 
+    /// Returns the same reader for reads in this lane. Both remember the same.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { api: self.api.in_lane(lane), ..self.clone() }
+    }
+
+    /// Returns the lane of the reads.
+    pub fn lane(&self) -> Lane {
+        self.api.lane()
+    }
+
     /// From now on reads `asks`.
     pub fn ask_for(&self, asks: Asks) {
         self.loader.ask_for(asks);
@@ -112,7 +123,7 @@ impl Reader {
     /// Reads again, by repository, what came from a snapshot of the whole organisation.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
-        self.loader.refresh(repository).await?;
+        self.loader.refresh(&self.api, repository).await?;
         let (Known::Known(before), Known::Known(now)) = (&before, &mut repository.teams) else {
             return Ok(());
         };
@@ -161,7 +172,7 @@ impl Reader {
     /// One repository by its node; reads of the same moment go into one query. `None`: there is none. Whether it is the
     /// one that was meant, its id tells.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
-        let found = self.loader.load(node_id).await?;
+        let found = self.loader.load(node_id, self.lane()).await?;
         if let Some(repository) = &found {
             self.remember(repository);
         }
@@ -170,7 +181,7 @@ impl Reader {
 
     /// What is read by organisation rather than one by one, for about so many repositories.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
-        self.loader.bulk(repositories).await
+        self.loader.bulk(&self.api, repositories).await
     }
 
     /// One page of the organisation's repositories, with what GraphQL shows of them.
@@ -216,7 +227,7 @@ impl Reader {
 
     /// Adds what GraphQL does not show.
     pub async fn complete(&self, repositories: &mut [Repository], bulk: &Bulk) -> Result<(), Failure> {
-        let failures = self.loader.complete(repositories, bulk).await;
+        let failures = self.loader.complete(&self.api, repositories, bulk).await;
         failures.into_iter().flatten().next().map_or(Ok(()), Err)
     }
 

@@ -1,6 +1,6 @@
 //! Everything that changes something. Nothing here can be reached from a plan.
 
-use beadle_engine::{Class, Failure, Time};
+use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
@@ -39,6 +39,12 @@ impl Writer {
     /// A writer.
     pub fn new(api: Api) -> Self {
         Self { api }
+    }
+
+    /// Returns the same writer for calls in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { api: self.api.in_lane(lane) }
     }
 
     /// Returns a writer for one plan, whose writes are valid until this time. The body of a write

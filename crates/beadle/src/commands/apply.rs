@@ -8,8 +8,8 @@ use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, StepResult, Store, Unknown, WritePace,
-    apply,
+    Change, Class, Clock, Failure, Key, Lane, Limits, Outcome, Plan, Report, StepResult, Store, Unknown,
+    WritePace, apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
@@ -94,7 +94,7 @@ async fn all(
                     settle(clock).await;
                 }
                 let (mut shown, mut plans) =
-                    plan_groups(target, selection, Some(store), clock, printer).await?;
+                    plan_groups(target, selection, Some(store), clock, Lane::Manual, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 let applier = Applier::of_target(target, store, clock, printer);
                 match make_so(&applier, args, &shown, &plans, &|| {}, &mut rounds).await? {
@@ -220,6 +220,8 @@ pub(super) struct Applier<'a, P, W> {
     /// The vendor's faster name for a key.
     hint: Hint<'a>,
     pace: WritePace,
+    /// The lane of the plans and writes.
+    pub(super) lane: Lane,
     pub(super) limits: Limits,
     /// Whether Beadle writes only changes that were shown, because somebody confirmed exactly
     /// these.
@@ -254,6 +256,7 @@ impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
             writer: org.writer(),
             hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
             pace: org.pace.clone(),
+            lane: Lane::Manual,
             limits: org.file.limits(),
             only_shown: true,
             store,
@@ -275,6 +278,7 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
             writer: target.writer(Some(store), clock),
             hint: Box::new(|_| None),
             pace: target.pace.clone(),
+            lane: Lane::Manual,
             limits: target.limits,
             only_shown: true,
             store,
@@ -295,6 +299,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         store: Arc::clone(store),
         clock: Clock::clone(clock),
         lease: None,
+        lane: applier.lane,
         limits: applier.limits,
         pace: applier.pace.clone(),
         patient: true,
@@ -349,7 +354,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     let is_agreed = |change: &Change<P::Write>| !applier.only_shown || agreed.contains(&change.digest(key));
     let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
     loop {
-        let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref()).await?;
+        let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref(), applier.lane).await?;
         let gate = ApplyContext { planned: applier.clock.now(), ..gate.clone() };
         release_resolved_holds(key, &plan, &gate).await?;
         let all = plan.changes.iter().all(is_agreed);

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::budget::current_lane;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
     Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Unknown, Worker, WorkerSettings,
@@ -70,7 +69,7 @@ impl Reconcile for Reconciler {
             let running = outside.running.entry(key.clone()).or_default();
             *running += 1;
             assert_eq!(*running, 1, "{key} is worked on twice");
-            outside.runs.push((self.clock.now(), key.clone(), current_lane()));
+            outside.runs.push((self.clock.now(), key.clone(), run.lane));
             let nature = outside.natures.get(&key).copied().unwrap_or(Nature::Fine);
             if let Nature::Flaky(n) = nature {
                 let next = if n <= 1 { Nature::Fine } else { Nature::Flaky(n - 1) };

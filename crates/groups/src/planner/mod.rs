@@ -408,7 +408,7 @@ impl Planner for GroupPlanner {
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let swept = swept(self.kept.0.as_ref(), hint, lane).await?;
         let directory = self.directory.in_lane(lane);
-        Self { swept, directory, ..self.clone() }.plan_group(&group_key).await
+        Self { directory, swept, ..self.clone() }.plan_group(&group_key).await
     }
 
     fn generation(&self) -> String {

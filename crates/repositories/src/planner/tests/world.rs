@@ -111,6 +111,7 @@ impl World {
                 store: self.store.clone(),
                 clock: self.clock.clone(),
                 lease: None,
+                lane: beadle_engine::Lane::Manual,
                 limits,
                 pace: WritePace::new(Duration::ZERO),
                 patient: true,

@@ -2,7 +2,26 @@
 //!
 //! Cost: the connections asked for, divided by 100. With everything asked for, 40 repositories cost about 11 points.
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use crate::repository::Asks;
+
+pub(crate) mod people;
+pub(crate) mod teams;
+
+/// An object of which only the immutable id is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Numbered {
+    pub(crate) database_id: u64,
+}
+
+/// The answer to a question about several ids: an entry for each id, in their order.
+#[derive(Deserialize)]
+pub(crate) struct Nodes {
+    pub(crate) nodes: Vec<Value>,
+}
 
 /// Repositories in one query. GitHub cuts queries off after 10 s; a batch that is cut is halved.
 pub(crate) const BATCH: usize = 40;
@@ -265,119 +284,6 @@ pub(crate) fn more_actors(list: &str) -> String {
             }} }} }} }}"
     )
 }
-
-/// The teams of an organisation, each with the first of its repositories.
-pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
-    organization(login: $org) {
-        teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
-            totalCount pageInfo { hasNextPage endCursor }
-            nodes {
-                databaseId slug parentTeam { slug }
-                repositories(first: 100, orderBy: {field: CREATED_AT, direction: ASC}) {
-                    totalCount pageInfo { hasNextPage endCursor } edges { permission node { databaseId } }
-                }
-            }
-        }
-    }
-}";
-
-/// Further repositories of one team.
-pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!, $after: String) {
-    organization(login: $org) {
-        team(slug: $slug) {
-            repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {
-                totalCount pageInfo { hasNextPage endCursor } edges { permission node { databaseId } }
-            }
-        }
-    }
-}";
-
-/// The names of an organisation's teams.
-pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
-    organization(login: $org) {
-        teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
-            totalCount pageInfo { hasNextPage endCursor }
-            nodes { databaseId id slug name description childTeams(first: 1) { totalCount } }
-        }
-    }
-}";
-
-/// The teams that somebody is in.
-pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after: String) {
-    organization(login: $org) {
-        teams(first: 100, after: $after, userLogins: [$login]) {
-            totalCount pageInfo { hasNextPage endCursor } nodes { databaseId }
-        }
-    }
-}";
-
-/// Everybody in an organisation.
-pub(crate) const MEMBERS: &str = "query ($org: String!, $after: String) {
-    organization(login: $org) {
-        membersWithRole(first: 100, after: $after) {
-            totalCount pageInfo { hasNextPage endCursor }
-            edges { role node { databaseId id login organizationVerifiedDomainEmails(login: $org) } }
-        }
-    }
-}";
-
-/// Who is linked to whom at the organisation's identity provider.
-pub(crate) const IDENTITIES: &str = "query ($org: String!, $after: String) {
-    organization(login: $org) {
-        samlIdentityProvider {
-            externalIdentities(first: 100, after: $after) {
-                totalCount pageInfo { hasNextPage endCursor }
-                nodes { samlIdentity { nameId username } scimIdentity { username } user { databaseId } }
-            }
-        }
-    }
-}";
-
-/// One team, and those who are in it themselves or are invited: GitHub's default counts those of the teams below it too.
-pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
-    organization(login: $org) {
-        team(slug: $slug) {
-            databaseId id slug name description childTeams(first: 1) { totalCount }
-            members(first: 100, membership: IMMEDIATE) {
-                totalCount pageInfo { hasNextPage endCursor } edges { role node { databaseId id login } }
-            }
-            invitations(first: 100) {
-                totalCount pageInfo { hasNextPage endCursor } nodes { invitee { databaseId id login } }
-            }
-        }
-    }
-}";
-
-/// Further members of a team.
-pub(crate) const TEAM_MEMBERS: &str = "query ($org: String!, $slug: String!, $after: String) {
-    organization(login: $org) {
-        team(slug: $slug) {
-            members(first: 100, after: $after, membership: IMMEDIATE) {
-                totalCount pageInfo { hasNextPage endCursor } edges { role node { databaseId id login } }
-            }
-        }
-    }
-}";
-
-/// Further people who are invited to a team.
-pub(crate) const TEAM_INVITATIONS: &str = "query ($org: String!, $slug: String!, $after: String) {
-    organization(login: $org) {
-        team(slug: $slug) {
-            invitations(first: 100, after: $after) {
-                totalCount pageInfo { hasNextPage endCursor } nodes { invitee { databaseId id login } }
-            }
-        }
-    }
-}";
-
-/// What a team and people are called now, and who of them is in the organisation.
-pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
-    nodes(ids: $ids) {
-        __typename
-        ... on Team { databaseId slug childTeams(first: 1) { totalCount } }
-        ... on User { databaseId login organization(login: $org) { databaseId } }
-    }
-}";
 
 /// The mutations.
 pub(crate) const CREATE_RULE: &str = "mutation ($input: CreateBranchProtectionRuleInput!) {

@@ -23,6 +23,7 @@ mod properties;
 mod read;
 mod repository;
 mod rulesets;
+mod shape;
 mod team;
 mod teams;
 mod unsure;

@@ -10,8 +10,12 @@ use serde_json::{Value, json};
 use crate::Reader;
 use crate::api::Api;
 use crate::connection::{Tally, each, entries};
-use crate::documents;
+use crate::documents::people::{
+    self, IdentityNode, InvitationNode, MemberEdge, MemberNode, NameNode, TeamNode,
+};
+use crate::documents::{Nodes, Numbered};
 use crate::graphql::run;
+use crate::shape::shape;
 
 /// A team.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,41 +69,23 @@ pub struct TeamMembers {
     pub invited: Vec<Member>,
 }
 
-fn team_of(node: &Value) -> Option<Team> {
-    let text = |key: &str| node[key].as_str().map(str::to_owned);
-    Some(Team {
-        id: node["databaseId"].as_u64()?,
-        node_id: text("id")?,
-        slug: text("slug")?,
-        name: text("name")?,
-        description: text("description").unwrap_or_default(),
-        is_parent: node["childTeams"]["totalCount"].as_u64()? > 0,
-    })
+fn team_of(node: TeamNode) -> Team {
+    let TeamNode { database_id, id, slug, name, description, child_teams } = node;
+    let is_parent = child_teams.total_count > 0;
+    Team { id: database_id, node_id: id, slug, name, description: description.unwrap_or_default(), is_parent }
 }
 
-fn member_of(node: &Value, is_owner: bool) -> Option<Member> {
-    let text = |key: &str| node[key].as_str().map(str::to_owned);
-    let emails = node["organizationVerifiedDomainEmails"].as_array().into_iter().flatten();
-    Some(Member {
-        id: node["databaseId"].as_u64()?,
-        node_id: text("id")?,
-        login: text("login")?,
-        is_owner,
-        emails: emails.filter_map(|email| Some(email.as_str()?.to_owned())).collect(),
-    })
+fn member_of(node: MemberNode, is_owner: bool) -> Member {
+    let MemberNode { database_id, id, login, organization_verified_domain_emails: emails } = node;
+    Member { id: database_id, node_id: id, login, is_owner, emails }
 }
 
-fn identity_of(node: &Value) -> Option<Identity> {
-    let account = node["user"]["databaseId"].as_u64()?;
-    let names = [
-        &node["samlIdentity"]["nameId"],
-        &node["samlIdentity"]["username"],
-        &node["scimIdentity"]["username"],
-    ];
-    let mut names: Vec<String> =
-        names.into_iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+fn identity_of(node: IdentityNode) -> Identity {
+    let (name_id, username) = node.saml_identity.map_or((None, None), |saml| (saml.name_id, saml.username));
+    let scim = node.scim_identity.and_then(|scim| scim.username);
+    let mut names: Vec<String> = [name_id, username, scim].into_iter().flatten().collect();
     names.dedup();
-    Some(Identity { account, names })
+    Identity { account: node.user.database_id, names }
 }
 
 /// Every entry of a list, complete or not at all, from its first page on, which may have been read already. `None`: there is
@@ -148,18 +134,16 @@ impl Reader {
     pub async fn all_teams(&self) -> Result<Vec<Team>, Failure> {
         const DOING: &str = "reading the organisation's teams";
         let variables = json!({ "org": self.organisation(), "after": null });
-        let rows =
-            all(self.api(), DOING, documents::TEAM_NAMES, variables, "/organization/teams", None).await?;
-        each(&shown(rows, DOING)?, DOING, team_of)
+        let rows = all(self.api(), DOING, people::TEAM_NAMES, variables, "/organization/teams", None).await?;
+        each(&shown(rows, DOING)?, DOING, |row| shape(row).map(team_of))
     }
 
     /// The ids of the teams that an account is in.
     pub async fn teams_of(&self, login: &str) -> Result<Vec<u64>, Failure> {
         let doing = format!("reading the teams of {login}");
         let variables = json!({ "org": self.organisation(), "login": login, "after": null });
-        let rows =
-            all(self.api(), &doing, documents::TEAMS_OF, variables, "/organization/teams", None).await?;
-        each(&shown(rows, &doing)?, &doing, |node| node["databaseId"].as_u64())
+        let rows = all(self.api(), &doing, people::TEAMS_OF, variables, "/organization/teams", None).await?;
+        each(&shown(rows, &doing)?, &doing, |row| shape(row).map(|team: Numbered| team.database_id))
     }
 
     /// Everybody who is in the organisation.
@@ -167,8 +151,9 @@ impl Reader {
         const DOING: &str = "reading the organisation's members";
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/membersWithRole";
-        let rows = all(self.api(), DOING, documents::MEMBERS, variables, list, None).await?;
-        each(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"].as_str()? == "ADMIN"))
+        let rows = all(self.api(), DOING, people::MEMBERS, variables, list, None).await?;
+        let member = |MemberEdge { role, node }| member_of(node, role == "ADMIN");
+        each(&shown(rows, DOING)?, DOING, |row| shape(row).map(member))
     }
 
     /// Who is linked to whom at the organisation's identity provider. `None`: GitHub shows no provider, because there is none,
@@ -179,33 +164,32 @@ impl Reader {
         const DOING: &str = "reading the organisation's external identities";
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/samlIdentityProvider/externalIdentities";
-        let rows = all(self.api(), DOING, documents::IDENTITIES, variables, list, None).await?;
+        let rows = all(self.api(), DOING, people::IDENTITIES, variables, list, None).await?;
         // One that is linked to no account yet is nobody's.
-        Ok(rows.map(|rows| rows.iter().filter_map(identity_of).collect()))
+        Ok(rows.map(|rows| rows.iter().filter_map(shape).map(identity_of).collect()))
     }
 
     /// Who is in a team, complete or not at all. `None`: there is no such team.
     pub async fn team_members(&self, slug: &str) -> Result<Option<TeamMembers>, Failure> {
         let doing = format!("reading the members of team {slug}");
         let variables = json!({ "org": self.organisation(), "slug": slug });
-        let data = run(self.api(), &doing, documents::TEAM, variables.clone(), false).await?.whole(&doing)?;
-        let node = &data["organization"]["team"];
-        if node.is_null() {
+        let data = run(self.api(), &doing, people::TEAM, variables.clone(), false).await?.whole(&doing)?;
+        let Some(node) = data.pointer("/organization/team").filter(|team| !team.is_null()) else {
             return Ok(None);
-        }
+        };
         let incomplete = || Failure::new(Class::Retry, format!("{doing}: the answer is incomplete"));
-        let team = team_of(node).ok_or_else(incomplete)?;
+        let team = shape(node).map(team_of).ok_or_else(incomplete)?;
         let further =
             |document, list| all(self.api(), &doing, document, variables.clone(), list, Some(data.clone()));
         let members =
-            further(documents::TEAM_MEMBERS, "/organization/team/members").await?.ok_or_else(incomplete)?;
-        let members = each(&members, &doing, |edge| {
-            Some((member_of(&edge["node"], false)?, edge["role"].as_str()? == "MAINTAINER"))
-        })?;
+            further(people::TEAM_MEMBERS, "/organization/team/members").await?.ok_or_else(incomplete)?;
+        let member = |MemberEdge { role, node }| (member_of(node, false), role == "MAINTAINER");
+        let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
-            further(documents::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
+            further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
         // Whoever is invited by address only has no account yet.
-        let invited = invited.iter().filter_map(|node| member_of(&node["invitee"], false)).collect();
+        let invited = invited.iter().filter_map(shape::<InvitationNode>);
+        let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
@@ -255,24 +239,22 @@ pub(crate) async fn names(api: &Api, team: &str, accounts: &[String]) -> Result<
     const DOING: &str = "looking up what a team and its people are called";
     let ids: Vec<&str> = std::iter::once(team).chain(accounts.iter().map(String::as_str)).collect();
     let variables = json!({ "org": api.organisation(), "ids": ids });
-    let data = run(api, DOING, documents::NAMES, variables, false).await?;
+    let data = run(api, DOING, people::NAMES, variables, false).await?;
     // What is gone is null, with an error of its own.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }
     let mut found = Names { team: None, accounts: HashMap::new() };
-    for node in data.data["nodes"].as_array().into_iter().flatten() {
-        let Some(id) = node["databaseId"].as_u64() else { continue };
-        match (node["__typename"].as_str(), node["slug"].as_str(), node["login"].as_str()) {
-            (Some("Team"), Some(slug), _) => {
-                let is_parent = node["childTeams"]["totalCount"].as_u64() != Some(0);
-                found.team = Some((id, slug.to_owned(), is_parent));
+    let nodes = shape(&data.data).map_or_else(Vec::new, |Nodes { nodes }| nodes);
+    for node in nodes.iter().filter_map(shape::<NameNode>) {
+        match node {
+            NameNode::Team(team) => {
+                let is_parent = team.child_teams.is_none_or(|below| below.total_count != 0);
+                found.team = Some((team.database_id, team.slug, is_parent));
             }
-            (Some("User"), _, Some(login)) => {
-                let is_member = node["organization"]["databaseId"].is_u64();
-                found.accounts.insert(id, (login.to_owned(), is_member));
+            NameNode::User(user) => {
+                found.accounts.insert(user.database_id, (user.login, user.organization.is_some()));
             }
-            _ => {}
         }
     }
     Ok(found)

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::connection::{Tally, entries};
-use crate::documents;
+use crate::documents::teams::{RepositoryEdge, TEAM_REPOSITORIES, TEAMS, TeamRow};
 use crate::graphql::run;
 use crate::repository::Permission;
+use crate::shape::shape;
 
 /// A team's permission on a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,12 @@ struct Granted {
     role_name: Option<String>,
 }
 
+/// The custom repository roles of an organisation.
+#[derive(Deserialize)]
+struct CustomRoles {
+    total_count: u64,
+}
+
 /// Lists of teams that are read at once.
 const AT_ONCE: usize = 16;
 
@@ -76,7 +83,7 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
             let roles: Value = answer.json().map_err(Failure::from)?;
-            Ok(roles["total_count"].as_u64() != Some(0))
+            Ok(shape(&roles).is_none_or(|CustomRoles { total_count }| total_count != 0))
         }
         Err(error) if error.status() == Some(404) => Ok(false),
         Err(error) if error.status() == Some(403) => Ok(true),
@@ -86,8 +93,8 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
 
 /// A team, and its repositories with the names of custom roles. `None`: the team is gone, or has
 /// another name by now.
-async fn granted(api: &Api, team: &Value) -> Result<Option<(String, Vec<Granted>)>, Failure> {
-    let slug = team["slug"].as_str().unwrap_or_default();
+async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Granted>)>, Failure> {
+    let slug = team.slug.as_deref().unwrap_or_default();
     let path =
         Path::at("orgs").value(api.organisation()).then("teams").value(slug).then("repos?per_page=100");
     match api.list(&path).await {
@@ -99,27 +106,26 @@ async fn granted(api: &Api, team: &Value) -> Result<Option<(String, Vec<Granted>
 
 /// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not
 /// see, nobody knows.
-fn is_complete(team: &Value, rows: usize) -> bool {
-    let repositories = &team["repositories"];
+fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
 }
 
 /// `false`: a list changed while it was read.
-async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Result<bool, Failure> {
+async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> Result<bool, Failure> {
     for teams in teams.chunks(AT_ONCE) {
         let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
         for (team, list) in teams.iter().zip(lists) {
             let Some((slug, rows)) = list else { return Ok(false) };
-            if !is_complete(team, rows.len()) {
+            if !is_complete(&team.repositories, rows.len()) {
                 return Ok(false);
             }
             snapshot.calls += 1;
             for row in rows {
                 // A row without a role has no known permission: Beadle reads the repository itself.
                 let permission = row.role_name.unwrap_or_default().into();
-                let Some(id) = team["databaseId"].as_u64() else { return Ok(false) };
-                let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
+                let Some(id) = team.database_id else { return Ok(false) };
+                let parent = team.parent_team.as_ref().map(|parent| parent.slug.clone());
                 let team = TeamPermission { id, slug: slug.clone(), permission, parent };
                 snapshot.by_repository.entry(row.id).or_default().push(team);
             }
@@ -156,16 +162,17 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     let mut tally = Tally::default();
     loop {
         let variables = json!({ "org": api.organisation(), "after": after });
-        let data = run(api, DOING, documents::TEAMS, variables, false).await?.whole(DOING)?;
+        let data = run(api, DOING, TEAMS, variables, false).await?.whole(DOING)?;
         snapshot.calls += 1;
-        let teams = &data["organization"]["teams"];
-        let Ok(next) = tally.page(teams) else { return Ok(None) };
+        let page = data.pointer("/organization/teams").unwrap_or(&Value::Null);
+        let Ok(next) = tally.page(page) else { return Ok(None) };
+        let teams: Vec<TeamRow> = entries(page).iter().map(|row| shape(row).unwrap_or_default()).collect();
         if by_rest {
-            if !read_by_rest(api, entries(teams), &mut snapshot).await? {
+            if !read_by_rest(api, &teams, &mut snapshot).await? {
                 return Ok(None);
             }
         } else {
-            for team in entries(teams) {
+            for team in teams {
                 if !read_team(api, team, &mut snapshot).await? {
                     return Ok(None);
                 }
@@ -183,34 +190,33 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
 }
 
 /// `false`: the list changed while it was read.
-async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
-    let (Some(team_id), Some(slug)) = (team["databaseId"].as_u64(), team["slug"].as_str()) else {
+async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<bool, Failure> {
+    let TeamRow { database_id: Some(team_id), slug: Some(slug), parent_team, repositories: mut page } = team
+    else {
         let text = "reading the organisation's teams: an entry of the list has no identity";
         return Err(Failure::new(Class::Retry, text));
     };
-    let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
+    let parent = parent_team.map(|parent| parent.slug);
     let doing = format!("reading the repositories of team {slug}");
-    let mut page = team["repositories"].clone();
     let mut tally = Tally::default();
     loop {
         let Ok(next) = tally.page(&page) else { return Ok(false) };
-        for edge in entries(&page) {
-            // A repository that we may not see is no repository of ours.
-            let Some(id) = edge["node"]["databaseId"].as_u64() else { continue };
-            let permission = edge["permission"].as_str().unwrap_or_default().to_owned().into();
-            snapshot.by_repository.entry(id).or_default().push(TeamPermission {
+        for RepositoryEdge { node, permission } in entries(&page).iter().filter_map(shape) {
+            // Beadle may not see this repository, so it does not manage the repository either.
+            let Some(repository) = node else { continue };
+            snapshot.by_repository.entry(repository.database_id).or_default().push(TeamPermission {
                 id: team_id,
-                slug: slug.to_owned(),
-                permission,
+                slug: slug.clone(),
+                permission: permission.unwrap_or_default().into(),
                 parent: parent.clone(),
             });
         }
         let Some(after) = next else { break };
         let variables = json!({ "org": api.organisation(), "slug": slug, "after": after });
-        let mut data =
-            run(api, &doing, documents::TEAM_REPOSITORIES, variables, false).await?.whole(&doing)?;
+        let mut data = run(api, &doing, TEAM_REPOSITORIES, variables, false).await?.whole(&doing)?;
         snapshot.calls += 1;
-        page = data["organization"]["team"]["repositories"].take();
+        let further = data.pointer_mut("/organization/team/repositories");
+        page = further.map(Value::take).unwrap_or_default();
     }
     if tally.moved {
         return Ok(false);
@@ -233,8 +239,7 @@ mod tests {
     #[test]
     fn a_list_that_is_shorter_than_its_count_is_no_snapshot() {
         let edge = |id: Value| json!({ "permission": "WRITE", "node": { "databaseId": id } });
-        let team =
-            |total: u64, edges: &[Value]| json!({ "repositories": { "totalCount": total, "edges": edges } });
+        let team = |total: u64, edges: &[Value]| json!({ "totalCount": total, "edges": edges });
         assert!(is_complete(&team(1, &[edge(json!(5))]), 1));
         assert!(!is_complete(&team(2, &[edge(json!(5)), edge(json!(6))]), 1));
         assert!(is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1), "one that we may not see");

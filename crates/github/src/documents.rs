@@ -17,6 +17,13 @@ pub(crate) struct Numbered {
     pub(crate) database_id: u64,
 }
 
+/// A node of which only the type is read.
+#[derive(Deserialize)]
+pub(crate) struct TypedNode {
+    #[serde(rename = "__typename")]
+    pub(crate) typename: String,
+}
+
 /// The answer to a question about several ids: an entry for each id, in their order.
 #[derive(Deserialize)]
 pub(crate) struct Nodes {

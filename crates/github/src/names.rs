@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::assemble::unless_limited;
+use crate::documents::repositories::NamedRepository;
 use crate::documents::{APPS, Nodes, TypedNode};
 use crate::graphql::run;
 use crate::read::Reader;
@@ -128,23 +129,9 @@ async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
     Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
 }
 
-/// A repository with a name.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CalledNode {
-    database_id: u64,
-    name: String,
-    owner: Owner,
-}
-
-#[derive(Deserialize)]
-struct Owner {
-    login: String,
-}
-
 /// The repository with a name, if it belongs to the organisation.
 fn called_of(found: &Value, organisation: &str) -> Option<Called> {
-    let CalledNode { database_id: id, name, owner } = shape(found)?;
+    let NamedRepository { database_id: id, name, owner } = shape(found)?;
     owner.login.eq_ignore_ascii_case(organisation).then_some(Called { id, name })
 }
 

@@ -13,11 +13,13 @@ use crate::api::Api;
 use crate::assemble::assemble;
 use crate::connection::{Tally, each, entries, next};
 use crate::documents;
+use crate::documents::repositories::{IndexNode, NAME, NamedRepository};
 use crate::graphql::{run, run_batch};
 use crate::loader::{Bulk, Loader};
 use crate::names::SelectedBy;
 use crate::repository::{Asks, Invitation, Known, Repository, Visibility};
 use crate::rulesets::Ruleset;
+use crate::shape::shape;
 use crate::teams::TeamPermission;
 
 /// One page of an organisation's repositories.
@@ -232,17 +234,18 @@ impl Reader {
             let page = &data["organization"]["repositories"];
             let following = tally.page(page).map_err(|failure| failure.during(DOING))?;
             for node in entries(page) {
-                let (Some(id), Some(node_id)) = (node["databaseId"].as_u64(), node["id"].as_str()) else {
+                let Some(IndexNode { database_id: id, id: node_id, name, is_archived, visibility }) =
+                    shape(node)
+                else {
                     let text = format!("{DOING}: an entry of the list has no identity");
                     return Err(Failure::new(Class::Retry, text));
                 };
-                let name = node["name"].as_str().unwrap_or_default().to_owned();
                 rows.push(IndexRow {
                     id,
-                    node_id: node_id.to_owned(),
-                    name,
-                    archived: node["isArchived"].as_bool().unwrap_or(false),
-                    visibility: node["visibility"].as_str().and_then(|visibility| visibility.parse().ok()),
+                    node_id,
+                    name: name.unwrap_or_default(),
+                    archived: is_archived.unwrap_or(false),
+                    visibility: visibility.and_then(|visibility| visibility.parse().ok()),
                 });
             }
             if let Some(cursor) = following {
@@ -361,17 +364,15 @@ fn below(repository: &Repository, path: impl Into<Path>) -> Path {
 /// What a repository is called now. Shared with the writer, which asks before its first write.
 pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
     const DOING: &str = "looking up what the repository is called now";
-    let answer = run(api, DOING, documents::NAME, json!({ "id": node_id }), false).await?;
-    let node = &answer.data["node"];
-    let owner = node["owner"]["login"].as_str();
-    let (Some(id), Some(owner), Some(name)) = (node["databaseId"].as_u64(), owner, node["name"].as_str())
-    else {
+    let answer = run(api, DOING, NAME, json!({ "id": node_id }), false).await?;
+    let found = answer.data.get("node").and_then(shape);
+    let Some(NamedRepository { database_id, name, owner }) = found else {
         return match answer.errors.first() {
             Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
             _ => Ok(None),
         };
     };
-    Ok(Some((id, owner.to_owned(), name.to_owned())))
+    Ok(Some((database_id, owner.login, name)))
 }
 
 /// Invitations that were not accepted yet: only REST shows them, one repository a call.

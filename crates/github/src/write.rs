@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::below::Below;
-use crate::documents;
+use crate::documents::protection;
 use crate::fresh::{FRESH, TRIES, is_fresh};
 use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::graphql::run;
@@ -62,18 +62,18 @@ impl Writer {
 
     /// Makes a branch protection rule.
     pub async fn create_rule(&self, input: Value) -> Result<(), Failure> {
-        self.mutate("creating a branch protection rule", documents::CREATE_RULE, input).await
+        self.mutate("creating a branch protection rule", protection::CREATE_RULE, input).await
     }
 
     /// Changes a branch protection rule in place.
     pub async fn update_rule(&self, input: Value) -> Result<(), Failure> {
-        self.mutate("changing a branch protection rule", documents::UPDATE_RULE, input).await
+        self.mutate("changing a branch protection rule", protection::UPDATE_RULE, input).await
     }
 
     /// Takes a branch protection rule away.
     pub async fn delete_rule(&self, id: &str) -> Result<(), Failure> {
         let input = json!({ "branchProtectionRuleId": id });
-        self.mutate("deleting a branch protection rule", documents::DELETE_RULE, input).await
+        self.mutate("deleting a branch protection rule", protection::DELETE_RULE, input).await
     }
 
     /// Has GitHub send a webhook delivery again.

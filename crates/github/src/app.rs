@@ -33,7 +33,7 @@ pub struct HookDelivery {
 /// The runs of a page. A page without a list, and a list without an end, are unknown.
 fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
     let unknown = |why: String| Failure::new(Class::Retry, format!("reading the runs of a workflow: {why}"));
-    let runs = page["workflow_runs"].as_array_mut().map(std::mem::take);
+    let runs = page.get_mut("workflow_runs").and_then(Value::as_array_mut).map(std::mem::take);
     let runs = runs.ok_or_else(|| unknown("a page has no `workflow_runs`".to_owned()))?;
     distinct.page(&runs, next).map_err(unknown)?;
     Ok(runs)
@@ -117,6 +117,8 @@ mod tests {
         let failure = read(page(2), Some("2")).unwrap_err();
         assert_eq!(failure.class, Class::Retry);
         assert!(failure.text.contains("the list has no end"), "{failure}");
-        assert!(read(json!({}), None).is_err(), "no list is no empty list");
+        for page in [json!({}), json!({ "workflow_runs": null }), json!([]), Value::Null] {
+            assert!(read(page, None).is_err(), "no list is no empty list");
+        }
     }
 }

@@ -4,8 +4,11 @@
 use std::collections::HashSet;
 
 use beadle_engine::{Class, Failure};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+
+use crate::shape::{optional, shape};
 
 /// More pages than any list has.
 const MOST_PAGES: usize = 1000;
@@ -16,12 +19,20 @@ pub(crate) fn entries(connection: &Value) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The cursor of a connection's next page.
+/// The place of a page in its list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    #[serde(default, deserialize_with = "optional")]
+    end_cursor: Option<String>,
+}
+
+/// Returns the cursor of a connection's next page, if there is one.
 pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
-    let info = &connection["pageInfo"];
-    match (info["hasNextPage"].as_bool(), &info["endCursor"]) {
-        (Some(false), _) => Ok(None),
-        (Some(true), cursor) if cursor.is_string() => Ok(Some(cursor.clone())),
+    match shape(&connection["pageInfo"]) {
+        Some(PageInfo { has_next_page: false, .. }) => Ok(None),
+        Some(PageInfo { has_next_page: true, end_cursor: Some(cursor) }) => Ok(Some(cursor.into())),
         _ => Err(retry("a page of the list has no `hasNextPage`")),
     }
 }
@@ -149,6 +160,25 @@ mod tests {
             tally.page(page)?;
         }
         tally.complete("reading")
+    }
+
+    #[test]
+    fn a_page_that_does_not_tell_its_place_is_unknown() {
+        let of = |info: Value| next(&json!({ "pageInfo": info })).ok();
+        assert_eq!(of(json!({ "hasNextPage": false, "endCursor": null })), Some(None));
+        assert_eq!(of(json!({ "hasNextPage": false })), Some(None));
+        assert_eq!(of(json!({ "hasNextPage": true, "endCursor": "1" })), Some(Some(json!("1"))));
+        for info in [
+            Value::Null,
+            json!({}),
+            json!({ "hasNextPage": null, "endCursor": "1" }),
+            json!({ "hasNextPage": "false" }),
+            json!({ "hasNextPage": true, "endCursor": null }),
+            json!({ "hasNextPage": true, "endCursor": 1 }),
+            json!([false, null]),
+        ] {
+            assert_eq!(of(info.clone()), None, "{info}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -12,6 +13,7 @@ use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::graphql::run;
 use crate::read::name_of;
 use crate::repository::Permission;
+use crate::shape::shape;
 
 /// Writes.
 #[derive(Clone)]
@@ -33,6 +35,18 @@ struct RepositoryNow {
     owner: String,
     name: String,
     asked: Time,
+}
+
+/// The run of a dispatched workflow.
+#[derive(Deserialize)]
+struct DispatchedRun {
+    workflow_run_id: u64,
+}
+
+/// The repository in the answer to a write.
+#[derive(Deserialize)]
+struct Written {
+    id: u64,
 }
 
 impl Writer {
@@ -95,7 +109,8 @@ impl Writer {
         let body = json!({ "ref": reference, "inputs": inputs, "return_run_details": true });
         let answer = self.api.write(Method::POST, &path, Some(body)).await?;
         // An older GitHub answers with nothing.
-        Ok(answer.json::<Value>().ok().and_then(|run| run["workflow_run_id"].as_u64()))
+        let run = answer.json::<Value>().ok().and_then(|run| shape(&run));
+        Ok(run.map(|DispatchedRun { workflow_run_id }| workflow_run_id))
     }
 
     /// Writes at `path` below the organisation.
@@ -214,9 +229,9 @@ impl Named {
 
     /// Checks that the repository in an answer is the planned one.
     async fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
-        let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
+        let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
-            Some(other) if other != self.id => {
+            Some(Written { id: other }) if other != self.id => {
                 // Nothing more goes to that name.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(

@@ -1,5 +1,5 @@
-//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. A name is
-//! compared only after it was resolved to an immutable id.
+//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. Beadle compares
+//! a name only after it resolved the name to an immutable id.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,13 +26,13 @@ const AT_ONCE: usize = 50;
 /// The present meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// GraphQL's id.
+    /// The node id.
     pub node_id: String,
     /// The immutable id.
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
-    /// The time of the question. Names can have other owners later.
+    /// The time of the question. The name can have another owner later.
     pub asked: Time,
 }
 
@@ -41,8 +41,7 @@ pub struct Resolved {
 pub struct Called {
     /// The immutable id.
     pub id: u64,
-    /// The present name. It is another one than the name that was asked for where the repository
-    /// was renamed.
+    /// The present name. It differs from the requested name if the repository was renamed.
     pub name: String,
 }
 
@@ -61,9 +60,9 @@ impl SelectedBy {
     }
 }
 
-/// Names by which layers select and that stand for nothing, each in lower case and with why. A
-/// layer that selects by one of them is in doubt for every repository that it does not reach
-/// otherwise.
+/// The names by which layers select and that nothing has, each in lower case and with the reason. If a
+/// layer selects by such a name, nobody knows whether the layer reaches a repository that its other
+/// conditions do not match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -71,19 +70,19 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Returns the reason if a team's slug stands for nothing.
+    /// Returns the reason if no team has the slug.
     pub fn team(&self, slug: &str) -> Option<&Unsure> {
         self.teams.get(&slug.to_lowercase())
     }
 
-    /// Returns the reason if a custom property's name stands for nothing.
+    /// Returns the reason if no custom property has the name.
     pub fn property(&self, name: &str) -> Option<&Unsure> {
         self.properties.get(&name.to_lowercase())
     }
 }
 
-/// Resolves the names by which layers select, now. What could not be asked is as good as missing; a
-/// used-up budget is a reason to come back later.
+/// Resolves the names by which layers select. A name that could not be resolved counts as missing. If a
+/// budget is used up, the whole call fails, and the run is repeated later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -120,7 +119,7 @@ struct Definition {
     property_name: String,
 }
 
-/// The custom properties that the organisation defines.
+/// Returns the names of the custom properties that the organisation defines.
 ///
 /// <https://docs.github.com/rest/orgs/custom-properties#get-all-custom-properties-for-an-organization>
 async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
@@ -129,20 +128,20 @@ async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
     Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
 }
 
-/// The repository with a name, if it belongs to the organisation.
+/// Returns the repository of an answer, if it belongs to the organisation.
 fn called_of(found: &Value, organisation: &str) -> Option<Called> {
     let NamedRepository { database_id: id, name, owner } = shape(found)?;
     owner.login.eq_ignore_ascii_case(organisation).then_some(Called { id, name })
 }
 
 impl Reader {
-    /// Resolves actors. `Err` in a place: that one does not exist.
+    /// Resolves actors. The place of an actor that does not exist has an error.
     pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
         resolve(self.api(), actors).await
     }
 
-    /// The organisation's repository that each of these names leads to: the one that has the name,
-    /// or had it before it was renamed.
+    /// Returns for each name the repository of the organisation that has the name, or had it before it
+    /// was renamed.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         const DOING: &str = "resolving the names of repositories";
         let mut called = Vec::with_capacity(names.len());
@@ -188,7 +187,7 @@ impl Reader {
         found.iter().enumerate().map(is_app).collect()
     }
 
-    /// The custom properties that the organisation defines.
+    /// Returns the names of the custom properties that the organisation defines.
     pub async fn defined_properties(&self) -> Result<Vec<String>, Failure> {
         defined(self.api()).await
     }
@@ -212,8 +211,8 @@ struct FoundNode {
     login: Option<String>,
 }
 
-/// The team or the account in the place of an actor. `None` if there is none, or if it has no
-/// identity.
+/// Returns the team or the account in the place of an actor. Returns `None` if there is none, or if it
+/// has no identity.
 fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     let FoundNode { id: node_id, database_id: id, slug, login } = match actor.kind {
         ActorKind::Team => shape::<TeamPlace>(place)?.team,
@@ -223,7 +222,7 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
-/// Resolves actors. `Err` in a place: that one does not exist.
+/// Resolves actors. The place of an actor that does not exist has an error.
 pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
     let asked = api.clock().now();
@@ -273,7 +272,7 @@ struct AppRow {
     slug: Option<String>,
 }
 
-/// An App by its slug.
+/// Returns an App by its slug.
 ///
 /// <https://docs.github.com/rest/apps/apps#get-an-app>
 async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failure> {
@@ -303,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repository_of_another_organisation_has_not_the_name() {
+    fn a_repository_of_another_organisation_does_not_count() {
         let of = |login: Value| json!({ "databaseId": 1, "name": "shop", "owner": { "login": login } });
         let shop = Called { id: 1, name: "shop".to_owned() };
         assert_eq!(called_of(&of(json!("Acme")), "acme"), Some(shop));
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_not_be_asked_for_is_asked_for_again_where_that_can_help() {
+    fn a_failed_lookup_of_a_name_is_retried_unless_github_refused_it() {
         let of = |class| unless_limited(&Failure::new(class, "reading: 502"));
         assert_eq!(of(Class::Retry).unwrap(), Unsure::for_now("reading: 502".to_owned()));
         assert_eq!(of(Class::Rejected).unwrap(), Unsure::for_people("reading: 502".to_owned()));

@@ -1,7 +1,7 @@
-//! Which teams have access to which repositories. One repository's teams are read by REST; many
-//! repositories' by organisation, as a snapshot. GraphQL shows a custom role as the role that it is
-//! based on: where the organisation may have custom roles, the snapshot is read by REST, which
-//! names them.
+//! The teams that have access to repositories. Beadle reads the teams of one repository by REST. It
+//! reads the teams of many repositories by organisation, as a snapshot. GraphQL shows a custom role as
+//! the role that it is based on. So if the organisation may have custom roles, Beadle reads the
+//! snapshot by REST, which names them.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub struct TeamPermission {
     pub id: u64,
     /// The team's slug.
     pub slug: String,
-    /// Its permission: the greater of its own grant and the permission of the team above it.
+    /// The permission: the greater one of the team's own grant and the permission of the team above it.
     pub permission: Permission,
     /// The slug of the team above it.
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct TeamPermission {
 /// Every team's permissions, by repository id.
 pub(crate) struct Snapshot {
     by_repository: HashMap<u64, Vec<TeamPermission>>,
-    /// How many calls it took.
+    /// The number of calls that the read took.
     pub(crate) calls: usize,
 }
 
@@ -50,7 +50,7 @@ struct Row {
     id: u64,
     slug: String,
     permission: String,
-    /// How the team came to it: only what was granted on the repository itself can be taken from it.
+    /// The way by which the team has access. Beadle can remove only a grant on the repository itself.
     access_source: Option<String>,
     parent: Option<Above>,
 }
@@ -74,11 +74,11 @@ struct CustomRoles {
     total_count: u64,
 }
 
-/// Lists of teams that are read at once.
+/// The number of lists that are read at once.
 const AT_ONCE: usize = 16;
 
-/// Whether the organisation may have custom repository roles. A GitHub without them answers 404;
-/// who may not ask does not know.
+/// Returns whether the organisation may have custom repository roles. A GitHub without such roles answers
+/// 404. If the credential may not ask (403), the organisation may have some.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -91,8 +91,8 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     }
 }
 
-/// A team, and its repositories with the names of custom roles. `None`: the team is gone, or has
-/// another name by now.
+/// Returns the slug of a team and its repositories with the names of custom roles. Returns `None` if the
+/// team no longer exists, or has another name by now.
 async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Granted>)>, Failure> {
     let slug = team.slug.as_deref().unwrap_or_default();
     let path =
@@ -104,14 +104,14 @@ async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Grante
     }
 }
 
-/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not
-/// see, nobody knows.
+/// Returns whether a list has as many rows as GraphQL counts. If GraphQL counts repositories that Beadle
+/// may not see, the numbers cannot be compared, and the list counts as complete.
 fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
 }
 
-/// `false`: a list changed while it was read.
+/// Adds the repositories of teams to the snapshot. Returns `false` if a list changed during the read.
 async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> Result<bool, Failure> {
     for teams in teams.chunks(AT_ONCE) {
         let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
@@ -134,7 +134,7 @@ async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> 
     Ok(true)
 }
 
-/// The teams of one repository, now.
+/// Reads the present teams of one repository.
 pub(crate) async fn of_repository(
     api: &Api,
     owner: &str,
@@ -153,7 +153,7 @@ pub(crate) async fn of_repository(
     Ok(direct.map(team).collect())
 }
 
-/// The teams of all repositories. `None`: they would not keep still while they were read.
+/// Reads the teams of all repositories. Returns `None` if the lists changed during the read.
 pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     const DOING: &str = "reading the organisation's teams";
     let mut snapshot = Snapshot { by_repository: HashMap::new(), calls: 1 };
@@ -189,7 +189,7 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     }
 }
 
-/// `false`: the list changed while it was read.
+/// Adds the repositories of a team to the snapshot. Returns `false` if the list changed during the read.
 async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let TeamRow { database_id: Some(team_id), slug: Some(slug), parent_team, repositories: mut page } = team
     else {
@@ -237,15 +237,19 @@ mod tests {
     use crate::auth::Credential;
 
     #[test]
-    fn a_list_that_is_shorter_than_its_count_is_no_snapshot() {
+    fn a_list_shorter_than_its_count_is_no_snapshot() {
         let edge = |id: Value| json!({ "permission": "WRITE", "node": { "databaseId": id } });
         let team = |total: u64, edges: &[Value]| json!({ "totalCount": total, "edges": edges });
         assert!(is_complete(&team(1, &[edge(json!(5))]), 1));
         assert!(!is_complete(&team(2, &[edge(json!(5)), edge(json!(6))]), 1));
-        assert!(is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1), "one that we may not see");
+        assert!(
+            is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1),
+            "a repository that Beadle may not see"
+        );
     }
+
     #[tokio::test(start_paused = true)]
-    async fn a_team_that_is_gone_before_its_list_is_read_is_a_change_and_no_failure() {
+    async fn a_team_deleted_before_its_list_is_read_is_a_change_and_no_failure() {
         let page = |nodes: Value| {
             let info = json!({ "hasNextPage": false, "endCursor": null });
             json!({ "totalCount": nodes.as_array().unwrap().len(), "pageInfo": info, "nodes": nodes })

@@ -50,8 +50,8 @@ impl Reader {
         }
     }
 
-    /// Returns the role of a team on a repository, or `None` if the team has none. A custom role has
-    /// its own name.
+    /// Returns the role of a team on a repository, or `None` if the team has none. A custom role
+    /// has its own name.
     pub async fn team_role(
         &self,
         slug: &str,
@@ -62,8 +62,8 @@ impl Reader {
         Ok(access.and_then(|access| access.role_name).map(Permission::from))
     }
 
-    /// Returns whether a team may write to a repository. A custom role counts as the role that it is
-    /// based on.
+    /// Returns whether a team may write to a repository. A custom role counts as the role that it
+    /// is based on.
     pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
         let access = self.team_access(slug, owner, name).await?;
         Ok(access.and_then(|access| access.permissions).is_some_and(|permissions| permissions.push))

@@ -1,4 +1,4 @@
-//! A repository from GraphQL's node: each part is known, or unknown and why.
+//! Reads a repository from its GraphQL node. Each part is known, or unknown for a reason.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ use crate::rulesets::Ruleset;
 use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// A failed part is unknown; a used-up budget is a reason to come back later.
+/// Returns the reason why a failed part is unknown. If a budget is used up, the whole read fails
+/// instead, and is repeated later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),
@@ -29,7 +30,7 @@ pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     }
 }
 
-/// A repository from its node, with every list read to its end.
+/// Returns the repository of a node, and reads every list to its end.
 pub(crate) async fn assemble(
     api: &Api,
     node: &Value,
@@ -154,10 +155,11 @@ async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
     let id = node.id.take().unwrap_or_default();
     let rules = rows(api, &id, node.rules.take(), &more_ruleset_rules(), "the rules of a ruleset").await?;
     let more = more_bypass_actors();
-    let actors = rows(api, &id, node.bypass_actors.take(), &more, "who may bypass a ruleset").await?;
+    let actors = rows(api, &id, node.bypass_actors.take(), &more, "the bypass actors of a ruleset").await?;
     Ok(crate::rulesets::ruleset(node, &rules, &actors))
 }
 
+/// Returns the part that `read` reads. `error` is the error of the part in the first answer.
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
@@ -189,11 +191,11 @@ async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> R
     Ok(rows)
 }
 
-/// How somebody comes to a repository.
+/// The way by which an account has access to a repository.
 enum Access {
-    /// By a grant on the repository itself.
+    /// A grant on the repository itself.
     Own(Collaborator),
-    /// By a team, the organisation or ownership: that is no business of the list of collaborators.
+    /// A team, the organisation or ownership. The list of collaborators does not show such access.
     Other,
 }
 
@@ -269,7 +271,7 @@ fn actor(row: &Value) -> Option<Actor> {
     Some(Actor { kind, name: name?, id: actor.id, number: actor.database_id })
 }
 
-/// GraphQL's names of what the body of `PATCH /repos/{owner}/{repo}` calls otherwise.
+/// The settings of the body of `PATCH /repos/{owner}/{repo}`, with their names in GraphQL.
 const NAMES: &[(&str, &str)] = &[
     ("name", "name"),
     ("description", "description"),
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collaborator_is_known_if_the_grant_on_the_repository_is() {
+    fn a_grant_on_the_repository_makes_a_collaborator_known() {
         let mona = json!({ "databaseId": 9, "login": "mona" });
         let of = |kind: &str, role: Value| json!({ "permission": "WRITE", "roleName": role, "source": { "__typename": kind } });
         let admin = || json!("admin");

@@ -14,7 +14,8 @@ use tokio::sync::Mutex;
 
 /// Beadle renews a token whose remaining time is shorter than this.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The age of a JWT's `iat`, in seconds. GitHub accepts only an `iat` in the past, and clocks differ.
+/// The age of a JWT's `iat`, in seconds. GitHub accepts only an `iat` in the past, and clocks
+/// differ.
 const BACK: i64 = 60;
 /// The validity of a JWT, in seconds. GitHub accepts at most ten minutes.
 const LIFE: i64 = 540;
@@ -79,7 +80,8 @@ impl Auth {
         matches!(self.credential, Credential::App { .. })
     }
 
-    /// Returns the value of the `Authorization` header for a call as the installation, or with the token.
+    /// Returns the value of the `Authorization` header for a call as the installation, or with the
+    /// token.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
         let Credential::App { installation, .. } = &self.credential else {
             let Credential::Token(token) = &self.credential else {

@@ -3,8 +3,8 @@
 
 use beadle_transport::Path;
 
-/// A place below a repository or an organisation. It consists of literals and ids. The only names in it
-/// are names of labels, which exist only in their repository.
+/// A place below a repository or an organisation. It consists of literals and ids. The only names
+/// in it are names of labels, which exist only in their repository.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 

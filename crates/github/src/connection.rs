@@ -1,5 +1,5 @@
-//! A list is complete or unknown. Beadle compares the pages of a GraphQL connection and of a REST list
-//! with their totals and with each other.
+//! A list is complete or unknown. Beadle compares the pages of a GraphQL connection and of a REST
+//! list with their totals and with each other.
 
 use std::collections::HashSet;
 
@@ -37,8 +37,8 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// The rows of a list that were read so far. A row that comes twice means that the list changed during
-/// the read, or that GitHub repeated a page. In both cases a row may be missing.
+/// The rows of a list that were read so far. A row that comes twice means that the list changed
+/// during the read, or that GitHub repeated a page. In both cases a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
     /// Digests, because the rows of a long list may be whole repositories.
@@ -93,9 +93,9 @@ fn is_nameless(row: &Value) -> bool {
 
 /// The pages of one connection, compared with the total that each page names.
 ///
-/// If somebody deletes an entry of an early page, the later entries move forward. One of them can move
-/// into a page that was read already, so that no page shows it. The totals tell this, because the last
-/// page names a smaller total than the first one.
+/// If somebody deletes an entry of an early page, the later entries move forward. One of them can
+/// move into a page that was read already, so that no page shows it. The totals tell this, because
+/// the last page names a smaller total than the first one.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     seen: u64,
@@ -133,8 +133,8 @@ fn retry(text: impl Into<String>) -> Failure {
     Failure::new(Class::Retry, text.into())
 }
 
-/// Reads every entry with `read`. An entry that `read` cannot read has no identity, and makes the list
-/// unknown.
+/// Reads every entry with `read`. An entry that `read` cannot read has no identity, and makes the
+/// list unknown.
 pub(crate) fn each<T>(
     rows: &[Value],
     doing: &str,

@@ -15,12 +15,12 @@ pub(crate) mod teams;
 
 pub(crate) use repositories::{BRANCH, INDEX, by_ids, listing};
 
-/// The number of repositories in one query. GitHub ends a query after 10 s. Beadle halves a batch that
-/// GitHub ended.
+/// The number of repositories in one query. GitHub ends a query after 10 s. Beadle halves a batch
+/// that GitHub ended.
 pub(crate) const BATCH: usize = 40;
 
-/// Fields that older versions of Enterprise Server do not know. One unknown field fails a whole query,
-/// so Beadle leaves out such a field, and its value is unknown.
+/// Fields that older versions of Enterprise Server do not know. One unknown field fails a whole
+/// query, so Beadle leaves out such a field, and its value is unknown.
 pub(crate) const OPTIONAL: &[&str] = &[
     "hasDiscussionsEnabled",
     "allowUpdateBranch",

@@ -1,6 +1,6 @@
 //! Teams and accounts that a write addresses by their names. GitHub publishes no address by id for
-//! them, and a slug or a login can have another owner at any time. So a change carries the id of its
-//! plan, and a write uses a name only if the name stood for this id a moment ago.
+//! them, and a slug or a login can have another owner at any time. So a change carries the id of
+//! its plan, and a write uses a name only if the name stood for this id a moment ago.
 
 use beadle_engine::{Class, Failure, Time};
 
@@ -17,7 +17,8 @@ pub struct Grantee {
     id: u64,
     /// The name at the time of the plan.
     name: String,
-    /// The time at which the name was resolved. `None` if the name comes from a list of unknown age.
+    /// The time at which the name was resolved. `None` if the name comes from a list of unknown
+    /// age.
     asked: Option<Time>,
 }
 
@@ -87,8 +88,8 @@ pub(crate) enum Purpose {
     Remove,
 }
 
-/// A name that stood for the planned id at the time of the question. Only [`Grantee::confirm`] creates
-/// one, and the path of a write to a team or an account needs one.
+/// A name that stood for the planned id at the time of the question. Only [`Grantee::confirm`]
+/// creates one, and the path of a write to a team or an account needs one.
 pub(crate) struct Confirmed {
     name: String,
     asked: Time,

@@ -134,8 +134,8 @@ async fn read(
     }
 }
 
-/// Waits for a used-up budget if a command asks, and returns whether it did. GraphQL may report such
-/// a budget with status 200.
+/// Waits for a used-up budget if a command asks, and returns whether it did. GraphQL may report
+/// such a budget with status 200.
 async fn waited(api: &Api, failure: &Failure) -> bool {
     let Class::RateLimited { until, .. } = failure.class else { return false };
     if !api.client().is_patient() {

@@ -43,7 +43,8 @@ pub struct Member {
     pub node_id: String,
     /// The login. It may change, and another account may get it then.
     pub login: String,
-    /// Whether the account owns the organisation. An owner is a maintainer of each team that they are in.
+    /// Whether the account owns the organisation. An owner is a maintainer of each team that they
+    /// are in.
     pub is_owner: bool,
     /// The mail addresses of the account in domains that the organisation has verified.
     pub emails: Vec<String>,
@@ -88,8 +89,8 @@ fn identity_of(node: IdentityNode) -> Identity {
     Identity { account: node.user.database_id, names }
 }
 
-/// Returns every entry of a complete list. `first` is the answer with its first page, if that was read
-/// already. Returns `None` if the list does not exist.
+/// Returns every entry of a complete list. `first` is the answer with its first page, if that was
+/// read already. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -156,9 +157,9 @@ impl Reader {
         each(&shown(rows, DOING)?, DOING, |row| shape(row).map(member))
     }
 
-    /// Returns the accounts that are linked to people of the organisation's identity provider. Returns
-    /// `None` if GitHub shows no provider: there is none, it belongs to the enterprise, or the App may
-    /// not see it.
+    /// Returns the accounts that are linked to people of the organisation's identity provider.
+    /// Returns `None` if GitHub shows no provider: there is none, it belongs to the enterprise, or
+    /// the App may not see it.
     ///
     /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
     pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
@@ -194,9 +195,9 @@ impl Reader {
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// Returns what else sets the members of a team: the team synchronisation of the organisation, or of
-    /// its enterprise. Returns `None` if GitHub shows neither. An App may not ask for the former; GitHub
-    /// refuses its writes then.
+    /// Returns what else sets the members of a team: the team synchronisation of the organisation,
+    /// or of its enterprise. Returns `None` if GitHub shows neither. An App may not ask for the
+    /// former; GitHub refuses its writes then.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>

@@ -1,5 +1,5 @@
-//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. Beadle compares
-//! a name only after it resolved the name to an immutable id.
+//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. Beadle
+//! compares a name only after it resolved the name to an immutable id.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -60,9 +60,9 @@ impl SelectedBy {
     }
 }
 
-/// The names by which layers select and that nothing has, each in lower case and with the reason. If a
-/// layer selects by such a name, nobody knows whether the layer reaches a repository that its other
-/// conditions do not match.
+/// The names by which layers select and that nothing has, each in lower case and with the reason.
+/// If a layer selects by such a name, nobody knows whether the layer reaches a repository that its
+/// other conditions do not match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -81,8 +81,8 @@ impl Missing {
     }
 }
 
-/// Resolves the names by which layers select. A name that could not be resolved counts as missing. If a
-/// budget is used up, the whole call fails, and the run is repeated later.
+/// Resolves the names by which layers select. A name that could not be resolved counts as missing.
+/// If a budget is used up, the whole call fails, and the run is repeated later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -140,8 +140,8 @@ impl Reader {
         resolve(self.api(), actors).await
     }
 
-    /// Returns for each name the repository of the organisation that has the name, or had it before it
-    /// was renamed.
+    /// Returns for each name the repository of the organisation that has the name, or had it before
+    /// it was renamed.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         const DOING: &str = "resolving the names of repositories";
         let mut called = Vec::with_capacity(names.len());
@@ -211,8 +211,8 @@ struct FoundNode {
     login: Option<String>,
 }
 
-/// Returns the team or the account in the place of an actor. Returns `None` if there is none, or if it
-/// has no identity.
+/// Returns the team or the account in the place of an actor. Returns `None` if there is none, or if
+/// it has no identity.
 fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     let FoundNode { id: node_id, database_id: id, slug, login } = match actor.kind {
         ActorKind::Team => shape::<TeamPlace>(place)?.team,

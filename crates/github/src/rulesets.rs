@@ -1,7 +1,8 @@
 //! Rulesets as GraphQL shows them, in the shape of REST, which policies are written in.
 //!
-//! GraphQL does not show everything: some types of rules and of bypass actors are REST's alone. Where something is there
-//! that it cannot say, the ruleset is marked, and has to be read by REST before anything is concluded.
+//! GraphQL does not show everything: only REST knows some types of rules and of bypass actors.
+//! Beadle marks a ruleset that has one of them, and reads it by REST before it compares the
+//! ruleset.
 
 use serde_json::{Map, Value, json};
 
@@ -11,19 +12,20 @@ use crate::shape::shape;
 /// A ruleset of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ruleset {
-    /// Its id.
+    /// The id.
     pub id: u64,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// When it was changed last, as GitHub says.
+    /// The time of the last change, as GitHub writes it.
     pub updated_at: String,
-    /// What it says, in the shape of the REST body.
+    /// The content, in the shape of the body of REST.
     pub body: Value,
-    /// There is something in it that GraphQL does not say.
+    /// Whether the ruleset has a part that GraphQL does not show.
     pub is_veiled: bool,
 }
 
-/// `requiredStatusChecks` → `required_status_checks`, all the way down; what is null is left out, as REST does.
+/// Renames keys at every depth: `requiredStatusChecks` → `required_status_checks`. Leaves out null
+/// values, as REST does.
 fn snake(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -50,7 +52,7 @@ fn lower(text: Option<&str>) -> Value {
     json!(text.unwrap_or_default().to_lowercase())
 }
 
-/// A rule; `None` for one that GraphQL names and does not describe.
+/// Returns a rule. Returns `None` for a rule that GraphQL names and does not describe.
 fn rule(row: &Value) -> Option<Value> {
     let RulesetRule { kind, parameters } = shape(row)?;
     let mut rule = json!({ "type": kind.to_lowercase() });
@@ -66,7 +68,7 @@ fn rule(row: &Value) -> Option<Value> {
     Some(rule)
 }
 
-/// A bypass actor; `None` for one that GraphQL does not describe.
+/// Returns a bypass actor. Returns `None` for an actor that GraphQL does not describe.
 fn bypass_actor(row: &Value) -> Option<Value> {
     let node: BypassNode = shape(row)?;
     let mode = lower(node.bypass_mode.as_deref());
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_rest() {
+    fn a_rule_has_the_names_of_rest() {
         let row = json!({ "type": "REQUIRED_STATUS_CHECKS", "parameters": {
             "__typename": "RequiredStatusChecksParameters", "strictRequiredStatusChecksPolicy": true,
             "requiredStatusChecks": [{ "context": "build", "integrationId": null }],

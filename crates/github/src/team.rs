@@ -25,8 +25,8 @@ pub struct NewTeam<'a> {
     pub parent: Option<u64>,
 }
 
-/// The writes to one team. The ids identify the team and its people. Beadle looks up their names at most
-/// five seconds before each write.
+/// The writes to one team. The ids identify the team and its people. Beadle looks up their names at
+/// most five seconds before each write.
 pub struct NamedTeam {
     api: Api,
     team: Team,
@@ -70,8 +70,8 @@ struct Made {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: creates a team that the organisation can see, because teams below and
-    /// above other teams must be visible. Returns `None` if a team has this name already.
+    /// `POST /orgs/{org}/teams`: creates a team that the organisation can see, because teams below
+    /// and above other teams must be visible. Returns `None` if a team has this name already.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let mut body = json!({ "name": new.name, "description": new.description, "privacy": "closed" });
@@ -113,8 +113,8 @@ impl NamedTeam {
         Ok(known)
     }
 
-    /// Returns the path of the team, or of the membership of an account, and the time until which it
-    /// is valid.
+    /// Returns the path of the team, or of the membership of an account, and the time until which
+    /// it is valid.
     async fn path(&self, account: Option<u64>) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
@@ -131,8 +131,8 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to the membership of an account. If the write waited so long that a name
-    /// may have another owner, Beadle looks up the names again.
+    /// Writes to the team, or to the membership of an account. If the write waited so long that a
+    /// name may have another owner, Beadle looks up the names again.
     async fn send(
         &self,
         method: Method,
@@ -163,8 +163,8 @@ impl NamedTeam {
         Ok(self.known().await?.accounts.contains_key(&account))
     }
 
-    /// Returns whether an account is in the organisation now. Asks REST if GraphQL does not show the
-    /// membership.
+    /// Returns whether an account is in the organisation now. Asks REST if GraphQL does not show
+    /// the membership.
     ///
     /// <https://docs.github.com/rest/orgs/members#check-organization-membership-for-a-user>
     pub async fn is_member(&self, account: u64) -> Result<bool, Failure> {
@@ -181,8 +181,8 @@ impl NamedTeam {
         }
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another name. This changes the slug, so the method
-    /// consumes the writer.
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another name. This changes the slug, so the
+    /// method consumes the writer.
     pub async fn rename(self, name: &str) -> Result<(), Failure> {
         self.write(Method::PATCH, Some(json!({ "name": name }))).await
     }
@@ -193,8 +193,8 @@ impl NamedTeam {
     }
 
     /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: adds an account to the team, or
-    /// changes its role. GitHub would invite an account that is not in the organisation. Returns the
-    /// reason if GitHub refuses.
+    /// changes its role. GitHub would invite an account that is not in the organisation. Returns
+    /// the reason if GitHub refuses.
     pub async fn put_member(&self, account: u64, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
         match self.send(Method::PUT, Some(account), Some(json!({ "role": role }))).await? {
@@ -203,8 +203,8 @@ impl NamedTeam {
         }
     }
 
-    /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: removes an account from the team,
-    /// or withdraws its invitation. Returns the reason if GitHub refuses.
+    /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: removes an account from the
+    /// team, or withdraws its invitation. Returns the reason if GitHub refuses.
     pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
         match self.send(Method::DELETE, Some(account), None).await? {
             // The account is not in the team any more.

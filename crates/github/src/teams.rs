@@ -1,6 +1,6 @@
 //! The teams that have access to repositories. Beadle reads the teams of one repository by REST. It
-//! reads the teams of many repositories by organisation, as a snapshot. GraphQL shows a custom role as
-//! the role that it is based on. So if the organisation may have custom roles, Beadle reads the
+//! reads the teams of many repositories by organisation, as a snapshot. GraphQL shows a custom role
+//! as the role that it is based on. So if the organisation may have custom roles, Beadle reads the
 //! snapshot by REST, which names them.
 
 use std::collections::HashMap;
@@ -25,7 +25,8 @@ pub struct TeamPermission {
     pub id: u64,
     /// The team's slug.
     pub slug: String,
-    /// The permission: the greater one of the team's own grant and the permission of the team above it.
+    /// The permission: the greater one of the team's own grant and the permission of the team above
+    /// it.
     pub permission: Permission,
     /// The slug of the team above it.
     #[serde(default)]
@@ -50,7 +51,8 @@ struct Row {
     id: u64,
     slug: String,
     permission: String,
-    /// The way by which the team has access. Beadle can remove only a grant on the repository itself.
+    /// The way by which the team has access. Beadle can remove only a grant on the repository
+    /// itself.
     access_source: Option<String>,
     parent: Option<Above>,
 }
@@ -77,8 +79,8 @@ struct CustomRoles {
 /// The number of lists that are read at once.
 const AT_ONCE: usize = 16;
 
-/// Returns whether the organisation may have custom repository roles. A GitHub without such roles answers
-/// 404. If the credential may not ask (403), the organisation may have some.
+/// Returns whether the organisation may have custom repository roles. A GitHub without such roles
+/// answers 404. If the credential may not ask (403), the organisation may have some.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -91,8 +93,8 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     }
 }
 
-/// Returns the slug of a team and its repositories with the names of custom roles. Returns `None` if the
-/// team no longer exists, or has another name by now.
+/// Returns the slug of a team and its repositories with the names of custom roles. Returns `None`
+/// if the team no longer exists, or has another name by now.
 async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Granted>)>, Failure> {
     let slug = team.slug.as_deref().unwrap_or_default();
     let path =
@@ -104,14 +106,15 @@ async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Grante
     }
 }
 
-/// Returns whether a list has as many rows as GraphQL counts. If GraphQL counts repositories that Beadle
-/// may not see, the numbers cannot be compared, and the list counts as complete.
+/// Returns whether a list has as many rows as GraphQL counts. If GraphQL counts repositories that
+/// Beadle may not see, the numbers cannot be compared, and the list counts as complete.
 fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
 }
 
-/// Adds the repositories of teams to the snapshot. Returns `false` if a list changed during the read.
+/// Adds the repositories of teams to the snapshot. Returns `false` if a list changed during the
+/// read.
 async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> Result<bool, Failure> {
     for teams in teams.chunks(AT_ONCE) {
         let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
@@ -189,7 +192,8 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     }
 }
 
-/// Adds the repositories of a team to the snapshot. Returns `false` if the list changed during the read.
+/// Adds the repositories of a team to the snapshot. Returns `false` if the list changed during the
+/// read.
 async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let TeamRow { database_id: Some(team_id), slug: Some(slug), parent_team, repositories: mut page } = team
     else {

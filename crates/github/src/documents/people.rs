@@ -157,7 +157,8 @@ pub(crate) struct ScimIdentity {
     pub(crate) username: Option<String>,
 }
 
-/// The present names of a team and of people ([`NameNode`]), and which of them are in the organisation.
+/// The present names of a team and of people ([`NameNode`]), and which of them are in the
+/// organisation.
 pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
     nodes(ids: $ids) {
         __typename

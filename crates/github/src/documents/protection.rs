@@ -21,8 +21,8 @@ pub(super) const RULE: &str = "
 /// The actor of an entry of a list ([`AllowanceNode`]).
 const ACTOR: &str = "actor { __typename ... on App { id databaseId slug } ... on Team { id databaseId slug } ... on User { id databaseId login } }";
 
-/// Returns the fragments of the four lists of actors. The connections have the same shape and different
-/// types.
+/// Returns the fragments of the four lists of actors. The connections have the same shape and
+/// different types.
 pub(super) fn allowance_fragments() -> String {
     let page = format!("{{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {ACTOR} }} }}");
     format!(

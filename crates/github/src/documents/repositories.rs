@@ -63,8 +63,8 @@ pub(crate) fn by_ids(asks: Asks) -> String {
     format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...repository }} }} {}", repository_fragment(asks))
 }
 
-/// Returns the document that reads one page of an organisation's repositories, oldest first. No change
-/// during the listing can change this order.
+/// Returns the document that reads one page of an organisation's repositories, oldest first. No
+/// change during the listing can change this order.
 pub(crate) fn listing(asks: Asks) -> String {
     format!(
         "query ($org: String!, $first: Int!, $after: String) {{

@@ -165,7 +165,7 @@ async fn nothing_is_stored_in_a_table_whose_copy_did_not_end() {
     let intake = world.run();
     let gateway = world.gateway(Shape::Http).await;
     assert_eq!(world.send(&gateway, &github, "a", false).await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(intake.log().contains("did not end"), "{}", intake.log());
+    assert!(intake.log().contains("unfinished copy"), "{}", intake.log());
     world.store.forget("copy:unfinished").await.unwrap();
     assert_eq!(world.send(&gateway, &github, "a", false).await.0, StatusCode::ACCEPTED);
 }

@@ -35,6 +35,7 @@ pub use auth::Credential;
 pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};
 pub use below::Below;
+pub use conditional::{kept_answers, last_read};
 pub use grantee::Grantee;
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};

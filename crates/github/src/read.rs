@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Class, Clock, Failure};
+use beadle_engine::{Budgets, Class, Clock, Failure, Lane};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -102,6 +102,17 @@ impl Reader {
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
     }
 
+    /// Returns the same reader for reads in this lane. Both remember the same.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { api: self.api.in_lane(lane), ..self.clone() }
+    }
+
+    /// Returns the lane of the reads.
+    pub fn lane(&self) -> Lane {
+        self.api.lane()
+    }
+
     /// Sets the parts that the reader reads from now on.
     pub fn ask_for(&self, asks: Asks) {
         self.loader.ask_for(asks);
@@ -116,7 +127,7 @@ impl Reader {
     /// Reads by repository what came from a snapshot of the whole organisation.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
-        self.loader.refresh(repository).await?;
+        self.loader.refresh(&self.api, repository).await?;
         let (Known::Known(before), Known::Known(now)) = (&before, &mut repository.teams) else {
             return Ok(());
         };
@@ -165,7 +176,7 @@ impl Reader {
     /// Returns a repository by its node id, or `None` if there is none. Reads of the same moment
     /// share one query. The caller checks that the repository has the expected immutable id.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
-        let found = self.loader.load(node_id).await?;
+        let found = self.loader.load(node_id, self.lane()).await?;
         if let Some(repository) = &found {
             self.remember(repository);
         }
@@ -174,7 +185,7 @@ impl Reader {
 
     /// Reads what Beadle reads by organisation for this approximate number of repositories.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
-        self.loader.bulk(repositories).await
+        self.loader.bulk(&self.api, repositories).await
     }
 
     /// Returns one page of the organisation's repositories, with the parts that GraphQL shows.
@@ -220,7 +231,7 @@ impl Reader {
 
     /// Adds the parts that GraphQL does not show.
     pub async fn complete(&self, repositories: &mut [Repository], bulk: &Bulk) -> Result<(), Failure> {
-        let failures = self.loader.complete(repositories, bulk).await;
+        let failures = self.loader.complete(&self.api, repositories, bulk).await;
         failures.into_iter().flatten().next().map_or(Ok(()), Err)
     }
 

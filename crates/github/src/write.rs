@@ -1,6 +1,6 @@
 //! All writes. A plan cannot reach them.
 
-use beadle_engine::{Class, Failure, Time};
+use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -54,6 +54,12 @@ impl Writer {
     /// Creates a writer.
     pub fn new(api: Api) -> Self {
         Self { api }
+    }
+
+    /// Returns the same writer for calls in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { api: self.api.in_lane(lane) }
     }
 
     /// Returns a writer for one plan, whose writes are valid until this time. Beadle sends no write

@@ -45,6 +45,8 @@ pub struct Fault {
     pub body: Option<Value>,
     /// Answers later by so many milliseconds.
     pub delay_ms: u64,
+    /// The simulated GitHub takes the call up once all faults are cleared.
+    pub hold: bool,
     /// Breaks the connection before the answer; the call was carried out.
     pub reset: bool,
     /// Breaks the connection in the middle of the answer.

@@ -66,7 +66,7 @@ async fn nothing_answered_2xx_is_lost_over_twenty_kills() {
             let passes = rand::rng().random_range(3..30);
             let setting = format!("{point}={passes}*off->return");
             let mut serving = world.spawn(&[("FAILPOINTS", &setting)]);
-            for _ in 0..400 {
+            for _ in 0..1600 {
                 if serving.child.try_wait().unwrap().is_some() {
                     at_points += 1;
                     break;
@@ -158,7 +158,7 @@ async fn the_sync_comes_before_the_answer() {
     let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
     let body = json!({ "organization": { "login": "acme" } }).to_string();
     let mut status = 0;
-    for _ in 0..600 {
+    for _ in 0..2400 {
         if let Ok(answer) = world.delivery("traced", "push", body.as_bytes()).send().await {
             status = answer.status().as_u16();
             break;

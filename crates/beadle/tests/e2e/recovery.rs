@@ -50,7 +50,7 @@ async fn what_failed_while_the_service_was_away_is_made_good() {
     let serving = world.serve().await;
     world.connect();
     world.until("cop", "repair", |cop| cop["has_wiki"] == json!(false)).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await; // the first look for missed webhooks is over
+    world.until_looked_for_missed_webhooks().await;
     assert_eq!(serving.stop().await, Some(0));
 
     // Nobody listens: GitHub notes each failure, and does not try again.
@@ -59,11 +59,11 @@ async fn what_failed_while_the_service_was_away_is_made_good() {
         .patch(json!({ "one": team, "two": { "protection": { "main": { "enforce_admins": false } } } }), true)
         .await;
     world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_sent().await;
 
     let serving = world.serve().await;
     until_declared(&world, &["one", "two"]).await;
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if !world.repository("cop")["runs"].as_array().unwrap().is_empty() {
             break;
         }
@@ -86,7 +86,7 @@ async fn what_failed_while_the_service_was_away_is_made_good() {
     // Looked for again: nothing is left.
     let before = journal(&world, "recovery").await.len();
     let _serving = world.serve().await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.until_looked_for_missed_webhooks().await;
     assert_eq!(journal(&world, "recovery").await.len(), before, "it was recovered once");
 }
 
@@ -95,7 +95,9 @@ async fn what_the_log_no_longer_reaches_is_said_and_swept() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // The first look is over, and so is the sweep of a new policy.
+    world.until_looked_for_missed_webhooks().await;
+    world.until_swept(&serving).await;
     assert_eq!(serving.stop().await, Some(0));
     world.patch(json!({ "one": { "has_wiki": true } }), false).await;
     // It was away for five days.

@@ -325,14 +325,13 @@ mod tests {
         }
     }
 
-    /// Returns the permission that the repository itself gives. `None`: it is unknown.
-    fn own(sources: &Value, node: &Value) -> Option<Option<String>> {
-        let access = collaborator(&json!({ "permissionSources": sources, "node": node }))?;
-        Some(access.of_its_own().map(|collaborator| collaborator.permission.to_string()))
-    }
-
     #[test]
     fn a_grant_on_the_repository_makes_a_collaborator_known() {
+        // The permission that the repository itself gives. The outer `None`: it is unknown.
+        let own = |sources: &Value, node: &Value| {
+            let access = collaborator(&json!({ "permissionSources": sources, "node": node }))?;
+            Some(access.of_its_own().map(|collaborator| collaborator.permission.to_string()))
+        };
         let mona = json!({ "databaseId": 9, "login": "mona" });
         let of = |kind: &str, role: Value| json!({ "permission": "WRITE", "roleName": role, "source": { "__typename": kind } });
         let admin = || json!("admin");

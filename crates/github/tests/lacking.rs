@@ -14,8 +14,17 @@ fn unknown(field: &str) -> Value {
     json!({ "errors": [{ "message": message, "path": ["query"] }] })
 }
 
-/// Reads a repository, and returns the reader, the result and the number of queries.
-async fn read(graphql: fn(&str) -> Value) -> Result<(Reader, Result<bool, Failure>, usize), Box<dyn Error>> {
+/// What came of the read of a repository.
+struct Outcome {
+    reader: Reader,
+    /// Whether the collaborators are known.
+    known: Result<bool, Failure>,
+    /// The number of queries.
+    queries: usize,
+}
+
+/// Reads a repository from a GitHub that answers documents with `graphql`.
+async fn read(graphql: fn(&str) -> Value) -> Result<Outcome, Box<dyn Error>> {
     let wire = Recorder::new(move |arrived: &Arrived| {
         if arrived.method != "POST" {
             return (200, json!([]));
@@ -30,12 +39,12 @@ async fn read(graphql: fn(&str) -> Value) -> Result<(Reader, Result<bool, Failur
     let found = reader.repository("R_1").await;
     let known = found.map(|found| found.is_some_and(|found| found.collaborators.value().is_some()));
     let queries = wire.arrived().iter().filter(|arrived| arrived.method == "POST").count();
-    Ok((reader, known, queries))
+    Ok(Outcome { reader, known, queries })
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_optional_field_that_the_server_does_not_know_is_left_out() -> Result<(), Box<dyn Error>> {
-    let (reader, known, queries) = read(|document| {
+    let Outcome { reader, known, queries } = read(|document| {
         if document.contains("roleName") {
             return unknown("roleName");
         }
@@ -55,7 +64,7 @@ async fn an_optional_field_that_the_server_does_not_know_is_left_out() -> Result
 
 #[tokio::test(start_paused = true)]
 async fn a_required_field_that_the_server_does_not_know_fails_the_query() -> Result<(), Box<dyn Error>> {
-    let (_, known, queries) = read(|_| unknown("permissionSources")).await?;
+    let Outcome { known, queries, .. } = read(|_| unknown("permissionSources")).await?;
     let failure = known.err().ok_or("the repository was read")?;
     assert_eq!((failure.class, queries), (Class::Retry, 1));
     assert!(failure.text.contains("permissionSources"), "{failure}");
@@ -66,7 +75,7 @@ async fn a_required_field_that_the_server_does_not_know_fails_the_query() -> Res
 async fn an_answer_without_data_and_without_errors_is_retried() -> Result<(), Box<dyn Error>> {
     let answers: [fn(&str) -> Value; 2] = [|_| json!({ "data": null }), |_| json!({})];
     for answer in answers {
-        let (_, known, queries) = read(answer).await?;
+        let Outcome { known, queries, .. } = read(answer).await?;
         let failure = known.err().ok_or("the repository was read")?;
         assert_eq!((failure.class, queries), (Class::Retry, 1));
         assert!(failure.text.contains("neither data nor errors"), "{failure}");

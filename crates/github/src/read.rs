@@ -280,7 +280,7 @@ impl Reader {
         const DOING: &str = "looking for a branch";
         let variables = json!({ "id": node_id, "name": format!("refs/heads/{branch}") });
         let data = run(&self.api, DOING, documents::BRANCH, variables, false).await?.whole(DOING)?;
-        Ok(data["node"]["ref"].is_object())
+        Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
     /// Returns the answer of REST at `path` below a repository, or `None` if there is nothing. The

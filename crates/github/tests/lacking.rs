@@ -14,7 +14,7 @@ fn unknown(field: &str) -> Value {
     json!({ "errors": [{ "message": message, "path": ["query"] }] })
 }
 
-/// What came of the read of a repository.
+/// The result of reading a repository.
 struct Outcome {
     reader: Reader,
     /// Whether the collaborators are known.

@@ -1,4 +1,4 @@
-//! `X-Hub-Signature-256`: the HMAC of the raw body, in hexadecimal digits.
+//! The check of `X-Hub-Signature-256`, the HMAC of the raw body in hexadecimal digits.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,8 @@ use sha2::Sha256;
 
 use super::{Sender, WebhookRefusal};
 
-/// The senders with a secret that signed exactly these bytes. Every secret is tried, each compared in constant time.
+/// Returns the senders with a secret that signed exactly these bytes. Tries every secret, and
+/// compares each in constant time.
 pub(super) fn signers<'a>(
     senders: &'a [Sender],
     header: &str,
@@ -36,7 +37,7 @@ pub(super) fn signers<'a>(
 }
 
 fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
-    // An empty secret would make everybody a signer.
+    // With an empty secret, everybody could make a valid signature.
     if secret.is_empty() {
         return false;
     }
@@ -45,7 +46,7 @@ fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
     mac.verify_slice(tag).is_ok()
 }
 
-/// The header's value for a body: what a sender that holds `secret` sends.
+/// Returns the value of the header that a sender with `secret` sends for a body.
 pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_sixty_four_hexadecimal_digits_are_a_tag() {
+    fn a_tag_must_have_64_hexadecimal_digits() {
         assert!(unhex(&"aB".repeat(32)).is_some());
         for bad in ["", "ab", &"zz".repeat(32), &"ab".repeat(33), &"é".repeat(32)] {
             assert_eq!(unhex(bad), None, "{bad}");

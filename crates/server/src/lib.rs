@@ -1,4 +1,5 @@
-//! HTTP: the public listener (webhooks, `/healthz`) and the operator listener (`/readyz`, `/metrics`).
+//! The public listener (webhooks, `/healthz`) and the operator listener (`/readyz`, `/metrics`,
+//! `/tasks`) over HTTP.
 
 pub mod inflight;
 pub mod intake;

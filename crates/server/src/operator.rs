@@ -1,4 +1,4 @@
-//! The operator listener: `/readyz`, `/metrics`, `/tasks`. On loopback unless the configuration says otherwise.
+//! The operator listener: `/readyz`, `/metrics`, `/tasks`. It listens on loopback by default.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,29 +14,29 @@ use subtle::ConstantTimeEq;
 
 use crate::metrics::Metrics;
 
-/// A store that takes longer is not ready: the caller gives up not much later.
+/// The time limit for an answer of the store. Callers give up not much later.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What operators may ask.
+/// The state that the operator listener shows.
 pub struct Operator {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// Metrics.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What the worker did.
+    /// The counts of the worker.
     pub counts: Arc<WorkerCounts>,
-    /// The credentials' budgets, of organisations that are open by now.
+    /// The budgets of the credentials, for organisations that are open.
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The background tasks.
     pub driver: Driver,
-    /// The bearer token that callers must show; required wherever the listener is not on loopback.
+    /// The bearer token that callers must send. It is required if the listener is not on loopback.
     pub token: Option<SecretString>,
 }
 
 impl Operator {
-    /// The operator listener's routes.
+    /// Returns the routes of the operator listener.
     pub fn router(self: Arc<Self>) -> axum::Router {
         axum::Router::new()
             .route("/readyz", get(ready))
@@ -55,12 +55,13 @@ impl Operator {
 }
 
 const UNAUTHORISED: (StatusCode, &str) =
-    (StatusCode::UNAUTHORIZED, "show the operator token as a bearer token\n");
+    (StatusCode::UNAUTHORIZED, "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n");
 
 const FROM_A_PAGE: (StatusCode, &str) =
-    (StatusCode::FORBIDDEN, "a page in a browser runs no background task; use `beadle tasks run`\n");
+    (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
 
-/// Whether a page in a browser asks. It reaches loopback too, and needs no token there.
+/// Returns whether the request comes from a page in a browser. Such a page can reach loopback, where
+/// no token is required.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)
 }
@@ -78,13 +79,13 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
 }
 
-/// The first line of a task's failure, after its name.
+/// Returns the name of a failing task and the first line of its failure.
 fn failure_line(task: &TaskRecord) -> Option<String> {
     let why = task.failure.as_ref()?;
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
 }
 
-/// Every background task.
+/// Answers with the records of all background tasks.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if !operator.admits(&headers) {
         return UNAUTHORISED.into_response();
@@ -92,7 +93,7 @@ async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     Json(operator.driver.status()).into_response()
 }
 
-/// Runs a background task, and answers with what is known of it then.
+/// Runs a background task, and answers with its record after the run.
 async fn run_task(
     State(operator): State<Arc<Operator>>,
     Path(name): Path<String>,
@@ -110,10 +111,10 @@ async fn run_task(
     }
 }
 
-/// An answer with the reason why there is no other answer.
+/// The status and the text of a refusal.
 type Refused = (StatusCode, String);
 
-/// The store's answer, or the reason why it is missing.
+/// Returns the answer of the store, or a refusal with the reason why there is none.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -123,8 +124,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// The state of the queue, and the number of held changes. The store itself leaves out what is
-/// paused: that can be every repository of an organisation.
+/// Returns the state of the queue, and the number of held changes. The store leaves out paused keys,
+/// because they can be all repositories of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     Ok((store.depth(now).await?, store.holds().await?.len()))
 }
@@ -153,9 +154,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_in_a_browser_runs_no_task() {
+    fn a_page_in_a_browser_is_recognised_by_its_origin() {
         let mut headers = HeaderMap::new();
-        assert!(!is_from_a_page(&headers), "the command shows no origin");
+        assert!(!is_from_a_page(&headers), "the command sends no origin");
         headers.insert(header::ORIGIN, http::HeaderValue::from_static("https://elsewhere.example"));
         assert!(is_from_a_page(&headers));
     }

@@ -252,7 +252,7 @@ mod tests {
             ),
             (
                 org("acme", "[org.secrets]\nci = \"hunter2\""),
-                "beadle.toml:6: `org.secrets.ci`: a secret is given by reference",
+                "beadle.toml:6: `org.secrets.ci`: a secret must be a reference",
             ),
         ] {
             let error = format!("{:#}", load(&text).unwrap_err());

@@ -1,4 +1,4 @@
-//! The application: the configuration, and everything that a process opens because of it.
+//! The application: the configuration, and everything that a process opens for it.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl App {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)
     }
 
-    /// Opens the directories and targets that can be opened, and returns why the others cannot.
+    /// Opens the available directories and targets. Also returns the errors of the others.
     #[cfg(feature = "aws")]
     pub(crate) fn available_directories(&self) -> (Directories, Vec<anyhow::Error>) {
         Directories::open_available(&self.config, &self.clock, &self.options, &self.clients)

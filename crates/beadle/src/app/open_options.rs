@@ -11,8 +11,8 @@ pub(crate) struct OpenOptions {
     pub(crate) store: Option<Arc<dyn Store>>,
     /// Whether a call waits for a used-up budget. Commands wait, the service requeues the key.
     pub(crate) patient: bool,
-    /// The number of processes that divide the budget, if they share no store in which they tell
-    /// each other what they spend.
+    /// The number of processes that divide the budget, if they share no store in which they could
+    /// report their spending.
     pub(crate) parts: u64,
 }
 

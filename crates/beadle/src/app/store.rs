@@ -1,4 +1,4 @@
-//! Opens stores: the one that the configuration names, or one at another place.
+//! Opens the store of the configuration, or a store at another place.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
     }
 }
 
-/// Opens the store of the configuration, and fails if it does not exist. An empty store that the
-/// command made itself would show that Beadle holds nothing, and that no key waits.
+/// Opens the store of the configuration, and fails if it does not exist. The command must not
+/// create an empty store, because that would wrongly show that no change is held and no key waits.
 pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_if_there(config).await?;
     store.with_context(|| {
@@ -101,7 +101,7 @@ pub(crate) async fn open_table(
     let StoreLocation::Table { name, region, endpoint } = place else {
         anyhow::bail!("the store must be a table such as `dynamodb://NAME`, found `{place}`");
     };
-    // A dead connection must be given up long before a lease ends.
+    // Beadle must close a dead connection long before a lease ends.
     let patience = aws_config::timeout::TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(15))

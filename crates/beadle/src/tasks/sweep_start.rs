@@ -151,7 +151,7 @@ impl BackgroundTask for Groups {
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
-        // A target that was not open may have missed something.
+        // A target that was not open may have missed an event.
         let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
         let now = service.clock().now();
         let mappings = directories.mappings();

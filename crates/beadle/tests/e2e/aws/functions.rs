@@ -108,7 +108,7 @@ async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing()
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
     // The webhook was answered 202 without a message, and found by the look of a minute.
     let logs = deployed.logs();
-    assert!(logs.contains("could not be woken") && logs.contains("sent for again"), "{logs}");
+    assert!(logs.contains("wake-up message not sent") && logs.contains("messages sent again"), "{logs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -192,13 +192,13 @@ async fn mappings_of_a_file_are_taken_over_and_a_broken_one_changes_nothing() {
     world.until_holds("Team Dev", 0..2).await;
     std::fs::write(&file, "[[groups]]\nsource = \"crop\"\n").unwrap();
     for _ in 0..400 {
-        if serving.log().contains("those before stay in force") {
+        if serving.log().contains("previous mappings stay in force") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let log = serving.log();
-    assert!(log.contains("groups.toml") && log.contains("those before stay in force"), "{log}");
+    assert!(log.contains("groups.toml") && log.contains("previous mappings stay in force"), "{log}");
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([2]) } } }));
     world.until_holds("Team Dev", 0..3).await;

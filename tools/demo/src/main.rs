@@ -1,6 +1,6 @@
 //! `beadle-demo`: Beadle and its simulated vendors in one binary.
 //!
-//! `beadle-demo demo` and `beadle-demo sim` run here; every other command is Beadle's own. So the
+//! This binary runs `demo` and `sim` itself, and passes every other command to Beadle. So the
 //! `beadle` binary that an organisation installs contains no simulator.
 
 mod demo;

@@ -8,8 +8,8 @@ use super::uses::Place;
 /// package: `src/plan.rs`.
 pub(super) type Graph = BTreeMap<String, BTreeMap<String, Place>>;
 
-/// Finds a shortest circle of each group of files that use each other. The last file of a circle
-/// uses the first.
+/// Finds a shortest circle in each group of files that use each other. The last file of a circle
+/// uses the first one.
 pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut done = BTreeSet::new();
@@ -52,7 +52,7 @@ pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<S
     None
 }
 
-/// Shows a circle, a line for each use.
+/// Returns the text of a circle, with one line for each use.
 pub(super) fn shown(graph: &Graph, circle: &[String]) -> String {
     let next = circle.iter().cycle().skip(1);
     let lines = circle.iter().zip(next).map(|(file, next)| {

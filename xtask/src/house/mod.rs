@@ -38,7 +38,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     }
     let is_member = |package: &str| members.iter().any(|member| member.name == package);
     for one in rules.circle.iter().filter(|one| !is_member(&one.package)) {
-        problems.push(format!("`[[circle]]` names {}, which is no package: remove it", one.package));
+        problems.push(format!("`[[circle]]` names {}, which is not a package: remove it", one.package));
     }
     if !problems.is_empty() {
         bail!("the workspace breaks the rules of xtask/house.toml:\n\n{}", problems.join("\n\n"));

@@ -151,13 +151,57 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::body::Body;
 
-    #[test]
-    fn a_page_in_a_browser_is_recognised_by_its_origin() {
-        let mut headers = HeaderMap::new();
-        assert!(!is_from_a_page(&headers), "the command sends no origin");
-        headers.insert(header::ORIGIN, http::HeaderValue::from_static("https://elsewhere.example"));
-        assert!(is_from_a_page(&headers));
+    use super::*;
+    use crate::exchange::{exchange, request, store};
+
+    /// Sends a request to an operator listener with the token `secret`, and returns the status and the
+    /// text of the answer.
+    async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, clock) = (store(&folder), Clock::system());
+        let operator = Operator {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::default(),
+            counts: Arc::default(),
+            budgets: Arc::default(),
+            driver: Driver::new(store, clock, Vec::new()),
+            token: Some(SecretString::from("secret")),
+        };
+        let request = request(method, path, headers, Body::empty());
+        let (head, text) = exchange(Arc::new(operator).router(), request).await;
+        (head.status.as_u16(), text)
+    }
+
+    #[tokio::test]
+    async fn every_route_requires_the_token() {
+        let valid = [("authorization", "Bearer secret")];
+        let none: &[(&str, &str)] = &[];
+        let unauthorised = "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n";
+        for (method, path) in
+            [("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/tasks"), ("POST", "/tasks/x/run")]
+        {
+            for headers in [none, &[("authorization", "Bearer another")]] {
+                assert_eq!(answer(method, path, headers).await, (401, unauthorised.to_owned()), "{path}");
+            }
+        }
+        assert_eq!(answer("GET", "/readyz", &valid).await, (200, "ready\n".to_owned()));
+        assert_eq!(answer("GET", "/tasks", &valid).await, (200, "[]".to_owned()));
+        let (status, metrics) = answer("GET", "/metrics", &valid).await;
+        assert_eq!(status, 200, "{metrics}");
+        assert!(metrics.contains("# HELP beadle_keys_parked Parked keys"), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn a_page_in_a_browser_cannot_run_a_task() {
+        let token = ("authorization", "Bearer secret");
+        let origin = ("origin", "https://elsewhere.example");
+        let (status, text) = answer("POST", "/tasks/x/run", &[token, origin]).await;
+        assert_eq!(status, 403, "{text}");
+        assert!(text.contains("use `beadle tasks run`"), "{text}");
+        let (status, text) = answer("POST", "/tasks/x/run", &[token]).await;
+        assert_eq!((status, text.as_str()), (404, "there is no background task `x`\n"));
     }
 }

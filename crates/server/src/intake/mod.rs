@@ -245,3 +245,6 @@ fn later(why: &str) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     response
 }
+
+#[cfg(test)]
+mod tests;

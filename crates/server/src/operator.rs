@@ -183,7 +183,7 @@ mod tests {
         for (method, path) in
             [("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/tasks"), ("POST", "/tasks/x/run")]
         {
-            for headers in [none, &[("authorization", "Bearer another")]] {
+            for headers in [none, &[("authorization", "Bearer another")][..]] {
                 assert_eq!(answer(method, path, headers).await, (401, unauthorised.to_owned()), "{path}");
             }
         }

@@ -1,4 +1,4 @@
-//! A key pair of an App or a service app, made anew at every start.
+//! A key pair of an App or a service app. Each start makes a new one.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};

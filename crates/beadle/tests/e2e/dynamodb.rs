@@ -21,7 +21,7 @@ fn command(moto: &Moto, world: &World) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
+async fn a_service_on_a_table_repairs_drift_and_commands_show_it() {
     let moto = Moto::start().await;
     moto.table("beadle", DynamoSettings::default()).await;
     let world = World::new(acme(json!({}))).await;

@@ -41,7 +41,7 @@ fn with_team(repository: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apply_writes_the_limit_and_holds_the_rest_until_it_is_approved() {
+async fn apply_writes_up_to_the_limit_and_holds_the_rest_until_an_approval() {
     let world = world().await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("20 held by the guard"), "{}", applied.out);
@@ -67,7 +67,7 @@ async fn apply_writes_the_limit_and_holds_the_rest_until_it_is_approved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
+async fn the_service_also_holds_changes_and_continues_after_an_approval() {
     let world = world().await;
     let serving = world.serve().await;
     for _ in 0..500 {
@@ -91,7 +91,7 @@ async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_list_gone_wrong_and_an_emptied_file_wipe_out_nothing() {
+async fn a_wrong_list_of_teams_and_an_empty_file_remove_nothing() {
     let mut repositories = json!({});
     for n in 0..30 {
         repositories[format!("r{n:02}")] = declared();

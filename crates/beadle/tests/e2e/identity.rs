@@ -35,7 +35,7 @@ fn stranger() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_and_made_again_under_its_name_between_plan_and_write() {
+async fn a_repository_recreated_between_plan_and_write_is_not_changed() {
     let world = World::new(acme(json!({ "widgets": drifted() }))).await;
     world.policy("settings.yml", POLICY);
     let applied = apply_and_meanwhile(&world, async || {
@@ -49,7 +49,7 @@ async fn deleted_and_made_again_under_its_name_between_plan_and_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn renamed_between_plan_and_write_with_a_stranger_under_its_old_name() {
+async fn a_stranger_that_takes_the_name_between_plan_and_write_is_not_changed() {
     let world = World::new(acme(json!({ "widgets": drifted() }))).await;
     world.policy("settings.yml", POLICY);
     apply_and_meanwhile(&world, async || {
@@ -68,7 +68,7 @@ async fn renamed_between_plan_and_write_with_a_stranger_under_its_old_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transferred_between_plan_and_write() {
+async fn a_repository_transferred_between_plan_and_write_is_not_changed() {
     let mut state = acme(json!({ "widgets": drifted() }));
     state["orgs"]["elsewhere"] = json!({ "teams": { "contractors": {} } });
     let world = World::new(state).await;
@@ -87,7 +87,7 @@ async fn transferred_between_plan_and_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_of_a_repository_that_is_elsewhere_or_gone_is_worked_off() {
+async fn a_webhook_of_a_transferred_or_deleted_repository_is_handled() {
     let mut state = acme(json!({ "widgets": declared() }));
     state["orgs"]["elsewhere"] = json!({ "repos": { "moved": { "id": 7001 } } });
     let world = World::new(state).await;
@@ -114,7 +114,7 @@ async fn a_webhook_of_a_repository_that_is_elsewhere_or_gone_is_worked_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hint_that_points_at_another_repository_is_not_believed() {
+async fn a_node_id_of_another_repository_is_not_trusted() {
     let mut victim = declared();
     victim["has_wiki"] = json!(true);
     let world = World::new(acme(json!({ "widgets": declared(), "victim": victim }))).await;

@@ -28,7 +28,7 @@ async fn stored(world: &World) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_has_its_answer() {
+async fn each_kind_of_delivery_has_its_documented_answer() {
     let world = world().await;
     let _serving = world.serve().await;
     let text = payload().to_string();
@@ -137,7 +137,7 @@ fn urlencoded(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_secrets_are_valid_while_one_is_replaced() {
+async fn two_secrets_are_valid_during_a_rotation() {
     let world = world().await;
     std::fs::write(world.path().join("next.secret"), "the next secret").unwrap();
     let config = std::fs::read_to_string(world.config()).unwrap();
@@ -167,7 +167,7 @@ async fn two_secrets_are_valid_while_one_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_are_taken_to_the_limit_and_not_beyond() {
+async fn bodies_are_accepted_up_to_the_limit() {
     let mut world = world().await;
     world.lines = "in_flight_mib = 64\n".into();
     let serving = world.serve().await;
@@ -211,7 +211,7 @@ fn axum_bytes(text: String) -> bytes::Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_or_cut_off_sender_gets_nothing_stored() {
+async fn a_slow_or_incomplete_body_is_not_stored() {
     let world = world().await;
     let _serving = world.serve().await;
     let body = payload().to_string();
@@ -250,7 +250,7 @@ async fn a_slow_or_cut_off_sender_gets_nothing_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_answered_503_and_nothing_is_lost() {
+async fn a_full_disk_is_answered_with_503_and_no_accepted_delivery_is_lost() {
     let mut world = world().await;
     world.lines = "[store]\nmax_mib = 1\n".into();
     let _serving = world.serve().await;
@@ -282,7 +282,7 @@ async fn a_full_disk_is_answered_503_and_nothing_is_lost() {
 /// Root may write whatever the mode says, so the service runs as nobody.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_database_is_answered_503() {
+async fn a_read_only_database_is_answered_with_503() {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     use std::os::unix::process::CommandExt as _;
     const NOBODY: u32 = 65_534;

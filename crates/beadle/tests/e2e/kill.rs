@@ -27,7 +27,7 @@ const POINTS: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_answered_2xx_is_lost_over_twenty_kills() {
+async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
     let mut repositories = json!({});
     for n in 0..CONNECTIONS {
         repositories[format!("r{n:02}")] = declared();
@@ -144,7 +144,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
 
 /// A trace of the system calls: between the request and its 202 there is a sync.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sync_comes_before_the_answer() {
+async fn the_store_syncs_before_the_answer() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {
         eprintln!("left out: strace is not installed");
         return;

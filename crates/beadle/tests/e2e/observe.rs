@@ -82,7 +82,7 @@ async fn add_only_never_removes_weakens_or_exposes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_aspect_may_be_more_careful_than_its_organisation() {
+async fn an_aspect_can_have_a_more_careful_mode_than_its_organisation() {
     let mut world = World::new(acme(drifted())).await;
     world.org_lines = "[org.modes]\nteams = \"observe\"\n".into();
     world.policy("settings.yml", POLICY);
@@ -94,7 +94,7 @@ async fn one_aspect_may_be_more_careful_than_its_organisation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_can_be_asked_what_is_grave_needs_yes() {
+async fn without_a_terminal_risky_changes_need_yes() {
     let world = World::new(acme(drifted())).await;
     world.policy("settings.yml", POLICY);
     let refused = world.beadle(&["apply"]).await.expect(1);

@@ -127,7 +127,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_field_of_the_organisation_is_found_and_mended() {
+async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let world = world().await;
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
@@ -152,7 +152,7 @@ async fn every_field_of_the_organisation_is_found_and_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unknown_in_it_stays() {
+async fn a_webhook_repairs_an_organisations_ruleset_and_unknown_parts_stay() {
     let world = world().await;
     let serving = world.serve().await;
     world.connect();
@@ -194,7 +194,7 @@ async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unkno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn private_reports_are_for_public_repositories() {
+async fn private_vulnerability_reports_are_only_for_public_repositories() {
     let world = world().await;
     world.policy("settings.yml", "security: { private_vulnerability_reporting: true }\n");
     world.beadle(&["apply", "--yes"]).await.expect(0);
@@ -205,7 +205,7 @@ async fn private_reports_are_for_public_repositories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ruleset_that_changed_is_read_whole_until_that_came_through() {
+async fn a_changed_ruleset_is_read_until_the_read_succeeds() {
     let ruleset = json!({ "target": "branch", "enforcement": "active", "rules": [{ "type": "deletion" }] });
     let world = World::new(acme(json!({ "shop": { "rulesets": { "main": ruleset } } }))).await;
     let wanted = "layers/rulesets.yml";

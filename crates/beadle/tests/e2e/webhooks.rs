@@ -21,7 +21,7 @@ fn login(payload: &Value) -> Option<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_published_example_is_taken_and_names_its_keys() {
+async fn every_published_example_is_accepted_and_names_its_keys() {
     let path = tool("webhooks-examples/package/api.github.com/index.json");
     let events: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let examples: Vec<(&str, &Value)> = events

@@ -23,7 +23,7 @@ const LABEL_NAME: usize = 50;
 const DESCRIPTION: usize = 350;
 const TOPICS: usize = 20;
 const TOPIC: usize = 50;
-/// The allowed numbers of reviews of a branch protection rule.
+/// The maximum number of reviews that a branch protection rule can require.
 const REVIEWS: i64 = 6;
 
 /// The subject of a body: a part of a repository, or of an organisation.

@@ -70,7 +70,7 @@ async fn until_done(deployed: &Deployment, key: &str) -> Row {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_events_are_answered_and_each_keys_last_mark_is_followed_by_a_run() {
+async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark() {
     let repositories: serde_json::Map<String, Value> =
         (0..KEYS).map(|n| (format!("r{n:03}"), json!({ "branches": { "main": {} } }))).collect();
     let mut github = World::unlimited(acme(repositories.into())).await;

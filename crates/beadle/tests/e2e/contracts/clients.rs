@@ -180,7 +180,7 @@ async fn with_state(state: Value, mut command: Command) -> (World, Command) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn octokit_works_but_for_what_is_listed() {
+async fn octokit_works_except_for_the_listed_steps() {
     let (_world, command) = github(node(include_str!("clients/octokit.mjs"))).await;
     run(command, OCTOKIT, OCTOKIT_MISSING).await;
 }
@@ -189,7 +189,7 @@ async fn octokit_works_but_for_what_is_listed() {
 /// safe-settings itself is not on npm, so this test cannot install it: the list of its calls is in
 /// `clients/probot.mjs`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probot_app_does_the_work_of_safe_settings_but_for_what_is_listed() {
+async fn a_probot_app_does_the_work_of_safe_settings_except_for_the_listed_steps() {
     let admin = json!({
         "branches": { "main": {} },
         "contents": {
@@ -209,7 +209,7 @@ async fn a_probot_app_does_the_work_of_safe_settings_but_for_what_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pygithub_works_but_for_what_is_listed() {
+async fn pygithub_works_except_for_the_listed_steps() {
     let mut command = Command::new(super::tool("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
     let (mut world, command) = github(command).await;
@@ -219,7 +219,7 @@ async fn pygithub_works_but_for_what_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oktas_sdk_works_but_for_what_is_listed() {
+async fn the_sdk_of_okta_works_except_for_the_listed_steps() {
     let group = |name: &str, members: Value| json!({ "profile": { "name": name }, "members": members });
     let groups = json!({
         "00g1": group("AWS_A", of(0..4)), "00g2": group("AWS_B", json!({})), "00g3": group("AWS_C", json!({})),
@@ -237,7 +237,7 @@ async fn oktas_sdk_works_but_for_what_is_listed() {
 }
 
 #[test]
-fn a_step_that_is_not_as_it_is_listed_is_named() {
+fn a_step_that_differs_from_the_lists_is_named() {
     let said = "ok one\nok two\nmissing three 404 Not Found\nmissing four 500 broken\n";
     let missing = [("three", "404", ""), ("four", "404", ""), ("five", "404", "")];
     let found = problems(said, "one six", &missing);

@@ -179,7 +179,7 @@ impl Description {
 }
 
 #[test]
-fn an_address_of_an_answer_that_is_no_uri_is_a_problem() {
+fn an_invalid_uri_in_an_answer_is_a_problem() {
     let call = |url: &str| {
         let label = json!({
             "id": 1, "node_id": "L", "url": url, "name": "a b", "description": null, "color": "cc0000", "default": false,

@@ -19,7 +19,7 @@ async fn add(moto: &Moto, group: &str, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
+async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     const PEOPLE: usize = 230;
     let moto = Moto::start().await;
     let group = call(&moto, "CreateGroup", json!({ "DisplayName": "Ops" })).await["GroupId"].clone();

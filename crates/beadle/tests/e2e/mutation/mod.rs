@@ -26,7 +26,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_field_is_found_and_mended_and_the_plan_after_is_empty() {
+async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     let world = world().await;
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
@@ -82,7 +82,7 @@ async fn put(world: &World, document: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_beyond_the_first_page_counts() {
+async fn entries_after_the_first_page_count() {
     let people: Vec<String> = (0..31).map(|n| format!("person{n:02}")).collect();
     let teams: Vec<String> = (0..101).map(|n| format!("team{n:03}")).collect();
     let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));

@@ -22,7 +22,7 @@ const LAST_END: Duration = Duration::from_secs(10);
 
 /// Handles messages of the queues.
 pub struct WakeHandler {
-    /// Runs claimed keys.
+    /// The worker, which runs claimed keys.
     pub worker: Arc<Worker>,
     /// The store of the keys.
     pub store: DynamoStore,

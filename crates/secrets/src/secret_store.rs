@@ -13,7 +13,7 @@ use crate::{Reference, SecretError};
 /// the error.
 pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
 
-/// Reads secrets, and keeps the values that AWS returned.
+/// A reader of secrets, which keeps the values that AWS returned.
 pub struct SecretStore {
     /// The folder of relative paths.
     base: PathBuf,

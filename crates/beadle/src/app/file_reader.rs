@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 /// The time after which a file system counts as hanging, if a read has not left one file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes one read at a time. A read that hangs keeps its thread, because no thread can be ended from
+/// A reader that makes one read at a time. A read that hangs keeps its thread, because no thread can be ended from
 /// outside. No other read begins until it has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {

@@ -17,10 +17,10 @@ pub(crate) struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// The options of a command that waits for budgets and needs no store.
+    /// Returns the options of a command that waits for budgets and needs no store.
     pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1 };
 
-    /// The options of a process that works on keys.
+    /// Returns the options of a process that runs keys.
     pub(crate) fn of_service(store: &Arc<dyn Store>) -> Self {
         Self { store: Some(store.clone()), ..Self::default() }
     }

@@ -25,7 +25,8 @@ fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// Runs the keys of a directory for the open targets, and notes that the others missed them.
+/// A reconciler that runs the keys of a directory for the open targets, and notes that the others
+/// missed them.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The directory.

@@ -25,7 +25,7 @@ pub(crate) struct ServedOrganisation {
     open: RwLock<Option<Arc<GithubOrganisation>>>,
     /// One caller opens the organisation at a time.
     opening: Mutex<()>,
-    /// Reads the files of the policy.
+    /// The reader of the files of the policy.
     files: Mutex<FileReader>,
     /// The share of this process in the organisation's budget, once the organisation is open.
     share: Mutex<Option<BudgetShare>>,

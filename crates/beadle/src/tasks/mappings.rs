@@ -18,7 +18,7 @@ pub(super) struct MappingsReload {
     /// The generation that the last run read. If a file is in the middle of a change, the next run reads
     /// another generation.
     candidate: Mutex<Option<String>>,
-    /// Reads the files.
+    /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
 }
 

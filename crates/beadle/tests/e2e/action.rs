@@ -1,4 +1,4 @@
-//! The GitHub Action: the nightly workflow's own command lines, run as the workflow runs them, before the simulator.
+//! The GitHub Action: runs the command lines of the nightly workflow against the simulator.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,14 +17,14 @@ fn workflow() -> Value {
     serde_saphyr::from_str(&text).unwrap()
 }
 
-/// The script of the step of this name.
+/// Returns the script of the step of this name.
 fn script(job: &str, step: &str) -> String {
     let workflow = workflow();
     let steps = workflow["jobs"][job]["steps"].as_array().unwrap().clone();
     steps.iter().find(|found| found["name"] == step).unwrap()["run"].as_str().unwrap().to_owned()
 }
 
-/// Runs a step's script as a runner does.
+/// Runs the script of a step in the same way as a runner.
 async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_beadle"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
@@ -92,7 +92,7 @@ async fn a_nightly_run_plans_all_shards_checks_the_total_and_sweeps_all_shards()
     step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
 }
 
-/// Three hundred permissions of teams that a list gone wrong would remove.
+/// Returns an organisation with 300 permissions of teams, which a wrong list would remove.
 fn three_hundred() -> Value {
     let mut repositories = json!({});
     for n in 0..100 {
@@ -162,8 +162,8 @@ fn the_configuration_of_the_workflow_is_valid() {
     assert!(configuration.contains_key("org"));
 }
 
-/// `hashFiles` sees no file of the action. A key of the cache that never changes keeps the binary of
-/// an earlier pin.
+/// `hashFiles` cannot read files of the action. With a constant cache key, the action would use the
+/// binary of an earlier pinned version.
 #[test]
 fn each_pinned_version_of_the_action_has_its_own_build() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -1,5 +1,5 @@
-//! Accidents that must not happen: incomplete restrictions, misread exclusions, checks that lose their
-//! source, names that mean another repository.
+//! Mistakes that must not happen: incomplete restrictions, wrong exclusions, checks that lose their
+//! source, and names of another repository.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ async fn world(repository: Value, policy: &str) -> World {
     world
 }
 
-/// Applies, and the plan after is empty.
+/// Applies the policy, and checks that the next plan is empty.
 async fn settles(world: &World) {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);

@@ -1,4 +1,4 @@
-//! The GitHub cop as a policy (examples/github-cop), before a simulated organisation.
+//! The GitHub cop as a policy (examples/github-cop), applied to a simulated organisation.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Sixty repositories: archived, excluded and empty ones, databases, tests, the collection ui, public ones.
+/// Returns 60 repositories: archived, excluded, empty and public ones, databases, tests, and the
+/// collection `ui`.
 fn organisation() -> Value {
     let branches = json!({ "main": {}, "develop": {} });
     let mut repositories = json!({});
@@ -75,7 +76,7 @@ fn organisation() -> Value {
     })
 }
 
-/// The organisation, and the example's policy and dispatch before it.
+/// Creates the organisation, with the policy and the dispatch rule of the example.
 async fn world() -> World {
     let mut world = World::unlimited(organisation()).await;
     copy(&example().join("policy"), &world.path().join("policy"));

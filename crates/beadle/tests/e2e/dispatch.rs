@@ -1,4 +1,4 @@
-//! A workflow of the organisation's own is dispatched for a webhook: once for each, also when answers are lost.
+//! Dispatches a workflow of the organisation once for each webhook, also if answers are lost.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! A name that leads elsewhere, a name that stands for nothing, and a list that is not whole:
-//! Beadle touches nothing that it is not sure of, and reports the doubt.
+//! Names with another meaning, unknown names, and incomplete lists: Beadle changes nothing of which it
+//! is not sure, and reports the reason.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// One repository, `widgets`, and a policy for it.
+/// Creates one repository, `widgets`, and its policy.
 async fn world(repository: Value, policy: &str) -> World {
     let world = World::new(acme(json!({ "widgets": repository }))).await;
     world.policy("settings.yml", policy);
@@ -13,7 +13,7 @@ async fn world(repository: Value, policy: &str) -> World {
     world
 }
 
-/// Plans and applies: both report `doubt`, and nothing is written.
+/// Runs `plan` and `apply`. Both must report `doubt` and write nothing.
 async fn doubts(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);

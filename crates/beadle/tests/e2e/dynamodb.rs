@@ -1,4 +1,4 @@
-//! The state in a table of DynamoDB, as moto has it.
+//! The state in a DynamoDB table of moto.
 
 use std::collections::BTreeSet;
 use std::process::Command;

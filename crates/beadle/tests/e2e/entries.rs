@@ -1,5 +1,5 @@
-//! Entries of lists: what two of them have in common does not make them one, and what is the same
-//! is never made anew.
+//! Entries of lists: two similar entries stay separate, and an unchanged entry is never deleted and
+//! created again.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ async fn world(repository: Value) -> World {
     World::new(acme(json!({ "widgets": repository }))).await
 }
 
-/// Applies, and nothing is left to do: not now, and not after.
+/// Applies the policy, and checks that the next plan and the next apply have no changes.
 async fn settles(world: &World) {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);

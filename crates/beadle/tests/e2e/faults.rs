@@ -1,4 +1,5 @@
-//! GitHub failing: nothing is removed on a doubt, one failure stops only what depends on it, and limits are honoured.
+//! Faults of GitHub: Beadle removes nothing because of an unknown, a failure stops only the changes
+//! that depend on it, and Beadle keeps to the limits.
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// One call of somebody who is not Beadle.
+/// Makes one call as another client than Beadle.
 async fn call(world: &World, method: Method, path: &str, body: &str) -> (u16, Value) {
     let request = world
         .http

@@ -1,4 +1,5 @@
-//! The guard: at most the window's limit is written, the rest of every plan goes on, and what is held waits for somebody.
+//! The guard: Beadle writes at most the limit of the window, and holds the other removals until an
+//! approval. The rest of every plan is written.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// Thirty repositories, each with a team too many and a wiki too many.
+/// Returns 30 repositories, each with an undeclared team and an undeclared wiki.
 fn drifted() -> Value {
     let mut repositories = json!({});
     for n in 0..30 {

@@ -1,4 +1,4 @@
-//! Nothing lands on the wrong repository, and nothing is removed because of a name that means something else now.
+//! No change reaches the wrong repository, and no change is removed because a name has moved.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Ran, World, acme};
 
-/// The look-up that a run makes before its first write.
+/// The read that a run makes before its first write.
 const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
-/// Applies, and changes the state between the plan and the first write.
+/// Applies the policy, and changes the state between the plan and the first write.
 async fn apply_and_meanwhile(world: &World, meanwhile: impl AsyncFn()) -> Ran {
     world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "delay_ms": 6000, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
@@ -29,7 +29,7 @@ fn drifted() -> Value {
     repository
 }
 
-/// Somebody else's repository: nothing of it may be touched.
+/// Returns a repository of somebody else, which Beadle must not change.
 fn stranger() -> Value {
     json!({ "id": 6001, "visibility": "public", "teams": { "contractors": "admin" }, "branches": { "main": {} } })
 }

@@ -1,4 +1,4 @@
-//! Odd, hostile and unlucky deliveries: each has the answer that the documentation names.
+//! Unusual and hostile deliveries, and deliveries during a fault. Each has its documented answer.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -279,7 +279,7 @@ async fn a_full_disk_is_answered_with_503_and_no_accepted_delivery_is_lost() {
     assert_eq!(ids, taken);
 }
 
-/// Root may write whatever the mode says, so the service runs as nobody.
+/// Runs the service as the user `nobody`, because root can write to a read-only file.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_database_is_answered_with_503() {

@@ -1,4 +1,5 @@
-//! `plan`, and everything in `observe`, writes nothing under any input. The types are why; here it is counted.
+//! `plan`, and every run in `observe`, writes nothing for any input. The types guarantee it, and these
+//! tests count the writes.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The organisation itself: its rulesets and its code security configurations.
+//! The settings of an organisation: its rulesets and its code security configurations.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn own(world: &World) -> Value {
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })
 }
 
-/// Without what is made anew, and in no order.
+/// Returns the state in a fixed order, without ids and times that a new object changes.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -62,7 +62,7 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Every value below, changed one at a time.
+/// Returns all single changes of the values below `value`.
 fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     let skipped = ["/id", "/updated_at", "/type", "/actor_type", "/actor_id"];
     if skipped.iter().any(|end| path.ends_with(end)) {

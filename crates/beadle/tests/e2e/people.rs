@@ -1,5 +1,5 @@
-//! Texts for people: nothing from outside acts on their terminals or pages, nothing that they
-//! ask for is ignored, and the exit code means what it says.
+//! Output for people: values from outside cannot control a terminal or a page, every argument has an
+//! effect, and the exit code is correct.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared};
 use crate::world::{Ran, World, acme};
 
-/// A title, a colour, a line of its own, a turned direction.
+/// Control characters: a title, a colour, a new line, and a reversed direction.
 const HOSTILE: &str = "\u{1b}]0;pwned\u{7}\u{1b}[31mred\nforged: all is fine\r\u{9b}2J\u{202e}";
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! Policies, and the messages about them.
+//! Policies, and the errors and warnings about them.
 
 use serde_json::{Value, json};
 
@@ -157,7 +157,7 @@ async fn the_schema_accepts_the_same_files_as_the_check() {
     }
 }
 
-/// That a configuration has no problems, nor its policy.
+/// Checks that a configuration and its policy have no problems.
 async fn accepted(config: &str) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
     command.args(["--config", config, "check", "--json"]);

@@ -1,4 +1,4 @@
-//! A change of the organisation counts by the repositories that it reaches.
+//! A change of the organisation counts once for each repository that it reaches.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Webhooks that nobody took are looked up in the App's log and made good: once in effect, and said.
+//! Beadle finds webhooks that it did not accept in the log of the App. Each takes effect once and is
+//! logged.
 
 use std::time::Duration;
 

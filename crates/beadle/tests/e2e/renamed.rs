@@ -1,6 +1,5 @@
-//! People, teams, repositories and branches that have another name than before, and others that
-//! take the name: what was meant is followed by its id, and whoever has the name now gets nothing
-//! unseen.
+//! Renamed people, teams, repositories and branches, and others that take their old names. Beadle
+//! follows the id, and the new owner of a name gets nothing without an approval.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// Changes the organisation `acme`, and people, behind everybody's back.
+/// Changes the state of the organisation `acme` and of people directly.
 async fn patch(world: &World, organisation: Value, users: Value) {
     let url = format!("{}/_sim/state?webhooks=false", world.sim.url());
     let patch = json!({ "orgs": { "acme": organisation }, "users": users });
@@ -16,7 +15,7 @@ async fn patch(world: &World, organisation: Value, users: Value) {
     assert!(answer.status().is_success());
 }
 
-/// Plans and applies: both report `doubt`, and nothing is written.
+/// Runs `plan` and `apply`. Both must report `doubt` and write nothing.
 async fn only_said(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);
@@ -27,7 +26,7 @@ async fn only_said(world: &World, doubt: &str) {
     assert_eq!(world.sim.state()["orgs"], state["orgs"]);
 }
 
-/// Waits until GraphQL answered a document with this text in it.
+/// Waits until GraphQL has answered a document with this text.
 async fn until_asked(world: &World, text: &str) {
     for _ in 0..1500 {
         let is_one =
@@ -143,7 +142,7 @@ async fn a_user_who_takes_a_login_in_an_existing_rule_cannot_bypass_it() {
     only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// A layer with protection beside the policy of all repositories.
+/// A layer with a branch protection, beside the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }
@@ -152,7 +151,7 @@ branches:
   - { name: default, protection: { enforce_admins: true } }
 ";
 
-/// A repository that a layer protects, whose administrator then changes what the layer selects by.
+/// Protects a repository by a layer. Then an administrator changes a property in the selector.
 async fn held_until_it_is_approved(select: &str, change: impl Fn(Value) -> Value) {
     let live = json!({ "id": 4001, "branches": { "main": {} }, "properties": { "tier": "gold" } });
     let mut state = acme(json!({ "pay-api": live }));

@@ -1,4 +1,4 @@
-//! The main job: a signed webhook, and the repository is as declared again.
+//! The main task: after a signed webhook, the repository is as declared again.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ branches:
       enforce_admins: true
 ";
 
-/// A repository as that policy declares it.
+/// Returns a repository that matches the policy.
 pub(crate) fn declared() -> serde_json::Value {
     json!({
         "visibility": "private", "has_wiki": false, "delete_branch_on_merge": true, "topics": ["managed"],

@@ -22,7 +22,7 @@ async fn thousand() -> World {
     world
 }
 
-/// Runs `plan` and gives its peak of memory in MiB, where the system tells.
+/// Runs `plan` and returns its peak memory in MiB, if the system reports it.
 async fn plan(world: &World) -> Option<u64> {
     let mut command = world.command();
     command.arg("plan").stdout(std::process::Stdio::null());

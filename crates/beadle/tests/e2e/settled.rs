@@ -1,4 +1,4 @@
-//! Layers that moved, and that are settled list by list.
+//! Layers that moved. Each list of such a layer is settled on its own.
 
 use serde_json::{Value, json};
 

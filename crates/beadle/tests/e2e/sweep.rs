@@ -1,4 +1,4 @@
-//! Sweeps: by shard, on schedule, under a used-up budget, with one summary; and what two writers fight over.
+//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Also contested changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -49,8 +49,8 @@ async fn the_shards_of_a_plan_have_each_repository_exactly_once() {
     world.beadle(&["plan", "--shard", "4/3"]).await.expect(1);
 }
 
-/// Contractors are on every repository. While their list is read, the first of it goes: what stood at the edge of the
-/// second page is on the first one then, which was read already.
+/// Contractors have access to every repository. While Beadle reads their list, the first entry is
+/// removed. The first entry of the second page then moves to the first page, which was already read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let world = World::new(acme(many(150, true))).await;

@@ -1,10 +1,10 @@
-//! Layers with selectors, ranks and first_match; what a list says of itself; explain; the policy's own tests.
+//! Layers with selectors, ranks and `first_match`, modes of lists, `explain`, and tests of the policy.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// The cop's either-or: database, else test, else.
+/// The alternatives of the GitHub cop: database, otherwise test, otherwise others.
 const LEADS: &str = "
 rank: 200
 select: { name: ['*'] }

@@ -1,5 +1,5 @@
-//! Every payload of GitHub's published examples goes through the intake, and those of the aspects' events mark the
-//! right keys.
+//! Sends every payload of GitHub's published examples to the intake. The payloads for the events of
+//! aspects must mark the right keys.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::contracts::tool;
 use crate::repair::POLICY;
 use crate::world::{World, acme};
 
-/// Events whose repository has to be looked at.
+/// The events that make their repository due.
 const REPOSITORY: &[&str] =
     &["repository", "public", "branch_protection_rule", "team_add", "member", "label", "repository_ruleset"];
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::github::world::World;
 
-/// The permissions in rising order. A custom role counts as `pull`, because all custom roles of the
+/// Returns the rank of a permission. A custom role counts as `pull`, because all custom roles of the
 /// simulator are based on it.
 fn rank(permission: &str) -> u8 {
     match permission {

@@ -79,7 +79,7 @@ pub(crate) struct Accounts {
     pub(crate) at_once: usize,
 }
 
-/// The clock of the limits.
+/// Returns the time of the clock of the limits.
 #[expect(clippy::disallowed_methods, reason = "a simulated vendor has a clock of its own")]
 pub(crate) fn instant() -> Instant {
     Instant::now()

@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) outbox: Vec<Event>,
 }
 
-/// The keys of a new repository, in the form of REST.
+/// Returns the keys of a new repository, in the form of REST.
 pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     let mut repository = json!({
         "id": id,
@@ -70,7 +70,7 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     repository
 }
 
-/// The keys of a repository beside its settings.
+/// Returns the keys of a repository beside its settings.
 fn lists() -> Value {
     json!({
         "topics": [],

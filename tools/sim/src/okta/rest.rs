@@ -142,7 +142,7 @@ fn shown(group: &Value, with_stats: bool) -> Value {
     shown
 }
 
-/// Returns whether a row matches the query.
+/// A function that returns whether a row matches the query.
 type Wanted = Box<dyn Fn(&Value) -> bool>;
 
 /// Returns whether a group matches `filter=id eq "..."`, `search=profile.name sw "..."` or `q=AWS`

@@ -30,7 +30,7 @@ pub enum Quirk {
     RowsTwice,
     /// Groups show at most this number of members.
     ShowsMembers(usize),
-    /// Writes of members have no effect, although the answer is a success.
+    /// A write of members has no effect, although the answer is a success.
     WritesIgnored,
     /// An addition of members replaces the existing members.
     AddReplaces,
@@ -64,7 +64,7 @@ impl Quirks {
         })
     }
 
-    /// The reason why a filter is refused.
+    /// Returns whether a filter is refused.
     pub(super) fn refuses(&self, filter: &str) -> bool {
         (self.has(&Quirk::QuotesRefused) && filter.contains('\\'))
             || (self.has(&Quirk::ExternalIdRefused) && filter.starts_with("externalId"))

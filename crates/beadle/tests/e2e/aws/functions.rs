@@ -1,4 +1,4 @@
-//! Webhooks of GitHub and Okta go in; repaired repositories and equal groups come out.
+//! The functions on AWS: webhooks of GitHub and Okta lead to repaired repositories and equal groups.
 
 use std::time::Duration;
 

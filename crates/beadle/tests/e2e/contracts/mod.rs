@@ -1,4 +1,5 @@
-//! GitHub's published descriptions, as `cargo xtask tools` fetches them; and Okta's, as a table.
+//! Checks of calls against GitHub's published descriptions, which `cargo xtask tools` fetches, and
+//! against a table of Okta's description.
 
 mod clients;
 mod graphql;
@@ -9,14 +10,14 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// A file of a fetched package.
+/// Returns a file of a fetched package.
 pub(crate) fn tool(path: &str) -> PathBuf {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools")).join(path);
     assert!(path.exists(), "{} is missing: run `cargo xtask tools` (it needs npm)", path.display());
     path
 }
 
-/// Holds every call of a log to the descriptions, and says how many there were.
+/// Checks every call of a log against the descriptions, and returns the number of calls.
 pub(crate) fn check(calls: &[Value]) -> usize {
     let mut problems = Vec::new();
     let mut checked = 0;

@@ -1,9 +1,9 @@
-//! Okta's published description (okta/okta-management-openapi-spec, management API 2026.06.3), as facts about the endpoints that are
-//! used: parameters with their limits, and the shape of what is answered.
+//! A table of Okta's published description (okta/okta-management-openapi-spec, management API
+//! 2026.06.3) for the used endpoints: parameters with their limits, and the form of the answers.
 
 use serde_json::Value;
 
-/// A parameter, and which values it takes.
+/// A parameter and its allowed values.
 type Parameter = (&'static str, fn(&str) -> bool);
 
 struct Endpoint {
@@ -154,7 +154,8 @@ fn fits(path: &str, template: &str) -> bool {
         && path.iter().zip(&template).all(|(one, other)| other.starts_with('{') || one == other)
 }
 
-/// Holds every call of a log to the table. Errors are in Okta's shape, and faults are nobody's.
+/// Checks every call of a log against the table. Errors must have the form of Okta. Faults are not
+/// checked.
 pub(crate) fn check(calls: &[Value]) {
     let mut problems = Vec::new();
     for call in calls.iter().filter(|call| call["fault"] != Value::Bool(true)) {

@@ -1,4 +1,4 @@
-//! The commands, by the name of a group.
+//! Commands with the name of a group.
 
 use beadle_sim::{Fault, okta};
 use serde_json::json;

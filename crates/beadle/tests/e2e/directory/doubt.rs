@@ -1,4 +1,5 @@
-//! Nobody is removed on a doubt: what is empty, short, cut off, somebody else's, or no longer declared.
+//! Beadle removes nobody if a source is empty, incomplete, that of another tenant, or no longer
+//! declared.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// A directory whose two groups of 30 are as declared at the target, but for one who has to go.
+/// Creates a directory with two groups of 30 members. At the target, only one member must be removed.
 async fn settled() -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..300) },
@@ -28,7 +29,7 @@ async fn settled() -> World {
     world
 }
 
-/// Removals that were planned, by name.
+/// Returns the planned removals, by name.
 fn removals(plan: &Value) -> Vec<String> {
     let groups = plan["targets"][0]["groups"].as_array().unwrap();
     let changes = groups.iter().flat_map(|group| group["changes"].as_array().unwrap());
@@ -39,7 +40,7 @@ fn removals(plan: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Nobody leaves in a sweep, and it says why.
+/// Runs a sweep, and checks that it removes nobody and reports the reason.
 async fn nobody_leaves(world: &World, why: &str, code: i32) {
     let swept = world.beadle(&["sweep"]).await.expect(code);
     let plan = world.beadle(&["plan"]).await;

@@ -1,4 +1,5 @@
-//! Faults of a directory that do no harm: wrong lists, slow losses, accounts of people who come and go.
+//! Faults of a directory that must do no harm: wrong lists, slow losses, and accounts of people who
+//! join and leave.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people, state};
 
-/// One group, `AWS_Ops`, at the directory.
+/// Returns one group of the directory, `AWS_Ops`.
 fn ops(members: &Value) -> Value {
     json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } })
 }
 
-/// A group of 40 that is as declared at the target, whose accounts are Beadle's to keep.
+/// Creates a group of 40 members that is as declared at the target. Beadle manages the accounts.
 async fn forty() -> World {
     let target =
         json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..40) } });
@@ -28,7 +29,7 @@ async fn forty() -> World {
     world
 }
 
-/// Returns whether the account of a person may sign in, or `None` without an account.
+/// Returns whether the account of a person can sign in, or `None` if there is no account.
 fn signs_in(world: &World, n: usize) -> Option<bool> {
     let users = world.aws.state()["users"].clone();
     let id = format!("00u{n:05}");

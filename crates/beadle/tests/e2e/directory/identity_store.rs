@@ -1,4 +1,4 @@
-//! moto's Identity Store, which tells who is in the groups of our simulated AWS.
+//! The Identity Store of moto, which has the members of the groups of the simulated AWS.
 
 use beadle_emulate::Moto;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::world::Ran;
 
 const STORE: &str = "d-1234567890";
 
-/// Calls moto's Identity Store, in front of which our simulated SCIM has the same ids.
+/// Calls the Identity Store of moto, which has the same ids as the simulated SCIM server.
 async fn call(moto: &Moto, operation: &str, mut body: Value) -> Value {
     body["IdentityStoreId"] = json!(STORE);
     moto.call("identitystore", &format!("AWSIdentityStore.{operation}"), &body).await

@@ -1,5 +1,5 @@
-//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor; and
-//! scim2-tester, a checker, on our own simulation.
+//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor, and
+//! scim2-tester, which checks the simulated server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -210,7 +210,8 @@ async fn a_dialect_that_does_not_match_the_server_is_refused() {
     assert!(server.members("Ops").await.is_none());
 }
 
-/// The differences between AWS, and so our simulation, and the RFC: check, resource, message and reason.
+/// The differences between AWS, which the simulation copies, and the RFC: check, resource, message
+/// and reason.
 const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
     (
         "service_provider_config_endpoint_methods",

@@ -1,4 +1,5 @@
-//! One bad group stops no other; and one group may go to many, and many to one.
+//! A failing group does not stop the others. One group can fill several groups, and several groups can
+//! fill one.
 
 use std::time::Duration;
 

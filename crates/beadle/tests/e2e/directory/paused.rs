@@ -1,4 +1,4 @@
-//! A pause of an organisation covers everything that is written to it.
+//! A pause of an organisation covers all writes to it.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The real binary at SCIM servers that do something else than they say.
+//! Tests of the real binary with SCIM servers that do not behave as documented.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// A directory with one group, and a target that has the same people and groups, and behaves so.
+/// Creates a directory with one group, and a target with the same people and groups and these
+/// deviations.
 async fn world(directory: &Value, target: &Value, quirks: Vec<Quirk>) -> World {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory } });
     let states = [

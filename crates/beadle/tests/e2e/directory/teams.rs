@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, login, of, people};
 
-/// So many people: at the directory, in the organisation, and linked to each other by its identity provider.
+/// Creates this number of people in the directory and in the organisation, linked by the identity
+/// provider.
 fn acme(count: usize, teams: &Value) -> Value {
     let (mut users, mut identities) = (json!({}), json!({}));
     for n in 0..count {

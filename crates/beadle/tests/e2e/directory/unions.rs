@@ -1,4 +1,4 @@
-//! Groups of a target that are made of several groups of a directory.
+//! Groups of a target that several groups of a directory fill.
 
 use serde_json::{Value, json};
 

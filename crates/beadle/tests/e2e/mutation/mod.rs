@@ -1,5 +1,5 @@
-//! One mutation at a time of every field that the aspects cover, behind Beadle's back. The table is generated from the
-//! state document: a new field is in it, or in the list of those that are not covered, with the reason.
+//! Changes each field that the aspects cover, one at a time. The table of changes is generated from
+//! the state document. A new field is in the table, or in the list of uncovered fields with a reason.
 
 mod declared;
 mod table;
@@ -73,7 +73,7 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.len(), wrong.join("\n"));
 }
 
-/// Puts a repository's whole document in place.
+/// Replaces the whole document of a repository.
 async fn put(world: &World, document: &Value) {
     let mut state = world.sim.state();
     state["orgs"]["acme"]["repos"]["widgets"] = document.clone();

@@ -32,7 +32,7 @@ const TYPES: &[(&str, Option<&str>)] = &[
     ("max_file_size", Some("MaxFileSizeParameters")),
 ];
 
-/// The required parameters and their default values.
+/// Returns the required parameters and their default values.
 fn defaults(kind: &str) -> Value {
     match kind {
         "pull_request" => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, git};
 use crate::github::address;
 
-/// A file with its text, or a folder.
+/// Returns a file with its text, or a folder.
 fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     let name = path.rsplit('/').next().unwrap_or_default();
     let place = address::path(path);

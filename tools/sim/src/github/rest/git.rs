@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Call, Reply, page};
 use crate::github::address;
 
-/// The id of the only commit.
+/// Returns the id of the only commit.
 pub(super) fn head() -> String {
     "1".repeat(40)
 }

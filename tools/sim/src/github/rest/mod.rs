@@ -55,7 +55,7 @@ impl Reply {
         Self { status, body: None, headers: Vec::new() }
     }
 
-    /// The raw text of a file.
+    /// Creates an answer with the raw text of a file.
     fn raw(text: &str) -> Self {
         Self { headers: vec![(RAW, "true".to_owned())], ..Self::json(200, json!(text)) }
     }

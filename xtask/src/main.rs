@@ -92,7 +92,9 @@ fn ci() -> anyhow::Result<()> {
     tools::cargo_deny()?;
     step("10,000 interleavings");
     suite::one("interleavings", &[], &[("INTERLEAVINGS", "10000")])?;
-    step("packages of the functions");
+    step("a load of a minute");
+    suite::one("e2e", &["--", "a_load_of_two_hundred"], &[("LOAD_SECONDS", "60")])?;
+    step("the functions' packages");
     package::build()?;
     step("functions of the packages");
     tools::tables()?;

@@ -87,6 +87,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     step("building the tests");
     let programs = build()?;
     let plan = plan(&part);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs = Vec::new();
     for (wanted, args) in plan.programs {
         let matching = |program: &&Program| (program.package.as_str(), program.name.as_str()) == wanted;
@@ -95,7 +96,11 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         })?;
         let mut command = Command::new(&program.path);
         command.args(args).current_dir(&program.folder);
-        // `cargo test` sets the same variables.
+        if wanted == E2E {
+            // These tests wait more than they compute: for a lease, for a budget, for the next run of a task.
+            command.env("RUST_TEST_THREADS", (2 * processors).to_string());
+        }
+        // As `cargo test` sets them.
         command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);
         jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
     }
@@ -107,7 +112,6 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     side_by_side::run(jobs, processors.max(2))
 }
 
@@ -157,7 +161,8 @@ fn build() -> anyhow::Result<Vec<Program>> {
 /// Reads one message of cargo. Returns `None` if it is not about a program of tests.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
-    if message["profile"]["test"] != true {
+    // A binary can have the name of a program of tests, and cargo builds a test of it too.
+    if message["profile"]["test"] != true || message["target"]["kind"][0] != "test" {
         return None;
     }
     let path = PathBuf::from(message["executable"].as_str()?);
@@ -219,19 +224,22 @@ mod tests {
 
     #[test]
     fn programs_are_found_in_the_messages_of_cargo() {
-        let message = |id: &str, test: bool| {
+        let message = |id: &str, kind: &str, test: bool| {
             json!({
                 "reason": "compiler-artifact", "package_id": id, "manifest_path": "/beadle/crates/groups/Cargo.toml",
-                "target": { "name": "leavers", "kind": ["test"] }, "profile": { "test": test },
+                "target": { "name": "leavers", "kind": [kind] }, "profile": { "test": test },
                 "executable": "/beadle/target/debug/deps/leavers-1",
             })
             .to_string()
         };
-        let found = program(&message("path+file:///beadle/crates/groups#beadle-groups@0.1.0", true)).unwrap();
+        let groups = "path+file:///beadle/crates/groups#beadle-groups@0.1.0";
+        let found = program(&message(groups, "test", true)).unwrap();
         assert_eq!((found.package.as_str(), found.name.as_str()), ("beadle-groups", "leavers"));
         assert_eq!(found.folder, PathBuf::from("/beadle/crates/groups"));
-        assert_eq!(program(&message("path+file:///beadle/xtask#0.1.0", true)).unwrap().package, "xtask");
-        assert_eq!(program(&message("path+file:///beadle/xtask#0.1.0", false)), None);
+        assert_eq!(program(&message(groups, "bin", true)), None, "a binary of the same name");
+        let xtask = "path+file:///beadle/xtask#0.1.0";
+        assert_eq!(program(&message(xtask, "test", true)).unwrap().package, "xtask");
+        assert_eq!(program(&message(xtask, "test", false)), None);
         assert_eq!(program("{\"reason\":\"build-finished\",\"success\":true}"), None);
     }
 }

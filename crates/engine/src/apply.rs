@@ -14,13 +14,12 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
 
-use crate::budget::current_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::guard::window::{Begun, End, Intent};
 use crate::journal::{Detail, Entry, EntryKind, Happened, IntendedChange, WriteResult};
-use crate::key::Key;
+use crate::key::{Key, Lane};
 use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
@@ -40,9 +39,9 @@ pub use turns::Turn;
 pub trait Planner: Send + Sync + 'static {
     /// The instructions for a write of this planner's changes.
     type Write: Send + Sync + 'static;
-    /// Plans one key. `hint` is the vendor's name for a faster lookup, to be checked against the
-    /// key.
-    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
+    /// Plans one key, with reads in this lane. `hint` is the vendor's name for a faster lookup, to be
+    /// checked against the key.
+    async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
     /// Returns the policy's generation of the plans that are made now.
     fn generation(&self) -> String;
     /// Returns whether a key is parked because of a name that does not exist. If every key may use
@@ -56,13 +55,15 @@ pub trait Planner: Send + Sync + 'static {
 /// Writes changes.
 #[async_trait]
 pub trait PlanWriter<W>: Send + Sync + 'static {
-    /// Looks up the key's present name, before a run's first write. A session whose writes replace
-    /// whole bodies sends no request after `valid_until`, however long a write waits for a budget.
+    /// Looks up the key's present name, before a run's first write. All requests of the session are
+    /// in this lane. A session whose writes replace whole bodies sends no request after
+    /// `valid_until`, however long a write waits for a budget.
     async fn open(
         &self,
         key: &Key,
         plan: &Plan<W>,
         valid_until: Time,
+        lane: Lane,
     ) -> Result<Box<dyn Session<W>>, Failure>;
     /// Returns when a change may be written beside others in a run for an event. Other runs write
     /// one change at a time.
@@ -87,6 +88,8 @@ pub struct ApplyContext {
     pub clock: Clock,
     /// The right to work on the key; `None` for an operator's command on a store without a service.
     pub lease: Option<Lease>,
+    /// The lane of the run.
+    pub lane: Lane,
     /// The window's limits.
     pub limits: Limits,
     /// The turns of bulk writes.
@@ -215,7 +218,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     context: &ApplyContext,
     on_step: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
-    let lane = current_lane();
+    let lane = context.lane;
     let remembered = if plan.changes.is_empty() {
         Refusals::default()
     } else {
@@ -279,7 +282,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         }
         let opened = match &session {
             Some(opened) => opened.clone(),
-            None => match writer.open(key, plan, valid_until).await {
+            None => match writer.open(key, plan, valid_until, lane).await {
                 Ok(opened) => session.insert(Arc::from(opened)).clone(),
                 Err(error) => {
                     context.pace.settle(context.clock.now());

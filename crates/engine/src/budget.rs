@@ -13,23 +13,6 @@ use crate::queue::LONGEST_HOLD;
 /// The wait after the first denial of a credential.
 const DENIED: Duration = Duration::from_secs(10);
 
-tokio::task_local! {
-    /// The lane of the current task's work. It decides whether a call may use the reserve. It
-    /// travels beside the reconciler, and not through it, so that no reconciler can behave
-    /// differently by it.
-    static LANE: Lane;
-}
-
-/// Runs `work` and books its calls under `lane`.
-pub async fn in_lane<F: Future>(lane: Lane, work: F) -> F::Output {
-    LANE.scope(lane, work).await
-}
-
-/// Returns the lane of the current task's work. Operators' commands set none and count as manual.
-pub fn current_lane() -> Lane {
-    LANE.try_with(|lane| *lane).unwrap_or(Lane::Manual)
-}
-
 /// Returns whether a vendor can mean this time: no hold is longer than a day. Milliseconds in place
 /// of seconds, a wrong clock or a proxy's header name a time that is years away.
 pub fn is_credible(until: Time, now: Time) -> bool {

@@ -15,12 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{
     ApplyContext, PlanWriter, Planner, Report, StepResult, TURN, apply, release_resolved_holds,
 };
-use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
-use crate::key::Key;
+use crate::key::{Key, Lane};
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -28,11 +27,14 @@ use crate::said::Said;
 use crate::store::{DeliveryRow, Listing, Store};
 use crate::subjects::Subjects;
 
-/// A claimed key, as a reconciler gets it. The reason why the key is due is not in it.
+/// A claimed key, as a reconciler gets it.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The right to work on the key.
     pub lease: crate::queue::Lease,
+    /// The lane of the run. It decides which calls may use the reserve of a budget, and how old a
+    /// remembered answer may be. It does not change what a run declares.
+    pub lane: Lane,
     /// The vendor's name for a faster lookup.
     pub hint: Option<String>,
     /// The time at which the key became due. A delivery since then may have caused the drift. For
@@ -77,13 +79,14 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
         let generation = self.planner.generation();
-        let plan = self.planner.plan(key, run.hint.as_deref()).await?;
+        let plan = self.planner.plan(key, run.hint.as_deref(), run.lane).await?;
         let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
         let context = ApplyContext {
             store: self.store.clone(),
             clock: self.clock.clone(),
             lease: Some(run.lease.clone()),
+            lane: run.lane,
             limits: self.limits,
             pace: self.pace.clone(),
             patient: false,
@@ -166,7 +169,8 @@ impl Default for WorkerSettings {
 }
 
 /// The time between two looks for keys of other instances while one has its share of the runs and
-/// many due keys: the store passes over each of them. A bell makes the look at once.
+/// many due keys: the store passes over each of them. A bell makes a look earlier: when the key that
+/// it announces has waited for its debounce.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// Counters for metrics.
@@ -215,12 +219,16 @@ impl Worker {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
         let places = Places::new(self.settings.concurrency, self.settings.are_runs_shared);
+        let debounce = self.store.timing().debounce;
         let mut look_around = self.clock.now();
+        let mut rung = look_around;
         while !stop.is_cancelled() {
-            while running.try_join_next().is_some() {}
             let mut got = 0;
             let mut room = places.room();
-            while room.keys > 0 {
+            // Runs that end during a claim make room again: with a long queue, only `stop` may end
+            // the loop.
+            while room.keys > 0 && !stop.is_cancelled() {
+                while running.try_join_next().is_some() {}
                 let passes_over = !room.full.is_empty();
                 let wait = look_around.since(self.clock.now());
                 if passes_over && !wait.is_zero() && wait <= LOOK_AROUND {
@@ -244,7 +252,10 @@ impl Worker {
                     });
                 }
                 if is_last && passes_over {
-                    look_around = self.clock.now() + LOOK_AROUND;
+                    let now = self.clock.now();
+                    let left = (rung + debounce).since(now);
+                    let is_announced = !left.is_zero() && left <= debounce;
+                    look_around = now + if is_announced { left } else { LOOK_AROUND };
                 }
                 room = places.room();
                 if is_last {
@@ -267,9 +278,14 @@ impl Worker {
                 // runs. A bell, the end of a run or the next poll changes that.
                 _ => self.settings.poll,
             };
+            let until_look = look_around.since(self.clock.now()).max(Duration::from_millis(1));
+            let sleep = if room.full.is_empty() { sleep } else { sleep.min(until_look) };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.bell.notified() => look_around = self.clock.now(),
+                () = self.bell.notified() => {
+                    rung = self.clock.now();
+                    look_around = look_around.min(rung + debounce);
+                }
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.clock.sleep(sleep) => {}
             }
@@ -319,9 +335,9 @@ impl Worker {
             let why = format!("the configuration has no reconciler for keys of the kind `{}`", key.kind());
             return (Outcome::Park(ParkReason::Failed, why), None);
         };
-        let run = Run { lease: claim.lease, hint: claim.hint, since: claim.since };
+        let run = Run { lease: claim.lease, lane: claim.lane, hint: claim.hint, since: claim.since };
         let work = std::panic::AssertUnwindSafe(reconciler.reconcile(&run)).catch_unwind();
-        let limited = tokio::time::timeout(self.settings.run_limit, in_lane(claim.lane, work));
+        let limited = tokio::time::timeout(self.settings.run_limit, work);
         match limited.await {
             Err(_) => {
                 let why =

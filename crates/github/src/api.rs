@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Clock, Resource, Store, Time};
+use beadle_engine::{Budgets, Clock, Lane, Resource, Store, Time};
 use beadle_transport::{Answer, Body, Client, Method, Path, Request, TransportError};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
@@ -87,6 +87,16 @@ impl Api {
     /// not sent: [`TransportError::Outdated`].
     pub(crate) fn until(&self, valid_until: Time) -> Self {
         Self { valid_until: Some(valid_until), ..self.clone() }
+    }
+
+    /// Returns the same for calls in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { client: self.client.in_lane(lane), ..self.clone() }
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.client.lane()
     }
 
     /// Keeps answers in `store` between runs.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::budget::{current_lane, in_lane};
 use beadle_engine::{Class, Failure, Lane};
 use futures::future::join_all;
 use serde_json::json;
@@ -101,19 +100,22 @@ impl Loader {
     }
 
     /// Reads again, for one repository, what came from a snapshot.
-    pub(crate) async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
-        let bulk =
-            Bulk { teams: None, properties: None, missing: missing(&self.api, &self.selected_by()).await };
+    pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
+        let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let Asks { teams, properties, .. } = self.asks();
         let asks = Asks { teams, properties, ..Asks::default() };
-        Box::pin(self.read_rest(repository, asks, &bulk)).await
+        Box::pin(self.read_rest(api, repository, asks, &bulk)).await
     }
 
-    pub(crate) async fn load(self: &Arc<Self>, node_id: &str) -> Result<Option<Repository>, Failure> {
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        node_id: &str,
+        lane: Lane,
+    ) -> Result<Option<Repository>, Failure> {
         let (reply, answer) = oneshot::channel();
         let first = {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.join(node_id, reply, current_lane())
+            pending.join(node_id, reply, lane)
         };
         if first {
             let loader = self.clone();
@@ -121,28 +123,29 @@ impl Loader {
                 loader.api.clock().sleep(GATHER).await;
                 let (asks, lane) = loader.pending.lock().unwrap_or_else(PoisonError::into_inner).close();
                 // The batch travels in the most urgent lane of those who asked.
-                in_lane(lane.unwrap_or(Lane::Manual), loader.answer(asks)).await;
+                let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
+                loader.answer(&api, asks).await;
             });
         }
         let lost = |_| Err(Failure::new(Class::Retry, "the batched read was given up"));
         answer.await.unwrap_or_else(lost)
     }
 
-    async fn answer(&self, asks: Vec<(String, Reply)>) {
+    async fn answer(&self, api: &Api, asks: Vec<(String, Reply)>) {
         let mut ids: Vec<String> = asks.iter().map(|(id, _)| id.clone()).collect();
         ids.sort_unstable();
         ids.dedup();
         let selected_by = self.selected_by();
-        let reads = join_all(ids.chunks(BATCH).map(|chunk| self.by_ids(chunk)));
-        let (chunks, missing) = futures::join!(reads, missing(&self.api, &selected_by));
+        let reads = join_all(ids.chunks(BATCH).map(|chunk| self.by_ids(api, chunk)));
+        let (chunks, missing) = futures::join!(reads, missing(api, &selected_by));
         let mut results: HashMap<String, Result<Option<Repository>, Failure>> =
             chunks.into_iter().flatten().collect();
         let taken = results
             .iter_mut()
             .filter_map(|(id, result)| Some((id.clone(), result.as_mut().ok().and_then(Option::take)?)));
         let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
-        let bulk = self.bulk_with(found.len(), std::future::ready(missing)).await;
-        let failures = self.complete(&mut found, &bulk).await;
+        let bulk = self.bulk_with(api, found.len(), std::future::ready(missing)).await;
+        let failures = self.complete(api, &mut found, &bulk).await;
         // GitHub may answer an old id of a node with the node's present id: what was asked for by the
         // old id has its answer all the same, and the immutable id tells which repository it is.
         for ((id, repository), failure) in ids.into_iter().zip(found).zip(failures) {
@@ -156,17 +159,17 @@ impl Loader {
         }
     }
 
-    async fn by_ids(&self, ids: &[String]) -> Vec<(String, Result<Option<Repository>, Failure>)> {
+    async fn by_ids(&self, api: &Api, ids: &[String]) -> Vec<(String, Result<Option<Repository>, Failure>)> {
         const DOING: &str = "reading repositories";
         let asks = self.asks();
         let document = documents::by_ids(asks);
-        let answer = match run_batch(&self.api, DOING, &document, json!({ "ids": ids })).await {
+        let answer = match run_batch(api, DOING, &document, json!({ "ids": ids })).await {
             Ok(answer) => answer,
             // One poisonous repository does not take the rest along.
             Err(unanswered) if ids.len() > 1 && unanswered.too_much => {
                 let (left, right) = ids.split_at(ids.len() / 2);
-                let mut results = Box::pin(self.by_ids(left)).await;
-                results.extend(Box::pin(self.by_ids(right)).await);
+                let mut results = Box::pin(self.by_ids(api, left)).await;
+                results.extend(Box::pin(self.by_ids(api, right)).await);
                 return results;
             }
             Err(unanswered) => {
@@ -180,7 +183,7 @@ impl Loader {
             let result = match answer.error_at(&path) {
                 Some(error) if error.is_not_found() && node.is_null() => Ok(None),
                 _ if node.is_object() && node["__typename"] != "Repository" => Ok(None),
-                _ => assemble(&self.api, node, asks, &answer, &path).await.map(Some),
+                _ => assemble(api, node, asks, &answer, &path).await.map(Some),
             };
             results.push((id.clone(), result));
         }
@@ -188,13 +191,14 @@ impl Loader {
     }
 
     /// What is read by organisation rather than one by one, for so many repositories.
-    pub(crate) async fn bulk(&self, repositories: usize) -> Bulk {
+    pub(crate) async fn bulk(&self, api: &Api, repositories: usize) -> Bulk {
         let selected_by = self.selected_by();
-        Box::pin(self.bulk_with(repositories, missing(&self.api, &selected_by))).await
+        Box::pin(self.bulk_with(api, repositories, missing(api, &selected_by))).await
     }
 
     async fn bulk_with(
         &self,
+        api: &Api,
         repositories: usize,
         missing: impl Future<Output = Result<Arc<Missing>, Failure>>,
     ) -> Bulk {
@@ -202,12 +206,10 @@ impl Loader {
         let many = |calls: usize| repositories >= MANY.max(calls);
         // Lists that would not keep still are no snapshot: each repository is asked for its own.
         let (teams, properties, missing) = futures::join!(
-            async {
-                if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None }
-            },
+            async { if asks.teams && many(known.teams) { snapshot(api).await.transpose() } else { None } },
             async {
                 let properties = asks.properties && many(known.properties);
-                if properties { Some(properties::of_organisation(&self.api).await) } else { None }
+                if properties { Some(properties::of_organisation(api).await) } else { None }
             },
             missing,
         );
@@ -224,11 +226,12 @@ impl Loader {
     /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
     pub(crate) async fn complete(
         &self,
+        api: &Api,
         repositories: &mut [Repository],
         bulk: &Bulk,
     ) -> Vec<Option<Failure>> {
         let asks = self.asks();
-        let reads = repositories.iter_mut().map(|repository| self.read_rest(repository, asks, bulk));
+        let reads = repositories.iter_mut().map(|repository| self.read_rest(api, repository, asks, bulk));
         join_all(reads).await.into_iter().map(Result::err).collect()
     }
 
@@ -236,7 +239,13 @@ impl Loader {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).known
     }
 
-    async fn read_rest(&self, repository: &mut Repository, asks: Asks, bulk: &Bulk) -> Result<(), Failure> {
+    async fn read_rest(
+        &self,
+        api: &Api,
+        repository: &mut Repository,
+        asks: Asks,
+        bulk: &Bulk,
+    ) -> Result<(), Failure> {
         let (owner, name) = (repository.owner.clone(), repository.name.clone());
         repository.missing = bulk.missing.clone()?;
         repository.has_age = bulk.teams.is_some() || bulk.properties.is_some();
@@ -247,21 +256,21 @@ impl Loader {
             match &bulk.teams {
                 Some(Ok(snapshot)) => Ok(Known::Known(snapshot.of(id))),
                 Some(Err(failure)) => unless_limited(failure).map(Known::Unknown),
-                None => part(None, of_repository(&self.api, &owner, &name)).await,
+                None => part(None, of_repository(api, &owner, &name)).await,
             }
         };
         let properties = async {
             match &bulk.properties {
                 Some(Ok(all)) => Ok(all.of(id)),
                 Some(Err(failure)) => unless_limited(failure).map(Known::Unknown),
-                None => part(None, properties::of_repository(&self.api, &owner, &name)).await,
+                None => part(None, properties::of_repository(api, &owner, &name)).await,
             }
         };
         let (teams, properties, invited, settings) = futures::join!(
             asked(asks.teams, teams),
             asked(asks.properties, properties),
-            asked(asks.collaborators, part(None, invitations(&self.api, &owner, &name))),
-            asked(asks.rest_settings || nameless, part(None, rest_settings(&self.api, &owner, &name))),
+            asked(asks.collaborators, part(None, invitations(api, &owner, &name))),
+            asked(asks.rest_settings || nameless, part(None, rest_settings(api, &owner, &name))),
         );
         if let Some(read) = teams? {
             repository.teams = read;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use beadle_engine::budget::current_lane;
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time};
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +53,9 @@ pub fn sweep_hint(began: Time) -> String {
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,
+    lane: Lane,
 ) -> Result<Option<Time>, Failure> {
-    let (Lane::Sweep, Some(hint)) = (current_lane(), hint) else { return Ok(None) };
+    let (Lane::Sweep, Some(hint)) = (lane, hint) else { return Ok(None) };
     if let Some(at) = hint.strip_prefix(SHOWN) {
         return Ok(at.parse().ok().map(Time));
     }
@@ -68,7 +68,6 @@ pub(crate) async fn swept(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::budget::in_lane;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
@@ -81,7 +80,7 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(store);
         let seen = async |lane: Lane, sweep: Option<(&'static str, Time)>| {
             let hint = due(Key::new("target-group", "aws", "corp/00g1"), Lane::Sweep, sweep).hint;
-            in_lane(lane, swept(Some(&store), hint.as_deref())).await.unwrap()
+            swept(Some(&store), hint.as_deref(), lane).await.unwrap()
         };
         let sweep = Some(("corp", Time(7)));
         assert_eq!(seen(Lane::Sweep, sweep).await, None, "the sweep is still marking");
@@ -92,7 +91,7 @@ mod tests {
         assert_eq!(seen(Lane::Sweep, None).await, None, "a group or a user made it due");
         assert_eq!(seen(Lane::Event, sweep).await, None);
         assert_eq!(seen(Lane::Manual, sweep).await, None);
-        let shown = in_lane(Lane::Sweep, swept(None, Some(&sweep_hint(Time(9))))).await.unwrap();
+        let shown = swept(None, Some(&sweep_hint(Time(9))), Lane::Sweep).await.unwrap();
         assert_eq!(shown, Some(Time(9)), "a command covers no mark");
     }
 }

@@ -5,9 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::budget::current_lane;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Key, Mark, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
 use beadle_hooks::okta::WHOLE;
 
 use crate::accounts::Accounts;
@@ -36,12 +35,13 @@ pub struct Marker {
 impl Reconcile for Marker {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
+        let reads = self.in_lane(run.lane);
         let (keys, broken) = match key.kind() {
-            "user" => self.of_person(key.id()).await?,
-            _ => (self.of_group(key.id()).await?, None),
+            "user" => reads.of_person(key.id()).await?,
+            _ => (reads.of_group(key.id()).await?, None),
         };
         // A key from the sweep lane stays in that lane.
-        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, current_lane(), None)).collect();
+        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, run.lane, None)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
         }
@@ -72,9 +72,7 @@ impl Reconcile for TeamMarker {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
             // The webhook of a write by Beadle arrives in the sweep lane, and its marks stay there.
-            marks.extend(
-                its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), current_lane(), None)),
-            );
+            marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -88,6 +86,17 @@ fn marked(key: &Key) -> Report {
 }
 
 impl Marker {
+    /// Returns the same for reads in this lane.
+    fn in_lane(&self, lane: Lane) -> Self {
+        let directories = self.directories.iter().map(|(name, own)| (name.clone(), own.in_lane(lane)));
+        Self {
+            source: self.source.clone(),
+            directories: directories.collect(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
         let any = self.directories.values().next();
         any.ok_or_else(|| {

@@ -169,13 +169,14 @@ impl GroupSweep {
 
 #[async_trait]
 impl Reconcile for GroupSweep {
-    async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let mut keys = Vec::new();
         let mut broken = None;
         for (name, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
                 continue;
             }
+            let directory = &directory.in_lane(run.lane);
             // Beadle reads the names at the target, and the groups that Okta pushes itself, once
             // for all groups.
             if let Err(failure) = directory.target.look().await {

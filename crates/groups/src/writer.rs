@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::Session;
-use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, PlanWriter, Store, Time};
+use beadle_engine::{Change, Class, Clock, Failure, Key, Lane, Plan, PlanWriter, Store, Time};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -72,7 +72,13 @@ struct State {
 
 #[async_trait]
 impl PlanWriter<Write> for GroupWriter {
-    async fn open(&self, key: &Key, _: &Plan<Write>, _: Time) -> Result<Box<dyn Session<Write>>, Failure> {
+    async fn open(
+        &self,
+        key: &Key,
+        _: &Plan<Write>,
+        _: Time,
+        lane: Lane,
+    ) -> Result<Box<dyn Session<Write>>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         // Another process may have stopped the target, or an earlier start of this process.
@@ -81,7 +87,8 @@ impl PlanWriter<Write> for GroupWriter {
         }
         let link = self.links.of(&self.name, &group_key).await?;
         let state = Mutex::new(State { link, made: HashMap::new() });
-        Ok(Box::new(Run { writer: self.clone(), group_key, state }))
+        let writer = Self { target: self.target.in_lane(lane), ..self.clone() };
+        Ok(Box::new(Run { writer, group_key, state }))
     }
 }
 

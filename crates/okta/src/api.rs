@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Budgets, Clock, Failure, Resource, Time};
+use beadle_engine::{Budgets, Clock, Failure, Lane, Resource, Time};
 use beadle_transport::{
     Answer, Client, ClientSettings, Method, Path, RateLimitHeaders, Request, TransportError,
 };
@@ -51,6 +51,23 @@ impl Okta {
             logs: client("logs")?,
             apps: client("apps")?,
         })
+    }
+
+    /// Returns the same client for requests in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self {
+            groups: self.groups.in_lane(lane),
+            users: self.users.in_lane(lane),
+            logs: self.logs.in_lane(lane),
+            apps: self.apps.in_lane(lane),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the lane of the requests.
+    pub fn lane(&self) -> Lane {
+        self.groups.lane()
     }
 
     /// Returns the name of the directory.

@@ -196,7 +196,7 @@ impl Reconcile for Dispatch {
                 if rule.token_input.is_some() && self.clock.now() < uncertain.listed {
                     return Err(not_listed_yet(&uncertain));
                 }
-                if let Some(found) = self.find(rule, &token, &uncertain).await? {
+                if let Some(found) = self.find(run, rule, &token, &uncertain).await? {
                     let why = Some("found by its run name".to_owned());
                     let result = Dispatched { dispatched: Happened::Yes, run: Some(found), why };
                     self.journal(run, Some(uncertain.intent), Detail::Dispatched(result)).await?;
@@ -252,6 +252,7 @@ impl Dispatch {
     /// Finds the run of an earlier try by the token in its name.
     async fn find(
         &self,
+        run: &Run,
         rule: &DispatchRule,
         token: &str,
         tried: &Uncertain,
@@ -261,7 +262,8 @@ impl Dispatch {
         }
         // The clocks differ a little.
         let since = tried.at - Duration::from_secs(60);
-        let runs = self.reader.dispatched(&rule.repository, &rule.workflow, since).await?;
+        let reader = self.reader.in_lane(run.lane);
+        let runs = reader.dispatched(&rule.repository, &rule.workflow, since).await?;
         let carries = |run: &&Value| run["display_title"].as_str().is_some_and(|title| title.contains(token));
         Ok(runs.iter().find(carries).and_then(|run| run["id"].as_u64()))
     }
@@ -283,7 +285,8 @@ impl Dispatch {
         };
         fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
         let IntendedDispatch { workflow, repository, reference, inputs, .. } = &intended;
-        let sent = self.writer.dispatch(repository, workflow, reference, inputs).await;
+        let writer = self.writer.in_lane(run.lane);
+        let sent = writer.dispatch(repository, workflow, reference, inputs).await;
         fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
         let detail = match &sent {
             Ok(id) => Detail::Dispatched(Dispatched { dispatched: Happened::Yes, run: *id, why: None }),

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::budget::current_lane;
 use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
@@ -43,21 +42,31 @@ impl Metadata for NamedId {
 
 /// Remembers the ids behind the names of one organisation's policy. Without a store it remembers
 /// nothing.
+#[derive(Clone)]
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
     /// Beadle reads the memory and adds nothing to it.
     looks_only: bool,
+    /// The lane of the run that asks.
+    lane: Lane,
     /// The ids of names by their notes, each with the time of the read.
-    known: Mutex<HashMap<String, (u64, Time)>>,
+    known: Arc<Mutex<HashMap<String, (u64, Time)>>>,
 }
 
 impl Names {
     /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
         let organisation = organisation.to_lowercase();
-        Self { store, organisation, clock: clock.clone(), looks_only: false, known: Mutex::default() }
+        let (looks_only, lane) = (false, Lane::Manual);
+        Self { store, organisation, clock: clock.clone(), looks_only, lane, known: Arc::default() }
+    }
+
+    /// Returns the same memory for a run in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
     }
 
     /// Remembers no new name from now on.
@@ -97,7 +106,7 @@ impl Names {
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
-        current_lane() != Lane::Event && known.is_some_and(|(known, at)| known == id && is_recent(at))
+        self.lane != Lane::Event && known.is_some_and(|(known, at)| known == id && is_recent(at))
     }
 
     /// Remembers that the name means `id` from now on.
@@ -137,7 +146,6 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::budget::in_lane;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
@@ -152,7 +160,7 @@ mod tests {
             Names::new(Some(store.clone()), "acme", &clock),
             Names::new(Some(store.clone()), "acme", &clock),
         );
-        let look = |lane: Lane, id: u64| in_lane(lane, ours.meant_before(Named::User, "mona", id));
+        let look = async |lane: Lane, id: u64| ours.in_lane(lane).meant_before(Named::User, "mona", id).await;
         assert_eq!(look(Lane::Sweep, 501).await, Ok(None));
         theirs.confirm(Named::User, "mona", 502).await.unwrap();
         assert_eq!(look(Lane::Sweep, 501).await, Ok(None), "a sweep asks the store once");

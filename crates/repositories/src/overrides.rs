@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::budget::current_lane;
 use beadle_engine::{Failure, Lane, Store, StoreError, Time, note};
 use beadle_github::{Called, Reader, Repository};
 
@@ -15,16 +14,17 @@ use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 /// The time after which Beadle asks again for the repositories of files whose owner is unknown.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// Remembers which repository each file belongs to.
+/// Remembers which repository each file belongs to. All clones remember the same.
+#[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
     /// The memory of this process, for a run without a store and for a plan that is only shown.
-    here: Mutex<BTreeMap<String, String>>,
+    here: Arc<Mutex<BTreeMap<String, String>>>,
     /// The repositories that a file without an owner can belong to, by id, each with the file and
     /// the reason of the doubt.
-    doubts: Mutex<BTreeMap<u64, (String, String)>>,
+    doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
     /// The last generation whose files were followed, with the time.
-    followed: tokio::sync::Mutex<Option<(String, Time)>>,
+    followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
     /// Beadle reads the store's memory and adds nothing to it.
     looks_only: bool,
@@ -78,7 +78,7 @@ fn lead(
 impl Overrides {
     /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
-        let (here, doubts, followed) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        let (here, doubts, followed) = (Arc::default(), Arc::default(), Arc::default());
         Self { store, here, doubts, followed, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
@@ -158,7 +158,7 @@ impl Overrides {
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
-        let holds = |at: Time| self.holds(at, now, id, current_lane());
+        let holds = |at: Time| self.holds(at, now, id, reader.lane());
         if followed.as_ref().is_some_and(|(generation, at)| *generation == policy.generation && holds(*at)) {
             return Ok(());
         }

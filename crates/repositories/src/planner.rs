@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
-use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, SharedRead, Store, Unknown};
+use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, Planner, SharedRead, Store, Unknown};
 use beadle_github::{Cursor, IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -29,7 +29,9 @@ const PLANS: u32 = 3;
 /// requests.
 const AT_ONCE: usize = 64;
 
-/// Plans repositories of one organisation. The planner has a reader and nothing that writes.
+/// Plans repositories of one organisation. The planner has a reader and nothing that writes. All
+/// clones remember the same.
+#[derive(Clone)]
 pub struct RepositoryPlanner {
     reader: Reader,
     policy: PolicyHandle,
@@ -37,10 +39,10 @@ pub struct RepositoryPlanner {
     overrides: Overrides,
     reached: Option<Reached>,
     names: Names,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     /// The list of repositories, for keys whose hint leads to no repository. Hundreds of deleted
     /// repositories can need the list at the same time.
-    listing: SharedRead<Vec<IndexRow>>,
+    listing: Arc<SharedRead<Vec<IndexRow>>>,
 }
 
 /// Explains the desired values of a repository.
@@ -83,7 +85,7 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// Creates a planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        let names = Names::new(None, reader.organisation(), reader.clock());
+        let names = Names::new(None, reader.organisation(), reader.clock()).in_lane(reader.lane());
         let overrides = Overrides::new(None, reader.organisation());
         Self {
             reader,
@@ -92,15 +94,15 @@ impl RepositoryPlanner {
             overrides,
             reached: None,
             names,
-            secrets: Secrets::new(),
-            listing: SharedRead::default(),
+            secrets: Arc::default(),
+            listing: Arc::default(),
         }
     }
 
     /// Lets the policy name these secrets.
     #[must_use]
     pub fn lending(mut self, secrets: Secrets) -> Self {
-        self.secrets = secrets;
+        self.secrets = Arc::new(secrets);
         self
     }
 
@@ -111,8 +113,13 @@ impl RepositoryPlanner {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
-        self.names = Names::new(Some(store), organisation, self.reader.clock());
+        self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
         self
+    }
+
+    /// Returns the same planner for a run in this lane.
+    fn in_lane(&self, lane: Lane) -> Self {
+        Self { reader: self.reader.in_lane(lane), names: self.names.in_lane(lane), ..self.clone() }
     }
 
     /// Adds nothing to the memory. A plan that is only shown can be of a policy that is not in
@@ -457,11 +464,12 @@ impl Planner for RepositoryPlanner {
 
     /// Some bodies replace a whole object and are made from the reads. If the reads took too long,
     /// Beadle plans again, because somebody may have written since the first read.
-    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let clock = self.reader.clock();
+    async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let planner = self.in_lane(lane);
+        let clock = planner.reader.clock();
         for _ in 0..PLANS {
             let begun = clock.now();
-            let plan = self.read_and_plan(key, hint).await?;
+            let plan = planner.read_and_plan(key, hint).await?;
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
                 return Ok(plan);
             }

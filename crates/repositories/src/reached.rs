@@ -16,6 +16,7 @@ use crate::facts::{Facts, asked_name};
 use crate::policy::{Desired, Layer, LayerKind, MergedLayers, Node, Policy, holds};
 
 /// Remembers which layers reached which repository.
+#[derive(Clone)]
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,

@@ -33,7 +33,7 @@ impl Reconcile for Sweep {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
         // An incomplete list fails the sweep, and Beadle retries.
-        let index = self.reader.index().await?;
+        let index = self.reader.in_lane(run.lane).index().await?;
         let policy = self.policy.current();
         let now = self.clock.now();
         let swept: Vec<_> = index.iter().filter(|row| !policy.leaves_out(&row.name)).collect();

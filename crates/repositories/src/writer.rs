@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
-use beadle_engine::{Change, Class, Failure, Key, Plan, Time, Turn};
+use beadle_engine::{Change, Class, Failure, Key, Lane, Plan, Time, Turn};
 use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, WriteTarget};
@@ -36,9 +36,10 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
         key: &Key,
         plan: &Plan<Box<dyn Step>>,
         valid_until: Time,
+        lane: Lane,
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
-        let writer = self.writer.until(valid_until);
-        let target = |named| WriteTarget { named, writer: writer.clone(), reader: self.reader.clone() };
+        let (writer, reader) = (self.writer.in_lane(lane).until(valid_until), self.reader.in_lane(lane));
+        let target = |named| WriteTarget { named, writer: writer.clone(), reader: reader.clone() };
         if key.kind() == "organisation" {
             return Ok(Box::new(Open(target(None))));
         }

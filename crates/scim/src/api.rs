@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use beadle_engine::{Budgets, Clock, Resource};
+use beadle_engine::{Budgets, Clock, Lane, Resource};
 use beadle_transport::{Answer, Body, Client, ClientSettings, Method, Path, Request, TransportError};
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -53,6 +53,12 @@ impl Api {
         Ok(Self { client, authorization, dialect, versions: Arc::default(), learned: Arc::default() })
     }
 
+    /// Returns the same client for requests in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { client: self.client.in_lane(lane), ..self.clone() }
+    }
+
     /// Notes whether the server offers versions.
     pub(crate) fn offers_versions(&self, offers: bool) {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,6 +93,11 @@ impl Api {
     /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         self.client.clock()
+    }
+
+    /// Returns the lane of the requests.
+    pub(crate) fn lane(&self) -> Lane {
+        self.client.lane()
     }
 
     /// Returns the budget of the requests.

@@ -1,6 +1,6 @@
 //! All requests that change nothing.
 
-use beadle_engine::{Class, Clock, Failure};
+use beadle_engine::{Class, Clock, Failure, Lane};
 use beadle_transport::{Answer, Path, TransportError};
 use serde_json::Value;
 
@@ -44,6 +44,17 @@ impl Reader {
     /// Creates a reader of this server.
     pub fn new(api: Api) -> Self {
         Self { api }
+    }
+
+    /// Returns the same reader for reads in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { api: self.api.in_lane(lane) }
+    }
+
+    /// Returns the lane of the reads.
+    pub fn lane(&self) -> Lane {
+        self.api.lane()
     }
 
     /// Returns the dialect of the server.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Lane};
 use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
@@ -53,6 +53,12 @@ pub struct Changed {
 type Operations<'a> = dyn Fn(&[String]) -> Result<Vec<Value>, Inexpressible> + Send + Sync + 'a;
 
 impl Writer {
+    /// Returns the same writer for requests in this lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { api: self.api.in_lane(lane), fresh: self.fresh.clone() }
+    }
+
     /// Creates a writer to this server.
     pub fn new(api: Api) -> Self {
         Self { api, fresh: Arc::default() }

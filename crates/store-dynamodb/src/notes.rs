@@ -18,10 +18,27 @@ impl DynamoStore {
         let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         let range = Range { prefix, ..Range::default() };
         let items = self.query(DOING, (false, "note"), &range, |_| false).await?;
-        let pair = |item: &Item| {
-            Ok((get(item, "sk").unwrap_or_default().to_owned(), unpacked(DOING, item, "value")?))
-        };
-        items.iter().map(pair).collect()
+        items.iter().map(|item| named(DOING, item)).collect()
+    }
+
+    pub(crate) async fn notes_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        const DOING: &str = "reading a page of notes";
+        let mut range = Range { page: Some(limit), ..Range::default() };
+        // A query has one condition for the sort key. After a name, the names with the prefix come
+        // first, because the names are ordered.
+        if after.is_empty() || after < prefix {
+            range.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
+        } else {
+            range.after = Some(after.to_owned());
+        }
+        let items = self.query(DOING, (false, "note"), &range, |items| items.len() >= limit).await?;
+        let is_meant = |item: &&Item| get(item, "sk").is_some_and(|name| name.starts_with(prefix));
+        items.iter().take_while(is_meant).take(limit).map(|item| named(DOING, item)).collect()
     }
 
     pub(crate) async fn set_note(&self, name: &str, value: &str) -> Result<(), StoreError> {
@@ -80,4 +97,9 @@ impl DynamoStore {
         };
         Ok(items.iter().filter_map(pause).filter(|pause| pause.until > now).collect())
     }
+}
+
+/// Returns the name and the value of a note.
+fn named(doing: &'static str, item: &Item) -> Result<(String, String), StoreError> {
+    Ok((get(item, "sk").unwrap_or_default().to_owned(), unpacked(doing, item, "value")?))
 }

@@ -177,6 +177,15 @@ impl MetadataStore for DynamoStore {
         self.notes_from(prefix).await
     }
 
+    async fn notes_page(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        self.notes_after(prefix, after, limit as usize).await
+    }
+
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         self.delete("deleting a note", "note", name).await
     }

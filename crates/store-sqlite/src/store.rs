@@ -301,6 +301,23 @@ impl MetadataStore for SqliteStore {
         .await
     }
 
+    async fn notes_page(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        self.read("reading a page of notes", move |connection| {
+            // One lower bound, so that the index is read from the page's first name on.
+            let sql = "SELECT name, value FROM note WHERE name >= max(?1, ?2) AND name < ?1 || char(1114111)
+                       AND name <> ?2 ORDER BY name LIMIT ?3";
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            connection.prepare_cached(sql)?.query_map(params![prefix, after, limit], row)?.collect()
+        })
+        .await
+    }
+
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.writer

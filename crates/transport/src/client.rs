@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::backoff::backoff;
-use beadle_engine::budget::current_lane;
-use beadle_engine::{Budgets, Class, Clock, Resource, Time, Wait};
+use beadle_engine::{Budgets, Class, Clock, Lane, Resource, Time, Wait};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Url;
@@ -144,6 +143,8 @@ pub struct Client {
     budgets: Budgets,
     clock: Clock,
     settings: ClientSettings,
+    /// The lane of the requests.
+    lane: Lane,
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
@@ -175,8 +176,21 @@ impl Client {
             rest: Arc::new(Pace::new(settings.window, settings.rest_points)),
             graphql: Arc::new(Pace::new(settings.window, settings.graphql_points)),
             settings,
+            lane: Lane::Manual,
             said: Arc::default(),
         })
+    }
+
+    /// Returns the same client for requests in this lane. The budget, the pace and the limit of
+    /// concurrent requests are shared. A new client sends in the lane `manual`.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self { lane, ..self.clone() }
+    }
+
+    /// Returns the lane of the requests.
+    pub fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// Returns the budget on which the requests are booked.
@@ -319,7 +333,7 @@ impl Client {
         label: &str,
         target: &Url,
     ) -> Result<Answer, TransportError> {
-        let lane = current_lane();
+        let lane = self.lane;
         let (pace, points) = match request.resource {
             Resource::GraphQl => (&self.graphql, if request.writes { 5 } else { 1 }),
             _ => (&self.rest, if request.writes { 5 } else { 1 }),

@@ -23,7 +23,9 @@ pub use proxy::{Odds, Proxy};
 pub use pump::{Pump, Source};
 pub use tables::Tables;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// Returns the path of a program that `cargo xtask tools` installs from PyPI.
 fn python(program: &str) -> PathBuf {
@@ -37,7 +39,18 @@ fn tool(program: &str) -> PathBuf {
     path
 }
 
-/// Returns a free port.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Returns a port of this machine that nobody listens on. Each call returns another one.
+///
+/// A service that is started again needs the port that it had. So the port is below those that the
+/// system gives to outgoing connections and to listeners on port 0: nobody gets it by chance
+/// between its test and its use, or while the service is down.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = rand::random_range(10_000..30_000);
+        if given.insert(port) && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -57,7 +57,7 @@ impl Moto {
             calls,
         };
         for _ in 0..600 {
-            if reqwest::get(&moto.url).await.is_ok() {
+            if moto.http.get(&moto.url).send().await.is_ok() {
                 return moto;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -45,7 +45,9 @@ pub struct Fault {
     pub body: Option<Value>,
     /// The delay of the answer in milliseconds.
     pub delay_ms: u64,
-    /// Breaks the connection before the answer, after the call has had its effect.
+    /// The simulated GitHub takes the call up once all faults are cleared.
+    pub hold: bool,
+    /// Breaks the connection before the answer; the call was carried out.
     pub reset: bool,
     /// Breaks the connection in the middle of the answer.
     pub truncate: bool,

@@ -1,4 +1,6 @@
-//! A key pair of an App or a service app. Each start makes a new one.
+//! The key pair of the App and of the service app, made anew in every process.
+
+use std::sync::OnceLock;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -15,8 +17,22 @@ pub(crate) struct AppKey {
     pub(crate) public: Vec<u8>,
 }
 
+/// An RSA key takes a tenth of a second and more, and a program of tests starts hundreds of
+/// simulators.
+static SHARED: OnceLock<AppKey> = OnceLock::new();
+
 impl AppKey {
-    pub(crate) fn generate() -> Result<Self, crate::SimError> {
+    /// Returns the key pair that all simulators of this process have.
+    pub(crate) fn shared() -> Result<Self, crate::SimError> {
+        if let Some(key) = SHARED.get() {
+            return Ok(key.clone());
+        }
+        let key = Self::generate()?;
+        // Another thread may have been first: everybody uses the key that is kept.
+        Ok(SHARED.get_or_init(|| key).clone())
+    }
+
+    fn generate() -> Result<Self, crate::SimError> {
         let failed = |_| crate::SimError::Key;
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;

@@ -55,7 +55,7 @@ impl Directories {
         let (mut okta, mut closed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
         for file in &config.file.okta {
-            let api = match open_okta(config, file, clock, options.patient) {
+            let api = match open_okta(config, file, clock, options) {
                 Ok(api) => api,
                 Err(error) => {
                     closed.push(file.name.as_str());
@@ -85,7 +85,7 @@ impl Directories {
                 continue;
             }
             let opened = match (&file.scim, &file.github) {
-                (Some(scim), _) => open_scim(config, file, scim, clock, options.patient),
+                (Some(scim), _) => open_scim(config, file, scim, clock, options),
                 (None, Some(teams)) => open_teams(config, teams, clock, options, clients),
                 (None, None) => Err(anyhow!("target {}: set `scim` or `github`", file.name)),
             };

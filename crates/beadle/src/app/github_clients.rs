@@ -69,7 +69,8 @@ fn open(
     };
     let budgets = Budgets::new(&file.name, file.budget.reserve.min(90)).divided(options.parts);
     let api = Api::new(&Endpoint::new(&file.api), &file.name, credential, budgets, clock, settings)
-        .map_err(anyhow::Error::msg)?;
+        .map_err(anyhow::Error::msg)?
+        .in_lane(options.lane);
     let api = match &options.store {
         Some(store) => api.keeping(store.clone()),
         None => api,

@@ -8,6 +8,7 @@ use beadle_groups::sources::Catchup;
 use beadle_okta::{Credential, Okta};
 use beadle_transport::ClientSettings;
 
+use crate::app::open_options::OpenOptions;
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 
 /// Opens the client of a directory. Sends no request.
@@ -15,7 +16,7 @@ pub(crate) fn open_okta(
     config: &Config,
     file: &config::Okta,
     clock: &Clock,
-    patient: bool,
+    options: &OpenOptions,
 ) -> anyhow::Result<Okta> {
     let what = format!("the credential of {}", file.name);
     let credential = match (&file.app, &file.token) {
@@ -32,10 +33,11 @@ pub(crate) fn open_okta(
         concurrency: file.concurrency.max(1),
         // Okta sends its limits with every answer, and has no limit for all calls together.
         rest_points: u32::MAX,
-        patient,
+        patient: options.patient,
         ..ClientSettings::default()
     };
-    Okta::new(&file.url, &file.name, credential, file.reserve, clock, &settings).map_err(anyhow::Error::msg)
+    let okta = Okta::new(&file.url, &file.name, credential, file.reserve, clock, &settings);
+    Ok(okta.map_err(anyhow::Error::msg)?.in_lane(options.lane))
 }
 
 /// Returns the reader of a directory's System Log.

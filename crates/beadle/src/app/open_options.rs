@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::Store;
+use beadle_engine::{Lane, Store};
 
 /// The options of every client that one [`super::application::App`] opens.
 #[derive(Clone)]
@@ -14,11 +14,13 @@ pub(crate) struct OpenOptions {
     /// The number of processes that divide the budget, if they share no store in which they could
     /// report their spending.
     pub(crate) parts: u64,
+    /// The lane of calls that belong to no run of a key.
+    pub(crate) lane: Lane,
 }
 
 impl OpenOptions {
-    /// Returns the options of a command that waits for budgets and needs no store.
-    pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1 };
+    /// The options of a command that waits for budgets and needs no store.
+    pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1, lane: Lane::Manual };
 
     /// Returns the options of a process that runs keys.
     pub(crate) fn of_service(store: &Arc<dyn Store>) -> Self {
@@ -28,6 +30,6 @@ impl OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { store: None, patient: false, parts: 1 }
+        Self { store: None, patient: false, parts: 1, lane: Lane::Manual }
     }
 }

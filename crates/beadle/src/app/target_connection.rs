@@ -40,7 +40,7 @@ pub(super) fn open_scim(
     file: &config::TargetConfig,
     scim: &config::ScimFile,
     clock: &Clock,
-    patient: bool,
+    options: &OpenOptions,
 ) -> anyhow::Result<TargetConnection> {
     let what = format!("the token of {}", file.name);
     let token = config.secret(&scim.token, &what)?;
@@ -50,11 +50,11 @@ pub(super) fn open_scim(
     let settings = ClientSettings {
         concurrency: budget.concurrency.max(1),
         rest_points: budget.points.max(5),
-        patient,
+        patient: options.patient,
         ..ClientSettings::default()
     };
     let api = Api::new(&scim.url, &token, dialect, budgets.clone(), clock, settings);
-    let api = api.map_err(anyhow::Error::msg)?;
+    let api = api.map_err(anyhow::Error::msg)?.in_lane(options.lane);
     let (reader, writer) = (Reader::new(api.clone()), Writer::new(api));
     let groups = ScimReader::new(reader.clone());
     #[cfg(feature = "aws")]

@@ -8,8 +8,8 @@ use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, StepResult, Store, Unknown, WritePace,
-    apply,
+    Change, Class, Clock, Failure, Key, Lane, Limits, Outcome, Plan, Report, StepResult, Store, Unknown,
+    WritePace, apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
@@ -22,7 +22,7 @@ use crate::app::open_options::OpenOptions;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
 use crate::commands::plan::{Writable, plan, plan_groups};
-use crate::commands::rounds::{Rounds, SETTLE, Went};
+use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::count::counted;
@@ -64,7 +64,7 @@ async fn all(
                 if rounds.is_first() {
                     shared.extend(app.share_budget(&org).await);
                 } else {
-                    clock.sleep(SETTLE).await;
+                    settle(clock).await;
                 }
                 let (mut shown, mut plans) =
                     plan(&org, &org.planner(Some(store)), selection, printer).await?;
@@ -91,10 +91,10 @@ async fn all(
             let mut rounds = Rounds::default();
             loop {
                 if !rounds.is_first() {
-                    clock.sleep(SETTLE).await;
+                    settle(clock).await;
                 }
                 let (mut shown, mut plans) =
-                    plan_groups(target, selection, Some(store), clock, printer).await?;
+                    plan_groups(target, selection, Some(store), clock, Lane::Manual, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 let applier = Applier::of_target(target, store, clock, printer);
                 match make_so(&applier, args, &shown, &plans, &|| {}, &mut rounds).await? {
@@ -220,6 +220,8 @@ pub(super) struct Applier<'a, P, W> {
     /// The vendor's faster name for a key.
     hint: Hint<'a>,
     pace: WritePace,
+    /// The lane of the plans and writes.
+    pub(super) lane: Lane,
     pub(super) limits: Limits,
     /// Whether Beadle writes only changes that were shown, because somebody confirmed exactly
     /// these.
@@ -254,6 +256,7 @@ impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
             writer: org.writer(),
             hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
             pace: org.pace.clone(),
+            lane: Lane::Manual,
             limits: org.file.limits(),
             only_shown: true,
             store,
@@ -275,6 +278,7 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
             writer: target.writer(Some(store), clock),
             hint: Box::new(|_| None),
             pace: target.pace.clone(),
+            lane: Lane::Manual,
             limits: target.limits,
             only_shown: true,
             store,
@@ -295,6 +299,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         store: Arc::clone(store),
         clock: Clock::clone(clock),
         lease: None,
+        lane: applier.lane,
         limits: applier.limits,
         pace: applier.pace.clone(),
         patient: true,
@@ -349,7 +354,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     let is_agreed = |change: &Change<P::Write>| !applier.only_shown || agreed.contains(&change.digest(key));
     let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
     loop {
-        let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref()).await?;
+        let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref(), applier.lane).await?;
         let gate = ApplyContext { planned: applier.clock.now(), ..gate.clone() };
         release_resolved_holds(key, &plan, &gate).await?;
         let all = plan.changes.iter().all(is_agreed);

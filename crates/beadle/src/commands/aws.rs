@@ -18,15 +18,15 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     let mut doctor = Doctor::new(printer);
     for (reference, found) in config.secrets_there() {
         let there = found.map(|()| format!("the secret {reference} exists")).map_err(anyhow::Error::from);
-        doctor.check_guard(there);
+        doctor.report(there);
     }
-    doctor.check_guard(check_store(config).await);
-    doctor.check_guard(looks(config, &clock).await);
-    doctor.check_guard(waiting(config, &clock).await);
+    doctor.report(check_store(config).await);
+    doctor.report(looks(config, &clock).await);
+    doctor.report(waiting(config, &clock).await);
     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let client = aws_sdk_sqs::Client::new(&aws);
     for url in [&args.event_queue, &args.sweep_queue] {
-        doctor.check_guard(queue(&client, url).await);
+        doctor.report(queue(&client, url).await);
     }
     ping(&mut doctor, config, args.url.trim_end_matches("/hooks/github"), &clock).await;
     Ok(doctor.code())

@@ -54,7 +54,7 @@ impl<'a> Doctor<'a> {
         self.printer.lines(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
-    pub(super) fn check_guard(&mut self, result: anyhow::Result<String>) {
+    pub(super) fn report(&mut self, result: anyhow::Result<String>) {
         match result {
             Ok(text) => self.fine(&text),
             Err(error) => self.wrong(&format!("{error:#}")),
@@ -65,7 +65,7 @@ impl<'a> Doctor<'a> {
 pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Result<u8> {
     let app = App::new(config, OpenOptions::default());
     let mut doctor = Doctor::new(printer);
-    doctor.check_guard(check_store(config).await);
+    doctor.report(check_store(config).await);
     for file in &config.file.org {
         match app.organisation(file).await {
             Ok(org) => {
@@ -97,7 +97,7 @@ pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, cl
     };
     for sender in senders {
         match sender.secrets.first() {
-            Some(secret) => doctor.check_guard(deliver(url, &sender, secret.expose_secret(), clock).await),
+            Some(secret) => doctor.report(deliver(url, &sender, secret.expose_secret(), clock).await),
             None => {
                 doctor.note(&format!(
                     "{}: no webhook secret, so only sweeps find changes; set `webhook_secrets`",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use beadle_engine::{Clock, Planner as _, Store};
+use beadle_engine::{Clock, Lane, Planner as _, Store};
 use beadle_groups::sweep::named;
 use beadle_groups::{Write as GroupWrite, sweep_hint};
 use beadle_repositories::{RepositoryPlanner, Step};
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     let selection = &args.selection;
     // Without a store, no shard knows the spent budget of the others.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
-    let app = App::new(config, OpenOptions { store: store.clone(), patient: true, parts });
+    let app = App::new(config, OpenOptions { store: store.clone(), parts, ..OpenOptions::PATIENT });
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
@@ -55,7 +55,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         let planned = async {
             let mut planned = Vec::new();
             for target in directories.wanted(selection.target.as_deref())? {
-                planned.push(plan_groups(target, selection, store.as_ref(), &app.clock, printer).await?.0);
+                let (store, lane) = (store.as_ref(), Lane::Manual);
+                planned.push(plan_groups(target, selection, store, &app.clock, lane, printer).await?.0);
             }
             anyhow::Ok(planned)
         };
@@ -105,12 +106,14 @@ pub(crate) async fn plan(
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
 
-/// Plans the groups of one target. Returns the plan for printing, and the plans for writing.
+/// Plans the groups of one target, with reads in this lane. Returns the plan for printing, and the
+/// plans for writing.
 pub(crate) async fn plan_groups(
     target: &GroupTarget,
     selection: &Selection,
     store: Option<&Arc<dyn Store>>,
     clock: &Clock,
+    lane: Lane,
     printer: &Printer,
 ) -> anyhow::Result<(WholePlan, Vec<WritableGroup>)> {
     let name = &target.file.name;
@@ -148,7 +151,10 @@ pub(crate) async fn plan_groups(
         let mut done = 0;
         let plans = found.iter().map(|one| {
             let (planner, hint) = (planner.clone(), hint.as_str());
-            async move { Ok::<_, anyhow::Error>((one.key.clone(), planner.plan(&one.key, Some(hint)).await?)) }
+            async move {
+                let plan = planner.plan(&one.key, Some(hint), lane).await?;
+                Ok::<_, anyhow::Error>((one.key.clone(), plan))
+            }
         });
         let plans = futures::stream::iter(plans).buffered(AT_ONCE).inspect_ok(|_| {
             done += 1;

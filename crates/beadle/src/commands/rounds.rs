@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use beadle_engine::{Key, Plan, Report, StepResult};
+use beadle_engine::{Clock, Key, Plan, Report, StepResult};
 
 use crate::commands::tally::Tally;
 use crate::output::render::WholePlan;
@@ -13,7 +13,14 @@ use crate::output::render::WholePlan;
 /// for ever.
 pub(super) const MOST: usize = 5;
 /// The wait before the writes are read back: a vendor's readers may lag behind its writers.
-pub(super) const SETTLE: Duration = Duration::from_millis(500);
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Waits before the writes are read back.
+pub(super) async fn settle(clock: &Clock) {
+    // The readers of the simulated GitHub do not lag, and the tests apply some hundred times.
+    fail::fail_point!("settle", |_| ());
+    clock.sleep(SETTLE).await;
+}
 
 /// The result of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_engine::apply::{PlanWriter, Planner};
-use beadle_engine::budget::in_lane;
 use beadle_engine::sweep::Summary;
 use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, StepResult, Store};
 use serde_json::json;
@@ -23,7 +22,7 @@ use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::rounds::{MOST, SETTLE};
+use crate::commands::rounds::{MOST, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
@@ -34,8 +33,8 @@ use crate::output::render::{self, PlanScope, WholePlan};
 const TRIES: u32 = 3;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
-    // All calls have the lane of a sweep, so the budget's reserve stays for events and operators.
-    Box::pin(in_lane(Lane::Sweep, sweep(config, args, printer))).await
+    // The future is large: it belongs on the heap.
+    Box::pin(sweep(config, args, printer)).await
 }
 
 /// The arguments, and the operator who approves the digests in them.
@@ -55,7 +54,9 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     let asked = &SweepRequest { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
-    let app = App::new(config, OpenOptions { store: Some(store.clone()), patient: true, parts });
+    // All calls have the lane of a sweep, so the budget's reserve stays for events and operators.
+    let options = OpenOptions { store: Some(store.clone()), patient: true, parts, lane: Lane::Sweep };
+    let app = App::new(config, options);
     let clock = &app.clock;
     let mut tally = Tally::default();
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
@@ -103,7 +104,9 @@ async fn groups(
 ) -> anyhow::Result<Vec<Swept>> {
     let mut all = Vec::new();
     for target in directories.wanted(asked.args.selection.target.as_deref())? {
-        let (shown, plans) = plan_groups(target, &asked.args.selection, Some(store), clock, printer).await?;
+        let selection = &asked.args.selection;
+        let planned = plan_groups(target, selection, Some(store), clock, Lane::Sweep, printer).await;
+        let (shown, plans) = planned?;
         let applier = Applier::of_target(target, store, clock, printer);
         all.push(make_so(applier, asked, shown, &plans, &|| {}, printer).await?);
     }
@@ -208,7 +211,7 @@ async fn one(
         // A layer can select by a team or a property that this round wrote, so Beadle plans the
         // written repositories again.
         let args = next_round(asked.args, names, &tried);
-        clock.sleep(SETTLE).await;
+        settle(clock).await;
         let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
         // A repository that was renamed meanwhile belongs to the next sweep.
@@ -262,6 +265,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     // Nobody confirmed the plan, so Beadle writes the plan as it is at the time of the write. For
     // example, the run of another group may have created the account that a group needs.
     applier.only_shown = false;
+    applier.lane = Lane::Sweep;
     if args.without_store {
         // Without a store, no shard knows the writes of the others.
         let (shard, limits) = (args.selection.shard, applier.limits);

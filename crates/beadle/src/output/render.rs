@@ -30,6 +30,14 @@ impl PlanScope {
             Self::Groups => "groups",
         }
     }
+
+    /// Returns a number of the planned things, such as `1 group`.
+    fn counted(self, number: usize) -> String {
+        match self {
+            Self::Repositories(_) => counted(number, "repository", "repositories"),
+            Self::Groups => counted(number, "group", "groups"),
+        }
+    }
 }
 
 /// The plans of one organisation or target, as data that cannot be written.
@@ -246,9 +254,9 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let changes: Vec<&Change<()>> = plan.plans.iter().flat_map(|(_, plan)| &plan.changes).collect();
     let values: usize = changes.iter().map(|change| change.fields.len()).sum();
     let head = printer.paint(Tone::Heading, plan.head());
-    let noun = plan.scope.noun();
+    let all = plan.scope.counted(plan.count());
     let mut text = if changes.is_empty() {
-        format!("{head}: nothing to change in {} {noun}", plan.count())
+        format!("{head}: nothing to change in {all}")
     } else {
         // The lines above show values; `apply` writes and counts changes.
         let shown = if values == changes.len() {
@@ -257,9 +265,8 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
             format!(" ({})", counted(values, "value", "values"))
         };
         format!(
-            "{head}: {}{shown} in {touched} of {} {noun}{itself}: {}",
+            "{head}: {}{shown} in {touched} of {all}{itself}: {}",
             counted(changes.len(), "change", "changes"),
-            plan.count(),
             by_risk(changes.into_iter())
         )
     };

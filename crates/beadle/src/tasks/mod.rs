@@ -14,6 +14,7 @@
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | reads the changed groups, as the System Log is incomplete |
 //! | `mappings` | process | puts new mappings in force |
+//! | `rest_answers` | process | deletes kept answers of GitHub that nothing reads any more |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
@@ -31,6 +32,7 @@ mod opening;
 mod own_login;
 mod policy_reload;
 mod pruning;
+mod rest_answers;
 mod secrets;
 mod shared_budget;
 mod sweep_start;
@@ -78,8 +80,10 @@ pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
 }
 
 fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
-    let mut all: Vec<Arc<dyn BackgroundTask>> =
-        vec![Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone()))];
+    let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
+        Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
+        Arc::new(rest_answers::RestAnswers(service.clone())),
+    ];
     match host {
         Host::Service => {
             all.push(Arc::new(secrets::Secrets(service.clone())));

@@ -142,14 +142,8 @@ async fn a_wrong_list_of_teams_stops_at_the_total_or_at_the_limit() {
 async fn the_service_writes_at_most_the_limit_of_the_window() {
     let world = World::unlimited(acme(three_hundred())).await;
     world.policy("settings.yml", GONE_WRONG);
-    let _serving = world.serve().await;
-    for _ in 0..1000 {
-        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-        if journal.out.contains("\"kind\":\"sweep\"") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
     assert_eq!(removed(&world), 50);
     let held = world.beadle(&["holds", "--json"]).await.expect(0);
     assert_eq!(held.out.lines().count(), 250, "and the rest is held and shown");

@@ -235,12 +235,12 @@ async fn a_change_that_was_not_in_the_shown_plan_is_not_written() {
     let world =
         world(json!({ "branches": { "main": {} }, "has_wiki": true, "topics": ["managed"] }), policy).await;
     // The second read, under the claim, comes late; meanwhile somebody adds a topic.
-    world.fault(json!({ "path": "/graphql", "contains": "nodes(ids", "delay_ms": 6000, "count": 1 })).await;
+    world.fault(json!({ "path": "/graphql", "contains": "nodes(ids", "hold": true, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let meanwhile = async {
-        // The plan that is shown was read: the next call is the read under the claim.
-        world.until_called("/graphql", 1).await;
+        world.until_held().await;
         world.patch(json!({ "widgets": { "topics": ["managed", "theirs"] } }), false).await;
+        world.no_faults().await;
     };
     let (applied, ()) = tokio::join!(applied, meanwhile);
     assert!(applied.err.contains("changed since it was shown"), "{applied:?}");

@@ -50,20 +50,14 @@ async fn until_run(world: &World, serving: &Serving, count: usize) {
     panic!("no run: {}\n{}", json!(runs(world)), serving.log());
 }
 
+async fn says_what_would_be_dispatched(world: &World) -> bool {
+    let said = |entry: &Value| entry["detail"]["would_dispatch"]["workflow"] == "police.yml";
+    journal(world).await.iter().any(said)
+}
+
 async fn journal(world: &World) -> Vec<Value> {
     let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     printed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-async fn settled(world: &World) {
-    for _ in 0..500 {
-        let queue = world.beadle(&["queue"]).await.expect(0);
-        if !queue.out.contains("dispatch:") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("it does not come to rest");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +69,7 @@ async fn a_new_repository_dispatches_the_workflow_once() {
     create(&world, "widgets").await;
     create(&world, "gadgets").await;
     until_run(&world, &serving, 2).await;
-    settled(&world).await;
+    world.until_idle().await;
     let inputs: Vec<Value> = runs(&world).iter().map(|run| run["inputs"]["repo-to-police"].clone()).collect();
     assert!(inputs.len() == 2 && inputs.contains(&json!("widgets")) && inputs.contains(&json!("gadgets")));
     let journal = journal(&world).await;
@@ -93,23 +87,14 @@ async fn an_older_server_returns_no_run_and_observe_only_reports() {
     world.connect();
     create(&world, "widgets").await;
     until_run(&world, &serving, 1).await;
-    settled(&world).await;
+    world.until_idle().await;
     assert_eq!(serving.stop().await, Some(0));
     world.org_lines = world.org_lines.replace("\"enforce\"", "\"observe\"");
     let _serving = world.serve().await;
     create(&world, "gadgets").await;
-    for _ in 0..200 {
-        if journal(&world)
-            .await
-            .iter()
-            .any(|entry| entry["detail"]["would_dispatch"]["workflow"] == "police.yml")
-        {
-            assert_eq!(runs(&world).len(), 1);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("it is not said what would have been dispatched");
+    world.until_idle().await;
+    assert!(says_what_would_be_dispatched(&world).await, "it is not said what would have been dispatched");
+    assert_eq!(runs(&world).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,15 +104,9 @@ async fn an_organisation_in_observe_dispatches_nothing() {
     let _serving = world.serve().await;
     world.connect();
     create(&world, "widgets").await;
-    for _ in 0..200 {
-        let said = |entry: &Value| entry["detail"]["would_dispatch"]["workflow"] == "police.yml";
-        if journal(&world).await.iter().any(said) {
-            assert!(runs(&world).is_empty());
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the journal does not say what would be dispatched");
+    world.until_idle().await;
+    assert!(says_what_would_be_dispatched(&world).await, "the journal does not say it");
+    assert!(runs(&world).is_empty());
 }
 
 const TOKEN: &str = "token_input = \"beadle-token\"";
@@ -144,7 +123,7 @@ async fn after_a_lost_answer_the_run_is_found_by_its_token() {
     world.fault(json!({ "method": "POST", "path": "/dispatches", "reset": true, "count": 1 })).await;
     create(&world, "widgets").await;
     until_run(&world, &serving, 1).await;
-    settled(&world).await;
+    world.until_idle().await;
     assert_eq!(runs(&world).len(), 1, "it was sent twice: {}", serving.log());
     let journal = journal(&world).await;
     let found = journal.iter().any(|entry| entry["detail"]["why"] == "found by its run name");
@@ -159,7 +138,7 @@ async fn without_a_token_the_dispatch_is_repeated_and_the_journal_has_it() {
     world.fault(json!({ "method": "POST", "path": "/dispatches", "status": 502, "count": 1 })).await;
     create(&world, "widgets").await;
     until_run(&world, &serving, 1).await;
-    settled(&world).await;
+    world.until_idle().await;
     let journal = journal(&world).await;
     let again = journal.iter().find_map(|entry| entry["detail"]["again"].as_str());
     assert!(again.is_some_and(|why| why.contains("carries no token")), "{journal:#?}");
@@ -171,7 +150,7 @@ async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() 
     let mut world = world(named(), TOKEN).await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     let mut serving = world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return")]);
-    for _ in 0..400 {
+    for _ in 0..1600 {
         let url = format!("http://127.0.0.1:{}/readyz", world.ports[1]);
         if world.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
             break;
@@ -183,7 +162,7 @@ async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() 
     until_run(&world, &serving, 1).await;
     serving.child.wait().unwrap();
     let serving = world.serve().await;
-    settled(&world).await;
+    world.until_idle().await;
     assert_eq!(runs(&world).len(), 1, "{}", serving.log());
 }
 

@@ -28,13 +28,10 @@ async fn world() -> World {
 }
 
 fn count(world: &World, holds: impl Fn(&Value) -> bool) -> usize {
-    let state = world.sim.state();
-    state["orgs"]["acme"]["repos"]
-        .as_object()
-        .unwrap()
-        .values()
-        .filter(|repository| holds(repository))
-        .count()
+    world.sim.look(|state| {
+        let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().values();
+        repositories.filter(|repository| holds(repository)).count()
+    })
 }
 
 fn with_team(repository: &Value) -> bool {
@@ -71,13 +68,13 @@ async fn apply_writes_up_to_the_limit_and_holds_the_rest_until_an_approval() {
 async fn the_service_also_holds_changes_and_continues_after_an_approval() {
     let world = world().await;
     let serving = world.serve().await;
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if count(&world, |repository| repository["has_wiki"] == json!(true)) == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.until_idle().await;
     assert_eq!(count(&world, with_team), 20);
     let metrics = format!("http://127.0.0.1:{}/metrics", world.ports[1]);
     let metrics = world.http.get(metrics).send().await.unwrap().text().await.unwrap();

@@ -12,12 +12,12 @@ const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
 /// Applies the policy, and changes the state between the plan and the first write.
 async fn apply_and_meanwhile(world: &World, meanwhile: impl AsyncFn()) -> Ran {
-    world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "delay_ms": 6000, "count": 1 })).await;
+    world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "hold": true, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let changed = async {
-        // Both reads of the repository are over: the next call is the look-up.
-        world.until_called("/teams", 2).await;
+        world.until_held().await;
         meanwhile().await;
+        world.no_faults().await;
     };
     tokio::join!(applied, changed).0
 }
@@ -44,7 +44,7 @@ async fn a_repository_recreated_between_plan_and_write_is_not_changed() {
     })
     .await
     .expect(1);
-    assert!(applied.err.contains("is gone since it was read; nothing was written"), "{}", applied.err);
+    assert!(applied.err.contains("no longer exists; nothing was written"), "{}", applied.err);
     assert_eq!(world.writes(), Vec::<Value>::new());
 }
 
@@ -103,7 +103,8 @@ async fn a_webhook_of_a_transferred_or_deleted_repository_is_handled() {
             .unwrap();
         assert_eq!(sent.status(), 202);
     }
-    for _ in 0..200 {
+    world.until_idle().await;
+    for _ in 0..800 {
         if world.beadle(&["queue", "--json"]).await.expect(0).out.is_empty() {
             assert_eq!(world.writes(), Vec::<Value>::new());
             return;

@@ -149,7 +149,7 @@ async fn two_secrets_are_valid_during_a_rotation() {
         command.arg("--config").arg(path).arg("serve").stderr(std::process::Stdio::null()).spawn().unwrap();
     let body = payload().to_string();
     let mut statuses = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..800 {
         let old = world.delivery("old", "repository", body.as_bytes()).send().await;
         if let Ok(old) = old {
             statuses.push(old.status().as_u16());
@@ -311,7 +311,7 @@ async fn a_read_only_database_is_answered_with_503() {
     let mut child = command.spawn().unwrap();
     let body = payload().to_string();
     let mut status = 0;
-    for _ in 0..200 {
+    for _ in 0..800 {
         if let Ok(answer) = world.delivery("d", "repository", body.as_bytes()).send().await {
             status = answer.status().as_u16();
             assert!(answer.headers().contains_key("retry-after"));

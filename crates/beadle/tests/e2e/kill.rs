@@ -66,7 +66,7 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
             let passes = rand::rng().random_range(3..30);
             let setting = format!("{point}={passes}*off->return");
             let mut serving = world.spawn(&[("FAILPOINTS", &setting)]);
-            for _ in 0..400 {
+            for _ in 0..1600 {
                 if serving.child.try_wait().unwrap().is_some() {
                     at_points += 1;
                     break;
@@ -159,7 +159,7 @@ async fn the_store_syncs_before_the_answer() {
     let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
     let body = json!({ "organization": { "login": "acme" } }).to_string();
     let mut status = 0;
-    for _ in 0..600 {
+    for _ in 0..2400 {
         if let Ok(answer) = world.delivery("traced", "push", body.as_bytes()).send().await {
             status = answer.status().as_u16();
             break;

@@ -44,7 +44,8 @@ async fn a_new_organisation_observes() {
     let serving = world.serve().await;
     world.connect();
     world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    world.until_swept(&serving).await;
+    world.until_idle().await;
     assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
     let journal = world.beadle(&["journal"]).await.expect(0);
     assert!(journal.out.contains("withheld"), "what would have been done is in the journal: {}", journal.out);
@@ -99,7 +100,7 @@ async fn without_a_terminal_risky_changes_need_yes() {
     let world = World::new(acme(drifted())).await;
     world.policy("settings.yml", POLICY);
     let refused = world.beadle(&["apply"]).await.expect(1);
-    assert!(refused.err.contains("--yes") && refused.err.contains("removal"), "{}", refused.err);
+    assert!(refused.err.contains("--yes") && refused.err.contains("2 removals"), "{}", refused.err);
     assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["apply"]).await.expect(0);

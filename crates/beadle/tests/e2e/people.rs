@@ -185,7 +185,9 @@ async fn the_age_of_paused_keys_raises_no_alarm() {
     world.connect();
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     world.patch(json!({ "widgets": { "topics": ["stray"] } }), true).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.until_sent().await;
+    // Its age would be a second by then.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     let (_, metrics) = asked(&world, "/metrics").await;
     assert!(!metrics.contains("beadle_keys_due{lane=\"event\"} 0"), "something waits: {metrics}");
     assert!(metrics.contains("beadle_oldest_due_seconds 0"), "{metrics}");

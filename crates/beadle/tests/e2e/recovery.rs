@@ -51,7 +51,7 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     let serving = world.serve().await;
     world.connect();
     world.until("cop", "repair", |cop| cop["has_wiki"] == json!(false)).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await; // the first look for missed webhooks is over
+    world.until_looked_for_missed_webhooks().await;
     assert_eq!(serving.stop().await, Some(0));
 
     // Nobody listens: GitHub notes each failure, and does not try again.
@@ -60,11 +60,11 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
         .patch(json!({ "one": team, "two": { "protection": { "main": { "enforce_admins": false } } } }), true)
         .await;
     world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_sent().await;
 
     let serving = world.serve().await;
     until_declared(&world, &["one", "two"]).await;
-    for _ in 0..500 {
+    for _ in 0..2000 {
         if !world.repository("cop")["runs"].as_array().unwrap().is_empty() {
             break;
         }
@@ -87,7 +87,7 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     // Looked for again: nothing is left.
     let before = journal(&world, "recovery").await.len();
     let _serving = world.serve().await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.until_looked_for_missed_webhooks().await;
     assert_eq!(journal(&world, "recovery").await.len(), before, "it was recovered once");
 }
 
@@ -96,7 +96,9 @@ async fn a_gap_in_the_log_is_reported_and_a_sweep_covers_it() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // The first look is over, and so is the sweep of a new policy.
+    world.until_looked_for_missed_webhooks().await;
+    world.until_swept(&serving).await;
     assert_eq!(serving.stop().await, Some(0));
     world.patch(json!({ "one": { "has_wiki": true } }), false).await;
     // It was away for five days.

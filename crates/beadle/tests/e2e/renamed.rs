@@ -220,8 +220,9 @@ async fn the_service_also_holds_the_loss_of_a_layer_by_a_rename() {
         world.until(&format!("pay-{n}"), "protection", is_protected).await;
     }
     world.patch(json!({ "pay-0": null, "shop": world.repository("pay-0") }), true).await;
+    world.until_idle().await;
     let mut held = String::new();
-    for _ in 0..300 {
+    for _ in 0..1200 {
         held = world.beadle(&["holds"]).await.expect(0).out;
         if held.contains("acme/shop") || !is_protected(&world.repository("shop")) {
             break;

@@ -22,12 +22,19 @@ fn many(count: usize, drift: bool) -> Value {
 }
 
 fn all_declared(world: &World) -> bool {
-    let state = world.sim.state();
-    state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared)
+    world.sim.look(|state| state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared))
 }
 
 fn refused(world: &World) -> usize {
-    world.sim.calls().iter().filter(|call| call["status"] == 403 || call["status"] == 429).count()
+    world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
+}
+
+/// While the hour is held, GitHub's answers name a reset that is an hour of the simulator away, and
+/// no hour ends, however slow the machine is.
+async fn hold_the_hour(world: &World, held: bool) {
+    let url = format!("{}/_sim/limits", world.sim.url());
+    let body = json!({ "held": held }).to_string();
+    assert!(world.http.put(url).body(body).send().await.unwrap().status().is_success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +66,7 @@ async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let mut command = world.command();
     let plan =
         tokio::task::spawn_blocking(move || command.args(["plan", "--format", "json"]).output().unwrap());
-    for _ in 0..400 {
+    for _ in 0..1600 {
         if world.sim.calls().iter().any(|call| call["request"].to_string().contains("teams(first")) {
             break;
         }
@@ -125,22 +132,19 @@ async fn an_incomplete_list_of_repositories_makes_the_sweep_incomplete() {
 async fn the_journal_has_a_summary_of_the_services_sweep_and_the_cause_of_drift() {
     let world = World::new(acme(many(3, true))).await;
     world.policy("settings.yml", POLICY);
-    let _serving = world.serve().await;
+    let serving = world.serve().await;
     world.connect();
-    for _ in 0..1500 {
-        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-        if let Some(line) = journal.out.lines().find(|line| line.contains("\"kind\":\"sweep\"")) {
-            let entry: Value = serde_json::from_str(line).unwrap();
-            let summary = &entry["detail"]["summary"];
-            assert_eq!((&summary["checked"], &summary["repaired"]), (&json!(3), &json!(3)), "{entry}");
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    world.until_swept(&serving).await;
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    let line = journal.out.lines().find(|line| line.contains("\"kind\":\"sweep\"")).unwrap();
+    let entry: Value = serde_json::from_str(line).unwrap();
+    let summary = &entry["detail"]["summary"];
+    assert_eq!((&summary["checked"], &summary["repaired"]), (&json!(3), &json!(3)), "{entry}");
     assert!(all_declared(&world));
     world.patch(json!({ "r001": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r001", "repair", is_declared).await;
-    for _ in 0..200 {
+    world.until_idle().await;
+    for _ in 0..800 {
         let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
         if journal.out.contains("\"by\":\"octocat\"") {
             return;
@@ -182,9 +186,9 @@ async fn bulk_writes_are_spaced_and_writes_for_an_event_are_not() {
     let started = Instant::now();
     world.beadle(&["sweep"]).await.expect(0);
     assert!(started.elapsed() >= Duration::from_secs(2), "three writes are two seconds apart at least");
-    let _serving = world.serve().await;
+    let serving = world.serve().await;
     world.connect();
-    world.until_called("/graphql", 4).await;
+    world.until_swept(&serving).await;
     let started = Instant::now();
     let mut worse = declared();
     worse["teams"] = json!({});
@@ -198,9 +202,7 @@ async fn bulk_writes_are_spaced_and_writes_for_an_event_are_not() {
     );
 }
 
-/// While the hour is held, GitHub's answers name a reset that is an hour of the simulator (9 s)
-/// away, and no hour ends. The test ends the hour once the command waits, however slow the machine
-/// is.
+/// The hour (9 s) ends once the command waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_the_reset_and_continues() {
     let limits = Limits { minute: Duration::from_millis(150), core: 60, graphql: 200, ..Limits::default() };
@@ -208,12 +210,7 @@ async fn a_command_waits_for_the_reset_and_continues() {
     let mut world = World::with(acme(many(30, false)), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\nconcurrency = 4\n".into();
     world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
-    let hold = async |held: bool| {
-        let url = format!("{}/_sim/limits", world.sim.url());
-        let body = json!({ "held": held }).to_string();
-        assert!(world.http.put(url).body(body).send().await.unwrap().status().is_success());
-    };
-    hold(true).await;
+    hold_the_hour(&world, true).await;
     // 60 calls are needed, and sweeps may use 48 of the 60 in an hour.
     let log = world.path().join("sweep.log");
     let mut command = world.command();
@@ -224,7 +221,7 @@ async fn a_command_waits_for_the_reset_and_continues() {
         assert!(!running.is_finished(), "it did not wait: {}", logged());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    hold(false).await;
+    hold_the_hour(&world, false).await;
     let swept = running.await.unwrap();
     let out = String::from_utf8_lossy(&swept.stdout).into_owned();
     assert_eq!(swept.status.code(), Some(0), "{out}\n{}", logged());
@@ -270,17 +267,18 @@ async fn the_budget_command_shows_the_remaining_budget_and_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_used_up_budget_delays_the_sweep_but_no_event() {
-    let minute = Duration::from_millis(1500); // an hour is 90 s
+async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_after_the_reset() {
+    let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test says so
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let mut world = World::with(acme(many(40, true)), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\n[org.guard]\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
+    hold_the_hour(&world, true).await;
     let serving = world.serve().await;
     world.connect();
     let waits = async || world.beadle(&["queue"]).await.expect(0).out.contains("not before");
-    for _ in 0..200 {
+    for _ in 0..800 {
         if waits().await {
             break;
         }
@@ -290,6 +288,7 @@ async fn a_used_up_budget_delays_the_sweep_but_no_event() {
     world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
     world.until("fresh", "repair on the reserve", is_declared).await;
     assert!(!all_declared(&world), "the event waited for the sweep");
+    hold_the_hour(&world, false).await;
     for _ in 0..3000 {
         if all_declared(&world) {
             break;
@@ -309,13 +308,7 @@ async fn a_kill_during_a_burst_of_500_events_loses_no_event() {
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();
-    for _ in 0..600 {
-        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
-        if journal.out.contains("\"kind\":\"sweep\"") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    world.until_swept(&serving).await;
     let mut drift = json!({});
     for n in 0..500 {
         drift[format!("r{n:03}")] = json!({ "teams": { "contractors": "admin" } });

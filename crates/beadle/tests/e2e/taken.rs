@@ -42,7 +42,7 @@ async fn a_service_that_starts_after_a_rename_knows_the_repository_of_a_file() {
     let serving = world.serve().await;
     world.connect();
     world.until("pay", "has_wiki", |repository| repository["has_wiki"] == json!(false)).await;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    world.until_idle().await;
     assert_eq!(world.repository("pay")["teams"], teams, "what the file grants stays");
     assert_eq!(serving.stop().await, Some(0));
 }

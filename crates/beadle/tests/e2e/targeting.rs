@@ -209,6 +209,7 @@ async fn check_runs_the_tests_of_the_policy() {
     world.policy("tests/leads.yml", mistyped);
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(checked.out.contains("unknown section `temas`"), "{}", checked.out);
+    assert!(checked.out.contains("did you mean `teams`?"), "{}", checked.out);
     assert!(!checked.out.contains("is valid"), "{}", checked.out);
     let as_json: Value = world.beadle(&["check", "--json"]).await.expect(1).json();
     assert_eq!(as_json[0]["accepted"], json!(true), "a failing test is no reason to refuse the policy");

@@ -51,6 +51,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     world.policy("settings.yml", POLICY);
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     let serving = world.serve().await;
+    // By itself: other tests ask for it.
     while !serving.log().contains("sweep ended") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -60,7 +61,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     }
     let url = format!("http://127.0.0.1:{}", world.ports[1]);
     let shown: Value =
-        reqwest::get(format!("{url}/tasks")).await.unwrap().text().await.unwrap().parse().unwrap();
+        world.http.get(format!("{url}/tasks")).send().await.unwrap().text().await.unwrap().parse().unwrap();
     let runs = |shown: &Value| {
         let policy = shown.as_array().unwrap().iter().find(|task| task["name"] == "policy of acme");
         policy.unwrap()["runs"].as_u64().unwrap()
@@ -74,9 +75,9 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     world.policy("settings.yml", "repository:\n  has_wikki: true\n");
     let failing = world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     assert!(failing.out.contains("did you mean `has_wiki`?"), "{}", failing.out);
-    let ready = reqwest::get(format!("{url}/readyz")).await.unwrap().text().await.unwrap();
+    let ready = world.http.get(format!("{url}/readyz")).send().await.unwrap().text().await.unwrap();
     assert!(ready.contains("policy of acme: invalid policy"), "{ready}");
-    let metrics = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
+    let metrics = world.http.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("beadle_task_failing{task=\"policy of acme\"} 1"), "{metrics}");
     assert!(metrics.contains("beadle_task_failing{task=\"pruning\"} 0"), "{metrics}");
 }

@@ -25,7 +25,7 @@ async fn plan_and_doctor_show_the_mode_of_the_service() {
     world.mode = "observe";
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
-    until_logged(&serving, |line| line.contains("sweep ended")).await;
+    world.until_swept(&serving).await;
     let other = "the running service has mode observe, the configuration has enforce";
     for command in ["plan", "doctor"] {
         let ran = world.beadle(&[command]).await;
@@ -44,7 +44,7 @@ async fn the_log_names_the_repository_of_a_key() {
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();
-    until_logged(&serving, |line| line.contains("sweep ended")).await;
+    world.until_swept(&serving).await;
     world.fault(json!({ "path": "/graphql", "status": 500 })).await;
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     until_logged(&serving, |line| {

@@ -11,6 +11,12 @@ use tempfile::TempDir;
 /// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A client for addresses of this machine. One that also speaks TLS first reads every root
+/// certificate of the machine.
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).build().unwrap()
+}
+
 pub(crate) struct World {
     pub(crate) sim: Sim,
     pub(crate) folder: TempDir,
@@ -87,14 +93,13 @@ impl World {
         std::fs::write(folder.path().join("app.pem"), sim.app_pem()).unwrap();
         let secret = format!("{:032x}", rand::random::<u128>());
         std::fs::write(folder.path().join("webhook.secret"), &secret).unwrap();
-        let listeners: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap().port());
+        let ports = [(); 2].map(|()| beadle_emulate::free_port());
         Self {
             sim,
             folder,
             secret,
             ports,
-            http: reqwest::Client::new(),
+            http: http_client(),
             org_lines: String::new(),
             lines: String::new(),
             mode: "enforce",
@@ -140,6 +145,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        // What is written is read back at once.
+        command.env("FAILPOINTS", "settle=return");
         command
     }
 
@@ -210,31 +217,69 @@ impl World {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
+    /// Waits until a fault with `hold` holds a call. `no_faults` lets it go on.
+    pub(crate) async fn until_held(&self) {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            if self.sim.is_holding() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no call is held");
+    }
+
     pub(crate) async fn no_faults(&self) {
         self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
     }
 
     pub(crate) fn repository(&self, name: &str) -> Value {
-        self.sim.state()["orgs"]["acme"]["repos"][name].clone()
+        self.sim.look(|state| state["orgs"]["acme"]["repos"][name].clone())
     }
 
     /// Returns the calls that wrote.
     pub(crate) fn writes(&self) -> Vec<Value> {
-        self.sim.calls().into_iter().filter(|call| call["writes"] == Value::Bool(true)).collect()
+        self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
     }
 
-    /// Waits until this number of calls to paths with this end were answered, and a moment longer.
-    pub(crate) async fn until_called(&self, ending: &str, times: usize) {
-        for _ in 0..1000 {
-            let calls = self.sim.calls();
-            let is_one = |call: &&Value| call["path"].as_str().is_some_and(|path| path.ends_with(ending));
-            if calls.iter().filter(is_one).count() >= times {
-                tokio::time::sleep(Duration::from_millis(700)).await;
+    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is due
+    /// and none is worked on. Keys that are paused or wait for another try are due too.
+    pub(crate) async fn until_idle(&self) {
+        let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
+        until_idle(&self.http, self.ports[1], self.path(), calls).await;
+    }
+
+    /// Waits until a sweep of the service has ended.
+    pub(crate) async fn until_swept(&self, serving: &Serving) {
+        serving.until_swept("acme", self.ports[1]).await;
+    }
+
+    /// Has the service read the policy now, in place of in ten seconds at the latest.
+    pub(crate) async fn read_policy(&self) {
+        let url = format!("http://127.0.0.1:{}/tasks/policy%20of%20acme/run", self.ports[1]);
+        assert!(self.http.post(url).send().await.unwrap().status().is_success());
+    }
+
+    /// Waits until the service has looked for missed webhooks.
+    pub(crate) async fn until_looked_for_missed_webhooks(&self) {
+        let task = format!("missed webhooks of App {}", beadle_sim::APP_ID);
+        let url = format!("http://127.0.0.1:{}/tasks", self.ports[1]);
+        let mut tasks = Value::Null;
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            tasks = self.http.get(&url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+            let ran = |one: &Value| one["name"] == task && one["runs"].as_u64() > Some(0);
+            if tasks.as_array().unwrap().iter().any(ran) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{ending} was not called {times} times");
+        panic!("{task} did not run: {tasks:#}");
+    }
+
+    /// Waits until every webhook that was sent has its answer, or none that will come.
+    pub(crate) async fn until_sent(&self) {
+        while self.sim.is_sending() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until a condition holds for a repository.
@@ -249,6 +294,39 @@ impl World {
         let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
         panic!("{name}: {what} did not come true: {:#}\n{log}", self.repository(name));
     }
+}
+
+/// Waits until a service has nothing left to do. `calls` tells how many calls it has made of its
+/// vendors, and nothing while one of these sends a webhook.
+pub(crate) async fn until_idle(
+    http: &reqwest::Client,
+    operator: u16,
+    folder: &Path,
+    calls: impl Fn() -> Option<usize>,
+) {
+    let url = format!("http://127.0.0.1:{operator}/metrics");
+    let (mut metrics, mut quiet) = (String::new(), 0);
+    for _ in 0..2 * PATIENCE.as_millis() / 20 {
+        let before = calls();
+        metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
+        // A run between the looks at the webhooks and at the keys has made calls.
+        let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
+        quiet = if is_quiet { quiet + 1 } else { 0 };
+        // Twice: keys that are due and those that are worked on are counted one after the other.
+        if quiet == 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = std::fs::read_to_string(folder.join("serve.log")).unwrap_or_default();
+    panic!("the service has work left:\n{metrics}\n{log}");
+}
+
+/// Whether metrics show that no key is due, and that none is worked on.
+fn has_no_work(metrics: &str) -> bool {
+    let names = ["beadle_keys_due", "beadle_keys_leased"];
+    let mut keys = metrics.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).peekable();
+    keys.peek().is_some() && keys.all(|line| line.ends_with(" 0"))
 }
 
 impl Drop for World {
@@ -277,13 +355,29 @@ impl Serving {
     /// Waits until the service accepts deliveries.
     pub(crate) async fn ready(self, operator: u16) -> Self {
         let url = format!("http://127.0.0.1:{operator}/readyz");
-        for _ in 0..400 {
-            if reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+        let http = http_client();
+        for _ in 0..1600 {
+            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return self;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("the service did not start:\n{}", self.log());
+    }
+
+    /// Waits until the log tells of a sweep that has ended. The service looks for that every ten
+    /// seconds; here it is asked to look.
+    pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
+        let http = http_client();
+        let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");
+        for _ in 0..4 * PATIENCE.as_millis() / 50 {
+            if self.log().contains("sweep ended") {
+                return;
+            }
+            assert!(http.post(&url).send().await.unwrap().status().is_success());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no sweep has ended:\n{}", self.log());
     }
 
     pub(crate) fn log(&self) -> String {
@@ -300,7 +394,7 @@ impl Serving {
     pub(crate) async fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        for _ in 0..1000 {
+        for _ in 0..4000 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }

@@ -121,5 +121,6 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
     records::notes_are_kept(open().await).await;
+    records::notes_are_listed_page_by_page(open().await).await;
     records::what_is_copied_is_as_it_was(open().await, open().await).await;
 }

@@ -90,6 +90,38 @@ pub(super) async fn notes_are_kept(store: SharedStore) {
     store.ready().await.unwrap();
 }
 
+pub(super) async fn notes_are_listed_page_by_page(store: SharedStore) {
+    let names = ["a", "b", "b:1", "b:2", "b:22", "b:3", "b:é", "b;", "c:1"];
+    for name in names {
+        store.put(name, &format!("value of {name}")).await.unwrap();
+    }
+    for limit in 1..7 {
+        let (mut read, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = store.notes_page("b:", &after, limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            assert!(page.iter().all(|(name, value)| *value == format!("value of {name}")));
+            let is_last = page.len() < limit as usize;
+            read.extend(page.into_iter().map(|(name, _)| name));
+            if is_last {
+                break;
+            }
+            after = read.last().cloned().unwrap();
+        }
+        assert_eq!(read, ["b:1", "b:2", "b:22", "b:3", "b:é"], "{limit} in a page");
+    }
+    let of = async |prefix: &str, after: &str, limit: u32| -> Vec<String> {
+        let page = store.notes_page(prefix, after, limit).await.unwrap();
+        page.into_iter().map(|(name, _)| name).collect()
+    };
+    assert_eq!(of("", "", 100).await, names);
+    assert_eq!(of("", "b:22", 2).await, ["b:3", "b:é"]);
+    assert_eq!(of("b:", "a", 2).await, ["b:1", "b:2"], "a name before the prefix");
+    assert!(of("b:", "c:1", 2).await.is_empty(), "a name after the prefix");
+    store.forget("b:2").await.unwrap();
+    assert_eq!(of("b:", "b:2", 2).await, ["b:22", "b:3"], "the name was deleted");
+}
+
 pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedStore) {
     let marks =
         (0..4).map(|n| Mark { key: key(n), lane: Lane::Event, hint: Some(format!("R_{n}")) }).collect();

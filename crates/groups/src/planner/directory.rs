@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Lane};
 
 use crate::mapping::Mappings;
 use crate::sources::{Person, Source};
@@ -26,6 +26,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Returns the same for reads in this lane.
+    pub(crate) fn in_lane(&self, lane: Lane) -> Self {
+        let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.in_lane(lane)));
+        Self { sources: sources.collect(), target: self.target.in_lane(lane), ..self.clone() }
+    }
+
     /// Returns the mappings in force.
     pub fn mappings(&self) -> Arc<Mappings> {
         self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()

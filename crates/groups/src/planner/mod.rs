@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Time, Unknown,
+    Change, Class, Clock, Failure, Field, Key, Lane, Mode, Plan, Planner, Risk, Store, Time, Unknown,
 };
 use serde_json::{Value, json};
 
@@ -403,11 +403,12 @@ fn observe(plan: &mut Plan<Write>) {
 impl Planner for GroupPlanner {
     type Write = Write;
 
-    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
+    async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Write>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        let swept = swept(self.kept.0.as_ref(), hint).await?;
-        Self { swept, ..self.clone() }.plan_group(&group_key).await
+        let swept = swept(self.kept.0.as_ref(), hint, lane).await?;
+        let directory = self.directory.in_lane(lane);
+        Self { directory, swept, ..self.clone() }.plan_group(&group_key).await
     }
 
     fn generation(&self) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Time};
+use beadle_engine::{Failure, Lane, Time};
 use serde_json::{Value, json};
 
 pub use okta::{Catchup, Caught, OktaSource};
@@ -64,6 +64,8 @@ impl Person {
 /// A directory.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
+    /// Returns the same directory for reads in this lane. Both share their surveys.
+    fn in_lane(&self, lane: Lane) -> Arc<dyn Source>;
     /// Returns all groups.
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
     /// Returns one group as it is now; `None` if there is none.

@@ -6,10 +6,11 @@ mod identity_store;
 mod scim;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Lane};
 use serde_json::Value;
 
 use crate::mapping::Role;
@@ -114,6 +115,8 @@ pub enum Found {
 /// Reads a target.
 #[async_trait]
 pub trait TargetReader: Send + Sync + 'static {
+    /// Returns the same reader for reads in this lane. Both remember the same.
+    fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader>;
     /// Returns the group with this id; `None` if there is none.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group with this name; `None` if there is none.
@@ -191,6 +194,8 @@ pub trait StopNote: Send + Sync {
 /// Writes to a target. All writes may be repeated.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
+    /// Returns the same writer for requests in this lane. Both remember the same.
+    fn in_lane(&self, lane: Lane) -> Arc<dyn TargetWriter>;
     /// Returns the reason why the target is stopped; `None` while it works as expected.
     fn stopped(&self) -> Option<String> {
         None

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::budget::in_lane;
 use beadle_engine::{Failure, Lane};
 use beadle_groups::sources::Person;
 use beadle_groups::targets::{Found, ScimReader, TargetReader};
@@ -33,7 +32,7 @@ async fn find(reader: &ScimReader, lane: Lane) -> Result<Found, Failure> {
         may_be_made: true,
         status: "ACTIVE".into(),
     };
-    in_lane(lane, reader.find(None, &[ann])).await.pop().unwrap()
+    reader.in_lane(lane).find(None, &[ann]).await.pop().unwrap()
 }
 
 fn patch(sim: &ScimSim, user: &Value) {

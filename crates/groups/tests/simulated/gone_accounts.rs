@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lease, Reconcile, Run, Time, note};
+use beadle_engine::{Clock, Key, Lane, Lease, Reconcile, Run, Time, note};
 use beadle_groups::mapping::Users;
 use beadle_groups::targets::ScimReader;
 use beadle_groups::{GroupSweep, Mapping};
@@ -42,7 +42,8 @@ async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let directories = HashMap::from([("aws".to_owned(), directory)]);
     let sweep = GroupSweep { source: "corp".into(), directories, store: store.clone(), clock: clock.clone() };
     let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
-    sweep.reconcile(&Run { lease, hint: None, since: clock.now() }).await.unwrap();
+    let run = Run { lease, lane: Lane::Sweep, hint: None, since: clock.now() };
+    sweep.reconcile(&run).await.unwrap();
     let prefix = note("account", &["aws", "corp/"]);
     let notes = store.notes(&prefix).await.unwrap();
     let remembered = notes.into_iter().map(|(name, _)| name[prefix.len()..].to_owned()).collect();

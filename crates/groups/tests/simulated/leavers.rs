@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Plan, PlanWriter, Planner, Store, Time, note};
+use beadle_engine::{Clock, Key, Lane, Plan, PlanWriter, Planner, Store, Time, note};
 use beadle_groups::mapping::Users;
 use beadle_groups::mark::KIND;
 use beadle_groups::targets::{ScimReader, ScimWriter};
@@ -81,7 +81,7 @@ async fn stage(id: &str) -> Stage {
 
 impl Stage {
     async fn plan(&self, id: &str) -> Plan<Write> {
-        self.planner.plan(&Key::new(KIND, "aws", id), None).await.unwrap()
+        self.planner.plan(&Key::new(KIND, "aws", id), None, Lane::Manual).await.unwrap()
     }
 
     /// Returns the name of the note of a person's account.
@@ -130,7 +130,8 @@ async fn the_account_of_somebody_who_leaves_a_group_and_stays_is_watched_from_th
     let stage = stage("00u0").await;
     let plan = stage.plan(GROUP).await;
     assert!(removes(&plan) && !deactivates(&plan));
-    let session = stage.writer.open(&Key::new(KIND, "aws", GROUP), &plan, Time(i64::MAX)).await.unwrap();
+    let key = Key::new(KIND, "aws", GROUP);
+    let session = stage.writer.open(&key, &plan, Time(i64::MAX), Lane::Manual).await.unwrap();
     for change in plan.changes.iter().filter(|change| change.what == "remove") {
         session.write(change).await.unwrap();
     }

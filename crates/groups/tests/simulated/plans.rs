@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Change, Clock, Key, Plan, Planner, note};
+use beadle_engine::{Change, Clock, Key, Lane, Plan, Planner, note};
 use beadle_groups::mark::KIND;
 use beadle_groups::targets::ScimReader;
 use beadle_groups::{GroupLimits, GroupPlanner, Write};
@@ -53,7 +53,7 @@ async fn planned(is_linked: bool, change: impl FnOnce(&OktaSim, &ScimSim)) -> Pl
     }
     change(&corp, &aws);
     let planner = GroupPlanner::new(directory, GroupLimits::default(), clock, Some(store));
-    planner.plan(&Key::new(KIND, "aws", GROUP), None).await.unwrap()
+    planner.plan(&Key::new(KIND, "aws", GROUP), None, Lane::Manual).await.unwrap()
 }
 
 /// Returns a line for each change.

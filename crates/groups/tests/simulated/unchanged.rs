@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::budget::in_lane;
 use beadle_engine::{Clock, Key, Lane, Lease, Planner, Reconcile, Run, Store, Time};
 use beadle_groups::targets::ScimReader;
 use beadle_groups::{GroupLimits, GroupPlanner, GroupSweep};
@@ -71,11 +70,11 @@ impl Stage {
     async fn sweep(&self) -> (BTreeMap<String, BTreeSet<String>>, usize) {
         self.corp.forget_calls();
         let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
-        self.sweep.reconcile(&Run { lease, hint: None, since: self.clock.now() }).await.unwrap();
+        let run = Run { lease, lane: Lane::Sweep, hint: None, since: self.clock.now() };
+        self.sweep.reconcile(&run).await.unwrap();
         let mut come = BTreeMap::new();
         for row in self.store.rows(1000).await.unwrap() {
-            let plan = self.planner.plan(&row.key, row.hint.as_deref());
-            let plan = in_lane(Lane::Sweep, plan).await.unwrap();
+            let plan = self.planner.plan(&row.key, row.hint.as_deref(), Lane::Sweep).await.unwrap();
             assert!(plan.unknowns.is_empty(), "{:?}", plan.unknowns);
             let adds = plan.changes.iter().filter(|change| change.what == "add");
             let names = adds.flat_map(|change| change.fields.iter().map(|field| field.name.clone()));

@@ -300,11 +300,14 @@ impl AspectPlan {
         self.changes.push(PlannedChange { change, stage });
     }
 
-    /// Returns a part of the repository. If the part is unknown, notes the reason, and the aspect
-    /// as a whole is unknown.
+    /// Returns a part of the repository that the policy asks for. If the part is not known, notes
+    /// the reason, and the aspect as a whole is unknown.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
-        if let Known::Unknown(unsure) = part {
-            self.cannot_read(&unsure.why);
+        match part {
+            Known::Known(_) => {}
+            Known::Unknown(unsure) => self.cannot_read(&unsure.why),
+            // Another plan of the same moment can change what is asked for, if the policy changes.
+            Known::NotAsked => self.cannot_read("Beadle did not read this part of the repository"),
         }
         part.value()
     }
@@ -336,4 +339,25 @@ impl AspectPlan {
 /// Creates a field of a change.
 pub fn field(name: &str, before: Value, after: Value, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     Field { name: name.to_owned(), before, after, asked: asked.cloned(), risk }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_github::Unsure;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_not_known_makes_the_aspect_unknown() {
+        let parts: [Known<u8>; 2] = [Known::Unknown(Unsure::for_now("short".to_owned())), Known::NotAsked];
+        for part in parts {
+            let mut plan = AspectPlan::default();
+            assert_eq!(plan.read(&part), None);
+            let [unresolved] = plan.unresolved.as_slice() else { panic!("{part:?}") };
+            assert!(unresolved.part.is_none() && unresolved.transient, "{part:?}");
+        }
+        let mut plan = AspectPlan::default();
+        assert_eq!(plan.read(&Known::Known(7)), Some(&7));
+        assert!(plan.unresolved.is_empty());
+    }
 }

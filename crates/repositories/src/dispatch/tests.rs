@@ -66,7 +66,7 @@ async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_r
     };
     store.accept(delivery, vec![Mark::new(key.clone(), Lane::Event)]).await.unwrap();
     let claim = store.claim_key(&key, clock.now()).await.unwrap().unwrap();
-    let run = Run { lease: claim.lease, hint: claim.hint, since: claim.since };
+    let run = Run { lease: claim.lease, lane: claim.lane, hint: claim.hint, since: claim.since };
     let (method, path) = (Some("POST".to_owned()), "/dispatches".to_owned());
     sim.fault(Fault { method, path, reset: true, count: Some(1), ..Fault::default() });
     assert_eq!(dispatch.reconcile(&run).await.unwrap_err().class, Class::Retry);

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
-    ApplyContext, Budgets, Clock, Key, Limits, Mode, Plan, Planner as _, StepResult, Store, Time, WritePace,
-    apply,
+    ApplyContext, Budgets, Clock, Key, Lane, Limits, Mode, Plan, Planner as _, StepResult, Store, Time,
+    WritePace, apply,
 };
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_sim::Sim;
@@ -210,7 +210,8 @@ impl Stage {
         };
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let pace = WritePace::new(Duration::ZERO);
-        ApplyContext { store, clock, lease: None, limits, pace, patient: true, generation, planned }
+        let lane = Lane::Manual;
+        ApplyContext { store, clock, lease: None, lane, limits, pace, patient: true, generation, planned }
     }
 
     /// Changes something by hand. Ignores the refusals of GitHub.
@@ -233,7 +234,7 @@ impl Stage {
         let state = self.sim.state();
         let Some((id, _)) = harm::repositories(&state).into_iter().next() else { return Ok(()) };
         let key = Key::new("repository", ORGANISATION, id);
-        let plan: Plan<_> = planner.plan(&key, None).await.map_err(|failure| failure.text)?;
+        let plan: Plan<_> = planner.plan(&key, None, Lane::Manual).await.map_err(|failure| failure.text)?;
         let is_known = |aspect: &str| plan.unknowns.iter().all(|unknown| unknown.aspect != aspect);
         match plan.changes.iter().find(|change| is_known(&change.aspect)) {
             Some(change) => Err(format!(

@@ -1,10 +1,15 @@
 //! Plans that somebody overtakes: while they are read, or before they are written.
 
+mod failing;
+mod organisation;
+mod pages;
+mod world;
+
 use std::path::Path;
 use std::time::Duration;
 
 use beadle_engine::apply::PlanWriter as _;
-use beadle_engine::{Budgets, Clock, Resource, Time};
+use beadle_engine::{Budgets, Clock, Lane, Resource, Time};
 use beadle_github::{Api, Credential, Endpoint, Writer};
 use beadle_sim::{Fault, Sim};
 use beadle_transport::{ClientSettings, Exchanged, Wire};
@@ -55,13 +60,13 @@ impl Stage {
     }
 
     async fn plan(&self) -> Plan<Box<dyn Step>> {
-        self.planner.plan(&shop(), None).await.unwrap()
+        self.planner.plan(&shop(), None, Lane::Manual).await.unwrap()
     }
 
     /// Writes the first change of a plan.
     async fn write(&self, plan: &Plan<Box<dyn Step>>) -> Result<(), Failure> {
         let valid_until = self.clock.now() + Duration::from_secs(120);
-        let session = self.writer.open(&shop(), plan, valid_until).await?;
+        let session = self.writer.open(&shop(), plan, valid_until, Lane::Manual).await?;
         session.write(&plan.changes[0]).await
     }
 
@@ -124,7 +129,7 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         stage.sim.begin_with(acme(502, 602));
         let failure = stage.write(&plan).await.unwrap_err();
         assert_eq!(failure.class, Class::Conflict, "{failure}");
-        assert!(failure.text.contains("and the plan meant the id"), "{failure}");
+        assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
         // The planned one gets it.
         stage.sim.begin_with(acme(501, 601));

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
-use beadle_engine::budget::in_lane;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
@@ -31,7 +30,7 @@ struct Vendor {
 
 #[async_trait]
 impl PlanWriter<()> for Vendor {
-    async fn open(&self, _: &Key, _: &Plan<()>, _: Time) -> Result<Box<dyn Session<()>>, Failure> {
+    async fn open(&self, _: &Key, _: &Plan<()>, _: Time, _: Lane) -> Result<Box<dyn Session<()>>, Failure> {
         Ok(Box::new(self.clone()))
     }
 }
@@ -105,6 +104,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             lease: None,
+            lane,
             limits: self.limits,
             pace: WritePace::new(Duration::ZERO),
             patient: true,
@@ -113,7 +113,7 @@ impl World {
         };
         let key = Key::new("repository", "acme", 1);
         release_resolved_holds(&key, &plan, &gate).await.unwrap();
-        in_lane(lane, apply(&key, &plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
+        apply(&key, &plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
     }
 
     async fn count(&self, kind: EntryKind) -> usize {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::budget::in_lane;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
@@ -30,7 +29,13 @@ struct Vendor {
 
 #[async_trait]
 impl PlanWriter<Turn> for Vendor {
-    async fn open(&self, _: &Key, _: &Plan<Turn>, _: Time) -> Result<Box<dyn Session<Turn>>, Failure> {
+    async fn open(
+        &self,
+        _: &Key,
+        _: &Plan<Turn>,
+        _: Time,
+        _: Lane,
+    ) -> Result<Box<dyn Session<Turn>>, Failure> {
         Ok(Box::new(self.clone()))
     }
 
@@ -104,6 +109,7 @@ impl World {
             store: self.vendor.store.clone(),
             clock: self.vendor.clock.clone(),
             lease: None,
+            lane,
             limits: Limits { repeats: 0, ..Limits::default() },
             pace: WritePace::new(Duration::ZERO),
             patient: true,
@@ -111,7 +117,7 @@ impl World {
             planned: self.vendor.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
-        in_lane(lane, apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
+        apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
     }
 
     /// Returns the time since the beginning, in calls.

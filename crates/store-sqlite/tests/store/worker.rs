@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::budget::current_lane;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
     Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Unknown, Worker, WorkerSettings,
@@ -15,6 +15,7 @@ use beadle_engine::{
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The results of a key's runs.
@@ -68,7 +69,7 @@ impl Reconcile for Reconciler {
             let running = outside.running.entry(key.clone()).or_default();
             *running += 1;
             assert_eq!(*running, 1, "{key} is worked on twice");
-            outside.runs.push((self.clock.now(), key.clone(), current_lane()));
+            outside.runs.push((self.clock.now(), key.clone(), run.lane));
             let nature = outside.natures.get(&key).copied().unwrap_or(Nature::Fine);
             if let Nature::Flaky(n) = nature {
                 let next = if n <= 1 { Nature::Fine } else { Nature::Flaky(n - 1) };
@@ -106,6 +107,7 @@ struct World {
     store: Arc<dyn Store>,
     settings: WorkerSettings,
     takes: Duration,
+    bell: Arc<Notify>,
     running: Option<(tokio::task::JoinHandle<()>, CancellationToken)>,
 }
 
@@ -120,6 +122,7 @@ impl World {
             store,
             settings: WorkerSettings { concurrency: 4, ..WorkerSettings::default() },
             takes: Duration::from_millis(200),
+            bell: Arc::default(),
             running: None,
         }
     }
@@ -133,7 +136,7 @@ impl World {
             clock: self.clock.clone(),
             reconcilers,
             settings: self.settings,
-            bell: Arc::default(),
+            bell: self.bell.clone(),
             counts: Arc::default(),
         });
         let stop = CancellationToken::new();
@@ -292,6 +295,62 @@ async fn an_instance_whose_runs_hang_leaves_runs_to_the_others() {
     world.store.mark(vec![Mark::new(other, Lane::Sweep)], world.clock.now()).await.unwrap();
     world.pass(10).await;
     assert_eq!((runs("acme"), runs("other")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_announced_event_waits_for_its_debounce_only_while_other_runs_hang() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(200);
+    world.settings.are_runs_shared = true;
+    world.start();
+    for n in 0..20 {
+        world.mark(n, Lane::Event).await;
+    }
+    world.pass(10).await;
+    for _ in 0..3 {
+        let other = Key::new("repository", "other", 1);
+        world.store.mark(vec![Mark::new(other, Lane::Event)], world.clock.now()).await.unwrap();
+        world.bell.notify_one();
+        world.clock.sleep(Duration::from_millis(50)).await;
+    }
+    world.clock.sleep(Duration::from_millis(300)).await;
+    let outside = world.outside.lock().unwrap();
+    assert!(outside.runs.iter().any(|(_, key, _)| key.instance() == "other"), "{:?}", outside.runs);
+}
+
+/// Stops the worker in its first run.
+struct StopsWorker {
+    stop: CancellationToken,
+    runs: AtomicUsize,
+}
+
+#[async_trait]
+impl Reconcile for StopsWorker {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        self.stop.cancel();
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let subject = run.lease.key.to_string();
+        Ok(Report { subject, steps: vec![], unknowns: vec![], skipped: None, failure: None })
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_claims_no_further_key_of_a_long_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    // With its thread: runs end while the worker waits for a claim, and make room for the next one.
+    let store = SqliteStore::open(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+    let (store, clock): (Arc<dyn Store>, Clock) = (Arc::new(store), Clock::system());
+    let marks = (0..500).map(|n| Mark::new(Key::new("repository", ["acme", "other"][n % 2], n), Lane::Sweep));
+    store.mark(marks.collect(), clock.now()).await.unwrap();
+    let stop = CancellationToken::new();
+    let reconciler = Arc::new(StopsWorker { stop: stop.clone(), runs: AtomicUsize::new(0) });
+    let reconcilers = HashMap::from([("repository", reconciler.clone() as Arc<dyn Reconcile>)]);
+    let settings = WorkerSettings { concurrency: 8, are_runs_shared: true, ..WorkerSettings::default() };
+    let worker = Worker { store, clock, reconcilers, settings, bell: Arc::default(), counts: Arc::default() };
+    Arc::new(worker).run(stop, Duration::from_secs(5)).await;
+    let runs = reconciler.runs.load(Ordering::Relaxed);
+    assert!((1..=8).contains(&runs), "{runs} runs");
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,7 +72,7 @@ pub(crate) fn answer(
             })
         }
         ("DELETE", "faults") => {
-            lock(&shared.faults).clear();
+            shared.no_faults();
             Ok(None)
         }
         ("POST", "tokens") => Ok(Some(json!({ "token": shared.mint("ghp_", None) }))),

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -88,7 +89,7 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
             duration: 0.0,
             status_code: 0,
         };
-        tokio::spawn(attempt(shared.clone(), hook, logged));
+        attempt_in_background(shared, hook, logged);
     }
 }
 
@@ -97,11 +98,20 @@ pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
     let (Some(hook), Some(old)) = (shared.hook(), lock(&shared.log).find(id)) else { return false };
     let delivered_at = crate::github::world::now();
     let logged = Logged { id: shared.next_delivery(), redelivery: true, delivered_at, ..old };
-    tokio::spawn(attempt(shared.clone(), hook, logged));
+    attempt_in_background(shared, hook, logged);
     true
 }
 
-/// Returns the signature of a body in the form of GitHub.
+fn attempt_in_background(shared: &Arc<Shared>, hook: Hook, logged: Logged) {
+    shared.sending.fetch_add(1, Ordering::SeqCst);
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        attempt(&shared, hook, logged).await;
+        shared.sending.fetch_sub(1, Ordering::SeqCst);
+    });
+}
+
+/// GitHub's signature of a body.
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
@@ -113,12 +123,12 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
     text
 }
 
-async fn attempt(shared: Arc<Shared>, hook: Hook, mut logged: Logged) {
+async fn attempt(shared: &Shared, hook: Hook, mut logged: Logged) {
     let started = instant();
     let (kind, target) =
         if hook.organisation { ("organization", 1) } else { ("integration", crate::github::APP_ID) };
     let request = shared
-        .http
+        .http()
         .post(&hook.url)
         .timeout(std::time::Duration::from_secs(10)) // the limit of GitHub
         .header("content-type", "application/json")

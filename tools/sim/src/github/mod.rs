@@ -111,7 +111,7 @@ impl Sim {
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
         let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
-        let key = crate::keys::AppKey::generate()?;
+        let key = crate::keys::AppKey::shared()?;
         let shared = Arc::new(server::Shared::new(settings.limits, settings.record, key));
         *server::lock(&shared.latency) = settings.latency;
         if let Some(state) = settings.state {
@@ -149,14 +149,35 @@ impl Sim {
         self.shared.set_hook(Some(hook));
     }
 
-    /// Returns the log of calls, as `GET /_sim/calls`.
+    /// Whether a webhook is on its way: sent, and not answered yet.
+    pub fn is_sending(&self) -> bool {
+        self.shared.sending.load(std::sync::atomic::Ordering::SeqCst) > 0
+    }
+
+    /// The log of calls, as `GET /_sim/calls` gives it.
     pub fn calls(&self) -> Vec<Value> {
         server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
     }
 
-    /// Returns the state.
+    /// The number of calls so far.
+    pub fn call_count(&self) -> usize {
+        server::lock(&self.shared.calls).len()
+    }
+
+    /// The calls that fit, as `GET /_sim/calls` gives them.
+    pub fn calls_that(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let calls = server::lock(&self.shared.calls);
+        calls.iter().filter(|call| fits(&call.line)).map(|call| call.line.clone()).collect()
+    }
+
+    /// The state as it is.
     pub fn state(&self) -> Value {
-        server::lock(&self.shared.world).doc.clone()
+        self.look(Value::clone)
+    }
+
+    /// Looks at the state without a copy of it: one of hundreds of repositories is large.
+    pub fn look<T>(&self, look: impl FnOnce(&Value) -> T) -> T {
+        look(&server::lock(&self.shared.world).doc)
     }
 
     /// Answers a request without a network, for tests in simulated time. Returns `None` if the
@@ -194,9 +215,14 @@ impl Sim {
         server::lock(&self.shared.faults).add(fault);
     }
 
-    /// Removes all faults.
+    /// Whether a fault holds a call.
+    pub fn is_holding(&self) -> bool {
+        self.shared.held.load(std::sync::atomic::Ordering::SeqCst) > 0
+    }
+
+    /// No fault strikes any more, and what one holds goes on.
     pub fn no_faults(&self) {
-        server::lock(&self.shared.faults).clear();
+        self.shared.no_faults();
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 use crate::faults::{Faults, shorten};
 use crate::github::address;
@@ -45,10 +46,15 @@ pub(crate) struct Shared {
     hook: Mutex<Option<Hook>>,
     pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
+    /// Calls that a fault holds.
+    pub(crate) held: AtomicUsize,
+    released: Notify,
+    /// Webhooks that are on their way.
+    pub(crate) sending: AtomicUsize,
     pub(crate) latency: Mutex<Duration>,
     /// Whether the log of calls has their bodies, for the contract tests.
     pub(crate) record: bool,
-    pub(crate) http: reqwest::Client,
+    http: OnceLock<reqwest::Client>,
     pub(crate) app_key: crate::keys::AppKey,
     pub(crate) limits: Limits,
 }
@@ -68,12 +74,27 @@ impl Shared {
             hook: Mutex::default(),
             log: Mutex::default(),
             next: AtomicU64::new(1),
+            held: AtomicUsize::new(0),
+            released: Notify::new(),
+            sending: AtomicUsize::new(0),
             latency: Mutex::new(Duration::ZERO),
             record,
-            http: reqwest::Client::new(),
+            http: OnceLock::new(),
             app_key,
             limits,
         }
+    }
+
+    /// What sends webhooks. It reads every root certificate of the machine, so only those who send
+    /// some make one.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        self.http.get_or_init(reqwest::Client::new)
+    }
+
+    /// Clears all faults, and lets the calls go on that they hold.
+    pub(crate) fn no_faults(&self) {
+        lock(&self.faults).clear();
+        self.released.notify_waiters();
     }
 
     pub(crate) fn hook(&self) -> Option<Hook> {
@@ -145,7 +166,14 @@ async fn api(
     let is_graphql = path == "/graphql" || path == "/api/graphql";
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
+    // Made before the look at the faults: none is cleared in between unnoticed.
+    let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
+    if fault.as_ref().is_some_and(|fault| fault.hold) {
+        shared.held.fetch_add(1, Ordering::SeqCst);
+        released.await;
+        shared.held.fetch_sub(1, Ordering::SeqCst);
+    }
     let delay = latency + Duration::from_millis(fault.as_ref().map_or(0, |fault| fault.delay_ms));
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

@@ -4,7 +4,8 @@
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -45,15 +46,26 @@ pub(crate) struct Hooks {
     hook: Mutex<Option<(Hook, StdRng)>>,
     held: Mutex<Vec<Value>>,
     log: Mutex<Vec<Value>>,
-    http: reqwest::Client,
+    /// Deliveries that are on their way, and chains of them.
+    sending: AtomicUsize,
+    /// It reads every root certificate of the machine, so only those who send something make one.
+    http: OnceLock<reqwest::Client>,
 }
 
 impl Hooks {
+    fn http(&self) -> &reqwest::Client {
+        self.http.get_or_init(reqwest::Client::new)
+    }
+
     pub(crate) fn set(&self, hook: Option<Hook>) {
         *lock(&self.hook) = hook.map(|hook| {
             let random = StdRng::seed_from_u64(hook.seed);
             (hook, random)
         });
+    }
+
+    pub(crate) fn is_sending(&self) -> bool {
+        self.sending.load(Ordering::SeqCst) > 0
     }
 
     pub(crate) fn delivered(&self) -> Vec<Value> {
@@ -67,7 +79,7 @@ impl Hooks {
     pub(crate) async fn verify(&self) -> bool {
         let Some(url) = lock(&self.hook).as_ref().map(|(hook, _)| hook.url.clone()) else { return false };
         let challenge = format!("{:032x}", rand::random::<u128>());
-        let request = self.http.get(url).header("x-okta-verification-challenge", &challenge);
+        let request = self.http().get(url).header("x-okta-verification-challenge", &challenge);
         let Ok(answer) = request.timeout(Duration::from_secs(3)).send().await else { return false };
         let is_fine = answer.status() == 200;
         let said: Value = serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default();
@@ -95,7 +107,12 @@ impl Okta {
             return;
         }
         for (delivery, wait) in deliveries.into_iter().zip(waits) {
-            tokio::spawn(self.clone().send(hook.clone(), delivery, Duration::from_millis(wait)));
+            self.hook.sending.fetch_add(1, Ordering::SeqCst);
+            let (okta, hook) = (self.clone(), hook.clone());
+            tokio::spawn(async move {
+                okta.clone().send(hook, delivery, Duration::from_millis(wait)).await;
+                okta.hook.sending.fetch_sub(1, Ordering::SeqCst);
+            });
         }
     }
 
@@ -105,10 +122,12 @@ impl Okta {
         let Some(hook) = lock(&self.hook.hook).as_ref().map(|(hook, _)| hook.clone()) else { return };
         let order = order.unwrap_or_else(|| (0..held.len()).collect());
         let chosen: Vec<Value> = order.iter().filter_map(|at| held.get(*at).cloned()).collect();
+        self.hook.sending.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
             for delivery in chosen {
                 self.clone().send(hook.clone(), delivery, Duration::ZERO).await;
             }
+            self.hook.sending.fetch_sub(1, Ordering::SeqCst);
         });
     }
 
@@ -128,7 +147,7 @@ impl Okta {
         let text = delivery.to_string();
         for _ in 0..=hook.repeats {
             for attempt in 1..=2 {
-                let mut request = self.hook.http.post(&hook.url).timeout(Duration::from_secs(3));
+                let mut request = self.hook.http().post(&hook.url).timeout(Duration::from_secs(3));
                 for (name, value) in &hook.headers {
                     request = request.header(name, value);
                 }

@@ -77,7 +77,7 @@ impl OktaSim {
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let okta = Okta {
             base: Mutex::default(),
-            key: crate::keys::AppKey::generate()?,
+            key: crate::keys::AppKey::shared()?,
             hook: hook::Hooks::default(),
             limit: settings.limit,
             minute: settings.minute,
@@ -167,7 +167,12 @@ impl OktaSim {
         self.0.vendor.hook.take_held()
     }
 
-    /// Returns every delivery with its answer.
+    /// Whether a delivery is on its way: sent, and not answered yet.
+    pub fn is_sending(&self) -> bool {
+        self.0.vendor.hook.is_sending()
+    }
+
+    /// Every delivery, and how it was answered.
     pub fn deliveries(&self) -> Vec<Value> {
         self.0.vendor.hook.delivered()
     }

@@ -58,7 +58,7 @@ async fn a_paused_target_is_not_changed() {
     let wrong = world.beadle(&["pause", "--target", "awss", "--for", "1h"]).await.expect(1);
     assert!(wrong.err.contains("did you mean `aws`"), "{}", wrong.err);
     let checked = world.beadle(&["check"]).await.expect(0).out;
-    assert!(checked.contains("are accepted: 1 of them"), "{checked}");
+    assert!(checked.contains("are valid: 1 mapping"), "{checked}");
     let doctor = world.beadle(&["doctor"]).await.expect(0).out;
     assert!(doctor.contains("read the System Log"), "{doctor}");
 }

@@ -139,7 +139,7 @@ async fn a_wrong_dialect_removes_nobody() {
     // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody in a group.
     for (dialect, why) in [
         ("\"rfc7644\"", "startIndex"),
-        ("\"rfc7644\", paging = \"cursor\", attributes = false", "say members = \"users\""),
+        ("\"rfc7644\", paging = \"cursor\", attributes = false", "set members = \"users\""),
     ] {
         world.dialect = dialect.into();
         world.aws.forget_calls();

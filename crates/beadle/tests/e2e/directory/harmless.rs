@@ -122,7 +122,7 @@ async fn the_limit_of_a_group_also_counts_removals_one_at_a_time() {
         world.okta.patch(&without([n]));
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if world.beadle(&["holds"]).await.out.contains("have left within 24 h, more than 25 %") {
             break;
         }
@@ -285,13 +285,7 @@ async fn a_sweep_of_unchanged_groups_takes_few_calls_to_okta() {
     // A sweep of groups that are as declared, and as the sweep before read them.
     world.okta.forget_calls();
     let serving = world.serve().await;
-    for _ in 0..600 {
-        if serving.log().contains("sweep ended") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(serving.log().contains("sweep ended"), "{}", serving.log());
+    world.until_swept(&serving).await;
     let calls = world.okta.calls();
     let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
     let asked = calls.iter().filter(of_groups).count();
@@ -305,7 +299,7 @@ async fn a_join_takes_two_calls_to_okta() {
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
     let _serving = world.serve().await;
     world.until_holds("Ops", 0..4).await;
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if world.beadle(&["queue"]).await.expect(0).out.contains("0 event, 0 manual, 0 sweep due, 0 running")
         {
             break;

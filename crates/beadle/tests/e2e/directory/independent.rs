@@ -34,7 +34,7 @@ impl Drop for Server {
 
 impl Server {
     async fn start(world: &World, cursor: bool) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = beadle_emulate::free_port();
         let token = format!("{:032x}", rand::random::<u128>());
         let mut command = Command::new(tool("scim2-server"));
         command.args(["--port", &port.to_string(), "--bearer-token", &token]);
@@ -53,8 +53,8 @@ impl Server {
         }
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let url = format!("http://127.0.0.1:{port}/v2");
-        let server = Self { child, url, token, http: reqwest::Client::new() };
-        for _ in 0..400 {
+        let server = Self { child, url, token, http: crate::world::http_client() };
+        for _ in 0..1600 {
             if server.get("ServiceProviderConfig").await.is_some() {
                 return server;
             }
@@ -90,7 +90,7 @@ impl Server {
     async fn until_holds(&self, name: &str, wanted: impl IntoIterator<Item = usize>) -> String {
         let wanted: BTreeSet<String> = wanted.into_iter().map(login).collect();
         let mut found = None;
-        for _ in 0..300 {
+        for _ in 0..1200 {
             found = self.members(name).await;
             if let Some((id, members)) = &found
                 && *members == wanted
@@ -137,7 +137,7 @@ async fn converges(dialect: &str, cursor: bool) {
     world.okta.patch(&json!({ "users": { "00u00021": { "status": "SUSPENDED" } } }));
     server.until_holds("Operations", (10..21).chain(22..70).chain(100..112)).await;
     let user = |n: usize| format!("Users?filter=userName%20eq%20%22{}%22", login(n).replace('@', "%40"));
-    for _ in 0..200 {
+    for _ in 0..800 {
         if server.get(&user(20)).await.unwrap()["Resources"][0]["name"]["familyName"] == "Married" {
             break;
         }

@@ -52,7 +52,7 @@ async fn a_renamed_group_is_renamed_in_place() {
     world.okta.patch(
         &json!({ "groups": { "00g1": { "profile": { "name": "Other" }, "members": { "00u00000": null } } } }),
     );
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.until_idle().await;
     world.until_holds("Operations", 0..3).await;
 }
 
@@ -69,7 +69,7 @@ async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.okta.deliver(Some(vec![3, 1, 2, 0]));
     world.until_holds("Ops", 1..3).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_idle().await;
     world.until_holds("Ops", 1..3).await;
 }
 
@@ -82,7 +82,7 @@ async fn a_repeated_delivery_and_a_repeated_event_are_stored_once() {
     world.aws.forget_calls();
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
     world.until_holds("Ops", 0..3).await;
-    for _ in 0..200 {
+    for _ in 0..800 {
         if world.okta.deliveries().len() == 3 {
             break;
         }
@@ -98,7 +98,7 @@ async fn a_repeated_delivery_and_a_repeated_event_are_stored_once() {
         request = request.header(name, value);
     }
     assert_eq!(request.send().await.unwrap().status(), 202);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_idle().await;
     assert_eq!(world.writes().len(), 1, "{:?}", world.writes());
     let listed = world.beadle(&["deliveries", "--json"]).await.expect(0).out;
     assert_eq!(listed.lines().filter(|line| line.contains("\"okta-event\"")).count(), 1, "{listed}");
@@ -140,7 +140,7 @@ async fn a_slow_target_does_not_delay_the_answer_to_okta() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
-    for _ in 0..200 {
+    for _ in 0..800 {
         if !world.okta.deliveries().is_empty() {
             break;
         }
@@ -204,7 +204,7 @@ async fn users_and_groups_are_created_if_the_mapping_allows_it() {
         let id = format!("00u{n:05}");
         users.as_object().unwrap().values().find(|user| user["externalId"] == id.as_str()).unwrap().clone()
     };
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if of(&world, 3)["name"]["familyName"] == "Married" {
             break;
         }
@@ -213,7 +213,7 @@ async fn users_and_groups_are_created_if_the_mapping_allows_it() {
     assert_eq!(of(&world, 3)["name"]["familyName"], "Married");
     world.okta.patch(&json!({ "users": { "00u00003": { "status": "DEPROVISIONED" } } }));
     world.until_holds("Ops", 0..3).await;
-    for _ in 0..300 {
+    for _ in 0..1200 {
         if of(&world, 3)["active"] == json!(false) {
             break;
         }
@@ -261,8 +261,8 @@ async fn a_creation_with_a_lost_answer_is_not_repeated() {
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }
 
-/// Sends 200 deliveries a second for a minute. In each, a person joins or leaves. `cargo xtask bench
-/// directory` measures the times; this test checks that every delivery is accepted.
+/// 200 deliveries a second, each of somebody who joins or leaves: for 15 seconds, and for a minute in `cargo xtask ci`.
+/// How long an answer takes is measured by `cargo xtask bench directory`; here each has to be there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_at_the_end() {
     const GROUPS: usize = 20;
@@ -288,8 +288,9 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
     for group in &mut is_in {
         group[..20].fill(true);
     }
+    let seconds: usize = std::env::var("LOAD_SECONDS").map_or(15, |seconds| seconds.parse().unwrap());
     let mut every = tokio::time::interval(Duration::from_millis(50));
-    for tick in 0..1200 {
+    for tick in 0..20 * seconds {
         every.tick().await;
         let mut patch = json!({});
         for n in 0..10 {
@@ -309,5 +310,5 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
     let rows = world.okta.deliveries();
     let ids: std::collections::BTreeSet<&str> =
         rows.iter().filter(taken).map(|row| row["eventId"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 12_000, "{}", serving.log().lines().last().unwrap_or_default());
+    assert_eq!(ids.len(), 200 * seconds, "{}", serving.log().lines().last().unwrap_or_default());
 }

@@ -9,7 +9,7 @@ use beadle_sim::{Sim, okta, scim};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::world::{Ran, Serving};
+use crate::world::{Ran, Serving, http_client, until_idle};
 
 /// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,8 +108,7 @@ impl World {
         write("aws.token", &aws.token());
         write("hook.secret", &secret);
         write("hook.key", &key);
-        let listeners: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap().port());
+        let ports = [(); 2].map(|()| beadle_emulate::free_port());
         Self {
             okta,
             aws,
@@ -117,7 +116,7 @@ impl World {
             secret,
             key,
             ports,
-            http: reqwest::Client::new(),
+            http: http_client(),
             okta_lines: String::new(),
             target_lines: String::new(),
             groups: "include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into(),
@@ -213,6 +212,18 @@ impl World {
     /// Starts `serve` and waits until it accepts deliveries.
     pub(crate) async fn serve(&self) -> Serving {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await
+    }
+
+    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due and
+    /// none is worked on.
+    pub(crate) async fn until_idle(&self) {
+        let calls = || (!self.okta.is_sending()).then(|| self.okta.calls().len() + self.aws.calls().len());
+        until_idle(&self.http, self.ports[1], self.path(), calls).await;
+    }
+
+    /// Waits until a sweep of the service has ended.
+    pub(crate) async fn until_swept(&self, serving: &Serving) {
+        serving.until_swept("corp", self.ports[1]).await;
     }
 
     pub(crate) fn hook_url(&self) -> String {

@@ -1,8 +1,10 @@
-//! Changes each field that the aspects cover, one at a time. The table of changes is generated from
-//! the state document. A new field is in the table, or in the list of uncovered fields with a reason.
+//! One mutation of every field that the aspects cover, behind Beadle's back, each in a repository of its own. The table is
+//! generated from the state document: a new field is in it, or in the list of those that are not covered, with the reason.
 
 mod declared;
 mod table;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -10,6 +12,9 @@ use crate::world::{World, acme};
 
 use declared::{RULESETS, SETTINGS};
 use table::{comparable, mutations};
+
+/// A copy of what is declared, in which nothing is mutated.
+const CONTROL: &str = "control";
 
 async fn world() -> World {
     let mut state = acme(json!({ "widgets": { "branches": { "main": {}, "develop": {} } } }));
@@ -21,7 +26,8 @@ async fn world() -> World {
     world.org_lines += "[org.guard]\nrepeats = 0\npercent = 100\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
                        [org.secrets]\nci_hook = \"file:ci.secret\"\n";
     world.policy("settings.yml", SETTINGS);
-    world.policy("repos/widgets.yml", RULESETS);
+    // In `settings.yml` they would be rulesets of the organisation.
+    world.policy("suborgs/all.yml", &format!("suborgrepos: ['*']\n{RULESETS}"));
     world
 }
 
@@ -34,111 +40,89 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     let mut table = Vec::new();
     mutations(&declared, "", &declared, &mut table);
     assert!(table.len() > 220, "the table has shrunk: {}", table.len());
+
+    // One plan finds all of them: each is in a repository of its own.
+    let name = |at: usize| format!("mutated-{at:03}");
+    let mutated = table.iter().enumerate().map(|(at, (_, mutated))| (name(at), another(mutated)));
+    put(&world, mutated.chain([(CONTROL.to_owned(), another(&declared))])).await;
+    let seen = world.sim.state();
+    let planned = planned(&world).await;
+    assert_eq!(planned[CONTROL], json!([]), "nothing was mutated in it");
     let mut wrong = Vec::new();
-    for (what, mutated) in &table {
-        put(&world, mutated).await;
-        let seen = world.repository("widgets");
-        if comparable(&seen) == comparable(&declared) {
+    for (at, (what, _)) in table.iter().enumerate() {
+        if content(&seen["orgs"]["acme"]["repos"][name(at)]) == content(&declared) {
             wrong.push(format!("{what}: the simulator does not keep this mutation"));
-            continue;
+        } else if planned[&name(at)] == json!([]) {
+            wrong.push(format!("{what}: not found"));
         }
-        let plan = world.beadle(&["plan"]).await;
-        if plan.code != 2 {
-            wrong.push(format!("{what}: not found ({}): {} {}", plan.code, plan.out, plan.err));
-            put(&world, &declared).await;
-            continue;
-        }
-        let applied = world.beadle(&["apply", "--yes"]).await;
-        if applied.code != 0 {
-            wrong.push(format!("{what}: not mended ({}): {} {}", applied.code, applied.out, applied.err));
-        }
-        let mut after = world.repository("widgets");
+    }
+
+    let applied = world.beadle(&["apply", "--yes"]).await;
+    if applied.code != 0 {
+        wrong.push(format!("not mended ({}): {} {}", applied.code, applied.out, applied.err));
+    }
+    let mended = world.sim.state();
+    for (at, (what, _)) in table.iter().enumerate() {
+        let mut after = mended["orgs"]["acme"]["repos"][name(at)].clone();
         if what == "/default_branch" {
             // The branch that was the default one by mistake was protected as well, and stays so.
             after["protection"].as_object_mut().unwrap().remove("develop");
         }
-        if comparable(&after) != comparable(&declared) {
-            let (after, declared) = (comparable(&after), comparable(&declared));
+        let (after, declared) = (content(&after), content(&declared));
+        if after != declared {
             let keys = declared.as_object().unwrap().keys().filter(|key| after[*key] != declared[*key]);
             let differ: Vec<String> =
                 keys.map(|key| format!("{key}: {} and not {}", after[key], declared[key])).collect();
             wrong.push(format!("{what}: mended otherwise: {}", differ.join("; ")));
         }
-        let again = world.beadle(&["plan"]).await;
-        if again.code != 0 {
-            wrong.push(format!("{what}: the plan after is not empty: {}", again.out));
-        }
-        put(&world, &declared).await;
+    }
+
+    let again = world.beadle(&["plan"]).await;
+    if again.code != 0 {
+        wrong.push(format!("the plan after is not empty: {}", again.out));
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.len(), wrong.join("\n"));
 }
 
-/// Replaces the whole document of a repository.
-async fn put(world: &World, document: &Value) {
-    let mut state = world.sim.state();
-    state["orgs"]["acme"]["repos"]["widgets"] = document.clone();
-    let url = format!("{}/_sim/state", world.sim.url());
-    assert!(world.http.put(url).body(state.to_string()).send().await.unwrap().status().is_success());
+/// The changes of a plan, by the names of repositories.
+async fn planned(world: &World) -> BTreeMap<String, Value> {
+    let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
+    let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
+    let named = |repository: &Value| {
+        let subject = repository["name"].as_str().unwrap();
+        let name = subject.rsplit_once('/').map_or(subject, |(_, name)| name);
+        (name.to_owned(), repository["changes"].clone())
+    };
+    repositories.iter().map(named).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn entries_after_the_first_page_count() {
-    let people: Vec<String> = (0..31).map(|n| format!("person{n:02}")).collect();
-    let teams: Vec<String> = (0..101).map(|n| format!("team{n:03}")).collect();
-    let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
-    for person in &people {
-        state["users"][person] = json!({});
-        state["orgs"]["acme"]["members"].as_array_mut().unwrap().push(json!(person));
+/// The document of a repository for another one: nothing in it has an id yet.
+fn another(document: &Value) -> Value {
+    let mut document = document.clone();
+    document["id"] = Value::Null;
+    for part in ["labels", "autolinks", "rulesets", "hooks", "protection"] {
+        for (_, entry) in document[part].as_object_mut().into_iter().flatten() {
+            entry["id"] = Value::Null;
+        }
     }
-    for team in &teams {
-        state["orgs"]["acme"]["teams"][team] = json!({});
+    document
+}
+
+/// What two repositories have to agree on.
+fn content(document: &Value) -> Value {
+    let mut content = comparable(document);
+    for identity in ["id", "name"] {
+        content.as_object_mut().unwrap().remove(identity);
     }
-    let mut policy = String::from("teams:\n");
-    for team in &teams {
-        policy += &format!("  - {{ name: {team}, permission: push }}\n");
+    content
+}
+
+/// Puts whole documents of repositories in place.
+async fn put(world: &World, documents: impl IntoIterator<Item = (String, Value)>) {
+    let mut state = world.sim.state();
+    for (name, document) in documents {
+        state["orgs"]["acme"]["repos"][name] = document;
     }
-    policy += "collaborators:\n";
-    for person in &people {
-        policy += &format!("  - {{ username: {person}, permission: push }}\n");
-    }
-    policy += "branches:\n";
-    for n in 0..6 {
-        policy += &format!("  - {{ name: release/{n}, protection: {{ enforce_admins: true }} }}\n");
-    }
-    policy += "  - name: bypass\n    protection:\n      required_pull_request_reviews:\n        bypass_pull_request_allowances:\n          users: [";
-    policy += &people[..12].join(", ");
-    policy += "]\n";
-    let world = World::unlimited(state).await;
-    world.policy("settings.yml", &policy);
-    // The table is about completeness, not about limits: a few hundred writes in a row.
-    world.http.delete(format!("{}/_sim/limits", world.sim.url())).send().await.unwrap();
-    let mut whole = world.repository("widgets");
-    let all = |names: &[String]| {
-        names.iter().map(|name| (name.clone(), json!("push"))).collect::<serde_json::Map<_, _>>()
-    };
-    whole["teams"] = json!(all(&teams));
-    whole["collaborators"] = json!(all(&people));
-    for n in 0..6 {
-        whole["protection"][format!("release/{n}")] = json!({ "enforce_admins": true });
-    }
-    let reviews = json!({ "required_approving_review_count": 1, "bypass_pull_request_allowances": { "users": people[..12] } });
-    whole["protection"]["bypass"] = json!({ "required_pull_request_reviews": reviews });
-    put(&world, &whole).await;
-    world.beadle(&["plan"]).await.expect(0);
-    for (patch, what) in [
-        (json!({ "teams": { "team100": "admin" } }), "team team100"),
-        (json!({ "collaborators": { "person30": "admin" } }), "collaborator person30"),
-        (json!({ "protection": { "release/5": { "enforce_admins": false } } }), "rule release/5"),
-        (
-            json!({ "protection": { "bypass": { "required_pull_request_reviews": {
-                "bypass_pull_request_allowances": { "users": people[..13] } } } } }),
-            "bypass_pull_request_allowances",
-        ),
-    ] {
-        world.patch(json!({ "widgets": patch }), false).await;
-        let plan = world.beadle(&["plan"]).await.expect(2);
-        assert!(plan.out.contains(what) && plan.out.contains("1 change in 1"), "{what}: {}", plan.out);
-        world.beadle(&["apply", "--yes"]).await.expect(0);
-        world.beadle(&["plan"]).await.expect(0);
-    }
+    let url = format!("{}/_sim/state", world.sim.url());
+    assert!(world.http.put(url).body(state.to_string()).send().await.unwrap().status().is_success());
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::budget::current_lane;
 use beadle_engine::{Class, Failure, Lane, SharedRead, Time};
 use beadle_okta::{Group, Okta, Status, User};
 use tokio::sync::Mutex;
@@ -162,9 +161,13 @@ fn unknown(group: &SourceGroup, why: &str) -> Failure {
 
 #[async_trait]
 impl Source for OktaSource {
+    fn in_lane(&self, lane: Lane) -> Arc<dyn Source> {
+        Arc::new(Self { okta: self.okta.in_lane(lane), ..self.clone() })
+    }
+
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
         // An event never waits for a read of a sweep.
-        if current_lane() == Lane::Sweep {
+        if self.okta.lane() == Lane::Sweep {
             return Ok(self.listed.get(self.list()).await?.to_vec());
         }
         self.list().await
@@ -174,7 +177,7 @@ impl Source for OktaSource {
         // A sweep has many runs at once. One list that begins after they did gives all of them the
         // names.
         let _asking = Asking::new(&self.asking);
-        if current_lane() == Lane::Sweep && self.is_list_cheaper() {
+        if self.okta.lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;
             if let Some(found) = listed.iter().find(|group| group.id == id) {
                 return Ok(Some(found.clone()));

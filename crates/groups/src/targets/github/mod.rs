@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure, Time};
+use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_github::{Member, Reader, Team};
 use beadle_scim::Finding;
 
@@ -47,14 +47,15 @@ struct Seen {
 }
 
 /// Reads an organisation's teams.
+#[derive(Clone)]
 pub struct TeamReader {
     github: Reader,
     matches: Vec<Match>,
     listed: Listed,
     seen: Arc<Mutex<Seen>>,
-    loading: tokio::sync::Mutex<()>,
+    loading: Arc<tokio::sync::Mutex<()>>,
     /// Guards the read of all teams, so that runs that need them at the same moment share one read.
-    listing: tokio::sync::Mutex<()>,
+    listing: Arc<tokio::sync::Mutex<()>>,
 }
 
 fn id_of(text: &str) -> Result<u64, Failure> {
@@ -101,9 +102,14 @@ impl TeamReader {
             matches,
             listed,
             seen: Arc::default(),
-            loading: tokio::sync::Mutex::default(),
-            listing: tokio::sync::Mutex::default(),
+            loading: Arc::default(),
+            listing: Arc::default(),
         }
+    }
+
+    /// Returns the same reader for reads in this lane.
+    fn with_lane(&self, lane: Lane) -> Self {
+        Self { github: self.github.in_lane(lane), ..self.clone() }
     }
 
     /// Checks what the organisation shows.
@@ -198,6 +204,10 @@ fn known(seen: &Mutex<Seen>, id: u64) -> Option<Team> {
 
 #[async_trait]
 impl TargetReader for TeamReader {
+    fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader> {
+        Arc::new(self.with_lane(lane))
+    }
+
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
         Ok(self.reload_teams().await?.get(&id_of(id)?).map(target))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Lane};
 use beadle_github::{Member, NamedTeam, NewTeam, Team, Writer};
 use serde_json::Value;
 
@@ -99,6 +99,10 @@ impl TeamWriter {
 
 #[async_trait]
 impl TargetWriter for TeamWriter {
+    fn in_lane(&self, lane: Lane) -> Arc<dyn TargetWriter> {
+        Arc::new(Self { github: self.github.in_lane(lane), reader: Arc::new(self.reader.with_lane(lane)) })
+    }
+
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure> {
         let parent = match new.parent {
             None => None,

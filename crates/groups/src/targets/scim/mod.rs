@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::budget::current_lane;
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_scim::{Answered, Group, Member, Reader, User};
 use futures::future::{join_all, try_join_all};
@@ -109,6 +108,11 @@ impl ScimReader {
         Self { scim, memberships: None, seen: Arc::default(), listing: Arc::default() }
     }
 
+    /// Returns the same reader for reads in this lane.
+    fn with_lane(&self, lane: Lane) -> Self {
+        Self { scim: self.scim.in_lane(lane), ..self.clone() }
+    }
+
     /// Sets another source of members.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
@@ -151,7 +155,7 @@ impl ScimReader {
     /// Returns the earliest time of a read that may identify a person's account. The person gets
     /// access through this account.
     fn believed_since(&self) -> Time {
-        if current_lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
+        if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
 
     /// Reads all users that the server lists. Beadle asks for a person who is not listed alone.
@@ -271,6 +275,10 @@ impl ScimReader {
 
 #[async_trait]
 impl TargetReader for ScimReader {
+    fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader> {
+        Arc::new(self.with_lane(lane))
+    }
+
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
         Ok(self.scim.group(id).await?.map(target))
     }

@@ -1,10 +1,11 @@
 //! Writes a SCIM server's groups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Lane};
 use beadle_scim::{NewUser, Writer};
 use serde_json::Value;
 
@@ -146,6 +147,10 @@ fn taken_of(accounts: &[String], refused: &[Refused]) -> Vec<String> {
 
 #[async_trait]
 impl TargetWriter for ScimWriter {
+    fn in_lane(&self, lane: Lane) -> Arc<dyn TargetWriter> {
+        Arc::new(Self { scim: self.scim.in_lane(lane), reader: self.reader.with_lane(lane) })
+    }
+
     fn stopped(&self) -> Option<String> {
         self.reader.seen().stopped.clone()
     }

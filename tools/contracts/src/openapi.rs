@@ -9,11 +9,15 @@ use serde_json::{Map, Value, json};
 /// A description: that of github.com, or the larger one of Enterprise Cloud (internal visibility).
 struct Description {
     document: Value,
+    /// The templates of paths, by their number of segments, their first and their last one.
+    templates: HashMap<(usize, String, String), Vec<String>>,
     registry: Registry<'static>,
     validators: Mutex<HashMap<String, &'static Validator>>,
 }
 
 const URI: &str = "https://description.test/root";
+/// A segment of a template that is a parameter.
+const PARAMETER: &str = "{}";
 
 static DESCRIPTIONS: [LazyLock<Description>; 2] =
     [LazyLock::new(|| load("api.github.com.json")), LazyLock::new(|| load("ghec.json"))];
@@ -25,7 +29,19 @@ fn load(name: &str) -> Description {
     modern(&mut document);
     let schemas = json!({ "components": document["components"] });
     let registry = Registry::new().add(URI, schemas).unwrap().prepare().unwrap();
-    Description { document, registry, validators: Mutex::default() }
+    let mut templates: HashMap<_, Vec<String>> = HashMap::new();
+    for template in document["paths"].as_object().unwrap().keys() {
+        let segments = segments(template);
+        let place = |segment: &str| String::from(if segment.starts_with('{') { PARAMETER } else { segment });
+        let (first, last) = (place(segments[0]), place(segments[segments.len() - 1]));
+        templates.entry((segments.len(), first, last)).or_default().push(template.clone());
+    }
+    Description { document, templates, registry, validators: Mutex::default() }
+}
+
+/// Takes a path apart, or a template. There is always one segment at least.
+fn segments(path: &str) -> Vec<&str> {
+    path.trim_matches('/').split('/').collect()
 }
 
 /// Converts `nullable` of OpenAPI 3.0 to `null` of JSON Schema.
@@ -133,20 +149,21 @@ impl Description {
     }
 
     fn operation(&self, path: &str, method: &str) -> Option<(&str, &Value)> {
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let paths = self.document["paths"].as_object()?;
-        let mut matching: Vec<(&String, &Value)> = paths
-            .iter()
-            .filter(|(template, _)| {
-                let wanted: Vec<&str> = template.trim_matches('/').split('/').collect();
-                let same = |(wanted, got): (&&str, &&str)| wanted.starts_with('{') || wanted == got;
-                wanted.len() == segments.len() && wanted.iter().zip(&segments).all(same)
-            })
+        let asked = segments(path);
+        let (first, last) = (asked[0], asked[asked.len() - 1]);
+        // A thousand templates are too many to compare each of them with each call.
+        let places = [(first, last), (first, PARAMETER), (PARAMETER, last), (PARAMETER, PARAMETER)];
+        let kept = places.into_iter().filter_map(|(first, last)| {
+            self.templates.get(&(asked.len(), first.to_owned(), last.to_owned()))
+        });
+        let same = |(wanted, got): (&str, &&str)| wanted.starts_with('{') || wanted == *got;
+        let mut matching: Vec<&String> = kept
+            .flatten()
+            .filter(|template| template.trim_matches('/').split('/').zip(&asked).all(same))
             .collect();
-        matching.sort_by_key(|(template, _)| template.matches('{').count());
-        matching
-            .into_iter()
-            .find_map(|(template, operations)| Some((template.as_str(), operations.get(method)?)))
+        matching.sort_by_key(|template| template.matches('{').count());
+        let paths = self.document["paths"].as_object()?;
+        matching.into_iter().find_map(|template| Some((template.as_str(), paths.get(template)?.get(method)?)))
     }
 
     fn deref<'a>(&'a self, value: &'a Value) -> &'a Value {
@@ -161,14 +178,18 @@ impl Description {
     }
 
     fn validate(&self, schema: &Value, value: &Value, part: Part) -> Vec<String> {
-        let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let validator = validators.entry(format!("{part:?} {schema}")).or_insert_with(|| {
+        let build = || -> &'static Validator {
             let options = jsonschema::options().should_validate_formats(part == Part::Answer);
             let built = options.with_registry(&self.registry).build(schema);
             Box::leak(Box::new(
                 built.unwrap_or_else(|error| panic!("the description has a bad schema: {error}")),
             ))
-        });
+        };
+        // Other tests need not wait while this one validates.
+        let validator = {
+            let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *validators.entry(format!("{part:?} {schema}")).or_insert_with(build)
+        };
         let errors = validator.iter_errors(value);
         let place = match part {
             Part::Request => "the request",

@@ -149,12 +149,13 @@ impl Walk<'_> {
                     }
                 }
                 Selection::FragmentSpread(spread) => {
-                    let fragment = &self.document.fragments[&spread.fragment_name];
+                    let document = self.document;
+                    let fragment = &document.fragments[&spread.fragment_name];
                     // Without a type name in the answer, what the fragment asks for tells.
                     let on = fragment.type_condition().as_str();
                     let present = value.as_object().is_some_and(|map| !map.is_empty());
                     if is(&actual, on) || (value.get("__typename").is_none() && present) {
-                        self.object(&fragment.selection_set.clone(), value, path);
+                        self.object(&fragment.selection_set, value, path);
                     }
                 }
             }

@@ -1,0 +1,205 @@
+//! Deletes kept answers of GitHub that nothing has read for 30 days: those of repositories that are
+//! gone or renamed, of aspects that the policy no longer has, and of organisations that the
+//! configuration no longer has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, Metadata, Note, Store, StoreError, TaskStatus, Time};
+use beadle_github::{kept_answers, last_read};
+use serde::{Deserialize, Serialize};
+
+use super::{LOOK, REMOTE};
+use crate::app::service::Service;
+
+/// The time between two searches.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+/// The time after its last read after which an answer is deleted. A deleted repository may be restored.
+const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The number of answers that are in memory at the same time. Some have several hundred kilobytes.
+const PAGE: u32 = 25;
+/// The number of pages that one run reads. The function on AWS has less than a minute for its tasks.
+const PAGES: usize = 200;
+
+/// The task.
+pub(super) struct RestAnswers(pub(super) Arc<Service>);
+
+#[async_trait]
+impl BackgroundTask for RestAnswers {
+    fn name(&self) -> String {
+        "REST answers".into()
+    }
+
+    fn period(&self) -> Duration {
+        // A search is due once a day; the store has the time of the last one.
+        Duration::from_secs(3600)
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    fn retry(&self) -> Duration {
+        LOOK
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let forgotten = forget_unread(self.0.store.as_ref(), self.0.clock().now()).await?;
+        Ok(status(forgotten))
+    }
+}
+
+fn status(forgotten: Forgotten) -> TaskStatus {
+    let answers = match forgotten.deleted {
+        1 => "1 answer deleted".to_owned(),
+        deleted => format!("{deleted} answers deleted"),
+    };
+    if !forgotten.is_finished {
+        return TaskStatus::Unfinished(format!("{answers}, the search continues"));
+    }
+    if forgotten.deleted == 0 { TaskStatus::Idle } else { TaskStatus::Done(answers) }
+}
+
+/// The result of one run.
+#[derive(Clone, Copy)]
+struct Forgotten {
+    /// The number of deleted answers.
+    deleted: u64,
+    /// Whether the search has seen all answers. Otherwise the next run continues it.
+    is_finished: bool,
+}
+
+/// The search for answers that nothing reads. The processes that share a store share the search.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Search {
+    /// The beginning of the first search.
+    first: Time,
+    /// The end of the last search.
+    ended: Time,
+    /// The name of the last answer that an unfinished search has seen; empty without such a search.
+    after: String,
+}
+
+impl Metadata for Search {
+    const KIND: &'static str = "rest-retention";
+}
+
+impl Search {
+    /// Returns whether a search is due, or under way. A time in the future comes from a clock that was
+    /// ahead.
+    fn is_due(&self, now: Time) -> bool {
+        !self.after.is_empty() || self.ended > now || now.since(self.ended) >= EVERY
+    }
+
+    /// Returns whether nothing has read an answer for a long time. Older versions stored no time of
+    /// the last read: then the time of the first search counts, and also for a time in the future,
+    /// which comes from a clock that was ahead.
+    fn is_unread(&self, answer: &str, now: Time) -> bool {
+        // The clocks of two processes differ a little.
+        let read = last_read(answer).filter(|read| *read <= now + EVERY).unwrap_or(self.first);
+        now.since(read) >= DELAY
+    }
+}
+
+/// Deletes the kept answers that nothing has read for 30 days, if a search is due. One call does a
+/// bounded part of the search.
+async fn forget_unread(store: &dyn Store, now: Time) -> Result<Forgotten, StoreError> {
+    let note = Note::<Search>::of(&[]);
+    let stored = note.get(store).await?.filter(|search| search.first <= now);
+    let mut search = stored.unwrap_or_else(|| Search { first: now, ..Search::default() });
+    let mut deleted = 0;
+    if !search.is_due(now) {
+        return Ok(Forgotten { deleted, is_finished: true });
+    }
+    let answers = kept_answers();
+    for _ in 0..PAGES {
+        let mut page = store.notes_page(&answers, &search.after, PAGE).await?;
+        for (name, answer) in &page {
+            if search.is_unread(answer, now) {
+                store.forget(name).await?;
+                deleted += 1;
+            }
+        }
+        let is_last = page.len() < PAGE as usize;
+        search.after = page.pop().map(|(name, _)| name).filter(|_| !is_last).unwrap_or_default();
+        if is_last {
+            search.ended = now;
+            break;
+        }
+    }
+    note.put(store, &search).await?;
+    Ok(Forgotten { deleted, is_finished: search.after.is_empty() })
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::store::prelude::*;
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const NOW: Time = Time(1_000_000_000_000);
+
+    #[test]
+    fn an_answer_is_deleted_thirty_days_after_its_last_read() {
+        let search = Search { first: NOW, ..Search::default() };
+        let read = |at: Time| format!(r#"{{"etag":"a","read":{},"body":"[]"}}"#, at.0);
+        assert!(!search.is_unread(&read(NOW - DELAY / 2), NOW));
+        assert!(search.is_unread(&read(NOW - DELAY), NOW));
+        assert!(!search.is_unread(&read(NOW + DELAY), NOW), "the clock was ahead");
+        assert!(search.is_unread(&read(NOW + DELAY * 9), NOW + DELAY), "the clock was ahead");
+        for old in [r#"{"etag":"a","body":"[]"}"#, "damaged"] {
+            assert!(!search.is_unread(old, NOW + DELAY / 2) && search.is_unread(old, NOW + DELAY));
+        }
+    }
+
+    #[test]
+    fn a_search_is_due_once_a_day_and_goes_on_until_it_ends() {
+        let ended = Search { first: NOW, ended: NOW, after: String::new() };
+        assert!(!ended.is_due(NOW + EVERY / 2) && ended.is_due(NOW + EVERY));
+        assert!(ended.is_due(NOW - EVERY), "the clock was ahead");
+        assert!(Search { after: "rest:acme:x".into(), ..ended }.is_due(NOW));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_answers_go_and_all_other_notes_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let now = NOW;
+        for n in 0..60 {
+            let read = if n % 2 == 0 { now } else { now - DAY * 29 };
+            let answer = format!(r#"{{"etag":"a","read":{},"body":"[]"}}"#, read.0);
+            store.put(&format!("rest:acme:repos/acme/r{n:02}/hooks"), &answer).await.unwrap();
+        }
+        store.put("rest:acme:repos/acme/old/hooks", r#"{"etag":"a","body":"[]"}"#).await.unwrap();
+        for other in ["rest", "rest-other", "rest;", "reached:acme:1"] {
+            store.put(other, "{}").await.unwrap();
+        }
+        let deleted = async |now: Time| {
+            let forgotten = forget_unread(&store, now).await.unwrap();
+            assert!(forgotten.is_finished);
+            forgotten.deleted
+        };
+        assert_eq!(deleted(now).await, 0);
+        assert_eq!(deleted(now + DAY / 2).await, 0, "the next search is not due");
+        assert_eq!(deleted(now + DAY * 2).await, 30);
+        let left = store.notes("rest:").await.unwrap();
+        assert_eq!(left.len(), 31);
+        assert!(left.iter().all(|(name, _)| name != "rest:acme:repos/acme/r01/hooks"));
+        assert_eq!(deleted(now + DAY * 30).await, 31);
+        assert!(store.notes("rest:").await.unwrap().is_empty());
+        // The others, and the state of the search.
+        assert_eq!(store.notes("").await.unwrap().len(), 5);
+    }
+
+    #[test]
+    fn an_unfinished_search_continues_soon() {
+        let of = |deleted, is_finished| status(Forgotten { deleted, is_finished });
+        assert_eq!(of(0, true), TaskStatus::Idle);
+        assert_eq!(of(1, true), TaskStatus::Done("1 answer deleted".into()));
+        let unfinished = "2 answers deleted, the search continues";
+        assert_eq!(of(2, false), TaskStatus::Unfinished(unfinished.into()));
+    }
+}

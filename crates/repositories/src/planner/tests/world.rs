@@ -1,0 +1,153 @@
+//! Plans that are carried out in this process, in paused time.
+
+use beadle_engine::{ApplyContext, Limits, StepResult, WritePace, apply};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+use super::*;
+
+/// No budget is short.
+const PLENTY: u64 = 1_000_000_000;
+/// No limit of the guard is reached.
+const MOST: u32 = 1_000_000;
+/// After so many applies everything has to be written.
+const ROUNDS: usize = 5;
+
+/// The simulated GitHub in this process, a store and a policy.
+pub(super) struct World {
+    pub(super) sim: Arc<Sim>,
+    token: String,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    policy: Policy,
+    /// The store is in it, and goes with it.
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(super) async fn new(state: Value, policy: &str) -> Self {
+        let limits = beadle_sim::Limits {
+            core: PLENTY,
+            graphql: PLENTY,
+            rest_points: PLENTY,
+            graphql_points: PLENTY,
+            ..beadle_sim::Limits::default()
+        };
+        let settings = beadle_sim::Settings {
+            limits,
+            record: true,
+            state: Some(state),
+            ..beadle_sim::Settings::default()
+        };
+        let sim = Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
+        let texts = BTreeMap::from([("settings.yml".to_owned(), policy.to_owned())]);
+        let policy = Policy::from_sources(texts, "admin", Path::new("policy")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            SqliteStore::open_inline(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        Self {
+            token: sim.token(),
+            sim,
+            clock: Clock::simulated(Time::from_seconds(1_800_000_000)),
+            store: Arc::new(store),
+            policy,
+            _folder: folder,
+        }
+    }
+
+    /// Returns a planner and a writer that have nothing in memory.
+    pub(super) fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
+        let wire: Arc<dyn Wire> = Arc::new(InProcess(self.sim.clone()));
+        let settings = ClientSettings {
+            rest_points: u32::MAX,
+            graphql_points: u32::MAX,
+            wire: Some(wire),
+            ..ClientSettings::default()
+        };
+        let credential = Credential::Token(SecretString::from(self.token.as_str()));
+        let (endpoint, budgets) = (Endpoint::new(&self.sim.url()), Budgets::new("acme", 0));
+        let api = Api::new(&endpoint, "acme", credential, budgets, &self.clock, settings).unwrap();
+        let reader = Reader::new(api.clone(), self.policy.asks());
+        let modes = Modes { organisation: Mode::Enforce, ..Modes::default() };
+        let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)
+            .remembering(self.store.clone());
+        (planner, RepositoryWriter::new(Writer::new(api), reader))
+    }
+
+    /// The changes of a plan, as text.
+    pub(super) async fn changes(&self) -> Vec<String> {
+        let (planner, _) = self.parts();
+        let plans = plans(&planner).await;
+        let changes = plans.iter().flat_map(|(_, plan)| &plan.changes);
+        changes.map(|change| format!("{} {:?}", change.what, change.fields)).collect()
+    }
+
+    /// Applies until nothing is left, and expects that every change is written.
+    pub(super) async fn apply(&self) {
+        for _ in 0..ROUNDS {
+            if self.apply_once().await == 0 {
+                return;
+            }
+            self.clock.sleep(Duration::from_secs(5)).await;
+        }
+        panic!("it is not quiet after {ROUNDS} applies: {:?}", self.changes().await);
+    }
+
+    /// Returns the number of changes.
+    async fn apply_once(&self) -> usize {
+        let (planner, writer) = self.parts();
+        let planned = self.clock.now();
+        let mut count = 0;
+        for (key, plan) in plans(&planner).await {
+            let limits = Limits {
+                removes: MOST,
+                weakens: MOST,
+                exposes: MOST,
+                repeats: 0,
+                percent: 100,
+                repositories: MOST,
+                ..Limits::default()
+            };
+            let context = ApplyContext {
+                store: self.store.clone(),
+                clock: self.clock.clone(),
+                lease: None,
+                lane: beadle_engine::Lane::Manual,
+                limits,
+                pace: WritePace::new(Duration::ZERO),
+                patient: true,
+                generation: planner.generation(),
+                planned,
+            };
+            let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
+            for step in &report.steps {
+                assert_eq!(step.outcome, StepResult::Written, "{} {}", plan.subject, step.change.what);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Changes the state behind Beadle's back: `PUT` replaces it, `PATCH` merges into it.
+    pub(super) async fn control(&self, method: &str, state: &Value) {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}/_sim/state", self.sim.url()))
+            .body(Bytes::from(state.to_string()));
+        let answer = self.sim.exchange(request.unwrap()).await;
+        assert_eq!(answer.map(|(status, ..)| status), Some(204));
+    }
+
+    /// Checks every call against GitHub's published descriptions.
+    pub(super) fn check_calls(&self) {
+        assert!(beadle_contracts::check(&self.sim.calls()) > 0);
+    }
+}
+
+async fn plans(planner: &RepositoryPlanner) -> Vec<(Key, Plan<Box<dyn Step>>)> {
+    let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
+    assert_eq!(whole.short, None);
+    for (_, plan) in &whole.plans {
+        assert!(plan.unknowns.is_empty(), "{}: {:?}", plan.subject, plan.unknowns);
+    }
+    whole.plans
+}

@@ -94,7 +94,7 @@ fn ci() -> anyhow::Result<()> {
     suite::one("interleavings", &[], &[("INTERLEAVINGS", "10000")])?;
     step("a load of a minute");
     suite::one("e2e", &["--", "a_load_of_two_hundred"], &[("LOAD_SECONDS", "60")])?;
-    step("the functions' packages");
+    step("packages of the functions");
     package::build()?;
     step("functions of the packages");
     tools::tables()?;

@@ -100,7 +100,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
             // These tests wait more than they compute: for a lease, for a budget, for the next run of a task.
             command.env("RUST_TEST_THREADS", (2 * processors).to_string());
         }
-        // As `cargo test` sets them.
+        // `cargo test` sets the same variables.
         command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);
         jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
     }

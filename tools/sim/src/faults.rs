@@ -47,7 +47,7 @@ pub struct Fault {
     pub delay_ms: u64,
     /// The simulated GitHub takes the call up once all faults are cleared.
     pub hold: bool,
-    /// Breaks the connection before the answer; the call was carried out.
+    /// Breaks the connection before the answer, after the call has had its effect.
     pub reset: bool,
     /// Breaks the connection in the middle of the answer.
     pub truncate: bool,

@@ -58,7 +58,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unknown_in_it_stays() {
+async fn a_webhook_repairs_an_organisations_ruleset_and_unknown_parts_stay() {
     let world = world().await;
     let serving = world.serve().await;
     world.connect();

@@ -111,7 +111,7 @@ async fn a_valid_new_policy_comes_into_force_and_an_invalid_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_keeps_the_webhooks_and_writes_nothing_until_it_ends() {
+async fn during_a_pause_webhooks_are_stored_and_nothing_is_written() {
     let world = World::new(acme(json!({ "widgets": declared(), "gadgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;

@@ -267,7 +267,7 @@ async fn the_budget_command_shows_the_remaining_budget_and_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_after_the_reset() {
+async fn a_used_up_budget_delays_the_sweep_but_no_event() {
     let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test says so
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };

@@ -111,7 +111,7 @@ fn attempt_in_background(shared: &Arc<Shared>, hook: Hook, logged: Logged) {
     });
 }
 
-/// GitHub's signature of a body.
+/// Returns the signature of a body in the form of GitHub.
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {

@@ -172,7 +172,7 @@ impl OktaSim {
         self.0.vendor.hook.is_sending()
     }
 
-    /// Every delivery, and how it was answered.
+    /// Returns every delivery with its answer.
     pub fn deliveries(&self) -> Vec<Value> {
         self.0.vendor.hook.delivered()
     }

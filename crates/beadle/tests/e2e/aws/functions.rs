@@ -108,7 +108,7 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
     // The webhook was answered 202 without a message, and found by the look of a minute.
     let logs = deployed.logs();
-    assert!(logs.contains("could not be woken") && logs.contains("messages sent again"), "{logs}");
+    assert!(logs.contains("wake-up message not sent") && logs.contains("messages sent again"), "{logs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

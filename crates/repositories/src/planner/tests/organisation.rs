@@ -107,7 +107,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_field_of_the_organisation_is_found_and_mended() {
+async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let state = json!({
         "orgs": { "acme": { "repos": {
             "widgets": { "branches": { "main": {} } },

@@ -142,7 +142,7 @@ fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
     run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&target).arg(&asked))?;
     let archives = std::fs::read_dir(&target)?.filter_map(|entry| Some(entry.ok()?.path()));
     let archive = archives.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz"));
-    let archive = archive.with_context(|| format!("npm pack {asked} left no archive"))?;
+    let archive = archive.with_context(|| format!("npm pack {asked} created no archive"))?;
     run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&target).args(files))?;
     std::fs::remove_file(archive)?;
     std::fs::write(marker, wanted)?;

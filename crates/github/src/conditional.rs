@@ -97,7 +97,7 @@ pub fn last_read(answer: &str) -> Option<Time> {
 /// Keeps an answer. An answer that is not kept costs a call, and nothing else.
 async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) {
     if let Err(error) = note.put(store, kept).await {
-        tracing::debug!(%error, "an answer was not kept; it is read again next time");
+        tracing::debug!(%error, "answer not stored, the next read requests it again");
     }
 }
 

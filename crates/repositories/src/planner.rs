@@ -473,7 +473,7 @@ impl Planner for RepositoryPlanner {
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
                 return Ok(plan);
             }
-            tracing::debug!(%key, "the reads of a plan took too long, planning again");
+            tracing::debug!(%key, "reads of a plan too slow, planning again");
         }
         let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
         let until = clock.now() + OLDEST;

@@ -160,7 +160,7 @@ impl<V: Vendor> Running<V> {
         tokio::spawn(async move {
             let ended = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
             if let Err(error) = ended {
-                tracing::error!(%error, "the simulator ended");
+                tracing::error!(%error, "simulator ended with an error");
             }
         });
         Ok(Self { addr, sim_state, vendor, stop })

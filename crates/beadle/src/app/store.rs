@@ -32,7 +32,7 @@ pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Sto
     let store = open_if_there(config).await?;
     store.with_context(|| {
         format!(
-            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` makes the file at its first start",
+            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` creates the file at its first start",
             config.database().unwrap_or_default().display()
         )
     })

@@ -2,7 +2,7 @@
 //!
 //! The files in `stored/` were written by the program of November 2026, which was killed while it
 //! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of a
-//! table, copied by that program. A change of what is stored keeps these files as they are.
+//! table, copied by that program. Do not update these files when the form of stored data changes.
 
 use std::process::Command;
 

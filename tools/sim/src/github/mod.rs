@@ -74,7 +74,7 @@ pub const APP_SLUG: &str = "beadle-app";
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// The key of the App could not be generated.
-    #[error("an RSA key could not be made")]
+    #[error("cannot generate an RSA key")]
     Key,
     /// The simulator cannot listen on the address.
     #[error("cannot listen on {addr}: {why}")]
@@ -123,7 +123,7 @@ impl Sim {
         tokio::spawn(async move {
             let ended = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
             if let Err(error) = ended {
-                tracing::error!(%error, "the simulator ended");
+                tracing::error!(%error, "simulator ended with an error");
             }
         });
         Ok(Self { addr, shared, stop })

@@ -187,7 +187,7 @@ async fn valid_mappings_of_a_file_come_into_force_and_invalid_ones_do_not() {
     world.until_holds("Team Dev", 0..2).await;
     std::fs::write(&file, "[[groups]]\nsource = \"crop\"\n").unwrap();
     for _ in 0..1600 {
-        if serving.log().contains("those before stay in force") {
+        if serving.log().contains("previous mappings stay in force") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -8,8 +8,8 @@ use anyhow::bail;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The functions: the program, the folder of the crate, whose manifest has the options of the build,
-/// and the maximum size of the package in MB.
+/// The functions: the program, the folder of the crate, whose manifest has the options of the
+/// build, and the maximum size of the package in MB.
 const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
 /// The architectures of the functions. The first one is the default of the SAM and Terraform

@@ -25,8 +25,8 @@ struct Ended {
 /// Runs all jobs in their order, at most `at_once` of them at the same time. Every job runs, also
 /// after a failure of another one. A job that fails makes the whole run fail.
 ///
-/// The result line of each test of libtest is shown at once, so that a test that hangs can be found.
-/// The other lines of a job are shown together when the job ends.
+/// The result line of each test of libtest is shown at once, so that a test that hangs can be
+/// found. The other lines of a job are shown together when the job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());

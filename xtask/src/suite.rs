@@ -97,7 +97,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new(&program.path);
         command.args(args).current_dir(&program.folder);
         if wanted == E2E {
-            // These tests wait more than they compute: for a lease, for a budget, for the next run of a task.
+            // These tests wait more than they compute: for a lease, for a budget, for the next run
+            // of a task.
             command.env("RUST_TEST_THREADS", (2 * processors).to_string());
         }
         // `cargo test` sets the same variables.
@@ -167,8 +168,8 @@ fn program(message: &str) -> Option<Program> {
     }
     let path = PathBuf::from(message["executable"].as_str()?);
     let folder = PathBuf::from(message["manifest_path"].as_str()?).parent()?.to_owned();
-    // `path+file:///beadle/crates/groups#beadle-groups@0.1.0`, or without the name if the name is that
-    // of the folder.
+    // `path+file:///beadle/crates/groups#beadle-groups@0.1.0`, or without the name if the name is
+    // that of the folder.
     let (place, version) = message["package_id"].as_str()?.rsplit_once('#')?;
     let package = version.split_once('@').or_else(|| place.rsplit_once('/').map(|(_, name)| (name, "")))?.0;
     let name = message["target"]["name"].as_str()?;

@@ -47,8 +47,8 @@ const DEPLOY: &[&str] = &[
 ];
 /// The lists of arguments of the AWS provider, with one interface for each resource.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
-/// DynamoDB for tests for which moto is too slow. It is a separate program, because it needs another
-/// version of SQLite.
+/// DynamoDB for tests for which moto is too slow. It is a separate program, because it needs
+/// another version of SQLite.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
 fn folder() -> PathBuf {

@@ -34,8 +34,8 @@ pub struct WakeHandler {
 
 impl WakeHandler {
     /// Runs the keys of the messages. Returns the messages that the queue must deliver again: those
-    /// that cannot be parsed, and those whose keys could not be claimed. All other messages are done,
-    /// because the rows of their keys have the next step.
+    /// that cannot be parsed, and those whose keys could not be claimed. All other messages are
+    /// done, because the rows of their keys have the next step.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();
@@ -50,12 +50,13 @@ impl WakeHandler {
         }
         let cut = CancellationToken::new();
         let guard = self.cut_at(deadline, &cut);
-        // A block has as many keys as can run at the same time, so that no lease waits for its turn.
+        // A block has as many keys as can run at the same time, so that no lease waits for its
+        // turn.
         let blocks = messages.chunks(self.worker.settings.concurrency.max(1));
         for (at, block) in blocks.enumerate() {
             let now = self.clock.now();
-            // The first block always begins. Otherwise a function with a short time limit would never
-            // begin one.
+            // The first block always begins. Otherwise a function with a short time limit would
+            // never begin one.
             if at > 0 && now + LAST_BEGIN >= deadline {
                 let due = block.iter().map(|(_, message)| message.clone());
                 let due = due.map(|Message { key, lane, at }| Due { key, lane, at }).collect();
@@ -120,8 +121,8 @@ impl WakeHandler {
         cut: &CancellationToken,
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
-        // The first round also retries keys that are due: another worker may have had the key, or the
-        // claim may have failed.
+        // The first round also retries keys that are due: another worker may have had the key, or
+        // the claim may have failed.
         let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {
@@ -137,8 +138,8 @@ impl WakeHandler {
                     latest = latest.max(at);
                     soon.push(key);
                 } else if row.attempts == 0 && row.run_at == at {
-                    // A mark delayed the key, and no run will send its message. For every other wait, the
-                    // end of the run sent it.
+                    // A mark delayed the key, and no run will send its message. For every other
+                    // wait, the end of the run sent it.
                     later.push(Due { key, lane: row.lane, at });
                 }
             }

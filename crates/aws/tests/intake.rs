@@ -129,7 +129,7 @@ async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sen
     let listing = Listing { limit: 100, ..Listing::default() };
     let kept = world.store.deliveries(listing).await.unwrap();
     assert_eq!(kept.iter().filter(|delivery| delivery.source == "github").count(), stored);
-    // One message for the repository and one for the group, whatever the number of their marks.
+    // One message for the repository and one for the group, for any number of marks.
     assert_eq!(world.messages().await, 2);
 }
 

@@ -192,8 +192,8 @@ fn may_be_secret(word: &str) -> bool {
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// Returns the key whose value begins in a line, or before it. The text after `=` in base64 is no
-/// value.
+/// Returns the key whose value begins in a line, or before it. The text after `=` in base64 is not
+/// a value.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {

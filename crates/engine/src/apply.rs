@@ -39,8 +39,8 @@ pub use turns::Turn;
 pub trait Planner: Send + Sync + 'static {
     /// The instructions for a write of this planner's changes.
     type Write: Send + Sync + 'static;
-    /// Plans one key, with reads in this lane. `hint` is the vendor's name for a faster lookup, to be
-    /// checked against the key.
+    /// Plans one key, with reads in this lane. `hint` is the vendor's name for a faster lookup, to
+    /// be checked against the key.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
     /// Returns the policy's generation of the plans that are made now.
     fn generation(&self) -> String;
@@ -354,7 +354,7 @@ fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
-/// Writes one change. The result says whether the write was begun.
+/// Writes one change. The result has whether the write began.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,

@@ -60,8 +60,8 @@ pub struct Explanation {
     pub values: Vec<Explained>,
 }
 
-/// Returns what GitHub answered for the node of a listed repository. Another repository in its place
-/// does not mean that the listed one is gone.
+/// Returns what GitHub answered for the node of a listed repository. Another repository in its
+/// place does not mean that the listed one is gone.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {

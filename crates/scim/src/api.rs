@@ -29,7 +29,7 @@ pub struct Api {
     learned: Arc<Mutex<Learned>>,
 }
 
-/// What the server's answers have shown so far.
+/// The behaviour of the server in its answers so far.
 #[derive(Default)]
 struct Learned {
     /// The page size that the server accepts; `None` before the first page.

@@ -91,7 +91,7 @@ impl Writer {
         }
     }
 
-    /// Deletes a group. A group that is gone is no failure.
+    /// Deletes a group. A missing group is not a failure.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
         let path = Path::at("Groups").value(group);
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)

@@ -130,7 +130,8 @@ fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
                     Err(format!("the JSON object has no `{key}`, only: {}", keys.join(", ")))
                 }
             },
-            // Neither the value nor the error of the parser is shown, because both can have the secret.
+            // Neither the value nor the error of the parser is shown, because both can have the
+            // secret.
             _ => Err(format!("the value is not a JSON object, so it has no `{key}`")),
         },
     };

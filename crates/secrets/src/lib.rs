@@ -1,5 +1,6 @@
-//! Reads the values of references to secrets (`env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY`,
-//! `aws-ssm:NAME`), and signs with private keys. The crate never prints a value.
+//! Reads the values of references to secrets (`env:NAME`, `file:PATH`,
+//! `aws-secretsmanager:NAME#KEY`, `aws-ssm:NAME`), and signs with private keys. The crate never
+//! prints a value.
 
 #[cfg(feature = "aws")]
 mod aws;

@@ -86,8 +86,8 @@ impl SecretStore {
         first.ok_or_else(|| SecretError::NotRead(reference.to_string()))
     }
 
-    /// Returns the valid values, the current one first. AWS Secrets Manager keeps the previous value, so
-    /// that a webhook secret can be replaced without a pause.
+    /// Returns the valid values, the current one first. AWS Secrets Manager keeps the previous
+    /// value, so that a webhook secret can be replaced without a pause.
     pub fn valid(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
         match reference {
             #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]

@@ -1,4 +1,5 @@
-//! Private keys that sign assertions (RS256): local keys, and keys in AWS KMS, which never leave KMS.
+//! Private keys that sign assertions (RS256): local keys, and keys in AWS KMS, which never leave
+//! KMS.
 
 use std::sync::Arc;
 
@@ -42,8 +43,8 @@ impl SigningKey {
         match &self.0 {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
-            // The future of the SDK is large, and every call that may need a token contains it. Boxed, it
-            // stays out of their futures.
+            // The future of the SDK is large, and every call that may need a token contains it.
+            // Boxed, it stays out of their futures.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }

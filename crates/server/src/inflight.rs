@@ -39,8 +39,8 @@ impl InFlight {
         Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
-    /// Waits at most `patience` for room for a body of `bytes`. Returns `None` if there is no room by
-    /// then.
+    /// Waits at most `patience` for room for a body of `bytes`. Returns `None` if there is no room
+    /// by then.
     pub async fn take(&self, bytes: u64, patience: Duration) -> Option<Taken> {
         let pool = if bytes <= SMALL { &self.small } else { &self.large };
         let wanted = grains(bytes).min(pool.whole);

@@ -60,8 +60,8 @@ const UNAUTHORISED: (StatusCode, &str) =
 const FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
 
-/// Returns whether the request comes from a page in a browser. Such a page can reach loopback, where
-/// no token is required.
+/// Returns whether the request comes from a page in a browser. Such a page can reach loopback,
+/// where no token is required.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)
 }
@@ -124,8 +124,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Returns the state of the queue, and the number of held changes. The store leaves out paused keys,
-/// because they can be all repositories of an organisation.
+/// Returns the state of the queue, and the number of held changes. The store leaves out paused
+/// keys, because they can be all repositories of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     Ok((store.depth(now).await?, store.holds().await?.len()))
 }
@@ -156,8 +156,8 @@ mod tests {
     use super::*;
     use crate::exchange::{exchange, request, store};
 
-    /// Sends a request to an operator listener with the token `secret`, and returns the status and the
-    /// text of the answer.
+    /// Sends a request to an operator listener with the token `secret`, and returns the status and
+    /// the text of the answer.
     async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let folder = tempfile::tempdir().unwrap();
         let (store, clock) = (store(&folder), Clock::system());

@@ -1,5 +1,6 @@
 //! Measures the time from the start of a function to its first answered webhook through a local
-//! Runtime API. It compares the package of the intake with the form of the handlers that it replaces.
+//! Runtime API. It compares the package of the intake with the form of the handlers that it
+//! replaces.
 #![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::path::{Path, PathBuf};

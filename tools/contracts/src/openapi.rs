@@ -61,7 +61,8 @@ fn modern(value: &mut Value) {
                 homepage.remove("format");
             }
             map.values_mut().for_each(modern);
-            // An account is a user or an enterprise. The description says that it is both, which nothing can be.
+            // An account is a user or an enterprise. The description says that it is both, which
+            // nothing can be.
             let titles =
                 |all: &Value| all.as_array().map(|all| all.iter().map(|one| one["title"].clone()).collect());
             let both = vec![json!("Simple User"), json!("Enterprise")];

@@ -33,8 +33,8 @@ struct Cli {
 enum Command {
     /// See Beadle repair a simulated GitHub and AWS, without an account
     ///
-    /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step it
-    /// reads the state of the simulated vendors and prints whether Beadle repaired it.
+    /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step
+    /// it reads the state of the simulated vendors and prints whether Beadle repaired it.
     Demo,
     /// Run a simulated GitHub, Okta and AWS IAM Identity Center
     ///

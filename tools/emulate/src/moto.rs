@@ -151,14 +151,15 @@ impl Moto {
         self.table(&table, settings).await
     }
 
-    /// Returns a store in the newest table of [`Moto::store`], which it reaches through another address.
+    /// Returns a store in the newest table of [`Moto::store`], which it reaches through another
+    /// address.
     pub async fn by(&self, url: &str, settings: DynamoSettings) -> DynamoStore {
         let table = format!("beadle-{}", self.tables.load(Ordering::Relaxed) - 1);
         DynamoStore::new(aws_sdk_dynamodb::Client::new(&self.aws_by(url).await), &table, settings)
     }
 
-    /// Creates a queue and its dead-letter queue for messages that were received three times. Returns
-    /// both addresses.
+    /// Creates a queue and its dead-letter queue for messages that were received three times.
+    /// Returns both addresses.
     pub async fn queue(&self, name: &str, visibility: Duration) -> [String; 2] {
         let client = aws_sdk_sqs::Client::new(&self.aws().await);
         let dead = client.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();

@@ -1,5 +1,5 @@
-//! A proxy between a store and its tables. It adds throttling, conflicts, lost answers, and an index
-//! with old content.
+//! A proxy between a store and its tables. It adds throttling, conflicts, lost answers, and an
+//! index with old content.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,8 +65,8 @@ impl Proxy {
         Self::with(to, odds, seed, u64::MAX, None).await
     }
 
-    /// Starts a proxy that forwards `after` requests and no further one, as if the process were killed
-    /// then.
+    /// Starts a proxy that forwards `after` requests and no further one, as if the process were
+    /// killed then.
     pub async fn closing(to: &str, after: u64) -> Self {
         Self::with(to, NOTHING, 1, after, None).await
     }

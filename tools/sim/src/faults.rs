@@ -63,8 +63,8 @@ pub struct Fault {
     pub last: bool,
     /// The wrong rows of the lists in the simulated GitHub's answer, one way after the other.
     pub lies: Vec<Lie>,
-    /// The GraphQL field whose connections have wrong rows. REST needs no field, because a path has one
-    /// list.
+    /// The GraphQL field whose connections have wrong rows. REST needs no field, because a path has
+    /// one list.
     pub connection: Option<String>,
     /// The field that [`Lie::NoIdentity`] removes.
     pub field: String,

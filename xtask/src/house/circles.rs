@@ -26,8 +26,8 @@ pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     found
 }
 
-/// Finds a shortest path from a file to another one, without the last file. From a file to itself the
-/// path is a circle.
+/// Finds a shortest path from a file to another one, without the last file. From a file to itself
+/// the path is a circle.
 pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([from]);

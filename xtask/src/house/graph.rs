@@ -22,7 +22,8 @@ pub(super) fn read(folder: &Path, roots: &[impl AsRef<Path>]) -> anyhow::Result<
     Ok(graph)
 }
 
-/// Finds the circles of a package without an allowed use, and the allowed uses that close no circle.
+/// Finds the circles of a package without an allowed use, and the allowed uses that close no
+/// circle.
 pub(super) fn problems(package: &str, graph: &Graph, allowed: &[AllowedCircle]) -> Vec<String> {
     let entry = format!("`[[circle]]` of {package}");
     let mut problems = Vec::new();
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_name_is_followed_to_the_file_that_defines_it() {
-        // The second child names an item of the first one through an import and an export of the parent.
+        // The second child names an item of the first one through an import and an export of the
+        // parent.
         let lib = ("lib.rs", "mod a;");
         let one = ("a/one.rs", "pub struct One;\npub struct Other;");
         let two = ("a/two.rs", "use super::One;\npub struct Two(One, crate::a::Other);");

@@ -5,8 +5,8 @@
 //! - **A file has at most 500 lines.**
 //! - **Dependencies between packages point down**, from layer to layer.
 //!
-//! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is no
-//! longer needed is a problem too. So the list only becomes shorter, unless a reviewer agrees.
+//! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
+//! no longer needed is a problem too. So the list only becomes shorter, unless a reviewer agrees.
 
 mod circles;
 mod graph;

@@ -198,7 +198,8 @@ fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &m
     }
 }
 
-/// Collects the paths among tokens that `syn` does not parse: the arguments of macros and attributes.
+/// Collects the paths among tokens that `syn` does not parse: the arguments of macros and
+/// attributes.
 fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     let all: Vec<TokenTree> = stream.into_iter().collect();
     let is = |at: usize, mark: char| matches!(all.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == mark);

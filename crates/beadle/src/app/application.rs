@@ -33,7 +33,8 @@ impl App {
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends no
-    /// request. An organisation that is opened twice shares its client, but no answers that it read.
+    /// request. An organisation that is opened twice shares its client, but no answers that it
+    /// read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = read_policy(&self.config, file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

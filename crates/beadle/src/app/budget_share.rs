@@ -77,8 +77,8 @@ pub(crate) struct SpawnedShare {
 }
 
 impl SpawnedShare {
-    /// Updates the share once, and goes on beside the command: a command that waits for an answer at
-    /// the terminal keeps its share.
+    /// Updates the share once, and goes on beside the command: a command that waits for an answer
+    /// at the terminal keeps its share.
     pub(crate) async fn begin(
         file: &OrgConfig,
         (api, pace): (&Api, &WritePace),

@@ -175,8 +175,8 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler that marks groups for the events of an organisation's teams, or `None`
-    /// if no target is a team of this organisation.
+    /// Returns the reconciler that marks groups for the events of an organisation's teams, or
+    /// `None` if no target is a team of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();

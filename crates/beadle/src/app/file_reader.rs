@@ -1,5 +1,5 @@
-//! Reads files on a thread of their own, with a time-out: a network file system that hangs delays no
-//! other work.
+//! Reads files on a thread of their own, with a time-out: a network file system that hangs delays
+//! no other work.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 /// The time after which a file system counts as hanging, if a read has not left one file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A reader that makes one read at a time. A read that hangs keeps its thread, because no thread can be ended from
-/// outside. No other read begins until it has ended.
+/// A reader that makes one read at a time. A read that hangs keeps its thread, because no thread
+/// can be ended from outside. No other read begins until it has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     under_way: Option<UnderWay>,

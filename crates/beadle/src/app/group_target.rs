@@ -76,8 +76,8 @@ impl GroupTarget {
         }
     }
 
-    /// Compares the configured dialect with the answers and the behaviour of the server. With `writes`,
-    /// the probe also writes to a group of its own, if the configuration allows it.
+    /// Compares the configured dialect with the answers and the behaviour of the server. With
+    /// `writes`, the probe also writes to a group of its own, if the configuration allows it.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.api {
             TargetApi::Scim { reader, writer, .. } => {
@@ -131,8 +131,8 @@ impl GroupTarget {
         })
     }
 
-    /// Returns the reason why Beadle has stopped all writes to the target, if it has stopped them. It
-    /// stops them if the server did not do what a write requested.
+    /// Returns the reason why Beadle has stopped all writes to the target, if it has stopped them.
+    /// It stops them if the server did not do what a write requested.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
         let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
         Ok(reason.map(|StopReason(why)| why))

@@ -1,4 +1,5 @@
-//! The reconcilers, by the kind of a key and by its instance: an organisation, a directory or a target.
+//! The reconcilers, by the kind of a key and by its instance: an organisation, a directory or a
+//! target.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -14,9 +15,9 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::config::Config;
 
-/// Passes a key to the reconciler of its instance. An instance is not open if its policy is invalid,
-/// a secret is missing, or a probe contradicts the configuration. Its keys wait then, and delay no
-/// other instance.
+/// Passes a key to the reconciler of its instance. An instance is not open if its policy is
+/// invalid, a secret is missing, or a probe contradicts the configuration. Its keys wait then, and
+/// delay no other instance.
 #[derive(Clone)]
 pub(crate) struct InstanceRouter {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,

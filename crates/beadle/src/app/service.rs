@@ -40,8 +40,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Creates a service. Sends no request. The keys of an instance that is not open wait for a time
-    /// within `hold`.
+    /// Creates a service. Sends no request. The keys of an instance that is not open wait for a
+    /// time within `hold`.
     pub(crate) fn new(
         app: Arc<App>,
         store: Arc<dyn Store>,

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::app::store_location::StoreLocation;
 use crate::config::Config;
 
-/// Opens the store of the configuration, and makes its file if there is none.
+/// Opens the store of the configuration, and creates its file if it does not exist.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;

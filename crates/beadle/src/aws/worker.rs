@@ -1,5 +1,5 @@
-//! The worker as a Lambda function: the worker and the background tasks of `beadle serve`, started by
-//! messages and once a minute.
+//! The worker as a Lambda function: the worker and the background tasks of `beadle serve`, started
+//! by messages and once a minute.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -36,7 +36,8 @@ use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 /// open.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The wait of a key whose organisation or directory is not open, in leases. Each wait costs a message.
+/// The wait of a key whose organisation or directory is not open, in leases. Each wait costs a
+/// message.
 const NOT_OPEN: u32 = 5;
 /// The time before the end of the function at which the background tasks end.
 const LAST_LOOK: Duration = Duration::from_secs(10);
@@ -169,8 +170,8 @@ async fn serve(
     let fresh = || if service.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
-        // The secrets are read before the work, because AWS can freeze the function after the answer,
-        // in the middle of a request.
+        // The secrets are read before the work, because AWS can freeze the function after the
+        // answer, in the middle of a request.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
@@ -225,7 +226,8 @@ struct Minute<'a> {
 
 impl Minute<'_> {
     /// Sends a message for every key that waits without one, and runs the background tasks that are
-    /// due. Logs each failure and continues. At the end, the invocation fails with the first failure.
+    /// due. Logs each failure and continues. At the end, the invocation fails with the first
+    /// failure.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
         let clock = service.clock();
@@ -249,9 +251,11 @@ impl Minute<'_> {
             "an organisation, directory or target is not open; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // A task that failed before and is not due yet counts too: the alarm stays until it works again.
+        // A task that failed before and is not due yet counts too: the alarm stays until it works
+        // again.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
-        // AWS may freeze the function in the middle of the update of a share. The next update is soon.
+        // AWS may freeze the function in the middle of the update of a share. The next update is
+        // soon.
         match failing.into_iter().chain(before).find(|(task, _)| !is_shared_budget(task)) {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
             None => Ok(()),

@@ -23,8 +23,8 @@ use crate::tasks::{self, Host, is_target_probe, recover_interrupted_writes};
 const GRACE: Duration = Duration::from_secs(20);
 /// The shortest and the longest wait of a key whose organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// The longest wait of the first key for the probes of targets. A target that does not answer delays
-/// no other work.
+/// The longest wait of the first key for the probes of targets. A target that does not answer
+/// delays no other work.
 const OPENING: Duration = Duration::from_secs(10);
 /// The time between two checks that the store accepts writes.
 const HEALTH: Duration = Duration::from_secs(10);
@@ -84,7 +84,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     let stopped = stop.clone();
     running.spawn(async move { background.run(stopped).await });
     let work = async {
-        // Until then the worker claims no key, because a key whose target is not open yet must wait.
+        // Until then the worker claims no key, because a key whose target is not open yet must
+        // wait.
         tokio::select! {
             () = driver.ran(is_target_probe) => {}
             () = clock.sleep(OPENING) => {}

@@ -72,8 +72,8 @@ impl Config {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings: those of the file itself and those of `groups_from`, whose files have these
-    /// texts.
+    /// Returns all mappings: those of the file itself and those of `groups_from`, whose files have
+    /// these texts.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {

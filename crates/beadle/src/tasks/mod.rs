@@ -20,8 +20,8 @@
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
 //! | `pruning` | `beadle serve` | deletes records that are older than the retention |
 //!
-//! A task waits for its own vendor only: no task holds a lock that another organisation, directory or
-//! target needs.
+//! A task waits for its own vendor only: no task holds a lock that another organisation, directory
+//! or target needs.
 
 mod changed_groups;
 mod interrupted_deliveries;
@@ -68,8 +68,8 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches its
-    /// secrets by itself.
+    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches
+    /// its secrets by itself.
     #[cfg(feature = "aws")]
     Function,
 }

@@ -67,8 +67,8 @@ fn modes(file: &crate::config::OrgConfig) -> String {
     modes
 }
 
-/// Returns a warning if the running service uses other modes than the configuration has: the service
-/// reads the modes only at its start.
+/// Returns a warning if the running service uses other modes than the configuration has: the
+/// service reads the modes only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,

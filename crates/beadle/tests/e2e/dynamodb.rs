@@ -52,7 +52,7 @@ async fn a_service_on_a_table_repairs_drift_and_commands_show_it() {
     for kind in ["intent", "result", "run"] {
         assert!(kinds.iter().any(|known| known == kind), "{kind}: {journal}");
     }
-    // A place that is none is said before anything is done.
+    // An invalid place is reported before the copy begins.
     let mut wrong = world.command();
     wrong.args(["--store", "dynamodb://a b"]);
     let wrong = Ran::of(wrong, &["queue"]).await.expect(1);

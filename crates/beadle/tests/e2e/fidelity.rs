@@ -27,7 +27,7 @@ async fn a_child_team_with_less_access_than_its_parent_is_written_at_most_once()
     world.policy("settings.yml", teams);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
-    // The child has access by the team above it, and is no stray without a line of its own.
+    // The child team has access through its parent, so it needs no line of its own.
     world.policy("settings.yml", "teams:\n  - { name: platform, permission: admin }\n");
     world.beadle(&["plan"]).await.expect(0);
 }

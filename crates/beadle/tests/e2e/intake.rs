@@ -77,7 +77,7 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
     let request = request.header("x-hub-signature-256", signature(&world.secret, body));
     assert_eq!(send(request.body(body.to_vec())).await, 415);
 
-    // Bodies that are not what their type says.
+    // Bodies that do not match their content type.
     for (at, bad) in ["{", "[1,2]", "", "payload=1", "{\"repository\": 7}", "\u{0}"].iter().enumerate() {
         assert_eq!(
             send(world.delivery(&format!("bad{at}"), "repository", bad.as_bytes())).await,
@@ -185,7 +185,8 @@ async fn bodies_are_accepted_up_to_the_limit() {
     };
     let mut over = body.to_vec();
     over.push(b' ');
-    // The server answers before it has read it all; a client may see the answer or the closed connection.
+    // The server answers before it has read it all; a client may see the answer or the closed
+    // connection.
     let answered = send("over".into(), over.into()).await;
     assert!(answered.as_ref().map_or(true, |status| *status == 413), "{answered:?}");
 

@@ -1,5 +1,5 @@
-//! Deliveries from 64 connections during 20 kills, at random and at named points. Each delivery with a
-//! 2xx answer must be in the inbox, and its key must run after it.
+//! Deliveries from 64 connections during 20 kills, at random and at named points. Each delivery
+//! with a 2xx answer must be in the inbox, and its key must run after it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,8 +109,8 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
     );
 }
 
-/// Runs one connection: it makes drift and sends a delivery for it until it gets an answer. The last
-/// drift of each repository has a delivery too.
+/// Runs one connection: it makes drift and sends a delivery for it until it gets an answer. The
+/// last drift of each repository has a delivery too.
 async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Arc<Mutex<BTreeSet<String>>>) {
     let name = format!("r{n:02}");
     let id = world.repository(&name)["id"].clone();
@@ -134,7 +134,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
             }
         }
         if stop.load(Ordering::Relaxed) && !answered.lock().unwrap().contains(&delivery) {
-            // A drift that nobody could be told of is nobody's promise.
+            // A drift without an accepted delivery has no guarantee.
             let patch = json!({ name.as_str(): { "teams": { "contractors": null }, "has_wiki": false } });
             world.patch(patch, false).await;
         }

@@ -1,5 +1,5 @@
-//! `plan`, and every run in `observe`, writes nothing for any input. The types guarantee it, and these
-//! tests count the writes.
+//! `plan`, and every run in `observe`, writes nothing for any input. The types guarantee it, and
+//! these tests count the writes.
 
 use serde_json::json;
 

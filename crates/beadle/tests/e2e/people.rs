@@ -1,5 +1,5 @@
-//! Output for people: values from outside cannot control a terminal or a page, every argument has an
-//! effect, and the exit code is correct.
+//! Output for people: values from outside cannot control a terminal or a page, every argument has
+//! an effect, and the exit code is correct.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Beadle finds webhooks that it did not accept in the log of the App. Each takes effect once and is
-//! logged.
+//! Beadle finds webhooks that it did not accept in the log of the App. Each takes effect once and
+//! is logged.
 
 use std::time::Duration;
 

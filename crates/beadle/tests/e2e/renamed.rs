@@ -280,7 +280,8 @@ async fn the_loss_of_a_layer_by_a_removed_team_is_held() {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
     assert!(is_protected());
-    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest of the layer go.
+    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest
+    // of the layer go.
     world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
@@ -298,7 +299,7 @@ async fn a_plan_of_another_policy_keeps_the_remembered_layers() {
     world.policy("suborgs/pay.yml", &layer("pay*"));
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.patch(json!({ "pay-api": null, "shop": world.repository("pay-api") }), false).await;
-    // A draft that somebody looks at.
+    // A draft of a policy.
     world.policy("suborgs/pay.yml", &layer("pay-*"));
     world.beadle(&["plan"]).await.expect(2);
     world.policy("suborgs/pay.yml", &layer("pay*"));

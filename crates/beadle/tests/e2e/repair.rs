@@ -72,7 +72,7 @@ async fn a_webhook_repairs_drift_and_own_writes_cause_no_loop() {
     world.until("widgets", "repair", is_declared).await;
     world.patch(json!({ "widgets": { "visibility": "public", "private": false } }), true).await;
     world.until("widgets", "repair", is_declared).await;
-    // It comes to rest: own writes are told as well, and nothing is left of them.
+    // The queue becomes empty, although Beadle's own writes send webhooks too.
     world.until_idle().await;
     let calls = world.sim.call_count();
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -180,7 +180,7 @@ async fn a_token_and_the_paths_of_an_enterprise_server_work() {
     };
     assert_eq!(run(&["apply", "--yes"]).await.status.code(), Some(0));
     assert!(is_declared(&world.repository("widgets")));
-    // A token that is no longer valid is said so, and nothing else happens.
+    // An invalid token is reported, and nothing else happens.
     world.http.delete(format!("{}/_sim/tokens", world.sim.url())).send().await.unwrap();
     let refused = run(&["plan"]).await;
     assert_eq!(refused.status.code(), Some(1));

@@ -1,8 +1,8 @@
 //! The state of an older Beadle: every part of it opens, has the same meaning, and can be used.
 //!
 //! The files in `stored/` were written by the program of November 2026, which was killed while it
-//! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of a
-//! table, copied by that program. Do not update these files when the form of stored data changes.
+//! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of
+//! a table, copied by that program. Do not update these files when the form of stored data changes.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Also contested changes.
+//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Also contested
+//! changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -57,7 +58,8 @@ async fn the_shards_of_a_plan_have_each_repository_exactly_once() {
 }
 
 /// Contractors have access to every repository. While Beadle reads their list, the first entry is
-/// removed. The first entry of the second page then moves to the first page, which was already read.
+/// removed. The first entry of the second page then moves to the first page, which was already
+/// read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let world = World::new(acme(many(150, true))).await;

@@ -1,4 +1,5 @@
-//! Layers with selectors, ranks and `first_match`, modes of lists, `explain`, and tests of the policy.
+//! Layers with selectors, ranks and `first_match`, modes of lists, `explain`, and tests of the
+//! policy.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Background tasks: a waiting task does not delay the others, and operators see the status of each.
+//! Background tasks: a waiting task does not delay the others, and operators see the status of
+//! each.
 
 use std::time::Duration;
 

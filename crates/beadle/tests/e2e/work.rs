@@ -1,5 +1,5 @@
-//! Work is neither lost nor stuck after a fault: a deleted store, a denied credential, or an unknown
-//! node id.
+//! Work is neither lost nor stuck after a fault: a deleted store, a denied credential, or an
+//! unknown node id.
 
 use std::time::{Duration, Instant};
 

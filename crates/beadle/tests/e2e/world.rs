@@ -241,8 +241,8 @@ impl World {
         self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
     }
 
-    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is due
-    /// and none is worked on. Keys that are paused or wait for another try are due too.
+    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is
+    /// due and none is worked on. Keys that are paused or wait for another try are due too.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;

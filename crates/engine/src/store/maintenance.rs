@@ -27,8 +27,8 @@ pub struct Retention {
 pub enum StoreRecord {
     /// A key that is due, worked on or parked.
     Row(Row),
-    /// A delivery, with its body while that is kept. The keys are not marked: their rows say whether
-    /// they are due.
+    /// A delivery, with its body while that is kept. The keys are not marked, because their rows
+    /// show whether they are due.
     Delivery(DeliveryRow, Option<Vec<u8>>),
     /// Journal entries with their numbers, in order.
     Entries(Vec<Entry>),

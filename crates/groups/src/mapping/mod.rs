@@ -1,4 +1,4 @@
-//! Mappings: they say which groups of a directory become which groups of a target.
+//! Mappings from groups of a directory to groups of a target.
 
 mod group_key;
 mod name;

@@ -81,7 +81,7 @@ pub trait Source: Send + Sync + 'static {
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
-    /// Returns the groups that the directory pushes to a target itself, as far as it tells.
+    /// Returns the groups that the directory pushes to a target itself, as far as it shows them.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// Returns one person, asked for alone; `None` if there is none.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;

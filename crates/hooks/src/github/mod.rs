@@ -106,8 +106,8 @@ pub struct VerifiedWebhook {
     pub marks: Vec<Mark>,
 }
 
-/// Returns whether a text can be an event or an id of GitHub. Events are words and ids are UUIDs, so
-/// a long text is refused.
+/// Returns whether a text can be an event or an id of GitHub. Events are words and ids are UUIDs,
+/// so a long text is refused.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -31,8 +31,8 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// The branches that the policy names. The default branch always counts. `None` until the policy
-    /// is loaded: then all branches count.
+    /// The branches that the policy names. The default branch always counts. `None` until the
+    /// policy is loaded: then all branches count.
     branches: Option<BTreeSet<String>>,
     /// The login of the App.
     own: Option<String>,

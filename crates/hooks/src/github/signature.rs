@@ -1,6 +1,5 @@
 //! The check of `X-Hub-Signature-256`, the HMAC of the raw body in hexadecimal digits.
 
-
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
 use sha2::Sha256;

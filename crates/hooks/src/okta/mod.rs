@@ -48,8 +48,8 @@ pub struct VerifiedHook {
     /// The events of the request, which must be stored first. An event that is already stored, from
     /// another delivery or from the System Log, makes no key due.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself, which must be stored last. If the delivery is stored, all its events are
-    /// stored.
+    /// The delivery itself, which must be stored last. If the delivery is stored, all its events
+    /// are stored.
     pub delivery: Delivery,
 }
 

@@ -74,8 +74,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Creates an intake for the webhooks of `senders`. It rings `bell` for each webhook that makes a
-    /// key due.
+    /// Creates an intake for the webhooks of `senders`. It rings `bell` for each webhook that makes
+    /// a key due.
     pub fn new(
         senders: Senders,
         store: Arc<dyn Store>,
@@ -107,8 +107,8 @@ impl Intake {
             .with_state(self)
     }
 
-    /// Returns the length of the body according to `Content-Length`. Refuses a body that is too large
-    /// before it is read.
+    /// Returns the length of the body according to `Content-Length`. Refuses a body that is too
+    /// large before it is read.
     fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
         let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
@@ -155,8 +155,8 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// Logs an invalid signature or secret, at most once a minute. A wrong secret is the most frequent
-    /// mistake of a new webhook.
+    /// Logs an invalid signature or secret, at most once a minute. A wrong secret is the most
+    /// frequent mistake of a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +166,8 @@ impl Intake {
         }
     }
 
-    /// Writes a sender that is not configured to the journal, once, so that an operator can find it.
+    /// Writes a sender that is not configured to the journal, once, so that an operator can find
+    /// it.
     async fn remember(&self, who: &str) {
         let new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned());
         if !new {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::github::world::World;
 
-/// Returns the rank of a permission. A custom role counts as `pull`, because all custom roles of the
-/// simulator are based on it.
+/// Returns the rank of a permission. A custom role counts as `pull`, because all custom roles of
+/// the simulator are based on it.
 fn rank(permission: &str) -> u8 {
     match permission {
         "triage" => 1,
@@ -66,8 +66,8 @@ impl World {
         all.into_iter().max_by_key(|role| rank(role))
     }
 
-    /// Removes actors without write access from the push restriction of a rule, as GitHub does without
-    /// an error. Apps stay.
+    /// Removes actors without write access from the push restriction of a rule, as GitHub does
+    /// without an error. Apps stay.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {
@@ -84,7 +84,8 @@ impl World {
         }
     }
 
-    /// Moves the permissions of a renamed team, and removes those of a deleted one (`to` is `None`).
+    /// Moves the permissions of a renamed team, and removes those of a deleted one (`to` is
+    /// `None`).
     pub(crate) fn move_grants(&mut self, org: &str, from: &str, to: Option<&str>) {
         let Some(repositories) = self.org_mut(org).and_then(|org| org["repos"].as_object_mut()) else {
             return;

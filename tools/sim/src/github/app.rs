@@ -1,5 +1,5 @@
-//! Calls that the App makes as itself: its description, its installations, their tokens, and the log
-//! of its deliveries.
+//! Calls that the App makes as itself: its description, its installations, their tokens, and the
+//! log of its deliveries.
 //!
 //! <https://docs.github.com/rest/apps>
 

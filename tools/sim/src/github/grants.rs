@@ -132,8 +132,8 @@ fn renames_default(world: &World, call: &Call<'_>) -> bool {
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
 }
 
-/// Returns the permission that a call needs, and whether it writes. Returns `None` if the call needs
-/// no permission.
+/// Returns the permission that a call needs, and whether it writes. Returns `None` if the call
+/// needs no permission.
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
     let writes = method != "GET";
     let permission = match path {

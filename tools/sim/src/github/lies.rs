@@ -1,5 +1,5 @@
-//! Lists with wrong rows, on request of a test: a row twice, a missing row, or the same page without
-//! end.
+//! Lists with wrong rows, on request of a test: a row twice, a missing row, or the same page
+//! without end.
 
 use http::Uri;
 use serde_json::Value;

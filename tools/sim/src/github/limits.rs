@@ -170,9 +170,10 @@ impl Accounts {
         minute.0.push_back((instant(), points));
     }
 
-    /// Changes the limits of every account that was used. `{"core": 4900, "graphql": 0}` spends, so that
-    /// a test begins with a small rest. `{"held": true}` stops the end of hours, so that a test does not
-    /// race against it. After `{"held": false}` each hour ends at the reset of the last answer.
+    /// Changes the limits of every account that was used. `{"core": 4900, "graphql": 0}` spends, so
+    /// that a test begins with a small rest. `{"held": true}` stops the end of hours, so that a
+    /// test does not race against it. After `{"held": false}` each hour ends at the reset of the
+    /// last answer.
     pub(crate) fn spend(&mut self, spent: &Value) {
         self.held = spent["held"].as_bool().unwrap_or(self.held);
         for ((_, resource), account) in &mut self.hours {

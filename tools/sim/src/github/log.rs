@@ -11,8 +11,8 @@ use crate::github::deliver::Logged;
 pub struct LogLies {
     /// Whether the order of rows is independent of their ids.
     pub shuffle: bool,
-    /// The maximum delay of a row, in reads of the log. Each row has its own delay. A request for the
-    /// first page begins a read.
+    /// The maximum delay of a row, in reads of the log. Each row has its own delay. A request for
+    /// the first page begins a read.
     pub late: u32,
     /// Whether the log shows every row twice, at two places.
     pub repeat: bool,
@@ -75,8 +75,8 @@ impl DeliveryLog {
         self.rows.iter().find(|(logged, _)| logged.id == id).map(|(logged, _)| logged.clone())
     }
 
-    /// Returns one page, newest id first, and the cursor of the next page. A late row takes the place of
-    /// its id, so that no page skips an earlier row.
+    /// Returns one page, newest id first, and the cursor of the next page. A late row takes the
+    /// place of its id, so that no page skips an earlier row.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,

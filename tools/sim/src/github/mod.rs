@@ -25,10 +25,10 @@
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
 //! `issues` (an entry with `"pull_request": true` is a pull request). An organisation
-//! has its own `rulesets` and `security_configurations`, `property_definitions.<name>` (without them
-//! every property counts as defined), a `plan` (`free` and `team` refuse the features of
-//! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are the
-//! existing accounts. Missing keys get the defaults of GitHub.
+//! has its own `rulesets` and `security_configurations`, `property_definitions.<name>` (without
+//! them every property counts as defined), a `plan` (`free` and `team` refuse the features of
+//! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
+//! the existing accounts. Missing keys get the defaults of GitHub.
 
 mod access;
 mod address;
@@ -196,8 +196,8 @@ impl Sim {
         Some((head.status.as_u16(), head.headers, body))
     }
 
-    /// Replaces the state without webhooks. Clears the log of calls, the faults and the spending of the
-    /// limits.
+    /// Replaces the state without webhooks. Clears the log of calls, the faults and the spending of
+    /// the limits.
     pub fn begin_with(&self, state: Value) {
         *server::lock(&self.shared.world) = world::World::from(state);
         *server::lock(&self.shared.accounts) = limits::Accounts::new(self.shared.limits);

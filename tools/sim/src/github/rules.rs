@@ -1,5 +1,5 @@
-//! Rules that only GitHub's documentation names or its users report, with one line of the table each.
-//! The published description is in [`super::described`].
+//! Rules that only GitHub's documentation names or its users report, with one line of the table
+//! each. The published description is in [`super::described`].
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>, <https://docs.github.com/rest/repos/autolinks>,
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/custom-properties>

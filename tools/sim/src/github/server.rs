@@ -166,7 +166,7 @@ async fn api(
     let is_graphql = path == "/graphql" || path == "/api/graphql";
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
-    // Made before the look at the faults: none is cleared in between unnoticed.
+    // This comes before the read of the faults, so that no fault is cleared in between.
     let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
     if fault.as_ref().is_some_and(|fault| fault.hold) {
@@ -317,7 +317,8 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         (reply, 1)
     };
-    // An unchanged answer costs nothing of the primary limit, but counts for the limit of the minute.
+    // An unchanged answer costs nothing of the primary limit, but counts for the limit of the
+    // minute.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);

@@ -1,4 +1,5 @@
-//! The objects of the state in the form of REST, with every field that GitHub's description requires.
+//! The objects of the state in the form of REST, with every field that GitHub's description
+//! requires.
 
 use serde_json::{Value, json};
 

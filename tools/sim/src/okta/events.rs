@@ -72,8 +72,8 @@ pub(super) fn complete(state: &mut Value) {
     apply_rules(state);
 }
 
-/// Applies the group rules: `rules.<id>` names `groups`, and the `profile` of the users who belong to
-/// them. A deactivated user stays in such a group, and Okta records no event.
+/// Applies the group rules: `rules.<id>` names `groups`, and the `profile` of the users who belong
+/// to them. A deactivated user stays in such a group, and Okta records no event.
 ///
 /// <https://help.okta.com/oie/en-us/content/topics/users-groups-profiles/usgp-about-group-rules.htm>
 fn apply_rules(state: &mut Value) {

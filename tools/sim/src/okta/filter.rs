@@ -1,5 +1,5 @@
-//! Filters in the form of Okta: `attribute operator "value"`, joined by `and` or by `or`. An invalid
-//! filter is refused.
+//! Filters in the form of Okta: `attribute operator "value"`, joined by `and` or by `or`. An
+//! invalid filter is refused.
 //!
 //! <https://developer.okta.com/docs/api/#filter>
 

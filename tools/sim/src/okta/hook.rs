@@ -1,5 +1,5 @@
-//! Event hooks. Okta sends an event at least once if it can, in no order. It waits 3 s for an answer
-//! and retries once, but not after a 4xx.
+//! Event hooks. Okta sends an event at least once if it can, in no order. It waits 3 s for an
+//! answer and retries once, but not after a 4xx.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 

@@ -11,8 +11,8 @@
 //! | `GET key.pem` | returns a private key of the service app `beadle`, as `{"pem": ...}` |
 //!
 //! The state has `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user
-//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. A change of the state makes
-//! the events that Okta records for such a change.
+//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. A change of the state
+//! makes the events that Okta records for such a change.
 
 mod events;
 mod filter;
@@ -149,8 +149,8 @@ impl OktaSim {
         self.0.vendor.hook.set(hook);
     }
 
-    /// Sends the one-time verification to the address of the hook. Returns whether the answer has the
-    /// challenge.
+    /// Sends the one-time verification to the address of the hook. Returns whether the answer has
+    /// the challenge.
     ///
     /// <https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request>
     pub async fn verify(&self) -> bool {
@@ -226,7 +226,8 @@ impl Vendor for Okta {
 }
 
 impl Okta {
-    /// Spends a call of the budget. Returns the headers of the answer, and whether the call is allowed.
+    /// Spends a call of the budget. Returns the headers of the answer, and whether the call is
+    /// allowed.
     pub(crate) fn admit(&self, family: &'static str) -> (Vec<(&'static str, String)>, bool) {
         let minute = i64::try_from(self.minute.as_millis()).unwrap_or(60_000).max(1);
         let period = jiff::Timestamp::now().as_millisecond() / minute;

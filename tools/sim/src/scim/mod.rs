@@ -2,8 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/developerguide/what-is-scim.html>
 //!
-//! The state has `users.<id>` and `groups.<id>` in the form of SCIM. A group has `members.<user id>:
-//! true`. The paths of the API contain `/scim/v2/` after any prefix.
+//! The state has `users.<id>` and `groups.<id>` in the form of SCIM. A group has `members.<user
+//! id>: true`. The paths of the API contain `/scim/v2/` after any prefix.
 
 mod filter;
 mod patch;

@@ -34,7 +34,7 @@ pub enum Quirk {
     WritesIgnored,
     /// An addition of members replaces the existing members.
     AddReplaces,
-    /// `remove` of `members` removes all of them, whatever its value (RFC 7644, 3.5.2.2).
+    /// `remove` of `members` removes all of them and ignores its value (RFC 7644, 3.5.2.2).
     ArrayEmpties,
     /// Names of groups are shown with this prefix.
     Prefix(String),

@@ -14,8 +14,8 @@ const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 /// The maximum number of entries in a page or a request.
 pub(super) const MOST: usize = 100;
 
-/// Returns an error in the form of AWS: with both `schema` and `schemas`, with a status in words, and
-/// without `scimType`.
+/// Returns an error in the form of AWS: with both `schema` and `schemas`, with a status in words,
+/// and without `scimType`.
 pub(super) fn error(status: u16, text: &str) -> Reply {
     let id = format!("{:032x}", rand::random::<u128>());
     let body = json!({

@@ -1,5 +1,5 @@
-//! A deployment on one machine: the programs of the functions, moto, a gateway, queues with pumps, and
-//! the vendors.
+//! A deployment on one machine: the programs of the functions, moto, a gateway, queues with pumps,
+//! and the vendors.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -164,7 +164,8 @@ impl Deployment {
         panic!("it did not end:\n{}", self.logs());
     }
 
-    /// Sends the messages of both queues to the worker, and invokes it on a schedule with short minutes.
+    /// Sends the messages of both queues to the worker, and invokes it on a schedule with short
+    /// minutes.
     pub(crate) async fn pump(&mut self, concurrency: usize, minute: Duration) {
         let client = aws_sdk_sqs::Client::new(&self.moto.aws().await);
         let source = |queue: &str, batch, window| Source {
@@ -224,9 +225,9 @@ impl Deployment {
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
     }
 
-    /// Waits until no key is due or running. The list of waiting keys comes from an index, which can be
-    /// out of date. A row that moves in the index can be missing for a moment, so one read proves
-    /// nothing.
+    /// Waits until no key is due or running. The list of waiting keys comes from an index, which
+    /// can be out of date. A row that moves in the index can be missing for a moment, so one read
+    /// proves nothing.
     pub(crate) async fn until_idle(&self) {
         const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";
         const LOOKS: usize = 3;

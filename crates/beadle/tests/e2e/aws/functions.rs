@@ -1,4 +1,5 @@
-//! The functions on AWS: webhooks of GitHub and Okta lead to repaired repositories and equal groups.
+//! The functions on AWS: webhooks of GitHub and Okta lead to repaired repositories and equal
+//! groups.
 
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
         deployed.directory.until_holds("Ops", 0..4).await;
-        // The same delivery once more, as an operator's request of GitHub does it; and one that is for nobody.
+        // The same delivery once more, as an operator's request of GitHub does it; and one that is
+        // for nobody.
         let body = |org: &str| {
             let repository = json!({ "id": 1, "name": "x", "owner": { "login": org } });
             json!({ "action": "created", "repository": repository, "organization": { "login": org } })
@@ -117,7 +119,8 @@ async fn faults_of_dynamodb_lose_no_work() {
     let proxy = Proxy::start(&moto.url, Odds { throttled: 3, conflict: 3, lost: 3, stale: 30 }, 5).await;
     let (github, directory) = worlds().await;
     let mut github = github;
-    // A webhook that could not be stored was answered 503, and is sent again by GitHub when it is asked to.
+    // A webhook that could not be stored was answered 503, and is sent again by GitHub when it is
+    // asked to.
     github.lines += "[recovery]\nevery = \"5s\"\n";
     let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
     let deployed = deployed.start().await;
@@ -157,7 +160,8 @@ async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
 async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.directory.until_holds("Ops", 0..3).await;
-    // Everything was open, and swept, and nothing is left to do; then an instance begins that cannot read the target's token.
+    // Everything was open, and swept, and nothing is left to do; then an instance begins that
+    // cannot read the target's token.
     deployed.until_idle().await;
     let token = deployed.directory.aws.token();
     deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;

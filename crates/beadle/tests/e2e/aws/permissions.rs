@@ -1,13 +1,13 @@
-//! Compares the calls of the functions with the permissions of their roles. Each call must be allowed,
-//! and the roles must have few other permissions.
+//! Compares the calls of the functions with the permissions of their roles. Each call must be
+//! allowed, and the roles must have few other permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use beadle_emulate::Moto;
 
-/// The calls that AWS makes for a function, and the calls of optional parts of a deployment. No test
-/// makes these calls.
+/// The calls that AWS makes for a function, and the calls of optional parts of a deployment. No
+/// test makes these calls.
 const BESIDE: &[&str] = &[
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -17,8 +17,8 @@ const BESIDE: &[&str] = &[
     "kms:Decrypt",
     "kms:Sign",
 ];
-/// A reference that the tests use and no template allows. A deployment with such a reference must add
-/// the permission.
+/// A reference that the tests use and no template allows. A deployment with such a reference must
+/// add the permission.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {
@@ -71,7 +71,8 @@ pub(crate) fn hold(moto: &Moto) {
     }
 }
 
-/// Checks that a role has read only its own secrets: those of senders, or the credentials at vendors.
+/// Checks that a role has read only its own secrets: those of senders, or the credentials at
+/// vendors.
 #[track_caller]
 pub(crate) fn hold_secrets(moto: &Moto) {
     let is_a_hooks = |secret: &&String| secret.ends_with("-hook");

@@ -1,6 +1,6 @@
-//! Runs independent clients against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A step
-//! of a script in `clients/` works, or is in the list of steps that the simulator does not have. Both
-//! lists are complete.
+//! Runs independent clients against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A
+//! step of a script in `clients/` works, or is in the list of steps that the simulator does not
+//! have. Both lists are complete.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// Creates a directory with two groups of 30 members. At the target, only one member must be removed.
+/// Creates a directory with two groups of 30 members. At the target, only one member must be
+/// removed.
 async fn settled() -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..300) },
@@ -102,7 +103,8 @@ async fn a_token_without_its_scope_removes_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenant_of_the_directory_removes_nobody() {
     let mut world = settled().await;
-    // Another directory, in which nobody knows these groups; and one group has a name that is mapped.
+    // Another directory, in which nobody knows these groups; and one group has a name that is
+    // mapped.
     let any = ([127, 0, 0, 1], 0).into();
     let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
@@ -111,7 +113,7 @@ async fn another_tenant_of_the_directory_removes_nobody() {
     nobody_leaves(&world, "the source of the group is gone", 1).await;
     nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; set adopt = true", 1)
         .await;
-    // And where the mapping says to delete or to empty: it waits for somebody.
+    // If the mapping deletes or empties groups, the change waits for an approval.
     for word in ["delete", "empty"] {
         world.groups += &format!("on_delete = \"{word}\"\n");
         nobody_leaves(&world, "is gone (on_delete)", 1).await;
@@ -136,7 +138,8 @@ async fn another_server_at_the_target_removes_nobody() {
 async fn a_wrong_dialect_removes_nobody() {
     let mut world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
-    // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody in a group.
+    // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody
+    // in a group.
     for (dialect, why) in [
         ("\"rfc7644\"", "startIndex"),
         ("\"rfc7644\", paging = \"cursor\", attributes = false", "set members = \"users\""),
@@ -173,7 +176,7 @@ async fn an_empty_source_and_removals_of_more_than_a_quarter_wait_for_an_approva
     nobody_leaves(&world, "the source is empty", 2).await;
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of(0..20) } } }));
     nobody_leaves(&world, "10 of 30 members would leave, more than 25 %", 2).await;
-    // Somebody looks at it, and approves.
+    // An operator approves the change.
     let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
     let digest = serde_json::from_str::<Value>(held.lines().next().unwrap()).unwrap()["digest"]
         .as_str()

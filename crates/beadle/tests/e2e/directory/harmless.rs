@@ -66,7 +66,7 @@ fn without(members: impl IntoIterator<Item = usize>) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_with_only_deprovisioned_people_removes_and_deactivates_nobody() {
     let world = forty().await;
-    // The list says so of everybody; asked for alone, each is active.
+    // The list shows everybody with this status. A read of each person shows an active person.
     let mut rows: Vec<Value> = world.okta.state()["users"].as_object().unwrap().values().cloned().collect();
     for row in &mut rows {
         row["status"] = json!("DEPROVISIONED");
@@ -181,7 +181,7 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     );
     world.okta.patch(&status(3..4, "DEPROVISIONED"));
     until_signs_in(&world, 3, false).await;
-    // And where nobody tells of it, a sweep sees it.
+    // Without an event, a sweep finds it.
     assert_eq!(serving.stop().await, Some(0));
     world.okta.send_events_to(None);
     world.okta.patch(&status(4..5, "DEPROVISIONED"));

@@ -62,8 +62,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
     assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
     assert!(!plan.out.contains(&login(100)), "{}", plan.out);
-    // This emulated store does not show writes by SCIM, so the second plan is not empty, and the exit
-    // code says so.
+    // This emulated store does not show writes by SCIM, so the second plan is not empty, and the
+    // exit code says so.
     run(&world, &["apply", "--yes"]).await.expect(2);
     let writes = world.writes();
     let operations: Vec<&Value> = writes
@@ -75,7 +75,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
         of.map(|operation| operation["value"].as_array().map_or(0, Vec::len)).sum()
     };
     assert_eq!((values("add"), values("remove")), (2, 3), "{operations:?}");
-    // A store that is not there is unknown, and takes nobody out: the group is not gone because of it.
+    // A store that is not there is unknown, and takes nobody out: the group is not gone because of
+    // it.
     let before = world.writes().len();
     world.dialect = store(STORE).replace(&moto.url, "http://127.0.0.1:1");
     let plan = run(&world, &["apply", "--yes"]).await;

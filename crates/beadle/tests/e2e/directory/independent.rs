@@ -1,5 +1,5 @@
-//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor, and
-//! scim2-tester, which checks the simulated server.
+//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor,
+//! and scim2-tester, which checks the simulated server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

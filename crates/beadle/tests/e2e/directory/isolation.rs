@@ -1,5 +1,5 @@
-//! A failing group does not stop the others. One group can fill several groups, and several groups can
-//! fill one.
+//! A failing group does not stop the others. One group can fill several groups, and several groups
+//! can fill one.
 
 use std::time::Duration;
 
@@ -223,7 +223,7 @@ async fn a_group_that_okta_pushes_is_only_observed() {
     world.until_idle().await;
     assert_eq!(world.members("Ops"), None);
     assert_eq!(serving.stop().await, Some(0));
-    // Without the scope it is unknown, and said.
+    // Without the scope it is unknown and reported.
     world.okta.fault(Fault { path: "/apps/".into(), status: Some(403), ..Fault::default() });
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.err.contains("groups that Okta pushes itself are unknown"), "{}", plan.err);

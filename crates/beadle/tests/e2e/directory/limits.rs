@@ -62,7 +62,8 @@ async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
     let _serving = world.serve().await;
     world.connect(&Hook { held: true, ..Hook::default() });
     world.until_holds("Ops", 0..2).await;
-    // In, out and in again; and another out: told backwards.
+    // One person joins, leaves and joins again, and another one leaves. The events arrive
+    // backwards.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00002": null } } } }));
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
@@ -233,7 +234,7 @@ async fn beadle_waits_for_a_missing_user_and_delays_nobody_else() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..3).await;
-    // Whoever provisions users makes this one now, and Okta says so.
+    // Another program creates this user now, and Okta sends an event.
     world.aws.patch(&json!({ "users": { "a00003": accounts(4)["a00003"].clone() } }));
     let event = json!({ "uuid": "provisioned-1", "eventType": "application.user_membership.add",
         "outcome": { "result": "SUCCESS" }, "target": [{ "type": "AppInstance", "id": "0oa1" }, { "type": "User", "id": "00u00003" }] });
@@ -261,8 +262,9 @@ async fn a_creation_with_a_lost_answer_is_not_repeated() {
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }
 
-/// 200 deliveries a second, each of somebody who joins or leaves: for 15 seconds, and for a minute in `cargo xtask ci`.
-/// How long an answer takes is measured by `cargo xtask bench directory`; here each has to be there.
+/// 200 deliveries a second, each of somebody who joins or leaves: for 15 seconds, and for a minute
+/// in `cargo xtask ci`. How long an answer takes is measured by `cargo xtask bench directory`; here
+/// each has to be there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_at_the_end() {
     const GROUPS: usize = 20;

@@ -84,7 +84,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
-    // That we made a team is no reason to look at every repository.
+    // The creation of a team by Beadle makes no repository due.
     world
         .okta
         .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));
@@ -118,7 +118,8 @@ async fn a_join_is_one_write_and_few_reads() {
         .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
-    // The team; what else keeps it, asked before something is written; names as they are now; the write.
+    // The team; what else keeps it, asked before something is written; names as they are now; the
+    // write.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 
@@ -336,7 +337,7 @@ async fn a_team_whose_creation_was_interrupted_is_found_by_its_description() {
     let world = World::of_teams(directory(5, &groups), acme(5, &json!({ "ops": made }))).await;
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     assert_eq!(world.team("ops"), Some(hold(0..3)));
-    // One that only has the name is somebody else's.
+    // A team that only has the same name belongs to somebody else.
     let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
     let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
@@ -412,7 +413,8 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
 async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Deployers" }, "members": of([0, 1, 7]) } });
     let mut directory = directory(8, &groups);
-    // A service user that carries its owner's address, and somebody whose address alone is known to GitHub.
+    // A service user that carries its owner's address, and somebody whose address alone is known to
+    // GitHub.
     directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
     directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
     let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));

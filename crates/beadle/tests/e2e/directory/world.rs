@@ -214,8 +214,8 @@ impl World {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await
     }
 
-    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due and
-    /// none is worked on.
+    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due
+    /// and none is worked on.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.okta.is_sending()).then(|| self.okta.calls().len() + self.aws.calls().len());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;

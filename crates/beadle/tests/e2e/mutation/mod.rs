@@ -1,5 +1,6 @@
-//! One mutation of every field that the aspects cover, behind Beadle's back, each in a repository of its own. The table is
-//! generated from the state document: a new field is in it, or in the list of those that are not covered, with the reason.
+//! One mutation of every field that the aspects cover, behind Beadle's back, each in a repository
+//! of its own. The table is generated from the state document: a new field is in it, or in the list
+//! of those that are not covered, with the reason.
 
 mod declared;
 mod table;
@@ -108,7 +109,7 @@ fn another(document: &Value) -> Value {
     document
 }
 
-/// What two repositories have to agree on.
+/// Returns the parts in which two repositories must agree.
 fn content(document: &Value) -> Value {
     let mut content = comparable(document);
     for identity in ["id", "name"] {

@@ -1,4 +1,5 @@
-//! One mutation at a time of every field of the organisation itself: its rulesets and its code security configurations.
+//! One mutation at a time of every field of the organisation itself: its rulesets and its code
+//! security configurations.
 
 use super::world::World;
 use super::*;
@@ -37,7 +38,7 @@ fn own(state: &Value) -> Value {
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })
 }
 
-/// Without what is made anew, and in no order.
+/// Returns the state in a fixed order, without ids and times that a new object changes.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map

@@ -1,5 +1,5 @@
-//! Checks the types of variables and of the inputs of mutations, before the simulator reads or changes
-//! the state. A variable of the wrong type fails the whole request, as at GitHub.
+//! Checks the types of variables and of the inputs of mutations, before the simulator reads or
+//! changes the state. A variable of the wrong type fails the whole request, as at GitHub.
 //!
 //! <https://docs.github.com/graphql/reference/input-objects>
 

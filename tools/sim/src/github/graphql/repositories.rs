@@ -43,7 +43,8 @@ pub(super) fn permission(text: &str) -> String {
         "push" | "write" => "WRITE".into(),
         "maintain" => "MAINTAIN".into(),
         "admin" => "ADMIN".into(),
-        // `pull`, or a custom role, which shows as its base role. All custom roles are based on `pull` here.
+        // `pull`, or a custom role, which shows as its base role. All custom roles are based on
+        // `pull` here.
         _ => "READ".into(),
     }
 }

@@ -34,8 +34,8 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
-/// Answers `GET /orgs/{org}/properties/schema` with the `property_definitions` of the state. Without
-/// this key, every property with a value in a repository counts as defined.
+/// Answers `GET /orgs/{org}/properties/schema` with the `property_definitions` of the state.
+/// Without this key, every property with a value in a repository counts as defined.
 pub(super) fn definitions(world: &World, org: &str) -> Reply {
     let mut all = world.org(org).map(|org| org["property_definitions"].clone()).unwrap_or_default();
     if !all.is_object() {

@@ -1,4 +1,5 @@
-//! Rulesets of repositories and organisations. A PUT replaces the keys of its body, and whole lists.
+//! Rulesets of repositories and organisations. A PUT replaces the keys of its body, and whole
+//! lists.
 //!
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/rules>
 

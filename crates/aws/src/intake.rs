@@ -55,7 +55,7 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes, with the secrets of one reading.
+/// The routes with their secrets, and the time at which the intake read the secrets.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,

@@ -97,7 +97,7 @@ impl WakeHandler {
         let mut running = JoinSet::new();
         self.begin(claims, &mut running, cut);
         if let Err(error) = self.wait_for(keys, tried, &mut running, cut).await {
-            tracing::warn!(%error, "keys that become due soon not claimed, retrying within a minute");
+            tracing::warn!(%error, "further keys not claimed, retrying within a minute");
         }
         while running.join_next().await.is_some() {}
         Ok(())

@@ -146,7 +146,7 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
-    /// Why nothing was planned at all.
+    /// The reason why the plan has no changes at all.
     pub skipped: Option<String>,
     /// The failure that the run as a whole reports, if a step failed: the one that asks for the
     /// longest wait.

@@ -259,7 +259,7 @@ pub struct Plan<W> {
     pub changes: Vec<Change<W>>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
-    /// Why the plan has no changes at all, such as `archived`.
+    /// The reason why the plan has no changes at all, such as `archived`.
     pub skipped: Option<String>,
 }
 

@@ -120,7 +120,8 @@ impl Api {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(field)
     }
 
-    /// This server does not know a field. `false` when it cannot be done without, or was left out already.
+    /// This server does not know a field. `false` when it cannot be done without, or was left out
+    /// already.
     pub(crate) fn lacks(&self, field: &str) -> bool {
         let new = documents::OPTIONAL.contains(&field)
             && self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned());
@@ -293,7 +294,8 @@ impl Api {
                     again = false;
                 }
                 // GraphQL tells in its answer what single objects are denied: a whole query that is
-                // denied is the credential's. A mutation that is denied is the mutation's own matter.
+                // denied is the credential's. A mutation that is denied is the mutation's own
+                // matter.
                 Err(error)
                     if error.status() == Some(401)
                         || (error.status() == Some(403)

@@ -33,8 +33,7 @@ impl Default for GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// The accounts of people whose departure the directory confirmed when Beadle asked for each
-    /// alone.
+    /// The accounts of people whose departure the directory confirmed in a read of each person.
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,

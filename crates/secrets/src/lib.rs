@@ -47,7 +47,7 @@ pub enum SecretError {
     NotGiven {
         /// The reference.
         reference: String,
-        /// The error of AWS, or what is wrong with the value.
+        /// The error of AWS, or the reason why the value is not usable.
         why: String,
     },
     /// Beadle has not read the secret from AWS yet.

@@ -6,7 +6,7 @@
 //! - **Dependencies between packages point down**, from layer to layer.
 //!
 //! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
-//! no longer needed is a problem too. So the list only becomes shorter, unless a reviewer agrees.
+//! no longer needed is a problem too. The list cannot grow without the agreement of a reviewer.
 
 mod circles;
 mod graph;

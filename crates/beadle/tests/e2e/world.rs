@@ -296,8 +296,8 @@ impl World {
     }
 }
 
-/// Waits until a service has nothing left to do. `calls` tells how many calls it has made of its
-/// vendors, and nothing while one of these sends a webhook.
+/// Waits until a service has no work left. `calls` returns the number of its calls to vendors, or
+/// `None` while a vendor sends a webhook.
 pub(crate) async fn until_idle(
     http: &reqwest::Client,
     operator: u16,
@@ -322,7 +322,7 @@ pub(crate) async fn until_idle(
     panic!("the service has work left:\n{metrics}\n{log}");
 }
 
-/// Whether metrics show that no key is due, and that none is worked on.
+/// Returns whether metrics show that no key is due or running.
 fn has_no_work(metrics: &str) -> bool {
     let names = ["beadle_keys_due", "beadle_keys_leased"];
     let mut keys = metrics.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).peekable();
@@ -365,8 +365,8 @@ impl Serving {
         panic!("the service did not start:\n{}", self.log());
     }
 
-    /// Waits until the log tells of a sweep that has ended. The service looks for that every ten
-    /// seconds; here it is asked to look.
+    /// Waits for the log line of an ended sweep. The service checks for it every 10 s, so the test
+    /// runs the task of the check.
     pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
         let http = http_client();
         let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");

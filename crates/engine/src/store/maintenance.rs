@@ -44,8 +44,9 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Deletes data that is older than the retention allows, at most a batch. Returns the number of
     /// deleted rows.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
-    /// Finishes calls that were interrupted between two writes, if the store cannot do all in one: a
-    /// delivery that is kept, and whose keys were not all marked. Returns the number of such calls.
+    /// Finishes calls that were interrupted between two writes, if the store cannot do all in one:
+    /// a delivery that is kept, and whose keys were not all marked. Returns the number of such
+    /// calls.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
     /// Stores a record of another store, as it is: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;

@@ -43,7 +43,7 @@ pub(super) struct SomeLeavers {
     pub(super) deactivate: Vec<PersonAccount>,
     /// The accounts of these that Beadle keeps checking when their person is in no group any more.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of people whose departure the directory confirmed when Beadle asked for each alone.
+    /// The ids of people whose departure the directory confirmed in a read of each person.
     pub(super) confirmed: Vec<String>,
     /// The reason why they wait for an approval.
     pub(super) stop: Option<String>,

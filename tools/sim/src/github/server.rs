@@ -85,8 +85,8 @@ impl Shared {
         }
     }
 
-    /// What sends webhooks. It reads every root certificate of the machine, so only those who send
-    /// some make one.
+    /// Returns the client that sends webhooks. The first call creates it, because a new client
+    /// reads every root certificate of the machine.
     pub(crate) fn http(&self) -> &reqwest::Client {
         self.http.get_or_init(reqwest::Client::new)
     }

@@ -262,9 +262,9 @@ async fn a_creation_with_a_lost_answer_is_not_repeated() {
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }
 
-/// 200 deliveries a second, each of somebody who joins or leaves: for 15 seconds, and for a minute
-/// in `cargo xtask ci`. How long an answer takes is measured by `cargo xtask bench directory`; here
-/// each has to be there.
+/// Sends 200 deliveries a second for 15 s, and for a minute in `cargo xtask ci`. In each, a person
+/// joins or leaves. `cargo xtask bench directory` measures the times; this test checks that every
+/// delivery is accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_at_the_end() {
     const GROUPS: usize = 20;

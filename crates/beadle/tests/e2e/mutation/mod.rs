@@ -14,7 +14,7 @@ use crate::world::{World, acme};
 use declared::{RULESETS, SETTINGS};
 use table::{comparable, mutations};
 
-/// A copy of what is declared, in which nothing is mutated.
+/// A copy of the declared state without a change.
 const CONTROL: &str = "control";
 
 async fn world() -> World {

@@ -1,4 +1,4 @@
-//! Lists that are longer than a page of GitHub: what is beyond the first page counts.
+//! Lists that are longer than a page of GitHub: entries after the first page count.
 
 use std::fmt::Write as _;
 

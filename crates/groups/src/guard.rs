@@ -81,8 +81,8 @@ impl Recent {
 }
 
 impl Departure {
-    /// Whether the departure still counts. A departure in the future counts too: a clock that was
-    /// ahead has noted it.
+    /// Returns whether the departure still counts. A departure in the future counts too: a clock
+    /// that was ahead has noted it.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }

@@ -41,7 +41,7 @@ pub struct Named {
 }
 
 impl Named {
-    /// Whether `name` is the key or one of the names.
+    /// Returns whether `name` is the key or one of the names.
     pub fn is_called(&self, name: &str) -> bool {
         self.key.as_str() == name || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }

@@ -243,8 +243,8 @@ impl Writer {
     }
 }
 
-/// Whether the server may accept another body: the refusal is not about credentials, rate or
-/// address.
+/// Returns whether the server may accept another body: the refusal is not about credentials, rate
+/// or address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

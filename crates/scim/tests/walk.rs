@@ -107,7 +107,7 @@ fn entries(own: &[Entry]) -> Vec<Entry> {
     [&BOTH[..], own].concat()
 }
 
-/// A server with one group, in which nobody is, and three users.
+/// Returns a server with one group, in which nobody is, and three users.
 fn answer(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
     let group = json!({ "id": texts.pick("group"), "displayName": "Group", "members": [] });
     let user = |id: &str| json!({ "id": id, "userName": id });

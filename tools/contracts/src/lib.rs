@@ -23,7 +23,7 @@ pub fn tool(path: &str) -> PathBuf {
     path
 }
 
-/// The number of described parts of a call.
+/// Returns a hash of the parts of a call that the descriptions cover.
 fn digest(call: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in ["method", "path", "query", "status", "raw", "request", "answer"] {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client for addresses of this machine. One that also speaks TLS first reads every root
+/// Returns a client for addresses of this machine. One that also speaks TLS first reads every root
 /// certificate of the machine.
 pub(crate) fn http_client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).build().unwrap()

@@ -66,7 +66,7 @@ impl Kept {
         Some(Self { changed: changed.to_owned(), read, stay: ids(false), leave: ids(true) })
     }
 
-    /// Whether a survey that began at `began` shows that nobody joined or left.
+    /// Returns whether a survey that began at `began` shows that nobody joined or left.
     pub(super) fn counts(&self, changed: &str, began: Time) -> bool {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }

@@ -149,28 +149,28 @@ impl Sim {
         self.shared.set_hook(Some(hook));
     }
 
-    /// Whether a webhook is on its way: sent, and not answered yet.
+    /// Returns whether a webhook is on its way: sent, and not answered yet.
     pub fn is_sending(&self) -> bool {
         self.shared.sending.load(std::sync::atomic::Ordering::SeqCst) > 0
     }
 
-    /// The log of calls, as `GET /_sim/calls` gives it.
+    /// Returns the log of calls, in the form of `GET /_sim/calls`.
     pub fn calls(&self) -> Vec<Value> {
         server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
     }
 
-    /// The number of calls so far.
+    /// Returns the number of calls so far.
     pub fn call_count(&self) -> usize {
         server::lock(&self.shared.calls).len()
     }
 
-    /// The calls that fit, as `GET /_sim/calls` gives them.
+    /// Returns the matching calls, in the form of `GET /_sim/calls`.
     pub fn calls_that(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let calls = server::lock(&self.shared.calls);
         calls.iter().filter(|call| fits(&call.line)).map(|call| call.line.clone()).collect()
     }
 
-    /// The state as it is.
+    /// Returns the state.
     pub fn state(&self) -> Value {
         self.look(Value::clone)
     }
@@ -215,7 +215,7 @@ impl Sim {
         server::lock(&self.shared.faults).add(fault);
     }
 
-    /// Whether a fault holds a call.
+    /// Returns whether a fault holds a call.
     pub fn is_holding(&self) -> bool {
         self.shared.held.load(std::sync::atomic::Ordering::SeqCst) > 0
     }

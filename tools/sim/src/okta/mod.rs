@@ -167,7 +167,7 @@ impl OktaSim {
         self.0.vendor.hook.take_held()
     }
 
-    /// Whether a delivery is on its way: sent, and not answered yet.
+    /// Returns whether a delivery is on its way: sent, and not answered yet.
     pub fn is_sending(&self) -> bool {
         self.0.vendor.hook.is_sending()
     }

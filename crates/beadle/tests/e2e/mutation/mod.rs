@@ -85,7 +85,7 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.len(), wrong.join("\n"));
 }
 
-/// The changes of a plan, by the names of repositories.
+/// Returns the changes of a plan, by the names of repositories.
 async fn planned(world: &World) -> BTreeMap<String, Value> {
     let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
     let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
@@ -97,7 +97,7 @@ async fn planned(world: &World) -> BTreeMap<String, Value> {
     repositories.iter().map(named).collect()
 }
 
-/// The document of a repository for another one: nothing in it has an id yet.
+/// Returns the document of a repository for another one: nothing in it has an id yet.
 fn another(document: &Value) -> Value {
     let mut document = document.clone();
     document["id"] = Value::Null;

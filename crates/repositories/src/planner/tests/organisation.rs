@@ -32,7 +32,7 @@ code_security_configurations:
     attach_to: all
 ";
 
-/// The organisation itself.
+/// Returns the organisation itself.
 fn own(state: &Value) -> Value {
     let org = &state["orgs"]["acme"];
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })

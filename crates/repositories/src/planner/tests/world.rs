@@ -73,7 +73,7 @@ impl World {
         (planner, RepositoryWriter::new(Writer::new(api), reader))
     }
 
-    /// The changes of a plan, as text.
+    /// Returns the changes of a plan, as text.
     pub(super) async fn changes(&self) -> Vec<String> {
         let (planner, _) = self.parts();
         let plans = plans(&planner).await;

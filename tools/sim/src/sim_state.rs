@@ -377,7 +377,7 @@ fn control<V: Vendor>(
         _ => vendor
             .clone()
             .control(sim_state, method, path, body)
-            .unwrap_or_else(|| Err(format!("{method} /_sim/{path} is no control of this simulator"))),
+            .unwrap_or_else(|| Err(format!("{method} /_sim/{path} is not a control of this simulator"))),
     };
     let reply = match result {
         Ok(Value::Null) => Reply::nothing(204),

@@ -99,7 +99,7 @@ pub(crate) fn answer(
             return text(
                 404,
                 "text/plain",
-                format!("{method} /_sim/{path} is no control of the simulator\n"),
+                format!("{method} /_sim/{path} is not a control of the simulator\n"),
             );
         }
     };

@@ -63,6 +63,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             color.kind = Kind::Text(text);
         }
     });
+    each(root, "rulesets", |ruleset| named_actors(ruleset, problems));
     each(root, "branches", |branch| {
         let Some(protection) = branch.child("protection") else { return };
         let is_empty = matches!(&protection.kind, Kind::List(items) if items.is_empty());
@@ -86,6 +87,17 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
         }
         !is_unset
     });
+}
+
+/// Leaves the bypass actors of a ruleset alone if an entry has the name of its actor and not the id.
+/// A list without this entry would remove the actor.
+fn named_actors(ruleset: &mut Node, problems: &mut Vec<Problem>) {
+    let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
+    let Some(name) = actors.iter().find_map(|actor| actor.get("name")) else { return };
+    let text = "`bypass_actors[].name`: Beadle knows actors by `actor_id` only, and leaves the bypass actors of this \
+                ruleset alone";
+    problems.push(warning(name, text.to_owned()).severity(Severity::NotYet));
+    *ruleset = ruleset.without(&["bypass_actors"]);
 }
 
 /// Removes one of `private` and `visibility` if they contradict each other. The private value

@@ -284,7 +284,7 @@ impl MergedLayers {
     /// merged layers. If only this file sets a value, Beadle leaves the value alone.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
-            self.root = Some(without_values(root, &layer.root));
+            self.root = Some(without_values("", root, &layer.root));
         }
         for section in layer.sections() {
             // The file may add entries to a list, so Beadle removes no entry.
@@ -343,19 +343,21 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Removes all values and entries of lists from `root` that are in `removed` too.
-fn without_values(root: &Node, removed: &Node) -> Node {
+/// Removes all values and entries of lists from `root` that are in `removed` too. `section` is the
+/// section whose list is in `include`.
+fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
             let kept = entries.iter().filter_map(|(key, value)| {
                 let other = key.text().and_then(|key| removed.get(key));
+                let list = key.text().filter(|key| *key != "include").unwrap_or(section);
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
-                        Some((key.clone(), without_values(value, other)))
+                        Some((key.clone(), without_values(list, value, other)))
                     }
                     (Kind::List(_), Some(other)) if matches!(other.kind, Kind::List(_)) => {
-                        Some((key.clone(), without_entries(key.text().unwrap_or_default(), value, other)))
+                        Some((key.clone(), without_entries(list, value, other)))
                     }
                     _ => None,
                 }

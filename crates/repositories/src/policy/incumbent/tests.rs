@@ -188,6 +188,18 @@ fn an_empty_protection_removes_the_rule_and_says_so() {
 }
 
 #[test]
+fn bypass_actors_with_a_name_are_left_alone() {
+    let text = "rulesets:\n- name: main\n  enforcement: active\n  bypass_actors:\n  - { actor_type: Team, actor_id: 5 }\n  \
+                - { actor_type: Team, name: core }\n  rules: [{ type: deletion }]\n";
+    let policy = accepted(&[("repos/shop.yml", text)]);
+    let found = remarks(&policy);
+    let [(Severity::NotYet, message)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(message.starts_with("repos/shop.yml:6 `bypass_actors[].name`"), "{message}");
+    let wants = desired(&policy);
+    assert!(wants.sections["rulesets"].items()[0].get("bypass_actors").is_none());
+}
+
+#[test]
 fn custom_properties_can_keep_values_by_pattern() {
     let settings = ("settings.yml", "custom_properties: [{ name: tier, value: gold }]\n");
     let text = "custom_properties: { include: [{ name: owner, value: web }], exclude: [{ name: ^external- }, ^x] }\n";

@@ -2,13 +2,38 @@
 
 use beadle_engine::Failure;
 use beadle_transport::Path;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::read::Reader;
 use crate::repository::Permission;
+use crate::shape::{object, optional, shape};
+
+/// The access of an account to a repository.
+#[derive(Deserialize)]
+struct UserAccess {
+    /// `admin`, `write`, `read` or `none`. A custom role counts as the role that it is based on.
+    permission: String,
+}
+
+/// A repository as GitHub shows it to a team.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TeamAccess {
+    #[serde(deserialize_with = "optional")]
+    role_name: Option<String>,
+    #[serde(deserialize_with = "object")]
+    permissions: Option<TeamPermissions>,
+}
+
+#[derive(Deserialize)]
+struct TeamPermissions {
+    push: bool,
+}
 
 impl Reader {
-    /// Whether somebody may write to one repository, by any way. A custom role counts by what it is based on.
+    /// Returns whether an account may write to a repository, in whichever way. A custom role counts
+    /// as the role that it is based on.
     ///
     /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
     pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
@@ -17,14 +42,16 @@ impl Reader {
         match self.api().read(&path).await {
             Ok(answer) => {
                 let access: Value = answer.json().map_err(Failure::from)?;
-                Ok(matches!(access["permission"].as_str(), Some("admin" | "write")))
+                let writes = |access: UserAccess| matches!(access.permission.as_str(), "admin" | "write");
+                Ok(shape(&access).is_some_and(writes))
             }
             Err(error) if error.status() == Some(404) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A team's role on one repository, custom roles by their own name; `None` when it has none.
+    /// Returns the role of a team on a repository, or `None` if the team has none. A custom role
+    /// has its own name.
     pub async fn team_role(
         &self,
         slug: &str,
@@ -32,23 +59,54 @@ impl Reader {
         name: &str,
     ) -> Result<Option<Permission>, Failure> {
         let access = self.team_access(slug, owner, name).await?;
-        Ok(access.and_then(|access| access["role_name"].as_str().map(|role| role.to_owned().into())))
+        Ok(access.and_then(|access| access.role_name).map(Permission::from))
     }
 
-    /// Whether a team may write to one repository. A custom role counts by what it is based on.
+    /// Returns whether a team may write to a repository. A custom role counts as the role that it
+    /// is based on.
     pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
         let access = self.team_access(slug, owner, name).await?;
-        Ok(access.is_some_and(|access| access["permissions"]["push"] == true))
+        Ok(access.and_then(|access| access.permissions).is_some_and(|permissions| permissions.push))
     }
 
-    /// A repository as it is shown to a team; `None` where the team has no access.
-    async fn team_access(&self, slug: &str, owner: &str, name: &str) -> Result<Option<Value>, Failure> {
+    /// Returns a repository as GitHub shows it to a team, or `None` if the team has no access.
+    async fn team_access(&self, slug: &str, owner: &str, name: &str) -> Result<Option<TeamAccess>, Failure> {
         let team = Path::at("orgs").value(self.organisation()).then("teams").value(slug);
         let path = team.then("repos").value(owner).value(name);
         match self.api().get_accepting(&path, "application/vnd.github.v3.repository+json").await {
-            Ok(answer) => answer.json().map(Some).map_err(Failure::from),
+            Ok(answer) => {
+                let access: Value = answer.json().map_err(Failure::from)?;
+                Ok(Some(shape(&access).unwrap_or_default()))
+            }
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn access_that_github_does_not_show_is_no_access() {
+        let role = |row: Value| shape(&row).and_then(|access: TeamAccess| access.role_name);
+        let push =
+            |row: Value| shape(&row).and_then(|access: TeamAccess| access.permissions).map(|all| all.push);
+        let row = json!({ "role_name": "security", "permissions": { "push": true } });
+        assert_eq!((role(row.clone()), push(row)), (Some("security".to_owned()), Some(true)));
+        for row in [
+            json!({}),
+            json!({ "role_name": null, "permissions": null }),
+            json!({ "role_name": 7, "permissions": { "push": "true" } }),
+            json!({ "permissions": [true] }),
+        ] {
+            assert_eq!((role(row.clone()), push(row.clone())), (None, None), "{row}");
+        }
+        for row in [json!({ "permission": null }), json!({ "role_name": "admin" }), Value::Null] {
+            assert!(shape::<UserAccess>(&row).is_none(), "{row}");
         }
     }
 }

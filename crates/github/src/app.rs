@@ -1,5 +1,5 @@
-//! What an App or a token is told about itself: its permissions, the log of its webhook deliveries,
-//! the runs that it dispatched, its limits, and GitHub's clock.
+//! The reads that are about the credential itself: its permissions, the log of its webhook
+//! deliveries, the workflow runs that it dispatched, its limits, and GitHub's clock.
 
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
@@ -12,35 +12,35 @@ use crate::read::Reader;
 /// A row of the log of webhook deliveries.
 #[derive(Clone, Debug, Deserialize)]
 pub struct HookDelivery {
-    /// This attempt's id.
+    /// The id of the attempt.
     pub id: u64,
-    /// The delivery's: the same when it is sent again.
+    /// The id of the delivery. It stays the same if GitHub sends the delivery again.
     pub guid: String,
-    /// When, as GitHub writes it.
+    /// The time of the attempt, as GitHub writes it.
     pub delivered_at: String,
-    /// How it was answered.
+    /// The status of the answer.
     pub status_code: u16,
     /// The event.
     pub event: String,
-    /// Its action.
+    /// The action of the event.
     pub action: Option<String>,
-    /// Whose event it is.
+    /// The installation that the event belongs to.
     pub installation_id: Option<u64>,
-    /// What it is about.
+    /// The repository that the event is about.
     pub repository_id: Option<u64>,
 }
 
-/// The runs of a page. A page without a list, and a list without an end, are unknown.
+/// Returns the runs of a page. A page without a list, and a list without an end, are unknown.
 fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
     let unknown = |why: String| Failure::new(Class::Retry, format!("reading the runs of a workflow: {why}"));
-    let runs = page["workflow_runs"].as_array_mut().map(std::mem::take);
+    let runs = page.get_mut("workflow_runs").and_then(Value::as_array_mut).map(std::mem::take);
     let runs = runs.ok_or_else(|| unknown("a page has no `workflow_runs`".to_owned()))?;
     distinct.page(&runs, next).map_err(unknown)?;
     Ok(runs)
 }
 
 impl Reader {
-    /// What the App may do and hears of: its permissions and events. `None` for a token.
+    /// Returns the permissions and events of the App. Returns `None` for a token.
     pub async fn app(&self) -> Result<Option<Value>, Failure> {
         if !self.api().is_app() {
             return Ok(None);
@@ -50,18 +50,19 @@ impl Reader {
         Ok(Some(installation))
     }
 
-    /// What is left of the limits. It costs nothing.
+    /// Returns the remaining limits. The call is free.
     pub async fn rate_limit(&self) -> Result<Value, Failure> {
         self.api().get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
     }
 
-    /// The App's name in addresses: it acts as `NAME[bot]`. `None` for a token.
+    /// Returns the slug of the App, which acts as `SLUG[bot]`. Returns `None` for a token.
     pub async fn app_slug(&self) -> Result<Option<String>, Failure> {
         let installation = self.app().await?;
         Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
     }
 
-    /// One page of the log of the App's webhook deliveries, newest first, and where the next page is.
+    /// Returns one page of the log of the App's webhook deliveries, newest first, and the place of
+    /// the next page.
     pub async fn deliveries(
         &self,
         page: Option<&str>,
@@ -72,7 +73,7 @@ impl Reader {
         Ok((answer.json().map_err(Failure::from)?, next))
     }
 
-    /// The runs of a workflow that were dispatched since a moment, newest first.
+    /// Returns the runs of a workflow that were dispatched since a time, newest first.
     pub async fn dispatched(
         &self,
         repository: &str,
@@ -92,7 +93,8 @@ impl Reader {
         Ok(runs)
     }
 
-    /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.
+    /// Returns the organisation, and the seconds by which GitHub's clock is ahead of the local
+    /// clock.
     pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
         let answer = self.api().get(&Path::at("orgs").value(self.organisation())).await?;
         let date = answer.headers.get("date").and_then(|date| date.to_str().ok());
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_read_to_the_end_of_their_list_or_are_unknown() {
+    fn a_list_of_runs_is_read_to_its_end_or_unknown() {
         let mut distinct = Distinct::default();
         let mut read = |page: Value, next| page_of_runs(page, next, &mut distinct);
         let page = |id: u64| json!({ "workflow_runs": [{ "id": id }] });
@@ -117,6 +119,8 @@ mod tests {
         let failure = read(page(2), Some("2")).unwrap_err();
         assert_eq!(failure.class, Class::Retry);
         assert!(failure.text.contains("the list has no end"), "{failure}");
-        assert!(read(json!({}), None).is_err(), "no list is no empty list");
+        for page in [json!({}), json!({ "workflow_runs": null }), json!([]), Value::Null] {
+            assert!(read(page, None).is_err(), "a missing list counts as empty");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A repository from GraphQL's node: each part is known, or unknown and why.
+//! Reads a repository from its GraphQL node. Each part is known, or unknown for a reason.
 
 use std::sync::Arc;
 
@@ -7,15 +7,22 @@ use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::connection::{Tally, each, entries};
-use crate::documents;
+use crate::documents::protection::{AllowanceNode, CheckNode, RuleNode, more_actors, more_rules};
+use crate::documents::repositories::{
+    CollaboratorEdge, LabelNode, MORE_COLLABORATORS, MORE_LABELS, MORE_TOPICS, PermissionSource,
+    RepositoryNode, TopicNode,
+};
+use crate::documents::rulesets::{RulesetNode, more_bypass_actors, more_ruleset_rules, more_rulesets};
 use crate::graphql::{PartialAnswer, run};
 use crate::repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Known, Label, Repository, Rule, StatusCheck, Visibility,
 };
 use crate::rulesets::Ruleset;
+use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// A failed part is unknown; a used-up budget is a reason to come back later.
+/// Returns the reason why a failed part is unknown. If a budget is used up, the whole read fails
+/// instead, and is repeated later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),
@@ -23,7 +30,7 @@ pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     }
 }
 
-/// A repository from its node, with every list read to its end.
+/// Returns the repository of a node, and reads every list to its end.
 pub(crate) async fn assemble(
     api: &Api,
     node: &Value,
@@ -37,27 +44,41 @@ pub(crate) async fn assemble(
         path.push(json!(part));
         answer.error_at(&path).map(|error| Unsure::of(&error.failure(DOING), error.message.clone()))
     };
-    let (Some(id), Some(node_id), Some(name)) =
-        (node["databaseId"].as_u64(), node["id"].as_str(), node["name"].as_str())
+    let RepositoryNode {
+        database_id: Some(id),
+        id: Some(node_id),
+        name: Some(name),
+        owner,
+        is_archived,
+        is_fork,
+        visibility,
+        default_branch_ref,
+        created_at,
+        has_vulnerability_alerts_enabled: vulnerability_alerts,
+        repository_topics,
+        labels,
+        collaborators,
+        branch_protection_rules,
+        rulesets,
+    } = shape(node).unwrap_or_default()
     else {
         let error = answer.error_at(path).map(|error| error.failure(DOING));
         return Err(
             error.unwrap_or_else(|| Failure::new(Class::Retry, format!("{DOING}: the answer lacks its id")))
         );
     };
-    let visibility: Visibility = node["visibility"]
-        .as_str()
+    let visibility: Visibility = visibility
         .unwrap_or_default()
         .parse()
         .map_err(|error| Failure::new(Class::Retry, format!("{DOING} {name}: {error}")))?;
-    let default_branch = node["defaultBranchRef"]["name"].as_str().map(str::to_owned);
+    let default_branch = default_branch_ref.map(|branch| branch.name);
     let mut repository = Repository {
         id,
-        node_id: node_id.to_owned(),
-        name: name.to_owned(),
-        owner: node["owner"]["login"].as_str().unwrap_or_default().to_owned(),
-        archived: node["isArchived"].as_bool().unwrap_or(false),
-        fork: node["isFork"].as_bool().unwrap_or(false),
+        node_id: node_id.clone(),
+        name,
+        owner: owner.map(|owner| owner.login).unwrap_or_default(),
+        archived: is_archived.unwrap_or(false),
+        fork: is_fork.unwrap_or(false),
         visibility,
         settings: settings(node, visibility, default_branch.as_deref()),
         rest_settings: Known::NotAsked,
@@ -69,31 +90,29 @@ pub(crate) async fn assemble(
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,
         protection: Known::NotAsked,
-        created_at: node["createdAt"].as_str().unwrap_or_default().to_owned(),
-        vulnerability_alerts: node["hasVulnerabilityAlertsEnabled"].as_bool(),
+        created_at: created_at.unwrap_or_default(),
+        vulnerability_alerts,
         labels: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::NotAsked,
     };
     if asks.topics {
         let read = async {
-            let rows =
-                rows(api, node_id, &node["repositoryTopics"], documents::MORE_TOPICS, "topics").await?;
-            each(&rows, DOING, |row| row["topic"]["name"].as_str().map(str::to_owned))
+            let rows = rows(api, &node_id, repository_topics, MORE_TOPICS, "topics").await?;
+            each(&rows, DOING, |row| shape(row).map(|row: TopicNode| row.topic.name))
         };
         repository.topics = part(error_of("repositoryTopics"), read).await?;
     }
     if asks.labels {
         let read = async {
-            let rows = rows(api, node_id, &node["labels"], documents::MORE_LABELS, "labels").await?;
+            let rows = rows(api, &node_id, labels, MORE_LABELS, "labels").await?;
             each(&rows, DOING, label)
         };
         repository.labels = part(error_of("labels"), read).await?;
     }
     if asks.rulesets {
         let read = async {
-            let more = documents::more_rulesets();
-            let rows = rows(api, node_id, &node["rulesets"], &more, "rulesets").await?;
+            let rows = rows(api, &node_id, rulesets, &more_rulesets(), "rulesets").await?;
             let mut rulesets = Vec::with_capacity(rows.len());
             for row in &rows {
                 rulesets.push(ruleset(api, row).await?);
@@ -104,9 +123,7 @@ pub(crate) async fn assemble(
     }
     if asks.collaborators {
         let read = async {
-            let rows =
-                rows(api, node_id, &node["collaborators"], documents::MORE_COLLABORATORS, "collaborators")
-                    .await?;
+            let rows = rows(api, &node_id, collaborators, MORE_COLLABORATORS, "collaborators").await?;
             let all = each(&rows, DOING, collaborator)?;
             Ok(all.into_iter().filter_map(Access::of_its_own).collect())
         };
@@ -114,8 +131,8 @@ pub(crate) async fn assemble(
     }
     if asks.protection {
         let read = async {
-            let more = documents::more_rules();
-            let rows = rows(api, node_id, &node["branchProtectionRules"], &more, "branch protection").await?;
+            let more = more_rules();
+            let rows = rows(api, &node_id, branch_protection_rules, &more, "branch protection").await?;
             let mut rules = Vec::with_capacity(rows.len());
             for row in &rows {
                 rules.push(rule(api, row).await?);
@@ -128,23 +145,21 @@ pub(crate) async fn assemble(
 }
 
 fn label(row: &Value) -> Option<Label> {
-    Some(Label {
-        name: row["name"].as_str()?.to_owned(),
-        color: row["color"].as_str()?.to_owned(),
-        description: row["description"].as_str().map(str::to_owned),
-    })
+    let LabelNode { name, color, description } = shape(row)?;
+    Some(Label { name, color, description })
 }
 
-async fn ruleset(api: &Api, node: &Value) -> Result<Ruleset, Failure> {
-    let id = node["id"].as_str().unwrap_or_default();
-    let rules =
-        rows(api, id, &node["rules"], &documents::more_ruleset_rules(), "the rules of a ruleset").await?;
-    let more = documents::more_bypass_actors();
-    let actors = rows(api, id, &node["bypassActors"], &more, "who may bypass a ruleset").await?;
-    crate::rulesets::ruleset(node, &rules, &actors)
-        .ok_or_else(|| Failure::new(Class::Retry, "reading rulesets: one of them has no id or no name"))
+async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
+    let no_identity = || Failure::new(Class::Retry, "reading rulesets: one of them has no id or no name");
+    let mut node: RulesetNode = shape(row).ok_or_else(no_identity)?;
+    let id = node.id.take().unwrap_or_default();
+    let rules = rows(api, &id, node.rules.take(), &more_ruleset_rules(), "the rules of a ruleset").await?;
+    let more = more_bypass_actors();
+    let actors = rows(api, &id, node.bypass_actors.take(), &more, "the bypass actors of a ruleset").await?;
+    Ok(crate::rulesets::ruleset(node, &rules, &actors))
 }
 
+/// Returns the part that `read` reads. `error` is the error of the part in the first answer.
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
@@ -158,11 +173,11 @@ pub(crate) async fn part<T>(
     }
 }
 
-/// Every row of a connection, page by page, checked against its `totalCount`.
-async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> Result<Vec<Value>, Failure> {
+/// Returns every row of a connection, from its first page on, checked against its `totalCount`.
+async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> Result<Vec<Value>, Failure> {
     let doing = format!("reading {what}");
     let mut rows = Vec::new();
-    let mut page = first.clone();
+    let mut page = first;
     let mut tally = Tally::default();
     loop {
         let next = tally.page(&page).map_err(|failure| failure.during(&doing))?;
@@ -170,17 +185,17 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
         let Some(after) = next else { break };
         let variables = json!({ "id": owner, "after": after });
         let mut data = run(api, &doing, more, variables, false).await?.whole(&doing)?;
-        page = data["node"]["page"].take();
+        page = data.pointer_mut("/node/page").map(Value::take).unwrap_or_default();
     }
     tally.complete(&doing)?;
     Ok(rows)
 }
 
-/// How somebody comes to a repository.
+/// The way by which an account has access to a repository.
 enum Access {
-    /// By a grant on the repository itself.
+    /// A grant on the repository itself.
     Own(Collaborator),
-    /// By a team, the organisation or ownership: that is no business of the list of collaborators.
+    /// A team, the organisation or ownership. The list of collaborators does not show such access.
     Other,
 }
 
@@ -194,69 +209,69 @@ impl Access {
 }
 
 fn collaborator(edge: &Value) -> Option<Access> {
-    let login = edge["node"]["login"].as_str()?.to_owned();
-    let id = edge["node"]["databaseId"].as_u64()?;
-    let mut sources = edge["permissionSources"].as_array()?.iter();
-    let Some(own) = sources.find(|source| source["source"]["__typename"] == "Repository") else {
+    let CollaboratorEdge { permission_sources, node } = shape(edge)?;
+    let is_own = |source: &PermissionSource| {
+        source.source.as_ref().is_some_and(|source| source.typename == "Repository")
+    };
+    let Some(own) = permission_sources.iter().filter_map(shape::<PermissionSource>).find(is_own) else {
         return Some(Access::Other);
     };
-    let role = own["roleName"].as_str().or(own["permission"].as_str())?;
-    Some(Access::Own(Collaborator { id, login, permission: role.to_owned().into() }))
+    let permission = own.role_name.or(own.permission)?.into();
+    Some(Access::Own(Collaborator { id: node.database_id, login: node.login, permission }))
 }
 
-async fn rule(api: &Api, node: &Value) -> Result<Rule, Failure> {
-    let id = node["id"].as_str().unwrap_or_default();
+async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
+    let node: RuleNode = shape(row).unwrap_or_default();
+    let id = node.id.unwrap_or_default();
     let mut hidden = Vec::new();
     let mut allowances = Allowances::default();
-    for (list, actors) in [
-        ("pushAllowances", &mut allowances.push),
-        ("reviewDismissalAllowances", &mut allowances.dismissal),
-        ("bypassPullRequestAllowances", &mut allowances.bypass_pull_request),
-        ("bypassForcePushAllowances", &mut allowances.bypass_force_push),
+    for (list, first, actors) in [
+        ("pushAllowances", node.push_allowances, &mut allowances.push),
+        ("reviewDismissalAllowances", node.review_dismissal_allowances, &mut allowances.dismissal),
+        (
+            "bypassPullRequestAllowances",
+            node.bypass_pull_request_allowances,
+            &mut allowances.bypass_pull_request,
+        ),
+        ("bypassForcePushAllowances", node.bypass_force_push_allowances, &mut allowances.bypass_force_push),
     ] {
-        let rows = rows(api, id, &node[list], &documents::more_actors(list), list).await?;
-        *actors = rows.iter().filter_map(|row| actor(&row["actor"])).collect();
+        let rows = rows(api, &id, first, &more_actors(list), list).await?;
+        *actors = rows.iter().filter_map(actor).collect();
         if actors.len() < rows.len() {
             hidden.push(list.to_owned());
         }
     }
-    let fields = node.as_object().into_iter().flatten();
+    let fields = row.as_object().into_iter().flatten();
     let fields = fields.filter(|(_, value)| value.is_boolean() || value.is_number());
-    let checks = node["requiredStatusChecks"].as_array().into_iter().flatten();
-    let environments = node["requiredDeploymentEnvironments"].as_array().into_iter().flatten();
     Ok(Rule {
-        id: id.to_owned(),
-        pattern: node["pattern"].as_str().unwrap_or_default().to_owned(),
+        id,
+        pattern: node.pattern.unwrap_or_default(),
         fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
-        checks: checks
-            .map(|check| StatusCheck {
-                context: check["context"].as_str().unwrap_or_default().to_owned(),
-                app_id: check["app"]["databaseId"].as_i64(),
-                app_node: check["app"]["id"].as_str().map(str::to_owned),
-            })
-            .collect(),
-        environments: environments.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        checks: node.required_status_checks.unwrap_or_default().iter().map(check).collect(),
+        environments: node.required_deployment_environments,
         allowances,
         hidden,
     })
 }
 
-fn actor(node: &Value) -> Option<Actor> {
-    let (kind, name) = match node["__typename"].as_str()? {
-        "App" => (ActorKind::App, &node["slug"]),
-        "Team" => (ActorKind::Team, &node["slug"]),
-        "User" => (ActorKind::User, &node["login"]),
-        _ => return None,
-    };
-    Some(Actor {
-        kind,
-        name: name.as_str()?.to_owned(),
-        id: node["id"].as_str().map(str::to_owned),
-        number: node["databaseId"].as_u64(),
-    })
+fn check(row: &Value) -> StatusCheck {
+    let CheckNode { context, app } = shape(row).unwrap_or_default();
+    let app = app.unwrap_or_default();
+    StatusCheck { context: context.unwrap_or_default(), app_id: app.database_id, app_node: app.id }
 }
 
-/// GraphQL's names of what the body of `PATCH /repos/{owner}/{repo}` calls otherwise.
+fn actor(row: &Value) -> Option<Actor> {
+    let AllowanceNode { actor } = shape(row)?;
+    let (kind, name) = match actor.typename.as_str() {
+        "App" => (ActorKind::App, actor.slug),
+        "Team" => (ActorKind::Team, actor.slug),
+        "User" => (ActorKind::User, actor.login),
+        _ => return None,
+    };
+    Some(Actor { kind, name: name?, id: actor.id, number: actor.database_id })
+}
+
+/// The settings of the body of `PATCH /repos/{owner}/{repo}`, with their names in GraphQL.
 const NAMES: &[(&str, &str)] = &[
     ("name", "name"),
     ("description", "description"),
@@ -290,4 +305,86 @@ fn settings(node: &Value, visibility: Visibility, default_branch: Option<&str>) 
     settings.insert("visibility".into(), json!(visibility.as_str()));
     settings.insert("default_branch".into(), json!(default_branch));
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_without_a_description_is_read_and_one_without_a_color_is_not() {
+        let row = json!({ "name": "bug", "color": "d73a4a", "description": null });
+        let bug = Label { name: "bug".into(), color: "d73a4a".into(), description: None };
+        assert_eq!(label(&row), Some(bug));
+        for row in [
+            json!({ "name": "bug" }),
+            json!({ "name": "bug", "color": null }),
+            json!({ "name": 7, "color": "d73a4a" }),
+        ] {
+            assert_eq!(label(&row), None, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_grant_on_the_repository_makes_a_collaborator_known() {
+        // The permission that the repository itself gives. The outer `None`: it is unknown.
+        let own = |sources: &Value, node: &Value| {
+            let access = collaborator(&json!({ "permissionSources": sources, "node": node }))?;
+            Some(access.of_its_own().map(|collaborator| collaborator.permission.to_string()))
+        };
+        let mona = json!({ "databaseId": 9, "login": "mona" });
+        let of = |kind: &str, role: Value| json!({ "permission": "WRITE", "roleName": role, "source": { "__typename": kind } });
+        let admin = || json!("admin");
+        let team = of("Team", admin());
+        assert_eq!(own(&json!([team]), &mona), Some(None));
+        assert_eq!(own(&json!([team, of("Repository", admin())]), &mona), Some(Some("admin".into())));
+        assert_eq!(own(&json!([of("Repository", Value::Null)]), &mona), Some(Some("push".into())));
+        let bare = json!({ "permission": null, "roleName": null, "source": { "__typename": "Repository" } });
+        assert_eq!(own(&json!([bare]), &mona), None, "neither a role nor a permission");
+        assert_eq!(own(&json!([null, { "source": null }]), &mona), Some(None));
+        for sources in [Value::Null, json!({}), json!("admin")] {
+            assert_eq!(own(&sources, &mona), None, "{sources}");
+        }
+        for node in [
+            Value::Null,
+            json!({ "databaseId": 9 }),
+            json!({ "databaseId": "9", "login": "mona" }),
+            json!({ "databaseId": 9, "login": null }),
+        ] {
+            assert_eq!(own(&json!([team]), &node), None, "{node}");
+        }
+    }
+
+    #[test]
+    fn an_actor_without_a_name_or_of_another_type_is_hidden() {
+        let of = |actor: Value| actor_of(&actor).map(|actor| (actor.kind, actor.name, actor.number));
+        let team = json!({ "__typename": "Team", "id": "T_5", "databaseId": 5, "slug": "platform" });
+        assert_eq!(of(team), Some((ActorKind::Team, "platform".into(), Some(5))));
+        let user = json!({ "__typename": "User", "login": "mona", "databaseId": null });
+        assert_eq!(of(user), Some((ActorKind::User, "mona".into(), None)), "the id is optional");
+        for actor in [
+            Value::Null,
+            json!({}),
+            json!({ "__typename": "User", "slug": "mona" }),
+            json!({ "__typename": "Team", "slug": null }),
+            json!({ "__typename": "Mannequin", "login": "mona" }),
+        ] {
+            assert!(actor_of(&actor).is_none(), "{actor}");
+        }
+    }
+
+    fn actor_of(node: &Value) -> Option<Actor> {
+        actor(&json!({ "actor": node }))
+    }
+
+    #[test]
+    fn a_check_without_an_app_may_come_from_any_source() {
+        let from = |app: Value| check(&json!({ "context": "build", "app": app }));
+        let known = from(json!({ "databaseId": 15368, "id": "A_1" }));
+        assert_eq!((known.app_id, known.app_node.as_deref()), (Some(15368), Some("A_1")));
+        for app in [Value::Null, json!("actions"), json!({ "databaseId": null, "id": 7 })] {
+            let check = from(app);
+            assert_eq!((check.context.as_str(), check.app_id, check.app_node), ("build", None, None));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Who asks: a GitHub App's installation, or a token.
+//! The credential of the requests: a GitHub App's installation, or a token.
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>
 
@@ -12,24 +12,25 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-/// A token is renewed when it has less than this left.
+/// Beadle renews a token whose remaining time is shorter than this.
 const MARGIN: Duration = Duration::from_secs(300);
-/// GitHub takes a JWT's `iat` only from the past; clocks differ.
+/// The age of a JWT's `iat`, in seconds. GitHub accepts only an `iat` in the past, and clocks
+/// differ.
 const BACK: i64 = 60;
-/// GitHub takes JWTs of at most ten minutes.
+/// The validity of a JWT, in seconds. GitHub accepts at most ten minutes.
 const LIFE: i64 = 540;
 
-/// How to prove who we are.
+/// A credential for GitHub.
 pub enum Credential {
     /// A personal or fine-grained token.
     Token(SecretString),
     /// A GitHub App.
     App {
-        /// Its id.
+        /// The id of the App.
         id: u64,
-        /// Its private key.
+        /// The private key of the App.
         key: SigningKey,
-        /// The installation, where it is given; else it is looked up by the organisation's name.
+        /// The installation. `None`: Beadle looks it up by the name of the organisation.
         installation: Option<u64>,
     },
 }
@@ -39,7 +40,7 @@ struct Token {
     expires: Time,
 }
 
-/// Tokens of one organisation's credential.
+/// The credential of one organisation, with its present token.
 pub(crate) struct Auth {
     credential: Credential,
     organisation: String,
@@ -54,7 +55,7 @@ struct Minted {
     expires_at: jiff::Timestamp,
 }
 
-/// A secret in an answer; it goes from the body straight into a type that is not printed.
+/// A secret in an answer. This type cannot be printed.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct SecretText(String);
@@ -79,7 +80,8 @@ impl Auth {
         matches!(self.credential, Credential::App { .. })
     }
 
-    /// The header for a call in the organisation's name.
+    /// Returns the value of the `Authorization` header for a call as the installation, or with the
+    /// token.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
         let Credential::App { installation, .. } = &self.credential else {
             let Credential::Token(token) = &self.credential else {
@@ -87,7 +89,7 @@ impl Auth {
             };
             return Ok(bearer(token.expose_secret()));
         };
-        // The lock is held while a token is made, so that it is made once however many ask.
+        // The lock is held during the request, so that parallel calls request one token together.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
@@ -97,7 +99,7 @@ impl Auth {
             None => self.find_installation(client).await?,
         };
         let minted = match self.mint(client, installation).await {
-            // The App was uninstalled and installed again: it has another installation now.
+            // Somebody installed the App again, so it has another installation now.
             Err(error) if error.status() == Some(404) && self.installation.lock().await.take().is_some() => {
                 let installation = self.find_installation(client).await?;
                 self.mint(client, installation).await?
@@ -111,7 +113,7 @@ impl Auth {
         Ok(slot.insert(token).authorization.clone())
     }
 
-    /// The vendor did not take it: the next call gets a new one.
+    /// Forgets a token that GitHub refused, and returns whether another token can be requested.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;
         let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();
@@ -144,7 +146,7 @@ impl Auth {
             }
             TransportError::Status { request, status: 401, message } => {
                 let message = format!(
-                    "{message}; does the private key belong to this App's id, and is the clock right?"
+                    "{message}; check that the private key belongs to this App's id, and that the clock is right"
                 );
                 TransportError::Status { request, status: 401, message }
             }
@@ -154,7 +156,7 @@ impl Auth {
         Ok(*known.insert(found.id))
     }
 
-    /// A request in the App's own name.
+    /// Creates a request as the App itself.
     pub(crate) async fn as_app(
         &self,
         method: Method,
@@ -174,7 +176,7 @@ impl Auth {
         })?;
         Ok(Request {
             counted: false,
-            writes: false, // asking again for a token does no harm
+            writes: false, // a second request for a token does no harm
             ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
         })
     }

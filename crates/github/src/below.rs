@@ -1,15 +1,15 @@
-//! Places below a repository or an organisation that a write may name freely. A team or an account
-//! is no such place: its name may have another owner by now, see [`crate::Grantee`].
+//! Places below a repository or an organisation that a write may name without a check. A team or an
+//! account needs a check, because its name may have another owner by now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 
-/// A place below a repository or an organisation. It is made of literals and ids; the only names in
-/// it are those of labels, which exist in their repository alone.
+/// A place below a repository or an organisation. It consists of literals and ids. The only names
+/// in it are names of labels, which exist only in their repository.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 
 impl Below {
-    /// Begins with a literal.
+    /// Creates a place that begins with a literal.
     pub fn at(literal: &'static str) -> Self {
         Self(Path::at(literal))
     }

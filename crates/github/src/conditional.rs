@@ -4,7 +4,6 @@
 //! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So the tag of a kept body can be computed for a new token. Every
 //! answer checks whether that still holds; where it does not, a tag is used with the token that it came with only.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use beadle_engine::{Metadata, Note, Store, Time, note};
@@ -39,15 +38,8 @@ impl Metadata for Kept {
     const KIND: &'static str = "rest";
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn computed(authorization: &str, body: &str) -> String {
-    format!("\"{}\"", hex(&Sha256::digest(format!("{ACCEPT}:{authorization}::{body}"))))
+    format!("\"{}\"", hex::encode(Sha256::digest(format!("{ACCEPT}:{authorization}::{body}"))))
 }
 
 /// A weak tag names the same body.
@@ -62,7 +54,7 @@ impl Kept {
         let body = std::str::from_utf8(&answer.body).ok()?.to_owned();
         Some(Self {
             computable: strong(&etag) == computed(authorization, &body),
-            token: hex(&Sha256::digest(authorization)),
+            token: hex::encode(Sha256::digest(authorization)),
             link: text(header::LINK).map(str::to_owned),
             read: Some(now),
             etag,
@@ -78,7 +70,7 @@ impl Kept {
 
     /// The tag to send with this token, if there is one.
     fn tag(&self, authorization: &str) -> Option<String> {
-        if self.token == hex(&Sha256::digest(authorization)) {
+        if self.token == hex::encode(Sha256::digest(authorization)) {
             return Some(self.etag.clone());
         }
         self.computable.then(|| computed(authorization, &self.body))

@@ -1,43 +1,54 @@
-//! Lists are whole or unknown. The pages of a GraphQL connection and of a REST list are held
-//! against what they say of themselves and against each other.
+//! A list is complete or unknown. Beadle compares the pages of a GraphQL connection and of a REST
+//! list with their totals and with each other.
 
 use std::collections::HashSet;
 
 use beadle_engine::{Class, Failure};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-/// More pages than any list has.
+use crate::shape::{optional, shape};
+
+/// The maximum number of pages of a list.
 const MOST_PAGES: usize = 1000;
 
-/// The rows of a page: its `edges`, or its `nodes`.
+/// Returns the rows of a page: its `edges`, or its `nodes`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The cursor of a connection's next page.
+/// The place of a page in its list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    #[serde(default, deserialize_with = "optional")]
+    end_cursor: Option<String>,
+}
+
+/// Returns the cursor of a connection's next page, if there is one.
 pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
-    let info = &connection["pageInfo"];
-    match (info["hasNextPage"].as_bool(), &info["endCursor"]) {
-        (Some(false), _) => Ok(None),
-        (Some(true), cursor) if cursor.is_string() => Ok(Some(cursor.clone())),
+    match shape(&connection["pageInfo"]) {
+        Some(PageInfo { has_next_page: false, .. }) => Ok(None),
+        Some(PageInfo { has_next_page: true, end_cursor: Some(cursor) }) => Ok(Some(cursor.into())),
         _ => Err(retry("a page of the list has no `hasNextPage`")),
     }
 }
 
 /// The rows of a list that were read so far. A row that comes twice means that the list changed
-/// while it was read, or that a page was repeated: either way a row may be missing.
+/// during the read, or that GitHub repeated a page. In both cases a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    /// Digests: the rows of a long list may be whole repositories.
+    /// Digests, because the rows of a long list may be whole repositories.
     rows: HashSet<[u8; 16]>,
     pages: usize,
     cursors: HashSet<String>,
 }
 
 impl Distinct {
-    /// Takes a page of rows and the place of the next page. Gives what is wrong with them.
+    /// Adds a page of rows and the place of the next page. An error names the problem of the list.
     pub(crate) fn page<'a>(
         &mut self,
         rows: impl IntoIterator<Item = &'a Value>,
@@ -69,9 +80,9 @@ fn digest(row: &Value) -> [u8; 16] {
     std::array::from_fn(|at| whole[at])
 }
 
-/// Whether a row does not tell which account it is about: GitHub hides it, it is of a type that the
-/// document does not describe, or there is none yet, as with an invitation by address. Two such rows
-/// are no repetition.
+/// Returns whether a row does not tell which account it is about. GitHub hides the account, the
+/// document does not describe its type, or there is none yet, as in an invitation by mail. Two such
+/// rows are no repetition.
 fn is_nameless(row: &Value) -> bool {
     let tells_nothing = |who: &Value| {
         let is_bare = |fields: &Map<String, Value>| fields.keys().all(|name| name.as_str() == "__typename");
@@ -80,21 +91,22 @@ fn is_nameless(row: &Value) -> bool {
     ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
-/// The pages of one connection, held against what each of them says the list has.
+/// The pages of one connection, compared with the total that each page names.
 ///
-/// An entry that is taken out of an early page moves the ones behind it forward, over the edge of a page that was read
-/// already: they are never shown. The totals tell, because the last page says less than the first.
+/// If somebody deletes an entry of an early page, the later entries move forward. One of them can
+/// move into a page that was read already, so that no page shows it. The totals tell this, because
+/// the last page names a smaller total than the first one.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     seen: u64,
     total: Option<u64>,
-    /// The pages do not agree about the total.
+    /// The pages name different totals.
     pub(crate) moved: bool,
     distinct: Distinct,
 }
 
 impl Tally {
-    /// Takes a page. Gives the cursor of the next one.
+    /// Adds a page, and returns the cursor of the next one.
     pub(crate) fn page(&mut self, connection: &Value) -> Result<Option<Value>, Failure> {
         let next = next(connection)?;
         let total = connection["totalCount"].as_u64().unwrap_or(u64::MAX);
@@ -106,7 +118,7 @@ impl Tally {
         Ok(next)
     }
 
-    /// A list that is shorter than a page of it said is unknown.
+    /// Returns an error if the list is shorter than the total of one of its pages.
     pub(crate) fn complete(&self, doing: &str) -> Result<(), Failure> {
         let total = self.total.unwrap_or(u64::MAX);
         if self.seen >= total {
@@ -121,7 +133,7 @@ fn retry(text: impl Into<String>) -> Failure {
     Failure::new(Class::Retry, text.into())
 }
 
-/// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the
+/// Reads every entry with `read`. An entry that `read` cannot read has no identity, and makes the
 /// list unknown.
 pub(crate) fn each<T>(
     rows: &[Value],
@@ -149,6 +161,25 @@ mod tests {
             tally.page(page)?;
         }
         tally.complete("reading")
+    }
+
+    #[test]
+    fn a_page_that_does_not_tell_its_place_is_unknown() {
+        let of = |info: Value| next(&json!({ "pageInfo": info })).ok();
+        assert_eq!(of(json!({ "hasNextPage": false, "endCursor": null })), Some(None));
+        assert_eq!(of(json!({ "hasNextPage": false })), Some(None));
+        assert_eq!(of(json!({ "hasNextPage": true, "endCursor": "1" })), Some(Some(json!("1"))));
+        for info in [
+            Value::Null,
+            json!({}),
+            json!({ "hasNextPage": null, "endCursor": "1" }),
+            json!({ "hasNextPage": "false" }),
+            json!({ "hasNextPage": true, "endCursor": null }),
+            json!({ "hasNextPage": true, "endCursor": 1 }),
+            json!([false, null]),
+        ] {
+            assert_eq!(of(info.clone()), None, "{info}");
+        }
     }
 
     #[test]

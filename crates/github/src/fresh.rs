@@ -8,11 +8,11 @@ use beadle_engine::Time;
 /// The time for which a resolved name is valid.
 pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
-/// The number of times that a write which waited for too long is addressed again.
+/// The number of times that Beadle looks up the names again for a write that waited for too long.
 pub(crate) const TRIES: u32 = 5;
 
-/// Returns whether the answer to a question of this time is still valid. A moment in the future is
-/// one of a clock that was ahead.
+/// Returns whether the answer to a question of this time is still valid. A time in the future comes
+/// from a clock that was ahead, and is not valid.
 pub(crate) fn is_fresh(asked: Time, now: Time) -> bool {
     now >= asked && now.since(asked) < FRESH
 }

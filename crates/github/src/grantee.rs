@@ -1,6 +1,6 @@
 //! Teams and accounts that a write addresses by their names. GitHub publishes no address by id for
-//! them, and a slug or a login can have another owner at any time. So a change carries the id that
-//! its plan meant, and a write takes only a name that stood for that id a moment ago.
+//! them, and a slug or a login can have another owner at any time. So a change carries the id of
+//! its plan, and a write uses a name only if the name stood for this id a moment ago.
 
 use beadle_engine::{Class, Failure, Time};
 
@@ -17,7 +17,8 @@ pub struct Grantee {
     id: u64,
     /// The name at the time of the plan.
     name: String,
-    /// The time at which the name was resolved. `None`: it came with a list of unknown age.
+    /// The time at which the name was resolved. `None` if the name comes from a list of unknown
+    /// age.
     asked: Option<Time>,
 }
 
@@ -42,8 +43,8 @@ impl Grantee {
         Self { asked: Some(found.asked), ..Self::user(found.id, &found.name) }
     }
 
-    /// Makes sure that the name stands for the planned id now. A name that was resolved less than
-    /// five seconds ago, for the plan or for another write, costs no call.
+    /// Checks that the name stands for the planned id now. If the name was resolved less than five
+    /// seconds ago, for the plan or for another write, the check costs no call.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {
@@ -65,12 +66,12 @@ impl Grantee {
             Some(Ok(found)) if found.id == self.id => {
                 return Ok(Confirmed { name: self.name.clone(), asked: found.asked });
             }
-            Some(Ok(found)) => format!("has the id {} now, and the plan meant the id {}", found.id, self.id),
-            // A removal that reaches nobody harms nobody.
+            Some(Ok(found)) => format!("has the id {} now, the plan has the id {}", found.id, self.id),
+            // The removal of a name that nobody has does no harm.
             _ if purpose == Purpose::Remove => {
                 return Ok(Confirmed { name: self.name.clone(), asked: now });
             }
-            _ => "does not exist any more".to_owned(),
+            _ => "no longer exists".to_owned(),
         };
         let what = if self.kind == ActorKind::Team { "team" } else { "user" };
         let text = format!("{what} `{}` {why}; nothing was written, Beadle plans again", self.name);
@@ -83,24 +84,24 @@ impl Grantee {
 pub(crate) enum Purpose {
     /// It gives access.
     Grant,
-    /// It takes access away.
+    /// It removes access.
     Remove,
 }
 
-/// A name that stood for the planned id when GitHub was asked. Only [`Grantee::confirm`] makes one,
-/// and only with one can the path of a write to a team or an account be made.
+/// A name that stood for the planned id at the time of the question. Only [`Grantee::confirm`]
+/// creates one, and the path of a write to a team or an account needs one.
 pub(crate) struct Confirmed {
     name: String,
     asked: Time,
 }
 
 impl Confirmed {
-    /// The slug or the login.
+    /// Returns the slug or the login.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The time of the question.
+    /// Returns the time of the question.
     pub(crate) fn asked(&self) -> Time {
         self.asked
     }

@@ -1,4 +1,5 @@
-//! GraphQL answers: partial errors belong to their own path, used-up budgets come with status 200.
+//! Requests and answers of GraphQL. A partial error belongs to its own path, and GitHub reports a
+//! used-up budget with status 200.
 //!
 //! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
@@ -12,7 +13,7 @@ use crate::api::Api;
 #[derive(Debug, Deserialize)]
 struct Envelope {
     data: Option<Value>,
-    /// A secondary limit may come with status 200 and nothing but this.
+    /// The only field of an answer that reports a secondary limit with status 200.
     message: Option<String>,
     #[serde(default)]
     errors: Vec<GraphQlError>,
@@ -27,19 +28,19 @@ pub(crate) struct GraphQlError {
     pub(crate) path: Vec<Value>,
 }
 
-/// What a query gave, and what it could not.
+/// The data of an answer, and the errors of the parts that are missing.
 pub(crate) struct PartialAnswer {
     pub(crate) data: Value,
     pub(crate) errors: Vec<GraphQlError>,
 }
 
 impl PartialAnswer {
-    /// The error below `path` (a prefix), if there is one.
+    /// Returns the first error at `path` or below it.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }
 
-    /// All or nothing.
+    /// Returns the data, or the first error if there is one.
     pub(crate) fn whole(self, doing: &str) -> Result<Value, Failure> {
         match self.errors.first() {
             None => Ok(self.data),
@@ -64,36 +65,32 @@ impl GraphQlError {
     }
 }
 
-/// A batch that came to nothing.
+/// A batch without an answer.
 pub(crate) struct Unanswered {
     pub(crate) failure: Failure,
-    /// GitHub gave up on it: less at once may do.
+    /// GitHub gave up on the batch. A smaller one can succeed.
     pub(crate) too_much: bool,
 }
 
-/// Runs a query over many things, and tells whether they were too many.
+/// Runs a query over many objects. A failure tells whether the query asked for too many.
 pub(crate) async fn run_batch(
     api: &Api,
     doing: &str,
     document: &str,
     variables: Value,
 ) -> Result<PartialAnswer, Unanswered> {
-    let body = json!({ "query": api.without_lacking(document), "variables": variables });
-    match api.post_graphql(body, false).await {
-        Ok(answer) if lacks_more(api, &answer) => Box::pin(run_batch(api, doing, document, variables)).await,
-        Ok(answer) => match read(api, doing, &answer) {
-            Err(failure) if waited(api, &failure).await => {
-                Box::pin(run_batch(api, doing, document, variables)).await
-            }
-            read => read.map_err(|failure| {
+    loop {
+        let body = json!({ "query": api.without_lacking(document), "variables": variables });
+        let answer = api.post_graphql(body, false).await.map_err(|error| {
+            let too_much = matches!(error.status(), Some(502 | 504)) || error.is_timeout();
+            Unanswered { failure: Failure::from(error).during(doing), too_much }
+        })?;
+        if let Some(read) = read(api, doing, &answer, false).await {
+            return read.map_err(|failure| {
                 // GitHub reports its own time-out with status 200 and an error without a type.
                 let too_much = failure.class == Class::Retry;
                 Unanswered { failure, too_much }
-            }),
-        },
-        Err(error) => {
-            let too_much = matches!(error.status(), Some(502 | 504)) || error.is_timeout();
-            Err(Unanswered { failure: Failure::from(error).during(doing), too_much })
+            });
         }
     }
 }
@@ -106,20 +103,39 @@ pub(crate) async fn run(
     variables: Value,
     writes: bool,
 ) -> Result<PartialAnswer, Failure> {
-    let body = json!({ "query": api.without_lacking(document), "variables": variables });
-    let answer = api.post_graphql(body, writes).await.map_err(|error| Failure::from(error).during(doing))?;
-    if !writes && lacks_more(api, &answer) {
-        return Box::pin(run(api, doing, document, variables, writes)).await;
-    }
-    match read(api, doing, &answer) {
-        Err(failure) if waited(api, &failure).await => {
-            Box::pin(run(api, doing, document, variables, writes)).await
+    loop {
+        let body = json!({ "query": api.without_lacking(document), "variables": variables });
+        let answer =
+            api.post_graphql(body, writes).await.map_err(|error| Failure::from(error).during(doing))?;
+        if let Some(read) = read(api, doing, &answer, writes).await {
+            return read;
         }
-        read => read,
     }
 }
 
-/// A command waits for a used-up budget, which GraphQL may report with status 200. Whether it did.
+/// Reads an answer. Returns `None` if the document must be sent again: without a field that the
+/// server does not know, or after a wait for the budget.
+async fn read(
+    api: &Api,
+    doing: &str,
+    answer: &Answer,
+    writes: bool,
+) -> Option<Result<PartialAnswer, Failure>> {
+    let envelope: Envelope = match answer.json() {
+        Ok(envelope) => envelope,
+        Err(error) => return Some(Err(Failure::from(error).during(doing))),
+    };
+    if !writes && lacks_more(api, &envelope) {
+        return None;
+    }
+    match open(api, doing, answer, envelope) {
+        Err(failure) if waited(api, &failure).await => None,
+        opened => Some(opened),
+    }
+}
+
+/// Waits for a used-up budget if a command asks, and returns whether it did. GraphQL may report
+/// such a budget with status 200.
 async fn waited(api: &Api, failure: &Failure) -> bool {
     let Class::RateLimited { until, .. } = failure.class else { return false };
     if !api.client().is_patient() {
@@ -130,10 +146,10 @@ async fn waited(api: &Api, failure: &Failure) -> bool {
     true
 }
 
-/// Whether the server did not know a field that can be left out, and was not left out before.
-fn lacks_more(api: &Api, answer: &Answer) -> bool {
-    let Ok(envelope) = answer.json::<Envelope>() else { return false };
-    if envelope.data.is_some_and(|data| !data.is_null()) {
+/// Returns whether the server does not know a field that can be left out, and that the document
+/// still had.
+fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
+    if envelope.data.as_ref().is_some_and(|data| !data.is_null()) {
         return false;
     }
     let unknown = |error: &GraphQlError| {
@@ -141,12 +157,12 @@ fn lacks_more(api: &Api, answer: &Answer) -> bool {
         error.message.contains("doesn't exist on type").then(|| field.to_owned())
     };
     let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
-    // Every one of them is noted, so that the next try leaves them all out.
+    // Beadle notes all of them, so that the next request leaves them all out.
     fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 
-fn read(api: &Api, doing: &str, answer: &Answer) -> Result<PartialAnswer, Failure> {
-    let envelope: Envelope = answer.json().map_err(|error| Failure::from(error).during(doing))?;
+/// Returns the data of an answer, or the reason why it has none.
+fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<PartialAnswer, Failure> {
     let limited = envelope
         .errors
         .iter()

@@ -1,7 +1,7 @@
 //! The GitHub API: authentication, batched reads, writes.
 //!
-//! [`Reader`] has no method that writes, and [`Writer`] none that plans could be made with: what holds only a reader
-//! cannot write, by its type.
+//! [`Reader`] has no method that writes, and [`Writer`] has no method that a plan needs. So code
+//! that has only a reader cannot write.
 
 mod access;
 mod api;
@@ -23,6 +23,7 @@ mod properties;
 mod read;
 mod repository;
 mod rulesets;
+mod shape;
 mod team;
 mod teams;
 mod unsure;

@@ -1,4 +1,4 @@
-//! Who is in an organisation, by which names its people are known elsewhere, and who is in its teams.
+//! The members of an organisation and of its teams, and their names at the identity provider.
 
 use std::collections::HashMap;
 
@@ -10,100 +10,87 @@ use serde_json::{Value, json};
 use crate::Reader;
 use crate::api::Api;
 use crate::connection::{Tally, each, entries};
-use crate::documents;
+use crate::documents::people::{
+    self, IdentityNode, InvitationNode, MemberEdge, MemberNode, NameNode, TeamNode,
+};
+use crate::documents::{Nodes, Numbered};
 use crate::graphql::run;
+use crate::shape::shape;
 
 /// A team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
     /// The immutable id.
     pub id: u64,
-    /// GraphQL's id.
+    /// The node id.
     pub node_id: String,
-    /// How paths name it; a rename changes it.
+    /// The name in paths. A rename changes it.
     pub slug: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its description; empty where it has none.
+    /// The description. It is empty if the team has none.
     pub description: String,
     /// Whether other teams are below it.
     pub is_parent: bool,
 }
 
-/// A member of an organisation, or somebody who is invited.
+/// A member of an organisation, or an invited account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The immutable id.
     pub id: u64,
-    /// GraphQL's id.
+    /// The node id.
     pub node_id: String,
-    /// The login, which may change, and may be somebody else's then.
+    /// The login. It may change, and another account may get it then.
     pub login: String,
-    /// Whether the organisation is theirs: they are maintainers of every team that they are in.
+    /// Whether the account owns the organisation. An owner is a maintainer of each team that they
+    /// are in.
     pub is_owner: bool,
-    /// Addresses of theirs in domains that the organisation has verified.
+    /// The mail addresses of the account in domains that the organisation has verified.
     pub emails: Vec<String>,
 }
 
-/// An account that is linked to somebody at the organisation's identity provider.
+/// An account that is linked to a person of the organisation's identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The account's id.
     pub account: u64,
-    /// What the provider calls them, by SAML and by SCIM.
+    /// The person's names in SAML and in SCIM.
     pub names: Vec<String>,
 }
 
-/// A team and those who are in it themselves, or are invited; who is in a team below it is not.
+/// A team, its own members and its invited accounts. Members of a team below it do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamMembers {
     /// The team.
     pub team: Team,
-    /// Each with whether they maintain the team.
+    /// Each member, and whether the member is a maintainer of the team.
     pub members: Vec<(Member, bool)>,
-    /// Accounts that are invited.
+    /// The invited accounts.
     pub invited: Vec<Member>,
 }
 
-fn team_of(node: &Value) -> Option<Team> {
-    let text = |key: &str| node[key].as_str().map(str::to_owned);
-    Some(Team {
-        id: node["databaseId"].as_u64()?,
-        node_id: text("id")?,
-        slug: text("slug")?,
-        name: text("name")?,
-        description: text("description").unwrap_or_default(),
-        is_parent: node["childTeams"]["totalCount"].as_u64()? > 0,
-    })
+fn team_of(node: TeamNode) -> Team {
+    let TeamNode { database_id, id, slug, name, description, child_teams } = node;
+    let is_parent = child_teams.total_count > 0;
+    Team { id: database_id, node_id: id, slug, name, description: description.unwrap_or_default(), is_parent }
 }
 
-fn member_of(node: &Value, is_owner: bool) -> Option<Member> {
-    let text = |key: &str| node[key].as_str().map(str::to_owned);
-    let emails = node["organizationVerifiedDomainEmails"].as_array().into_iter().flatten();
-    Some(Member {
-        id: node["databaseId"].as_u64()?,
-        node_id: text("id")?,
-        login: text("login")?,
-        is_owner,
-        emails: emails.filter_map(|email| Some(email.as_str()?.to_owned())).collect(),
-    })
+fn member_of(node: MemberNode, is_owner: bool) -> Member {
+    let MemberNode { database_id, id, login, organization_verified_domain_emails: emails } = node;
+    Member { id: database_id, node_id: id, login, is_owner, emails }
 }
 
-fn identity_of(node: &Value) -> Option<Identity> {
-    let account = node["user"]["databaseId"].as_u64()?;
-    let names = [
-        &node["samlIdentity"]["nameId"],
-        &node["samlIdentity"]["username"],
-        &node["scimIdentity"]["username"],
-    ];
-    let mut names: Vec<String> =
-        names.into_iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+fn identity_of(node: IdentityNode) -> Identity {
+    let (name_id, username) = node.saml_identity.map_or((None, None), |saml| (saml.name_id, saml.username));
+    let scim = node.scim_identity.and_then(|scim| scim.username);
+    let mut names: Vec<String> = [name_id, username, scim].into_iter().flatten().collect();
     names.dedup();
-    Some(Identity { account, names })
+    Identity { account: node.user.database_id, names }
 }
 
-/// Every entry of a list, complete or not at all, from its first page on, which may have been read already. `None`: there is
-/// no such list.
+/// Returns every entry of a complete list. `first` is the answer with its first page, if that was
+/// read already. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -138,79 +125,79 @@ async fn all(
     }
 }
 
-/// An organisation that is not shown is no empty one.
+/// Returns the rows of an organisation. If GitHub does not show the organisation, they are unknown.
 fn shown(rows: Option<Vec<Value>>, doing: &str) -> Result<Vec<Value>, Failure> {
     rows.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: GitHub does not show the organisation")))
 }
 
 impl Reader {
-    /// All teams.
+    /// Returns all teams.
     pub async fn all_teams(&self) -> Result<Vec<Team>, Failure> {
         const DOING: &str = "reading the organisation's teams";
         let variables = json!({ "org": self.organisation(), "after": null });
-        let rows =
-            all(self.api(), DOING, documents::TEAM_NAMES, variables, "/organization/teams", None).await?;
-        each(&shown(rows, DOING)?, DOING, team_of)
+        let rows = all(self.api(), DOING, people::TEAM_NAMES, variables, "/organization/teams", None).await?;
+        each(&shown(rows, DOING)?, DOING, |row| shape(row).map(team_of))
     }
 
-    /// The ids of the teams that an account is in.
+    /// Returns the ids of the teams that an account is in.
     pub async fn teams_of(&self, login: &str) -> Result<Vec<u64>, Failure> {
         let doing = format!("reading the teams of {login}");
         let variables = json!({ "org": self.organisation(), "login": login, "after": null });
-        let rows =
-            all(self.api(), &doing, documents::TEAMS_OF, variables, "/organization/teams", None).await?;
-        each(&shown(rows, &doing)?, &doing, |node| node["databaseId"].as_u64())
+        let rows = all(self.api(), &doing, people::TEAMS_OF, variables, "/organization/teams", None).await?;
+        each(&shown(rows, &doing)?, &doing, |row| shape(row).map(|team: Numbered| team.database_id))
     }
 
-    /// Everybody who is in the organisation.
+    /// Returns all members of the organisation.
     pub async fn members(&self) -> Result<Vec<Member>, Failure> {
         const DOING: &str = "reading the organisation's members";
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/membersWithRole";
-        let rows = all(self.api(), DOING, documents::MEMBERS, variables, list, None).await?;
-        each(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"].as_str()? == "ADMIN"))
+        let rows = all(self.api(), DOING, people::MEMBERS, variables, list, None).await?;
+        let member = |MemberEdge { role, node }| member_of(node, role == "ADMIN");
+        each(&shown(rows, DOING)?, DOING, |row| shape(row).map(member))
     }
 
-    /// Who is linked to whom at the organisation's identity provider. `None`: GitHub shows no provider, because there is none,
-    /// because it is the enterprise's, or because the App may not see it.
+    /// Returns the accounts that are linked to people of the organisation's identity provider.
+    /// Returns `None` if GitHub shows no provider: there is none, it belongs to the enterprise, or
+    /// the App may not see it.
     ///
     /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
     pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
         const DOING: &str = "reading the organisation's external identities";
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/samlIdentityProvider/externalIdentities";
-        let rows = all(self.api(), DOING, documents::IDENTITIES, variables, list, None).await?;
-        // One that is linked to no account yet is nobody's.
-        Ok(rows.map(|rows| rows.iter().filter_map(identity_of).collect()))
+        let rows = all(self.api(), DOING, people::IDENTITIES, variables, list, None).await?;
+        // A person without an account is not read.
+        Ok(rows.map(|rows| rows.iter().filter_map(shape).map(identity_of).collect()))
     }
 
-    /// Who is in a team, complete or not at all. `None`: there is no such team.
+    /// Returns all members of a team, or `None` if there is no such team.
     pub async fn team_members(&self, slug: &str) -> Result<Option<TeamMembers>, Failure> {
         let doing = format!("reading the members of team {slug}");
         let variables = json!({ "org": self.organisation(), "slug": slug });
-        let data = run(self.api(), &doing, documents::TEAM, variables.clone(), false).await?.whole(&doing)?;
-        let node = &data["organization"]["team"];
-        if node.is_null() {
+        let data = run(self.api(), &doing, people::TEAM, variables.clone(), false).await?.whole(&doing)?;
+        let Some(node) = data.pointer("/organization/team").filter(|team| !team.is_null()) else {
             return Ok(None);
-        }
+        };
         let incomplete = || Failure::new(Class::Retry, format!("{doing}: the answer is incomplete"));
-        let team = team_of(node).ok_or_else(incomplete)?;
+        let team = shape(node).map(team_of).ok_or_else(incomplete)?;
         let further =
             |document, list| all(self.api(), &doing, document, variables.clone(), list, Some(data.clone()));
         let members =
-            further(documents::TEAM_MEMBERS, "/organization/team/members").await?.ok_or_else(incomplete)?;
-        let members = each(&members, &doing, |edge| {
-            Some((member_of(&edge["node"], false)?, edge["role"].as_str()? == "MAINTAINER"))
-        })?;
+            further(people::TEAM_MEMBERS, "/organization/team/members").await?.ok_or_else(incomplete)?;
+        let member = |MemberEdge { role, node }| (member_of(node, false), role == "MAINTAINER");
+        let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
-            further(documents::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
-        // Whoever is invited by address only has no account yet.
-        let invited = invited.iter().filter_map(|node| member_of(&node["invitee"], false)).collect();
+            further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
+        // A person who was invited by mail has no account yet.
+        let invited = invited.iter().filter_map(shape::<InvitationNode>);
+        let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// What else keeps a team's members: the organisation's own team synchronisation, or an enterprise's. `None`: nothing,
-    /// as far as GitHub tells; an App may not ask for the former, and is refused when it writes.
+    /// Returns what else sets the members of a team: the team synchronisation of the organisation,
+    /// or of its enterprise. Returns `None` if GitHub shows neither. An App may not ask for the
+    /// former; GitHub refuses its writes then.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>
@@ -233,7 +220,7 @@ impl Reader {
                         return Ok(Some(group.group_name.clone()));
                     }
                 }
-                // Not every plan has it, and not every credential may ask.
+                // Not every plan of GitHub has such a list, and not every credential may read it.
                 Err(error) if matches!(error.status(), Some(400 | 403 | 404 | 422)) => {}
                 Err(error) => return Err(Failure::from(error)),
             }
@@ -242,37 +229,37 @@ impl Reader {
     }
 }
 
-/// What a team and people are called now.
+/// The present names of a team and of people.
 pub(crate) struct Names {
-    /// The team's id and slug, and whether others are below it; `None` where it is gone.
+    /// The id and the slug of the team, and whether other teams are below it. `None` if the team no
+    /// longer exists.
     pub(crate) team: Option<(u64, String, bool)>,
-    /// Accounts by id: the login, and whether GitHub shows that they are in the organisation.
+    /// For the id of each account: the login, and whether GitHub shows that the account is in the
+    /// organisation.
     pub(crate) accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up by GraphQL's ids what a team and people are called now.
+/// Looks up the present names of a team and of people by their node ids.
 pub(crate) async fn names(api: &Api, team: &str, accounts: &[String]) -> Result<Names, Failure> {
-    const DOING: &str = "looking up what a team and its people are called";
+    const DOING: &str = "looking up the names of a team and its members";
     let ids: Vec<&str> = std::iter::once(team).chain(accounts.iter().map(String::as_str)).collect();
     let variables = json!({ "org": api.organisation(), "ids": ids });
-    let data = run(api, DOING, documents::NAMES, variables, false).await?;
-    // What is gone is null, with an error of its own.
+    let data = run(api, DOING, people::NAMES, variables, false).await?;
+    // GitHub answers null and an error for an object that no longer exists.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }
     let mut found = Names { team: None, accounts: HashMap::new() };
-    for node in data.data["nodes"].as_array().into_iter().flatten() {
-        let Some(id) = node["databaseId"].as_u64() else { continue };
-        match (node["__typename"].as_str(), node["slug"].as_str(), node["login"].as_str()) {
-            (Some("Team"), Some(slug), _) => {
-                let is_parent = node["childTeams"]["totalCount"].as_u64() != Some(0);
-                found.team = Some((id, slug.to_owned(), is_parent));
+    let nodes = shape(&data.data).map_or_else(Vec::new, |Nodes { nodes }| nodes);
+    for node in nodes.iter().filter_map(shape::<NameNode>) {
+        match node {
+            NameNode::Team(team) => {
+                let is_parent = team.child_teams.is_none_or(|below| below.total_count != 0);
+                found.team = Some((team.database_id, team.slug, is_parent));
             }
-            (Some("User"), _, Some(login)) => {
-                let is_member = node["organization"]["databaseId"].is_u64();
-                found.accounts.insert(id, (login.to_owned(), is_member));
+            NameNode::User(user) => {
+                found.accounts.insert(user.database_id, (user.login, user.organization.is_some()));
             }
-            _ => {}
         }
     }
     Ok(found)

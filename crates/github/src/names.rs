@@ -1,5 +1,5 @@
-//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. A name is
-//! compared only after it was resolved to an immutable id.
+//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. Beadle
+//! compares a name only after it resolved the name to an immutable id.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,10 +12,12 @@ use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::assemble::unless_limited;
-use crate::documents;
+use crate::documents::repositories::NamedRepository;
+use crate::documents::{APPS, Nodes, TypedNode};
 use crate::graphql::run;
 use crate::read::Reader;
 use crate::repository::{Actor, ActorKind};
+use crate::shape::{optional, shape};
 use crate::unsure::Unsure;
 
 /// Names of repositories in one query.
@@ -24,13 +26,13 @@ const AT_ONCE: usize = 50;
 /// The present meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// GraphQL's id.
+    /// The node id.
     pub node_id: String,
     /// The immutable id.
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
-    /// The time of the question. Names can have other owners later.
+    /// The time of the question. The name can have another owner later.
     pub asked: Time,
 }
 
@@ -39,8 +41,7 @@ pub struct Resolved {
 pub struct Called {
     /// The immutable id.
     pub id: u64,
-    /// The present name. It is another one than the name that was asked for where the repository
-    /// was renamed.
+    /// The present name. It differs from the requested name if the repository was renamed.
     pub name: String,
 }
 
@@ -59,9 +60,9 @@ impl SelectedBy {
     }
 }
 
-/// Names by which layers select and that stand for nothing, each in lower case and with why. A
-/// layer that selects by one of them is in doubt for every repository that it does not reach
-/// otherwise.
+/// The names by which layers select and that nothing has, each in lower case and with the reason.
+/// If a layer selects by such a name, nobody knows whether the layer reaches a repository that its
+/// other conditions do not match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -69,19 +70,19 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Returns the reason if a team's slug stands for nothing.
+    /// Returns the reason if no team has the slug.
     pub fn team(&self, slug: &str) -> Option<&Unsure> {
         self.teams.get(&slug.to_lowercase())
     }
 
-    /// Returns the reason if a custom property's name stands for nothing.
+    /// Returns the reason if no custom property has the name.
     pub fn property(&self, name: &str) -> Option<&Unsure> {
         self.properties.get(&name.to_lowercase())
     }
 }
 
-/// Resolves the names by which layers select, now. What could not be asked is as good as missing; a
-/// used-up budget is a reason to come back later.
+/// Resolves the names by which layers select. A name that could not be resolved counts as missing.
+/// If a budget is used up, the whole call fails, and the run is repeated later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -118,7 +119,7 @@ struct Definition {
     property_name: String,
 }
 
-/// The custom properties that the organisation defines.
+/// Returns the names of the custom properties that the organisation defines.
 ///
 /// <https://docs.github.com/rest/orgs/custom-properties#get-all-custom-properties-for-an-organization>
 async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
@@ -127,14 +128,20 @@ async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
     Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
 }
 
+/// Returns the repository of an answer, if it belongs to the organisation.
+fn called_of(found: &Value, organisation: &str) -> Option<Called> {
+    let NamedRepository { database_id: id, name, owner } = shape(found)?;
+    owner.login.eq_ignore_ascii_case(organisation).then_some(Called { id, name })
+}
+
 impl Reader {
-    /// Resolves actors. `Err` in a place: that one does not exist.
+    /// Resolves actors. The place of an actor that does not exist has an error.
     pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
         resolve(self.api(), actors).await
     }
 
-    /// The organisation's repository that each of these names leads to: the one that has the name,
-    /// or had it before it was renamed.
+    /// Returns for each name the repository of the organisation that has the name, or had it before
+    /// it was renamed.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         const DOING: &str = "resolving the names of repositories";
         let mut called = Vec::with_capacity(names.len());
@@ -158,12 +165,7 @@ impl Reader {
                 {
                     return Err(error.failure(DOING));
                 }
-                let found = &answer.data[&place];
-                let owner = found["owner"]["login"].as_str().unwrap_or_default();
-                let is_ours = owner.eq_ignore_ascii_case(self.organisation());
-                let id = found["databaseId"].as_u64().filter(|_| is_ours);
-                let name = found["name"].as_str();
-                called.push(id.zip(name).map(|(id, name)| Called { id, name: name.to_owned() }));
+                called.push(called_of(&answer.data[&place], self.organisation()));
             }
         }
         Ok(called)
@@ -172,25 +174,55 @@ impl Reader {
     /// Returns for each node id whether it belongs to a GitHub App.
     pub async fn are_apps(&self, nodes: &[String]) -> Result<Vec<bool>, Failure> {
         const DOING: &str = "looking for GitHub Apps";
-        let answer = run(self.api(), DOING, documents::APPS, json!({ "ids": nodes }), false).await?;
-        let is_app = |at: usize| match answer.error_at(&[json!("nodes"), json!(at)]) {
-            Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
-            _ => Ok(answer.data["nodes"][at]["__typename"] == "App"),
-        };
-        if answer.data["nodes"].as_array().is_none_or(|found| found.len() != nodes.len()) {
+        let answer = run(self.api(), DOING, APPS, json!({ "ids": nodes }), false).await?;
+        let found = shape(&answer.data).map(|Nodes { nodes }| nodes);
+        let Some(found) = found.filter(|found| found.len() == nodes.len()) else {
             let text = format!("{DOING}: the answer does not have every node that was asked for");
             return Err(Failure::new(Class::Retry, text));
-        }
-        (0..nodes.len()).map(is_app).collect()
+        };
+        let is_app = |(at, node): (usize, &Value)| match answer.error_at(&[json!("nodes"), json!(at)]) {
+            Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
+            _ => Ok(shape(node).is_some_and(|node: TypedNode| node.typename == "App")),
+        };
+        found.iter().enumerate().map(is_app).collect()
     }
 
-    /// The custom properties that the organisation defines.
+    /// Returns the names of the custom properties that the organisation defines.
     pub async fn defined_properties(&self) -> Result<Vec<String>, Failure> {
         defined(self.api()).await
     }
 }
 
-/// Resolves actors. `Err` in a place: that one does not exist.
+/// The team in the place of an organisation.
+#[derive(Deserialize)]
+struct TeamPlace {
+    team: FoundNode,
+}
+
+/// A team or an account.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FoundNode {
+    id: String,
+    database_id: u64,
+    #[serde(default, deserialize_with = "optional")]
+    slug: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    login: Option<String>,
+}
+
+/// Returns the team or the account in the place of an actor. Returns `None` if there is none, or if
+/// it has no identity.
+fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
+    let FoundNode { id: node_id, database_id: id, slug, login } = match actor.kind {
+        ActorKind::Team => shape::<TeamPlace>(place)?.team,
+        _ => shape(place)?,
+    };
+    let name = if actor.kind == ActorKind::Team { slug } else { login };
+    Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
+}
+
+/// Resolves actors. The place of an actor that does not exist has an error.
 pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
     let asked = api.clock().now();
@@ -215,19 +247,12 @@ pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Re
         let document = format!("query ({declared}) {{ {parts}{unused}}}");
         let answer = run(api, DOING, &document, variables.into(), false).await?;
         for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind != ActorKind::App) {
-            let place = &answer.data[format!("a{at}")];
-            let (place, name) = match actor.kind {
-                ActorKind::Team => (&place["team"], "slug"),
-                _ => (place, "login"),
-            };
-            let error = answer.error_at(&[json!(format!("a{at}"))]);
-            let name = place[name].as_str().unwrap_or(&actor.name);
-            found[at] = Some(match (place["id"].as_str(), place["databaseId"].as_u64(), error) {
-                (Some(node_id), Some(id), _) => {
-                    Ok(Resolved { node_id: node_id.to_owned(), id, name: name.to_owned(), asked })
-                }
-                (_, _, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
-                _ => Err(no_such(actor, api.organisation())),
+            let place = format!("a{at}");
+            let error = answer.error_at(&[json!(place)]);
+            found[at] = Some(match (found_in(&answer.data[&place], actor, asked), error) {
+                (Some(resolved), _) => Ok(resolved),
+                (None, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
+                (None, _) => Err(no_such(actor, api.organisation())),
             });
         }
     }
@@ -238,7 +263,16 @@ pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Re
     Ok(named.map(|(found, actor)| found.unwrap_or_else(|| Err(no_such(actor, api.organisation())))).collect())
 }
 
-/// An App by its slug.
+/// A GitHub App, as REST shows it.
+#[derive(Deserialize)]
+struct AppRow {
+    id: u64,
+    node_id: String,
+    #[serde(default, deserialize_with = "optional")]
+    slug: Option<String>,
+}
+
+/// Returns an App by its slug.
 ///
 /// <https://docs.github.com/rest/apps/apps#get-an-app>
 async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failure> {
@@ -248,13 +282,11 @@ async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failu
         Err(error) if error.status() == Some(404) || error.is_unaddressable() => Value::Null,
         Err(error) => return Err(error.into()),
     };
-    Ok(match (app["node_id"].as_str(), app["id"].as_u64()) {
-        (Some(node_id), Some(id)) => {
-            let name = app["slug"].as_str().unwrap_or(&actor.name).to_owned();
-            Ok(Resolved { node_id: node_id.to_owned(), id, name, asked })
-        }
-        _ => Err(no_such(actor, api.organisation())),
-    })
+    let found = shape(&app).map(|AppRow { id, node_id, slug }| {
+        let name = slug.unwrap_or_else(|| actor.name.clone());
+        Resolved { node_id, id, name, asked }
+    });
+    Ok(found.ok_or_else(|| no_such(actor, api.organisation())))
 }
 
 fn no_such(actor: &Actor, organisation: &str) -> String {
@@ -267,12 +299,47 @@ fn no_such(actor: &Actor, organisation: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Time;
-
     use super::*;
 
     #[test]
-    fn a_name_that_could_not_be_asked_for_is_asked_for_again_where_that_can_help() {
+    fn a_repository_of_another_organisation_does_not_count() {
+        let of = |login: Value| json!({ "databaseId": 1, "name": "shop", "owner": { "login": login } });
+        let shop = Called { id: 1, name: "shop".to_owned() };
+        assert_eq!(called_of(&of(json!("Acme")), "acme"), Some(shop));
+        for found in
+            [of(json!("other")), of(Value::Null), json!({ "databaseId": 1, "name": "shop" }), Value::Null]
+        {
+            assert_eq!(called_of(&found, "acme"), None, "{found}");
+        }
+    }
+
+    #[test]
+    fn an_actor_without_an_id_is_not_found() {
+        let actor = |kind| Actor { kind, name: "Asked".to_owned(), id: None, number: None };
+        let found = |kind, place: &Value| found_in(place, &actor(kind), Time(0));
+        let name = |found: Option<Resolved>| found.map(|found| (found.id, found.node_id, found.name));
+        let is = |name: &str| Some((7, "N_7".to_owned(), name.to_owned()));
+        let user = json!({ "id": "N_7", "databaseId": 7, "login": "mona" });
+        assert_eq!(name(found(ActorKind::User, &user)), is("mona"));
+        let team = json!({ "team": { "id": "N_7", "databaseId": 7, "slug": "platform" } });
+        assert_eq!(name(found(ActorKind::Team, &team)), is("platform"));
+        let nameless = json!({ "id": "N_7", "databaseId": 7, "login": null });
+        assert_eq!(name(found(ActorKind::User, &nameless)), is("Asked"));
+        for place in [
+            json!({ "id": "N_7" }),
+            json!({ "id": null, "databaseId": 7 }),
+            json!({ "id": 7, "databaseId": "7" }),
+        ] {
+            assert_eq!(found(ActorKind::User, &place), None, "{place}");
+            assert_eq!(found(ActorKind::Team, &json!({ "team": place })), None, "{place}");
+        }
+        for place in [Value::Null, json!({ "team": null }), json!([])] {
+            assert_eq!(found(ActorKind::Team, &place), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_failed_lookup_of_a_name_is_retried_unless_github_refused_it() {
         let of = |class| unless_limited(&Failure::new(class, "reading: 502"));
         assert_eq!(of(Class::Retry).unwrap(), Unsure::for_now("reading: 502".to_owned()));
         assert_eq!(of(Class::Rejected).unwrap(), Unsure::for_people("reading: 502".to_owned()));

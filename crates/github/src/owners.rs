@@ -1,5 +1,5 @@
-//! The last answers about names of teams and accounts. A sweep takes one team from many
-//! repositories: the question is asked once for all of their writes.
+//! The last answers about names of teams and accounts. If a sweep removes one team from many
+//! repositories, Beadle asks for its name once for all of these writes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use beadle_engine::Time;
 
 use crate::repository::ActorKind;
 
-/// From this number of names on, names that nobody asks for are forgotten.
+/// From this number of names on, Beadle forgets the names that nobody asks for.
 const MOST: usize = 1000;
 
 /// The id that a name stood for, and the time of the question.
@@ -18,7 +18,7 @@ pub(crate) struct Owner {
     pub(crate) asked: Time,
 }
 
-/// The last answer about one name. Whoever holds the lock asks.
+/// The last answer about one name. The holder of the lock asks GitHub.
 pub(crate) type Answer = tokio::sync::Mutex<Option<Owner>>;
 
 /// The last answers about all names of one organisation.

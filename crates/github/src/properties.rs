@@ -1,4 +1,4 @@
-//! Values of custom properties: of one repository, or of all at once.
+//! Values of custom properties, of one repository or of all repositories at once.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -13,17 +13,18 @@ use crate::api::Api;
 use crate::repository::Known;
 use crate::unsure::Unsure;
 
-/// Of every repository.
+/// The values of every repository of an organisation.
 pub(crate) struct Properties {
     by_repository: HashMap<u64, BTreeMap<String, Value>>,
-    /// About how many calls it took.
+    /// The approximate number of calls that the read took.
     pub(crate) calls: usize,
 }
 
 impl Properties {
-    /// Of a repository; one that is not in the list is unknown, and not without properties.
+    /// Returns the values of a repository. The values of a repository that is not in the list are
+    /// unknown, not empty.
     pub(crate) fn of(&self, repository: u64) -> Known<BTreeMap<String, Value>> {
-        let why = "the list of all properties does not have this repository";
+        let why = "the organisation's list of property values does not contain this repository";
         let unknown = || Known::Unknown(Unsure::for_now(why.to_owned()));
         self.by_repository.get(&repository).cloned().map_or_else(unknown, Known::Known)
     }
@@ -46,7 +47,7 @@ fn values(properties: Vec<Property>) -> BTreeMap<String, Value> {
     set.map(|property| (property.property_name, property.value)).collect()
 }
 
-/// Of every repository of the organisation.
+/// Reads the values of every repository of the organisation.
 pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
     let path = Path::at("orgs").value(api.organisation()).then("properties/values?per_page=100");
     let rows: Vec<Row> = api.list(&path).await?;
@@ -55,7 +56,7 @@ pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
     Ok(Properties { by_repository, calls })
 }
 
-/// Of one repository.
+/// Reads the values of one repository.
 pub(crate) async fn of_repository(
     api: &Api,
     owner: &str,

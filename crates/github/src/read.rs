@@ -1,4 +1,4 @@
-//! Everything that can be asked without changing anything.
+//! All reads. None of them changes anything.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,30 +13,33 @@ use crate::api::Api;
 use crate::assemble::assemble;
 use crate::connection::{Tally, each, entries, next};
 use crate::documents;
+use crate::documents::repositories::{IndexNode, NAME, NamedRepository};
 use crate::graphql::{run, run_batch};
 use crate::loader::{Bulk, Loader};
 use crate::names::SelectedBy;
 use crate::repository::{Asks, Invitation, Known, Repository, Visibility};
 use crate::rulesets::Ruleset;
+use crate::shape::shape;
 use crate::teams::TeamPermission;
 
 /// One page of an organisation's repositories.
 pub struct Page {
-    /// What was read.
+    /// The repositories of the page.
     pub repositories: Vec<Repository>,
-    /// How many the organisation has, as it says itself.
+    /// The total that GitHub names for the organisation.
     pub total: u64,
-    /// Why something is missing, if it is. A short page is no error: it says so.
+    /// The reason why a repository of the page is missing, if one is. Such a page is not an error.
     pub short: Option<String>,
-    /// Where the next one is.
+    /// The place of the next page.
     pub next: Option<Cursor>,
 }
 
-/// Where a page of repositories begins.
+/// The place of a page of repositories.
 #[derive(Clone, Debug)]
 pub struct Cursor {
     after: Value,
-    /// How many at once: less, where GitHub could not do so many.
+    /// The number of repositories on the page. It gets smaller if GitHub cannot answer so many at
+    /// once.
     first: usize,
 }
 
@@ -51,13 +54,13 @@ impl Default for Cursor {
 pub struct IndexRow {
     /// The immutable id.
     pub id: u64,
-    /// GraphQL's id.
+    /// The node id.
     pub node_id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// It is read-only.
+    /// Whether the repository is archived.
     pub archived: bool,
-    /// Who can see it.
+    /// The visibility.
     pub visibility: Option<Visibility>,
 }
 
@@ -74,7 +77,7 @@ pub struct Reader {
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
 }
 
-/// The time of a ruleset's last change, and a digest of what was wanted of it then.
+/// The time of a ruleset's last change, and the digest of the wanted state at that time.
 type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
@@ -93,7 +96,7 @@ struct Login {
 }
 
 impl Reader {
-    /// A reader of what `asks` names.
+    /// Creates a reader of the parts that `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
@@ -110,17 +113,18 @@ impl Reader {
         self.api.lane()
     }
 
-    /// From now on reads `asks`.
+    /// Sets the parts that the reader reads from now on.
     pub fn ask_for(&self, asks: Asks) {
         self.loader.ask_for(asks);
     }
 
-    /// From now on resolves the names by which layers select repositories, with each batch of reads.
+    /// Sets the names that the reader resolves with each batch from now on. Layers of a policy
+    /// select repositories by these names.
     pub fn select_by(&self, selected_by: SelectedBy) {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads again, by repository, what came from a snapshot of the whole organisation.
+    /// Reads by repository what came from a snapshot of the whole organisation.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -128,7 +132,7 @@ impl Reader {
             return Ok(());
         };
         for team in now.iter_mut().filter(|team| team.permission.rank().is_some()) {
-            // A list may show the role that a custom one is based on.
+            // A list may show the role that a custom role is based on.
             let was_custom =
                 |other: &&TeamPermission| other.id == team.id && other.permission.rank().is_none();
             if before.iter().any(|other| was_custom(&other))
@@ -140,7 +144,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The node of a repository that was read before.
+    /// Returns the node id of a repository that was read before.
     pub fn node_of(&self, id: u64) -> Option<String> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
@@ -154,23 +158,23 @@ impl Reader {
         &self.api
     }
 
-    /// The organisation's login.
+    /// Returns the organisation's login.
     pub fn organisation(&self) -> &str {
         self.api.organisation()
     }
 
-    /// Time.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         self.api.clock()
     }
 
-    /// The budget that calls are booked on.
+    /// Returns the budgets that the calls use.
     pub fn budgets(&self) -> &Budgets {
         self.api.budgets()
     }
 
-    /// One repository by its node; reads of the same moment go into one query. `None`: there is none. Whether it is the
-    /// one that was meant, its id tells.
+    /// Returns a repository by its node id, or `None` if there is none. Reads of the same moment
+    /// share one query. The caller checks that the repository has the expected immutable id.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
         let found = self.loader.load(node_id, self.lane()).await?;
         if let Some(repository) = &found {
@@ -179,12 +183,12 @@ impl Reader {
         Ok(found)
     }
 
-    /// What is read by organisation rather than one by one, for about so many repositories.
+    /// Reads what Beadle reads by organisation for this approximate number of repositories.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
         self.loader.bulk(&self.api, repositories).await
     }
 
-    /// One page of the organisation's repositories, with what GraphQL shows of them.
+    /// Returns one page of the organisation's repositories, with the parts that GraphQL shows.
     pub async fn page(&self, cursor: &Cursor) -> Result<Page, Failure> {
         const DOING: &str = "listing the organisation's repositories";
         let asks = self.loader.asks();
@@ -193,7 +197,7 @@ impl Reader {
         let answer = loop {
             let variables = json!({ "org": self.organisation(), "first": first, "after": cursor.after });
             match run_batch(&self.api, DOING, &document, variables).await {
-                // GitHub cuts a query off after 10 s: ask for less.
+                // GitHub ends a query after 10 s, so ask for fewer repositories.
                 Err(unanswered) if unanswered.too_much && first > 5 => first /= 2,
                 answer => break answer.map_err(|unanswered| unanswered.failure)?,
             }
@@ -225,13 +229,13 @@ impl Reader {
         Ok(found)
     }
 
-    /// Adds what GraphQL does not show.
+    /// Adds the parts that GraphQL does not show.
     pub async fn complete(&self, repositories: &mut [Repository], bulk: &Bulk) -> Result<(), Failure> {
         let failures = self.loader.complete(&self.api, repositories, bulk).await;
         failures.into_iter().flatten().next().map_or(Ok(()), Err)
     }
 
-    /// The ids and names of all repositories: the light listing.
+    /// Returns the ids and names of all repositories.
     pub async fn index(&self) -> Result<Vec<IndexRow>, Failure> {
         const DOING: &str = "listing the organisation's repositories";
         let mut rows = Vec::new();
@@ -243,17 +247,18 @@ impl Reader {
             let page = &data["organization"]["repositories"];
             let following = tally.page(page).map_err(|failure| failure.during(DOING))?;
             for node in entries(page) {
-                let (Some(id), Some(node_id)) = (node["databaseId"].as_u64(), node["id"].as_str()) else {
+                let Some(IndexNode { database_id: id, id: node_id, name, is_archived, visibility }) =
+                    shape(node)
+                else {
                     let text = format!("{DOING}: an entry of the list has no identity");
                     return Err(Failure::new(Class::Retry, text));
                 };
-                let name = node["name"].as_str().unwrap_or_default().to_owned();
                 rows.push(IndexRow {
                     id,
-                    node_id: node_id.to_owned(),
-                    name,
-                    archived: node["isArchived"].as_bool().unwrap_or(false),
-                    visibility: node["visibility"].as_str().and_then(|visibility| visibility.parse().ok()),
+                    node_id,
+                    name: name.unwrap_or_default(),
+                    archived: is_archived.unwrap_or(false),
+                    visibility: visibility.and_then(|visibility| visibility.parse().ok()),
                 });
             }
             if let Some(cursor) = following {
@@ -265,21 +270,21 @@ impl Reader {
         }
     }
 
-    /// Whether this server turned out not to know a GraphQL field.
+    /// Returns whether this server does not know a GraphQL field, as an earlier query showed.
     pub fn lacks(&self, field: &str) -> bool {
         self.api.is_lacking(field)
     }
 
-    /// Whether a repository has a branch.
+    /// Returns whether a repository has a branch.
     pub async fn branch_exists(&self, node_id: &str, branch: &str) -> Result<bool, Failure> {
         const DOING: &str = "looking for a branch";
         let variables = json!({ "id": node_id, "name": format!("refs/heads/{branch}") });
         let data = run(&self.api, DOING, documents::BRANCH, variables, false).await?.whole(DOING)?;
-        Ok(data["node"]["ref"].is_object())
+        Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
-    /// What REST shows at `path` below a repository; `None` where there is nothing. A read costs nothing while nothing
-    /// changed.
+    /// Returns the answer of REST at `path` below a repository, or `None` if there is nothing. The
+    /// read is free if nothing changed since the last one.
     pub async fn below(
         &self,
         repository: &Repository,
@@ -293,7 +298,8 @@ impl Reader {
         }
     }
 
-    /// Every row of a list below a repository. A row without one of the keys of `identity` makes the list unknown.
+    /// Returns every row of a list below a repository. A row without one of the keys of `identity`
+    /// makes the list unknown.
     pub async fn list_below(
         &self,
         repository: &Repository,
@@ -303,7 +309,7 @@ impl Reader {
         identified(self.api.list(&below(repository, path)).await?, identity)
     }
 
-    /// The same, which is not kept between runs.
+    /// Returns the same rows, and keeps no answer between runs.
     pub async fn list_anew_below(
         &self,
         repository: &Repository,
@@ -313,13 +319,14 @@ impl Reader {
         identified(self.api.list_anew(&below(repository, path)).await?, identity)
     }
 
-    /// What REST shows at `path` below the organisation.
+    /// Returns the answer of REST at `path` below the organisation.
     pub async fn of_organisation(&self, path: impl Into<Path>) -> Result<Value, Failure> {
         let path = Path::at("orgs").value(self.organisation()).then(path);
         self.api.read(&path).await?.json().map_err(Failure::from)
     }
 
-    /// Every row of a list below the organisation. A row without one of the keys of `identity` makes the list unknown.
+    /// Returns every row of a list below the organisation. A row without one of the keys of
+    /// `identity` makes the list unknown.
     pub async fn list_of_organisation(
         &self,
         path: impl Into<Path>,
@@ -329,14 +336,15 @@ impl Reader {
         identified(self.api.list(&path).await?, identity)
     }
 
-    /// Whether a ruleset was changed since it was first seen or last settled. GraphQL does not show all of it: such a one
-    /// has to be read by REST, until that shows it as it shall be.
+    /// Returns whether a ruleset was changed since Beadle first saw it or last settled it. GraphQL
+    /// does not show a whole ruleset, so Beadle reads a changed one by REST until REST shows the
+    /// wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
         let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
     }
 
-    /// Remembers that REST showed the ruleset as `wanted`.
+    /// Remembers that REST showed the ruleset in the `wanted` state.
     pub fn settle(&self, ruleset: &Ruleset, wanted: &Value) {
         let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(ruleset.id, ruleset.updated_at.clone());
@@ -344,8 +352,9 @@ impl Reader {
         settled.insert(ruleset.id, (ruleset.updated_at.clone(), digest(wanted)));
     }
 
-    /// Returns whether REST showed the ruleset as `wanted` since the last change. Beadle knows what
-    /// GraphQL does not show only then. Another policy wants something else, and needs another look.
+    /// Returns whether REST showed the ruleset in the `wanted` state since its last change. Only
+    /// then does Beadle know the parts that GraphQL does not show. A policy that wants another
+    /// state needs another read.
     pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         settled
@@ -354,12 +363,12 @@ impl Reader {
     }
 }
 
-/// The digest of what a policy wants.
+/// Returns the digest of a wanted state.
 fn digest(wanted: &Value) -> Vec<u8> {
     Sha256::digest(wanted.to_string()).to_vec()
 }
 
-/// The rows, if each of them has what identifies it.
+/// Returns the rows if each of them has all keys of its identity.
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
     Ok(rows)
@@ -369,23 +378,21 @@ fn below(repository: &Repository, path: impl Into<Path>) -> Path {
     Path::at("repos").value(&repository.owner).value(&repository.name).then(path)
 }
 
-/// What a repository is called now. Shared with the writer, which asks before its first write.
+/// Looks up the id, the owner and the name of a repository. The writer asks before its first write.
 pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
-    const DOING: &str = "looking up what the repository is called now";
-    let answer = run(api, DOING, documents::NAME, json!({ "id": node_id }), false).await?;
-    let node = &answer.data["node"];
-    let owner = node["owner"]["login"].as_str();
-    let (Some(id), Some(owner), Some(name)) = (node["databaseId"].as_u64(), owner, node["name"].as_str())
-    else {
+    const DOING: &str = "looking up the name of the repository";
+    let answer = run(api, DOING, NAME, json!({ "id": node_id }), false).await?;
+    let found = answer.data.get("node").and_then(shape);
+    let Some(NamedRepository { database_id, name, owner }) = found else {
         return match answer.errors.first() {
             Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
             _ => Ok(None),
         };
     };
-    Ok(Some((id, owner.to_owned(), name.to_owned())))
+    Ok(Some((database_id, owner.login, name)))
 }
 
-/// Invitations that were not accepted yet: only REST shows them, one repository a call.
+/// Reads the pending invitations of a repository. Only REST shows them.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;
@@ -399,7 +406,7 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
     Ok(rows.into_iter().map(invitation).collect())
 }
 
-/// The settings that only REST shows.
+/// Reads the settings that only REST shows.
 pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
     let answer = api.read(&Path::at("repos").value(owner).value(name)).await?;
     answer.json().map_err(Failure::from)

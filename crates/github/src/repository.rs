@@ -1,4 +1,4 @@
-//! A repository as it was observed, in the terms of the REST API (which the policy uses too).
+//! The observed state of a repository, in the terms of the REST API, which the policy uses too.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +32,7 @@ impl<T> Known<T> {
     }
 }
 
-/// Which parts are to be read. Only what a policy asks for is.
+/// The parts of a repository that Beadle reads. It reads only the parts that a policy needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
     /// Topics.
@@ -47,14 +47,14 @@ pub struct Asks {
     pub rest_settings: bool,
     /// Labels.
     pub labels: bool,
-    /// Rulesets of its own.
+    /// The repository's own rulesets.
     pub rulesets: bool,
     /// Values of custom properties.
     pub properties: bool,
 }
 
 impl Asks {
-    /// Everything that either asks for.
+    /// Returns the parts that at least one of both asks for.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {
@@ -70,15 +70,15 @@ impl Asks {
     }
 }
 
-/// Who can see a repository, from few to many.
+/// The people who can see a repository, from few to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
-    /// Those with access.
+    /// The people with access.
     Private,
-    /// Everybody of the enterprise.
+    /// All members of the enterprise.
     Internal,
-    /// Everybody.
+    /// All people.
     Public,
 }
 
@@ -89,13 +89,13 @@ impl FromStr for Visibility {
             "private" => Ok(Self::Private),
             "internal" => Ok(Self::Internal),
             "public" => Ok(Self::Public),
-            _ => Err(format!("`{text}` is not a visibility: private, internal or public")),
+            _ => Err(format!("invalid visibility `{text}`: must be `private`, `internal` or `public`")),
         }
     }
 }
 
 impl Visibility {
-    /// As REST says it.
+    /// Returns the value in REST.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Private => "private",
@@ -105,7 +105,7 @@ impl Visibility {
     }
 }
 
-/// A permission on a repository. GraphQL shows a custom role as the one that it is based on.
+/// A permission on a repository. GraphQL shows a custom role as the role that it is based on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
@@ -117,14 +117,14 @@ pub enum Permission {
     Push,
     /// Manage without dangerous actions.
     Maintain,
-    /// Everything.
+    /// All actions.
     Admin,
-    /// A role that the organisation defined.
+    /// A custom role of the organisation.
     Custom(String),
 }
 
 impl Permission {
-    /// In the words of team permissions.
+    /// Returns the name in the permissions of teams.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pull => "pull",
@@ -136,7 +136,7 @@ impl Permission {
         }
     }
 
-    /// In the words of invitations, which have no custom roles.
+    /// Returns the name in invitations, which have no custom roles.
     pub fn as_invitation(&self) -> &str {
         match self {
             Self::Pull => "read",
@@ -145,7 +145,8 @@ impl Permission {
         }
     }
 
-    /// Its place from least to most; `None` for a custom role, whose reach is not known.
+    /// Returns the rank, from the least permission to the greatest. A custom role has no rank,
+    /// because Beadle does not know what it permits.
     pub fn rank(&self) -> Option<u8> {
         match self {
             Self::Pull => Some(0),
@@ -159,7 +160,7 @@ impl Permission {
 }
 
 impl From<String> for Permission {
-    /// From the words of teams, of invitations, or of GraphQL.
+    /// Accepts the names of teams, of invitations and of GraphQL.
     fn from(text: String) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "pull" | "read" => Self::Pull,
@@ -189,28 +190,28 @@ impl fmt::Display for Permission {
 pub struct Collaborator {
     /// The account's immutable id.
     pub id: u64,
-    /// Their login.
+    /// The account's login.
     pub login: String,
-    /// What they may do.
+    /// The account's permission.
     pub permission: Permission,
 }
 
-/// An invitation that is not accepted yet.
+/// A pending invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// Its id.
+    /// The id of the invitation.
     pub id: u64,
-    /// The immutable id of the account that it is for; invitations by mail have none.
+    /// The immutable id of the invited account. `None` for an invitation by mail.
     pub account: Option<u64>,
     /// The account's login.
     pub login: Option<String>,
-    /// What they will be able to do.
+    /// The permission that the account will get.
     pub permission: Permission,
-    /// It is no longer valid.
+    /// Whether the invitation has expired.
     pub expired: bool,
 }
 
-/// What kind of actor a branch rule names.
+/// The kind of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActorKind {
@@ -222,103 +223,103 @@ pub enum ActorKind {
     App,
 }
 
-/// Somebody whom a branch rule names.
+/// An account, a team or an App that a branch rule names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// What they are.
+    /// The kind.
     pub kind: ActorKind,
-    /// Login or slug; compared without case.
+    /// The login or the slug. Beadle compares it without case.
     pub name: String,
-    /// The node id, where it is known.
+    /// The node id, if it is known.
     pub id: Option<String>,
-    /// The immutable id, where it is known.
+    /// The immutable id, if it is known.
     pub number: Option<u64>,
 }
 
-/// A check that has to pass.
+/// A required status check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusCheck {
     /// The check's name.
     pub context: String,
-    /// The App that has to report it; `None` for any source.
+    /// The App that must report the check. `None` if any source may report it.
     pub app_id: Option<i64>,
-    /// The App's node id, where it is known.
+    /// The App's node id, if it is known.
     pub app_node: Option<String>,
 }
 
 /// The four lists of actors of a branch rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowances {
-    /// Who may push, where pushes are restricted.
+    /// The actors who may push if pushes are restricted.
     pub push: Vec<Actor>,
-    /// Who may dismiss reviews, where that is restricted.
+    /// The actors who may dismiss reviews if that is restricted.
     pub dismissal: Vec<Actor>,
-    /// Who may merge without a pull request.
+    /// The actors who may merge without a pull request.
     pub bypass_pull_request: Vec<Actor>,
-    /// Who may force-push.
+    /// The actors who may force-push.
     pub bypass_force_push: Vec<Actor>,
 }
 
 /// A branch protection rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Its node id.
+    /// The node id.
     pub id: String,
-    /// The branches that it protects.
+    /// The pattern of the names of the protected branches.
     pub pattern: String,
-    /// Its flags and numbers, by GraphQL's names.
+    /// The flags and numbers, by their names in GraphQL.
     pub fields: Map<String, Value>,
-    /// The checks that have to pass.
+    /// The required checks.
     pub checks: Vec<StatusCheck>,
-    /// Environments that have to be deployed to.
+    /// The environments that need a deployment before a merge.
     pub environments: Vec<String>,
-    /// Its actors.
+    /// The lists of actors.
     pub allowances: Allowances,
-    /// The lists, by their connection's name, of which GitHub does not show everybody.
+    /// The lists of actors that GitHub does not show completely, by the names of their connections.
     pub hidden: Vec<String>,
 }
 
 /// A label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Its name; compared without case.
+    /// The name. Beadle compares it without case.
     pub name: String,
-    /// Six hexadecimal digits.
+    /// The color: six hexadecimal digits.
     pub color: String,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
 }
 
-/// A repository as it was observed.
+/// The observed state of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
     /// The immutable id.
     pub id: u64,
-    /// GraphQL's id.
+    /// The node id.
     pub node_id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The owner's login.
     pub owner: String,
-    /// Nothing can be written to it.
+    /// Whether the repository is archived. GitHub refuses writes then.
     pub archived: bool,
-    /// It is a fork.
+    /// Whether the repository is a fork.
     pub fork: bool,
-    /// Who can see it.
+    /// The visibility.
     pub visibility: Visibility,
     /// The settings, by the names of the body of `PATCH /repos/{owner}/{repo}`.
     pub settings: Map<String, Value>,
     /// The settings that only REST shows.
     pub rest_settings: Known<Map<String, Value>>,
-    /// The default branch; an empty repository may have none yet.
+    /// The default branch. An empty repository may have none yet.
     pub default_branch: Option<String>,
     /// Topics.
     pub topics: Known<Vec<String>>,
     /// Teams.
     pub teams: Known<Vec<crate::TeamPermission>>,
-    /// Its teams and properties come from a snapshot of the whole organisation.
+    /// Whether the teams or the properties come from a snapshot of the whole organisation.
     pub has_age: bool,
-    /// Names by which layers select and that stand for nothing.
+    /// The names by which layers select and that nothing has.
     pub missing: std::sync::Arc<crate::Missing>,
     /// Direct collaborators.
     pub collaborators: Known<Vec<Collaborator>>,
@@ -326,25 +327,26 @@ pub struct Repository {
     pub invitations: Known<Vec<Invitation>>,
     /// Branch protection rules.
     pub protection: Known<Vec<Rule>>,
-    /// When it was made, as GitHub writes it.
+    /// The time of creation, as GitHub writes it.
     pub created_at: String,
-    /// Dependabot alerts; `None` where this GitHub does not say.
+    /// Whether Dependabot alerts are on. `None` if this GitHub does not show it.
     pub vulnerability_alerts: Option<bool>,
     /// Labels.
     pub labels: Known<Vec<Label>>,
-    /// Rulesets of its own.
+    /// The repository's own rulesets.
     pub rulesets: Known<Vec<Ruleset>>,
-    /// Values of custom properties: a text, or a list of texts.
+    /// Values of custom properties. Each value is a text or a list of texts.
     pub properties: Known<BTreeMap<String, Value>>,
 }
 
 impl Repository {
-    /// `owner/name`.
+    /// Returns `owner/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// A private fork that GitHub made for a security advisory. It is left alone.
+    /// Returns whether the repository is a private fork that GitHub created for a security
+    /// advisory. Beadle leaves such a fork alone.
     pub fn is_advisory_fork(&self) -> bool {
         const ALPHABET: &str = "23456789cfghjmpqrvwx";
         let Some((_, suffix)) = self.name.rsplit_once("-ghsa-") else { return false };

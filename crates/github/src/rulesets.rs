@@ -1,26 +1,31 @@
 //! Rulesets as GraphQL shows them, in the shape of REST, which policies are written in.
 //!
-//! GraphQL does not show everything: some types of rules and of bypass actors are REST's alone. Where something is there
-//! that it cannot say, the ruleset is marked, and has to be read by REST before anything is concluded.
+//! GraphQL does not show everything: only REST knows some types of rules and of bypass actors.
+//! Beadle marks a ruleset that has one of them, and reads it by REST before it compares the
+//! ruleset.
 
 use serde_json::{Map, Value, json};
+
+use crate::documents::rulesets::{BypassNode, RulesetNode, RulesetRule};
+use crate::shape::shape;
 
 /// A ruleset of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ruleset {
-    /// Its id.
+    /// The id.
     pub id: u64,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// When it was changed last, as GitHub says.
+    /// The time of the last change, as GitHub writes it.
     pub updated_at: String,
-    /// What it says, in the shape of the REST body.
+    /// The content, in the shape of the body of REST.
     pub body: Value,
-    /// There is something in it that GraphQL does not say.
+    /// Whether the ruleset has a part that GraphQL does not show.
     pub is_veiled: bool,
 }
 
-/// `requiredStatusChecks` → `required_status_checks`, all the way down; what is null is left out, as REST does.
+/// Renames keys at every depth: `requiredStatusChecks` → `required_status_checks`. Leaves out null
+/// values, as REST does.
 fn snake(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -43,18 +48,18 @@ fn snake_key(key: &str) -> String {
     })
 }
 
-fn lower(value: &Value) -> Value {
-    json!(value.as_str().unwrap_or_default().to_lowercase())
+fn lower(text: Option<&str>) -> Value {
+    json!(text.unwrap_or_default().to_lowercase())
 }
 
-/// A rule; `None` for one that GraphQL names and does not describe.
+/// Returns a rule. Returns `None` for a rule that GraphQL names and does not describe.
 fn rule(row: &Value) -> Option<Value> {
-    let kind = row["type"].as_str()?.to_lowercase();
-    let mut rule = json!({ "type": kind });
-    let mut parameters = snake(&row["parameters"]);
+    let RulesetRule { kind, parameters } = shape(row)?;
+    let mut rule = json!({ "type": kind.to_lowercase() });
+    let mut parameters = snake(&parameters);
     if let Some(methods) = parameters.get_mut("allowed_merge_methods").and_then(Value::as_array_mut) {
         for method in methods {
-            *method = lower(method);
+            *method = lower(method.as_str());
         }
     }
     if parameters.as_object().is_some_and(|parameters| !parameters.is_empty()) {
@@ -63,45 +68,43 @@ fn rule(row: &Value) -> Option<Value> {
     Some(rule)
 }
 
-/// A bypass actor; `None` for one that GraphQL does not describe.
+/// Returns a bypass actor. Returns `None` for an actor that GraphQL does not describe.
 fn bypass_actor(row: &Value) -> Option<Value> {
-    let mode = lower(&row["bypassMode"]);
-    let on = |key: &str| row[key] == json!(true);
-    let (kind, id) = match row["actor"]["__typename"].as_str() {
-        Some("App") => ("Integration", row["actor"]["databaseId"].clone()),
-        Some("Team") => ("Team", row["actor"]["databaseId"].clone()),
-        _ if on("organizationAdmin") => ("OrganizationAdmin", json!(1)),
-        _ if on("deployKey") => ("DeployKey", Value::Null),
-        _ if on("enterpriseOwner") => ("EnterpriseOwner", Value::Null),
-        _ if row["repositoryRoleDatabaseId"].is_number() => {
-            ("RepositoryRole", row["repositoryRoleDatabaseId"].clone())
-        }
+    let node: BypassNode = shape(row)?;
+    let mode = lower(node.bypass_mode.as_deref());
+    let (typename, database_id) = node.actor.map(|actor| (actor.typename, actor.database_id)).unzip();
+    let id = database_id.unwrap_or_default();
+    let (kind, id) = match (typename.as_deref(), node.repository_role_database_id) {
+        (Some("App"), _) => ("Integration", id),
+        (Some("Team"), _) => ("Team", id),
+        _ if node.organization_admin == Some(true) => ("OrganizationAdmin", json!(1)),
+        _ if node.deploy_key == Some(true) => ("DeployKey", Value::Null),
+        _ if node.enterprise_owner == Some(true) => ("EnterpriseOwner", Value::Null),
+        (_, Some(role)) => ("RepositoryRole", Value::Number(role)),
         _ => return None,
     };
     Some(json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode }))
 }
 
-/// From a node whose lists were read to their ends. `None` where it has no id.
-pub(crate) fn ruleset(node: &Value, rules: &[Value], actors: &[Value]) -> Option<Ruleset> {
+/// Returns the ruleset of a node whose lists were read to their ends.
+pub(crate) fn ruleset(node: RulesetNode, rules: &[Value], actors: &[Value]) -> Ruleset {
     let shown: Vec<Value> = rules.iter().filter_map(rule).collect();
     let bypass: Vec<Value> = actors.iter().filter_map(bypass_actor).collect();
-    let names = &node["conditions"]["refName"];
     let mut conditions = Map::new();
-    if names.is_object() {
-        conditions
-            .insert("ref_name".into(), json!({ "include": names["include"], "exclude": names["exclude"] }));
+    if let Some(names) = node.conditions.and_then(|conditions| conditions.ref_name) {
+        conditions.insert("ref_name".into(), json!({ "include": names.include, "exclude": names.exclude }));
     }
-    let name = node["name"].as_str()?.to_owned();
-    Some(Ruleset {
-        id: node["databaseId"].as_u64()?,
-        updated_at: node["updatedAt"].as_str().unwrap_or_default().to_owned(),
+    let (target, enforcement) = (lower(node.target.as_deref()), lower(node.enforcement.as_deref()));
+    Ruleset {
+        id: node.database_id,
+        updated_at: node.updated_at.unwrap_or_default(),
         is_veiled: shown.len() < rules.len() || bypass.len() < actors.len(),
         body: json!({
-            "name": name, "target": lower(&node["target"]), "enforcement": lower(&node["enforcement"]),
+            "name": node.name, "target": target, "enforcement": enforcement,
             "bypass_actors": bypass, "conditions": conditions, "rules": shown,
         }),
-        name,
-    })
+        name: node.name,
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_rest() {
+    fn a_rule_has_the_names_of_rest() {
         let row = json!({ "type": "REQUIRED_STATUS_CHECKS", "parameters": {
             "__typename": "RequiredStatusChecksParameters", "strictRequiredStatusChecksPolicy": true,
             "requiredStatusChecks": [{ "context": "build", "integrationId": null }],
@@ -124,7 +127,51 @@ mod tests {
     fn an_actor_that_is_not_described_veils_the_ruleset() {
         let node = json!({ "databaseId": 1, "name": "main", "target": "BRANCH", "enforcement": "ACTIVE", "conditions": {} });
         let nobody = json!({ "actor": null, "bypassMode": "ALWAYS", "organizationAdmin": false });
-        assert!(ruleset(&node, &[], &[nobody]).unwrap().is_veiled);
-        assert!(!ruleset(&node, &[json!({ "type": "DELETION" })], &[]).unwrap().is_veiled);
+        let read = |rules: &[Value], actors: &[Value]| ruleset(shape(&node).unwrap(), rules, actors);
+        assert!(read(&[], &[nobody]).is_veiled);
+        assert!(!read(&[json!({ "type": "DELETION" })], &[]).is_veiled);
+    }
+
+    #[test]
+    fn a_bypass_actor_is_read_from_whichever_field_shows_it() {
+        let shown = |row: Value| {
+            bypass_actor(&row).map(|actor| (actor["actor_type"].clone(), actor["actor_id"].clone()))
+        };
+        let is = |kind: &str, id: Value| Some((json!(kind), id));
+        let of = |kind: &str, id: Value| json!({ "actor": { "__typename": kind, "databaseId": id } });
+        assert_eq!(shown(of("App", json!(7))), is("Integration", json!(7)));
+        assert_eq!(shown(of("Team", Value::Null)), is("Team", Value::Null));
+        assert_eq!(shown(json!({ "organizationAdmin": true })), is("OrganizationAdmin", json!(1)));
+        assert_eq!(shown(json!({ "deployKey": true })), is("DeployKey", Value::Null));
+        assert_eq!(shown(json!({ "repositoryRoleDatabaseId": 5 })), is("RepositoryRole", json!(5)));
+        for row in [
+            of("User", json!(7)),
+            json!({}),
+            json!({ "deployKey": "true" }),
+            json!({ "repositoryRoleDatabaseId": "5" }),
+            Value::Null,
+        ] {
+            assert_eq!(shown(row.clone()), None, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_ruleset_without_an_id_or_a_name_is_unreadable_and_one_without_conditions_is_not() {
+        for node in [
+            json!({ "databaseId": null, "name": "main" }),
+            json!({ "databaseId": 1, "name": null }),
+            json!({ "databaseId": "1", "name": "main" }),
+            Value::Null,
+        ] {
+            assert!(shape::<RulesetNode>(&node).is_none(), "{node}");
+        }
+        let body = |node: Value| ruleset(shape(&node).unwrap(), &[], &[]).body;
+        for conditions in [Value::Null, json!({}), json!({ "refName": null }), json!({ "refName": [] })] {
+            let node = json!({ "databaseId": 1, "name": "main", "conditions": conditions });
+            assert_eq!(body(node)["conditions"], json!({}), "{conditions}");
+        }
+        let names = json!({ "refName": { "include": ["~ALL"], "exclude": [] } });
+        let node = json!({ "databaseId": 1, "name": "main", "conditions": names });
+        assert_eq!(body(node)["conditions"], json!({ "ref_name": { "include": ["~ALL"], "exclude": [] } }));
     }
 }

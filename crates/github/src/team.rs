@@ -14,23 +14,23 @@ use crate::fresh::{FRESH, TRIES, is_fresh};
 use crate::members::{Team, names};
 use crate::write::Writer;
 
-/// A team that is to be made.
+/// A team that Beadle is going to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTeam<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// Its description.
+    /// The description.
     pub description: &'a str,
     /// The id of the team above it.
     pub parent: Option<u64>,
 }
 
-/// The writes to one team. The team and its people are meant by their ids: what they are called is
-/// looked up at most five seconds before each write.
+/// The writes to one team. The ids identify the team and its people. Beadle looks up their names at
+/// most five seconds before each write.
 pub struct NamedTeam {
     api: Api,
     team: Team,
-    /// GraphQL's ids of the people.
+    /// The node ids of the people.
     accounts: Vec<String>,
     is_parent: bool,
     known: tokio::sync::Mutex<TeamNow>,
@@ -45,7 +45,7 @@ struct TeamNow {
     accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up what a team and people are called now. The team must be the one that was planned for.
+/// Looks up the present names of a team and of people. The team must have the planned id.
 async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<TeamNow, Failure> {
     let asked = api.clock().now();
     let found = names(api, &team.node_id, accounts).await?;
@@ -54,7 +54,7 @@ async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<TeamNow,
             Ok(TeamNow { asked, slug, is_parent, accounts: found.accounts })
         }
         _ => {
-            let text = format!("team {} is gone since it was read; nothing was written", team.name);
+            let text = format!("team {} no longer exists; nothing was written", team.name);
             Err(Failure::new(Class::Conflict, text))
         }
     }
@@ -70,8 +70,8 @@ struct Made {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: visible to the organisation, as teams below and above others have to be. `None`: there is a
-    /// team of this name.
+    /// `POST /orgs/{org}/teams`: creates a team that the organisation can see, because teams below
+    /// and above other teams must be visible. Returns `None` if a team has this name already.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let mut body = json!({ "name": new.name, "description": new.description, "privacy": "closed" });
@@ -86,11 +86,11 @@ impl Writer {
                 Ok(Some(Team { id, node_id, slug, name, description, is_parent: false }))
             }
             Err(error) if error.status() == Some(422) && error.to_string().contains("unique") => Ok(None),
-            Err(error) => Err(Failure::from(error).during(format!("making the team {}", new.name))),
+            Err(error) => Err(Failure::from(error).during(format!("creating the team {}", new.name))),
         }
     }
 
-    /// Opens the writes to a team and to people. The team must be the one that was planned for.
+    /// Opens the writes to a team and to people. The team must have the planned id.
     pub async fn team(&self, team: &Team, accounts: &[String]) -> Result<NamedTeam, Failure> {
         let known = look_up(self.api(), team, accounts).await?;
         Ok(NamedTeam {
@@ -104,7 +104,7 @@ impl Writer {
 }
 
 impl NamedTeam {
-    /// Returns what GitHub says of the names. Asks again if the last answer is not fresh.
+    /// Returns the present names. Asks again if the last answer is not fresh.
     async fn known(&self) -> Result<tokio::sync::MutexGuard<'_, TeamNow>, Failure> {
         let mut known = self.known.lock().await;
         if !is_fresh(known.asked, self.api.clock().now()) {
@@ -113,8 +113,8 @@ impl NamedTeam {
         Ok(known)
     }
 
-    /// The path of the team, or of the membership of an account, and the time until which it is
-    /// valid.
+    /// Returns the path of the team, or of the membership of an account, and the time until which
+    /// it is valid.
     async fn path(&self, account: Option<u64>) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
@@ -122,7 +122,7 @@ impl NamedTeam {
             None => team,
             Some(account) => {
                 let Some((login, _)) = known.accounts.get(&account) else {
-                    let text = format!("account {account} is gone since it was read; nothing was written");
+                    let text = format!("account {account} no longer exists; nothing was written");
                     return Err(Failure::new(Class::Conflict, text));
                 };
                 team.then("memberships").value(login)
@@ -131,8 +131,8 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to the membership of an account. A write that had to wait for so long
-    /// that somebody else may have a name is sent to the names of that moment.
+    /// Writes to the team, or to the membership of an account. If the write waited so long that a
+    /// name may have another owner, Beadle looks up the names again.
     async fn send(
         &self,
         method: Method,
@@ -163,8 +163,8 @@ impl NamedTeam {
         Ok(self.known().await?.accounts.contains_key(&account))
     }
 
-    /// Returns whether an account is in the organisation now. Asks REST where GraphQL does not show
-    /// it.
+    /// Returns whether an account is in the organisation now. Asks REST if GraphQL does not show
+    /// the membership.
     ///
     /// <https://docs.github.com/rest/orgs/members#check-organization-membership-for-a-user>
     pub async fn is_member(&self, account: u64) -> Result<bool, Failure> {
@@ -181,19 +181,20 @@ impl NamedTeam {
         }
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}`: another name. It changes the slug, and nothing else can be written by this one.
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another name. This changes the slug, so the
+    /// method consumes the writer.
     pub async fn rename(self, name: &str) -> Result<(), Failure> {
         self.write(Method::PATCH, Some(json!({ "name": name }))).await
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}`: another description.
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another description.
     pub async fn describe(&self, description: &str) -> Result<(), Failure> {
         self.write(Method::PATCH, Some(json!({ "description": description }))).await
     }
 
-    /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody in, or changes their role. Somebody who is
-    /// not in the organisation would be invited to it.
-    /// Gives why GitHub does not take them, if it does not.
+    /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: adds an account to the team, or
+    /// changes its role. GitHub would invite an account that is not in the organisation. Returns
+    /// the reason if GitHub refuses.
     pub async fn put_member(&self, account: u64, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
         match self.send(Method::PUT, Some(account), Some(json!({ "role": role }))).await? {
@@ -202,18 +203,18 @@ impl NamedTeam {
         }
     }
 
-    /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody out, or withdraws the invitation.
-    /// Gives why GitHub does not, if it does not.
+    /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: removes an account from the
+    /// team, or withdraws its invitation. Returns the reason if GitHub refuses.
     pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
         match self.send(Method::DELETE, Some(account), None).await? {
-            // Who is not in it is out.
+            // The account is not in the team any more.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),
         }
     }
 
-    /// `DELETE /orgs/{org}/teams/{team_slug}`: and every team below it.
+    /// `DELETE /orgs/{org}/teams/{team_slug}`: deletes the team and every team below it.
     pub async fn delete(self) -> Result<(), Failure> {
         self.write(Method::DELETE, None).await
     }

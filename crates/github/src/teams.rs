@@ -1,7 +1,7 @@
-//! Which teams have access to which repositories. One repository's teams are read by REST; many
-//! repositories' by organisation, as a snapshot. GraphQL shows a custom role as the role that it is
-//! based on: where the organisation may have custom roles, the snapshot is read by REST, which
-//! names them.
+//! The teams that have access to repositories. Beadle reads the teams of one repository by REST. It
+//! reads the teams of many repositories by organisation, as a snapshot. GraphQL shows a custom role
+//! as the role that it is based on. So if the organisation may have custom roles, Beadle reads the
+//! snapshot by REST, which names them.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::connection::{Tally, entries};
-use crate::documents;
+use crate::documents::teams::{RepositoryEdge, TEAM_REPOSITORIES, TEAMS, TeamRow};
 use crate::graphql::run;
 use crate::repository::Permission;
+use crate::shape::shape;
 
 /// A team's permission on a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,8 @@ pub struct TeamPermission {
     pub id: u64,
     /// The team's slug.
     pub slug: String,
-    /// Its permission: the greater of its own grant and the permission of the team above it.
+    /// The permission: the greater one of the team's own grant and the permission of the team above
+    /// it.
     pub permission: Permission,
     /// The slug of the team above it.
     #[serde(default)]
@@ -34,7 +36,7 @@ pub struct TeamPermission {
 /// Every team's permissions, by repository id.
 pub(crate) struct Snapshot {
     by_repository: HashMap<u64, Vec<TeamPermission>>,
-    /// How many calls it took.
+    /// The number of calls that the read took.
     pub(crate) calls: usize,
 }
 
@@ -49,7 +51,8 @@ struct Row {
     id: u64,
     slug: String,
     permission: String,
-    /// How the team came to it: only what was granted on the repository itself can be taken from it.
+    /// The way by which the team has access. Beadle can remove only a grant on the repository
+    /// itself.
     access_source: Option<String>,
     parent: Option<Above>,
 }
@@ -67,16 +70,22 @@ struct Granted {
     role_name: Option<String>,
 }
 
-/// Lists of teams that are read at once.
+/// The custom repository roles of an organisation.
+#[derive(Deserialize)]
+struct CustomRoles {
+    total_count: u64,
+}
+
+/// The number of lists that are read at once.
 const AT_ONCE: usize = 16;
 
-/// Whether the organisation may have custom repository roles. A GitHub without them answers 404;
-/// who may not ask does not know.
+/// Returns whether the organisation may have custom repository roles. A GitHub without such roles
+/// answers 404. If the credential may not ask (403), the organisation may have some.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
             let roles: Value = answer.json().map_err(Failure::from)?;
-            Ok(roles["total_count"].as_u64() != Some(0))
+            Ok(shape(&roles).is_none_or(|CustomRoles { total_count }| total_count != 0))
         }
         Err(error) if error.status() == Some(404) => Ok(false),
         Err(error) if error.status() == Some(403) => Ok(true),
@@ -84,10 +93,10 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     }
 }
 
-/// A team, and its repositories with the names of custom roles. `None`: the team is gone, or has
-/// another name by now.
-async fn granted(api: &Api, team: &Value) -> Result<Option<(String, Vec<Granted>)>, Failure> {
-    let slug = team["slug"].as_str().unwrap_or_default();
+/// Returns the slug of a team and its repositories with the names of custom roles. Returns `None`
+/// if the team no longer exists, or has another name by now.
+async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Granted>)>, Failure> {
+    let slug = team.slug.as_deref().unwrap_or_default();
     let path =
         Path::at("orgs").value(api.organisation()).then("teams").value(slug).then("repos?per_page=100");
     match api.list(&path).await {
@@ -97,29 +106,29 @@ async fn granted(api: &Api, team: &Value) -> Result<Option<(String, Vec<Granted>
     }
 }
 
-/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not
-/// see, nobody knows.
-fn is_complete(team: &Value, rows: usize) -> bool {
-    let repositories = &team["repositories"];
+/// Returns whether a list has as many rows as GraphQL counts. If GraphQL counts repositories that
+/// Beadle may not see, the numbers cannot be compared, and the list counts as complete.
+fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
 }
 
-/// `false`: a list changed while it was read.
-async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Result<bool, Failure> {
+/// Adds the repositories of teams to the snapshot. Returns `false` if a list changed during the
+/// read.
+async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> Result<bool, Failure> {
     for teams in teams.chunks(AT_ONCE) {
         let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
         for (team, list) in teams.iter().zip(lists) {
             let Some((slug, rows)) = list else { return Ok(false) };
-            if !is_complete(team, rows.len()) {
+            if !is_complete(&team.repositories, rows.len()) {
                 return Ok(false);
             }
             snapshot.calls += 1;
             for row in rows {
                 // A row without a role has no known permission: Beadle reads the repository itself.
                 let permission = row.role_name.unwrap_or_default().into();
-                let Some(id) = team["databaseId"].as_u64() else { return Ok(false) };
-                let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
+                let Some(id) = team.database_id else { return Ok(false) };
+                let parent = team.parent_team.as_ref().map(|parent| parent.slug.clone());
                 let team = TeamPermission { id, slug: slug.clone(), permission, parent };
                 snapshot.by_repository.entry(row.id).or_default().push(team);
             }
@@ -128,7 +137,7 @@ async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Re
     Ok(true)
 }
 
-/// The teams of one repository, now.
+/// Reads the present teams of one repository.
 pub(crate) async fn of_repository(
     api: &Api,
     owner: &str,
@@ -147,7 +156,7 @@ pub(crate) async fn of_repository(
     Ok(direct.map(team).collect())
 }
 
-/// The teams of all repositories. `None`: they would not keep still while they were read.
+/// Reads the teams of all repositories. Returns `None` if the lists changed during the read.
 pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     const DOING: &str = "reading the organisation's teams";
     let mut snapshot = Snapshot { by_repository: HashMap::new(), calls: 1 };
@@ -156,16 +165,17 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     let mut tally = Tally::default();
     loop {
         let variables = json!({ "org": api.organisation(), "after": after });
-        let data = run(api, DOING, documents::TEAMS, variables, false).await?.whole(DOING)?;
+        let data = run(api, DOING, TEAMS, variables, false).await?.whole(DOING)?;
         snapshot.calls += 1;
-        let teams = &data["organization"]["teams"];
-        let Ok(next) = tally.page(teams) else { return Ok(None) };
+        let page = data.pointer("/organization/teams").unwrap_or(&Value::Null);
+        let Ok(next) = tally.page(page) else { return Ok(None) };
+        let teams: Vec<TeamRow> = entries(page).iter().map(|row| shape(row).unwrap_or_default()).collect();
         if by_rest {
-            if !read_by_rest(api, entries(teams), &mut snapshot).await? {
+            if !read_by_rest(api, &teams, &mut snapshot).await? {
                 return Ok(None);
             }
         } else {
-            for team in entries(teams) {
+            for team in teams {
                 if !read_team(api, team, &mut snapshot).await? {
                     return Ok(None);
                 }
@@ -182,35 +192,35 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     }
 }
 
-/// `false`: the list changed while it was read.
-async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
-    let (Some(team_id), Some(slug)) = (team["databaseId"].as_u64(), team["slug"].as_str()) else {
+/// Adds the repositories of a team to the snapshot. Returns `false` if the list changed during the
+/// read.
+async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<bool, Failure> {
+    let TeamRow { database_id: Some(team_id), slug: Some(slug), parent_team, repositories: mut page } = team
+    else {
         let text = "reading the organisation's teams: an entry of the list has no identity";
         return Err(Failure::new(Class::Retry, text));
     };
-    let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
+    let parent = parent_team.map(|parent| parent.slug);
     let doing = format!("reading the repositories of team {slug}");
-    let mut page = team["repositories"].clone();
     let mut tally = Tally::default();
     loop {
         let Ok(next) = tally.page(&page) else { return Ok(false) };
-        for edge in entries(&page) {
-            // A repository that we may not see is no repository of ours.
-            let Some(id) = edge["node"]["databaseId"].as_u64() else { continue };
-            let permission = edge["permission"].as_str().unwrap_or_default().to_owned().into();
-            snapshot.by_repository.entry(id).or_default().push(TeamPermission {
+        for RepositoryEdge { node, permission } in entries(&page).iter().filter_map(shape) {
+            // Beadle may not see this repository, so it does not manage the repository either.
+            let Some(repository) = node else { continue };
+            snapshot.by_repository.entry(repository.database_id).or_default().push(TeamPermission {
                 id: team_id,
-                slug: slug.to_owned(),
-                permission,
+                slug: slug.clone(),
+                permission: permission.unwrap_or_default().into(),
                 parent: parent.clone(),
             });
         }
         let Some(after) = next else { break };
         let variables = json!({ "org": api.organisation(), "slug": slug, "after": after });
-        let mut data =
-            run(api, &doing, documents::TEAM_REPOSITORIES, variables, false).await?.whole(&doing)?;
+        let mut data = run(api, &doing, TEAM_REPOSITORIES, variables, false).await?.whole(&doing)?;
         snapshot.calls += 1;
-        page = data["organization"]["team"]["repositories"].take();
+        let further = data.pointer_mut("/organization/team/repositories");
+        page = further.map(Value::take).unwrap_or_default();
     }
     if tally.moved {
         return Ok(false);
@@ -231,16 +241,19 @@ mod tests {
     use crate::auth::Credential;
 
     #[test]
-    fn a_list_that_is_shorter_than_its_count_is_no_snapshot() {
+    fn a_list_shorter_than_its_count_is_no_snapshot() {
         let edge = |id: Value| json!({ "permission": "WRITE", "node": { "databaseId": id } });
-        let team =
-            |total: u64, edges: &[Value]| json!({ "repositories": { "totalCount": total, "edges": edges } });
+        let team = |total: u64, edges: &[Value]| json!({ "totalCount": total, "edges": edges });
         assert!(is_complete(&team(1, &[edge(json!(5))]), 1));
         assert!(!is_complete(&team(2, &[edge(json!(5)), edge(json!(6))]), 1));
-        assert!(is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1), "one that we may not see");
+        assert!(
+            is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1),
+            "a repository that Beadle may not see"
+        );
     }
+
     #[tokio::test(start_paused = true)]
-    async fn a_team_that_is_gone_before_its_list_is_read_is_a_change_and_no_failure() {
+    async fn a_team_deleted_before_its_list_is_read_is_a_change_and_no_failure() {
         let page = |nodes: Value| {
             let info = json!({ "hasNextPage": false, "endCursor": null });
             json!({ "totalCount": nodes.as_array().unwrap().len(), "pageInfo": info, "nodes": nodes })

@@ -19,17 +19,17 @@ impl Unsure {
         Self { why, transient: true }
     }
 
-    /// Creates a reason that somebody has to end, in the policy or at GitHub.
+    /// Creates a reason that a person has to end, in the policy or at GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }
 
-    /// Creates a reason from what a read came to. Nobody reads again what the vendor refused for good.
+    /// Creates a reason from a failed read. A retry cannot end a final refusal of the vendor.
     pub(crate) fn of(failure: &Failure, why: String) -> Self {
         Self { why, transient: !matches!(failure.class, Class::Rejected | Class::Fatal) }
     }
 
-    /// Names the file of the policy that asks.
+    /// Adds the name of the policy file that asks.
     #[must_use]
     pub fn of_file(&self, file: &str) -> Self {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }

@@ -1,25 +1,28 @@
-//! Everything that changes something. Nothing here can be reached from a plan.
+//! All writes. A plan cannot reach them.
 
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::below::Below;
-use crate::documents;
+use crate::documents::protection;
 use crate::fresh::{FRESH, TRIES, is_fresh};
 use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::graphql::run;
 use crate::read::name_of;
 use crate::repository::Permission;
+use crate::shape::shape;
 
-/// Writes.
+/// Writes to an organisation.
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
 }
 
-/// The writes to one repository. Its name is looked up by its id at most five seconds before each write.
+/// The writes to one repository. Beadle looks up the name by the id at most five seconds before
+/// each write.
 pub struct Named {
     api: Api,
     id: u64,
@@ -35,8 +38,20 @@ struct RepositoryNow {
     asked: Time,
 }
 
+/// The run of a dispatched workflow.
+#[derive(Deserialize)]
+struct DispatchedRun {
+    workflow_run_id: u64,
+}
+
+/// The repository in the answer to a write.
+#[derive(Deserialize)]
+struct Written {
+    id: u64,
+}
+
 impl Writer {
-    /// A writer.
+    /// Creates a writer.
     pub fn new(api: Api) -> Self {
         Self { api }
     }
@@ -47,9 +62,8 @@ impl Writer {
         Self { api: self.api.in_lane(lane) }
     }
 
-    /// Returns a writer for one plan, whose writes are valid until this time. The body of a write
-    /// may replace what others have written since the plan was made, so that Beadle sends none that
-    /// waited for longer.
+    /// Returns a writer for one plan, whose writes are valid until this time. Beadle sends no write
+    /// that waited longer, because its body may replace newer changes of others.
     #[must_use]
     pub fn until(&self, valid_until: Time) -> Self {
         Self { api: self.api.until(valid_until) }
@@ -59,36 +73,37 @@ impl Writer {
         &self.api
     }
 
-    /// Looks up what the repository is called now. It must be the one that was planned for: same id, same owner.
+    /// Looks up the present name of a repository. The repository must have the planned id and
+    /// owner.
     pub async fn named(&self, id: u64, node_id: &str) -> Result<Named, Failure> {
         let known = look_up(&self.api, id, node_id).await?;
         let known = tokio::sync::Mutex::new(known);
         Ok(Named { api: self.api.clone(), id, node_id: node_id.to_owned(), known })
     }
 
-    /// Makes a branch protection rule.
+    /// Creates a branch protection rule.
     pub async fn create_rule(&self, input: Value) -> Result<(), Failure> {
-        self.mutate("creating a branch protection rule", documents::CREATE_RULE, input).await
+        self.mutate("creating a branch protection rule", protection::CREATE_RULE, input).await
     }
 
     /// Changes a branch protection rule in place.
     pub async fn update_rule(&self, input: Value) -> Result<(), Failure> {
-        self.mutate("changing a branch protection rule", documents::UPDATE_RULE, input).await
+        self.mutate("changing a branch protection rule", protection::UPDATE_RULE, input).await
     }
 
-    /// Takes a branch protection rule away.
+    /// Deletes a branch protection rule.
     pub async fn delete_rule(&self, id: &str) -> Result<(), Failure> {
         let input = json!({ "branchProtectionRuleId": id });
-        self.mutate("deleting a branch protection rule", documents::DELETE_RULE, input).await
+        self.mutate("deleting a branch protection rule", protection::DELETE_RULE, input).await
     }
 
-    /// Has GitHub send a webhook delivery again.
+    /// Asks GitHub to send a webhook delivery again.
     pub async fn redeliver(&self, id: u64) -> Result<(), Failure> {
         let path = Path::at("app/hook/deliveries").id(id).then("attempts");
         self.api.post_as_app(path).await.map(drop).map_err(Failure::from)
     }
 
-    /// Dispatches a workflow. Gives the run's id, where GitHub says it.
+    /// Dispatches a workflow. Returns the id of the run, if GitHub names it.
     pub async fn dispatch(
         &self,
         repository: &str,
@@ -100,8 +115,9 @@ impl Writer {
         let path = path.then("actions/workflows").value(workflow).then("dispatches");
         let body = json!({ "ref": reference, "inputs": inputs, "return_run_details": true });
         let answer = self.api.write(Method::POST, &path, Some(body)).await?;
-        // An older GitHub answers with nothing.
-        Ok(answer.json::<Value>().ok().and_then(|run| run["workflow_run_id"].as_u64()))
+        // An older GitHub sends an empty answer.
+        let run = answer.json::<Value>().ok().and_then(|run| shape(&run));
+        Ok(run.map(|DispatchedRun { workflow_run_id }| workflow_run_id))
     }
 
     /// Writes at `path` below the organisation.
@@ -120,15 +136,15 @@ impl Writer {
     }
 }
 
-/// The present name of a repository.
+/// Looks up the present name of a repository.
 async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<RepositoryNow, Failure> {
     let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
     let asked = api.clock().now();
     match name_of(api, node_id).await? {
-        None => conflict(format!("repository {id} is gone since it was read; nothing was written")),
-        Some((found, ..)) if found != id => {
-            conflict(format!("the node of repository {id} is repository {found} now; nothing was written"))
-        }
+        None => conflict(format!("repository {id} no longer exists; nothing was written")),
+        Some((found, ..)) if found != id => conflict(format!(
+            "the node id of repository {id} belongs to repository {found} now; nothing was written"
+        )),
         Some((_, owner, name)) if !owner.eq_ignore_ascii_case(api.organisation()) => conflict(format!(
             "repository {id} was transferred to {owner}/{name} since it was read; nothing was written"
         )),
@@ -168,8 +184,8 @@ impl Named {
         Ok(known.clone())
     }
 
-    /// Writes at the path that `path` makes of the name. A write that had to wait for so long that somebody else may have the
-    /// name is sent to the name that the repository has then.
+    /// Writes at the path that `path` makes of the name. If the write waited so long that the name
+    /// may have another owner, Beadle looks up the name again.
     async fn attempt(
         &self,
         method: Method,
@@ -220,14 +236,14 @@ impl Named {
 
     /// Checks that the repository in an answer is the planned one.
     async fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
-        let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
+        let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
-            Some(other) if other != self.id => {
-                // Nothing more goes to that name.
+            Some(Written { id: other }) if other != self.id => {
+                // The next write looks up the name again.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(
-                    "GitHub answered for repository {other}, and repository {} was meant: its name was given to another one in \
-                     the same moment; look at both",
+                    "GitHub answered for repository {other} in place of repository {}, because another \
+                     repository got its name in the same moment; check both repositories",
                     self.id
                 );
                 Err(Failure::new(Class::Conflict, text).after_a_part())
@@ -236,8 +252,8 @@ impl Named {
         }
     }
 
-    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the
-    /// body holds (422); it may take a part of it.
+    /// `PATCH /repos/{owner}/{repo}` with a body without a new name. If GitHub refuses the body
+    /// (422), the result is `Ok` with GitHub's message. GitHub may accept a part of the body.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         match self.attempt(Method::PATCH, RepositoryNow::repository, Some(body)).await? {
             Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),
@@ -251,8 +267,8 @@ impl Named {
         self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await
     }
 
-    /// Writes at the path that `path` makes of both names. Both are asked for again where the write
-    /// had to wait for so long that somebody else may have one of them.
+    /// Writes at the path that `path` makes of both names. If the write waited so long that one of
+    /// the names may have another owner, Beadle looks up both again.
     async fn write_for(
         &self,
         method: Method,

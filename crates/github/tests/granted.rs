@@ -1,6 +1,6 @@
-//! Access goes to the team or the account that the plan meant by its id, whoever has the name when
-//! the write is sent.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! A write of access reaches the team or the account with the planned id, even if the name has
+//! another owner at the time of the write.
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ struct World {
 }
 
 impl World {
-    /// A GitHub where the names have the ids that `owner` gives for each question.
+    /// Creates a GitHub where the names have the ids that `owner` returns for each question.
     fn new(owner: fn(usize) -> u64) -> Self {
         let asked = AtomicUsize::new(0);
         let wire = Recorder::new(move |arrived| {
@@ -65,7 +65,7 @@ impl World {
         Self { wire, budgets, clock, api }
     }
 
-    /// What was sent to REST, and the number of questions.
+    /// Returns the requests to REST, and the number of requests to GraphQL.
     fn sent(&self) -> (Vec<String>, usize) {
         let arrived = self.wire.arrived();
         let (asked, written): (Vec<_>, Vec<_>) = arrived.iter().partition(|one| one.method == "POST");
@@ -80,7 +80,7 @@ fn push() -> Permission {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_gets_access_because_of_a_name_that_was_somebody_elses_in_the_plan() {
+async fn no_access_is_granted_to_a_new_owner_of_a_name() {
     let owners: [fn(usize) -> u64; 2] = [|_| 8, |_| 0];
     for owner in owners {
         let world = World::new(owner);
@@ -88,7 +88,7 @@ async fn nobody_gets_access_because_of_a_name_that_was_somebody_elses_in_the_pla
         let team = named.put_team(&Grantee::team(7, "platform"), &push()).await.unwrap_err();
         let account = named.put_collaborator(&Grantee::user(7, "mona"), &push()).await.unwrap_err();
         for failure in [team, account] {
-            assert_eq!(failure.class, Class::Conflict, "it is planned again: {failure}");
+            assert_eq!(failure.class, Class::Conflict, "Beadle plans again: {failure}");
             assert!(failure.text.contains("nothing was written"), "{failure}");
         }
         assert_eq!(world.sent().0, [""; 0]);
@@ -96,13 +96,13 @@ async fn nobody_gets_access_because_of_a_name_that_was_somebody_elses_in_the_pla
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_loses_access_because_of_a_name_that_was_somebody_elses_in_the_plan() {
+async fn no_access_is_removed_from_a_new_owner_of_a_name() {
     let world = World::new(|_| 8);
     let named = Writer::new(world.api.clone()).named(1, "R_1").await.unwrap();
     named.remove_team(&Grantee::team(7, "platform")).await.unwrap_err();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap_err();
     assert_eq!(world.sent().0, [""; 0]);
-    // A name that is nobody's takes access from nobody.
+    // A removal from a name that nobody has does no harm.
     let world = World::new(|_| 0);
     let named = Writer::new(world.api.clone()).named(1, "R_1").await.unwrap();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap();
@@ -110,7 +110,7 @@ async fn nobody_loses_access_because_of_a_name_that_was_somebody_elses_in_the_pl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_was_resolved_a_moment_ago_costs_no_call_and_an_older_one_costs_one() {
+async fn a_fresh_name_costs_no_call_and_an_older_one_costs_one() {
     let world = World::new(|_| 7);
     let actor = Actor { kind: ActorKind::User, name: "mona".into(), id: None, number: None };
     let reader = Reader::new(world.api.clone(), Asks::default());
@@ -118,14 +118,14 @@ async fn a_name_that_was_resolved_a_moment_ago_costs_no_call_and_an_older_one_co
     let mona = Grantee::resolved_user(&found);
     let writer = Writer::new(world.api.clone());
     writer.named(1, "R_1").await.unwrap().put_collaborator(&mona, &push()).await.unwrap();
-    assert_eq!(world.sent().1, 2, "the name of the account in the plan, and the one of the repository");
+    assert_eq!(world.sent().1, 2, "one question for the account in the plan, and one for the repository");
     world.clock.jump(6_000);
     writer.named(1, "R_1").await.unwrap().put_collaborator(&mona, &push()).await.unwrap();
     assert_eq!(world.sent(), (vec!["PUT repos/acme/shop/collaborators/mona".to_owned(); 2], 4));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_that_waits_for_a_budget_is_not_sent_to_the_next_owner_of_the_name() {
+async fn a_grant_that_waits_for_a_budget_does_not_reach_the_next_owner_of_the_name() {
     let world = World::new(|asked| if asked == 0 { 7 } else { 8 });
     let named = Writer::new(world.api.clone()).named(1, "R_1").await.unwrap();
     let now = world.clock.now();
@@ -136,8 +136,8 @@ async fn a_grant_that_waits_for_a_budget_is_not_sent_to_the_next_owner_of_the_na
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_is_written_by_the_login_that_the_account_has_then() {
-    // The account is renamed after its team was opened.
+async fn a_member_is_written_by_the_present_login() {
+    // The account gets another login after its team was opened.
     let world = World::new(|asked| if asked == 0 { 7 } else { 8 });
     let team = Team {
         id: 5,
@@ -154,11 +154,11 @@ async fn a_member_is_written_by_the_login_that_the_account_has_then() {
     let members = "PUT orgs/acme/teams/platform/memberships";
     assert_eq!(world.sent(), (vec![format!("{members}/mona"), format!("{members}/lisa")], 2));
     let failure = named.remove_member(10).await.unwrap_err();
-    assert_eq!(failure.class, Class::Conflict, "an account that is gone has no name: {failure}");
+    assert_eq!(failure.class, Class::Conflict, "an account that no longer exists has no name: {failure}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_team_that_many_repositories_lose_is_looked_up_once() {
+async fn a_team_removed_from_many_repositories_is_looked_up_once() {
     let world = World::new(|_| 7);
     let writer = Writer::new(world.api.clone());
     let team = Grantee::team(7, "platform");
@@ -168,8 +168,8 @@ async fn a_team_that_many_repositories_lose_is_looked_up_once() {
     };
     futures::future::join_all((0..20).map(|_| lose())).await;
     let (written, asked) = world.sent();
-    assert_eq!((written.len(), asked), (20, 21), "the name of each repository, and the team's once");
+    assert_eq!((written.len(), asked), (20, 21), "one question for each repository, and one for the team");
     world.clock.jump(6_000);
     lose().await;
-    assert_eq!(world.sent().1, 23, "an answer counts for five seconds");
+    assert_eq!(world.sent().1, 23, "an answer is valid for five seconds");
 }

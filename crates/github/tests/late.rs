@@ -1,4 +1,4 @@
-//! A write goes to the name that its repository has when it is sent, however long it had to wait before.
+//! A write reaches its repository by the present name, even after a long wait.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_waits_for_a_budget_goes_to_the_name_that_its_repository_has_then()
--> Result<(), Box<dyn Error>> {
+async fn a_write_that_waits_for_a_budget_goes_to_the_present_name() -> Result<(), Box<dyn Error>> {
     let asked = AtomicUsize::new(0);
     let wire = Recorder::new(move |arrived| {
         if arrived.method != "POST" {
@@ -29,7 +28,7 @@ async fn a_write_that_waits_for_a_budget_goes_to_the_name_that_its_repository_ha
     let endpoint = Endpoint::new("https://github.test");
     let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;
     let named = Writer::new(api).named(1, "R_1").await?;
-    // A command waits for the budget, for longer than a name counts as the repository's.
+    // A command waits for the budget, and longer than a name is valid.
     budgets.refuse(Resource::Core, Some(clock.now() + Duration::from_secs(60)), clock.now());
     named.replace_topics(&["rust".to_owned()]).await?;
     let arrived = wire.arrived();
@@ -40,7 +39,7 @@ async fn a_write_that_waits_for_a_budget_goes_to_the_name_that_its_repository_ha
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_body_is_sent_that_waited_for_longer_than_its_plan_is_valid() -> Result<(), Box<dyn Error>> {
+async fn a_body_that_waited_longer_than_its_plan_is_valid_is_not_sent() -> Result<(), Box<dyn Error>> {
     let wire = Recorder::new(|arrived| {
         if arrived.method != "POST" {
             return (204, Value::Null);
@@ -59,7 +58,7 @@ async fn no_body_is_sent_that_waited_for_longer_than_its_plan_is_valid() -> Resu
         let writer = writer.until(now + Duration::from_secs(120));
         let named = writer.named(1, "R_1").await?;
         let before = wire.arrived().len();
-        // Somebody may change what the body replaces in these five minutes.
+        // In these five minutes, somebody may change what the body replaces.
         for resource in [Resource::Core, Resource::GraphQl] {
             budgets.refuse(resource, Some(now + Duration::from_secs(300)), now);
         }

@@ -1,4 +1,4 @@
-//! What a used-up budget keeps from being read is read later: it is no doubt about the policy.
+//! If a budget is used up, Beadle reads later. It does not count what it could not read as missing.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_no_budget_is_left_to_resolve_is_not_missing() -> Result<(), Box<dyn Error>> {
+async fn a_name_that_cannot_be_resolved_for_a_used_up_budget_is_not_missing() -> Result<(), Box<dyn Error>> {
     let wire = Recorder::new(|_| {
         let node = json!({
             "__typename": "Repository", "id": "R_1", "databaseId": 1, "name": "shop",
@@ -29,7 +29,7 @@ async fn a_name_that_no_budget_is_left_to_resolve_is_not_missing() -> Result<(),
     let until = clock.now() + Duration::from_secs(60);
     budgets.refuse(Resource::Core, Some(until), clock.now());
     let Err(failure) = reader.repository("R_1").await else {
-        return Err("the repository was read, with a property that counts as missing".into());
+        return Err("the repository was read with a missing property".into());
     };
     assert_eq!(failure.class, Class::RateLimited { until, spares_events: false });
     Ok(())

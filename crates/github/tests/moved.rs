@@ -1,4 +1,4 @@
-//! A node that has another id by now is still answered to whoever asks by the old one.
+//! A repository can be read by an old id of its node.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn a_repository_that_is_asked_for_by_an_old_id_of_its_node_is_not_gone() -> Result<(), Box<dyn Error>> {
+async fn a_repository_is_found_by_an_old_id_of_its_node() -> Result<(), Box<dyn Error>> {
     let wire = Recorder::new(|_| {
         let node = json!({
             "__typename": "Repository", "id": "R_new", "databaseId": 1, "name": "shop",

@@ -1,4 +1,5 @@
-//! What GraphQL cannot show of a ruleset is known for the policy that REST was compared with.
+//! The parts of a ruleset that GraphQL does not show are known only for the policy that Beadle
+//! compared with REST.
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Ruleset};
@@ -7,8 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
-async fn a_ruleset_that_is_as_one_policy_wants_it_is_not_known_to_be_as_the_next_one_does()
--> Result<(), String> {
+async fn a_ruleset_settled_for_one_policy_is_not_settled_for_another() -> Result<(), String> {
     let token = Credential::Token(SecretString::from("token"));
     let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
     let endpoint = Endpoint::new("https://github.test");
@@ -21,7 +21,7 @@ async fn a_ruleset_that_is_as_one_policy_wants_it_is_not_known_to_be_as_the_next
         body: json!({}),
         is_veiled: false,
     };
-    // GraphQL shows `exempt` as `always`, so that only REST tells them apart.
+    // GraphQL shows `exempt` as `always`, so only REST shows the difference.
     let wanted =
         |mode: &str| json!({ "bypass_actors": [{ "actor_type": "DeployKey", "bypass_mode": mode }] });
     reader.settle(&ruleset("2030-01-01"), &wanted("exempt"));

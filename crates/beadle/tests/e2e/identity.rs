@@ -44,7 +44,7 @@ async fn deleted_and_made_again_under_its_name_between_plan_and_write() {
     })
     .await
     .expect(1);
-    assert!(applied.err.contains("is gone since it was read; nothing was written"), "{}", applied.err);
+    assert!(applied.err.contains("no longer exists; nothing was written"), "{}", applied.err);
     assert_eq!(world.writes(), Vec::<Value>::new());
 }
 

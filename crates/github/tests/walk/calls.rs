@@ -1,4 +1,4 @@
-//! How each call is made.
+//! The calls of the walk.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn repository(texts: &Texts) -> Repository {
     }
 }
 
-/// A call of the reader. Gives whether it came to something.
+/// Calls a method of the reader, and returns whether it succeeded.
 pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let mut repository = repository(texts);
@@ -112,7 +112,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
     }
 }
 
-/// A call of the writer.
+/// Calls a method of the writer, and returns whether it succeeded.
 pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     match call {
@@ -151,7 +151,7 @@ fn team(node: &str) -> Team {
     }
 }
 
-/// A write to a repository, whose name comes from GitHub.
+/// Writes to a repository, whose name comes from GitHub.
 pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let role = || Permission::from(text("role").to_owned());
@@ -174,7 +174,7 @@ pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Tex
     }
 }
 
-/// A write to a team, whose slug and people's logins come from GitHub.
+/// Writes to a team. Its slug and the logins of its people come from GitHub.
 pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let Ok(named) = writer.team(&team("T_5"), &["U_9".to_owned()]).await else { return false };

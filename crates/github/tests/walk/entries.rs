@@ -1,8 +1,8 @@
-//! What each call takes, and what it sends.
+//! The texts that each call takes, and the requests that it sends.
 
 use beadle_transport::testing::Entry;
 
-/// What every call takes.
+/// The texts that every call takes.
 pub(crate) const EVERYWHERE: &[&str] = &["organisation"];
 
 const fn entry(call: &'static str, texts: &'static [&'static str], sends: &'static [&'static str]) -> Entry {

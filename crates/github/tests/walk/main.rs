@@ -1,7 +1,7 @@
-//! Every call of the client, with values of a policy, a payload and of live state that try to
-//! become structure: no value changes which resource a request names, and none gets into the text
-//! of a GraphQL document.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Every call of the client, with dangerous values in the policy, the payload and the live state.
+//! No value changes the resource that a request names, and no value gets into the text of a GraphQL
+//! document.
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod answers;
 mod calls;

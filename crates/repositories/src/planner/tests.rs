@@ -129,7 +129,7 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         stage.sim.begin_with(acme(502, 602));
         let failure = stage.write(&plan).await.unwrap_err();
         assert_eq!(failure.class, Class::Conflict, "{failure}");
-        assert!(failure.text.contains("and the plan meant the id"), "{failure}");
+        assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
         // The planned one gets it.
         stage.sim.begin_with(acme(501, 601));

@@ -1,0 +1,236 @@
+//! The documents about repositories, and the types of their answers.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::TypedNode;
+use super::protection::{RULE, allowance_fragments};
+use super::rulesets::ruleset;
+use crate::repository::Asks;
+use crate::shape::{object, optional};
+
+const SETTINGS: &str = "
+    __typename id databaseId name owner { login } isArchived isFork isPrivate visibility description homepageUrl
+    hasIssuesEnabled hasProjectsEnabled hasWikiEnabled hasDiscussionsEnabled isTemplate defaultBranchRef { name }
+    squashMergeAllowed mergeCommitAllowed rebaseMergeAllowed autoMergeAllowed deleteBranchOnMerge allowUpdateBranch
+    squashMergeCommitTitle squashMergeCommitMessage mergeCommitTitle mergeCommitMessage forkingAllowed
+    webCommitSignoffRequired hasVulnerabilityAlertsEnabled createdAt";
+
+const TOPICS: &str = "
+    repositoryTopics(first: 20) { totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } } }";
+
+const LABELS: &str = "
+    labels(first: 50) { totalCount pageInfo { hasNextPage endCursor } nodes { name color description } }";
+
+const COLLABORATORS: &str = "
+    collaborators(affiliation: DIRECT, first: 30) {
+        totalCount pageInfo { hasNextPage endCursor } edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
+    }";
+
+fn repository_fragment(asks: Asks) -> String {
+    let labels = if asks.labels { LABELS } else { "" };
+    let rulesets = if asks.rulesets {
+        format!(
+            "rulesets(first: 5, includeParents: false) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {} }}
+            }}",
+            ruleset()
+        )
+    } else {
+        String::new()
+    };
+    let topics = if asks.topics { TOPICS } else { "" };
+    let collaborators = if asks.collaborators { COLLABORATORS } else { "" };
+    let protection = if asks.protection {
+        format!(
+            "branchProtectionRules(first: 5) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {RULE} }}
+            }}"
+        )
+    } else {
+        String::new()
+    };
+    let fragments = if asks.protection { allowance_fragments() } else { String::new() };
+    format!(
+        "fragment repository on Repository {{
+            {SETTINGS} {topics} {labels} {collaborators} {protection} {rulesets}
+        }} {fragments}"
+    )
+}
+
+/// Returns the document that reads repositories by their ids ([`RepositoryNode`]).
+pub(crate) fn by_ids(asks: Asks) -> String {
+    format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...repository }} }} {}", repository_fragment(asks))
+}
+
+/// Returns the document that reads one page of an organisation's repositories, oldest first. No
+/// change during the listing can change this order.
+pub(crate) fn listing(asks: Asks) -> String {
+    format!(
+        "query ($org: String!, $first: Int!, $after: String) {{
+            organization(login: $org) {{
+                repositories(first: $first, after: $after, orderBy: {{field: CREATED_AT, direction: ASC}}) {{
+                    totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ ...repository }}
+                }}
+            }}
+        }} {}",
+        repository_fragment(asks)
+    )
+}
+
+/// A repository. The values of its settings are read by name.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct RepositoryNode {
+    #[serde(deserialize_with = "optional")]
+    pub(crate) database_id: Option<u64>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) id: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) name: Option<String>,
+    #[serde(deserialize_with = "object")]
+    pub(crate) owner: Option<OwnerNode>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) is_archived: Option<bool>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) is_fork: Option<bool>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) visibility: Option<String>,
+    #[serde(deserialize_with = "object")]
+    pub(crate) default_branch_ref: Option<BranchNode>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) created_at: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) has_vulnerability_alerts_enabled: Option<bool>,
+    /// The first page of topics ([`TopicNode`]).
+    pub(crate) repository_topics: Value,
+    /// The first page of labels ([`LabelNode`]).
+    pub(crate) labels: Value,
+    /// The first page of collaborators ([`CollaboratorEdge`]).
+    pub(crate) collaborators: Value,
+    /// The first page of [rules](super::protection::RuleNode).
+    pub(crate) branch_protection_rules: Value,
+    /// The first page of [rulesets](super::rulesets::RulesetNode).
+    pub(crate) rulesets: Value,
+}
+
+/// The owner of a repository.
+#[derive(Deserialize)]
+pub(crate) struct OwnerNode {
+    pub(crate) login: String,
+}
+
+/// A branch.
+#[derive(Deserialize)]
+pub(crate) struct BranchNode {
+    pub(crate) name: String,
+}
+
+/// Further topics ([`TopicNode`]).
+pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: repositoryTopics(first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } }
+    } } } }";
+
+/// A topic of a repository.
+#[derive(Deserialize)]
+pub(crate) struct TopicNode {
+    pub(crate) topic: Topic,
+}
+
+/// A topic.
+#[derive(Deserialize)]
+pub(crate) struct Topic {
+    pub(crate) name: String,
+}
+
+/// Further labels ([`LabelNode`]).
+pub(crate) const MORE_LABELS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: labels(first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { name color description }
+    } } } }";
+
+/// A label.
+#[derive(Deserialize)]
+pub(crate) struct LabelNode {
+    pub(crate) name: String,
+    pub(crate) color: String,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) description: Option<String>,
+}
+
+/// Further collaborators ([`CollaboratorEdge`]).
+pub(crate) const MORE_COLLABORATORS: &str =
+    "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: collaborators(affiliation: DIRECT, first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor }
+        edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
+    } } } }";
+
+/// A collaborator.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CollaboratorEdge {
+    /// Entries are [`PermissionSource`].
+    pub(crate) permission_sources: Vec<Value>,
+    pub(crate) node: CollaboratorNode,
+}
+
+/// The account of a collaborator.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CollaboratorNode {
+    pub(crate) database_id: u64,
+    pub(crate) login: String,
+}
+
+/// What gives an account its access: the repository itself, a team or the organisation.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PermissionSource {
+    #[serde(default, deserialize_with = "object")]
+    pub(crate) source: Option<TypedNode>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) role_name: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) permission: Option<String>,
+}
+
+/// One page of an organisation's repositories with their names ([`IndexNode`]).
+pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
+    organization(login: $org) {
+        repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {
+            totalCount pageInfo { hasNextPage endCursor } nodes { id databaseId name isArchived visibility }
+        }
+    }
+}";
+
+/// A repository of the light listing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IndexNode {
+    pub(crate) database_id: u64,
+    pub(crate) id: String,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) name: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) is_archived: Option<bool>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) visibility: Option<String>,
+}
+
+/// The present name and owner of a repository ([`NamedRepository`]).
+pub(crate) const NAME: &str =
+    "query ($id: ID!) { node(id: $id) { __typename ... on Repository { databaseId name owner { login } } } }";
+
+/// A repository with its name and its owner.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NamedRepository {
+    pub(crate) database_id: u64,
+    pub(crate) name: String,
+    pub(crate) owner: OwnerNode,
+}
+
+/// A branch of a repository, if it exists.
+pub(crate) const BRANCH: &str = "query ($id: ID!, $name: String!) { node(id: $id) { ... on Repository { ref(qualifiedName: $name) { name } } } }";

@@ -1,4 +1,4 @@
-"""Renders the chart with several sets of values, holds what comes out to the descriptions of Kubernetes, and writes the first
+"""Renders the chart with several sets of values, compares the result with the descriptions of Kubernetes, and writes the first
 one for other checkers.
 
 Usage: helm.py CHART RENDERED"""
@@ -37,7 +37,7 @@ SETS = {
         "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/beadle"}},
     },
 }
-# What the chart says of values that cannot be.
+# Invalid values, each with a text that the chart's error must have.
 REFUSED = {
     "image.repository": {"policy": IMAGE["policy"]},
     "policy": {"image": IMAGE["image"]},
@@ -95,5 +95,5 @@ for wanted, values in REFUSED.items():
 for problem in problems:
     print(problem, file=sys.stderr)
 if not problems:
-    print(f"{count} resources of {len(SETS)} sets of values hold to the descriptions of Kubernetes")
+    print(f"{count} resources of {len(SETS)} sets of values match the descriptions of Kubernetes")
 sys.exit(bool(problems))

@@ -1,4 +1,4 @@
-"""Translates the SAM template as the deployment does, and lints template and translation.
+"""Translates the SAM template in the same way as the deployment, and lints the template and the translation.
 
 Usage: sam.py TEMPLATE TRANSLATED"""
 
@@ -14,7 +14,7 @@ template, translated = sys.argv[1:]
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 with open(template) as file:
     document = yaml_parse(file.read())
-# Where `sam deploy` puts what `sam build` made.
+# The address at which `sam deploy` stores the output of `sam build`.
 for resource in document["Resources"].values():
     for place in {"CodeUri", "ContentUri"} & set(resource.get("Properties", {})):
         resource["Properties"][place] = "s3://bucket/key"

@@ -1,6 +1,8 @@
-"""Holds the module's resources to the AWS provider's own lists of arguments, and the two deployments to each other.
+"""Compares the resources of the module with the lists of arguments of the AWS provider, and the two deployments with each
+other.
 
-The lists are those of npm's @cdktf/provider-aws: an interface a resource or block, whose properties name their arguments.
+The lists are those of @cdktf/provider-aws on npm. Each resource or block has an interface, whose properties are the
+arguments.
 
 Usage: terraform.py MODULE PROVIDER TRANSLATED"""
 
@@ -15,7 +17,7 @@ import hcl2
 module, provider, translated = (Path(path) for path in sys.argv[1:])
 problems = []
 
-# What Terraform itself knows, in any resource or block.
+# The arguments of Terraform itself, in every resource or block.
 META = {"for_each", "count", "depends_on", "lifecycle", "provider", "dynamic"}
 
 
@@ -24,7 +26,7 @@ def plain(text):
 
 
 def interfaces(kind):
-    """Arguments by interface: {name: {argument: (required, the interface of its block, if it is one)}}."""
+    """Returns the arguments by interface: {name: {argument: (required, the interface of a block, or None)}}."""
     text = (provider / kind.removeprefix("aws_").replace("_", "-") / "index.d.ts").read_text()
     found = {}
     for name, body in re.findall(r"export interface (\w+)[^{]*\{(.*?)\n\}", text, re.S):
@@ -114,13 +116,13 @@ COUNTERPARTS = {
     "aws_iam_role": "AWS::IAM::Role",
     "aws_cloudwatch_metric_alarm": "AWS::CloudWatch::Alarm",
 }
-# What one of them says in another way: routes and integrations are in SAM's definition of the API, values of secrets in the
-# secrets, policies are counted by what they allow.
+# Resources that SAM has in another form. Routes and integrations are in the definition of the API, and values of secrets in
+# the secrets. Policies are compared by the allowed actions.
 ELSEWHERE = {
     "aws_apigatewayv2_integration", "aws_apigatewayv2_route", "aws_lambda_permission", "aws_iam_role_policy",
     "aws_secretsmanager_secret_version", "aws_iam_role_policy_attachment",
 }
-# How many a `for_each` stands for.
+# The number of resources of a `for_each`.
 TIMES = {
     ("aws_sqs_queue", "this"): 2, ("aws_sqs_queue", "dead_letters"): 2, ("aws_cloudwatch_log_group", "this"): 3,
     ("aws_secretsmanager_secret", "this"): 4, ("aws_cloudwatch_metric_alarm", "this"): 8,
@@ -139,7 +141,7 @@ for kind in set(COUNTERPARTS.values()):
 
 
 def flat(value):
-    """Texts in lists in lists."""
+    """Returns the texts of nested lists."""
     return [text for one in value for text in flat(one)] if isinstance(value, list) else [plain(value)]
 
 
@@ -184,7 +186,7 @@ for resource in template.values():
         said = list(properties["Environment"]["Variables"])
         said += [f"timeout          = {properties['Timeout']}", properties["Runtime"], properties["Handler"]]
     elif resource["Type"] == "AWS::CloudWatch::Alarm":
-        said = [properties["MetricName"], properties["Namespace"], properties["AlarmDescription"].removesuffix("fails; its log says why")]
+        said = [properties["MetricName"], properties["Namespace"], properties["AlarmDescription"].removesuffix("fails. Its log has the reason")]
         said = [text for text in said if "intake fails" not in text and not text.startswith("The worker")]
     elif resource["Type"] == "AWS::SecretsManager::Secret":
         said = [properties["Description"], f"{properties['Name']['Fn::Sub'].split('/')[1]} = "]
@@ -196,10 +198,10 @@ for resource in template.values():
         said = [f"= {properties['BatchSize']}\n", *properties["FunctionResponseTypes"]]
     for text in said:
         if text not in terraform:
-            problems.append(f"{resource['Type']}: the SAM template says `{text.strip()}`, and Terraform does not")
+            problems.append(f"{resource['Type']}: the SAM template has `{text.strip()}`, and the Terraform module does not")
 
 for problem in problems:
     print(problem, file=sys.stderr)
-print(f"{checked} resources hold to the provider's lists, {sum(theirs.values())} of SAM's have their counterparts"
+print(f"{checked} resources match the lists of the provider, {sum(theirs.values())} resources of SAM have counterparts"
       if not problems else f"{len(problems)} problems")
 sys.exit(bool(problems))

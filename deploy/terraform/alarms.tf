@@ -2,7 +2,7 @@ locals {
   alarm_actions = var.alarm_topic_arn == null ? [] : [var.alarm_topic_arn]
   alarms = merge(
     { for queue, letters in aws_sqs_queue.dead_letters : "${queue}-dead-letters" => {
-      description = "Messages that a worker failed at five times; its log says why"
+      description = "Messages failed five times. The log of the worker has the reason"
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = letters.name }
@@ -10,7 +10,7 @@ locals {
       comparison  = "GreaterThanThreshold", missing = "notBreaching"
     } },
     { for name, function in { intake = aws_lambda_function.intake, worker = aws_lambda_function.worker } : "${name}-errors" => {
-      description                    = "The ${name} fails; its log says why"
+      description                    = "The ${name} fails. Its log has the reason"
       namespace                      = "AWS/Lambda"
       metric                         = "Errors"
       dimensions                     = { FunctionName = function.function_name }
@@ -19,7 +19,7 @@ locals {
     } },
     {
       gateway-errors = {
-        description = "Webhooks are answered 5xx, as where no secret can be read or the table takes no writes; see the log of the intake"
+        description = "The intake answers webhooks with 5xx, for example because a secret or the table is unavailable. See its log"
         namespace   = "AWS/ApiGateway"
         metric      = "5xx"
         dimensions  = { ApiId = aws_apigatewayv2_api.this.id }
@@ -27,7 +27,7 @@ locals {
         comparison  = "GreaterThanThreshold", missing = "notBreaching"
       }
       oldest-due = {
-        description = "A key has been due for long; no figure at all means that no worker looks"
+        description = "A key has been due for a long time. Without a figure, no worker is running"
         namespace   = "Beadle"
         metric      = "OldestDueSeconds"
         dimensions  = { Deployment = local.table }
@@ -35,7 +35,7 @@ locals {
         comparison  = "GreaterThanThreshold", missing = "breaching"
       }
       held = {
-        description = "The guard holds changes until somebody approves them; see `beadle holds`"
+        description = "The guard holds changes until an approval. See `beadle holds`"
         namespace   = "Beadle"
         metric      = "Held"
         dimensions  = { Deployment = local.table }
@@ -45,7 +45,7 @@ locals {
     },
     var.directory ? {
       token = {
-        description = "The token of a SCIM target ends soon; make another one, and put it into the secret"
+        description = "The token of a SCIM target ends soon. Create a new token, and store it in the secret"
         namespace   = "Beadle"
         metric      = "TokenDays"
         dimensions  = { Deployment = local.table }

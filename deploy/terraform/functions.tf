@@ -10,7 +10,7 @@ locals {
 
 resource "aws_lambda_function" "intake" {
   function_name    = "${var.name}-intake"
-  description      = "Verifies webhooks and hooks, stores them, and wakes the worker"
+  description      = "Verifies and stores webhooks, and sends messages to the worker"
   role             = aws_iam_role.intake.arn
   runtime          = "provided.al2023"
   handler          = "bootstrap"
@@ -41,7 +41,7 @@ resource "aws_lambda_function" "intake" {
 
 resource "aws_lambda_function" "worker" {
   function_name    = "${var.name}-worker"
-  description      = "Makes what is due as declared"
+  description      = "Runs due keys and the background tasks"
   role             = aws_iam_role.worker.arn
   runtime          = "provided.al2023"
   handler          = "bootstrap"
@@ -63,7 +63,7 @@ resource "aws_lambda_function" "worker" {
   }
 }
 
-# A minute that failed is not tried again: the next one is there.
+# A failed minute is not retried, because the next one follows.
 resource "aws_lambda_function_event_invoke_config" "worker" {
   function_name                = aws_lambda_function.worker.function_name
   maximum_retry_attempts       = 0
@@ -97,7 +97,7 @@ resource "aws_lambda_event_source_mapping" "sweep" {
   depends_on = [aws_iam_role_policy.worker]
 }
 
-# Sweeps, what hooks lost, what was interrupted, and a message for what waits without one.
+# Sweeps, missed webhooks, interrupted writes, and messages for keys that wait without one.
 resource "aws_scheduler_schedule" "minute" {
   name                = "${var.name}-minute"
   schedule_expression = "rate(1 minute)"
@@ -111,7 +111,7 @@ resource "aws_scheduler_schedule" "minute" {
     role_arn = aws_iam_role.scheduler.arn
     input    = jsonencode({ beadle = "minute" })
 
-    # The next minute looks again.
+    # The next minute retries.
     retry_policy {
       maximum_retry_attempts = 0
     }

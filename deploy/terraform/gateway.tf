@@ -16,7 +16,7 @@ resource "aws_apigatewayv2_route" "this" {
   api_id    = aws_apigatewayv2_api.this.id
   route_key = each.key
   target    = "integrations/${aws_apigatewayv2_integration.intake.id}"
-  # Webhooks prove themselves by their signature, which the function checks; Okta's hooks by their header.
+  # The function authenticates webhooks by their signature, and Okta's hooks by their header.
   authorization_type = "NONE"
 }
 

@@ -3,7 +3,7 @@ data "aws_region" "current" {}
 data "aws_partition" "current" {}
 
 # beadle.toml and the policy: a new version of this layer is a new generation. Only the files that Beadle
-# reads are packed: a private key that lies beside them stays out.
+# reads are packed, so that a private key in the folder stays out.
 data "archive_file" "configuration" {
   type        = "zip"
   output_path = "${path.root}/.terraform/${var.name}-configuration.zip"
@@ -29,7 +29,7 @@ locals {
   table_arn = "arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/${local.table}"
 }
 
-# It stays where the functions use another one: deleting it is for whoever looks at what is in it.
+# The table stays if the functions use another one. Look at its content before you delete it.
 resource "aws_dynamodb_table" "this" {
   name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
@@ -78,7 +78,7 @@ resource "aws_sqs_queue" "dead_letters" {
 resource "aws_sqs_queue" "this" {
   for_each = toset(["event", "sweep"])
   name     = "${var.name}-${each.key}"
-  # Six times what the worker may take, as Lambda asks for.
+  # Six times the timeout of the worker, as Lambda recommends.
   visibility_timeout_seconds = 5400
   sqs_managed_sse_enabled    = true
   tags                       = var.tags

@@ -13,21 +13,21 @@ output "okta_hook_url" {
 }
 
 output "domain_target" {
-  description = "Where the domain's record (CNAME, or an alias) has to lead."
+  description = "The target of the domain's record (CNAME or alias)."
   value       = one(aws_apigatewayv2_domain_name.this[*].domain_name_configuration[0].target_domain_name)
 }
 
 output "secret_arns" {
-  description = "Where keys and tokens go, and the made secrets are."
+  description = "The ARNs of the secrets for keys and tokens, and of the generated secrets."
   value       = { for name, secret in aws_secretsmanager_secret.this : name => secret.arn }
 }
 
 output "store" {
-  description = "For commands, as in `beadle queue --store ...`."
+  description = "The value of --store for commands, as in `beadle queue --store ...`."
   value       = "dynamodb://${local.table}?region=${data.aws_region.current.region}"
 }
 
 output "queue_urls" {
-  description = "For `beadle aws doctor`."
+  description = "The arguments of `beadle aws doctor`."
   value       = { for name, queue in aws_sqs_queue.this : name => queue.url }
 }

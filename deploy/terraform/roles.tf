@@ -42,19 +42,19 @@ resource "aws_iam_role" "scheduler" {
 }
 
 data "aws_iam_policy_document" "intake" {
-  # Its own log.
+  # The log of the function.
   statement {
     sid       = "Log"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this["intake"].arn}:*"]
   }
-  # Deliveries, their bodies, the rows of the keys that they mark; who is refused, with a number of the journal.
+  # Deliveries, their bodies, the rows of their keys, and journal entries of refused senders.
   statement {
     sid       = "Table"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [local.table_arn]
   }
-  # Waking the worker.
+  # Messages to the worker.
   statement {
     sid       = "Wake"
     actions   = ["sqs:SendMessage"]
@@ -63,13 +63,13 @@ data "aws_iam_policy_document" "intake" {
 }
 
 data "aws_iam_policy_document" "worker" {
-  # Its own log.
+  # The log of the function.
   statement {
     sid       = "Log"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this["worker"].arn}:*"]
   }
-  # Rows, journal, holds and notes; ConditionCheckItem is the lease and the pauses in a transaction.
+  # Rows, journal, holds and notes. ConditionCheckItem checks the lease and the pauses in a transaction.
   statement {
     sid = "Table"
     actions = [
@@ -82,19 +82,19 @@ data "aws_iam_policy_document" "worker" {
     ]
     resources = [local.table_arn]
   }
-  # What is due, in the order of its time.
+  # The index of due keys, in the order of their times.
   statement {
     sid       = "Index"
     actions   = ["dynamodb:Query"]
     resources = ["${local.table_arn}/index/ordered"]
   }
-  # What a run leaves due, or makes due, wakes another one; the source mapping receives and deletes in its name.
+  # A run sends messages for further due keys. The event source mapping uses this role to receive and delete.
   statement {
     sid       = "Queues"
     actions   = ["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
     resources = [for queue in aws_sqs_queue.this : queue.arn]
   }
-  # Signing as the App with a key that nobody sees.
+  # Signatures of the App with a key that stays in KMS.
   dynamic "statement" {
     for_each = var.app_key_kms_arn == null ? [] : [var.app_key_kms_arn]
     content {
@@ -105,7 +105,7 @@ data "aws_iam_policy_document" "worker" {
   }
 }
 
-# What signatures and headers are held against; the worker: private keys and tokens.
+# The intake reads the secrets of senders. The worker reads private keys and tokens.
 data "aws_iam_policy_document" "secrets" {
   for_each = { intake = local.hook_secrets, worker = local.vendor_secrets }
 
@@ -114,7 +114,7 @@ data "aws_iam_policy_document" "secrets" {
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [for name in keys(each.value) : aws_secretsmanager_secret.this[name].arn]
   }
-  # Secrets under a key of your own, and nothing else under it.
+  # Decryption of secrets with your own key, and of nothing else.
   dynamic "statement" {
     for_each = var.secrets_key_arn == null ? [] : [var.secrets_key_arn]
     content {
@@ -131,7 +131,7 @@ data "aws_iam_policy_document" "secrets" {
 }
 
 data "aws_iam_policy_document" "scheduler" {
-  # The look of every minute.
+  # The invocation of every minute.
   statement {
     sid       = "Invoke"
     actions   = ["lambda:InvokeFunction"]
@@ -151,7 +151,7 @@ resource "aws_iam_role_policy" "worker" {
   policy = data.aws_iam_policy_document.worker.json
 }
 
-# What else beadle.toml has them read. Counted, as ARNs of what is made with it are not known when it is planned.
+# Further reads of beadle.toml. They are counted, because ARNs of resources of the same plan are not known yet.
 resource "aws_iam_role_policy_attachment" "intake" {
   count      = length(var.intake_policy_arns)
   role       = aws_iam_role.intake.name

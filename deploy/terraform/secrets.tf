@@ -1,12 +1,13 @@
 locals {
-  # What proves a sender is made here, and read by the intake. What vendors give is put in by you, and read by the worker.
+  # The module creates the secrets of senders, which the intake reads. You store the credentials of vendors, which the worker
+  # reads.
   hook_secrets = merge(
     var.github ? { github-hook = "The webhook secret of the GitHub App" } : {},
-    var.directory ? { directory-hook = "What Okta's event hook sends in its header" } : {},
+    var.directory ? { directory-hook = "The secret in the header of Okta's event hook" } : {},
   )
   vendor_secrets = merge(
-    var.github ? { github = "The private key of the GitHub App, for you to put in" } : {},
-    var.directory ? { directory = "JSON with okta_key and scim_token, for you to put in" } : {},
+    var.github ? { github = "The private key of the GitHub App, which you store here" } : {},
+    var.directory ? { directory = "JSON with okta_key and scim_token, which you store here" } : {},
   )
 }
 
@@ -25,7 +26,7 @@ resource "aws_secretsmanager_secret" "this" {
   tags                    = var.tags
 }
 
-# The first value only: what is put in afterwards is not Terraform's.
+# Only the first value: Terraform does not manage later values.
 resource "aws_secretsmanager_secret_version" "this" {
   for_each      = local.hook_secrets
   secret_id     = aws_secretsmanager_secret.this[each.key].id

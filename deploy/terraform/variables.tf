@@ -1,5 +1,5 @@
 variable "name" {
-  description = "The deployment's name; what is made is called so, or begins so."
+  description = "The name of the deployment. The names of its resources begin with it."
   type        = string
   default     = "beadle"
   validation {
@@ -18,7 +18,7 @@ variable "configuration" {
 }
 
 variable "packages" {
-  description = "The folder with intake/bootstrap.zip and worker/bootstrap.zip, as `cargo xtask package` makes them."
+  description = "The folder with intake/bootstrap.zip and worker/bootstrap.zip, from `cargo xtask package`."
   type        = string
   validation {
     condition     = fileexists("${var.packages}/intake/bootstrap.zip") && fileexists("${var.packages}/worker/bootstrap.zip")
@@ -27,19 +27,19 @@ variable "packages" {
 }
 
 variable "github" {
-  description = "Whether repositories of GitHub, or teams of it, are kept; makes the secret for the App."
+  description = "Whether Beadle manages repositories or teams of GitHub. Creates the secret for the App."
   type        = bool
   default     = true
 }
 
 variable "directory" {
-  description = "Whether groups of a directory (Okta) are kept; makes the secrets for Okta and the SCIM target."
+  description = "Whether Beadle manages groups of a directory (Okta). Creates the secrets for Okta and the SCIM target."
   type        = bool
   default     = true
 }
 
 variable "app_key_kms_arn" {
-  description = "The ARN of an RSA key in KMS that signs as the GitHub App (aws-kms:ARN in beadle.toml). Null where the key is in the secret."
+  description = "The ARN of an RSA key in KMS that signs as the GitHub App (aws-kms:ARN in beadle.toml). Null if the key is in the secret."
   type        = string
   default     = null
   validation {
@@ -49,7 +49,7 @@ variable "app_key_kms_arn" {
 }
 
 variable "secrets_key_arn" {
-  description = "The ARN of a customer-managed KMS key for the secrets. Null for AWS' own key."
+  description = "The ARN of a customer-managed KMS key for the secrets. Null for the key of AWS."
   type        = string
   default     = null
   validation {
@@ -59,19 +59,19 @@ variable "secrets_key_arn" {
 }
 
 variable "intake_policy_arns" {
-  description = "ARNs of policies for what else beadle.toml has the intake read, such as a webhook secret that was there before."
+  description = "ARNs of policies for further reads of the intake, such as an existing webhook secret."
   type        = list(string)
   default     = []
 }
 
 variable "worker_policy_arns" {
-  description = "ARNs of policies for what else beadle.toml has the worker read, such as further secrets, or an identity store."
+  description = "ARNs of policies for further reads of the worker, such as further secrets or an identity store."
   type        = list(string)
   default     = []
 }
 
 variable "secrets_recovery_days" {
-  description = "For how many days a deleted secret can be had back, and its name stays taken; 0 for none."
+  description = "The number of days in which a deleted secret can be restored. Its name is reserved in that time. 0 for none."
   type        = number
   default     = 30
   validation {
@@ -81,7 +81,7 @@ variable "secrets_recovery_days" {
 }
 
 variable "existing_table" {
-  description = "The name of a table that the functions use in place of the one that is made here, such as one that was restored."
+  description = "The name of a table that the functions use in place of the table of this module, such as a restored one."
   type        = string
   default     = null
   validation {
@@ -91,7 +91,7 @@ variable "existing_table" {
 }
 
 variable "architecture" {
-  description = "What the functions were built for."
+  description = "The architecture of the functions."
   type        = string
   default     = "x86_64"
   validation {
@@ -101,7 +101,7 @@ variable "architecture" {
 }
 
 variable "worker_memory" {
-  description = "Memory of the worker, in MB; its share of a processor goes with it."
+  description = "Memory of the worker, in MB. Its share of a processor depends on the memory."
   type        = number
   default     = 512
   validation {
@@ -111,7 +111,7 @@ variable "worker_memory" {
 }
 
 variable "worker_concurrency" {
-  description = "The most workers that a queue feeds at once. Vendors' limits are shared among them."
+  description = "Maximum number of concurrent workers of a queue. They share the limits of the vendors."
   type        = number
   default     = 4
   validation {
@@ -121,7 +121,7 @@ variable "worker_concurrency" {
 }
 
 variable "log_level" {
-  description = "What is logged."
+  description = "The log level."
   type        = string
   default     = "info"
   validation {
@@ -131,7 +131,7 @@ variable "log_level" {
 }
 
 variable "log_retention_days" {
-  description = "For how many days logs are kept."
+  description = "The retention of logs in days."
   type        = number
   default     = 90
   validation {
@@ -141,19 +141,19 @@ variable "log_retention_days" {
 }
 
 variable "throttling_rate" {
-  description = "Requests a second that the gateway lets through."
+  description = "Maximum number of requests a second at the gateway."
   type        = number
   default     = 100
 }
 
 variable "throttling_burst" {
-  description = "Requests at once that the gateway lets through."
+  description = "Maximum number of concurrent requests at the gateway."
   type        = number
   default     = 500
 }
 
 variable "domain_name" {
-  description = "A domain of your own for the gateway. Null for the one of AWS."
+  description = "Your own domain for the gateway. Null for the domain of AWS."
   type        = string
   default     = null
 }
@@ -165,25 +165,25 @@ variable "certificate_arn" {
 }
 
 variable "alarm_topic_arn" {
-  description = "The SNS topic that alarms are sent to. Null for alarms that are only seen."
+  description = "The SNS topic for alarms. Null for alarms without a message."
   type        = string
   default     = null
 }
 
 variable "oldest_due_seconds" {
-  description = "For how long a key may wait until an alarm is raised."
+  description = "The time in seconds for which a key can wait before an alarm."
   type        = number
   default     = 1800
 }
 
 variable "token_days" {
-  description = "How many days before its end the SCIM token raises an alarm."
+  description = "The number of days before the end of the SCIM token at which an alarm is raised."
   type        = number
   default     = 30
 }
 
 variable "tags" {
-  description = "Tags of everything that takes tags."
+  description = "Tags of all resources that support tags."
   type        = map(string)
   default     = {}
 }

@@ -1,6 +1,6 @@
-//! The table that the simulated GitHub holds bodies to: of GitHub's published description, for each
-//! route that the simulator writes at, the types, enums, bounds and required keys of the body, and
-//! no prose.
+//! Generates the table by which the simulated GitHub checks bodies. For each route of a write, the
+//! table has the types, enums, bounds and required keys of the body. They come from GitHub's
+//! published description, without its prose.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::run::root;
 use crate::tools;
 
-/// Every route that the simulated GitHub writes at and that has a body.
+/// The routes of the simulated GitHub for writes with a body.
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
     "PATCH /orgs/{org}/teams/{team_slug}",
@@ -52,7 +52,7 @@ const ROUTES: &[&str] = &[
     "PUT /repos/{owner}/{repo}/topics",
 ];
 
-/// Keywords that the simulator can hold a body to, beside those that hold schemas.
+/// The keywords that the simulator can check, beside those that contain schemas.
 const KEPT: &[&str] = &[
     "type",
     "enum",
@@ -67,27 +67,27 @@ const KEPT: &[&str] = &[
     "minProperties",
     "maxProperties",
 ];
-/// Keywords that say nothing about what is taken.
+/// The keywords that do not limit a body.
 const PROSE: &[&str] = &["title", "description", "default", "deprecated", "example", "examples", "format"];
 
 fn path() -> PathBuf {
     root().join("tools/sim/src/github/described.json")
 }
 
-/// Makes the table again.
+/// Writes the table.
 pub(crate) fn write() -> anyhow::Result<()> {
     let table = from_description()?;
     std::fs::write(path(), text(&table)).with_context(|| format!("cannot write {}", path().display()))
 }
 
-/// Compares the table that is kept with the description.
+/// Compares the stored table with the description.
 pub(crate) fn check() -> anyhow::Result<()> {
     let kept =
         std::fs::read_to_string(path()).with_context(|| format!("cannot read {}", path().display()))?;
     let kept: Value =
-        serde_json::from_str(&kept).with_context(|| format!("{} is no JSON", path().display()))?;
+        serde_json::from_str(&kept).with_context(|| format!("{} is not valid JSON", path().display()))?;
     if kept != from_description()? {
-        bail!("{} does not fit the description any more: run `cargo xtask described`", path().display());
+        bail!("{} does not match the description: run `cargo xtask described`", path().display());
     }
     Ok(())
 }
@@ -97,11 +97,12 @@ fn from_description() -> anyhow::Result<Value> {
     let text =
         std::fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
     let document: Value =
-        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", source.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", source.display()))?;
     table(&document, ROUTES, version)
 }
 
-/// A line a route and a schema, so that a new version shows what changed.
+/// Returns the text of the table, with one line for each route and each schema, so that the diff of
+/// a new version is short.
 fn text(table: &Value) -> String {
     let lines = |part: &str| {
         let entries = table[part].as_object().into_iter().flatten();
@@ -116,12 +117,13 @@ fn text(table: &Value) -> String {
     )
 }
 
-/// The table of a description.
+/// Returns the table of a description.
 fn table(document: &Value, routes: &[&str], version: &str) -> anyhow::Result<Value> {
     let mut wanted = Vec::new();
     let mut bodies = BTreeMap::new();
     for route in routes {
-        let (method, template) = route.split_once(' ').with_context(|| format!("`{route}` is no route"))?;
+        let (method, template) =
+            route.split_once(' ').with_context(|| format!("`{route}` is not a route"))?;
         let operation = &document["paths"][template][method.to_lowercase()];
         let body = deref(document, &operation["requestBody"]);
         let schema = &body["content"]["application/json"]["schema"];
@@ -150,7 +152,7 @@ fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// A schema without its prose. Schemas that it refers to are wanted, too.
+/// Returns a schema without its prose. Adds the schemas to which it refers to `wanted`.
 fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
     let Some(map) = schema.as_object() else { return Ok(schema.clone()) };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
@@ -177,7 +179,9 @@ fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
             key if KEPT.contains(&key) => value.clone(),
             key if PROSE.contains(&key) || key.starts_with("x-") => continue,
             key => {
-                bail!("the simulator cannot hold a body to `{key}`: teach tools/sim/src/github/described.rs")
+                bail!(
+                    "the simulator cannot check the keyword `{key}`: add it to tools/sim/src/github/described.rs"
+                )
             }
         };
         slimmed.insert(key.clone(), kept);
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_keeps_what_is_taken_and_no_prose() {
+    fn a_table_has_the_limits_of_bodies_and_no_prose() {
         let document = description(&json!({ "type": "string", "nullable": true, "default": "" }));
         let made = table(&document, &["PUT /things/{id}"], "1.2.3").unwrap();
         assert_eq!(
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_simulator_could_not_hold_a_body_to_is_an_error() {
+    fn a_keyword_that_the_simulator_cannot_check_is_an_error() {
         let document = description(&json!({ "type": "string", "pattern": "^a" }));
         let refused = table(&document, &["PUT /things/{id}"], "1").unwrap_err();
         assert!(refused.to_string().contains("`pattern`"), "{refused}");

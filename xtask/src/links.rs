@@ -1,5 +1,5 @@
-//! Links in the Markdown files: every relative link leads to a file, every anchor to a heading, and
-//! every page of docs/ is in the table of contents.
+//! Checks the Markdown files: every relative link leads to a file, every anchor leads to a heading,
+//! and every page of docs/ is in the table of contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::run::root;
 
-/// Folders whose Markdown files are checked, beside those of the workspace's own folder.
+/// The folders with checked Markdown files, beside the folder of the workspace.
 const FOLDERS: &[&str] = &["crates", "deploy", "docs", "examples", "tools", "xtask"];
 /// The table of contents of the book.
 const CONTENTS: &str = "docs/SUMMARY.md";
@@ -96,7 +96,7 @@ fn flat(path: &Path) -> PathBuf {
     flat
 }
 
-/// The lines of a page outside of blocks of code, with their numbers.
+/// Returns the lines of a page outside of code blocks, with their numbers.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fence: Option<String> = None;
     text.lines().enumerate().filter_map(move |(index, line)| {
@@ -112,7 +112,7 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The relative links of a page, with their lines.
+/// Returns the relative links of a page, with their lines.
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in prose(text) {
@@ -136,17 +136,17 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// A line without its code in backticks.
+/// Returns a line without its code in backticks.
 fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
-    // A backtick without its second one is a backtick.
+    // A single backtick without a partner is plain text.
     if parts.len().is_multiple_of(2) {
         return line.to_owned();
     }
     parts.into_iter().step_by(2).collect()
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors of a page's headings, in the form of GitHub.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -165,7 +165,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 fn anchor(title: &str) -> String {
-    // Of a link, only its text is part of the anchor.
+    // Only the text of a link is part of the anchor.
     let mut text = String::new();
     let mut rest = title;
     while let Some((before, after)) = rest.split_once("](") {
@@ -195,7 +195,7 @@ mod tests {
     const CONTENTS: (&str, &str) = ("docs/SUMMARY.md", "- [A](a.md)\n- [B](how-to/b.md)\n");
 
     #[test]
-    fn links_that_lead_somewhere_are_right() {
+    fn links_to_files_and_headings_are_valid() {
         let a = (
             "docs/a.md",
             "# A page\n\n[b](how-to/b.md#do-it-now), [own](#a-page), [web](https://x.test/#y)\n",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn anchors_are_those_of_github() {
+    fn anchors_have_the_form_of_github() {
         let page = "# `[org.modes]` and what it is\n## Twice\n## Twice\n### [A link](x.md): there\n#no\n~~~\n# code\n~~~\n";
         let anchors: Vec<String> = anchors(page).into_iter().collect();
         assert_eq!(anchors, ["a-link-there", "orgmodes-and-what-it-is", "twice", "twice-1"]);

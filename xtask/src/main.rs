@@ -28,13 +28,13 @@ enum Command {
     ///
     /// `cargo xtask test` and `cargo xtask test aws` together run every test.
     Test {
-        /// Nothing: every test that does not emulate AWS. `aws`: every test that emulates AWS. Other
-        /// texts: the tests whose names contain one of them, such as `repair`. Options, such as
-        /// `--test store`, are passed to `cargo test`.
+        /// Nothing: every test that does not emulate AWS. `aws`: every test that emulates AWS.
+        /// Other texts: the tests whose names contain one of them, such as `repair`. Options, such
+        /// as `--test store`, are passed to `cargo test`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
+    /// Run the checks of a change beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
     /// Check the rules of the house: circles of files, long files, the direction of dependencies
     House,
@@ -42,17 +42,17 @@ enum Command {
     Pages,
     /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
     /// repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart`
-    /// (the Lambda function's); all where none is named
+    /// (of the Lambda function). Without a name: all of them
     Bench {
-        /// Which.
+        /// Names of the measurements
         #[arg(value_parser = ["calls", "burst", "fresh", "directory", "intake", "coldstart"])]
         which: Option<String>,
     },
-    /// Build the Lambda functions' packages into target/lambda, and say what they weigh
+    /// Build the packages of the Lambda functions into target/lambda, and print their sizes
     Package,
-    /// Fetch what the tests and the checks need, at pinned versions
+    /// Fetch the tools of the tests and checks, at pinned versions
     Tools,
-    /// Make the table of GitHub's description that the simulated GitHub holds bodies to
+    /// Generate the table from GitHub's description, by which the simulated GitHub checks bodies
     Described,
 }
 
@@ -94,9 +94,9 @@ fn ci() -> anyhow::Result<()> {
     suite::one("interleavings", &[], &[("INTERLEAVINGS", "10000")])?;
     step("a load of a minute");
     suite::one("e2e", &["--", "a_load_of_two_hundred"], &[("LOAD_SECONDS", "60")])?;
-    step("the functions' packages");
+    step("packages of the functions");
     package::build()?;
-    step("the functions as they are packaged");
+    step("functions of the packages");
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
     suite::one("e2e", &["--", "aws::functions::a_webhook"], &[("BEADLE_PACKAGES", &packages)])?;

@@ -1,4 +1,4 @@
-//! The Lambda functions' packages, and what they weigh.
+//! Builds the packages of the Lambda functions, and checks their sizes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,22 +8,23 @@ use anyhow::bail;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// A function: its program, the folder of its crate, whose manifest says how it is built, and what its package may weigh,
-/// in MB.
+/// The functions: the program, the folder of the crate, whose manifest has the options of the
+/// build, and the maximum size of the package in MB.
 const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
-/// What the functions are built for. The first is what SAM's and Terraform's templates begin with.
+/// The architectures of the functions. The first one is the default of the SAM and Terraform
+/// templates.
 const TARGETS: &[(&str, &str, &[&str])] =
     &[("x86_64", "x86_64-unknown-linux-gnu", &[]), ("arm64", "aarch64-unknown-linux-gnu", &["--arm64"])];
 
-/// Where the programs of an architecture are, a folder a function.
+/// Returns the folder of an architecture, which has one folder for each function.
 pub(crate) fn folder(architecture: &str) -> PathBuf {
     let lambda = root().join("target/lambda");
     if architecture == "x86_64" { lambda } else { lambda.join(architecture) }
 }
 
-/// Builds every package that the toolchain can build, and says what they weigh.
-#[expect(clippy::print_stdout, reason = "sizes are what it is run for")]
+/// Builds every package that the toolchain can build, and prints the sizes.
+#[expect(clippy::print_stdout, reason = "the sizes are the output of the command")]
 pub(crate) fn build() -> anyhow::Result<()> {
     tools::emulators()?;
     for (architecture, target, flags) in TARGETS {
@@ -36,7 +37,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
         for (name, place, most) in FUNCTIONS {
             step(&format!("package {name} for {architecture}"));
             let lambda = folder(architecture);
-            // The program itself too, for whoever runs it here.
+            // The program itself is for local runs.
             for format in ["binary", "zip"] {
                 let mut command = Command::new(env!("CARGO"));
                 command.args(["lambda", "build", "--release", "--bin", name]).args(*flags);
@@ -46,7 +47,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
             let zip = lambda.join(name).join("bootstrap.zip");
             #[expect(clippy::cast_precision_loss, reason = "megabytes")]
             let size = std::fs::metadata(&zip)?.len() as f64 / 1e6;
-            println!("{architecture}: {name} weighs {size:.2} MB zipped; it may weigh {most} MB");
+            println!("{architecture}: {name} has {size:.2} MB zipped, at most {most} MB allowed");
             if size > *most {
                 bail!("{} is too large", zip.display());
             }

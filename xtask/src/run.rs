@@ -1,16 +1,16 @@
-//! Running programs, with the last word on what went wrong.
+//! Runs programs, and reports their failures.
 
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-/// Says what comes next.
+/// Prints the name of the next step.
 #[expect(clippy::print_stderr, reason = "a developer's command talks to its developer")]
 pub(crate) fn step(name: &str) {
     eprintln!("\n== {name}");
 }
 
-/// Runs a program; an exit code other than 0 is an error.
+/// Runs a program. An exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = format!("{command:?}");
     let status = command.status().with_context(|| format!("cannot run {shown}"))?;
@@ -20,12 +20,12 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the cargo that runs this.
+/// Runs the cargo that runs this command.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     run(Command::new(env!("CARGO")).args(args).envs(env.iter().copied()).current_dir(root()))
 }
 
-/// The workspace.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> &'static std::path::Path {
     std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

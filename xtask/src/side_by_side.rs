@@ -1,5 +1,5 @@
-//! Programs that run side by side: the output of each stays together, and a table of times ends the
-//! run.
+//! Runs programs at the same time. The output of each program stays together, and the run ends with
+//! a table of times.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
@@ -15,18 +15,18 @@ pub(crate) struct Job {
     pub(crate) command: Command,
 }
 
-/// What came of a job.
+/// The result of a job.
 struct Ended {
     name: String,
     took: Duration,
     is_ok: bool,
 }
 
-/// Runs all jobs, at most `at_once` of them at the same time, in their order. Every job runs,
-/// whatever came of the others. A job that fails makes the whole run fail.
+/// Runs all jobs in their order, at most `at_once` of them at the same time. Every job runs, also
+/// after a failure of another one. A job that fails makes the whole run fail.
 ///
-/// The result line of each test of libtest is shown at once, so that a test that hangs can be found.
-/// The other lines of a job are shown together when the job ends.
+/// The result line of each test of libtest is shown at once, so that a test that hangs can be
+/// found. The other lines of a job are shown together when the job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
@@ -56,7 +56,7 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     let (reader, writer) = std::io::pipe()?;
     command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-    // The command holds the ends that write: the pipe is at its end only without them.
+    // The command has the writing ends of the pipe. The pipe ends only when they are dropped.
     drop(command);
     let mut held = format!("\n== {name}\n");
     let mut reader = BufReader::new(reader);
@@ -78,7 +78,7 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     Ok(Ended { name, took: begun.elapsed(), is_ok: status.success() })
 }
 
-/// Whether libtest says with this line what came of a test, or that it takes long.
+/// Returns whether this line of libtest is the result of one test, or reports a slow test.
 fn is_of_one_test(line: &str) -> bool {
     let ends = [" ... ok", " ... FAILED", " ... ignored", " seconds"];
     let line = line.trim_end();
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn jobs_run_side_by_side() {
-        // Each waits for what the other one writes.
+        // Each job waits for the file of the other one.
         let folder = tempfile::tempdir().unwrap();
         let meets = |own: &str, other: &str| {
             let (own, other) = (folder.path().join(own), folder.path().join(other));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_test_are_told_apart() {
+    fn lines_about_one_test_are_recognised() {
         assert!(is_of_one_test("test guard::a_hold ... ok\n"));
         assert!(is_of_one_test("test guard::a_hold ... FAILED\n"));
         assert!(is_of_one_test("test guard::a_hold has been running for over 60 seconds\n"));

@@ -1,12 +1,12 @@
-//! The tests of the workspace, side by side.
+//! Runs the tests of the workspace, several programs at the same time.
 //!
-//! Two ways of running tests are combined:
+//! Two ways to run tests are combined:
 //!
 //! - **libtest** runs the tests of one program in threads of one process. The end-to-end tests need
 //!   this: a process reads GitHub's descriptions once, for all of its tests. The tests that
 //!   emulate AWS may share an emulator in the same way.
-//! - **nextest** runs each other test in a process of its own, so that the tests of all other
-//!   programs share the processors, and a test that hangs is ended (`.config/nextest.toml`).
+//! - **nextest** runs each other test in a process of its own. So the tests of all other programs
+//!   share the processors, and nextest ends a test that hangs (`.config/nextest.toml`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,7 +18,8 @@ use crate::run::{cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
-/// What every build of the tests has, so that nothing is built twice.
+/// The arguments of every build of the tests. They are always equal, so that no crate is built
+/// twice.
 const BUILD: &[&str] = &["--workspace", "--features", "beadle/failpoints,beadle/aws"];
 
 /// The program of the end-to-end tests: its package and its name.
@@ -29,16 +30,16 @@ const AWS_MODULES: &[&str] = &["aws::", "dynamodb::", "identity_store::"];
 const AWS_PROGRAMS: &[(&str, &str)] =
     &[("beadle-store-dynamodb", "store"), ("beadle-aws", "intake"), ("beadle-secrets", "aws")];
 
-/// Which tests run.
+/// A part of the tests.
 #[derive(Debug, PartialEq)]
 enum Part<'a> {
-    /// Those that do not emulate AWS.
+    /// The tests that do not emulate AWS.
     WithoutAws,
-    /// Those that emulate AWS. Together with the others, these are all.
+    /// The tests that emulate AWS.
     Aws,
-    /// Those of all tests whose names contain one of these texts.
+    /// The tests whose names contain one of these texts.
     Named(&'a [String]),
-    /// What `cargo test` makes of these arguments.
+    /// The tests that `cargo test` runs with these arguments.
     Passed(&'a [String]),
 }
 
@@ -59,19 +60,19 @@ struct Program {
     package: String,
     name: String,
     path: PathBuf,
-    /// The folder of its package, in which it runs.
+    /// The folder of its package, which is its working folder.
     folder: PathBuf,
 }
 
-/// How a part is run: the arguments of each program that runs in one process, and of nextest, if it
-/// has something to run.
+/// The runs of a part: the arguments of each program that runs in one process, and the arguments of
+/// nextest, if it has tests to run.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,
     nextest: Option<Vec<String>>,
 }
 
-/// Runs the tests that the arguments of `cargo xtask test` ask for.
+/// Runs the tests that the arguments of `cargo xtask test` select.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let part = Part::of(args);
     tools::fetch()?;
@@ -96,10 +97,11 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new(&program.path);
         command.args(args).current_dir(&program.folder);
         if wanted == E2E {
-            // These tests wait more than they compute: for a lease, for a budget, for the next run of a task.
+            // These tests wait more than they compute: for a lease, for a budget, for the next run
+            // of a task.
             command.env("RUST_TEST_THREADS", (2 * processors).to_string());
         }
-        // As `cargo test` sets them.
+        // `cargo test` sets the same variables.
         command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);
         jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
     }
@@ -107,7 +109,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new(env!("CARGO"));
         command.args(["nextest", "run"]).args(BUILD).args(args);
         command.env("PATH", tools::path()?).current_dir(root());
-        // Second, beside the end-to-end tests, which take longest.
+        // The second place is beside the end-to-end tests, which take longest.
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");
@@ -119,7 +121,7 @@ pub(crate) fn one(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow:
     cargo(&[&["test"][..], BUILD, &["--test", program], args].concat(), env)
 }
 
-/// Decides how a part is run.
+/// Returns the runs of a part.
 fn plan(part: &Part<'_>) -> Plan {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
     let names = match part {
@@ -145,7 +147,7 @@ fn plan(part: &Part<'_>) -> Plan {
     Plan { programs, nextest }
 }
 
-/// Builds the tests, and gives the programs.
+/// Builds the tests, and returns the programs.
 fn build() -> anyhow::Result<Vec<Program>> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]).args(BUILD);
@@ -157,7 +159,7 @@ fn build() -> anyhow::Result<Vec<Program>> {
     Ok(String::from_utf8_lossy(&built.stdout).lines().filter_map(program).collect())
 }
 
-/// Reads one message of cargo; nothing if it is not about a program of tests.
+/// Reads one message of cargo. Returns `None` if it is not about a program of tests.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
     // A binary can have the name of a program of tests, and cargo builds a test of it too.
@@ -166,7 +168,8 @@ fn program(message: &str) -> Option<Program> {
     }
     let path = PathBuf::from(message["executable"].as_str()?);
     let folder = PathBuf::from(message["manifest_path"].as_str()?).parent()?.to_owned();
-    // `path+file:///beadle/crates/groups#beadle-groups@0.1.0`; without the name where it is the folder's.
+    // `path+file:///beadle/crates/groups#beadle-groups@0.1.0`, or without the name if the name is
+    // that of the folder.
     let (place, version) = message["package_id"].as_str()?.rsplit_once('#')?;
     let package = version.split_once('@').or_else(|| place.rsplit_once('/').map(|(_, name)| (name, "")))?.0;
     let name = message["target"]["name"].as_str()?;
@@ -197,11 +200,11 @@ mod tests {
     fn both_parts_together_are_all_tests() {
         let without = plan(&Part::WithoutAws);
         let aws = plan(&Part::Aws);
-        // Of the end-to-end tests, one part skips what the other part asks for.
+        // Of the end-to-end tests, one part skips the modules that the other part selects.
         let skipped: Vec<&String> = without.programs[0].1.iter().filter(|arg| *arg != "--skip").collect();
         assert_eq!(skipped, aws.programs[0].1.iter().collect::<Vec<_>>());
         assert_eq!(skipped.len() * 2, without.programs[0].1.len());
-        // What nextest leaves out, the parts run by themselves.
+        // The parts themselves run the tests that nextest leaves out.
         let left_out = &without.nextest.unwrap()[3];
         for ((package, name), args) in &aws.programs {
             assert!(left_out.contains(&format!("binary_id({package}::{name})")), "{left_out}");

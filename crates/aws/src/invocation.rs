@@ -1,48 +1,50 @@
-//! What the worker is invoked with: messages of a queue, or a task by the clock.
+//! The events that invoke the worker: messages of a queue, or the schedule of every minute.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the worker is to do.
+/// The work of one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// Messages.
+    /// The messages of a queue.
     Messages(Vec<Record>),
-    /// What is done once a minute.
+    /// The work of once a minute.
     Minute,
 }
 
-/// A message, as Lambda hands it over.
+/// A message in the form of Lambda.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Its id: named in the answer where it is to be delivered again.
+    /// The id of the message. The answer has the ids of messages that must be delivered again.
     pub message_id: String,
-    /// What it says.
+    /// The text of the message.
     pub body: String,
 }
 
-/// The answer to messages: those that are to be delivered again.
+/// The answer to messages: the messages that must be delivered again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// One for each.
+    /// One entry for each of these messages.
     pub batch_item_failures: Vec<Again>,
 }
 
-/// A message that is to be delivered again.
+/// A message that must be delivered again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Again {
-    /// Its id.
+    /// The id of the message.
     pub item_identifier: String,
 }
 
-/// What the worker was invoked with is neither.
+/// The event is neither messages nor the schedule of every minute.
 #[derive(Debug, thiserror::Error)]
-#[error("the worker takes messages of its queues, or {{\"beadle\":\"minute\"}}; this has the keys: {0}")]
+#[error(
+    "invalid event: it must be messages of a queue or {{\"beadle\":\"minute\"}}, found an event with the keys: {0}"
+)]
 pub struct Unknown(String);
 
 impl TryFrom<Value> for Invocation {
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_messages_or_the_minute() {
+    fn an_event_must_be_messages_or_the_schedule_of_every_minute() {
         let record = json!({ "messageId": "m", "body": "b", "receiptHandle": "r", "eventSource": "aws:sqs" });
         let event = json!({ "Records": [record] });
         let record = Record { message_id: "m".into(), body: "b".into() };

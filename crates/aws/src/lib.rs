@@ -1,4 +1,4 @@
-//! The AWS shape: the same intake and the same worker behind API Gateway, Lambda, SQS and DynamoDB.
+//! Beadle on AWS: the same intake and the same worker behind API Gateway, Lambda, SQS and DynamoDB.
 //!
 //! ```text
 //! API Gateway ─► intake ─► DynamoDB (deliveries, keys) ─► SQS: event, sweep ─► worker ─► vendors
@@ -6,8 +6,8 @@
 //!             EventBridge Scheduler ─┴── once a minute ─────────────────────────┘
 //! ```
 //!
-//! A key's row is the truth, and a message only wakes a worker for it: a message that is lost costs a minute, one that comes
-//! twice is deleted.
+//! The row of a key decides, and a message only wakes a worker for the key. A lost message costs a
+//! minute. A repeated message has no effect.
 
 pub mod environment;
 pub mod intake;

@@ -1,5 +1,5 @@
-//! The two queues: a message for each key that can be claimed. `event` is worked on at once; messages of `sweep` are gathered,
-//! so that reads are shared.
+//! The two queues, with a message for each key that can be claimed. A worker handles messages of
+//! `event` at once. Messages of `sweep` are collected first, so that their runs share reads.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 
@@ -13,30 +13,30 @@ use beadle_store_dynamodb::{Due, Wake};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-/// SQS holds no message back for longer.
+/// The maximum delay of a message at SQS.
 const LONGEST: Duration = Duration::from_secs(900);
-/// SQS takes so many messages in one call.
+/// The maximum number of messages in one call of SQS.
 const BATCH: usize = 10;
-/// Calls at once.
+/// The number of calls at the same time.
 const AT_ONCE: usize = 8;
 
-/// Where the queues are.
+/// The addresses of the queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls {
-    /// For events, and what operators asked for.
+    /// The queue for events and for requests of operators.
     pub event: String,
-    /// For sweeps.
+    /// The queue for sweeps.
     pub sweep: String,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// What can be claimed.
+    /// The key that can be claimed.
     pub key: Key,
-    /// How urgent it is.
+    /// The lane of the key.
     pub lane: Lane,
-    /// From when on.
+    /// The time from which the key can be claimed.
     pub at: Time,
 }
 
@@ -48,7 +48,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The queues at these addresses. Nothing is asked of them yet.
+    /// Creates the queues at these addresses. Sends no request yet.
     pub fn new(client: Client, urls: Urls) -> Self {
         Self { client, urls }
     }
@@ -65,7 +65,7 @@ impl Queues {
         for (at, due) in due.iter().enumerate() {
             let message = Message { key: due.key.clone(), lane: due.lane, at: due.at };
             let body = serde_json::to_string(&message).unwrap_or_default();
-            // Whole seconds; what is left of one the worker waits.
+            // SQS delays by whole seconds. The worker waits for the rest.
             let delay = i32::try_from(due.at.since(now).as_secs()).unwrap_or(i32::MAX);
             let entry = SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(body);
             entries.extend(entry.delay_seconds(delay).build());
@@ -76,11 +76,7 @@ impl Queues {
             Err(error) => Some(aws_sdk_sqs::error::DisplayErrorContext(error).to_string()),
         };
         if let Some(why) = unsent {
-            tracing::warn!(
-                keys = due.len(),
-                why,
-                "a worker could not be woken; the look of the next minute will"
-            );
+            tracing::warn!(keys = due.len(), why, "wake-up message not sent, retrying within a minute");
         }
     }
 }
@@ -88,7 +84,7 @@ impl Queues {
 #[async_trait]
 impl Wake for Queues {
     async fn wake(&self, due: Vec<Due>, now: Time) {
-        // What is held for longer is sent for when it is nearer.
+        // A key with a longer wait gets its message later, from the task of every minute.
         let (events, sweeps): (Vec<Due>, Vec<Due>) = due
             .into_iter()
             .filter(|due| due.at.since(now) <= LONGEST)

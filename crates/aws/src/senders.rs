@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_has_its_secrets_and_a_missing_secret_affects_only_its_own_sender() {
+    fn a_missing_secret_affects_only_its_own_sender() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a", "b", "c", "d"] {
             std::fs::write(folder.path().join(name), format!("value-{name}")).unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_references_are_those_of_the_senders() {
+    fn only_the_references_of_senders_are_read() {
         let file = File::parse(&Source::new(Path::new("beadle.toml"), FILE)).unwrap();
         let references: Vec<String> = file.sender_references().iter().map(ToString::to_string).collect();
         assert_eq!(references, ["file:a", "file:b", "file:c", "file:d", "file:missing"]);

@@ -1,4 +1,4 @@
-//! How a worker takes messages: it claims the keys that they are for, where they are due, and works them off.
+//! Handles messages: claims the keys of the messages, if they are due, and runs them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +12,30 @@ use tokio_util::sync::CancellationToken;
 use crate::invocation::{Again, Answer, Record};
 use crate::queues::{Message, Queues};
 
-/// What becomes due within this is waited for: messages come a little early, and clocks differ.
+/// The handler waits for a key that becomes due within this time. Messages can arrive early, and
+/// clocks differ.
 const SOON: Duration = Duration::from_secs(2);
-/// So long before its end a function begins nothing new.
+/// The time before the end of a function in which it begins no further block of keys.
 const LAST_BEGIN: Duration = Duration::from_secs(30);
-/// So long before its end it hands back what it has not ended.
+/// The time before the end of a function at which it returns unfinished keys to the queue.
 const LAST_END: Duration = Duration::from_secs(10);
 
-/// Takes messages.
+/// Handles messages of the queues.
 pub struct WakeHandler {
-    /// Works claimed keys off.
+    /// The worker, which runs claimed keys.
     pub worker: Arc<Worker>,
-    /// Where the keys are.
+    /// The store of the keys.
     pub store: DynamoStore,
-    /// Where messages are sent.
+    /// The queues for further messages.
     pub queues: Queues,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 
 impl WakeHandler {
-    /// Works off what the messages are for. A message is done with when its key's row says how it goes on; delivered again is
-    /// only what could not be read or claimed.
+    /// Runs the keys of the messages. Returns the messages that the queue must deliver again: those
+    /// that cannot be parsed, and those whose keys could not be claimed. All other messages are
+    /// done, because the rows of their keys have the next step.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();
@@ -41,18 +43,20 @@ impl WakeHandler {
             match serde_json::from_str::<Message>(&record.body) {
                 Ok(message) => messages.push((record, message)),
                 Err(error) => {
-                    tracing::error!(%error, message = record.message_id, "a message is none of Beadle's");
+                    tracing::error!(%error, message = record.message_id, "invalid message");
                     again.push(record);
                 }
             }
         }
         let cut = CancellationToken::new();
         let guard = self.cut_at(deadline, &cut);
-        // Blocks of what is worked on at once, so that no lease waits for its turn.
+        // A block has as many keys as can run at the same time, so that no lease waits for its
+        // turn.
         let blocks = messages.chunks(self.worker.settings.concurrency.max(1));
         for (at, block) in blocks.enumerate() {
             let now = self.clock.now();
-            // The first is begun however little time a function has: else nothing ever would be.
+            // The first block always begins. Otherwise a function with a short time limit would
+            // never begin one.
             if at > 0 && now + LAST_BEGIN >= deadline {
                 let due = block.iter().map(|(_, message)| message.clone());
                 let due = due.map(|Message { key, lane, at }| Due { key, lane, at }).collect();
@@ -60,7 +64,7 @@ impl WakeHandler {
                 continue;
             }
             if let Err(error) = self.work(block, &cut).await {
-                tracing::error!(%error, messages = block.len(), "keys could not be claimed; their messages come again");
+                tracing::error!(%error, messages = block.len(), "keys not claimed, SQS delivers their messages again");
                 again.extend(block.iter().map(|(record, _)| *record));
             }
         }
@@ -69,7 +73,7 @@ impl WakeHandler {
         Answer { batch_item_failures: again.collect() }
     }
 
-    /// Hands back what is not ended by then.
+    /// Returns unfinished keys to the queue shortly before the deadline.
     fn cut_at(&self, deadline: Time, cut: &CancellationToken) -> tokio_util::task::AbortOnDropHandle<()> {
         let (cut, left) = (cut.clone(), deadline.since(self.clock.now()).saturating_sub(LAST_END));
         let clock = self.clock.clone();
@@ -93,7 +97,7 @@ impl WakeHandler {
         let mut running = JoinSet::new();
         self.begin(claims, &mut running, cut);
         if let Err(error) = self.wait_for(keys, tried, &mut running, cut).await {
-            tracing::warn!(%error, "what becomes due at once is left to the look of the next minute");
+            tracing::warn!(%error, "further keys not claimed, retrying within a minute");
         }
         while running.join_next().await.is_some() {}
         Ok(())
@@ -106,8 +110,9 @@ impl WakeHandler {
         }
     }
 
-    /// Begins with those of these keys, which could not be claimed at `tried`, that become due at once by this clock; those that
-    /// a mark put off are sent for when they are due. The end of what is worked on tells of it.
+    /// Handles the keys that could not be claimed at `tried`. Keys that become due soon are claimed
+    /// then. Keys that a mark delayed get a message for their time. For all other keys, the end of
+    /// their current run sends the message.
     async fn wait_for(
         &self,
         mut keys: Vec<Key>,
@@ -116,7 +121,8 @@ impl WakeHandler {
         cut: &CancellationToken,
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
-        // Once more also those that could be claimed: somebody may have been at it, or a write have failed.
+        // The first round also retries keys that are due: another worker may have had the key, or
+        // the claim may have failed.
         let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {
@@ -125,14 +131,15 @@ impl WakeHandler {
             for key in std::mem::take(&mut keys) {
                 let Some(row) = self.store.row(&key).await? else { continue };
                 let is_leased = row.lease_until.is_some_and(|until| until > now);
-                // One that could be claimed twice is paused.
+                // A due key that twice could not be claimed is paused.
                 let fits = |at: &Time| !is_leased && (is_again || *at > tried);
                 let Some(at) = row.due_at().filter(fits) else { continue };
                 if at <= last {
                     latest = latest.max(at);
                     soon.push(key);
                 } else if row.attempts == 0 && row.run_at == at {
-                    // A mark put it off, which nobody is told of; of every other wait the end of its run told.
+                    // A mark delayed the key, and no run will send its message. For every other
+                    // wait, the end of the run sent it.
                     later.push(Due { key, lane: row.lane, at });
                 }
             }

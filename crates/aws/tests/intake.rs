@@ -1,4 +1,5 @@
-//! The intake's program under the Runtime API, behind gateways, with moto's secrets, table and queues.
+//! The program of the intake under the Runtime API and behind gateways, with the secrets, the table
+//! and the queues of moto.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;
@@ -58,7 +59,7 @@ impl World {
         answer["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A signed delivery: the answer's status and what it says.
+    /// Sends a signed delivery, and returns the status and the text of the answer.
     async fn send(&self, gateway: &Gateway, secret: &str, id: &str, form: bool) -> (StatusCode, String) {
         let event = json!({
             "action": "created", "repository": { "id": 7, "node_id": "R_7", "name": "a b%20c", "owner": { "login": "acme" } },
@@ -89,7 +90,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_any_gateway_hands_over_is_verified_stored_and_wakes_once() {
+async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sends_one_message() {
     let world = World::new().await;
     let (github, okta) = (secret(), secret());
     world.moto.keep_secret("github", &github).await;
@@ -99,11 +100,11 @@ async fn what_any_gateway_hands_over_is_verified_stored_and_wakes_once() {
     for (shape, name) in [(Shape::Http, "http"), (Shape::Rest, "rest")] {
         let gateway = world.gateway(shape).await;
         for form in [false, true] {
-            // A form comes in base64; both are signed as they were sent.
+            // A form arrives in base64. The signature of both covers the bytes as they were sent.
             let id = format!("{name}-{form}");
             let (status, text) = world.send(&gateway, &github, &id, form).await;
             assert_eq!(status, StatusCode::ACCEPTED, "{id}: {text}");
-            assert_eq!(world.send(&gateway, &github, &id, form).await.0, StatusCode::OK, "{id} once more");
+            assert_eq!(world.send(&gateway, &github, &id, form).await.0, StatusCode::OK, "{id}, repeated");
             let (status, text) = world.send(&gateway, &secret(), "forged", form).await;
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{text}");
             stored += 1;
@@ -123,17 +124,17 @@ async fn what_any_gateway_hands_over_is_verified_stored_and_wakes_once() {
         let sent = sent.body(body.to_string()).send().await.unwrap();
         assert_eq!(sent.status(), StatusCode::ACCEPTED, "{}", sent.text().await.unwrap());
         let other = world.http.get(format!("{}/metrics", gateway.url)).send().await.unwrap();
-        assert_eq!(other.status(), StatusCode::NOT_FOUND, "what operators see is not public");
+        assert_eq!(other.status(), StatusCode::NOT_FOUND, "the metrics are not public");
     }
     let listing = Listing { limit: 100, ..Listing::default() };
     let kept = world.store.deliveries(listing).await.unwrap();
     assert_eq!(kept.iter().filter(|delivery| delivery.source == "github").count(), stored);
-    // One for the repository and one for the group, however often each was marked.
+    // One message for the repository and one for the group, for any number of marks.
     assert_eq!(world.messages().await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_replaced_without_a_pause_and_a_placeholder_is_said() {
+async fn a_secret_is_replaced_without_a_pause_and_a_placeholder_is_logged() {
     let world = World::new().await;
     world.moto.keep_secret("github", "<MUST BE PROVIDED>").await;
     world.moto.keep_secret("okta", "{}").await;
@@ -145,19 +146,19 @@ async fn a_secret_is_replaced_without_a_pause_and_a_placeholder_is_said() {
     assert!(intake.log().contains("has no `hook`"), "{}", intake.log());
     world.moto.replace_secret("github", &first).await;
     assert_eq!(world.send(&gateway, &first, "a", false).await.0, StatusCode::ACCEPTED);
-    // Secrets that were just read are not read again for everybody who guesses.
+    // An invalid signature does not make the intake read secrets again that it has just read.
     let second = secret();
     world.moto.replace_secret("github", &second).await;
     assert_eq!(world.send(&gateway, &second, "b", false).await.0, StatusCode::UNAUTHORIZED);
     tokio::time::sleep(Duration::from_secs(11)).await;
-    assert_eq!(world.send(&gateway, &second, "b", false).await.0, StatusCode::ACCEPTED, "the new one");
-    assert_eq!(world.send(&gateway, &first, "c", false).await.0, StatusCode::ACCEPTED, "the one before it");
+    assert_eq!(world.send(&gateway, &second, "b", false).await.0, StatusCode::ACCEPTED, "the new secret");
+    assert_eq!(world.send(&gateway, &first, "c", false).await.0, StatusCode::ACCEPTED, "the previous secret");
     assert_eq!(world.send(&gateway, &secret(), "d", false).await.0, StatusCode::UNAUTHORIZED);
     assert!(!intake.log().contains(&first) && !intake.log().contains(&second), "no secret is logged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_stored_in_a_table_whose_copy_did_not_end() {
+async fn the_intake_stores_nothing_in_a_table_with_an_unfinished_copy() {
     let world = World::new().await;
     let github = secret();
     world.moto.keep_secret("github", &github).await;

@@ -33,7 +33,7 @@ fn section(heading: &str) -> &'static str {
 /// Returns the keys of the first column of the tables of a section.
 fn documented(heading: &str) -> BTreeSet<String> {
     let cells = section(heading).lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
-    // The prefix had the first backtick, so a key is each second part from the first on.
+    // The prefix has the first backtick, so every second part is a key, starting with the first.
     cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|key| is_key(key)).map(str::to_owned).collect()
 }
 

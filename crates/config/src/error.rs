@@ -28,7 +28,7 @@ pub enum ConfigError {
     },
 }
 
-/// A rule that a file breaks: the key, what is wrong with it, and a hint.
+/// A rule that a file breaks: the key, the description of the error, and a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     at: KeyPath,
@@ -37,7 +37,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// Describes what is wrong at a key. The text must name the key or what the key belongs to.
+    /// Creates an error at a key. The text must name the key, or the table or list of the key.
     pub fn new(at: KeyPath, what: impl Into<String>) -> Self {
         Self { at, what: what.into(), hint: None }
     }

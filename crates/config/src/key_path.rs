@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_its_line_wherever_it_is() {
+    fn the_line_of_a_key_is_found_in_every_kind_of_table() {
         let text = "[[org]]\nname = \"a\"\n\n[[org]]\nname = \"b\"\napp = { id = 1 }\n[org.guard]\nwindow = \"1h\"\n\
                     webhook_secrets = [\n  \"env:A\",\n  \"env:B\",\n]\n[server]\nlisten = \"x\"\n";
         let org = |entry| KeyPath::new("org").entry(entry);
@@ -97,7 +97,7 @@ mod tests {
             (org(1).key("guard").key("window"), 8),
             (org(1).key("guard").key("webhook_secrets").entry(1), 11),
             (KeyPath::new("server").key("listen"), 14),
-            // What is not there has the line of its table.
+            // A missing key has the line of its table.
             (org(0).key("app"), 1),
             (org(1).key("token"), 4),
             (KeyPath::new("server").key("operator"), 13),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_written_as_its_keys() {
+    fn the_text_of_a_path_has_its_keys_and_no_entry_numbers() {
         let path = KeyPath::new("org").entry(3).key("secrets").key("a\u{1b}");
         assert_eq!(path.to_string(), "org.secrets.a\\u{1b}");
     }

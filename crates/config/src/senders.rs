@@ -47,7 +47,7 @@ impl OktaFile {
             Ok(HeaderSecret { header: header.to_lowercase(), values: values(references)? })
         };
         let mut header_secrets = Vec::new();
-        // A sender without `hook_secrets` is not accepted, whatever else it sends.
+        // A sender without `hook_secrets` is never accepted.
         if !self.hook_secrets.is_empty() {
             header_secrets.push(header_secret(&self.hook_header, &self.hook_secrets)?);
             if let Some(key) = &self.hook_key {

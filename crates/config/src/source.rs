@@ -101,7 +101,9 @@ fn explain(message: &str, path: &str, text: &str, line: usize) -> Invalid {
         });
     }
     if is_sensitive(path) {
-        return wrong(format!("`{path}` has an invalid value, which is not shown: it may be a secret"));
+        return wrong(format!(
+            "`{path}` has an invalid value, which is not shown because it may be a secret"
+        ));
     }
     wrong(format!("`{path}`: {message}"))
 }
@@ -110,13 +112,13 @@ fn unknown_key(path: &str, words: &[&str]) -> Invalid {
     let (name, known) = words.split_first().map_or(("", words), |(name, known)| (*name, known));
     if may_be_secret(name) {
         let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
-        return wrong(format!("there is an unknown key{place}, which is not shown: it may be a secret"));
+        return wrong(format!("unknown key{place}, which is not shown because it may be a secret"));
     }
     let hint = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known here: {}", known.join(", ")),
+        None => format!("known keys: {}", known.join(", ")),
     };
-    wrong(format!("there is no key `{}`", below(path, name))).hint((!known.is_empty()).then_some(hint))
+    wrong(format!("unknown key `{}`", below(path, name))).hint((!known.is_empty()).then_some(hint))
 }
 
 fn unknown_word(path: &str, words: &[&str]) -> Invalid {
@@ -190,8 +192,8 @@ fn may_be_secret(word: &str) -> bool {
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// Returns the key whose value begins in a line, or before it. The text after `=` in base64 is no
-/// value.
+/// Returns the key whose value begins in a line, or before it. The text after `=` in base64 is not
+/// a value.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {
@@ -226,8 +228,8 @@ mod tests {
         for (below, said) in [
             ("token = ghp_hunter2", "`token`: "),
             ("webhook_secrets = \"hunter2\"", "`org.webhook_secrets` must be a list, found a string"),
-            ("tokn = \"hunter2\"", "there is no key `org.tokn`"),
-            ("ghp_hunter2 = \"x\"", "an unknown key in `org`"),
+            ("tokn = \"hunter2\"", "unknown key `org.tokn`"),
+            ("ghp_hunter2 = \"x\"", "unknown key in `org`"),
             ("[org.secrets]\nci = hunter2", "`ci`: "),
             ("[org.secrets]\nci = [\"hunter2\"]", "`org.secrets.ci` must be a string, found a list"),
             ("[org.secrets]\nci = 4711", "`org.secrets.ci` must be a string, found a whole number"),
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_the_key_the_kind_and_the_right_form() {
+    fn an_error_names_the_key_the_kind_of_value_and_the_right_form() {
         for (below, said, hint) in [
             ("app = { key = \"env:K\" }", "`org.app.id` is missing", ""),
             (
@@ -255,14 +257,14 @@ mod tests {
                 "write the number without quotes",
             ),
             ("webhook_secrets = \"env:X\"", "must be a list", "put it in brackets: `webhook_secrets = "),
-            ("mod = \"enforce\"", "beadle.toml:4: there is no key `org.mod`", "did you mean `mode`?"),
+            ("mod = \"enforce\"", "beadle.toml:4: unknown key `org.mod`", "did you mean `mode`?"),
             ("mode = \"enforc\"", "found `enforc`", "did you mean `enforce`?"),
             (
                 "[server]\nlisten = \"localhost:8080\"",
                 "`server.listen` must be an IP address",
                 "`127.0.0.1:8080`",
             ),
-            ("[budget]\nreserve = 1", "there is no key `budget`", ""),
+            ("[budget]\nreserve = 1", "unknown key `budget`", ""),
             ("[org.guard]\nremoves = -1", "must be a whole number, found one that is out of range", ""),
         ] {
             let error = error(below);
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn one_organisation_in_single_brackets_is_told_the_right_form() {
+    fn the_error_about_single_brackets_shows_the_right_form() {
         let error =
             Source::new(Path::new("beadle.toml"), "[org]\nname = \"acme\"\npolicy = \"p\"\n").parse::<File>();
         let error = error.unwrap_err().to_string();

@@ -39,8 +39,8 @@ pub use turns::Turn;
 pub trait Planner: Send + Sync + 'static {
     /// The instructions for a write of this planner's changes.
     type Write: Send + Sync + 'static;
-    /// Plans one key, with reads in this lane. `hint` is the vendor's name for a faster lookup, to be
-    /// checked against the key.
+    /// Plans one key, with reads in this lane. `hint` is the vendor's name for a faster lookup, to
+    /// be checked against the key.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
     /// Returns the policy's generation of the plans that are made now.
     fn generation(&self) -> String;
@@ -146,7 +146,7 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
-    /// Why nothing was planned at all.
+    /// The reason why the plan has no changes at all.
     pub skipped: Option<String>,
     /// The failure that the run as a whole reports, if a step failed: the one that asks for the
     /// longest wait.
@@ -354,7 +354,7 @@ fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
-/// Writes one change. The result says whether the write was begun.
+/// Writes one change. The result has whether the write began.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,

@@ -46,17 +46,18 @@ pub enum TaskStatus {
 /// Periodic work.
 #[async_trait]
 pub trait BackgroundTask: Send + Sync + 'static {
-    /// The name for logs, metrics and commands, such as `policy of acme`. It is unique in a driver.
+    /// Returns the name for logs, metrics and commands, such as `policy of acme`. It is unique in a
+    /// driver.
     fn name(&self) -> String;
-    /// The time from the end of a run to the next run.
+    /// Returns the time from the end of a run to the next run.
     fn period(&self) -> Duration;
-    /// The time after which a run is cancelled and counts as failed.
+    /// Returns the time after which a run is cancelled and counts as failed.
     fn timeout(&self) -> Duration;
-    /// The time from a run that failed or left work to the next run.
+    /// Returns the time from a run that failed or left work to the next run.
     fn retry(&self) -> Duration {
         self.period()
     }
-    /// The names of the tasks that run at once after a run of this task did something.
+    /// Returns the names of the tasks that run at once after a run of this task did something.
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -54,8 +54,8 @@ pub struct BudgetAccount {
     pub remaining: u64,
     /// The end of the period, on Beadle's clock.
     pub reset: Time,
-    /// The end of the period on the vendor's clock, in seconds. It tells periods apart, however
-    /// late an answer arrives.
+    /// The end of the period on the vendor's clock, in seconds. It identifies the
+    /// period, also if an answer arrives late.
     pub period: i64,
 }
 

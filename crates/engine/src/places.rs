@@ -12,7 +12,7 @@ pub(crate) struct Places {
     taken: Mutex<BTreeMap<String, usize>>,
 }
 
-/// What the worker may claim next.
+/// The keys that the worker may claim next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     /// The number of keys. None of the instances below its limit can exceed the limit with them.

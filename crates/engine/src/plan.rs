@@ -174,7 +174,7 @@ pub struct Change<W> {
     pub mode: Mode,
     /// The positions, in the plan, of changes that must be written before this one.
     pub after: Vec<usize>,
-    /// Why an operator has to approve the change, whatever room the window has.
+    /// The reason why an operator must approve the change, also if the window has room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
     /// The number of repositories that this one write reaches. The guard counts each risk once for
@@ -259,7 +259,7 @@ pub struct Plan<W> {
     pub changes: Vec<Change<W>>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
-    /// Why the plan has no changes at all, such as `archived`.
+    /// The reason why the plan has no changes at all, such as `archived`.
     pub skipped: Option<String>,
 }
 

@@ -15,8 +15,8 @@ pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }
 
-/// Makes keys due that wait or are parked for a cause whose text contains `why`. Returns the number
-/// of these keys.
+/// Revives the waiting and parked keys whose reason contains `why`. Returns the number of these
+/// keys.
 pub async fn revive(
     store: &dyn Store,
     why: &str,

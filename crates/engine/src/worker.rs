@@ -145,7 +145,7 @@ pub struct WorkerSettings {
     /// The number of keys that are worked on at the same time. They are claimed in blocks, so that
     /// reads can be batched.
     pub concurrency: usize,
-    /// The longest sleep between two looks at the queue. Another process may have marked a key.
+    /// The maximum time between two reads of the queue. Another process may have marked a key.
     pub poll: Duration,
     /// The time limit of a run.
     pub run_limit: Duration,
@@ -169,8 +169,8 @@ impl Default for WorkerSettings {
 }
 
 /// The time between two looks for keys of other instances while one has its share of the runs and
-/// many due keys: the store passes over each of them. A bell makes a look earlier: when the key that
-/// it announces has waited for its debounce.
+/// many due keys: the store passes over each of them. A bell makes a look earlier: when the key
+/// that it announces has waited for its debounce.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// Counters for metrics.
@@ -274,8 +274,8 @@ impl Worker {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
-                // A key is due and was not claimed: it is paused, or its instance has its share of the
-                // runs. A bell, the end of a run or the next poll changes that.
+                // A key is due and was not claimed: it is paused, or its instance has its share of
+                // the runs. A bell, the end of a run or the next poll changes that.
                 _ => self.settings.poll,
             };
             let until_look = look_around.since(self.clock.now()).max(Duration::from_millis(1));

@@ -120,12 +120,13 @@ impl Api {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(field)
     }
 
-    /// This server does not know a field. `false` when it cannot be done without, or was left out already.
+    /// This server does not know a field. `false` when it cannot be done without, or was left out
+    /// already.
     pub(crate) fn lacks(&self, field: &str) -> bool {
         let new = documents::OPTIONAL.contains(&field)
             && self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned());
         if new {
-            tracing::warn!(field, "this GitHub does not know a field; what depends on it is unknown");
+            tracing::warn!(field, "field missing in this version of GitHub, its values are unknown");
         }
         new
     }
@@ -293,7 +294,8 @@ impl Api {
                     again = false;
                 }
                 // GraphQL tells in its answer what single objects are denied: a whole query that is
-                // denied is the credential's. A mutation that is denied is the mutation's own matter.
+                // denied is the credential's. A mutation that is denied is the mutation's own
+                // matter.
                 Err(error)
                     if error.status() == Some(401)
                         || (error.status() == Some(403)

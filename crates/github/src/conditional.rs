@@ -1,8 +1,9 @@
 //! Reads that cost nothing while nothing changed.
 //!
-//! An `ETag` depends on the token, and an App's tokens change every hour. Observed, and not documented: it is
-//! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So the tag of a kept body can be computed for a new token. Every
-//! answer checks whether that still holds; where it does not, a tag is used with the token that it came with only.
+//! An `ETag` depends on the token, and an App's tokens change every hour. Observed, and not
+//! documented: it is `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So the tag of a kept
+//! body can be computed for a new token. Every answer checks whether that still holds; where it
+//! does not, a tag is used with the token that it came with only.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ struct Kept {
     /// Whether the tag was the one that can be computed.
     computable: bool,
     link: Option<String>,
-    /// The time of the last read, at most [`NOTED_EVERY`] late. Answers of older versions have none.
+    /// The time of the last read, at most [`NOTED_EVERY`] late. Answers of older versions have
+    /// none.
     read: Option<Time>,
     body: String,
 }
@@ -62,8 +64,8 @@ impl Kept {
         })
     }
 
-    /// Returns whether the time of this read has to be stored. A stored time in the future comes from a
-    /// clock that was ahead.
+    /// Returns whether the time of this read has to be stored. A stored time in the future comes
+    /// from a clock that was ahead.
     fn is_read_news(&self, now: Time) -> bool {
         self.read.is_none_or(|read| read > now || now.since(read) >= NOTED_EVERY)
     }
@@ -88,8 +90,8 @@ pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
 
-/// Returns the time of the last read of a kept answer, at most a day late; `None` if an older version
-/// stored the answer.
+/// Returns the time of the last read of a kept answer, at most a day late; `None` if an older
+/// version stored the answer.
 pub fn last_read(answer: &str) -> Option<Time> {
     serde_json::from_str::<LastRead>(answer).ok()?.read
 }
@@ -97,7 +99,7 @@ pub fn last_read(answer: &str) -> Option<Time> {
 /// Keeps an answer. An answer that is not kept costs a call, and nothing else.
 async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) {
     if let Err(error) = note.put(store, kept).await {
-        tracing::debug!(%error, "an answer was not kept; it is read again next time");
+        tracing::debug!(%error, "answer not stored, the next read requests it again");
     }
 }
 

@@ -33,8 +33,7 @@ impl Default for GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// The accounts of people whose departure the directory confirmed when Beadle asked for each
-    /// alone.
+    /// The accounts of people whose departure the directory confirmed in a read of each person.
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,
@@ -82,8 +81,8 @@ impl Recent {
 }
 
 impl Departure {
-    /// Whether the departure still counts. A departure in the future counts too: a clock that was
-    /// ahead has noted it.
+    /// Returns whether the departure still counts. A departure in the future counts too: a clock
+    /// that was ahead has noted it.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }

@@ -67,7 +67,8 @@ impl GroupLink {
     }
 }
 
-/// Whether a target shows the given name in its own form: in other letters, or below a path.
+/// Returns whether a target shows the given name in its own form: in other letters, or below a
+/// path.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
         let place = shown.strip_suffix(given);

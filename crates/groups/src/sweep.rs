@@ -41,7 +41,7 @@ pub struct Named {
 }
 
 impl Named {
-    /// Whether `name` is the key or one of the names.
+    /// Returns whether `name` is the key or one of the names.
     pub fn is_called(&self, name: &str) -> bool {
         self.key.as_str() == name || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
@@ -157,7 +157,7 @@ impl GroupSweep {
             };
             // Another run may have made an account for the same person meanwhile.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
-                tracing::info!(directory = source, login = whose.login, "deleted account forgotten");
+                tracing::info!(directory = source, login = whose.login, "note of a deleted account removed");
                 accounts.forget(target, &whose).await?;
                 gone.insert(one.key.clone());
             }
@@ -188,7 +188,7 @@ impl Reconcile for GroupSweep {
                 tracing::warn!(
                     directory = self.source,
                     why = failure.text,
-                    "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
+                    "group pushes of Okta unknown, scope okta.apps.read missing"
                 );
             }
             let mut found = named(&self.source, directory, Some(&self.store)).await?;

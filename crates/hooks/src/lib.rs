@@ -1,4 +1,5 @@
-//! What webhooks say: verify them and name the keys. No client and no store, so that it starts in milliseconds.
+//! Verifies webhooks and names the keys that they make due. The crate has no client and no store,
+//! so that a Lambda function starts in milliseconds.
 
 pub mod github;
 pub mod okta;

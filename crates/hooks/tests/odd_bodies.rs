@@ -1,4 +1,4 @@
-//! Whatever is sent: no panic, and nothing passes that was not signed.
+//! Random requests cause no panic, and no request without a valid signature passes.
 
 use beadle_engine::Time;
 use beadle_hooks::github::{Headers, OrgFacts, Sender, WebhookRefusal, receive, sign};
@@ -34,7 +34,7 @@ fn payload(login: &str) -> Vec<u8> {
 }
 
 #[test]
-fn one_organisations_secret_does_not_speak_for_another() {
+fn a_secret_signs_only_for_its_own_organisation() {
     for (secret, login, fits) in [
         ("first", "acme", true),
         ("second", "ACME", true),
@@ -52,7 +52,7 @@ fn one_organisations_secret_does_not_speak_for_another() {
 }
 
 #[test]
-fn an_empty_secret_signs_nothing() {
+fn an_empty_secret_makes_no_valid_signature() {
     let nobody = vec![Sender { secrets: vec![String::new().into()], ..senders().remove(0) }];
     let body = payload("acme");
     let tag = sign("", &body);
@@ -78,7 +78,7 @@ proptest! {
         body[place] = byte;
         body.truncate(body.len().saturating_sub(cut));
         let tag = sign("second", &body);
-        let _ = receive(&senders(), headers(&tag, "application/json"), body, Time(0)); // it must not panic
+        let _ = receive(&senders(), headers(&tag, "application/json"), body, Time(0)); // must not panic
     }
 
     #[test]
@@ -90,7 +90,7 @@ proptest! {
     }
 }
 
-/// The keys that a signed event marks, as texts with their lanes.
+/// Returns the keys that a signed event marks, each as `LANE KEY`.
 fn marked(sender: &Sender, event: &str, body: &str) -> Vec<String> {
     let tag = sign("first", body.as_bytes());
     let headers = Headers { event: Some(event), ..headers(&tag, "application/json") };
@@ -106,7 +106,7 @@ const IN_ACME: &str =
     r#""organization":{"login":"acme","id":3},"repository":{"id":7,"default_branch":"main"}"#;
 
 #[test]
-fn a_branch_matters_where_it_is_the_default_or_the_policy_names_it() {
+fn only_the_default_branch_and_the_branches_of_the_policy_matter() {
     let sender = senders().remove(0);
     sender.known.watch(["develop".to_owned()].into());
     let push = |branch: &str, what: &str| {
@@ -124,7 +124,7 @@ fn a_branch_matters_where_it_is_the_default_or_the_policy_names_it() {
 }
 
 #[test]
-fn bots_count_and_our_own_writes_wait() {
+fn events_of_bots_are_urgent_and_events_of_own_writes_are_not() {
     let sender = senders().remove(0);
     sender.known.set_own("beadle-app[bot]".into());
     let by =
@@ -134,7 +134,7 @@ fn bots_count_and_our_own_writes_wait() {
 }
 
 #[test]
-fn what_reaches_every_repository_is_a_sweep_and_an_organisations_ruleset_is_its_own() {
+fn an_event_about_all_repositories_marks_a_sweep_and_a_ruleset_marks_its_organisation() {
     let sender = senders().remove(0);
     let organisation = r#""organization":{"login":"acme","id":3}"#;
     for (event, action, wanted) in [
@@ -149,7 +149,7 @@ fn what_reaches_every_repository_is_a_sweep_and_an_organisations_ruleset_is_its_
 }
 
 #[test]
-fn a_dispatch_is_a_task_of_its_own_for_each_delivery() {
+fn a_delivery_marks_one_dispatch_key_for_each_matching_rule() {
     use beadle_hooks::github::Dispatched;
     let mut sender = senders().remove(0);
     sender.dispatches = vec![Dispatched { name: "police".into(), event: "repository.created".into() }];

@@ -117,7 +117,7 @@ impl Okta {
         self.list(&self.groups, path).await
     }
 
-    /// Returns the members of a group, whatever their status; `None` if there is no such group.
+    /// Returns the members of a group with any status. Returns `None` if there is no such group.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/groups").value(group).then("users").query("limit", PAGE);
         match self.pages(&self.groups, path).await {

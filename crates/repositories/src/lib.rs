@@ -23,7 +23,7 @@ pub mod writer;
 
 pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 
-/// The name of every aspect, of repositories and of the organisation.
+/// Returns the name of every aspect, of repositories and of the organisation.
 pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     let own = organisation::ALL.iter().map(|aspect| aspect.name);
     aspects::ALL.iter().map(|aspect| aspect.name).chain(own)

@@ -60,8 +60,8 @@ pub struct Explanation {
     pub values: Vec<Explained>,
 }
 
-/// Returns what GitHub answered for the node of a listed repository. Another repository in its place
-/// does not mean that the listed one is gone.
+/// Returns what GitHub answered for the node of a listed repository. Another repository in its
+/// place does not mean that the listed one is gone.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {
@@ -473,7 +473,7 @@ impl Planner for RepositoryPlanner {
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
                 return Ok(plan);
             }
-            tracing::debug!(%key, "the reads of a plan took too long, planning again");
+            tracing::debug!(%key, "reads of a plan too slow, planning again");
         }
         let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
         let until = clock.now() + OLDEST;

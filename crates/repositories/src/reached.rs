@@ -234,7 +234,7 @@ impl Reached {
     }
 
     /// Compares the layers that reach a repository now with the layers that reached it last. A
-    /// change that the policy itself asks for is no move.
+    /// change that the policy itself asks for is not a move.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -272,8 +272,8 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // A layer that comes or goes does not explain its own move: the policy must have asked for the
-        // same facts while the former layers still held.
+        // A layer that comes or goes does not explain its own move: the policy must have asked for
+        // the same facts while the former layers still held.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

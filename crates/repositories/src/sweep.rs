@@ -56,7 +56,7 @@ impl Reconcile for Sweep {
         }
         let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();
         for what in policy.unmatched(&names) {
-            tracing::warn!(instance, what, "the policy reaches nothing with it");
+            tracing::warn!(instance, what, "pattern or file of the policy matches no repository");
         }
         let there: BTreeSet<u64> = index.iter().map(|row| row.id).collect();
         let has_file = |file: &str| policy.layers.iter().any(|layer| layer.file.to_lowercase() == file);

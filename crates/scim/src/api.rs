@@ -29,7 +29,7 @@ pub struct Api {
     learned: Arc<Mutex<Learned>>,
 }
 
-/// What the server's answers have shown so far.
+/// The behaviour of the server in its answers so far.
 #[derive(Default)]
 struct Learned {
     /// The page size that the server accepts; `None` before the first page.
@@ -245,7 +245,7 @@ impl Api {
         self.learned().filters.insert((resource.to_owned(), attribute));
     }
 
-    /// Whether the server has filtered a resource by an attribute.
+    /// Returns whether the server has filtered a resource by an attribute.
     pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
         self.learned().filters.contains(&(resource.to_owned(), attribute))
     }
@@ -256,7 +256,7 @@ impl Api {
     }
 }
 
-/// Whether the server may accept a smaller page.
+/// Returns whether the server may accept a smaller page.
 fn may_be_about_size(error: &TransportError) -> bool {
     match error {
         TransportError::Status { status: 422, .. } => true,

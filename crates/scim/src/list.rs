@@ -89,13 +89,13 @@ impl<T: Record> Rows<T> {
         self.ids.len()
     }
 
-    /// Whether the number of different records has reached the server's total.
+    /// Returns whether the number of different records has reached the server's total.
     pub(crate) fn has_all(&self) -> bool {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Whether the next page may lie behind the end of the list: all records came, or the server
-    /// states no total and the last page was not full.
+    /// Returns whether the next page may lie behind the end of the list: all records came, or the
+    /// server states no total and the last page was not full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }

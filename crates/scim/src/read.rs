@@ -222,7 +222,7 @@ impl Reader {
         }
     }
 
-    /// Whether one account is a member of a group, by another question than the one for all
+    /// Returns whether one account is a member of a group, by another question than the one for all
     /// members.
     pub async fn is_member(&self, group: &str, user: &str) -> Result<bool, Failure> {
         match self.dialect().members {
@@ -246,7 +246,7 @@ pub struct Member {
     pub user: Option<User>,
 }
 
-/// Whether the server refused a filter.
+/// Returns whether the server refused a filter.
 fn is_no_filter(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 422 | 501))
 }

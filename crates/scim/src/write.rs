@@ -91,7 +91,7 @@ impl Writer {
         }
     }
 
-    /// Deletes a group. A group that is gone is no failure.
+    /// Deletes a group. A missing group is not a failure.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
         let path = Path::at("Groups").value(group);
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
@@ -243,8 +243,8 @@ impl Writer {
     }
 }
 
-/// Whether the server may accept another body: the refusal is not about credentials, rate or
-/// address.
+/// Returns whether the server may accept another body: the refusal is not about credentials, rate
+/// or address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

@@ -36,7 +36,7 @@ const BOTH: [Entry; 16] = [
     entry("Writer::update_user", &["user", "given"], &["PATCH /Users/user"]),
 ];
 
-/// AWS tells by its users who is in a group.
+/// AWS shows the members of a group through its users.
 const AWS: [Entry; 4] = [
     entry("Reader::members", &["group"], &["GET /Users"]),
     entry("Reader::is_member", &["user"], &["GET /Groups"]),
@@ -62,7 +62,7 @@ const AWS: [Entry; 4] = [
     ),
 ];
 
-/// What follows the RFC tells it in the group.
+/// A server that follows the RFC shows the members in the group.
 const RFC7644: [Entry; 4] = [
     entry("Reader::members", &["group"], &["GET /Groups/group"]),
     entry("Reader::is_member", &["group"], &["GET /Groups/group"]),
@@ -80,7 +80,7 @@ const RFC7644: [Entry; 4] = [
             // Two pages of one user.
             "GET /Users",
             "GET /Users",
-            // Who is in a group that does not exist.
+            // The members of a group that does not exist.
             "GET /Users",
             "GET /Groups/group",
             "GET /Users",
@@ -107,7 +107,7 @@ fn entries(own: &[Entry]) -> Vec<Entry> {
     [&BOTH[..], own].concat()
 }
 
-/// A server with one group, in which nobody is, and three users.
+/// Returns a server with one group, in which nobody is, and three users.
 fn answer(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
     let group = json!({ "id": texts.pick("group"), "displayName": "Group", "members": [] });
     let user = |id: &str| json!({ "id": id, "userName": id });

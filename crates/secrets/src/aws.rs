@@ -1,4 +1,4 @@
-//! What AWS keeps: Secrets Manager and the Parameter Store.
+//! Values in AWS: Secrets Manager and the Parameter Store.
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>,
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html>
@@ -15,21 +15,21 @@ use serde_json::Value;
 use crate::secret_store::FetchedSecret;
 use crate::{Reference, SecretStore};
 
-/// The stages of a secret that are valid while it is replaced.
+/// The stages of a secret that are valid during a rotation.
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {
-    /// The same keeper, which asks AWS as this says.
+    /// Returns the same store with this configuration of AWS.
     #[must_use]
     pub fn asking(mut self, aws: SdkConfig) -> Self {
         self.aws = tokio::sync::OnceCell::new_with(Some(aws));
         self
     }
 
-    /// How AWS is asked: as the environment says, once.
+    /// Returns the configuration of AWS, which comes from the environment once.
     async fn aws(&self) -> &SdkConfig {
         let load = || async {
-            // A secret that does not come keeps a process from starting: it is said soon.
+            // The limits are short, because a missing secret stops the start of a process.
             let patience = aws_config::timeout::TimeoutConfig::builder()
                 .operation_attempt_timeout(Duration::from_secs(3))
                 .operation_timeout(Duration::from_secs(10))
@@ -39,7 +39,7 @@ impl SecretStore {
         self.aws.get_or_init(load).await
     }
 
-    /// Asks for each, beside each other; a secret of which several texts are wanted once.
+    /// Reads all references at the same time. A secret with several wanted texts is read once.
     pub(crate) async fn ask(&self, references: &[Reference]) -> HashMap<Reference, FetchedSecret> {
         let ids: BTreeSet<&str> = references
             .iter()
@@ -84,7 +84,7 @@ impl SecretStore {
     }
 }
 
-/// What each stage of a secret holds, the current one first.
+/// Returns the text of each stage of a secret, the current one first.
 async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec<String>, String> {
     let [current, previous] =
         STAGES.map(|stage| client.get_secret_value().secret_id(id).version_stage(stage));
@@ -95,16 +95,16 @@ async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec
     };
     let current = current.map_err(|error| {
         let refused = error.as_service_error().filter(|error| error.is_resource_not_found_exception());
-        // A template may make a secret without a value.
+        // A template can create a secret without a value.
         match refused.and_then(|error| error.meta().message()) {
             Some(message) if message.contains("staging label") => {
-                "it has no value yet; put one there".to_owned()
+                "the secret has no value yet: set one".to_owned()
             }
             _ => told(&error),
         }
     })?;
-    let current = text(&current).ok_or("it is no text")?;
-    // There is none before the first replacement, and without it the current one is valid all the same.
+    let current = text(&current).ok_or("the value is not text")?;
+    // Before the first rotation there is no previous value, and the current value is enough.
     let previous = previous.ok().as_ref().and_then(text);
     Ok([Some(current), previous].into_iter().flatten().collect())
 }
@@ -112,34 +112,36 @@ async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec
 async fn parameter(client: &aws_sdk_ssm::Client, name: &str) -> FetchedSecret {
     let answer = client.get_parameter().name(name).with_decryption(true).send().await;
     let answer = answer.map_err(|error| told(&error))?;
-    let value = answer.parameter().and_then(|parameter| parameter.value()).ok_or("it has no value")?;
+    let value =
+        answer.parameter().and_then(|parameter| parameter.value()).ok_or("the parameter has no value")?;
     Ok(vec![SecretString::from(value)])
 }
 
-/// The wanted text of each stage. What the previous stage lacks is left out.
+/// Returns the wanted text of each stage. A previous stage without it is left out.
 fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     let text = |stage: &String| match json_key {
         None => Ok(SecretString::from(stage.as_str())),
         Some(key) => match serde_json::from_str::<Value>(stage) {
             Ok(Value::Object(object)) => match object.get(key) {
                 Some(Value::String(text)) => Ok(SecretString::from(text.as_str())),
-                Some(_) => Err(format!("`{key}` of it is no text")),
+                Some(_) => Err(format!("`{key}` of the JSON object is not a string")),
                 None => {
                     let keys: Vec<&str> = object.keys().map(String::as_str).collect();
-                    Err(format!("it has no `{key}`, only: {}", keys.join(", ")))
+                    Err(format!("the JSON object has no `{key}`, only: {}", keys.join(", ")))
                 }
             },
-            // What it holds is not shown, nor is what a parser says of it.
-            _ => Err(format!("it is no JSON object, so there is no `{key}` in it")),
+            // Neither the value nor the error of the parser is shown, because both can have the
+            // secret.
+            _ => Err(format!("the value is not a JSON object, so it has no `{key}`")),
         },
     };
-    let (current, previous) = stages.split_first().ok_or("it is no text")?;
+    let (current, previous) = stages.split_first().ok_or("the value is not text")?;
     let mut values = vec![text(current)?];
     values.extend(previous.iter().filter_map(|stage| text(stage).ok()));
     Ok(values)
 }
 
-/// An error with its causes: the SDK's own text is only `service error`.
+/// Returns an error with its causes, because the SDK's own text is only `service error`.
 pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -157,12 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_json_is_found_in_both_stages() {
+    fn a_key_of_a_json_object_has_a_value_in_both_stages() {
         let stages = [r#"{"a":"new","n":1}"#.to_owned(), r#"{"a":"old"}"#.to_owned()];
         let values = texts(&stages, Some("a")).unwrap();
         assert_eq!(values.iter().map(SecretString::expose_secret).collect::<Vec<_>>(), ["new", "old"]);
         assert!(texts(&stages, Some("b")).unwrap_err().contains("only: a, n"));
-        assert!(texts(&stages, Some("n")).unwrap_err().contains("no text"));
+        assert!(texts(&stages, Some("n")).unwrap_err().contains("not a string"));
         let plain = ["s3cr3t".to_owned(), "{".to_owned()];
         assert_eq!(texts(&plain, None).unwrap().len(), 2);
         let wrong = texts(&plain, Some("a")).unwrap_err();

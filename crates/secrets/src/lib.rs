@@ -1,5 +1,6 @@
-//! References to secrets (`env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY`, `aws-ssm:NAME`), their values, and
-//! private keys that sign. A value is never printed.
+//! Reads the values of references to secrets (`env:NAME`, `file:PATH`,
+//! `aws-secretsmanager:NAME#KEY`, `aws-ssm:NAME`), and signs with private keys. The crate never
+//! prints a value.
 
 #[cfg(feature = "aws")]
 mod aws;
@@ -16,15 +17,15 @@ pub use signing::{Algorithm, Header, SigningError, SigningKey};
 
 use std::path::PathBuf;
 
-/// Why a secret cannot be had. No text holds a value.
+/// An error about a secret. No text of it has a value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// It is not a reference. The text may be the secret itself, so it is not shown.
+    /// The text is not a reference. The text is not shown, because it may be the secret itself.
     #[error(
-        "a secret is given by reference, never by its value: `env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY` or `aws-ssm:NAME`"
+        "a secret must be a reference, not a value: `env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY` or `aws-ssm:NAME`"
     )]
     NotAReference,
-    /// The variable is not set.
+    /// The environment variable is not set.
     #[error("the environment variable {0} is not set")]
     Unset(String),
     /// The file cannot be read.
@@ -32,33 +33,33 @@ pub enum SecretError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         why: std::io::Error,
     },
-    /// There is nothing in it.
+    /// The value is empty.
     #[error("{0} is empty")]
     Empty(String),
-    /// What a template put there is still there.
-    #[error("{0} still has a placeholder in `<` and `>`; put the real value there")]
+    /// The value is the placeholder of a template.
+    #[error("{0} still has a placeholder in `<` and `>`: replace it with the real value")]
     Placeholder(String),
-    /// AWS did not give it.
+    /// AWS returned no usable value.
     #[error("{reference}: {why}")]
     NotGiven {
         /// The reference.
         reference: String,
-        /// What AWS said, or what is wrong with what it gave.
+        /// The error of AWS, or the reason why the value is not usable.
         why: String,
     },
-    /// It was not asked for yet.
+    /// Beadle has not read the secret from AWS yet.
     #[error("{0} was not read yet")]
     NotRead(String),
-    /// AWS' SDK is not built in.
+    /// This build has no AWS SDK.
     #[error("{0} needs a Beadle built with `--features aws`")]
     NeedsAws(String),
-    /// A key that signs, and whose value nobody sees.
-    #[error("{0} signs and shows nobody its value; it can only stand where a private key is asked for")]
+    /// The reference is a key that can only sign.
+    #[error("{0} can sign but has no readable value: use it only as a private key")]
     OnlySigns(String),
-    /// It is no private key.
-    #[error("{0} is no RSA private key in PEM form: {1}")]
+    /// The value is not a private key.
+    #[error("{0} is not an RSA private key in PEM form: {1}")]
     NoPrivateKey(String, String),
 }

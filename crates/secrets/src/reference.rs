@@ -1,4 +1,4 @@
-//! Where a secret's value is.
+//! References to the values of secrets.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 
 use crate::SecretError;
 
-/// Where a secret's value is.
+/// A reference: the place of a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
-    /// In an environment variable.
+    /// An environment variable.
     Env(String),
-    /// In a file; a line end after the value does not belong to it.
+    /// A file. The line end after the value does not belong to the value.
     File(PathBuf),
-    /// In AWS Secrets Manager.
+    /// A secret in AWS Secrets Manager.
     Manager {
-        /// Its name or ARN.
+        /// The name or ARN of the secret.
         id: String,
-        /// Which text of it, where it holds JSON.
+        /// The key of the text, if the secret is a JSON object.
         json_key: Option<String>,
     },
-    /// In AWS Systems Manager's Parameter Store.
+    /// A parameter in the Parameter Store of AWS Systems Manager.
     Parameter(String),
-    /// Nowhere: a private key that AWS KMS keeps, and signs with.
+    /// A private key in AWS KMS, which signs with it and never returns it.
     Kms(String),
 }
 
@@ -36,7 +36,7 @@ impl FromStr for Reference {
         match kind {
             "env" => Ok(Self::Env(rest.to_owned())),
             "file" => Ok(Self::File(rest.into())),
-            // Neither a name nor an ARN has `#` in it.
+            // Neither a name nor an ARN can have `#`.
             "aws-secretsmanager" => match rest.split_once('#') {
                 Some((id, key)) if !id.is_empty() && !key.is_empty() => {
                     Ok(Self::Manager { id: id.to_owned(), json_key: Some(key.to_owned()) })

@@ -1,4 +1,5 @@
-//! The values of references: what is local is read when it is asked for, what AWS keeps is asked for once, all at once.
+//! The values of references. Beadle reads local values at each use, and values of AWS once, all at
+//! the same time.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,12 +9,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Reference, SecretError};
 
-/// What AWS gave for a reference: the current value, and the previous one where there is one; or what it said.
+/// The answer of AWS for a reference: the current value and the previous value, if there is one, or
+/// the error.
 pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
 
-/// Reads secrets, and keeps what AWS gave.
+/// A reader of secrets, which keeps the values that AWS returned.
 pub struct SecretStore {
-    /// Where relative files are looked for.
+    /// The folder of relative paths.
     base: PathBuf,
     given: RwLock<HashMap<Reference, FetchedSecret>>,
     #[cfg(feature = "aws")]
@@ -27,7 +29,7 @@ impl std::fmt::Debug for SecretStore {
 }
 
 impl SecretStore {
-    /// A keeper for a configuration in this folder. Nothing is asked of the network yet.
+    /// Creates a store for a configuration in this folder. It uses no network yet.
     pub fn new(base: PathBuf) -> Self {
         Self {
             base,
@@ -37,11 +39,11 @@ impl SecretStore {
         }
     }
 
-    /// Asks AWS for what it keeps of these and has not given yet, or gave as a placeholder, all at once. What it does not
-    /// give is said when it is used.
+    /// Reads the missing values from AWS, all at the same time. A placeholder counts as missing. An
+    /// error shows when the value is used.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
     pub async fn fetch(&self, references: &[Reference]) {
-        // The others are not looked at: a file may be on a file system that hangs.
+        // Local references are skipped, because a file can be on a file system that hangs.
         let missing = |reference: &&Reference| {
             !matches!(reference, Reference::Env(_) | Reference::File(_)) && self.valid(reference).is_err()
         };
@@ -54,7 +56,8 @@ impl SecretStore {
         drop(wanted);
     }
 
-    /// Asks AWS again for all of these. Whether a value is another than before; what AWS does not give stays as it was.
+    /// Reads all values from AWS again, and returns whether one of them changed. If AWS returns an
+    /// error, the value stays.
     #[cfg(feature = "aws")]
     pub async fn fetch_again(&self, references: &[Reference]) -> bool {
         let asked = self.ask(references).await;
@@ -77,14 +80,14 @@ impl SecretStore {
         changed
     }
 
-    /// The value that is valid now.
+    /// Returns the current value.
     pub fn current(&self, reference: &Reference) -> Result<SecretString, SecretError> {
         let first = self.valid(reference)?.into_iter().next();
         first.ok_or_else(|| SecretError::NotRead(reference.to_string()))
     }
 
-    /// The values that are valid now, the current one first: AWS Secrets Manager keeps the one before it, so that a webhook
-    /// secret is replaced without a pause.
+    /// Returns the valid values, the current one first. AWS Secrets Manager keeps the previous
+    /// value, so that a webhook secret can be replaced without a pause.
     pub fn valid(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
         match reference {
             #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]
@@ -118,7 +121,7 @@ impl SecretStore {
         let (current, before) = values.split_first().unzip();
         let current = current.ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
         let mut valid = vec![usable(reference, current.expose_secret())?];
-        // One that was a placeholder, or is the same, adds nothing.
+        // A previous value that is a placeholder or equals the current value adds nothing.
         for value in before.unwrap_or_default() {
             if let Ok(value) = usable(reference, value.expose_secret())
                 && value.expose_secret() != valid[0].expose_secret()
@@ -130,7 +133,7 @@ impl SecretStore {
     }
 }
 
-/// A value without the line end after it; neither nothing nor what a template left there.
+/// Returns a value without the line end after it. Refuses an empty value and a placeholder.
 fn usable(reference: &Reference, value: &str) -> Result<SecretString, SecretError> {
     let value = value.trim_end_matches(['\r', '\n']);
     let bare = value.trim();
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_files_line_end_is_not_part_of_the_secret() {
+    fn the_line_end_of_a_file_is_not_part_of_the_secret() {
         let folder = tempfile::tempdir().unwrap();
         let secret_store = SecretStore::new(folder.path().to_owned());
         std::fs::write(folder.path().join("s"), "value with spaces \r\n").unwrap();
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_keeps_is_asked_for_before_it_is_used() {
+    fn a_value_of_aws_must_be_fetched_before_its_use() {
         let secret_store = SecretStore::new(PathBuf::new());
         let unread = read(&secret_store, "aws-secretsmanager:beadle").unwrap_err().to_string();
         assert!(

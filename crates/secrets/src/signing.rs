@@ -1,4 +1,5 @@
-//! Private keys that sign assertions (RS256): here, or in AWS KMS, where nobody sees them.
+//! Private keys that sign assertions (RS256): local keys, and keys in AWS KMS, which never leave
+//! KMS.
 
 use std::sync::Arc;
 
@@ -11,13 +12,13 @@ use serde_json::Value;
 
 use crate::{Reference, SecretError, SecretStore};
 
-/// Why nothing was signed.
+/// An error of signing.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// The key cannot.
+    /// The local key cannot sign.
     #[error("cannot sign: {0}")]
     Local(#[from] jsonwebtoken::errors::Error),
-    /// KMS did not.
+    /// AWS KMS did not sign.
     #[error("AWS KMS did not sign: {0}")]
     Kms(String),
 }
@@ -28,28 +29,29 @@ pub struct SigningKey(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// It is known here.
+    /// A local key.
     Here(Arc<EncodingKey>),
-    /// AWS KMS has it.
+    /// A key in AWS KMS.
     #[cfg(feature = "kms")]
     Kms { client: aws_sdk_kms::Client, key: String },
 }
 
 impl SigningKey {
-    /// Signs claims, as a JSON Web Token.
+    /// Signs claims as a JSON Web Token.
     #[cfg_attr(not(feature = "kms"), expect(clippy::unused_async, reason = "with AWS' SDK it may ask AWS"))]
     pub async fn sign(&self, header: &Header, claims: &Value) -> Result<String, SigningError> {
         match &self.0 {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
-            // Its future is large and deep, and is in that of every call that may need a token: it is kept apart.
+            // The future of the SDK is large, and every call that may need a token contains it.
+            // Boxed, it stays out of their futures.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }
 }
 
 impl SecretStore {
-    /// The private key that a reference is for.
+    /// Returns the private key of a reference.
     pub fn signing_key(&self, reference: &Reference) -> Result<SigningKey, SecretError> {
         #[cfg(not(feature = "kms"))]
         if matches!(reference, Reference::Kms(_)) {
@@ -67,12 +69,13 @@ impl SecretStore {
     }
 }
 
-/// A private key from its PEM form, or why it is none.
+/// Returns the private key from its PEM form, or the reason why the text is not a private key.
 fn local(pem: &str) -> Result<EncodingKey, String> {
-    // The library reads a public key too, and fails with it when it signs.
+    // The library also reads a public key, and fails only when it signs with it.
     if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
         return Err(
-            "it is the public key; set the private key, which GitHub shows once when the key is made".into(),
+            "it is the public key: set the private key, which GitHub shows once, when it creates the key"
+                .into(),
         );
     }
     let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
@@ -80,7 +83,8 @@ fn local(pem: &str) -> Result<EncodingKey, String> {
     tried.map(|_| key).map_err(|error| format!("the key cannot sign ({error})"))
 }
 
-/// KMS hashes and signs a message of up to 4 KiB; an assertion has some hundred bytes: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
+/// Signs claims with AWS KMS. KMS hashes and signs a message of up to 4 KiB, and an assertion has a
+/// few hundred bytes: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
 #[cfg(feature = "kms")]
 async fn kms(
     client: &aws_sdk_kms::Client,
@@ -102,7 +106,8 @@ async fn kms(
         client.sign().key_id(key).message(Blob::new(message.as_bytes())).message_type(MessageType::Raw);
     let answer = asked.signing_algorithm(SigningAlgorithmSpec::RsassaPkcs1V15Sha256).send().await;
     let answer = answer.map_err(|error| SigningError::Kms(crate::aws::told(&error)))?;
-    let signature = answer.signature().ok_or_else(|| SigningError::Kms("no signature came".into()))?;
+    let signature =
+        answer.signature().ok_or_else(|| SigningError::Kms("the answer has no signature".into()))?;
     Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())))
 }
 
@@ -111,7 +116,7 @@ mod tests {
     use super::local;
 
     #[test]
-    fn a_public_key_is_refused_by_name() {
+    fn a_public_key_is_refused_with_its_own_error() {
         for kind in ["PUBLIC KEY", "RSA PUBLIC KEY"] {
             let pem =
                 format!("-----BEGIN {kind}-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END {kind}-----\n");

@@ -1,4 +1,4 @@
-//! What AWS keeps, as moto has it.
+//! Secrets, parameters and keys in the AWS of moto.
 #![cfg(feature = "kms")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,7 +16,7 @@ fn reference(text: &str) -> Reference {
 }
 
 #[tokio::test]
-async fn secrets_and_parameters_are_read_at_once_and_what_is_missing_is_said() {
+async fn secrets_and_parameters_are_read_together_and_a_missing_one_is_named() {
     let moto = Moto::start().await;
     let secret = format!("{:032x}", rand::random::<u128>());
     moto.keep_secret("plain", &secret).await;
@@ -41,7 +41,7 @@ async fn secrets_and_parameters_are_read_at_once_and_what_is_missing_is_said() {
         let why = secret_store.current(reference).unwrap_err().to_string();
         assert!(why.contains(&reference.to_string()) && !why.contains(&secret), "{why}");
     }
-    // A secret of which two texts are wanted is asked for once, in both of its stages.
+    // A secret with two wanted texts is read once, in both of its stages.
     let asked = moto.calls_of("any").into_iter().filter(|call| call == "secretsmanager:GetSecretValue");
     assert_eq!(asked.count(), 2 * 3, "plain, json and none");
     assert!(!secret_store.fetch_again(&there).await, "nothing was replaced");
@@ -49,18 +49,18 @@ async fn secrets_and_parameters_are_read_at_once_and_what_is_missing_is_said() {
     assert!(secret_store.fetch_again(&there).await);
     let valid = secret_store.valid(&there[0]).unwrap();
     let valid: Vec<&str> = valid.iter().map(SecretString::expose_secret).collect();
-    assert_eq!(valid, ["another", &secret], "the current one, and the one before it");
+    assert_eq!(valid, ["another", &secret], "the current and the previous value");
 }
 
 #[tokio::test]
-async fn a_key_in_kms_signs_what_its_public_key_verifies() {
+async fn the_public_key_verifies_the_signature_of_a_key_in_kms() {
     let moto = Moto::start().await;
     let made = json!({ "KeyUsage": "SIGN_VERIFY", "KeySpec": "RSA_2048" });
     let key = moto.call("kms", "TrentService.CreateKey", &made).await["KeyMetadata"]["KeyId"].clone();
     let reference = reference(&format!("aws-kms:{}", key.as_str().unwrap()));
     let secret_store = SecretStore::new(PathBuf::new()).asking(moto.aws().await);
     secret_store.fetch(std::slice::from_ref(&reference)).await;
-    assert!(secret_store.current(&reference).is_err(), "it is no value");
+    assert!(secret_store.current(&reference).is_err(), "the key has no readable value");
     let claims = json!({ "iss": "1", "exp": 4_000_000_000_u64 });
     let token = secret_store
         .signing_key(&reference)

@@ -1,17 +1,18 @@
-//! A bound on the bytes of all bodies that are being received at once.
+//! A limit on the bytes of all bodies that the intake receives at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Semaphores count up to a machine word's permits; kibibytes are fine enough.
+/// The bytes of one permit. A semaphore counts in whole permits, and kibibytes are exact enough.
 const GRAIN: u64 = 1024;
 
-/// What most webhooks are smaller than.
+/// The size below which a body counts as small. Most webhooks are smaller.
 const SMALL: u64 = 64 * 1024;
 
-/// Room for bodies. Small ones have a quarter of their own, so that large ones cannot keep them out.
+/// Room for bodies. A quarter of the room is only for small bodies, so that large bodies cannot
+/// take all of it.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     small: Pool,
@@ -24,12 +25,12 @@ struct Pool {
     whole: u32,
 }
 
-/// Room taken by one body; given back when dropped.
+/// The room of one body. A drop frees it.
 #[derive(Debug)]
 pub struct Taken(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl InFlight {
-    /// Room for `bytes`.
+    /// Creates room for `bytes`.
     pub fn new(bytes: u64) -> Self {
         let pool = |bytes| {
             let whole = grains(bytes);
@@ -38,7 +39,8 @@ impl InFlight {
         Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
-    /// Waits up to `patience` for room for a body of `bytes`.
+    /// Waits at most `patience` for room for a body of `bytes`. Returns `None` if there is no room
+    /// by then.
     pub async fn take(&self, bytes: u64, patience: Duration) -> Option<Taken> {
         let pool = if bytes <= SMALL { &self.small } else { &self.large };
         let wanted = grains(bytes).min(pool.whole);

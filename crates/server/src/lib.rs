@@ -1,5 +1,8 @@
-//! HTTP: the public listener (webhooks, `/healthz`) and the operator listener (`/readyz`, `/metrics`).
+//! The public listener (webhooks, `/healthz`) and the operator listener (`/readyz`, `/metrics`,
+//! `/tasks`) over HTTP.
 
+#[cfg(test)]
+mod exchange;
 pub mod inflight;
 pub mod intake;
 pub mod listener;

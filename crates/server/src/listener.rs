@@ -1,4 +1,4 @@
-//! A listening socket, with a bound on slow headers and a graceful end.
+//! A listening socket with a time limit for headers and a graceful end.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take for its request's head.
+/// The time limit for the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// Serves `router` until `stop`, then lets open requests end within `grace`.
+/// Serves `router` until `stop`. Then waits at most `grace` for open requests to end.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new();
@@ -25,22 +25,22 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: Cancellati
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: connections that end make room.
-                tracing::error!(%error, "could not accept a connection");
+                // Usually the process has no free file descriptors. Connections that end free some.
+                tracing::error!(%error, "connection not accepted, retrying");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true); // a small answer must not wait; without it, it is only slower
+        let _ = stream.set_nodelay(true); // a failure only makes small answers slower
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+                tracing::debug!(%error, "connection ended early");
             }
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(grace, graceful.shutdown()).await; // whoever is still sending is cut off
+    let _ = tokio::time::timeout(grace, graceful.shutdown()).await; // open connections are cut after the time limit
 }

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes.
+//! The metrics for Prometheus.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,7 +50,7 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// Every metric of the process.
+/// The metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -68,7 +68,7 @@ pub struct Metrics {
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
     task_took: Family<OfTask, Gauge>,
-    /// Two scrapes at once would count the same runs twice.
+    /// Lets one scrape run at a time, because two at once would count the same runs twice.
     scraping: Mutex<()>,
 }
 
@@ -101,36 +101,52 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "deliveries",
-            "Webhook requests by the status they were answered with",
+            "Webhook requests, by the status of the answer",
             self.deliveries.clone(),
         );
         registry.register(
             "delivery_seconds",
-            "Time from a webhook's head to its answer",
+            "Time from the head of a webhook request to its answer",
             self.answered.clone(),
         );
         registry.register("keys_due", "Keys that wait, by lane", self.due.clone());
-        registry.register("keys_leased", "Keys that are being worked on", self.leased.clone());
-        registry.register("keys_parked", "Keys set aside", self.parked.clone());
+        registry.register("keys_leased", "Keys on which a worker works", self.leased.clone());
+        registry.register("keys_parked", "Parked keys", self.parked.clone());
         registry.register("changes_held", "Changes that the guard holds", self.held.clone());
         registry.register("oldest_due_seconds", "Age of the oldest key that waits", self.oldest.clone());
-        registry.register("runs", "What this process did since it started", self.runs.clone());
-        registry.register("budget_remaining", "What a vendor's rate limit leaves", self.remaining.clone());
-        registry.register("token_days_left", "Days until a target's token ends", self.token_days.clone());
+        registry.register(
+            "runs",
+            "Runs and changes since the start of the service, by outcome",
+            self.runs.clone(),
+        );
+        registry.register(
+            "budget_remaining",
+            "Remaining budget of a credential at a vendor",
+            self.remaining.clone(),
+        );
+        registry.register(
+            "token_days_left",
+            "Days until the token of a target ends",
+            self.token_days.clone(),
+        );
         registry.register(
             "task_failing",
-            "1 while the last run of the background task failed, else 0",
+            "1 if the last run of the background task failed, otherwise 0",
             self.task_failing.clone(),
         );
-        registry.register("task_runs", "Runs of the background task", self.task_runs.clone());
+        registry.register(
+            "task_runs",
+            "Runs of the background task since the start of the service, by outcome",
+            self.task_runs.clone(),
+        );
         registry.register(
             "task_last_end_timestamp_seconds",
-            "The end of the background task's last run",
+            "End of the last run of the background task",
             self.task_ended.clone(),
         );
         registry.register(
             "task_last_run_milliseconds",
-            "The duration of the background task's last run",
+            "Duration of the last run of the background task",
             self.task_took.clone(),
         );
         self
@@ -142,7 +158,7 @@ impl Metrics {
         self.answered.observe(took.as_secs_f64());
     }
 
-    /// A target's token ends in so many days.
+    /// Sets the days until the token of a target ends.
     pub fn token_days(&self, target: &str, days: i64) {
         self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
     }
@@ -163,7 +179,7 @@ impl Metrics {
         }
     }
 
-    /// The text that is scraped.
+    /// Returns the text of a scrape, in the format of OpenMetrics.
     pub fn scrape(
         &self,
         depth: &Depth,
@@ -224,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_a_counter_that_scrapes_do_not_raise() {
+    fn a_scrape_does_not_raise_the_counter_of_runs() {
         let (metrics, counts) = (Metrics::default(), WorkerCounts::default());
         counts.done.fetch_add(3, Ordering::Relaxed);
         scraped(&metrics, &counts);

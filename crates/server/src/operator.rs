@@ -1,4 +1,4 @@
-//! The operator listener: `/readyz`, `/metrics`, `/tasks`. On loopback unless the configuration says otherwise.
+//! The operator listener: `/readyz`, `/metrics`, `/tasks`. It listens on loopback by default.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,29 +14,29 @@ use subtle::ConstantTimeEq;
 
 use crate::metrics::Metrics;
 
-/// A store that takes longer is not ready: the caller gives up not much later.
+/// The time limit for an answer of the store. Callers give up not much later.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What operators may ask.
+/// The state that the operator listener shows.
 pub struct Operator {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// Metrics.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What the worker did.
+    /// The counts of the worker.
     pub counts: Arc<WorkerCounts>,
-    /// The credentials' budgets, of organisations that are open by now.
+    /// The budgets of the credentials, for organisations that are open.
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The background tasks.
     pub driver: Driver,
-    /// The bearer token that callers must show; required wherever the listener is not on loopback.
+    /// The bearer token that callers must send. It is required if the listener is not on loopback.
     pub token: Option<SecretString>,
 }
 
 impl Operator {
-    /// The operator listener's routes.
+    /// Returns the routes of the operator listener.
     pub fn router(self: Arc<Self>) -> axum::Router {
         axum::Router::new()
             .route("/readyz", get(ready))
@@ -55,12 +55,13 @@ impl Operator {
 }
 
 const UNAUTHORISED: (StatusCode, &str) =
-    (StatusCode::UNAUTHORIZED, "show the operator token as a bearer token\n");
+    (StatusCode::UNAUTHORIZED, "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n");
 
 const FROM_A_PAGE: (StatusCode, &str) =
-    (StatusCode::FORBIDDEN, "a page in a browser runs no background task; use `beadle tasks run`\n");
+    (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
 
-/// Whether a page in a browser asks. It reaches loopback too, and needs no token there.
+/// Returns whether the request comes from a page in a browser. Such a page can reach loopback,
+/// where no token is required.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)
 }
@@ -78,13 +79,13 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
 }
 
-/// The first line of a task's failure, after its name.
+/// Returns the name of a failing task and the first line of its failure.
 fn failure_line(task: &TaskRecord) -> Option<String> {
     let why = task.failure.as_ref()?;
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
 }
 
-/// Every background task.
+/// Answers with the records of all background tasks.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if !operator.admits(&headers) {
         return UNAUTHORISED.into_response();
@@ -92,7 +93,7 @@ async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     Json(operator.driver.status()).into_response()
 }
 
-/// Runs a background task, and answers with what is known of it then.
+/// Runs a background task, and answers with its record after the run.
 async fn run_task(
     State(operator): State<Arc<Operator>>,
     Path(name): Path<String>,
@@ -110,10 +111,10 @@ async fn run_task(
     }
 }
 
-/// An answer with the reason why there is no other answer.
+/// The status and the text of a refusal.
 type Refused = (StatusCode, String);
 
-/// The store's answer, or the reason why it is missing.
+/// Returns the answer of the store, or a refusal with the reason why there is none.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -123,8 +124,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// The state of the queue, and the number of held changes. The store itself leaves out what is
-/// paused: that can be every repository of an organisation.
+/// Returns the state of the queue, and the number of held changes. The store leaves out paused
+/// keys, because they can be all repositories of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     Ok((store.depth(now).await?, store.holds().await?.len()))
 }
@@ -150,13 +151,57 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::body::Body;
 
-    #[test]
-    fn a_page_in_a_browser_runs_no_task() {
-        let mut headers = HeaderMap::new();
-        assert!(!is_from_a_page(&headers), "the command shows no origin");
-        headers.insert(header::ORIGIN, http::HeaderValue::from_static("https://elsewhere.example"));
-        assert!(is_from_a_page(&headers));
+    use super::*;
+    use crate::exchange::{exchange, request, store};
+
+    /// Sends a request to an operator listener with the token `secret`, and returns the status and
+    /// the text of the answer.
+    async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, clock) = (store(&folder), Clock::system());
+        let operator = Operator {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: Arc::default(),
+            counts: Arc::default(),
+            budgets: Arc::default(),
+            driver: Driver::new(store, clock, Vec::new()),
+            token: Some(SecretString::from("secret")),
+        };
+        let request = request(method, path, headers, Body::empty());
+        let (head, text) = exchange(Arc::new(operator).router(), request).await;
+        (head.status.as_u16(), text)
+    }
+
+    #[tokio::test]
+    async fn every_route_requires_the_token() {
+        let valid = [("authorization", "Bearer secret")];
+        let none: &[(&str, &str)] = &[];
+        let unauthorised = "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n";
+        for (method, path) in
+            [("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/tasks"), ("POST", "/tasks/x/run")]
+        {
+            for headers in [none, &[("authorization", "Bearer another")][..]] {
+                assert_eq!(answer(method, path, headers).await, (401, unauthorised.to_owned()), "{path}");
+            }
+        }
+        assert_eq!(answer("GET", "/readyz", &valid).await, (200, "ready\n".to_owned()));
+        assert_eq!(answer("GET", "/tasks", &valid).await, (200, "[]".to_owned()));
+        let (status, metrics) = answer("GET", "/metrics", &valid).await;
+        assert_eq!(status, 200, "{metrics}");
+        assert!(metrics.contains("# HELP beadle_keys_parked Parked keys"), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn a_page_in_a_browser_cannot_run_a_task() {
+        let token = ("authorization", "Bearer secret");
+        let origin = ("origin", "https://elsewhere.example");
+        let (status, text) = answer("POST", "/tasks/x/run", &[token, origin]).await;
+        assert_eq!(status, 403, "{text}");
+        assert!(text.contains("use `beadle tasks run`"), "{text}");
+        let (status, text) = answer("POST", "/tasks/x/run", &[token]).await;
+        assert_eq!((status, text.as_str()), (404, "there is no background task `x`\n"));
     }
 }

@@ -143,8 +143,8 @@ impl DynamoStore {
         Ok(holds)
     }
 
-    /// Lists the holds of a key. The index names them, and each is read consistently, because an
-    /// approval of a moment ago must count.
+    /// Lists the holds of a key. Reads the names from the index and then each hold consistently, so
+    /// that a new approval counts.
     pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         const DOING: &str = "listing holds";
         let part = format!("hold#{key}");

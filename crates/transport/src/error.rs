@@ -82,7 +82,7 @@ pub enum TransportError {
         why: String,
     },
     /// The request waited so long that the name in its path may be outdated. Nothing was sent.
-    #[error("{request}: not sent: the name was looked up too long ago")]
+    #[error("{request}: not sent: the name in its path may be outdated, Beadle plans again")]
     Late {
         /// The method and the path.
         request: String,

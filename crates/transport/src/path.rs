@@ -29,7 +29,7 @@ pub enum Refused {
     #[error("the name is empty")]
     Empty,
     /// Servers and proxies resolve the segment: the address becomes that of a resource above.
-    #[error("the name `{0}` would change the path of the address")]
+    #[error("the name `{0}` cannot be a part of an address, because it has a meaning in paths")]
     Dots(String),
     /// Control characters end headers and lines.
     #[error("the name {0:?} has a control character")]

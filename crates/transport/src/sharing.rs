@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Client;
 
-/// The time between two looks at the other processes.
+/// The time between two reads of the other processes' spending.
 pub const LOOK: Duration = Duration::from_secs(1);
 /// A process without a report for a quarter of the window is gone.
 const GONE: u32 = 4;
@@ -48,7 +48,7 @@ impl ProcessUsage {
 /// One process among the users of a credential.
 pub struct Sharing {
     client: Client,
-    /// The name of this process, new with every process. It is no secret.
+    /// The name of this process, new with every process. It is not a secret.
     process: String,
     said: ProcessUsage,
     /// No other process can have seen this one yet: another may be starting at the same moment.

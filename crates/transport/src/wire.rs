@@ -14,7 +14,7 @@ pub type Exchanged = (u16, HeaderMap, Bytes);
 /// Carries a request to its address and brings the answer.
 #[async_trait::async_trait]
 pub trait Wire: Send + Sync + 'static {
-    /// Sends a request. The error says what failed.
+    /// Sends a request. The error has the reason.
     async fn exchange(&self, request: Request<Bytes>) -> Result<Exchanged, String>;
 }
 

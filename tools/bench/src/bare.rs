@@ -1,4 +1,4 @@
-//! The bare handler that the intake is measured against: it checks the HMAC, and stores nothing.
+//! The bare handler for comparison with the intake. It checks the HMAC and stores nothing.
 
 use std::io::Read as _;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A burst: 500 repositories change at once, and GitHub tells of each. It drops what is not answered in 10 s.
+//! Measures a burst: 500 repositories change at once, and GitHub sends webhooks for each of them.
+//! GitHub drops a webhook that has no answer within 10 s.
 
 use std::time::Duration;
 

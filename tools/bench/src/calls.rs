@@ -1,5 +1,5 @@
-//! What keeping a whole organisation costs: calls, REST units, GraphQL points, time at 100 ms a call, memory; cold and warm,
-//! with 1,000 repositories and with 10,000, side by side.
+//! Measures the cost of a whole organisation: calls, REST units, GraphQL points, time at 100 ms a
+//! call, and memory. It compares cold with warm runs, and 1,000 with 10,000 repositories.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::folder::{Folder, peak};
 
-/// A typical policy, without what only REST shows.
+/// A typical policy without aspects that only REST can read.
 const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
 teams:
@@ -24,7 +24,7 @@ branches:
     protection: { required_pull_request_reviews: { required_approving_review_count: 1 }, enforce_admins: true }
 ";
 
-/// A repository ruleset for everybody.
+/// A ruleset for every repository.
 const RULESET: &str = "
 rulesets:
   - name: main
@@ -34,7 +34,7 @@ rulesets:
     rules: [{ type: deletion }, { type: non_fast_forward }]
 ";
 
-/// What only REST shows, one repository a call.
+/// Aspects that only REST can read, with calls for each repository.
 const REST_ONLY: &str = "
 collaborators: [{ username: ann, permission: push }]
 autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
@@ -77,7 +77,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let large = ten_thousand().await?;
     println!();
     println!(
-        "10,000 in place of 1,000: {:.1} times the calls, {:.2} times the memory",
+        "10,000 repositories compared with 1,000: {:.1} times the calls, {:.2} times the memory",
         large.0 / small.0,
         large.1 / small.1
     );
@@ -104,19 +104,21 @@ fn with_rest(folder: &Folder) -> anyhow::Result<()> {
     Ok(std::fs::write(folder.path.path().join("policy/settings.yml"), format!("{POLICY}{REST_ONLY}"))?)
 }
 
-/// Without and with REST-only aspects, under the documented limits. Gives the warm calls and the peak of memory.
+/// Measures 1,000 repositories without and with REST-only aspects, under the documented limits.
+/// Returns the warm calls and the peak memory.
 async fn thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(1_000, 60).await?;
     measure(&sim, &folder, 1_000, "without REST-only aspects").await?;
     with_rest(&folder)?;
     let cold = measure(&sim, &folder, 1_000, "with autolinks and a collaborator, cold").await?;
-    // Another hour, another token: the tags of what is kept are computed anew.
+    // A new token, as after an hour. The tags of stored answers are computed again for it.
     reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
     let warm = measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
     Ok((warm.0, warm.1.max(cold.1)))
 }
 
-/// Ten times as many. A minute is six seconds here, so that it is measured in minutes; calls and memory are the same.
+/// Measures 10,000 repositories. The minute of the limits has 6 s here, so that the run takes only
+/// minutes. Calls and memory do not depend on it.
 async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(10_000, 6).await?;
     with_rest(&folder)?;
@@ -126,7 +128,7 @@ async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
 }
 
 async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) -> anyhow::Result<(f64, f64)> {
-    // Each measurement has a minute and an hour of its own.
+    // Each measurement starts with unused limits.
     let client = reqwest::Client::new();
     for part in ["calls", "limits"] {
         client.delete(format!("{}/_sim/{part}", sim.url())).send().await?;
@@ -146,7 +148,7 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     let took = started.elapsed().as_secs_f64();
-    anyhow::ensure!(status.code() == Some(0), "the sweep found something to do, or failed: {status}");
+    anyhow::ensure!(status.code() == Some(0), "the sweep found changes or failed: {status}");
     let calls = sim.calls();
     let sum = |graphql: bool| -> f64 {
         let of =
@@ -169,7 +171,7 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     Ok((count, f64::from(u32::try_from(most)?)))
 }
 
-/// The processes of the measurement before spent points of a minute that was begun anew.
+/// Removes the spending of the previous measurement's processes, because the limits started again.
 fn forget_processes(store: &std::path::Path) -> anyhow::Result<()> {
     let connection = rusqlite::Connection::open(store).context("the store cannot be opened")?;
     connection.execute("DELETE FROM note WHERE name LIKE 'process:%'", [])?;

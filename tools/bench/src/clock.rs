@@ -1,4 +1,4 @@
-//! The real time, which a benchmark measures.
+//! The real time for measurements.
 
 use std::time::Instant;
 

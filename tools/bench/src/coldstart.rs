@@ -1,5 +1,6 @@
-//! From a function's start to its first answered webhook, through a local Runtime API: the intake's package, and the
-//! shape of the handlers that it replaces.
+//! Measures the time from the start of a function to its first answered webhook through a local
+//! Runtime API. It compares the package of the intake with the form of the handlers that it
+//! replaces.
 #![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::path::{Path, PathBuf};
@@ -16,17 +17,17 @@ use tokio::net::TcpListener;
 
 use crate::runtime::Runtime;
 
-/// Starts of each, of which the median is told.
+/// The number of starts of each function. The result is their median.
 const ROUNDS: usize = 9;
-/// What a function of 256 MB gets of a processor: 1,769 MB are a whole one.
+/// The share of a processor for a function of 256 MB. A function of 1,769 MB has a whole processor.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const SHARE: f64 = 256.0 / 1769.0;
-/// Nothing takes longer.
+/// The time limit of a start.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The period in which Lambda gives it.
+/// The period of the share at Lambda.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// AWS, answering at once: what is measured is the function's side.
+/// Answers as AWS without delay, so that the result has only the time of the function.
 async fn aws(State(secret): State<Arc<str>>, headers: HeaderMap) -> axum::Json<Value> {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     axum::Json(match target.rsplit('.').next() {
@@ -79,7 +80,7 @@ impl Place {
         Ok(command)
     }
 
-    /// One start: how long, and the most memory in KiB.
+    /// Starts a function once. Returns the time, and the peak memory in KiB.
     async fn once(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
         let runtime = Runtime::start().await?;
         let mut command = self.command(kind)?;
@@ -104,7 +105,7 @@ impl Place {
         let status = std::fs::read_to_string(format!("/proc/{}/status", function.0.id()))?;
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let most = most.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-        Ok((took, most.context("the system does not say how much memory was used")?))
+        Ok((took, most.context("the system does not report the used memory")?))
     }
 
     async fn median(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
@@ -120,17 +121,17 @@ impl Place {
     }
 }
 
-/// Killed when it is dropped.
+/// A child process. A drop kills it.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.kill(); // the process may have ended by itself
         let _ = self.0.wait();
     }
 }
 
-/// Lets a process run for its share of each period, as a quota of processor time does.
+/// Limits a process to its share of each period, as a quota of processor time does.
 struct Throttle(Option<std::thread::JoinHandle<()>>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Throttle {
@@ -141,7 +142,7 @@ impl Throttle {
         let thread = std::thread::spawn(move || {
             let Some(pid) = pid else { return };
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                // A process that has ended takes no signal, and needs none.
+                // A process that has ended needs no signal.
                 let _ = kill_process(pid, Signal::CONT);
                 std::thread::sleep(PERIOD.mul_f64(SHARE));
                 let _ = kill_process(pid, Signal::STOP);
@@ -191,9 +192,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         "body": body, "isBase64Encoded": false,
     });
     let place = Place { aws: aws_url, folder, event };
-    println!("from a process' start to its first answered webhook, the median of {ROUNDS} starts");
+    println!("from the start of a process to its first answered webhook, median of {ROUNDS} starts");
     for throttled in [false, true] {
-        let how = if throttled { "with a 256 MB function's share" } else { "with a whole processor" };
+        let how = if throttled { "with the share of a 256 MB function" } else { "with a whole processor" };
         let (intake, memory) = place.median(Kind::Intake, throttled).await?;
         let (old, old_memory) = place.median(Kind::Old, throttled).await?;
         #[expect(clippy::cast_precision_loss, reason = "kibibytes")]

@@ -10,14 +10,14 @@ use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::ScimSim;
 use tempfile::TempDir;
 
-/// What a user would have.
+/// The folder of a user.
 pub(crate) struct Folder {
     pub(crate) path: TempDir,
     pub(crate) ports: [u16; 2],
     program: PathBuf,
 }
 
-/// Ports that nobody uses.
+/// Returns two free ports.
 pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
     let (one, other) =
         (std::net::TcpListener::bind("127.0.0.1:0")?, std::net::TcpListener::bind("127.0.0.1:0")?);
@@ -25,12 +25,12 @@ pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
 }
 
 impl Folder {
-    /// In mode observe.
+    /// Creates a folder in mode `observe`.
     pub(crate) fn new(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
         Self::with(sim, policy, secret, minute, "observe")
     }
 
-    /// In mode enforce.
+    /// Creates a folder in mode `enforce`.
     pub(crate) fn enforcing(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
         Self::with(sim, policy, secret, minute, "enforce")
     }
@@ -55,7 +55,7 @@ impl Folder {
         Self::holding(folder, ports, &config)
     }
 
-    /// Between a directory and a target, in mode enforce.
+    /// Creates a folder for a directory and a target, in mode `enforce`.
     pub(crate) fn of_directory(okta: &OktaSim, aws: &ScimSim, secret: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
@@ -81,11 +81,11 @@ impl Folder {
         std::fs::write(folder.path().join("beadle.toml"), config)?;
         let own = std::env::current_exe()?;
         let program = own.with_file_name("beadle");
-        anyhow::ensure!(program.exists(), "{} is not built; run `cargo xtask bench`", program.display());
+        anyhow::ensure!(program.exists(), "{} is not built: run `cargo xtask bench`", program.display());
         Ok(Self { path: folder, ports, program })
     }
 
-    /// The binary with this configuration.
+    /// Returns a command of the binary with this configuration.
     pub(crate) fn beadle(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--config").arg(self.path.path().join("beadle.toml")).args(args);
@@ -93,7 +93,7 @@ impl Folder {
         command
     }
 
-    /// Waits until the service that was started here is ready.
+    /// Waits until the service of this folder is ready.
     pub(crate) async fn until_ready(&self, client: &reqwest::Client) {
         let ready = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
         while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
@@ -102,7 +102,7 @@ impl Folder {
     }
 }
 
-/// The peak of a process' memory in MiB, where the system tells.
+/// Returns the peak memory of a process in MiB, if the system reports it.
 pub(crate) fn peak(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;

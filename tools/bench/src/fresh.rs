@@ -1,5 +1,5 @@
-//! A new repository: how soon it is as declared, beside the time that its calls would take one
-//! after the other.
+//! Measures the time until a new repository is as declared, and compares it with the time of the
+//! same calls one after the other.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The load: so many connections, each sending as soon as it was answered. Plain HTTP/1.1 by hand, so that the sender
-//! takes as little of the two cores as it can.
+//! Makes load over a number of connections. Each sends its next request after the answer. The code
+//! writes HTTP/1.1 itself, so that the sender uses little of the processor.
 
 use std::time::{Duration, Instant};
 
@@ -9,38 +9,38 @@ use tokio::net::TcpStream;
 
 use crate::clock::now;
 
-/// What came of it.
+/// The result of a load.
 pub(crate) struct Measured {
-    /// Answers a second.
+    /// The number of answers a second.
     pub(crate) rate: f64,
-    /// Answer times in ms, sorted.
+    /// The answer times in ms, sorted.
     times: Vec<f64>,
 }
 
 impl Measured {
-    /// The answer time that so many percent stay below, in ms.
+    /// Returns a percentile of the answer times in ms.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         self.times.get(self.times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0.0)
     }
 }
 
-/// How to load.
+/// The options of a load.
 pub(crate) struct Load<'a> {
-    /// Where.
+    /// The port of the service.
     pub(crate) port: u16,
-    /// What is sent.
+    /// The body of each request.
     pub(crate) body: &'a str,
-    /// Its signature.
+    /// The signature of the body.
     pub(crate) tag: &'a str,
-    /// How the ids begin; an id that was sent before is only recognised.
+    /// The prefix of the ids. It must be new, because a known id is not stored again.
     pub(crate) ids: &'a str,
-    /// From how many connections.
+    /// The number of connections.
     pub(crate) connections: usize,
-    /// For how long.
+    /// The duration.
     pub(crate) time: Duration,
 }
 
-/// Sends the same body again and again under new ids.
+/// Sends the same body repeatedly with new ids.
 pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
     let started = now();
     let until = started + load.time;
@@ -81,7 +81,7 @@ async fn sender(port: u16, ids: &str, body: &str, tag: &str, until: Instant) -> 
     Ok(times)
 }
 
-/// Reads one answer, which has to be 2xx.
+/// Reads one answer, which must be 2xx.
 async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
     let mut have = 0;
     loop {

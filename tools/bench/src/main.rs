@@ -1,4 +1,5 @@
-//! Measurements, side by side in one run. `cargo xtask bench` builds the release binary that they run.
+//! The benchmarks. Each compares its figures in one run. `cargo xtask bench` builds the release
+//! binary that they use.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod bare;
@@ -24,8 +25,8 @@ async fn main() -> anyhow::Result<()> {
         ["burst"] => burst::run().await,
         ["fresh"] => fresh::run().await,
         ["intake"] => intake::run().await,
-        // A child process of `intake`: the secret comes on standard input.
+        // A child process of `intake`, which gets the secret on standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("say `calls`, `burst`, `fresh`, `directory`, `intake` or `coldstart`"),
+        _ => anyhow::bail!("specify `calls`, `burst`, `fresh`, `directory`, `intake` or `coldstart`"),
     }
 }

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API for one function that is invoked once after the other.
+//! The Runtime API of Lambda for one function, with one invocation at a time.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 
-/// Where a function asks for work.
+/// A Runtime API from which a function gets its events.
 pub(crate) struct Runtime {
-    /// As `AWS_LAMBDA_RUNTIME_API` says it.
+    /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub(crate) address: String,
     events: mpsc::Sender<String>,
     answers: Mutex<mpsc::Receiver<Result<Value, String>>>,
@@ -41,7 +41,7 @@ impl Runtime {
         Ok(Self { address, events, answers: Mutex::new(answers) })
     }
 
-    /// Hands an event over, and waits for what becomes of it.
+    /// Sends an event to the function, and waits for the result.
     pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, String> {
         let mut answers = self.answers.lock().await;
         self.events.send(event.to_string()).await.map_err(|error| error.to_string())?;
@@ -62,11 +62,11 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn respond(State(shared): State<Arc<Shared>>, Path(_): Path<String>, body: String) -> http::StatusCode {
     let answer = serde_json::from_str(&body).map_err(|error| error.to_string());
-    let _ = shared.answers.send(answer).await; // nobody waits any more
+    let _ = shared.answers.send(answer).await; // the caller may have ended
     http::StatusCode::ACCEPTED
 }
 
 async fn fail(State(shared): State<Arc<Shared>>, body: String) -> http::StatusCode {
-    let _ = shared.answers.send(Err(body)).await; // nobody waits any more
+    let _ = shared.answers.send(Err(body)).await; // the caller may have ended
     http::StatusCode::ACCEPTED
 }

@@ -1,4 +1,4 @@
-//! A running `serve` that keeps a simulated organisation, and is sent its webhooks.
+//! A running `beadle serve` for a simulated organisation, which sends its webhooks to it.
 
 use std::process::Child;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::folder::Folder;
 
-/// The service, and the GitHub that it keeps.
+/// The service and its simulated GitHub.
 pub(crate) struct Service {
     pub(crate) client: reqwest::Client,
     child: Child,
-    /// It is there as long as the service.
+    /// The folder of the service, which must stay as long as the service.
     _folder: Folder,
     pub(crate) sim: Sim,
 }
 
 impl Service {
-    /// Starts it in mode enforce, and waits until its first sweep is over.
+    /// Starts the service in mode `enforce`, and waits for the end of its first sweep.
     pub(crate) async fn start(settings: Settings, policy: &str) -> anyhow::Result<Self> {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let secret = format!("{:032x}", rand::random::<u128>());
@@ -26,13 +26,13 @@ impl Service {
         let child = folder.beadle(&["serve"]).spawn()?;
         let client = reqwest::Client::new();
         folder.until_ready(&client).await;
-        tokio::time::sleep(Duration::from_secs(5)).await; // its first sweep is over
+        tokio::time::sleep(Duration::from_secs(5)).await; // the first sweep ends within this time
         let url = format!("http://127.0.0.1:{}/hooks/github", folder.ports[0]);
         sim.send_webhooks_to(Hook { url, secret, organisation: false });
         Ok(Self { client, child, _folder: folder, sim })
     }
 
-    /// Changes the simulated GitHub, which sends the webhooks of that.
+    /// Changes the simulated GitHub, which sends webhooks for the change.
     pub(crate) async fn change(&self, patch: &Value) -> anyhow::Result<()> {
         let url = format!("{}/_sim/state?webhooks=true", self.sim.url());
         self.client.patch(url).body(patch.to_string()).send().await?;

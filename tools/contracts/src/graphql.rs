@@ -1,4 +1,4 @@
-//! GraphQL: documents and answers, against `@octokit/graphql-schema`.
+//! Checks GraphQL documents and answers against `@octokit/graphql-schema`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -69,7 +69,7 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     problems
 }
 
-/// A value of an input type.
+/// Checks a value of an input type.
 fn input(ty: &Type, value: &Value, at: &str, problems: &mut Vec<String>) {
     if value.is_null() {
         if ty.is_non_null() {

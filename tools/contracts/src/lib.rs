@@ -1,5 +1,5 @@
-//! GitHub's published descriptions, as `cargo xtask tools` fetches them, and Okta's, as a table: the
-//! calls of the tests are held to them.
+//! GitHub's published descriptions, as `cargo xtask tools` fetches them, and Okta's, as a table:
+//! the calls of the tests are held to them.
 //!
 //! A process reads GitHub's descriptions (27 MB) when it checks its first call. So tests that check
 //! calls belong into one program that runs its tests in threads.
@@ -23,7 +23,7 @@ pub fn tool(path: &str) -> PathBuf {
     path
 }
 
-/// What of a call the descriptions are about, as a number.
+/// Returns a hash of the parts of a call that the descriptions cover.
 fn digest(call: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in ["method", "path", "query", "status", "raw", "request", "answer"] {
@@ -32,8 +32,8 @@ fn digest(call: &Value) -> u64 {
     hasher.finish()
 }
 
-/// Checks every call of a log of the simulated GitHub, and returns how many there were. Calls that a
-/// fault struck are left out. A call that is not as described panics.
+/// Checks every call of a log of the simulated GitHub, and returns how many there were. Calls that
+/// a fault struck are left out. A call that is not as described panics.
 pub fn check(calls: &[Value]) -> usize {
     let mut problems = Vec::new();
     let mut checked = 0;

@@ -1,9 +1,9 @@
-//! Okta's published description (okta/okta-management-openapi-spec, management API 2026.06.3), as facts about the endpoints that are
-//! used: parameters with their limits, and the shape of what is answered.
+//! A table of Okta's published description (okta/okta-management-openapi-spec, management API
+//! 2026.06.3) for the used endpoints: parameters with their limits, and the form of the answers.
 
 use serde_json::Value;
 
-/// A parameter, and which values it takes.
+/// A parameter and its allowed values.
 type Parameter = (&'static str, fn(&str) -> bool);
 
 struct Endpoint {

@@ -1,4 +1,4 @@
-//! REST: paths, parameters, bodies and answers, against `@octokit/openapi`.
+//! Checks REST paths, parameters, bodies and answers against `@octokit/openapi`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 use jsonschema::{Registry, Validator};
 use serde_json::{Map, Value, json};
 
-/// One description: github.com's, or Enterprise Cloud's, which knows more (internal visibility).
+/// A description: that of github.com, or the larger one of Enterprise Cloud (internal visibility).
 struct Description {
     document: Value,
     /// The templates of paths, by their number of segments, their first and their last one.
@@ -44,7 +44,7 @@ fn segments(path: &str) -> Vec<&str> {
     path.trim_matches('/').split('/').collect()
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema says `null`.
+/// Converts `nullable` of OpenAPI 3.0 to `null` of JSON Schema.
 fn modern(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -61,7 +61,8 @@ fn modern(value: &mut Value) {
                 homepage.remove("format");
             }
             map.values_mut().for_each(modern);
-            // An account is a user or an enterprise. The description says that it is both, which nothing can be.
+            // An account is a user or an enterprise. The description says that it is both, which
+            // nothing can be.
             let titles =
                 |all: &Value| all.as_array().map(|all| all.iter().map(|one| one["title"].clone()).collect());
             let both = vec![json!("Simple User"), json!("Enterprise")];
@@ -80,7 +81,7 @@ fn modern(value: &mut Value) {
     }
 }
 
-/// A part of a call that a schema describes. The formats of requests are the client's affair.
+/// A part of a call that has a schema. The formats of requests are not checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Part {
     Request,
@@ -97,8 +98,8 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 
-/// A redirect leads below the repository's id, which the description names for the repository
-/// itself only.
+/// Returns the path of a redirect with the name of the repository. A redirect has the id, which the
+/// description has only for the repository itself.
 fn named(path: &str) -> String {
     let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
     by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))
@@ -200,7 +201,7 @@ impl Description {
 }
 
 #[test]
-fn an_address_of_an_answer_that_is_no_uri_is_a_problem() {
+fn an_invalid_uri_in_an_answer_is_a_problem() {
     let call = |url: &str| {
         let label = json!({
             "id": 1, "node_id": "L", "url": url, "name": "a b", "description": null, "color": "cc0000", "default": false,

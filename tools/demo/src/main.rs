@@ -1,6 +1,6 @@
 //! `beadle-demo`: Beadle and its simulated vendors in one binary.
 //!
-//! `beadle-demo demo` and `beadle-demo sim` run here; every other command is Beadle's own. So the
+//! This binary runs `demo` and `sim` itself, and passes every other command to Beadle. So the
 //! `beadle` binary that an organisation installs contains no simulator.
 
 mod demo;
@@ -33,8 +33,8 @@ struct Cli {
 enum Command {
     /// See Beadle repair a simulated GitHub and AWS, without an account
     ///
-    /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step it
-    /// reads the state of the simulated vendors and prints whether Beadle repaired it.
+    /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step
+    /// it reads the state of the simulated vendors and prints whether Beadle repaired it.
     Demo,
     /// Run a simulated GitHub, Okta and AWS IAM Identity Center
     ///

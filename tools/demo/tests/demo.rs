@@ -1,15 +1,15 @@
-//! The demo as a person runs it.
+//! Tests of the demo as a person runs it.
 #![expect(clippy::disallowed_methods, reason = "the real binary runs in real time")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A demo that has no service by then has failed.
+/// The time limit for the start of the demo's service.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_demo_that_is_interrupted_leaves_no_folder() {
+fn an_interrupted_demo_removes_its_folders() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_beadle-demo"));
     demo.arg("demo").env("TMPDIR", folder.path());
@@ -18,7 +18,7 @@ fn a_demo_that_is_interrupted_leaves_no_folder() {
     let entries = |of: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path()).collect()
     };
-    // By then it waits for the signal, and has a service of its own.
+    // When the service runs, the demo handles the signal.
     let begun = Instant::now();
     while !entries(folder.path()).iter().any(|inside| inside.join("serve.log").exists()) {
         assert!(begun.elapsed() < PATIENCE && demo.try_wait().unwrap().is_none(), "the demo has no service");

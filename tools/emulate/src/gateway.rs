@@ -1,4 +1,5 @@
-//! API Gateway in front of a function: its HTTP and REST APIs, and function URLs, which send the same as HTTP APIs.
+//! An emulated API Gateway in front of a function: HTTP APIs, REST APIs, and function URLs, which
+//! send the same events as HTTP APIs.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
@@ -17,10 +18,10 @@ use tokio::task::JoinHandle;
 
 use crate::{Invoked, Lambdas};
 
-/// Lambda takes no larger event from a gateway.
+/// The maximum size of an event from a gateway at Lambda.
 const LARGEST: usize = 6 * 1024 * 1024;
 
-/// What stands in front.
+/// The kind of gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// An HTTP API (payload format 2.0), or a function URL.
@@ -29,9 +30,9 @@ pub enum Shape {
     Rest,
 }
 
-/// A gateway that listens until it is dropped.
+/// A gateway. It listens until it is dropped.
 pub struct Gateway {
-    /// Where it listens.
+    /// The address of the gateway.
     pub url: String,
     task: JoinHandle<()>,
 }
@@ -50,7 +51,7 @@ struct Front {
 }
 
 impl Gateway {
-    /// Stands in front of a function.
+    /// Starts a gateway in front of a function.
     pub async fn start(lambdas: Arc<Lambdas>, function: &str, shape: Shape) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -70,7 +71,7 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         headers.entry(name.to_string()).and_modify(|all| *all = format!("{all},{value}")).or_insert(value);
     }
-    // What is not known to be text is sent in base64, and a binary body always is.
+    // A body that is not known to be text is sent in base64.
     let (text, encoded) = match std::str::from_utf8(&body) {
         Ok(text) if headers.get("content-type").is_some_and(|kind| kind.contains("json")) => {
             (text.to_owned(), false)
@@ -89,7 +90,7 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
             "body": text, "isBase64Encoded": encoded,
         }),
         Shape::Rest => {
-            // It hands names over in the case in which they were sent.
+            // A REST API keeps the case of the names of headers.
             let upper: BTreeMap<String, String> =
                 headers.iter().map(|(name, value)| (name.to_uppercase(), value.clone())).collect();
             let many: BTreeMap<&String, [&String; 1]> =

@@ -1,4 +1,4 @@
-//! Functions, run as their packages' programs under the Runtime API of `cargo lambda watch`.
+//! Runs Lambda functions as programs under the Runtime API of `cargo lambda watch`.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -8,67 +8,67 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The Runtime API, and where functions are invoked.
+/// The Runtime API, and the address for invocations.
 pub struct Lambdas {
     child: Child,
     url: String,
     http: reqwest::Client,
 }
 
-/// A function's process; it ends with this value.
+/// The process of a function. A drop ends the process.
 pub struct Function {
     child: Child,
     log: PathBuf,
 }
 
-/// What a function answered.
+/// The result of an invocation.
 #[derive(Clone, Debug)]
 pub enum Invoked {
-    /// This.
+    /// The answer of the function.
     Answer(Value),
-    /// It failed, or ended.
+    /// The function failed or ended.
     Failed(String),
 }
 
 impl Drop for Lambdas {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // the process may have ended by itself
         let _ = self.child.wait();
     }
 }
 
 impl Drop for Function {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // the process may have ended by itself
         let _ = self.child.wait();
     }
 }
 
 impl Function {
-    /// What it logged.
+    /// Returns the log of the function.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Whether it ended by itself.
+    /// Returns whether the process ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// The process.
+    /// Returns the id of the process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 }
 
 impl Lambdas {
-    /// Starts the Runtime API. A function that has not answered after `limit` has failed.
+    /// Starts the Runtime API. An invocation without an answer within `limit` fails.
     pub async fn start(limit: Duration) -> Self {
         let port = super::free_port();
         let mut command = Command::new(super::python("cargo-lambda"));
         command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1"]);
         command.args(["--invoke-port", &port.to_string(), "--timeout", &limit.as_secs().to_string()]);
-        // It wants a package to be in.
+        // `cargo lambda watch` must run in the folder of a package.
         command.current_dir(env!("CARGO_MANIFEST_DIR")).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let lambdas = Self { child, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() };

@@ -1,6 +1,11 @@
-//! AWS on one machine, for tests and benchmarks: [`Moto`] for DynamoDB, SQS, Secrets Manager, SSM, KMS and STS, [`Tables`] for
-//! DynamoDB where that is too slow, [`Proxy`] for what DynamoDB may do and neither does, [`Lambdas`] for the Runtime API that
-//! functions run under, [`Pump`] for what feeds a function from a queue, and [`Gateway`] for what stands before one.
+//! AWS on one machine, for tests and benchmarks:
+//!
+//! - [`Moto`]: DynamoDB, SQS, Secrets Manager, SSM, KMS and STS;
+//! - [`Tables`]: DynamoDB for tests for which moto is too slow;
+//! - [`Proxy`]: errors of DynamoDB that neither of them makes;
+//! - [`Lambdas`]: the Runtime API of Lambda functions;
+//! - [`Pump`]: the event source mapping from a queue to a function;
+//! - [`Gateway`]: API Gateway in front of a function.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 
@@ -22,12 +27,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// What `cargo xtask tools` installs from PyPI.
+/// Returns the path of a program that `cargo xtask tools` installs from PyPI.
 fn python(program: &str) -> PathBuf {
     tool(&format!("python/bin/{program}"))
 }
 
-/// What `cargo xtask tools` installs.
+/// Returns the path of a program that `cargo xtask tools` installs.
 fn tool(program: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools").join(program);
     assert!(path.exists(), "{} is missing: run `cargo xtask tools`", path.display());

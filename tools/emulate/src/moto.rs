@@ -1,4 +1,4 @@
-//! moto, served one request after the other.
+//! Runs moto, which handles one request at a time.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,33 +12,33 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::{Value, json};
 
-/// The region that everything is in.
+/// The region of all resources.
 pub const REGION: &str = "eu-west-1";
 
-/// A running moto; it ends with this value.
+/// A running moto. A drop ends it.
 pub struct Moto {
     child: Child,
-    /// Where it listens.
+    /// The address of moto.
     pub url: String,
-    /// Where tables are: here, or somewhere else.
+    /// The address of the tables, which can be another server.
     tables_at: String,
-    /// The secret of the credentials that are used; moto takes any.
+    /// The secret of the credentials. moto accepts any secret.
     pub secret: String,
     tables: AtomicU32,
     http: reqwest::Client,
-    /// A line for each call.
+    /// The file with a line for each call.
     calls: tempfile::NamedTempFile,
 }
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // the process may have ended by itself
         let _ = self.child.wait();
     }
 }
 
 impl Moto {
-    /// Starts it, with nothing in it.
+    /// Starts moto without resources.
     pub async fn start() -> Self {
         let port = super::free_port();
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/single_threaded_moto.py");
@@ -65,19 +65,19 @@ impl Moto {
         panic!("moto does not start");
     }
 
-    /// Tables are at this address instead.
+    /// Uses the tables of another address.
     #[must_use]
     pub fn with_tables_at(mut self, url: &str) -> Self {
         url.clone_into(&mut self.tables_at);
         self
     }
 
-    /// How its clients are made.
+    /// Returns the configuration of clients.
     pub async fn aws(&self) -> SdkConfig {
         self.aws_by(&self.url).await
     }
 
-    /// How clients are made that reach it by another way.
+    /// Returns the configuration of clients that reach moto through another address.
     pub async fn aws_by(&self, url: &str) -> SdkConfig {
         let credentials = Credentials::new("any", &self.secret, None, None, "test");
         let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(REGION));
@@ -85,21 +85,21 @@ impl Moto {
         loader.endpoint_url(url).load().await
     }
 
-    /// What somebody called until now, by the names that policies have for it.
+    /// Returns the calls of a caller so far, by the names of the actions in IAM policies.
     pub fn calls_of(&self, who: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let calls = text.lines().filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '));
         calls.map(|call| call.split(' ').next().unwrap_or_default().to_owned()).collect()
     }
 
-    /// The secrets that somebody asked for until now.
+    /// Returns the names of the secrets that a caller has read so far.
     pub fn secrets_of(&self, who: &str) -> BTreeSet<String> {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let asked = format!("{who} secretsmanager:GetSecretValue ");
         text.lines().filter_map(|line| Some(line.strip_prefix(&asked)?.to_owned())).collect()
     }
 
-    /// What a process has to have in its environment to find it, as `who`.
+    /// Returns the environment variables of a process that calls moto as `who`.
     pub fn environment(&self, who: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ACCESS_KEY_ID", who.into()),
@@ -124,19 +124,19 @@ impl Moto {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// A secret of Secrets Manager.
+    /// Creates a secret in Secrets Manager.
     pub async fn keep_secret(&self, name: &str, value: &str) {
         let body = json!({ "Name": name, "SecretString": value, "ClientRequestToken": format!("{:032x}", rand::random::<u128>()) });
         self.call("secretsmanager", "secretsmanager.CreateSecret", &body).await;
     }
 
-    /// Its next value: the one before it becomes the previous one.
+    /// Sets the next value of a secret. The current value becomes the previous one.
     pub async fn replace_secret(&self, name: &str, value: &str) {
         let body = json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": format!("{:032x}", rand::random::<u128>()) });
         self.call("secretsmanager", "secretsmanager.PutSecretValue", &body).await;
     }
 
-    /// A store in a new table of this name.
+    /// Creates a table of this name, and returns a store in it.
     pub async fn table(&self, name: &str, settings: DynamoSettings) -> DynamoStore {
         let aws = self.aws_by(&self.tables_at).await;
         let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&aws), name, settings);
@@ -145,19 +145,21 @@ impl Moto {
         store
     }
 
-    /// A store in a new table, made at once.
+    /// Creates a table, and returns a store in it.
     pub async fn store(&self, settings: DynamoSettings) -> DynamoStore {
         let table = format!("beadle-{}", self.tables.fetch_add(1, Ordering::Relaxed));
         self.table(&table, settings).await
     }
 
-    /// The newest table of [`Moto::store`], by another way.
+    /// Returns a store in the newest table of [`Moto::store`], which it reaches through another
+    /// address.
     pub async fn by(&self, url: &str, settings: DynamoSettings) -> DynamoStore {
         let table = format!("beadle-{}", self.tables.load(Ordering::Relaxed) - 1);
         DynamoStore::new(aws_sdk_dynamodb::Client::new(&self.aws_by(url).await), &table, settings)
     }
 
-    /// A queue, with another one for what was received three times in vain: their addresses.
+    /// Creates a queue and its dead-letter queue for messages that were received three times.
+    /// Returns both addresses.
     pub async fn queue(&self, name: &str, visibility: Duration) -> [String; 2] {
         let client = aws_sdk_sqs::Client::new(&self.aws().await);
         let dead = client.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();

@@ -1,4 +1,5 @@
-//! Between a store and its tables: throttling, conflicts, answers that are lost, and an index that is behind.
+//! A proxy between a store and its tables. It adds throttling, conflicts, lost answers, and an
+//! index with old content.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,37 +14,37 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 
-/// How often out of a hundred each happens.
+/// The probability of each fault, in percent.
 #[derive(Clone, Copy, Debug)]
 pub struct Odds {
-    /// A request is turned away, for there are too many.
+    /// The table throttles a request.
     pub throttled: u32,
-    /// A write meets another one.
+    /// A write conflicts with another one.
     pub conflict: u32,
-    /// What was written is not answered.
+    /// The answer to a write is lost.
     pub lost: u32,
-    /// The index says what it said before.
+    /// The index returns an earlier answer.
     pub stale: u32,
 }
 
-/// Nothing happens.
+/// No faults.
 const NOTHING: Odds = Odds { throttled: 0, conflict: 0, lost: 0, stale: 0 };
 
 struct Shared {
     to: String,
     odds: Odds,
     random: Mutex<StdRng>,
-    /// What the index said of a part of it before.
+    /// Earlier answers of the index, by query.
     said: Mutex<HashMap<String, Bytes>>,
     http: reqwest::Client,
-    /// So many requests are let through, and no other.
+    /// The remaining number of requests that the proxy forwards.
     left: AtomicU64,
-    /// How often each happened.
+    /// The number of faults of each kind.
     counts: Mutex<HashMap<&'static str, u32>>,
     stop: Option<Stop>,
 }
 
-/// The place where the first request of an operation waits.
+/// The stop at which the first request of an operation waits.
 struct Stop {
     operation: String,
     has_come: AtomicBool,
@@ -51,26 +52,27 @@ struct Stop {
     goes_on: Notify,
 }
 
-/// A proxy that does what DynamoDB may do, and moto never does.
+/// A proxy that makes faults of DynamoDB that moto never makes.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address of the proxy.
     pub url: String,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
-    /// In front of what is at `to`.
+    /// Starts a proxy in front of the address `to`.
     pub async fn start(to: &str, odds: Odds, seed: u64) -> Self {
         Self::with(to, odds, seed, u64::MAX, None).await
     }
 
-    /// Lets so many requests through, and then none: as if the process were killed there.
+    /// Starts a proxy that forwards `after` requests and no further one, as if the process were
+    /// killed then.
     pub async fn closing(to: &str, after: u64) -> Self {
         Self::with(to, NOTHING, 1, after, None).await
     }
 
-    /// Stops the first request of an operation until [`Proxy::go_on`]: meanwhile the test writes
-    /// what another process writes.
+    /// Starts a proxy that stops the first request of an operation until [`Proxy::go_on`]. In the
+    /// meantime the test makes the write of another process.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
             operation: operation.to_owned(),
@@ -81,14 +83,14 @@ impl Proxy {
         Self::with(to, NOTHING, 1, u64::MAX, Some(stop)).await
     }
 
-    /// Waits until the request that is stopped has come.
+    /// Waits until a request is stopped.
     pub async fn until_stopped(&self) {
         if let Some(stop) = &self.shared.stop {
             tokio::time::timeout(Duration::from_secs(30), stop.came.notified()).await.unwrap();
         }
     }
 
-    /// Lets the stopped request go on.
+    /// Forwards the stopped request.
     pub fn go_on(&self) {
         if let Some(stop) = &self.shared.stop {
             stop.goes_on.notify_one();
@@ -113,7 +115,7 @@ impl Proxy {
         Self { url, shared }
     }
 
-    /// How often something happened: `throttled`, `conflict`, `lost` or `stale`.
+    /// Returns the number of faults of a kind: `throttled`, `conflict`, `lost` or `stale`.
     pub fn count(&self, what: &str) -> u32 {
         self.shared.counts.lock().unwrap().get(what).copied().unwrap_or(0)
     }
@@ -152,7 +154,7 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
         stop.came.notify_one();
         stop.goes_on.notified().await;
     }
-    // The table itself is made as nothing else is.
+    // The creation of the table has no faults.
     let is_of_items = !operation.contains("Table") && operation != "UpdateTimeToLive";
     if is_of_items && shared.happens("throttled", shared.odds.throttled) {
         return refused(400, "ProvisionedThroughputExceededException", "");

@@ -1,5 +1,6 @@
-//! What feeds a function from a queue, as Lambda's event source mapping does: batches and windows, functions beside each
-//! other, partial failures, and whatever was not done with is received again when its visibility ends.
+//! Sends the messages of a queue to a function, as the event source mapping of Lambda does: batches
+//! and windows, concurrent invocations, and partial failures. The queue delivers an unfinished
+//! message again when its visibility timeout ends.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 
@@ -23,15 +24,15 @@ pub struct Source {
     pub queue: String,
     /// The function.
     pub function: String,
-    /// The most messages of an invocation.
+    /// The maximum number of messages in an invocation.
     pub batch: usize,
-    /// How long messages are gathered.
+    /// The time for which messages are collected.
     pub window: Duration,
-    /// Invocations beside each other.
+    /// The number of concurrent invocations.
     pub concurrency: usize,
 }
 
-/// Feeds until it is dropped.
+/// A pump. It runs until it is dropped.
 pub struct Pump(JoinHandle<()>);
 
 impl Drop for Pump {
@@ -41,7 +42,7 @@ impl Drop for Pump {
 }
 
 impl Pump {
-    /// Begins to feed.
+    /// Starts a pump.
     pub fn start(client: Client, lambdas: Arc<Lambdas>, source: Source) -> Self {
         Self(tokio::spawn(async move {
             let turns = Arc::new(Semaphore::new(source.concurrency));
@@ -61,7 +62,7 @@ impl Pump {
     }
 }
 
-/// A batch: full, or what came within the window after its first message.
+/// Returns a batch: a full one, or the messages that arrived within the window after the first one.
 async fn gather(client: &Client, source: &Source) -> Vec<Message> {
     let mut batch: Vec<Message> = Vec::new();
     let mut until: Option<Instant> = None;
@@ -102,7 +103,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
         .collect();
     let answer = match lambdas.invoke(&source.function, &json!({ "Records": records })).await {
         Invoked::Answer(answer) => answer,
-        // All of it is received again.
+        // The queue delivers the whole batch again.
         Invoked::Failed(_) => return,
     };
     let failures = answer["batchItemFailures"].as_array().cloned().unwrap_or_default();
@@ -110,7 +111,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
         failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).collect();
     let known: HashSet<&str> = batch.iter().filter_map(Message::message_id).collect();
     if again.len() < failures.len() || !again.is_subset(&known) {
-        // Lambda takes an answer that names nothing, or something else, for a failure of all.
+        // An answer with an empty or unknown id counts as a failure of the whole batch at Lambda.
         return;
     }
     let done: Vec<&Message> =
@@ -121,7 +122,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
             entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build().unwrap()
         });
         let entries = Some(entries.collect());
-        // What is not deleted comes again, which is what queues do.
+        // The queue delivers messages again that are not deleted.
         let _ = client.delete_message_batch().queue_url(&source.queue).set_entries(entries).send().await;
     }
 }

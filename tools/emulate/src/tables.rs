@@ -1,24 +1,25 @@
-//! DynamoDB's tables in dynoxide, for bursts: moto carries some 310 calls a second, one after the other.
+//! Tables of DynamoDB in dynoxide, for bursts. moto is slower: it handles about 310 calls a second,
+//! one after the other.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A running dynoxide; it ends with this value.
+/// A running dynoxide. A drop ends it.
 pub struct Tables {
     child: Child,
-    /// Where it listens.
+    /// The address of dynoxide.
     pub url: String,
 }
 
 impl Drop for Tables {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // the process may have ended by itself
         let _ = self.child.wait();
     }
 }
 
 impl Tables {
-    /// Starts it, with nothing in it.
+    /// Starts dynoxide without tables.
     pub async fn start() -> Self {
         let port = super::free_port();
         let mut command = Command::new(super::tool("bin/dynoxide"));

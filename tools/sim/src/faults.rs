@@ -1,4 +1,4 @@
-//! Faults on demand: by path, by count or probability, with a seed.
+//! Faults on demand, selected by path, count or probability, with a seed.
 
 use std::collections::BTreeMap;
 
@@ -7,73 +7,74 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The ways in which a list lies about its rows. Its total stays as it is.
+/// The ways in which a list shows wrong rows. The total of the list stays correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lie {
-    /// The page ends with its first row, again.
+    /// The page ends with a copy of its first row.
     RowTwice,
     /// The page lacks its last row.
     RowMissing,
     /// The last row lacks [`Fault::field`]; in GraphQL it is null.
     NoIdentity,
-    /// The last row is null; of an edge, its node.
+    /// The last row is null. In an edge, the node is null.
     NullRow,
-    /// Every page is the first one, and another one always follows.
+    /// Every page is the first one, and names a next page.
     FirstPageAgain,
-    /// No page follows, although there is more.
+    /// The page names no next page, although there is one.
     EndsEarly,
 }
 
-/// One fault, as `POST /_sim/faults` takes it.
+/// One fault, in the form of `POST /_sim/faults`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// Only calls of this method.
+    /// The method of the calls.
     pub method: Option<String>,
-    /// Only calls whose path has this in it; for GraphQL, `/graphql`.
+    /// A part of the path of the calls. For GraphQL, the path is `/graphql`.
     pub path: String,
-    /// Only calls whose body has this in it.
+    /// A part of the body of the calls.
     pub contains: String,
-    /// Answers with this status.
+    /// The status of the answer.
     pub status: Option<u16>,
-    /// With this `Retry-After`, in seconds.
+    /// The `Retry-After` of the answer, in seconds.
     pub retry_after: Option<u64>,
-    /// With this `Location`.
+    /// The `Location` of the answer.
     pub location: Option<String>,
-    /// With this body in place of the answer.
+    /// The body of the answer.
     pub body: Option<Value>,
-    /// Answers later by so many milliseconds.
+    /// The delay of the answer in milliseconds.
     pub delay_ms: u64,
     /// The simulated GitHub takes the call up once all faults are cleared.
     pub hold: bool,
-    /// Breaks the connection before the answer; the call was carried out.
+    /// Breaks the connection before the answer, after the call has had its effect.
     pub reset: bool,
     /// Breaks the connection in the middle of the answer.
     pub truncate: bool,
-    /// Leaves out the last entry of every list below this GraphQL field; `totalCount` stays.
+    /// Leaves out the last entry of every list below this GraphQL field. `totalCount` stays.
     pub shorten: Option<String>,
-    /// Leaves out the last entry of a plain list (Okta), or of `Resources` (SCIM); what counts them stays.
+    /// Leaves out the last entry of a plain list (Okta), or of `Resources` (SCIM). The counts stay.
     pub short: bool,
-    /// Shows the first entry of such a list twice, the second time in place of the last.
+    /// Shows the first entry of such a list twice, the second time in place of the last entry.
     pub twice: bool,
-    /// Gives a list without entries.
+    /// Returns a list without entries.
     pub empty: bool,
-    /// The page says that no other follows.
+    /// Removes the link to the next page.
     pub last: bool,
-    /// The lists of the simulated GitHub's answer lie in these ways, one after the other.
+    /// The wrong rows of the lists in the simulated GitHub's answer, one way after the other.
     pub lies: Vec<Lie>,
-    /// The field of GraphQL whose connections lie. REST needs none: there a path has one list.
+    /// The GraphQL field whose connections have wrong rows. REST needs no field, because a path has
+    /// one list.
     pub connection: Option<String>,
     /// The field that [`Lie::NoIdentity`] removes.
     pub field: String,
-    /// Headers of the simulated GitHub's answer, in place of its own.
+    /// Headers that replace those of the simulated GitHub's answer.
     pub headers: BTreeMap<String, String>,
-    /// So many times; `None` for ever.
+    /// The number of calls. `None` means no limit.
     pub count: Option<u32>,
-    /// With this probability; `None` always.
+    /// The probability. `None` means always.
     pub probability: Option<f64>,
-    /// Of the random numbers.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -91,7 +92,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// The first fault that strikes a call.
+    /// Returns the first fault that matches a call.
     pub(crate) fn strike(&mut self, method: &str, path: &str, body: &str) -> Option<Fault> {
         for (fault, random) in &mut self.0 {
             let fits = fault.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))

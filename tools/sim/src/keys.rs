@@ -1,4 +1,4 @@
-//! The key pair of the App and of the service app, made anew in every process.
+//! The key pair of the App and of the service app, which each process generates.
 
 use std::sync::OnceLock;
 

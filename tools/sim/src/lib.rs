@@ -1,5 +1,5 @@
-//! Simulated vendors for the demo, the tests and the benchmarks. Each has its state as JSON, its limits, faults on demand
-//! and a log of calls, below `/_sim/` of its own address.
+//! Simulated vendors for the demo, the tests and the benchmarks. Each has a state as JSON, limits,
+//! faults on demand, and a log of calls. The paths of their control begin with `/_sim/`.
 
 mod faults;
 pub mod github;

@@ -1,5 +1,5 @@
-//! What the simulated directory and the simulated SCIM server share: a state, tokens, faults, a log of calls, and the
-//! control of them below `/_sim/`.
+//! The common parts of the simulated directory and the simulated SCIM server: a state, tokens,
+//! faults, a log of calls, and their control in `/_sim/`.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -23,12 +23,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A call, taken apart.
+/// The parts of a call.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a str,
-    /// Below the base, without empty segments, percent-decoded.
+    /// The segments of the path after the base, percent-decoded and without empty ones.
     pub(crate) path: Vec<String>,
-    /// Decoded; a name without `=` has an empty value.
+    /// The decoded query. A name without `=` has an empty value.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Value,
@@ -67,17 +67,17 @@ impl Reply {
     }
 }
 
-/// A vendor, on top of its state.
+/// A vendor with its state.
 pub(crate) trait Vendor: Send + Sync + 'static {
     /// Answers a call.
     fn answer(&self, sim_state: &SimState, call: &Call<'_>) -> Reply;
-    /// An answer that fails in the vendor's own form.
+    /// Returns an error in the form of the vendor.
     fn error(&self, status: u16, text: &str) -> Reply;
-    /// Fills in what a state leaves out.
+    /// Adds the default values that a state lacks.
     fn complete(&self, state: &mut Value);
-    /// Somebody changed the state behind everybody's back.
+    /// Handles a change of the state through the control.
     fn changed(self: Arc<Self>, sim_state: &Arc<SimState>, before: &Value);
-    /// Controls of its own. `None`: there is none of this name.
+    /// Answers a control call that only this vendor has. Returns `None` if the name is unknown.
     fn control(
         self: Arc<Self>,
         sim_state: &Arc<SimState>,
@@ -87,7 +87,7 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     ) -> Option<Result<Value, String>>;
 }
 
-/// The state and what happens to it.
+/// The state, with its tokens, faults and calls.
 #[derive(Default)]
 pub(crate) struct SimState {
     pub(crate) state: Mutex<Value>,
@@ -98,7 +98,7 @@ pub(crate) struct SimState {
     record: bool,
 }
 
-/// A running simulation. It ends when this is dropped.
+/// A running simulation. A drop ends it.
 pub(crate) struct Running<V> {
     pub(crate) addr: SocketAddr,
     pub(crate) sim_state: Arc<SimState>,
@@ -124,7 +124,8 @@ impl<V> Clone for Both<V> {
 }
 
 impl<V: Vendor> Running<V> {
-    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
+    /// connection breaks.
     pub(crate) async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
         let (head, body) = request.into_parts();
         let both = Both { sim_state: self.sim_state.clone(), vendor: self.vendor.clone() };
@@ -159,13 +160,13 @@ impl<V: Vendor> Running<V> {
         tokio::spawn(async move {
             let ended = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
             if let Err(error) = ended {
-                tracing::error!(%error, "the simulator ended");
+                tracing::error!(%error, "simulator ended with an error");
             }
         });
         Ok(Self { addr, sim_state, vendor, stop })
     }
 
-    /// Another state; the calls and faults so far are forgotten.
+    /// Replaces the state, and deletes the recorded calls and the faults.
     pub(crate) fn replace(&self, mut state: Value) {
         self.vendor.complete(&mut state);
         *lock(&self.sim_state.state) = state;
@@ -173,7 +174,7 @@ impl<V: Vendor> Running<V> {
         self.sim_state.forget_calls();
     }
 
-    /// A JSON merge patch of the state, told to whoever listens.
+    /// Applies a JSON merge patch to the state, and reports the change.
     pub(crate) fn patch(&self, patch: &Value) {
         change(&self.sim_state, &self.vendor, |state| merge(state, patch));
     }
@@ -206,7 +207,7 @@ impl SimState {
 fn change<V: Vendor>(sim_state: &Arc<SimState>, vendor: &Arc<V>, how: impl FnOnce(&mut Value)) {
     let before = {
         let mut state = lock(&sim_state.state);
-        // The log of events only grows, and no change of it is told.
+        // The log of events only grows, and its changes are not reported.
         let log = state["log"].take();
         let before = state.clone();
         if !log.is_null() {
@@ -219,7 +220,7 @@ fn change<V: Vendor>(sim_state: &Arc<SimState>, vendor: &Arc<V>, how: impl FnOnc
     vendor.clone().changed(sim_state, &before);
 }
 
-/// RFC 7396.
+/// Applies a JSON merge patch (RFC 7396).
 pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
@@ -286,7 +287,7 @@ async fn handle<V: Vendor>(
     respond(reply, fault.as_ref())
 }
 
-/// What a fault does to an answer that was made.
+/// Applies a fault to an answer.
 fn spoil(reply: &mut Reply, fault: &Fault) {
     if let Some(body) = &mut reply.body {
         let list = if body.is_array() { Some(&mut *body) } else { body.get_mut("Resources") };
@@ -376,7 +377,7 @@ fn control<V: Vendor>(
         _ => vendor
             .clone()
             .control(sim_state, method, path, body)
-            .unwrap_or_else(|| Err(format!("{method} /_sim/{path} is no control of this simulator"))),
+            .unwrap_or_else(|| Err(format!("{method} /_sim/{path} is not a control of this simulator"))),
     };
     let reply = match result {
         Ok(Value::Null) => Reply::nothing(204),
@@ -386,12 +387,12 @@ fn control<V: Vendor>(
     respond(reply, None)
 }
 
-/// The order of calls, over all simulations of a process.
+/// Counts the calls of all simulations of a process, to order them.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// When the first of them came; in simulated time where a test runs in it.
+/// The time of the first call, which is simulated time in tests with simulated time.
 static BEGUN: OnceLock<Instant> = OnceLock::new();
 
-/// Now, as vendors write it.
+/// Returns the current time in the form of the vendors.
 pub(crate) fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }

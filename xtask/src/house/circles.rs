@@ -8,8 +8,8 @@ use super::uses::Place;
 /// package: `src/plan.rs`.
 pub(super) type Graph = BTreeMap<String, BTreeMap<String, Place>>;
 
-/// Finds a shortest circle of each group of files that use each other. The last file of a circle
-/// uses the first.
+/// Finds a shortest circle in each group of files that use each other. The last file of a circle
+/// uses the first one.
 pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut done = BTreeSet::new();
@@ -26,8 +26,8 @@ pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     found
 }
 
-/// Finds a shortest path from a file to another one, without the last file. From a file to itself the
-/// path is a circle.
+/// Finds a shortest path from a file to another one, without the last file. From a file to itself
+/// the path is a circle.
 pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([from]);
@@ -52,7 +52,7 @@ pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<S
     None
 }
 
-/// Shows a circle, a line for each use.
+/// Returns the text of a circle, with one line for each use.
 pub(super) fn shown(graph: &Graph, circle: &[String]) -> String {
     let next = circle.iter().cycle().skip(1);
     let lines = circle.iter().zip(next).map(|(file, next)| {

@@ -1,4 +1,4 @@
-//! The files of one package that use each other, and the uses that are allowed to close a circle.
+//! The graph of the files of one package, and the uses that may close a circle.
 
 use std::path::Path;
 
@@ -22,7 +22,8 @@ pub(super) fn read(folder: &Path, roots: &[impl AsRef<Path>]) -> anyhow::Result<
     Ok(graph)
 }
 
-/// Finds the circles of a package that no allowed use breaks, and the allowed uses that close none.
+/// Finds the circles of a package without an allowed use, and the allowed uses that close no
+/// circle.
 pub(super) fn problems(package: &str, graph: &Graph, allowed: &[AllowedCircle]) -> Vec<String> {
     let entry = format!("`[[circle]]` of {package}");
     let mut problems = Vec::new();
@@ -115,7 +116,7 @@ mod tests {
         let two = ("a/two/mod.rs", "pub mod below;\npub struct Two(super::A);");
         let below = ("a/two/below.rs", "pub struct Below(super::super::A, super::Two);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
-        // Of two children, only one may use the other, and the children of the other.
+        // Only one of two children may use the other one, and the children of the other one.
         let one = ("a/one.rs", "pub struct One(super::two::below::Below);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
         let below = ("a/two/below.rs", "pub struct Below(crate::a::one::One);");
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_name_is_followed_to_the_file_that_defines_it() {
-        // Of the children, the second names an item of the first by its parent's import and its parent's export.
+        // The second child names an item of the first one through an import and an export of the
+        // parent.
         let lib = ("lib.rs", "mod a;");
         let one = ("a/one.rs", "pub struct One;\npub struct Other;");
         let two = ("a/two.rs", "use super::One;\npub struct Two(One, crate::a::Other);");
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn code_for_tests_counts_for_nothing() {
+    fn uses_in_tests_do_not_count() {
         let b = ("b.rs", "pub fn b() { crate::a::a() }");
         for code in ["mod tests { use crate::b::b; }", "fn t() { crate::b::b() }", "use crate::b::b;"] {
             for condition in ["test", "all(test, unix)"] {

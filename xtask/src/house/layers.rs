@@ -1,5 +1,5 @@
-//! The direction of dependencies: a package is built only with packages of lower layers. What only
-//! its tests need may come from anywhere.
+//! The direction of dependencies: a package depends only on packages of lower layers. Its tests may
+//! depend on any package.
 
 use super::members::Member;
 
@@ -23,7 +23,8 @@ pub(super) fn problems(layers: &[Vec<String>], members: &[Member]) -> Vec<String
     }
     let is_member = |package: &&String| members.iter().any(|member| member.name == **package);
     for package in layers.iter().flatten().filter(|package| !is_member(package)) {
-        problems.push(format!("`layers` names {package}, which is no package of the workspace: remove it"));
+        problems
+            .push(format!("`layers` names {package}, which is not a package of the workspace: remove it"));
     }
     problems
 }

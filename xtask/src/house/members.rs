@@ -1,4 +1,4 @@
-//! The members of the workspace, as cargo finds them.
+//! The members of the workspace, from `cargo metadata`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,13 +12,13 @@ use crate::run::root;
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) folder: PathBuf,
-    /// The root files of its library and its programs; no tests.
+    /// The root files of its library and its programs, without tests.
     pub(super) roots: Vec<PathBuf>,
-    /// The packages that it is built with; not those of its tests.
+    /// The packages that it depends on, without those of its tests.
     pub(super) dependencies: Vec<String>,
 }
 
-/// Asks cargo for the members.
+/// Reads the members from cargo.
 pub(super) fn members() -> anyhow::Result<Vec<Member>> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
@@ -26,7 +26,8 @@ pub(super) fn members() -> anyhow::Result<Vec<Member>> {
     if !answer.status.success() {
         bail!("cargo metadata failed: {}", String::from_utf8_lossy(&answer.stderr));
     }
-    let metadata: Value = serde_json::from_slice(&answer.stdout).context("cargo metadata is no JSON")?;
+    let metadata: Value =
+        serde_json::from_slice(&answer.stdout).context("the output of cargo metadata is not valid JSON")?;
     let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
     packages.iter().map(member).collect()
 }

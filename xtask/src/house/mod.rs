@@ -5,8 +5,8 @@
 //! - **A file has at most 500 lines.**
 //! - **Dependencies between packages point down**, from layer to layer.
 //!
-//! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is no
-//! longer needed is a problem too. So the list only becomes shorter, unless a reviewer agrees.
+//! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
+//! no longer needed is a problem too. The list cannot grow without the agreement of a reviewer.
 
 mod circles;
 mod graph;
@@ -38,7 +38,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     }
     let is_member = |package: &str| members.iter().any(|member| member.name == package);
     for one in rules.circle.iter().filter(|one| !is_member(&one.package)) {
-        problems.push(format!("`[[circle]]` names {}, which is no package: remove it", one.package));
+        problems.push(format!("`[[circle]]` names {}, which is not a package: remove it", one.package));
     }
     if !problems.is_empty() {
         bail!("the workspace breaks the rules of xtask/house.toml:\n\n{}", problems.join("\n\n"));

@@ -1,5 +1,5 @@
-//! The modules of a crate: what each defines, imports and names, as `syn` reads the files. Code for
-//! tests only is left out.
+//! The modules of a crate with their definitions, imports and names, which `syn` reads from the
+//! files. Code for tests is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(super) struct Module {
 
 /// One leaf of a `use`.
 pub(super) struct Import {
-    /// The name that it brings in; nothing for `*`.
+    /// The imported name. `None` for `*`.
     pub(super) name: Option<String>,
     pub(super) path: Vec<String>,
     /// Whether it has a visibility of its own, such as `pub` or `pub(super)`.
@@ -82,7 +82,7 @@ impl Crate {
                 } else {
                     self.read_file(&file_of(folder, &name)?, &below, Some(module))?
                 };
-                // Of two modules of one name under different conditions, the first counts.
+                // If two modules of one name have different conditions, the first one counts.
                 self.modules[module].children.entry(name).or_insert(child);
             } else {
                 let found = &mut self.modules[module];
@@ -144,7 +144,7 @@ impl<'ast> Visit<'ast> for Code<'_> {
         }
     }
 
-    // `pub(super)` names no item.
+    // The path in `pub(super)` does not name an item.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
@@ -184,7 +184,7 @@ fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &m
         syn::UseTree::Glob(glob) => add(None, before.to_vec(), glob.star_token.span.start().line),
         syn::UseTree::Name(name) => {
             let line = name.ident.span().start().line;
-            // `a::{self}` brings in `a`.
+            // `a::{self}` imports `a`.
             if name.ident == "self" {
                 add(before.last().cloned(), before.to_vec(), line);
             } else {
@@ -198,7 +198,8 @@ fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &m
     }
 }
 
-/// Collects the paths among tokens that `syn` does not parse: the arguments of macros and attributes.
+/// Collects the paths among tokens that `syn` does not parse: the arguments of macros and
+/// attributes.
 fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     let all: Vec<TokenTree> = stream.into_iter().collect();
     let is = |at: usize, mark: char| matches!(all.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == mark);
@@ -206,7 +207,7 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     while at < all.len() {
         match &all[at] {
             TokenTree::Group(group) => tokens(group.stream(), named),
-            // A field, a method, a lifetime, or a part of `$crate` is no path.
+            // A field, a method, a lifetime, and a part of `$crate` are not paths.
             TokenTree::Ident(ident) if at == 0 || !['.', '\'', '$'].iter().any(|mark| is(at - 1, *mark)) => {
                 let mut path = vec![ident.to_string()];
                 while is(at + 1, ':') && is(at + 2, ':') {
@@ -222,7 +223,8 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     }
 }
 
-/// Whether an item is compiled for tests only: `#[cfg(test)]`, `#[cfg(all(test, ...))]`, `#[test]`.
+/// Returns whether an item exists only in tests: `#[cfg(test)]`, `#[cfg(all(test, ...))]`,
+/// `#[test]`.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let is_test = attribute.path().segments.last().is_some_and(|last| last.ident == "test");

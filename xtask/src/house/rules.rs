@@ -1,4 +1,5 @@
-//! What `xtask/house.toml` states: the layers of the crates, and the exceptions with their reasons.
+//! The content of `xtask/house.toml`: the layers of the crates, and the exceptions with their
+//! reasons.
 
 use std::path::Path;
 

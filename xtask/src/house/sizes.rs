@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::rules::LargeFile;
 
-/// The lines that a file may have without a reason.
+/// The maximum number of lines of a file without a reason.
 const MOST: usize = 500;
 
 /// Finds long files without a reason, and reasons without a long file.
@@ -70,7 +70,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    /// Runs the check on a folder with one file of so many lines.
+    /// Runs the check on a folder with one file of this number of lines.
     fn found(lines: usize, allowed: &[(&str, &str)]) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("crates/engine/src");

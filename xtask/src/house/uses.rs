@@ -1,34 +1,35 @@
-//! Which file of a crate uses which other file.
+//! Finds the uses between the files of a crate.
 //!
 //! File A uses file B if the code of A names an item that B defines. Names are followed through
 //! imports and re-exports to the file that defines the item, so:
 //!
-//! - `mod child;` and `pub use child::Item;` are no use: they only say where an item is found.
+//! - `mod child;` and `pub use child::Item;` are not uses, because they only name the place of an
+//!   item.
 //! - A child that names `super::Item` uses the file that defines `Item`. This is the parent only if
 //!   the parent defines it, and a sibling if the parent imports it from there.
-//! - A private `use child::Item;` is a use, also if only a trait's methods are called.
-//! - A call of a method, and a field, are no use: no name leads to their file.
-//! - A module and the modules below it are one family, and may use each other: a module lists its
-//!   children, and defines what they share. So `aspects/mod.rs` may name every aspect, and every aspect
-//!   the trait `Aspect`. Two children that use each other are a circle, and so are an uncle and a
-//!   nephew.
+//! - A private `use child::Item;` is a use, also if the code only calls methods of a trait.
+//! - Calls of methods and accesses of fields are not uses, because no name leads to their file.
+//! - A module and the modules below it are one family and may use each other. A module lists its
+//!   children and defines the items that they share. For example, `aspects/mod.rs` may name every
+//!   aspect, and every aspect may name the trait `Aspect`. Two children that use each other are a
+//!   circle. A child and a child of its sibling are a circle too.
 
 use std::collections::BTreeMap;
 
 use super::modules::{Crate, Module};
 
-/// Which file uses which, by their indexes in `Crate::files`, with the first place that shows it.
+/// The uses between files, by their indexes in `Crate::files`, with the place of the first use.
 pub(super) type Uses = BTreeMap<(usize, usize), Place>;
 
 /// A place in the using file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) line: usize,
-    /// The path as it is written there.
+    /// The path as it is written at this place.
     pub(super) path: String,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy)]
 enum Found {
     Module(usize),
@@ -36,10 +37,10 @@ enum Found {
     Item(usize),
 }
 
-/// How many imports a name is followed through.
+/// The maximum number of imports through which a name is followed.
 const STEPS: usize = 8;
 
-/// Finds out which file uses which.
+/// Finds the uses between the files.
 pub(super) fn uses(krate: &Crate) -> Uses {
     let mut uses = Uses::new();
     for (number, module) in krate.modules.iter().enumerate() {
@@ -47,7 +48,7 @@ pub(super) fn uses(krate: &Crate) -> Uses {
         let imports = imports.map(|import| (&import.path, import.line));
         let named = module.named.iter().map(|named| (&named.path, named.line));
         for (path, line) in imports.chain(named) {
-            // A module that is only imported is used where the code names its items.
+            // The use of an imported module is the place where the code names its items.
             let Some(Found::Item(definer)) = resolve(krate, number, path, STEPS) else { continue };
             let edge = (module.file, krate.modules[definer].file);
             if !is_below(krate, number, edge.1) && !is_below(krate, definer, edge.0) {
@@ -59,7 +60,7 @@ pub(super) fn uses(krate: &Crate) -> Uses {
     uses
 }
 
-/// Whether a module is in a file, or below a module of this file.
+/// Returns whether a module is in a file, or below a module of this file.
 fn is_below(krate: &Crate, number: usize, file: usize) -> bool {
     let parent = |number: &usize| krate.modules[*number].parent;
     std::iter::successors(Some(number), parent).any(|number| krate.modules[number].file == file)
@@ -94,7 +95,7 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
     let module = &krate.modules[number];
     let child = module.children.get(name).copied();
     if let (Some(child), false) = (child, rest.is_empty()) {
-        // An item that a macro makes has no name here: it is the child's.
+        // An item from a macro has no name here, so the use counts for the child.
         return walk(krate, child, rest, steps).or(Some(Found::Item(child)));
     }
     if module.items.contains(name) {
@@ -109,14 +110,14 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
 fn imported(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let (name, rest) = path.split_first()?;
     let matching = module.imports.iter().filter(|import| import.name.as_ref() == Some(name));
-    // `use log::log;` is another crate's, unless there is such a module.
+    // `use log::log;` names another crate, unless there is such a module.
     let sound = |first: &String| first != name || module.children.contains_key(name);
     matching
         .filter(|import| import.path.first().is_some_and(sound))
         .find_map(|import| resolve(krate, number, &[&import.path[..], rest].concat(), steps))
 }
 
-/// Follows a path whose first name comes with a `*`.
+/// Follows a path whose first name comes from a `*` import.
 fn by_glob(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let globs = module.imports.iter().filter(|import| import.name.is_none());
     let mut found = globs.filter_map(|glob| match resolve(krate, number, &glob.path, steps)? {

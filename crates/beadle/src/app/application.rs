@@ -1,4 +1,4 @@
-//! The application: the configuration, and everything that a process opens because of it.
+//! The application: the configuration, and everything that a process opens for it.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ impl App {
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends no
-    /// request. An organisation that is opened twice shares its client, but no answers that it read.
+    /// request. An organisation that is opened twice shares its client, but no answers that it
+    /// read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = read_policy(&self.config, file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)
@@ -54,7 +55,7 @@ impl App {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)
     }
 
-    /// Opens the directories and targets that can be opened, and returns why the others cannot.
+    /// Opens the available directories and targets. Also returns the errors of the others.
     #[cfg(feature = "aws")]
     pub(crate) fn available_directories(&self) -> (Directories, Vec<anyhow::Error>) {
         Directories::open_available(&self.config, &self.clock, &self.options, &self.clients)

@@ -1,5 +1,5 @@
-//! The share that this process has in the budget of a credential: processes that use one credential
-//! tell each other through the store what they spend.
+//! The share of this process in the budget of a credential. Processes that use the same credential
+//! report their spending to each other through the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +41,8 @@ impl BudgetShare {
         }
     }
 
-    /// Tells the other processes what this one spent, and adapts the budget and the pace of this
-    /// process to theirs.
+    /// Reports the spending of this process, and adapts its budget and its pace to the spending of
+    /// the other processes.
     pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
         let processes = self.sharing.look(self.store.as_ref()).await?;
         self.pace.share(processes);
@@ -56,8 +56,8 @@ impl BudgetShare {
         }
     }
 
-    /// Leaves the whole budget to the other processes. If the store does not answer in time, they
-    /// notice by themselves that this process is gone.
+    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
+    /// other processes notice the end of this process by themselves.
     pub(crate) async fn leave(&mut self) {
         let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
         let error = match left {
@@ -69,16 +69,16 @@ impl BudgetShare {
     }
 }
 
-/// A share that updates itself until the command that has it ends. The service updates its shares by
-/// a background task.
+/// A share that updates itself until its command ends. The service updates its shares by a
+/// background task.
 pub(crate) struct SpawnedShare {
     updates: JoinHandle<()>,
     stop: CancellationToken,
 }
 
 impl SpawnedShare {
-    /// Updates the share once, and goes on beside the command: a command that waits for an answer at
-    /// the terminal keeps its share.
+    /// Updates the share once, and goes on beside the command: a command that waits for an answer
+    /// at the terminal keeps its share.
     pub(crate) async fn begin(
         file: &OrgConfig,
         (api, pace): (&Api, &WritePace),

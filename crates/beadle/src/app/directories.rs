@@ -45,7 +45,7 @@ impl Directories {
         failures.into_iter().next().map_or(Ok(opened), Err)
     }
 
-    /// Opens the directories and targets that can be opened, and returns why the others cannot.
+    /// Opens the available directories and targets. Also returns the errors of the others.
     pub(crate) fn open_available(
         config: &Config,
         clock: &Clock,
@@ -77,7 +77,7 @@ impl Directories {
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
-            // Each plan of the target would know nothing of the groups of an unavailable directory.
+            // A plan of the target needs the groups of all its directories.
             let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
             if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
                 unavailable.insert(file.name.clone());
@@ -131,8 +131,8 @@ impl Directories {
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
     }
 
-    /// Wraps a reconciler of a directory, so that it notes the unavailable targets that missed
-    /// something.
+    /// Wraps a reconciler of a directory, so that it notes the unavailable targets that missed an
+    /// event.
     pub(crate) fn partial(
         &self,
         source: &str,
@@ -175,8 +175,8 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler that marks groups for the events of an organisation's teams, or `None`
-    /// if no target is a team of this organisation.
+    /// Returns the reconciler that marks groups for the events of an organisation's teams, or
+    /// `None` if no target is a team of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();

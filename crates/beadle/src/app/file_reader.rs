@@ -1,5 +1,5 @@
-//! Reads files on a thread of their own, with a time-out: a network file system that hangs delays no
-//! other work.
+//! Reads files on a thread of their own, with a time-out: a network file system that hangs delays
+//! no other work.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use beadle_repositories::policy::ReadingAt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A file system hangs if a read stays at one file for this time.
+/// The time after which a file system counts as hanging, if a read has not left one file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes one read at a time. A read that hangs keeps its thread, because no thread can be ended from
-/// outside. No other read begins until it has ended.
+/// A reader that makes one read at a time. A read that hangs keeps its thread, because no thread
+/// can be ended from outside. No other read begins until it has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     under_way: Option<UnderWay>,
@@ -22,7 +22,7 @@ pub(crate) struct FileReader {
 struct UnderWay {
     at: ReadingAt,
     ended: JoinHandle<()>,
-    /// A caller has waited for the full time.
+    /// Whether a caller has waited for the full time.
     is_late: bool,
 }
 
@@ -41,20 +41,20 @@ impl FileReader {
         patience: Duration,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
-        // The read before hangs, or its caller was cancelled.
+        // The previous read hangs, or its caller was cancelled.
         if let Some(before) = &mut self.under_way {
             let patience = if before.is_late { Duration::ZERO } else { patience };
             if end_of(&before.at, patience, &mut before.ended).await.is_none() {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // Its result is old, and nobody uses it.
+            // The result of that read is old, and no caller uses it.
             self.under_way = None;
         }
         let at = ReadingAt::default();
         let (noted, (sender, receiver)) = (at.clone(), oneshot::channel());
         let ended = tokio::task::spawn_blocking(move || {
-            let _ = sender.send(read(&noted)); // the caller may have gone
+            let _ = sender.send(read(&noted)); // the caller may have ended
         });
         let under_way = self.under_way.insert(UnderWay { at, ended, is_late: false });
         if let Some(read) = end_of(&under_way.at, patience, receiver).await {
@@ -66,8 +66,8 @@ impl FileReader {
     }
 }
 
-/// Waits for the end of a read while the read gets to other files: a large folder on a slow file
-/// system takes time. Returns `None` if the read stays at one file.
+/// Waits for the end of a read while the read continues with other files. A large folder on a slow
+/// file system takes time. Returns `None` if the read stays at one file.
 async fn end_of<T>(
     at: &ReadingAt,
     patience: Duration,
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_read_that_hangs_is_named_and_no_second_one_joins_it() {
+    async fn the_error_names_the_file_of_a_hanging_read_and_no_second_read_begins() {
         let mut reader = FileReader::default();
         let (release, hanging) = channel::<()>();
         let soon = Duration::from_millis(10);
@@ -109,7 +109,7 @@ mod tests {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
-        // The thread may begin after the end of its time.
+        // The thread can begin after the time limit.
         assert!(hung.await.unwrap_err().to_string().contains("the file system does not answer"));
         let (begun, begins) = channel();
         for _ in 0..100 {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_that_gets_to_other_files_is_waited_for() {
+    async fn a_caller_waits_for_a_read_that_continues_with_other_files() {
         let mut reader = FileReader::default();
         let (_open, never) = channel::<()>();
         let read = reader.read_within(Duration::from_millis(300), move |at| {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_whose_waiter_was_cut_off_is_not_joined_either() {
+    async fn no_second_read_begins_after_the_caller_of_the_first_is_cancelled() {
         let mut reader = FileReader::default();
         let (release, hanging) = channel::<()>();
         let soon = Duration::from_millis(10);

@@ -29,7 +29,8 @@ impl GithubClients {
         if let Some(client) = self.get(&file.name) {
             return Ok(client);
         }
-        // Without the lock: a secret in a file of a slow file system delays no other organisation.
+        // The lock is free here, so that a secret on a slow file system delays no other
+        // organisation.
         let client = open(config, file, clock, options)?;
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(clients.entry(file.name.clone()).or_insert(client).clone())

@@ -28,7 +28,7 @@ pub(crate) struct GroupTarget {
 }
 
 impl GroupTarget {
-    /// Puts a target together.
+    /// Creates a target from its parts.
     pub(super) fn new(file: &Arc<TargetConfig>, directory: Directory, connection: TargetConnection) -> Self {
         Self {
             file: file.clone(),
@@ -76,8 +76,8 @@ impl GroupTarget {
         }
     }
 
-    /// Compares the configured dialect with what the server says and does. With `writes`, the probe
-    /// also writes to a group of its own, if the configuration allows it.
+    /// Compares the configured dialect with the answers and the behaviour of the server. With
+    /// `writes`, the probe also writes to a group of its own, if the configuration allows it.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.api {
             TargetApi::Scim { reader, writer, .. } => {
@@ -114,11 +114,11 @@ impl GroupTarget {
         Ok(store.put(&self.evidence(), &serde_json::to_string(evidence)?).await?)
     }
 
-    /// Tries whether the Identity Store returns the members of the first group.
+    /// Checks that the Identity Store returns the members of the first group.
     async fn probe_identity_store(&self, reader: &Reader) -> anyhow::Result<Finding> {
         let Some(group) = reader.groups().await?.rows.into_iter().next() else {
             return Ok(Finding::Unknown(
-                "the server has no group with which to try the Identity Store".into(),
+                "the server has no group, so the Identity Store could not be checked".into(),
             ));
         };
         Ok(match self.directory.target.members(&group.id).await {
@@ -131,21 +131,21 @@ impl GroupTarget {
         })
     }
 
-    /// Returns why Beadle has stopped all writes to the target, if it has: the server did something
-    /// else than a write asked for.
+    /// Returns the reason why Beadle has stopped all writes to the target, if it has stopped them.
+    /// It stops them if the server did not do what a write requested.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
         let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Ends the stop of a target, and makes the keys due that the stop parked.
+    /// Ends the stop of a target, and revives the keys that the stop parked.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// Makes the keys due that a stop parked, if the stop is over. A service that stopped the target
-    /// itself parks them again until it is restarted.
+    /// Revives the keys that a stop parked, if the stop is over. A service that stopped the target
+    /// itself parks them again until its restart.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {
@@ -154,8 +154,8 @@ impl GroupTarget {
         Ok(())
     }
 
-    /// Probes the target. Fails if the server contradicts the configuration, or behaves in another
-    /// way than before: Beadle then writes nothing to it.
+    /// Probes the target. Fails if the server contradicts the configuration or behaves differently
+    /// than before. Beadle then writes nothing to the target.
     pub(crate) async fn agree(&self, store: Option<&Arc<dyn Store>>) -> anyhow::Result<()> {
         let name = &self.file.name;
         let probed = self.probe(false).await.with_context(|| format!("target {name}"))?;

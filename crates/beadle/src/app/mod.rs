@@ -1,7 +1,8 @@
-//! Opens what the configuration names, and owns it: store, clients, organisations, targets, reconcilers.
+//! Opens and owns the parts that the configuration names: store, clients, organisations, targets,
+//! reconcilers.
 //!
-//! [`application`] is the entry: every command, `beadle serve` and the worker function on AWS build
-//! one [`application::App`] and take their parts from it.
+//! [`application`] is the entry. Every command, `beadle serve` and the worker function on AWS
+//! create one [`application::App`] and take their parts from it.
 
 pub(crate) mod application;
 pub(crate) mod budget_share;

@@ -11,8 +11,8 @@ pub(crate) struct OpenOptions {
     pub(crate) store: Option<Arc<dyn Store>>,
     /// Whether a call waits for a used-up budget. Commands wait, the service requeues the key.
     pub(crate) patient: bool,
-    /// The number of processes that divide the budget, if they share no store in which they tell
-    /// each other what they spend.
+    /// The number of processes that divide the budget, if they share no store in which they could
+    /// report their spending.
     pub(crate) parts: u64,
     /// The lane of calls that belong to no run of a key.
     pub(crate) lane: Lane,
@@ -22,7 +22,7 @@ impl OpenOptions {
     /// The options of a command that waits for budgets and needs no store.
     pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1, lane: Lane::Manual };
 
-    /// The options of a process that works on keys.
+    /// Returns the options of a process that runs keys.
     pub(crate) fn of_service(store: &Arc<dyn Store>) -> Self {
         Self { store: Some(store.clone()), ..Self::default() }
     }

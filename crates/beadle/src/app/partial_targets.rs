@@ -1,5 +1,5 @@
-//! A directory whose targets are open in part. Its events and sweeps reach the targets that are open,
-//! and a sweep makes up for the rest when the other targets open.
+//! A directory of which only some targets are open. Its events and sweeps reach the open targets.
+//! When the other targets open, a sweep covers the events that they missed.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +11,7 @@ use beadle_engine::{Clock, Failure, Metadata, Note, Report, Store, StoreError, T
 use beadle_groups::Mappings;
 use serde::{Deserialize, Serialize};
 
-/// The time at which a target last missed something of a directory.
+/// The time at which a target last missed an event or a sweep of a directory.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Missed(Time);
@@ -20,12 +20,13 @@ impl Metadata for Missed {
     const KIND: &'static str = "missed";
 }
 
-/// Returns the note of a target. With an empty `target` it begins the names of all.
+/// Returns the note of a target. With an empty `target`, it returns the common prefix of all notes.
 fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// Works on a directory's keys for the targets that are open, and notes that the others missed them.
+/// A reconciler that runs the keys of a directory for the open targets, and notes that the others
+/// missed them.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The directory.
@@ -43,7 +44,7 @@ impl Reconcile for PartialTargets {
         let mappings = self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone();
         let missing =
             mappings.targets(&self.source).into_iter().filter(|target| self.unavailable.contains(*target));
-        // The note comes first: a process that is killed during the run leaves it behind.
+        // The note comes first, so that it stays if the process is killed during the run.
         for target in missing {
             missed(&self.source, target).put(self.store.as_ref(), &Missed(self.clock.now())).await?;
         }
@@ -51,8 +52,8 @@ impl Reconcile for PartialTargets {
     }
 }
 
-/// Returns whether each target that is open now got everything of a directory since the last sweep of
-/// the directory, which began at `last`.
+/// Returns whether no open target has missed an event of a directory since the last sweep of the
+/// directory, which began at `last`.
 pub(crate) async fn is_whole(
     store: &dyn Store,
     source: &str,

@@ -1,4 +1,5 @@
-//! The reconcilers, by the kind of a key and by its instance: an organisation, a directory or a target.
+//! The reconcilers, by the kind of a key and by its instance: an organisation, a directory or a
+//! target.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -14,9 +15,9 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::config::Config;
 
-/// Gives a key to the reconciler of its instance. The keys of an instance that is not open wait and
-/// delay no other instance: its policy is invalid, a secret is missing, or a probe contradicts the
-/// configuration.
+/// Passes a key to the reconciler of its instance. An instance is not open if its policy is
+/// invalid, a secret is missing, or a probe contradicts the configuration. Its keys wait then, and
+/// delay no other instance.
 #[derive(Clone)]
 pub(crate) struct InstanceRouter {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
@@ -28,8 +29,9 @@ pub(crate) struct InstanceRouter {
     clock: Clock,
 }
 
-/// Returns the wait of a key whose instance has not opened for `opening`: a quarter of that time. So
-/// work begins soon after an instance opens, and the worker seldom claims keys of one that does not.
+/// Returns the wait of a key whose instance has not opened for `opening`: a quarter of that time.
+/// Work therefore begins soon after an instance opens, and the worker seldom claims keys of an
+/// instance that stays closed.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_waits_for_a_quarter_of_the_time_that_its_instance_took_and_never_longer_than_the_hold() {
+    fn the_wait_of_a_key_is_a_quarter_of_the_opening_time_and_at_most_the_hold() {
         let hold = Duration::from_secs(1)..=Duration::from_secs(10);
         let waits = |seconds| wait(Duration::from_secs(seconds), &hold).as_secs();
         assert_eq!([0, 3, 12, 40, 4000].map(waits), [1, 1, 3, 10, 10]);

@@ -43,7 +43,7 @@ pub(crate) fn okta(config: &Config) -> anyhow::Result<Vec<okta_hooks::Sender>> {
     for (at, one) in senders.iter().enumerate() {
         if let Some(other) = senders[..at].iter().find(|other| share_a_secret(one, other)) {
             bail!(
-                "the event hooks of {} and {} have a secret in common, and their deliveries could not be told apart; give each its own",
+                "the event hooks of {} and {} have the same secret, so their deliveries cannot be distinguished: set a different secret for each",
                 other.instance,
                 one.instance
             );

@@ -17,7 +17,7 @@ use crate::config::{Config, OrgConfig};
 /// The consequence of an organisation that cannot be opened.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 
-/// An organisation, open or not.
+/// An organisation that may be open or not.
 pub(crate) struct ServedOrganisation {
     pub(crate) file: Arc<OrgConfig>,
     /// The facts that the intake needs to know of the organisation.
@@ -25,7 +25,7 @@ pub(crate) struct ServedOrganisation {
     open: RwLock<Option<Arc<GithubOrganisation>>>,
     /// One caller opens the organisation at a time.
     opening: Mutex<()>,
-    /// Reads the files of the policy.
+    /// The reader of the files of the policy.
     files: Mutex<FileReader>,
     /// The share of this process in the organisation's budget, once the organisation is open.
     share: Mutex<Option<BudgetShare>>,
@@ -56,7 +56,7 @@ impl ServedOrganisation {
         app: &App,
         begin: impl FnOnce(&GithubOrganisation),
     ) -> anyhow::Result<bool> {
-        // Two callers at once would make two shares of the budget.
+        // Two callers at the same time would create two shares of the budget.
         let _alone = self.opening.lock().await;
         if self.open().is_some() {
             return Ok(false);
@@ -66,7 +66,7 @@ impl ServedOrganisation {
         self.announce_policy(&opened);
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
-            // The first call of the organisation must know what other processes have spent.
+            // The first call of the organisation needs the spending of other processes.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }
@@ -81,7 +81,7 @@ impl ServedOrganisation {
         read_policy(config, &self.file, &mut files).await
     }
 
-    /// Logs the policy that is in force, and tells the intake which branches the policy names.
+    /// Logs the policy that is in force, and gives the branches that it names to the intake.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
         self.known.watch(policy.branches());

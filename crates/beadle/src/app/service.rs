@@ -18,15 +18,16 @@ use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::app::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
-/// The longest time that the start waits for an organisation: a large policy on a slow file system.
+/// The maximum time that the start waits for an organisation. A large policy on a slow file system
+/// takes time.
 const OPENING: Duration = Duration::from_secs(15);
 
-/// The application, and what the worker and the background tasks share beside it. No lock of it is
-/// held while a vendor or a file system is waited for, except those of a single organisation.
+/// The application, and the further parts that the worker and the background tasks share. While
+/// Beadle waits for a vendor or a file system, it holds only locks of a single organisation.
 pub(crate) struct Service {
     pub(crate) app: Arc<App>,
     pub(crate) store: Arc<dyn Store>,
-    /// Rings when a key became due.
+    /// Signals that a key is due.
     pub(crate) bell: Arc<Notify>,
     /// The budgets of all credentials that are in use, for the metrics.
     pub(crate) budgets: Arc<RwLock<Vec<Budgets>>>,
@@ -34,13 +35,13 @@ pub(crate) struct Service {
     pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
     pub(crate) directories: Arc<Directories>,
     reconcilers: ReconcilerRegistry,
-    /// The targets that a probe found as the configuration describes them.
+    /// The targets whose probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
 }
 
 impl Service {
-    /// Puts a service together. Sends no request. The keys of an instance that is not open wait for
-    /// a time within `hold`.
+    /// Creates a service. Sends no request. The keys of an instance that is not open wait for a
+    /// time within `hold`.
     pub(crate) fn new(
         app: Arc<App>,
         store: Arc<dyn Store>,
@@ -99,7 +100,7 @@ impl Service {
         })
     }
 
-    /// Opens an organisation, if it is not open yet. Returns whether it was opened now.
+    /// Opens an organisation, if it is not open yet. Returns whether this call opened it.
     pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
         org.open_now(&self.app, |opened| {
             let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
@@ -110,8 +111,8 @@ impl Service {
         .await
     }
 
-    /// Opens every organisation that can be opened, side by side. A background task logs why the
-    /// others cannot, and retries.
+    /// Opens all available organisations at the same time. A background task logs the errors of the
+    /// others, and retries.
     pub(crate) async fn open_all(&self) {
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;
@@ -126,7 +127,7 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Returns whether a probe found the target as the configuration describes it.
+    /// Returns whether the last probe of the target agreed with the configuration.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
     }

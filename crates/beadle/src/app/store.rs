@@ -1,4 +1,4 @@
-//! Opens stores: the one that the configuration names, or one at another place.
+//! Opens the store of the configuration, or a store at another place.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::app::store_location::StoreLocation;
 use crate::config::Config;
 
-/// Opens the store of the configuration, and makes its file if there is none.
+/// Opens the store of the configuration, and creates its file if it does not exist.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;
@@ -26,13 +26,13 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
     }
 }
 
-/// Opens the store of the configuration, and fails if it does not exist. An empty store that the
-/// command made itself would show that Beadle holds nothing, and that no key waits.
+/// Opens the store of the configuration, and fails if it does not exist. The command must not
+/// create an empty store, because that would wrongly show that no change is held and no key waits.
 pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_if_there(config).await?;
     store.with_context(|| {
         format!(
-            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` makes the file at its first start",
+            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` creates the file at its first start",
             config.database().unwrap_or_default().display()
         )
     })
@@ -101,7 +101,7 @@ pub(crate) async fn open_table(
     let StoreLocation::Table { name, region, endpoint } = place else {
         anyhow::bail!("the store must be a table such as `dynamodb://NAME`, found `{place}`");
     };
-    // A dead connection must be given up long before a lease ends.
+    // Beadle must close a dead connection long before a lease ends.
     let patience = aws_config::timeout::TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(15))

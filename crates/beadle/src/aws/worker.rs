@@ -1,5 +1,5 @@
-//! The worker as a Lambda function: the worker and the background tasks of `beadle serve`, started by
-//! messages and once a minute.
+//! The worker as a Lambda function: the worker and the background tasks of `beadle serve`, started
+//! by messages and once a minute.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -36,11 +36,12 @@ use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 /// open.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The wait of a key whose organisation or directory is not open, in leases. Each wait costs a message.
+/// The wait of a key whose organisation or directory is not open, in leases. Each wait costs a
+/// message.
 const NOT_OPEN: u32 = 5;
-/// The background tasks end this time before the function ends.
+/// The time before the end of the function at which the background tasks end.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// A key that has been due for this time gets another message.
+/// The time after which a due key gets another message.
 const WAITED: Duration = Duration::from_secs(60);
 /// The maximum number of keys of one lane that get another message in a minute.
 const MOST: usize = 500;
@@ -69,7 +70,7 @@ struct Call {
     answer: oneshot::Sender<anyhow::Result<Value>>,
 }
 
-/// The function, from its start on.
+/// Starts the function, and runs it until AWS ends it.
 pub fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _failpoints = fail::FailScenario::setup();
@@ -137,7 +138,7 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced. Then everything has to be opened again.
+/// Answers invocations until a secret is replaced. Then the caller must open everything again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -160,7 +161,8 @@ async fn serve(
     let service = Service::new(app, store, directories, &(hold..=hold));
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
-    // Other functions may use the same credentials at this moment: a minute is too long for them.
+    // Other functions can use the same credentials at this moment, so updates come more often than
+    // once a minute.
     let sharing = AbortOnDropHandle::new(tokio::spawn(share_budgets(driver.clone(), clock.clone())));
     let woken = WakeHandler { worker: service.worker(), store: table, queues, clock: clock.clone() };
     let mut minute =
@@ -168,11 +170,12 @@ async fn serve(
     let fresh = || if service.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
-        // Before the work: AWS may freeze the function after the answer, in the middle of a request.
+        // The secrets are read before the work, because AWS can freeze the function after the
+        // answer, in the middle of a request.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
-                tracing::info!("secret replaced, everything is opened again");
+                tracing::info!("secret replaced, all parts open again");
                 drop(sharing);
                 service.leave().await;
                 calls.next = Some(call);
@@ -223,7 +226,7 @@ struct Minute<'a> {
 
 impl Minute<'_> {
     /// Sends a message for every key that waits without one, and runs the background tasks that are
-    /// due. A failure stops no other part: it is logged, and the invocation fails with the first
+    /// due. Logs each failure and continues. At the end, the invocation fails with the first
     /// failure.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
@@ -248,9 +251,11 @@ impl Minute<'_> {
             "an organisation, directory or target is not open; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // A task that failed before and is not due yet counts too: the alarm stays until it works again.
+        // A task that failed before and is not due yet counts too: the alarm stays until it works
+        // again.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
-        // AWS may freeze the function in the middle of the update of a share. The next update is soon.
+        // AWS may freeze the function in the middle of the update of a share. The next update is
+        // soon.
         match failing.into_iter().chain(before).find(|(task, _)| !is_shared_budget(task)) {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
             None => Ok(()),

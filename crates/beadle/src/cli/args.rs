@@ -175,8 +175,7 @@ pub(crate) struct PlanTotalArgs {
     /// Plans of all shards, such as `plan-1.json`
     #[arg(required = true, value_name = "FILE")]
     pub(crate) plans: Vec<PathBuf>,
-    /// Do not count a change, by its digest, such as `8f0c1d2e3a4b`; repeatable, or separated by
-    /// commas
+    /// Approve a change by its digest, such as `8f0c1d2e3a4b`; repeatable, or separated by commas
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     pub(crate) approve: Vec<String>,
     /// Append a summary in Markdown to a file, such as `$GITHUB_STEP_SUMMARY`

@@ -205,7 +205,7 @@ mod tests {
     use crate::cli::{Cli, command};
     use clap::{CommandFactory as _, Parser as _};
 
-    /// Every command without commands of its own, by its path, such as `targets probe`.
+    /// Returns every command without commands of its own, by its path, such as `targets probe`.
     fn leaves() -> Vec<(String, Command)> {
         let mut root = command().term_width(100);
         root.build();

@@ -290,7 +290,7 @@ pub(crate) enum Command {
     Journal(JournalArgs),
     /// Check that the service answers, for containers
     ///
-    /// Asks the public listener of this configuration, on this machine.
+    /// Sends a request to the public listener of this configuration, on this machine.
     ///
     /// Exit code: 0 the service answers, 1 it does not.
     #[command(alias = "health")]

@@ -317,8 +317,8 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     // A service may use the same store: only one process works on a key at a time.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!(
-            "the key is parked, or in use by the service or another command (after a kill for at most {} s)\n\
-             hint: see `beadle queue`",
+            "the key is parked, or the service or another command uses it\n\
+             hint: see `beadle queue`; after a kill, a key is in use for at most {} s",
             store.timing().lease.as_secs()
         );
     };

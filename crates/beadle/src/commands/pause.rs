@@ -93,7 +93,8 @@ async fn note(
     Ok(())
 }
 
-/// Returns the scope of the queue and its name for people. GitHub tells the id of a repository.
+/// Returns the scope of the queue and its name for people. The id of a repository comes from
+/// GitHub.
 async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
     if let Some(target) = &scope.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());

@@ -23,8 +23,8 @@ use crate::tasks::{self, Host, is_target_probe, recover_interrupted_writes};
 const GRACE: Duration = Duration::from_secs(20);
 /// The shortest and the longest wait of a key whose organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// The longest wait of the first key for the probes of targets. A target that does not answer delays
-/// no other work.
+/// The longest wait of the first key for the probes of targets. A target that does not answer
+/// delays no other work.
 const OPENING: Duration = Duration::from_secs(10);
 /// The time between two checks that the store accepts writes.
 const HEALTH: Duration = Duration::from_secs(10);
@@ -39,12 +39,12 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     let senders =
         Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
-        tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
+        tracing::warn!(organisation = org.name, "no webhook secret, Beadle finds changes only by sweeps");
     }
     for okta in config.file.okta.iter().filter(|okta| okta.hook_secrets.is_empty()) {
         tracing::warn!(
             directory = okta.name,
-            "no event hook secret: only the System Log and sweeps will see changes"
+            "no event hook secret, Beadle finds changes only by the System Log and sweeps"
         );
     }
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
@@ -84,7 +84,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     let stopped = stop.clone();
     running.spawn(async move { background.run(stopped).await });
     let work = async {
-        // The worker claims no key before: a key whose target is not open yet would wait in vain.
+        // Until then the worker claims no key, because a key whose target is not open yet must
+        // wait.
         tokio::select! {
             () = driver.ran(is_target_probe) => {}
             () = clock.sleep(OPENING) => {}
@@ -97,23 +98,23 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     tokio::select! {
         () = work => {}
         error = damage(store.as_ref(), &clock) => damaged = Err(anyhow!(error)),
-        signal = ended() => tracing::info!(signal, "stopping, runs under way may end"),
+        signal = ended() => tracing::info!(signal, "stopping, waiting for runs in progress"),
     }
     stop.cancel();
-    // A signal may come before the worker began.
+    // A signal can arrive before the worker begins.
     running.close();
     tokio::select! {
         () = running.wait() => {
             service.leave().await;
             tracing::info!("stopped");
         }
-        _ = ended() => tracing::warn!("stopped at once, interrupted writes are observed again at the next start"),
+        _ = ended() => tracing::warn!("stopped at once, interrupted writes are checked at the next start"),
     }
     damaged
 }
 
-/// Logs when the store accepts no writes, and when it accepts them again. Returns if the store is
-/// damaged: an operator has to repair it.
+/// Logs the time at which the store stops and resumes accepting writes. Returns if the store is
+/// damaged, because an operator must repair it.
 async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
     let mut last_logged = String::new();
     loop {
@@ -153,6 +154,6 @@ async fn ended() -> &'static str {
 
 #[cfg(not(unix))]
 async fn ended() -> &'static str {
-    let _ = tokio::signal::ctrl_c().await; // where signals cannot be awaited, the service ends at once
+    let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends at once
     "interrupt"
 }

@@ -20,7 +20,7 @@ struct Probe<'a> {
     clock: Clock,
     /// The store, if one exists. It has the earlier behaviour of each server.
     store: Option<Arc<dyn Store>>,
-    /// The stopped target that Beadle writes to again, whatever the probe tested.
+    /// The stopped target that Beadle writes to again, also if the probe made no writes.
     release: Option<&'a str>,
     failed: bool,
 }

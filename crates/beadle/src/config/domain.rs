@@ -1,4 +1,4 @@
-//! What the reconcilers work with, made from the shapes of the file.
+//! The values of the reconcilers, made from the shapes of the file.
 
 use beadle_config::{GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
 use beadle_groups::targets::Match;
@@ -7,12 +7,12 @@ use beadle_okta::Status;
 use beadle_repositories::{DispatchRule, Modes};
 use beadle_scim::{Dialect, Members, Paging, Removal};
 
-/// A choice of the file that a reconciler has too.
+/// A choice of the file that has an equal type in a reconciler.
 pub(super) trait Choice {
-    /// The reconciler's type.
+    /// The type of the reconciler.
     type Domain;
 
-    /// Returns the reconciler's value.
+    /// Returns the value of the reconciler.
     fn domain(self) -> Self::Domain;
 }
 
@@ -47,7 +47,7 @@ same_choices! {
     Removal => Removal { Path, Array }
 }
 
-/// Returns how far each aspect of an organisation may go.
+/// Returns the mode of each aspect of an organisation.
 pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
@@ -79,8 +79,8 @@ pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
     stay.cloned().map(Status::from).collect()
 }
 
-/// Returns the dialect of a SCIM server, with what the file sets itself. `None`: the dialect is
-/// unknown, which the check of the file refuses.
+/// Returns the dialect of a SCIM server, with the values that the file sets. Returns `None` if the
+/// dialect is unknown, which the check of the file refuses.
 pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     let base = Dialect::named(&scim.dialect)?;
     Some(Dialect {

@@ -25,7 +25,7 @@ pub(crate) use domain::identity_store;
 pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
 pub(crate) use groups::read as read_mappings;
 
-/// The whole configuration, which was checked.
+/// The whole configuration, after its check.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The folder of the file, at which relative paths start.
@@ -72,7 +72,8 @@ impl Config {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings, with those of the files of `groups_from`, which have these texts.
+    /// Returns all mappings: those of the file itself and those of `groups_from`, whose files have
+    /// these texts.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {
@@ -81,7 +82,7 @@ impl Config {
         Ok(Mappings::new(all))
     }
 
-    /// Returns the organisations, or only the wanted one.
+    /// Returns the organisations, or only the one of this name.
     pub(crate) fn orgs(&self, wanted: Option<&str>) -> anyhow::Result<Vec<&Arc<OrgConfig>>> {
         let Some(wanted) = wanted else { return Ok(self.file.org.iter().collect()) };
         let found: Vec<_> =
@@ -252,7 +253,7 @@ mod tests {
             ),
             (
                 org("acme", "[org.secrets]\nci = \"hunter2\""),
-                "beadle.toml:6: `org.secrets.ci`: a secret is given by reference",
+                "beadle.toml:6: `org.secrets.ci`: a secret must be a reference",
             ),
         ] {
             let error = format!("{:#}", load(&text).unwrap_err());
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_of_a_vendor_names_the_line_and_the_key() {
+    fn an_error_about_a_rule_of_a_vendor_names_the_line_and_the_key() {
         let okta = "[[okta]]\nname = \"corp\"\nurl = \"https://x\"\ntoken = \"env:T\"\n";
         let scim = "[[target]]\nname = \"aws\"\n\
                     scim = { url = \"https://x\", token = \"env:T\", dialect = \"rfc\" }\n";

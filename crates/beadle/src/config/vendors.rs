@@ -1,4 +1,4 @@
-//! The rules of the file that only the vendors' crates know.
+//! The rules of the file that need a vendor's crate.
 
 use beadle_config::{File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
 use beadle_groups::mapping::RESERVED;

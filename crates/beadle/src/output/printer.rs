@@ -51,7 +51,7 @@ pub enum Tone {
 impl Tone {
     const ALL: [Self; 5] = [Self::Heading, Self::Faint, Self::Good, Self::Notice, Self::Danger];
 
-    /// The mark that begins a text of this tone, between `paint` and the printer.
+    /// Returns the mark that begins a text of this tone, between `paint` and the printer.
     fn mark(self) -> char {
         match self {
             Self::Heading => '\u{fdd0}',

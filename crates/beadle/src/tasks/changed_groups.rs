@@ -1,4 +1,4 @@
-//! Asks a directory which groups changed, because its System Log does not record every change.
+//! Reads the changed groups from a directory, because its System Log does not record every change.
 
 use std::time::Duration;
 

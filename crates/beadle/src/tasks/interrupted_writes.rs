@@ -1,4 +1,5 @@
-//! Observes again what a write changed whose answer nobody saw, because its process ended.
+//! Marks the keys of writes whose process ended before the answer, so that Beadle reads their state
+//! again.
 
 use beadle_engine::journal::{Happened, WriteResult};
 use beadle_engine::{Detail, Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
@@ -12,7 +13,7 @@ pub(crate) async fn recover_interrupted_writes(
 ) -> Result<usize, StoreError> {
     let mut found = 0;
     for intent in store.open_intents().await?.into_iter().filter(|intent| intent.at <= before) {
-        tracing::warn!(subject = intent.subject, "interrupted write, observed again");
+        tracing::warn!(subject = intent.subject, "interrupted write, checking its result");
         let why = Some("the process ended before the answer; observed again".to_owned());
         let detail = Detail::Result(WriteResult { written: Happened::Unknown, unknown: None, why });
         let result = Entry {
@@ -47,12 +48,12 @@ mod task {
     use super::recover_interrupted_writes;
     use crate::app::service::Service;
 
-    /// The function of an intent without a result has ended after this time, because no function runs
-    /// for so long.
+    /// The age at which an intent without a result is interrupted, because no function runs for so
+    /// long.
     const ENDED: Duration = Duration::from_secs(1200);
 
-    /// The task of the function. `beadle serve` needs none: no other process uses its store, and it
-    /// recovers interrupted writes at its start.
+    /// The task of the function on AWS. `beadle serve` recovers interrupted writes at its start and
+    /// needs no task, because no other process uses its store.
     pub(in crate::tasks) struct InterruptedWrites(pub(in crate::tasks) Arc<Service>);
 
     #[async_trait]

@@ -15,9 +15,10 @@ use crate::config::read_mappings;
 /// The task.
 pub(super) struct MappingsReload {
     service: Arc<Service>,
-    /// The generation that the last run read. A file that is being written to differs at the next run.
+    /// The generation that the last run read. If a file is in the middle of a change, the next run
+    /// reads another generation.
     candidate: Mutex<Option<String>>,
-    /// Reads the files.
+    /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
 }
 
@@ -56,7 +57,7 @@ impl BackgroundTask for MappingsReload {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let service = &self.service;
-        let refused = "invalid mappings, those before stay in force";
+        let refused = "invalid mappings, the previous mappings stay in force";
         let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
         let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
         if found.generation == service.directories.mappings().generation {

@@ -12,9 +12,9 @@ use beadle_repositories::recovery::Installed;
 use crate::app::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The shortest time between two reads of the log, whatever the configuration says.
+/// The minimum time between two reads of the log, also if the configuration has a shorter one.
 const LEAST: Duration = Duration::from_secs(1);
-/// The wait after a run that failed or has to be repeated.
+/// The wait after a run that failed or must be repeated.
 const AGAIN: Duration = Duration::from_secs(45);
 /// The log of a busy App has many pages.
 const TIMEOUT: Duration = Duration::from_secs(1800);

@@ -1,4 +1,4 @@
-//! Background tasks, one file each: the work of a service that comes back after a while.
+//! Background tasks, one file each: the periodic work of a service.
 //!
 //! | file | for each | what it does |
 //! |---|---|---|
@@ -7,21 +7,21 @@
 //! | `policy_reload` | organisation | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | shares the budget of the credential with other processes |
 //! | `sweep_start` | organisation, directory | starts sweeps |
-//! | `sweep_summary` | organisation, directory | logs what a sweep found |
+//! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
 //! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | compares the target with its configuration |
 //! | `token_expiry` | target | warns before the end of a token |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
-//! | `changed_groups` | directory | asks which groups changed, as the System Log is incomplete |
+//! | `changed_groups` | directory | reads the changed groups, as the System Log is incomplete |
 //! | `mappings` | process | puts new mappings in force |
 //! | `rest_answers` | process | deletes kept answers of GitHub that nothing reads any more |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended |
-//! | `interrupted_writes` | function on AWS | observes again what an interrupted write changed |
-//! | `secrets` | `beadle serve` | fetches secrets that AWS keeps |
-//! | `pruning` | `beadle serve` | deletes what is older than the retention |
+//! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
+//! | `secrets` | `beadle serve` | reads missing secrets from AWS |
+//! | `pruning` | `beadle serve` | deletes records that are older than the retention |
 //!
-//! A task waits for its own vendor only: no task holds a lock that another organisation, directory or
-//! target needs.
+//! A task waits for its own vendor only: no task holds a lock that another organisation, directory
+//! or target needs.
 
 mod changed_groups;
 mod interrupted_deliveries;
@@ -56,7 +56,7 @@ pub(crate) use shared_budget::is_shared_budget;
 pub(crate) use sweep_start::other_modes;
 pub(crate) use target_probe::is_target_probe;
 
-/// The period of tasks that only look whether there is something to do.
+/// The period of tasks that only check for work.
 const LOOK: Duration = Duration::from_secs(10);
 /// The timeout of tasks that use only the store and the disk.
 const LOCAL: Duration = Duration::from_secs(60);
@@ -68,8 +68,8 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches its
-    /// secrets by itself.
+    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches
+    /// its secrets by itself.
     #[cfg(feature = "aws")]
     Function,
 }
@@ -125,7 +125,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     all
 }
 
-/// A directory, with the service that its tasks belong to.
+/// A directory, with the service of its tasks.
 #[derive(Clone)]
 struct Directory {
     service: Arc<Service>,
@@ -138,15 +138,15 @@ impl Directory {
         crate::app::okta_client::catchup(&self.okta, &self.service.store, self.service.clock())
     }
 
-    /// Returns the period of tasks that only look whether there is something to do. A short
+    /// Returns the period of tasks that only check for work. A short
     /// `log_every` shortens it.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }
 }
 
-/// Makes the failure of a task from an error. A [`Failure`] behind the error decides when the task
-/// runs again.
+/// Converts an error to the failure of a task. If the cause is a [`Failure`], it sets the time of
+/// the next run.
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
     let of_store = || Some(Failure::from(error.downcast_ref::<StoreError>()?.clone()).class);

@@ -13,8 +13,8 @@ use crate::app::service::Service;
 /// The task of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// The generation that the last run read. A folder that is being written to differs at the next
-    /// run.
+    /// The generation that the last run read. If a folder is in the middle of a change, the next
+    /// run reads another generation.
     candidate: Mutex<Option<String>>,
 }
 

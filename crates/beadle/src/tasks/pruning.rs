@@ -10,7 +10,7 @@ use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::config::Span;
 
-/// The number of rows in a batch. It is small, so that other writes wait only shortly.
+/// The number of rows in a batch. The batch is small, so that other writes wait only shortly.
 const BATCH: u32 = 2000;
 /// The wait between two batches.
 const BETWEEN: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! Fetches the secrets that AWS keeps and that Beadle does not have yet.
+//! Reads the secrets from AWS that Beadle does not have yet.
 
 use std::sync::Arc;
 use std::time::Duration;

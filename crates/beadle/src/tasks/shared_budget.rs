@@ -1,5 +1,5 @@
-//! Tells other processes what this one spends of an organisation's budget, and takes its share of the
-//! rest.
+//! Reports the spending of this process in an organisation's budget to the other processes, and
+//! takes its share of the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);
 
 const KIND: &str = "shared budget";
 
-/// Returns whether a task is one of these.
+/// Returns whether a name is that of such a task.
 #[cfg(feature = "aws")]
 pub(crate) fn is_shared_budget(task: &str) -> bool {
     task.starts_with(KIND)

@@ -67,8 +67,8 @@ fn modes(file: &crate::config::OrgConfig) -> String {
     modes
 }
 
-/// Returns a warning if the running service uses other modes than the configuration has: the service
-/// reads the modes only at its start.
+/// Returns a warning if the running service uses other modes than the configuration has: the
+/// service reads the modes only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
@@ -151,7 +151,7 @@ impl BackgroundTask for Groups {
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
-        // A target that was not open may have missed something.
+        // A target that was not open may have missed an event.
         let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
         let now = service.clock().now();
         let mappings = directories.mappings();

@@ -39,10 +39,7 @@ impl BackgroundTask for SystemLog {
             service.bell.notify_one();
         }
         if caught.beyond {
-            tracing::warn!(
-                directory = file.name,
-                "System Log too short: events since the last read are gone, a sweep covers them"
-            );
+            tracing::warn!(directory = file.name, "events missing in the System Log, a sweep covers them");
             service.bell.notify_one();
         }
         Ok(match caught.missed {

@@ -27,7 +27,7 @@ impl TargetProbe {
 
 const KIND: &str = "target";
 
-/// Returns whether a task is one of these.
+/// Returns whether a name is that of such a task.
 pub(crate) fn is_target_probe(task: &str) -> bool {
     task.split_once(' ').is_some_and(|(kind, _)| kind == KIND)
 }
@@ -53,7 +53,7 @@ impl BackgroundTask for TargetProbe {
         if !had_agreed {
             self.agree().await?;
         }
-        // This comes last: it reads every row, and the target works without it.
+        // This step comes last, because it reads every row and the target works without it.
         if !has_revived.load(Ordering::SeqCst) {
             target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
             has_revived.store(true, Ordering::SeqCst);
@@ -75,7 +75,7 @@ impl TargetProbe {
             tracing::warn!(
                 target = target.file.name,
                 error = failure.text,
-                "group pushes of Okta unknown, Beadle needs the scope okta.apps.read"
+                "group pushes of Okta unknown, scope okta.apps.read missing"
             );
         }
         service.begin_target(target);

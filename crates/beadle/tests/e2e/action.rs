@@ -1,4 +1,4 @@
-//! The GitHub Action: the nightly workflow's own command lines, run as the workflow runs them, before the simulator.
+//! The GitHub Action: runs the command lines of the nightly workflow against the simulator.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,14 +17,14 @@ fn workflow() -> Value {
     serde_saphyr::from_str(&text).unwrap()
 }
 
-/// The script of the step of this name.
+/// Returns the script of the step of this name.
 fn script(job: &str, step: &str) -> String {
     let workflow = workflow();
     let steps = workflow["jobs"][job]["steps"].as_array().unwrap().clone();
     steps.iter().find(|found| found["name"] == step).unwrap()["run"].as_str().unwrap().to_owned()
 }
 
-/// Runs a step's script as a runner does.
+/// Runs the script of a step in the same way as a runner.
 async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_beadle"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
@@ -68,7 +68,7 @@ async fn organisation(repositories: Value) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_night_plans_totals_and_sweeps_every_shard() {
+async fn a_nightly_run_plans_all_shards_checks_the_total_and_sweeps_all_shards() {
     let mut repositories = json!({});
     for n in 0..12 {
         repositories[format!("r{n:02}")] = declared();
@@ -92,7 +92,7 @@ async fn a_night_plans_totals_and_sweeps_every_shard() {
     step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
 }
 
-/// Three hundred permissions of teams that a list gone wrong would remove.
+/// Returns an organisation with 300 permissions of teams, which a wrong list would remove.
 fn three_hundred() -> Value {
     let mut repositories = json!({});
     for n in 0..100 {
@@ -111,7 +111,7 @@ fn removed(world: &World) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() {
+async fn a_wrong_list_of_teams_stops_at_the_total_or_at_the_limit() {
     for policy in [GONE_WRONG, "teams: []\n"] {
         let world = World::unlimited(acme(three_hundred())).await;
         world.policy("settings.yml", policy);
@@ -139,7 +139,7 @@ async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_the_service_at_most_the_windows_limit_is_written() {
+async fn the_service_writes_at_most_the_limit_of_the_window() {
     let world = World::unlimited(acme(three_hundred())).await;
     world.policy("settings.yml", GONE_WRONG);
     let serving = world.serve().await;
@@ -150,16 +150,16 @@ async fn in_the_service_at_most_the_windows_limit_is_written() {
 }
 
 #[test]
-fn the_configuration_beside_the_workflow_is_one() {
+fn the_configuration_of_the_workflow_is_valid() {
     let text = std::fs::read_to_string(deploy("beadle.toml")).unwrap();
     let configuration: toml::Table = text.parse().unwrap();
     assert!(configuration.contains_key("org"));
 }
 
-/// `hashFiles` sees no file of the action. A key of the cache that never changes keeps the binary of
-/// an earlier pin.
+/// `hashFiles` cannot read files of the action. With a constant cache key, the action would use the
+/// binary of an earlier pinned version.
 #[test]
-fn each_pin_of_the_action_has_a_build_of_its_own() {
+fn each_pinned_version_of_the_action_has_its_own_build() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let action: Value =
         serde_saphyr::from_str(&std::fs::read_to_string(root.join("action.yml")).unwrap()).unwrap();

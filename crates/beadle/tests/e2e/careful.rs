@@ -1,5 +1,5 @@
-//! Accidents that must not happen: incomplete restrictions, misread exclusions, checks that lose their
-//! source, names that mean another repository.
+//! Mistakes that must not happen: incomplete restrictions, wrong exclusions, checks that lose their
+//! source, and names of another repository.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ async fn world(repository: Value, policy: &str) -> World {
     world
 }
 
-/// Applies, and the plan after is empty.
+/// Applies the policy, and checks that the next plan is empty.
 async fn settles(world: &World) {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
@@ -27,7 +27,7 @@ const RESTRICTED: &str = "branches:
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restriction_and_who_is_excepted_are_written_together_or_not_at_all() {
+async fn a_restriction_and_its_exceptions_are_written_together_or_not_at_all() {
     // GitHub drops from a restriction who may not write.
     let live = json!({
         "branches": { "main": {} }, "protection": { "main": {} }, "teams": { "platform": "push" } });
@@ -71,7 +71,7 @@ async fn checks_keep_their_source_unless_the_policy_names_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_default_branch_is_the_one_that_is_until_the_wanted_one_exists() {
+async fn the_default_branch_stays_until_the_declared_branch_exists() {
     let policy = "repository:\n  default_branch: main\nbranches:\n  - { name: default, protection: { enforce_admins: true } }\n";
     let world = world(json!({ "default_branch": "master", "branches": { "master": {} } }), policy).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
@@ -85,7 +85,7 @@ async fn the_default_branch_is_the_one_that_is_until_the_wanted_one_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_of_a_branch_by_name_is_laid_over_default() {
+async fn the_rule_of_a_named_branch_overrides_the_default_rule() {
     let policy = "branches:
   - name: default
     protection: { required_pull_request_reviews: { required_approving_review_count: 2 } }
@@ -99,7 +99,7 @@ async fn what_is_said_of_a_branch_by_name_is_laid_over_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_rule_that_takes_the_place_of_a_pattern_is_no_mere_addition() {
+async fn a_new_rule_that_replaces_a_pattern_counts_as_more_than_an_addition() {
     let repository = json!({ "branches": { "main": {} }, "protection": { "*": { "enforce_admins": true } } });
     let mut world =
         world(repository, "branches:\n  - { name: main, protection: { required_linear_history: true } }\n")
@@ -112,7 +112,7 @@ async fn a_new_rule_that_takes_the_place_of_a_pattern_is_no_mere_addition() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_github_takes_only_together_or_not_at_all() {
+async fn settings_that_depend_on_each_other_are_written_together() {
     let policy = "repository:
   description: >
     Makes widgets
@@ -136,7 +136,7 @@ async fn settings_that_github_takes_only_together_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_narrower_of_private_and_visibility_counts_and_leaving_the_public_is_a_removal() {
+async fn the_narrower_of_private_and_visibility_counts_and_a_change_to_private_is_a_removal() {
     let world = world(
         json!({ "visibility": "public", "branches": { "main": {} } }),
         "repository:\n  visibility: private\n",
@@ -149,7 +149,7 @@ async fn the_narrower_of_private_and_visibility_counts_and_leaving_the_public_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_team_an_owner_or_a_role_over_everything_gives_is_left_alone() {
+async fn access_from_teams_owners_and_organisation_roles_is_left_alone() {
     let mut state = acme(json!({ "widgets": {
         "branches": { "main": {} }, "collaborators": { "ann": "pull" }, "teams": { "platform": "admin" } } }));
     state["orgs"]["acme"]["owners"] = json!(["ann"]);
@@ -163,7 +163,7 @@ async fn what_a_team_an_owner_or_a_role_over_everything_gives_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exclusions_that_are_regular_expressions_exclude() {
+async fn regular_expressions_in_exclusions_exclude_repositories() {
     let state = acme(json!({
         "secret": { "has_wiki": true }, "shop-test-2": { "has_wiki": true }, "shop": { "has_wiki": true } }));
     let world = World::new(state).await;
@@ -177,7 +177,7 @@ async fn exclusions_that_are_regular_expressions_exclude() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_that_contradict_or_select_nothing_are_refused() {
+async fn entries_that_contradict_each_other_or_match_nothing_are_refused() {
     let world =
         world(json!({}), "teams:\n  - { name: a, permission: pull }\n  - { name: A, permission: push }\n")
             .await;
@@ -195,7 +195,7 @@ async fn entries_that_contradict_or_select_nothing_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_belongs_to_the_repository_that_it_was_first_seen_with() {
+async fn a_file_belongs_to_its_first_repository() {
     let vault = json!({ "id": 4001, "visibility": "private", "branches": { "main": {} }, "teams": { "security": "admin" } });
     let world = World::new(acme(json!({ "vault": vault }))).await;
     world.policy(
@@ -230,7 +230,7 @@ async fn a_file_belongs_to_the_repository_that_it_was_first_seen_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changed_since_the_plan_was_shown_is_not_written_unseen() {
+async fn a_change_that_was_not_in_the_shown_plan_is_not_written() {
     let policy = "repository:\n  has_wiki: false\n  topics: [managed]\n";
     let world =
         world(json!({ "branches": { "main": {} }, "has_wiki": true, "topics": ["managed"] }), policy).await;
@@ -249,7 +249,7 @@ async fn what_changed_since_the_plan_was_shown_is_not_written_unseen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_doubt_about_one_setting_does_not_keep_a_leak_open() {
+async fn an_unknown_setting_does_not_delay_the_repair_of_an_exposure() {
     let policy = "repository:\n  visibility: private\n  default_branch: main\n";
     let world = world(
         json!({ "visibility": "public", "default_branch": "master", "branches": { "master": {} } }),
@@ -261,7 +261,7 @@ async fn a_doubt_about_one_setting_does_not_keep_a_leak_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_gives_a_name_follows_its_own_repository_alone() {
+async fn a_file_with_a_name_follows_only_its_own_repository() {
     let gadgets = json!({ "id": 4102, "branches": { "main": {} }, "teams": { "contractors": "admin" } });
     let widgets = json!({ "id": 4101, "branches": { "main": {} } });
     let world = World::new(acme(json!({ "gadgets": gadgets, "widgets": widgets }))).await;
@@ -278,7 +278,7 @@ async fn a_file_that_gives_a_name_follows_its_own_repository_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fight_over_one_thing_is_counted_every_time() {
+async fn every_contested_change_is_counted() {
     let mut world =
         world(json!({ "branches": { "main": {} } }), "teams:\n  - { name: platform, permission: pull }\n")
             .await;

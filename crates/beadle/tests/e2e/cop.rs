@@ -1,4 +1,4 @@
-//! The GitHub cop as a policy (examples/github-cop), before a simulated organisation.
+//! The GitHub cop as a policy (examples/github-cop), applied to a simulated organisation.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Sixty repositories: archived, excluded and empty ones, databases, tests, the collection ui, public ones.
+/// Returns 60 repositories: archived, excluded, empty and public ones, databases, tests, and the
+/// collection `ui`.
 fn organisation() -> Value {
     let branches = json!({ "main": {}, "develop": {} });
     let mut repositories = json!({});
@@ -75,7 +76,7 @@ fn organisation() -> Value {
     })
 }
 
-/// The organisation, and the example's policy and dispatch before it.
+/// Creates the organisation, with the policy and the dispatch rule of the example.
 async fn world() -> World {
     let mut world = World::unlimited(organisation()).await;
     copy(&example().join("policy"), &world.path().join("policy"));
@@ -134,7 +135,7 @@ fn is_policed(name: &str, found: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cops_policy_makes_it_so_and_a_second_run_writes_nothing() {
+async fn the_policy_of_the_cop_is_applied_and_a_second_run_writes_nothing() {
     let world = world().await;
     let before = world.sim.state()["orgs"]["acme"]["repos"].clone();
     assert_eq!(before.as_object().unwrap().len(), 60);
@@ -168,7 +169,7 @@ async fn the_cops_policy_makes_it_so_and_a_second_run_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dispatch_example_ends_in_a_dispatched_workflow() {
+async fn the_dispatch_example_dispatches_the_workflow() {
     let world = world().await;
     let serving = world.serve().await;
     world.connect();
@@ -182,7 +183,7 @@ async fn the_dispatch_example_ends_in_a_dispatched_workflow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_example_is_accepted_whole_and_its_tests_pass() {
+async fn the_whole_example_is_valid_and_its_tests_pass() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
     command.arg("--config").arg(example().join("beadle.toml")).args(["check", "--json"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

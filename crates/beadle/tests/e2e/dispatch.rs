@@ -1,4 +1,4 @@
-//! A workflow of the organisation's own is dispatched for a webhook: once for each, also when answers are lost.
+//! Dispatches a workflow of the organisation once for each webhook, also if answers are lost.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn journal(world: &World) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_repository_dispatches_the_workflow_once_with_its_name() {
+async fn a_new_repository_dispatches_the_workflow_once() {
     let world = world(json!({}), "when = \"repository.name != 'sandbox'\"").await;
     let serving = world.serve().await;
     world.connect();
@@ -81,7 +81,7 @@ async fn a_new_repository_dispatches_the_workflow_once_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_server_answers_with_nothing_and_observe_only_says_so() {
+async fn an_older_server_returns_no_run_and_observe_only_reports() {
     let mut world = world(json!({ "returns_details": false }), "").await;
     let serving = world.serve().await;
     world.connect();
@@ -131,7 +131,7 @@ async fn after_a_lost_answer_the_run_is_found_by_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_token_it_is_sent_again_and_the_journal_says_so() {
+async fn without_a_token_the_dispatch_is_repeated_and_the_journal_has_it() {
     let world = world(json!({}), "").await;
     let serving = world.serve().await;
     world.connect();
@@ -146,7 +146,7 @@ async fn without_a_token_it_is_sent_again_and_the_journal_says_so() {
 
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_between_the_dispatch_and_its_record_dispatches_once() {
+async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() {
     let mut world = world(named(), TOKEN).await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     let mut serving = world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return")]);
@@ -167,7 +167,7 @@ async fn a_kill_between_the_dispatch_and_its_record_dispatches_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_a_rule_is_said_before_anything_runs() {
+async fn an_invalid_rule_is_reported_before_the_first_run() {
     let mut world = world(json!({}), "").await;
     let good = world.org_lines.clone();
     for (right, wrong, said) in [

@@ -1,11 +1,11 @@
-//! A name that leads elsewhere, a name that stands for nothing, and a list that is not whole:
-//! Beadle touches nothing that it is not sure of, and reports the doubt.
+//! Names with another meaning, unknown names, and incomplete lists: Beadle changes nothing of which
+//! it is not sure, and reports the reason.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// One repository, `widgets`, and a policy for it.
+/// Creates one repository, `widgets`, and its policy.
 async fn world(repository: Value, policy: &str) -> World {
     let world = World::new(acme(json!({ "widgets": repository }))).await;
     world.policy("settings.yml", policy);
@@ -13,7 +13,7 @@ async fn world(repository: Value, policy: &str) -> World {
     world
 }
 
-/// Plans and applies: both report `doubt`, and nothing is written.
+/// Runs `plan` and `apply`. Both must report `doubt` and write nothing.
 async fn doubts(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);
@@ -31,7 +31,7 @@ fn labels(names: &[&str]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_label_whose_address_is_the_one_of_something_else_is_not_deleted() {
+async fn a_label_whose_address_leads_to_another_object_is_not_deleted() {
     for name in ["..", ".", "%2e%2e", "\u{ff0e}\u{ff0e}", "a/.."] {
         let world = world(labels(&[name]), "labels: []\n").await;
         doubts(
@@ -46,7 +46,7 @@ async fn a_live_label_whose_address_is_the_one_of_something_else_is_not_deleted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_label_with_a_slash_is_deleted_under_its_own_address() {
+async fn a_label_with_a_slash_is_deleted() {
     let world = world(labels(&["area/net", "a/b"]), "labels: []\n").await;
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let mut paths: Vec<String> =
@@ -57,7 +57,7 @@ async fn a_label_with_a_slash_is_deleted_under_its_own_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_refuses_a_label_whose_address_is_the_one_of_something_else() {
+async fn check_refuses_a_label_whose_address_leads_to_another_object() {
     for (name, must) in [
         ("..", "must not be `.` or `..`"),
         ("%2e%2e", "must not contain a path segment"),
@@ -74,7 +74,7 @@ async fn check_refuses_a_label_whose_address_is_the_one_of_something_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_property_that_is_not_defined_empties_no_other() {
+async fn an_undefined_property_does_not_clear_another_property() {
     let live = json!({ "branches": { "main": {} }, "properties": { "level": "gold" } });
     let mut state = acme(json!({ "widgets": live }));
     state["orgs"]["acme"]["property_definitions"] = json!({ "level": {} });
@@ -84,7 +84,7 @@ async fn a_property_that_is_not_defined_empties_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_layer_whose_team_is_renamed_or_gone_takes_nothing_away() {
+async fn a_layer_whose_team_is_renamed_or_deleted_removes_nothing() {
     for (file, select) in
         [("suborgs/pay.yml", "suborgteams: [payments]"), ("layers/pay.yml", "select: { team: payments }")]
     {
@@ -120,7 +120,7 @@ async fn a_layer_whose_team_is_renamed_or_gone_takes_nothing_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_autolink_that_cannot_be_identified_leaves_the_list_as_it_is() {
+async fn an_autolink_without_an_identity_leaves_the_list_unchanged() {
     let live = json!({ "branches": { "main": {} }, "autolinks": {
         "A-": { "url_template": "https://a/<num>" }, "B-": { "url_template": "https://b/<num>" } } });
     for (lie, doubt) in [("no_identity", "has no identity"), ("null_row", "an entry of the list is null")] {
@@ -131,7 +131,7 @@ async fn an_autolink_that_cannot_be_identified_leaves_the_list_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_cannot_be_read_makes_no_layer_go() {
+async fn an_unreadable_topic_does_not_end_a_layer() {
     let live = json!({ "branches": { "main": {} }, "topics": ["api", "web"],
         "teams": { "platform": "admin", "contractors": "pull" } });
     for lie in ["no_identity", "null_row"] {
@@ -149,7 +149,7 @@ async fn a_topic_that_cannot_be_read_makes_no_layer_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_without_an_end_is_read_to_a_bound_and_is_unknown() {
+async fn an_endless_list_is_read_to_a_limit_and_is_unknown() {
     let names: Vec<String> = (0..60).map(|n| format!("label-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = world(labels(&names), "labels: []\n").await;
@@ -167,7 +167,7 @@ async fn a_list_without_an_end_is_read_to_a_bound_and_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_of_an_app_that_does_not_exist_leaves_its_list_and_the_rest_of_the_rule_is_made() {
+async fn a_check_of_an_unknown_app_leaves_its_list_alone_and_the_rest_of_the_rule_is_written() {
     let policy = |app: u64| {
         format!(
             "branches:\n  - name: main\n    protection:\n      enforce_admins: true\n      required_status_checks:\n\

@@ -1,4 +1,4 @@
-//! The state in a table of DynamoDB, as moto has it.
+//! The state in a DynamoDB table of moto.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -21,7 +21,7 @@ fn command(moto: &Moto, world: &World) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
+async fn a_service_on_a_table_repairs_drift_and_commands_show_it() {
     let moto = Moto::start().await;
     moto.table("beadle", DynamoSettings::default()).await;
     let world = World::new(acme(json!({}))).await;
@@ -52,7 +52,7 @@ async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
     for kind in ["intent", "result", "run"] {
         assert!(kinds.iter().any(|known| known == kind), "{kind}: {journal}");
     }
-    // A place that is none is said before anything is done.
+    // An invalid place is reported before the copy begins.
     let mut wrong = world.command();
     wrong.args(["--store", "dynamodb://a b"]);
     let wrong = Ran::of(wrong, &["queue"]).await.expect(1);

@@ -1,5 +1,5 @@
-//! Entries of lists: what two of them have in common does not make them one, and what is the same
-//! is never made anew.
+//! Entries of lists: two similar entries stay separate, and an unchanged entry is never deleted and
+//! created again.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ async fn world(repository: Value) -> World {
     World::new(acme(json!({ "widgets": repository }))).await
 }
 
-/// Applies, and nothing is left to do: not now, and not after.
+/// Applies the policy, and checks that the next plan and the next apply have no changes.
 async fn settles(world: &World) {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
@@ -25,7 +25,7 @@ async fn patch_organisation(world: &World, organisation: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workflows_of_one_path_stay_two_and_a_missing_one_is_found() {
+async fn two_workflows_with_one_path_are_separate_entries() {
     let world = world(json!({ "branches": { "main": {} } })).await;
     let rules = "rules: [{ type: workflows, parameters: { workflows: [
         { path: ci.yml, repository_id: 4 }, { path: ci.yml, repository_id: 6 } ] } }]";
@@ -52,7 +52,7 @@ async fn two_workflows_of_one_path_stay_two_and_a_missing_one_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bypass_mode_that_graphql_does_not_tell_is_found_by_a_cold_plan() {
+async fn a_bypass_mode_that_graphql_lacks_is_found_by_a_plan_without_stored_answers() {
     let actor = json!({ "actor_type": "OrganizationAdmin", "actor_id": null, "bypass_mode": "exempt" });
     let main = json!({ "target": "branch", "enforcement": "active", "bypass_actors": [actor], "rules": [{ "type": "deletion" }] });
     let world = world(json!({ "branches": { "main": {} }, "rulesets": { "main": main } })).await;
@@ -68,7 +68,7 @@ async fn a_bypass_mode_that_graphql_does_not_tell_is_found_by_a_cold_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn labels_are_renamed_once_and_an_old_name_that_is_left_goes() {
+async fn a_label_is_renamed_once_and_a_remaining_old_name_is_removed() {
     let color = json!({ "color": "cc0000" });
     let labels = json!({ "wip": color, "later": color, "next": { "color": "cc0000", "description": "old" }, "ärger": color });
     let world = world(json!({ "branches": { "main": {} }, "labels": labels })).await;
@@ -88,7 +88,7 @@ async fn labels_are_renamed_once_and_an_old_name_that_is_left_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_deleted_and_made_again_because_of_the_case_of_its_prefix() {
+async fn another_case_of_a_prefix_deletes_and_recreates_nothing() {
     let links = json!({ "ticket-": { "url_template": "https://t/<num>", "is_alphanumeric": true } });
     let world = world(json!({ "branches": { "main": {} }, "autolinks": links })).await;
     world.policy("settings.yml", "autolinks: [{ key_prefix: TICKET-, url_template: 'https://t/<num>' }]\n");
@@ -96,7 +96,7 @@ async fn nothing_is_deleted_and_made_again_because_of_the_case_of_its_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_of_another_app_beside_the_declared_one_is_taken_away() {
+async fn an_undeclared_check_of_another_app_is_removed() {
     let check = |app: u64| json!({ "context": "ci", "app_id": app });
     let live = json!({ "main": { "required_status_checks": { "strict": false, "checks": [check(15368), check(777)] } } });
     let world = world(json!({ "branches": { "main": {} }, "protection": live })).await;
@@ -113,7 +113,7 @@ async fn a_check_of_another_app_beside_the_declared_one_is_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setting_that_github_refuses_takes_no_other_along() {
+async fn a_refused_setting_does_not_stop_other_settings() {
     let live = json!({ "branches": { "main": {} }, "has_wiki": true, "web_commit_signoff_required": false });
     let world = world(live).await;
     world.policy("settings.yml", "repository: { has_wiki: false, web_commit_signoff_required: true }\n");
@@ -129,7 +129,7 @@ async fn a_setting_that_github_refuses_takes_no_other_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_base_role_that_became_a_custom_one_is_found_however_many_repositories_there_are() {
+async fn a_base_role_that_became_a_custom_role_is_found_in_every_page() {
     for count in [3, 130] {
         let repository = json!({ "branches": { "main": {} }, "teams": { "platform": "push" } });
         let repositories: serde_json::Map<String, Value> =

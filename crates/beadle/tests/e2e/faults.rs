@@ -1,4 +1,5 @@
-//! GitHub failing: nothing is removed on a doubt, one failure stops only what depends on it, and limits are honoured.
+//! Faults of GitHub: Beadle removes nothing because of an unknown, a failure stops only the changes
+//! that depend on it, and Beadle keeps to the limits.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ async fn drifted() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_list_is_unknown_and_removes_nothing() {
+async fn an_incomplete_list_is_unknown_and_removes_nothing() {
     let mut people = declared();
     people["collaborators"] = json!({ "ann": "admin", "bob": "push" });
     people["topics"] = json!(["managed", "other"]);
@@ -85,7 +86,7 @@ async fn one_aspect_that_cannot_be_read_or_written_does_not_stop_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_for_good_is_parked_where_an_operator_sees_it() {
+async fn a_key_with_a_permanent_refusal_is_parked() {
     let world = drifted().await;
     let forbidden = json!({ "message": "Resource not accessible by integration" });
     world.fault(json!({ "method": "DELETE", "path": "/teams/", "status": 403, "body": forbidden })).await;
@@ -107,7 +108,7 @@ async fn what_is_refused_for_good_is_parked_where_an_operator_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secondary_limit_is_waited_for_as_long_as_github_says() {
+async fn beadle_waits_for_a_secondary_limit_as_long_as_github_requires() {
     let world = drifted().await;
     let message = json!({ "message": "You have exceeded a secondary rate limit." });
     world
@@ -123,7 +124,7 @@ async fn a_secondary_limit_is_waited_for_as_long_as_github_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_stops_at_the_reserve_and_an_event_goes_through_on_it() {
+async fn a_sweep_stops_at_the_reserve_and_an_event_uses_it() {
     let limits = beadle_sim::Limits { core: 60, graphql: 60, ..beadle_sim::Limits::default() };
     let settings = beadle_sim::Settings { record: true, limits, ..beadle_sim::Settings::default() };
     let mut repositories = json!({});
@@ -159,7 +160,7 @@ async fn a_sweep_stops_at_the_reserve_and_an_event_goes_through_on_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redirects_are_followed_within_the_origin_alone() {
+async fn redirects_are_followed_only_within_the_origin() {
     let world = drifted().await;
     world.policy("settings.yml", "repository:\n  has_pull_requests: true\n");
     let other = World::new(acme(json!({}))).await;
@@ -186,7 +187,7 @@ async fn redirects_are_followed_within_the_origin_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_server_is_asked_for_less_and_the_rest_is_done() {
+async fn an_older_server_gets_smaller_queries_and_is_kept_as_declared() {
     let mut state = acme(
         json!({ "widgets": { "has_wiki": true, "branches": { "main": {} }, "protection": { "main": {} } } }),
     );

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// One call of somebody who is not Beadle.
+/// Makes one call as another client than Beadle.
 async fn call(world: &World, method: Method, path: &str, body: &str) -> (u16, Value) {
     let request = world
         .http
@@ -18,7 +18,7 @@ async fn call(world: &World, method: Method, path: &str, body: &str) -> (u16, Va
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_team_with_less_than_the_team_above_it_is_written_once_at_most() {
+async fn a_child_team_with_less_access_than_its_parent_is_written_at_most_once() {
     let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
     state["orgs"]["acme"]["teams"]["child"] = json!({ "parent": "platform" });
     let world = World::new(state).await;
@@ -27,13 +27,13 @@ async fn a_child_team_with_less_than_the_team_above_it_is_written_once_at_most()
     world.policy("settings.yml", teams);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
-    // The child has access by the team above it, and is no stray without a line of its own.
+    // The child team has access through its parent, so it needs no line of its own.
     world.policy("settings.yml", "teams:\n  - { name: platform, permission: admin }\n");
     world.beadle(&["plan"]).await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_write_is_named_and_not_written_into_a_restriction_again_and_again() {
+async fn an_actor_without_write_access_is_reported_and_not_written_again() {
     let live = json!({ "branches": { "main": {} }, "teams": { "platform": "push", "contractors": "pull" } });
     let world = World::new(acme(json!({ "widgets": live }))).await;
     let policy = "branches:\n  - name: main\n    protection:\n      restrictions: { users: [ann], teams: [platform, contractors] }\n";
@@ -51,7 +51,7 @@ async fn who_may_not_write_is_named_and_not_written_into_a_restriction_again_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_text_is_sent_as_github_takes_it() {
+async fn an_empty_text_is_sent_in_the_form_that_github_accepts() {
     let world = World::new(acme(json!({ "widgets": { "description": "old" } }))).await;
     world.policy("settings.yml", "repository: { description: null }\n");
     world.beadle(&["apply", "--yes"]).await.expect(0);
@@ -60,7 +60,7 @@ async fn no_text_is_sent_as_github_takes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mis_shaped_body_changes_nothing() {
+async fn a_body_of_the_wrong_form_changes_nothing() {
     let live = json!({ "branches": { "main": {} }, "topics": ["kept"], "hooks": { "https://x.example.com/": {
         "events": ["push"], "config": { "url": "https://x.example.com/" } } } });
     let mut world = World::new(acme(json!({ "widgets": live }))).await;
@@ -78,7 +78,7 @@ async fn a_mis_shaped_body_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_lies_as_it_is_told() {
+async fn a_list_shows_the_requested_faults() {
     let labels: Value = (0..4).map(|n| (format!("label-{n}"), json!({ "color": "cc0000" }))).collect();
     let mut world = World::new(acme(json!({ "widgets": { "labels": labels } }))).await;
     world.checked = false;
@@ -108,7 +108,7 @@ async fn a_list_lies_as_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_say_what_a_test_makes_them_say() {
+async fn a_test_can_replace_the_headers_of_an_answer() {
     let mut world = World::new(acme(json!({ "widgets": {} }))).await;
     world.checked = false;
     let headers = json!({ "X-RateLimit-Reset": "2111111111000", "date": "Thu, 01 Jan 1970 00:00:00 GMT" });

@@ -1,4 +1,5 @@
-//! The guard: at most the window's limit is written, the rest of every plan goes on, and what is held waits for somebody.
+//! The guard: Beadle writes at most the limit of the window, and holds the other removals until an
+//! approval. The rest of every plan is written.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// Thirty repositories, each with a team too many and a wiki too many.
+/// Returns 30 repositories, each with an undeclared team and an undeclared wiki.
 fn drifted() -> Value {
     let mut repositories = json!({});
     for n in 0..30 {
@@ -38,7 +39,7 @@ fn with_team(repository: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apply_writes_the_limit_and_holds_the_rest_until_it_is_approved() {
+async fn apply_writes_up_to_the_limit_and_holds_the_rest_until_an_approval() {
     let world = world().await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("20 held by the guard"), "{}", applied.out);
@@ -64,7 +65,7 @@ async fn apply_writes_the_limit_and_holds_the_rest_until_it_is_approved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
+async fn the_service_also_holds_changes_and_continues_after_an_approval() {
     let world = world().await;
     let serving = world.serve().await;
     for _ in 0..2000 {
@@ -88,7 +89,7 @@ async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_list_gone_wrong_and_an_emptied_file_wipe_out_nothing() {
+async fn a_wrong_list_of_teams_and_an_empty_file_remove_nothing() {
     let mut repositories = json!({});
     for n in 0..30 {
         repositories[format!("r{n:02}")] = declared();

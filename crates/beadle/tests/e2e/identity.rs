@@ -1,4 +1,4 @@
-//! Nothing lands on the wrong repository, and nothing is removed because of a name that means something else now.
+//! No change reaches the wrong repository, and no change is removed because a name has moved.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Ran, World, acme};
 
-/// The look-up that a run makes before its first write.
+/// The read that a run makes before its first write.
 const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
-/// Applies, and changes the state between the plan and the first write.
+/// Applies the policy, and changes the state between the plan and the first write.
 async fn apply_and_meanwhile(world: &World, meanwhile: impl AsyncFn()) -> Ran {
     world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "hold": true, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
@@ -29,13 +29,13 @@ fn drifted() -> Value {
     repository
 }
 
-/// Somebody else's repository: nothing of it may be touched.
+/// Returns a repository of somebody else, which Beadle must not change.
 fn stranger() -> Value {
     json!({ "id": 6001, "visibility": "public", "teams": { "contractors": "admin" }, "branches": { "main": {} } })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_and_made_again_under_its_name_between_plan_and_write() {
+async fn a_repository_recreated_between_plan_and_write_is_not_changed() {
     let world = World::new(acme(json!({ "widgets": drifted() }))).await;
     world.policy("settings.yml", POLICY);
     let applied = apply_and_meanwhile(&world, async || {
@@ -49,7 +49,7 @@ async fn deleted_and_made_again_under_its_name_between_plan_and_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn renamed_between_plan_and_write_with_a_stranger_under_its_old_name() {
+async fn a_stranger_that_takes_the_name_between_plan_and_write_is_not_changed() {
     let world = World::new(acme(json!({ "widgets": drifted() }))).await;
     world.policy("settings.yml", POLICY);
     apply_and_meanwhile(&world, async || {
@@ -68,7 +68,7 @@ async fn renamed_between_plan_and_write_with_a_stranger_under_its_old_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transferred_between_plan_and_write() {
+async fn a_repository_transferred_between_plan_and_write_is_not_changed() {
     let mut state = acme(json!({ "widgets": drifted() }));
     state["orgs"]["elsewhere"] = json!({ "teams": { "contractors": {} } });
     let world = World::new(state).await;
@@ -87,7 +87,7 @@ async fn transferred_between_plan_and_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_of_a_repository_that_is_elsewhere_or_gone_is_worked_off() {
+async fn a_webhook_of_a_transferred_or_deleted_repository_is_handled() {
     let mut state = acme(json!({ "widgets": declared() }));
     state["orgs"]["elsewhere"] = json!({ "repos": { "moved": { "id": 7001 } } });
     let world = World::new(state).await;
@@ -115,7 +115,7 @@ async fn a_webhook_of_a_repository_that_is_elsewhere_or_gone_is_worked_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hint_that_points_at_another_repository_is_not_believed() {
+async fn a_node_id_of_another_repository_is_not_trusted() {
     let mut victim = declared();
     victim["has_wiki"] = json!(true);
     let world = World::new(acme(json!({ "widgets": declared(), "victim": victim }))).await;

@@ -1,4 +1,4 @@
-//! Odd, hostile and unlucky deliveries: each has the answer that the documentation names.
+//! Unusual and hostile deliveries, and deliveries during a fault. Each has its documented answer.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn stored(world: &World) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_has_its_answer() {
+async fn each_kind_of_delivery_has_its_documented_answer() {
     let world = world().await;
     let _serving = world.serve().await;
     let text = payload().to_string();
@@ -77,7 +77,7 @@ async fn each_has_its_answer() {
     let request = request.header("x-hub-signature-256", signature(&world.secret, body));
     assert_eq!(send(request.body(body.to_vec())).await, 415);
 
-    // Bodies that are not what their type says.
+    // Bodies that do not match their content type.
     for (at, bad) in ["{", "[1,2]", "", "payload=1", "{\"repository\": 7}", "\u{0}"].iter().enumerate() {
         assert_eq!(
             send(world.delivery(&format!("bad{at}"), "repository", bad.as_bytes())).await,
@@ -137,7 +137,7 @@ fn urlencoded(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_secrets_are_valid_while_one_is_replaced() {
+async fn two_secrets_are_valid_during_a_rotation() {
     let world = world().await;
     std::fs::write(world.path().join("next.secret"), "the next secret").unwrap();
     let config = std::fs::read_to_string(world.config()).unwrap();
@@ -167,7 +167,7 @@ async fn two_secrets_are_valid_while_one_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_are_taken_to_the_limit_and_not_beyond() {
+async fn bodies_are_accepted_up_to_the_limit() {
     let mut world = world().await;
     world.lines = "in_flight_mib = 64\n".into();
     let serving = world.serve().await;
@@ -185,7 +185,8 @@ async fn large_bodies_are_taken_to_the_limit_and_not_beyond() {
     };
     let mut over = body.to_vec();
     over.push(b' ');
-    // The server answers before it has read it all; a client may see the answer or the closed connection.
+    // The server answers before it has read it all; a client may see the answer or the closed
+    // connection.
     let answered = send("over".into(), over.into()).await;
     assert!(answered.as_ref().map_or(true, |status| *status == 413), "{answered:?}");
 
@@ -211,7 +212,7 @@ fn axum_bytes(text: String) -> bytes::Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_or_cut_off_sender_gets_nothing_stored() {
+async fn a_slow_or_incomplete_body_is_not_stored() {
     let world = world().await;
     let _serving = world.serve().await;
     let body = payload().to_string();
@@ -250,7 +251,7 @@ async fn a_slow_or_cut_off_sender_gets_nothing_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_answered_503_and_nothing_is_lost() {
+async fn a_full_disk_is_answered_with_503_and_no_accepted_delivery_is_lost() {
     let mut world = world().await;
     world.lines = "[store]\nmax_mib = 1\n".into();
     let _serving = world.serve().await;
@@ -279,10 +280,10 @@ async fn a_full_disk_is_answered_503_and_nothing_is_lost() {
     assert_eq!(ids, taken);
 }
 
-/// Root may write whatever the mode says, so the service runs as nobody.
+/// Runs the service as the user `nobody`, because root can write to a read-only file.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_database_is_answered_503() {
+async fn a_read_only_database_is_answered_with_503() {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     use std::os::unix::process::CommandExt as _;
     const NOBODY: u32 = 65_534;

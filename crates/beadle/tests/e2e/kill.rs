@@ -1,5 +1,5 @@
-//! Deliveries from 64 connections over 20 kills, at random instants and at named points: what was answered 2xx is in the
-//! inbox, and its key was reconciled after it.
+//! Deliveries from 64 connections during 20 kills, at random and at named points. Each delivery
+//! with a 2xx answer must be in the inbox, and its key must run after it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::world::{World, acme};
 const CONNECTIONS: usize = 64;
 const KILLS: usize = 20;
 
-/// The points at which the process ends itself; `n*off` skips the first n passes.
+/// The points at which the process ends itself. `n*off` skips the first n passes.
 const POINTS: &[&str] = &[
     "before-commit",
     "after-commit",
@@ -27,7 +27,7 @@ const POINTS: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_answered_2xx_is_lost_over_twenty_kills() {
+async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
     let mut repositories = json!({});
     for n in 0..CONNECTIONS {
         repositories[format!("r{n:02}")] = declared();
@@ -109,7 +109,8 @@ async fn nothing_answered_2xx_is_lost_over_twenty_kills() {
     );
 }
 
-/// One connection: drift, then a delivery that tells of it, until it is answered; the last drift of each is told too.
+/// Runs one connection: it makes drift and sends a delivery for it until it gets an answer. The
+/// last drift of each repository has a delivery too.
 async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Arc<Mutex<BTreeSet<String>>>) {
     let name = format!("r{n:02}");
     let id = world.repository(&name)["id"].clone();
@@ -133,7 +134,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
             }
         }
         if stop.load(Ordering::Relaxed) && !answered.lock().unwrap().contains(&delivery) {
-            // A drift that nobody could be told of is nobody's promise.
+            // A drift without an accepted delivery has no guarantee.
             let patch = json!({ name.as_str(): { "teams": { "contractors": null }, "has_wiki": false } });
             world.patch(patch, false).await;
         }
@@ -142,9 +143,9 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
     }
 }
 
-/// A trace of the system calls: between the request and its 202 there is a sync.
+/// Traces the system calls: there must be a sync between a request and its answer 202.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sync_comes_before_the_answer() {
+async fn the_store_syncs_before_the_answer() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {
         eprintln!("left out: strace is not installed");
         return;

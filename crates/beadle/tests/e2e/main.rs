@@ -1,5 +1,5 @@
-//! The real binary before the simulated GitHub. Every call that a test makes is held to GitHub's published
-//! descriptions when its world ends.
+//! Tests of the real binary against the simulated GitHub. At the end of a test, every call is
+//! checked against GitHub's published descriptions.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "the real binary runs in real time")]
 #![expect(clippy::format_push_string, reason = "policies are put together line by line")]

@@ -1,4 +1,5 @@
-//! `plan`, and everything in `observe`, writes nothing under any input. The types are why; here it is counted.
+//! `plan`, and every run in `observe`, writes nothing for any input. The types guarantee it, and
+//! these tests count the writes.
 
 use serde_json::json;
 
@@ -83,7 +84,7 @@ async fn add_only_never_removes_weakens_or_exposes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_aspect_may_be_more_careful_than_its_organisation() {
+async fn an_aspect_can_have_a_more_careful_mode_than_its_organisation() {
     let mut world = World::new(acme(drifted())).await;
     world.org_lines = "[org.modes]\nteams = \"observe\"\n".into();
     world.policy("settings.yml", POLICY);
@@ -95,7 +96,7 @@ async fn one_aspect_may_be_more_careful_than_its_organisation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_can_be_asked_what_is_grave_needs_yes() {
+async fn without_a_terminal_risky_changes_need_yes() {
     let world = World::new(acme(drifted())).await;
     world.policy("settings.yml", POLICY);
     let refused = world.beadle(&["apply"]).await.expect(1);

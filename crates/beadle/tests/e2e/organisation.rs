@@ -1,4 +1,4 @@
-//! The organisation itself: its rulesets and its code security configurations.
+//! The settings of an organisation: its rulesets and its code security configurations.
 
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unknown_in_it_stays() {
+async fn a_webhook_repairs_an_organisations_ruleset_and_unknown_parts_stay() {
     let world = world().await;
     let serving = world.serve().await;
     world.connect();
@@ -100,7 +100,7 @@ async fn an_organisations_ruleset_is_repaired_from_its_webhook_and_what_is_unkno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn private_reports_are_for_public_repositories() {
+async fn private_vulnerability_reports_are_only_for_public_repositories() {
     let world = world().await;
     world.policy("settings.yml", "security: { private_vulnerability_reporting: true }\n");
     world.beadle(&["apply", "--yes"]).await.expect(0);
@@ -111,7 +111,7 @@ async fn private_reports_are_for_public_repositories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ruleset_that_changed_is_read_whole_until_that_came_through() {
+async fn a_changed_ruleset_is_read_until_the_read_succeeds() {
     let ruleset = json!({ "target": "branch", "enforcement": "active", "rules": [{ "type": "deletion" }] });
     let world = World::new(acme(json!({ "shop": { "rulesets": { "main": ruleset } } }))).await;
     let wanted = "layers/rulesets.yml";

@@ -1,5 +1,5 @@
-//! Texts for people: nothing from outside acts on their terminals or pages, nothing that they
-//! ask for is ignored, and the exit code means what it says.
+//! Output for people: values from outside cannot control a terminal or a page, every argument has
+//! an effect, and the exit code is correct.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared};
 use crate::world::{Ran, World, acme};
 
-/// A title, a colour, a line of its own, a turned direction.
+/// Control characters: a title, a colour, a new line, and a reversed direction.
 const HOSTILE: &str = "\u{1b}]0;pwned\u{7}\u{1b}[31mred\nforged: all is fine\r\u{9b}2J\u{202e}";
 
 #[track_caller]
@@ -25,7 +25,7 @@ fn ran_harmlessly(args: &[&str], ran: &Ran) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_from_outside_acts_on_a_terminal_or_a_page() {
+async fn control_characters_from_outside_do_not_reach_a_terminal_or_a_page() {
     let mut drifted = declared();
     drifted["description"] = json!(format!("{HOSTILE} @acme/security <b>|"));
     drifted["teams"]["contractors"] = json!("admin");
@@ -75,7 +75,7 @@ async fn nothing_from_outside_acts_on_a_terminal_or_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_by_name_is_found_or_refused() {
+async fn a_name_in_a_command_is_found_or_refused() {
     let mut drifted = declared();
     drifted["has_wiki"] = json!(true);
     let world = World::new(acme(json!({ "widgets": drifted }))).await;
@@ -102,7 +102,7 @@ async fn what_is_asked_for_by_name_is_found_or_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_in_observe_that_finds_drift_ends_in_2_as_apply_does() {
+async fn a_sweep_in_observe_exits_with_2_if_it_finds_drift() {
     let mut drifted = declared();
     drifted["has_wiki"] = json!(true);
     let mut world = World::new(acme(json!({ "widgets": drifted }))).await;
@@ -115,7 +115,7 @@ async fn a_sweep_in_observe_that_finds_drift_ends_in_2_as_apply_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apply_and_sweep_end_in_0_only_when_a_second_plan_is_empty() {
+async fn apply_and_sweep_exit_with_0_only_if_a_second_plan_is_empty() {
     for command in [&["apply", "--yes"][..], &["sweep"], &["sweep", "--without-store"]] {
         ends_in_an_empty_plan(command).await;
     }
@@ -133,7 +133,7 @@ async fn ends_in_an_empty_plan(command: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_policys_own_repository_is_neither_counted_nor_read() {
+async fn the_repository_of_the_policy_is_neither_counted_nor_read() {
     let world = World::new(acme(json!({ "widgets": declared(), "admin": { "has_wiki": true } }))).await;
     world.policy("settings.yml", POLICY);
     let swept = world.beadle(&["sweep"]).await.expect(0);
@@ -150,7 +150,7 @@ async fn asked(world: &World, path: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_listener_names_a_rejected_policy_and_waits_for_no_lock() {
+async fn readyz_names_an_invalid_policy_and_waits_for_no_lock() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
@@ -178,7 +178,7 @@ async fn the_operator_listener_names_a_rejected_policy_and_waits_for_no_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_paused_raises_no_alarm_by_its_age() {
+async fn the_age_of_paused_keys_raises_no_alarm() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;

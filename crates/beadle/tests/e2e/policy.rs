@@ -1,4 +1,4 @@
-//! Policies, and the messages about them.
+//! Policies, and the errors and warnings about them.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::repair::declared;
 use crate::world::{World, acme};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
+async fn an_error_names_file_line_key_and_the_nearest_valid_key() {
     let world = World::new(acme(json!({}))).await;
     world
         .policy("settings.yml", "repository:\n  has_wikki: false\n  has_issues: yes\n  visibility: privat\n");
@@ -34,7 +34,7 @@ async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_carried_out_is_said_and_the_rest_is() {
+async fn unsupported_keys_are_reported_and_the_rest_is_applied() {
     let world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
     let text =
         "repository:\n  has_wiki: false\n  force_create: true\nmilestones:\n  - title: one\nvariables: []\n";
@@ -60,7 +60,7 @@ async fn what_is_not_carried_out_is_said_and_the_rest_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn layers_merge_and_selectors_that_reach_nothing_are_said() {
+async fn layers_merge_and_selectors_without_a_match_are_reported() {
     let state = acme(json!({
         "web-shop": { "branches": { "main": {} }, "teams": { "platform": "pull" } },
         "api": { "branches": { "main": {} } },
@@ -91,7 +91,7 @@ async fn layers_merge_and_selectors_that_reach_nothing_are_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unarchiving_is_for_one_repository_alone_and_comes_first() {
+async fn only_the_file_of_a_repository_unarchives_it_and_that_comes_first() {
     let mut repository = declared();
     repository["archived"] = json!(true);
     repository["has_wiki"] = json!(true);
@@ -116,7 +116,7 @@ async fn unarchiving_is_for_one_repository_alone_and_comes_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suborg_reaches_by_team_and_by_property_and_on_doubt_its_sections_are_left_alone() {
+async fn a_suborg_matches_by_team_and_property_and_is_left_alone_if_they_are_unknown() {
     let world = World::new(acme(json!({
         "widgets": { "teams": { "security": "pull" }, "branches": { "main": {} } },
         "gadgets": { "branches": { "main": {} }, "properties": { "Tier": "one" } },
@@ -141,7 +141,7 @@ async fn a_suborg_reaches_by_team_and_by_property_and_on_doubt_its_sections_are_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_schema_takes_what_the_check_takes() {
+async fn the_schema_accepts_the_same_files_as_the_check() {
     let world = World::new(acme(json!({}))).await;
     let schema = world.beadle(&["schema"]).await.expect(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -157,7 +157,7 @@ async fn the_schema_takes_what_the_check_takes() {
     }
 }
 
-/// That a configuration has no problems, nor its policy.
+/// Checks that a configuration and its policy have no problems.
 async fn accepted(config: &str) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
     command.args(["--config", config, "check", "--json"]);
@@ -167,7 +167,7 @@ async fn accepted(config: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_deployments_begin_with_is_accepted() {
+async fn the_example_files_of_deployments_are_valid() {
     let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
     accepted(&format!("{deploy}/sam/layer/beadle/beadle.toml")).await;
     let values = std::fs::read_to_string(format!("{deploy}/helm/beadle/values.yaml")).unwrap();
@@ -182,7 +182,7 @@ async fn what_deployments_begin_with_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_examples_are_accepted_whole() {
+async fn the_examples_are_valid() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
     let world = World::new(acme(json!({}))).await;
     accepted(&format!("{folder}/beadle.toml")).await;

@@ -1,4 +1,4 @@
-//! A change of the organisation counts by the repositories that it reaches.
+//! A change of the organisation counts once for each repository that it reaches.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn policy(name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organisations_ruleset_that_goes_counts_as_all_of_its_repositories() {
+async fn the_removal_of_an_organisations_ruleset_counts_for_all_its_repositories() {
     let repositories: Value = (0..30).map(|n| (format!("r{n:02}"), json!({}))).collect();
     let mut world = World::new(acme(repositories)).await;
     world.org_lines = "[org.guard]\nremoves = 20\npercent = 100\n".into();
@@ -35,7 +35,7 @@ async fn an_organisations_ruleset_that_goes_counts_as_all_of_its_repositories() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_that_the_policy_forgets_leaves_a_share_of_the_repositories_only() {
+async fn a_team_that_the_policy_lacks_loses_access_in_only_a_share_of_the_repositories() {
     let repositories: Value =
         (0..60).map(|n| (format!("r{n:02}"), json!({ "teams": { "contractors": "push" } }))).collect();
     let world = World::new(acme(repositories)).await;
@@ -53,7 +53,7 @@ async fn a_team_that_the_policy_forgets_leaves_a_share_of_the_repositories_only(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_has_a_longest_time() {
+async fn a_pause_has_a_maximum_duration() {
     let world = World::new(acme(json!({}))).await;
     for time in ["31d", "213503982334602d", "99999999999999999999d"] {
         let refused = world.beadle(&["pause", "--org", "acme", "--for", time]).await;

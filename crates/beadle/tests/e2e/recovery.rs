@@ -1,4 +1,5 @@
-//! Webhooks that nobody took are looked up in the App's log and made good: once in effect, and said.
+//! Beadle finds webhooks that it did not accept in the log of the App. Each takes effect once and
+//! is logged.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ async fn until_declared(world: &World, names: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_while_the_service_was_away_is_made_good() {
+async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     let mut repositories = json!({});
     for name in ["one", "two", "three"] {
         repositories[name] = declared();
@@ -91,7 +92,7 @@ async fn what_failed_while_the_service_was_away_is_made_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_log_no_longer_reaches_is_said_and_swept() {
+async fn a_gap_in_the_log_is_reported_and_a_sweep_covers_it() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;

@@ -1,6 +1,5 @@
-//! People, teams, repositories and branches that have another name than before, and others that
-//! take the name: what was meant is followed by its id, and whoever has the name now gets nothing
-//! unseen.
+//! Renamed people, teams, repositories and branches, and others that take their old names. Beadle
+//! follows the id, and the new owner of a name gets nothing without an approval.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// Changes the organisation `acme`, and people, behind everybody's back.
+/// Changes the state of the organisation `acme` and of people directly.
 async fn patch(world: &World, organisation: Value, users: Value) {
     let url = format!("{}/_sim/state?webhooks=false", world.sim.url());
     let patch = json!({ "orgs": { "acme": organisation }, "users": users });
@@ -16,7 +15,7 @@ async fn patch(world: &World, organisation: Value, users: Value) {
     assert!(answer.status().is_success());
 }
 
-/// Plans and applies: both report `doubt`, and nothing is written.
+/// Runs `plan` and `apply`. Both must report `doubt` and write nothing.
 async fn only_said(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);
@@ -27,7 +26,7 @@ async fn only_said(world: &World, doubt: &str) {
     assert_eq!(world.sim.state()["orgs"], state["orgs"]);
 }
 
-/// Waits until GraphQL answered a document with this text in it.
+/// Waits until GraphQL has answered a document with this text.
 async fn until_asked(world: &World, text: &str) {
     for _ in 0..1500 {
         let is_one =
@@ -43,7 +42,7 @@ async fn until_asked(world: &World, text: &str) {
 const MONA: &str = "collaborators:\n  - { username: mona, permission: push }\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_nobodys_removes_nobody() {
+async fn an_unknown_login_removes_nobody() {
     let mut state =
         acme(json!({ "widgets": { "branches": { "main": {} }, "collaborators": { "mona2": "push" } } }));
     state["users"]["mona2"] = json!({ "id": 501 });
@@ -53,7 +52,7 @@ async fn a_login_that_is_nobodys_removes_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renamed_user_is_followed_and_who_takes_the_login_gets_nothing_before_adopt() {
+async fn a_renamed_user_is_followed_and_a_user_who_takes_the_login_gets_nothing() {
     let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
     state["orgs"]["acme"]["members"] = json!(["ann", "mona"]);
     state["users"]["mona"] = json!({ "id": 501 });
@@ -86,7 +85,7 @@ async fn a_renamed_user_is_followed_and_who_takes_the_login_gets_nothing_before_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renamed_team_is_followed_and_what_takes_the_slug_gets_nothing_before_adopt() {
+async fn a_renamed_team_is_followed_and_a_team_that_takes_the_slug_gets_nothing() {
     let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
     state["orgs"]["acme"]["teams"]["core"] = json!({ "id": 701 });
     let world = World::new(state).await;
@@ -111,7 +110,7 @@ async fn a_renamed_team_is_followed_and_what_takes_the_slug_gets_nothing_before_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_a_login_may_not_pass_a_branch_rule_either() {
+async fn a_user_who_takes_a_login_cannot_bypass_a_branch_rule() {
     let live = json!({ "branches": { "main": {} }, "collaborators": { "mona": "push" } });
     let mut state = acme(json!({ "widgets": live }));
     state["users"]["mona"] = json!({ "id": 501 });
@@ -130,7 +129,7 @@ async fn who_takes_a_login_may_not_pass_a_branch_rule_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_the_login_of_somebody_that_a_rule_lists_already_may_not_pass_it() {
+async fn a_user_who_takes_a_login_in_an_existing_rule_cannot_bypass_it() {
     let listed = |login: &str| json!({ "main": { "enforce_admins": true, "force_push_allowances": { "users": [login] } } });
     let mut state = acme(json!({ "widgets": { "branches": { "main": {} }, "protection": listed("mona") } }));
     state["users"]["mona"] = json!({ "id": 501 });
@@ -143,7 +142,7 @@ async fn who_takes_the_login_of_somebody_that_a_rule_lists_already_may_not_pass_
     only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// A layer with protection beside the policy of all repositories.
+/// A layer with a branch protection, beside the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }
@@ -152,7 +151,7 @@ branches:
   - { name: default, protection: { enforce_admins: true } }
 ";
 
-/// A repository that a layer protects, whose administrator then changes what the layer selects by.
+/// Protects a repository by a layer. Then an administrator changes a property in the selector.
 async fn held_until_it_is_approved(select: &str, change: impl Fn(Value) -> Value) {
     let live = json!({ "id": 4001, "branches": { "main": {} }, "properties": { "tier": "gold" } });
     let mut state = acme(json!({ "pay-api": live }));
@@ -198,13 +197,13 @@ async fn held_until_it_is_approved(select: &str, change: impl Fn(Value) -> Value
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_layer_protects_by_the_old_name_is_held_after_a_rename() {
+async fn the_loss_of_a_layer_by_a_rename_is_held() {
     let renamed = |repository: Value| json!({ "pay-api": null, "shop": repository });
     held_until_it_is_approved("suborgrepos: ['pay*']", renamed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_layer_protects_by_the_old_name_is_held_by_a_service_too() {
+async fn the_service_also_holds_the_loss_of_a_layer_by_a_rename() {
     let is_protected = |one: &Value| one["protection"]["main"]["enforce_admins"] == json!(true);
     let repositories: Value = (0..8_u64)
         .map(|n| (format!("pay-{n}"), json!({ "id": 4100 + n, "branches": { "main": {} } })))
@@ -236,7 +235,7 @@ async fn what_a_layer_protects_by_the_old_name_is_held_by_a_service_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_entry_grants_by_the_old_name_is_held_after_a_rename() {
+async fn the_loss_of_an_entry_by_a_rename_is_held() {
     let live = json!({ "id": 4001, "branches": { "main": {} } });
     let world = World::new(acme(json!({ "docs": live }))).await;
     let policy = "teams:\n  - { name: platform, permission: admin }\n  - { name: security, permission: pull, include: [docs] }\n";
@@ -261,7 +260,7 @@ async fn what_an_entry_grants_by_the_old_name_is_held_after_a_rename() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_layer_protects_by_a_property_is_held_after_its_value_changes() {
+async fn the_loss_of_a_layer_by_a_changed_property_is_held() {
     for value in [json!("bronze"), Value::Null] {
         let select = "suborgproperties:\n  - tier: gold";
         let changed = |_| json!({ "pay-api": { "properties": { "tier": value } } });
@@ -270,7 +269,7 @@ async fn what_a_layer_protects_by_a_property_is_held_after_its_value_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_layer_protects_is_held_after_somebody_takes_the_team_away_that_the_layer_itself_grants() {
+async fn the_loss_of_a_layer_by_a_removed_team_is_held() {
     let live = json!({ "branches": { "main": {} }, "teams": { "security": "pull" } });
     let world = World::new(acme(json!({ "pay-api": live }))).await;
     world.policy(
@@ -281,7 +280,8 @@ async fn what_a_layer_protects_is_held_after_somebody_takes_the_team_away_that_t
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
     assert!(is_protected());
-    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest of the layer go.
+    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest
+    // of the layer go.
     world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
@@ -289,7 +289,7 @@ async fn what_a_layer_protects_is_held_after_somebody_takes_the_team_away_that_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_of_another_policy_takes_nothing_out_of_memory() {
+async fn a_plan_of_another_policy_keeps_the_remembered_layers() {
     let world = World::new(acme(json!({ "pay-api": { "id": 4001, "branches": { "main": {} } } }))).await;
     let rule = |is_strict: bool| {
         format!("branches:\n  - {{ name: default, protection: {{ enforce_admins: {is_strict} }} }}\n")
@@ -299,7 +299,7 @@ async fn a_plan_of_another_policy_takes_nothing_out_of_memory() {
     world.policy("suborgs/pay.yml", &layer("pay*"));
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.patch(json!({ "pay-api": null, "shop": world.repository("pay-api") }), false).await;
-    // A draft that somebody looks at.
+    // A draft of a policy.
     world.policy("suborgs/pay.yml", &layer("pay-*"));
     world.beadle(&["plan"]).await.expect(2);
     world.policy("suborgs/pay.yml", &layer("pay*"));
@@ -309,7 +309,7 @@ async fn a_plan_of_another_policy_takes_nothing_out_of_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renamed_repository_that_goes_public_is_private_again_and_its_files_own_part_waits() {
+async fn a_renamed_public_repository_becomes_private_and_the_settings_of_its_file_wait() {
     let live = json!({ "id": 4001, "visibility": "private", "branches": { "main": {} } });
     let world = World::new(acme(json!({ "svc": live }))).await;
     world.policy("settings.yml", "repository: { visibility: private, has_wiki: false }\n");
@@ -334,7 +334,7 @@ async fn a_renamed_repository_that_goes_public_is_private_again_and_its_files_ow
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_without_a_store_knows_whose_file_it_is_after_a_rename() {
+async fn a_job_without_a_store_knows_the_repository_of_a_file_after_a_rename() {
     let live = json!({ "id": 4001, "visibility": "private", "description": "Ours", "branches": { "main": {} },
         "teams": { "platform": "admin", "security": "pull" } });
     let world = World::new(acme(json!({ "svc": live }))).await;
@@ -358,7 +358,7 @@ async fn a_job_without_a_store_knows_whose_file_it_is_after_a_rename() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_that_grants_while_a_snapshot_of_teams_is_read_loses_nothing() {
+async fn a_grant_during_the_read_of_all_teams_is_not_removed() {
     let mut repositories: Value =
         (0..25).map(|n| (format!("r{n:02}"), json!({ "teams": { "platform": "admin" } }))).collect();
     repositories["r00"]["teams"]["contractors"] = json!("pull");
@@ -381,7 +381,7 @@ async fn a_team_that_grants_while_a_snapshot_of_teams_is_read_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_labels_of_a_repository_that_takes_the_name_in_the_middle_of_a_run_stay() {
+async fn a_repository_that_takes_the_name_during_a_run_keeps_its_labels() {
     let labels = |from: usize| -> Value {
         (from..16).map(|n| (format!("l{n:02}"), json!({ "color": "cc0000" }))).collect()
     };
@@ -406,7 +406,7 @@ async fn the_labels_of_a_repository_that_takes_the_name_in_the_middle_of_a_run_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_default_branch_that_drifts_leaves_no_rule_behind() {
+async fn a_changed_default_branch_leaves_no_old_rule() {
     let live = json!({ "default_branch": "dev", "branches": { "main": {}, "dev": {} } });
     let world = World::new(acme(json!({ "widgets": live }))).await;
     world.policy(

@@ -1,4 +1,4 @@
-//! The main job: a signed webhook, and the repository is as declared again.
+//! The main task: after a signed webhook, the repository is as declared again.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ branches:
       enforce_admins: true
 ";
 
-/// A repository as that policy declares it.
+/// Returns a repository that matches the policy.
 pub(crate) fn declared() -> serde_json::Value {
     json!({
         "visibility": "private", "has_wiki": false, "delete_branch_on_merge": true, "topics": ["managed"],
@@ -45,7 +45,7 @@ pub(crate) fn is_declared(repository: &serde_json::Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_empty_repository_is_compliant_soon_after_its_webhook() {
+async fn a_new_empty_repository_is_as_declared_soon_after_its_webhook() {
     let settings =
         beadle_sim::Settings { record: true, latency: Duration::from_millis(100), ..Default::default() };
     let world = World::with(acme(json!({ "old": declared() })), settings).await;
@@ -61,7 +61,7 @@ async fn a_new_empty_repository_is_compliant_soon_after_its_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_is_repaired_from_its_webhook_and_own_writes_do_not_go_round() {
+async fn a_webhook_repairs_drift_and_own_writes_cause_no_loop() {
     let world = World::new(acme(json!({ "widgets": declared(), "gadgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
@@ -72,7 +72,7 @@ async fn drift_is_repaired_from_its_webhook_and_own_writes_do_not_go_round() {
     world.until("widgets", "repair", is_declared).await;
     world.patch(json!({ "widgets": { "visibility": "public", "private": false } }), true).await;
     world.until("widgets", "repair", is_declared).await;
-    // It comes to rest: own writes are told as well, and nothing is left of them.
+    // The queue becomes empty, although Beadle's own writes send webhooks too.
     world.until_idle().await;
     let calls = world.sim.call_count();
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -82,7 +82,7 @@ async fn drift_is_repaired_from_its_webhook_and_own_writes_do_not_go_round() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_finds_what_no_webhook_told() {
+async fn a_sweep_repairs_drift_without_a_webhook() {
     let world = World::new(acme(json!({ "widgets": declared(), "gadgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     world.patch(json!({ "gadgets": { "has_wiki": true } }), false).await;
@@ -91,7 +91,7 @@ async fn a_sweep_finds_what_no_webhook_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_policy_is_taken_over_and_a_broken_one_is_not() {
+async fn a_valid_new_policy_comes_into_force_and_an_invalid_one_does_not() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
@@ -111,7 +111,7 @@ async fn a_new_policy_is_taken_over_and_a_broken_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_keeps_the_webhooks_and_writes_nothing_until_it_ends() {
+async fn during_a_pause_webhooks_are_stored_and_nothing_is_written() {
     let world = World::new(acme(json!({ "widgets": declared(), "gadgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
@@ -139,7 +139,7 @@ async fn a_pause_keeps_the_webhooks_and_writes_nothing_until_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_sees_a_running_service_and_what_is_missing() {
+async fn doctor_finds_a_running_service_and_missing_parts() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let sick = world.beadle(&["doctor"]).await.expect(1);
@@ -157,7 +157,7 @@ async fn doctor_sees_a_running_service_and_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_and_an_enterprise_servers_paths_do_as_well() {
+async fn a_token_and_the_paths_of_an_enterprise_server_work() {
     let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;
@@ -180,7 +180,7 @@ async fn a_token_and_an_enterprise_servers_paths_do_as_well() {
     };
     assert_eq!(run(&["apply", "--yes"]).await.status.code(), Some(0));
     assert!(is_declared(&world.repository("widgets")));
-    // A token that is no longer valid is said so, and nothing else happens.
+    // An invalid token is reported, and nothing else happens.
     world.http.delete(format!("{}/_sim/tokens", world.sim.url())).send().await.unwrap();
     let refused = run(&["plan"]).await;
     assert_eq!(refused.status.code(), Some(1));

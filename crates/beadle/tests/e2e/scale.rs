@@ -22,7 +22,7 @@ async fn thousand() -> World {
     world
 }
 
-/// Runs `plan` and gives its peak of memory in MiB, where the system tells.
+/// Runs `plan` and returns its peak memory in MiB, if the system reports it.
 async fn plan(world: &World) -> Option<u64> {
     let mut command = world.command();
     command.arg("plan").stdout(std::process::Stdio::null());
@@ -47,7 +47,7 @@ async fn plan(world: &World) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_of_a_thousand_takes_a_tenth_of_a_call_each() {
+async fn a_plan_of_1000_repositories_takes_a_tenth_of_a_call_for_each() {
     let world = thousand().await;
     world.policy("settings.yml", POLICY);
     let peak = plan(&world).await;
@@ -59,7 +59,7 @@ async fn a_plan_of_a_thousand_takes_a_tenth_of_a_call_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_collaborators_one_more_call_each() {
+async fn collaborators_cost_one_more_call_for_each_repository() {
     let world = thousand().await;
     world.policy("settings.yml", &format!("{POLICY}collaborators: []\n"));
     let peak = plan(&world).await;

@@ -1,11 +1,11 @@
-//! Layers that moved, and that are settled list by list.
+//! Layers that moved. Each list of such a layer is settled on its own.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_stays_unknown_holds_no_later_drift_of_another_list() {
+async fn an_unknown_list_does_not_hold_later_drift_of_another_list() {
     let world = World::new(acme(json!({ "pay-api": { "id": 4001, "branches": { "main": {} } } }))).await;
     let rule = |is_strict: bool| {
         format!("branches:\n  - {{ name: default, protection: {{ enforce_admins: {is_strict} }} }}\n")

@@ -1,8 +1,8 @@
-//! State that an older Beadle left: every part of it opens, means the same, and can be worked on.
+//! The state of an older Beadle: every part of it opens, has the same meaning, and can be used.
 //!
 //! The files in `stored/` were written by the program of November 2026, which was killed while it
-//! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of a
-//! table, copied by that program. A change of what is stored keeps these files as they are.
+//! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of
+//! a table, copied by that program. Do not update these files when the form of stored data changes.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::world::{Ran, World, acme};
 
-/// The state as an SQLite file.
+/// Creates the state as an SQLite file, and returns its path.
 fn file(world: &World) -> String {
     let path = world.path().join("old.db");
     let database = rusqlite::Connection::open(&path).unwrap();
@@ -22,7 +22,7 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Looks at every part of the state, as an operator does.
+/// Reads every part of the state with the commands of an operator.
 async fn means_the_same(place: &str, command: impl Fn() -> Command) {
     let ask = async |args: &[&str]| {
         let mut command = command();

@@ -1,4 +1,5 @@
-//! Sweeps: by shard, on schedule, under a used-up budget, with one summary; and what two writers fight over.
+//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Also contested
+//! changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ async fn hold_the_hour(world: &World, held: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shards_of_a_plan_are_everything_once() {
+async fn the_shards_of_a_plan_have_each_repository_exactly_once() {
     let world = World::new(acme(many(40, true))).await;
     let own = "rulesets: [{ name: tags, target: tag, enforcement: active, rules: [{ type: deletion }], conditions: { \
                ref_name: { include: [~ALL], exclude: [] }, repository_name: { include: [~ALL], exclude: [] } } }]\n";
@@ -56,10 +57,11 @@ async fn the_shards_of_a_plan_are_everything_once() {
     world.beadle(&["plan", "--shard", "4/3"]).await.expect(1);
 }
 
-/// Contractors are on every repository. While their list is read, the first of it goes: what stood at the edge of the
-/// second page is on the first one then, which was read already.
+/// Contractors have access to every repository. While Beadle reads their list, the first entry is
+/// removed. The first entry of the second page then moves to the first page, which was already
+/// read.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_moves_while_it_is_read_hides_nothing() {
+async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let world = World::new(acme(many(150, true))).await;
     world.policy("settings.yml", POLICY);
     world.fault(json!({ "path": "/graphql", "contains": "\"slug\":\"contractors\"", "delay_ms": 1500, "count": 1 })).await;
@@ -84,7 +86,7 @@ async fn a_list_that_moves_while_it_is_read_hides_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_ends_in_one_summary_and_its_shards_in_everything_declared() {
+async fn the_shards_of_a_sweep_repair_all_repositories_and_end_with_one_summary() {
     let mut world = World::new(acme(many(20, true))).await;
     world.org_lines = "[org.guard]\nremoves = 12\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
@@ -112,7 +114,7 @@ async fn a_sweep_ends_in_one_summary_and_its_shards_in_everything_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_listing_is_an_incomplete_sweep() {
+async fn an_incomplete_list_of_repositories_makes_the_sweep_incomplete() {
     let mut world = World::new(acme(many(4, false))).await;
     world.policy("settings.yml", POLICY);
     world
@@ -129,7 +131,7 @@ async fn a_short_listing_is_an_incomplete_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_services_sweep_is_summed_up_in_the_journal_and_drift_names_who_caused_it() {
+async fn the_journal_has_a_summary_of_the_services_sweep_and_the_cause_of_drift() {
     let world = World::new(acme(many(3, true))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
@@ -155,7 +157,7 @@ async fn the_services_sweep_is_summed_up_in_the_journal_and_drift_names_who_caus
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_writers_fight_over_is_left_contested() {
+async fn a_change_that_another_writer_undoes_becomes_contested() {
     let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.org_lines = "[org.guard]\nrepeats = 3\n".into();
     world.policy("settings.yml", POLICY);
@@ -179,7 +181,7 @@ async fn what_two_writers_fight_over_is_left_contested() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bulk_writes_are_apart_and_an_events_are_not() {
+async fn bulk_writes_are_spaced_and_writes_for_an_event_are_not() {
     let mut world = World::new(acme(many(3, true))).await;
     world.org_lines = "[org.budget]\nwrite_every = \"1s\"\n".into();
     world.policy("settings.yml", POLICY);
@@ -204,7 +206,7 @@ async fn bulk_writes_are_apart_and_an_events_are_not() {
 
 /// The hour (9 s) ends once the command waits.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_waits_for_the_reset_and_goes_on() {
+async fn a_command_waits_for_the_reset_and_continues() {
     let limits = Limits { minute: Duration::from_millis(150), core: 60, graphql: 200, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let mut world = World::with(acme(many(30, false)), settings).await;
@@ -230,7 +232,7 @@ async fn a_command_waits_for_the_reset_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_shards_in_two_processes_stay_under_the_limits_of_one_credential() {
+async fn two_processes_together_stay_below_the_limits_of_one_credential() {
     for without_store in [false, true] {
         let minute = Duration::from_secs(2);
         let limits = Limits { minute, rest_points: 120, ..Limits::default() };
@@ -257,7 +259,7 @@ async fn two_shards_in_two_processes_stay_under_the_limits_of_one_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn budget_tells_what_is_left_and_costs_nothing() {
+async fn the_budget_command_shows_the_remaining_budget_and_costs_nothing() {
     let world = World::new(acme(many(1, false))).await;
     world.policy("settings.yml", POLICY);
     let told = world.beadle(&["budget"]).await.expect(0);
@@ -267,7 +269,7 @@ async fn budget_tells_what_is_left_and_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_after_the_reset() {
+async fn a_used_up_budget_delays_the_sweep_but_no_event() {
     let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test says so
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
@@ -300,7 +302,7 @@ async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
+async fn a_kill_during_a_burst_of_500_events_loses_no_event() {
     let mut world = World::unlimited(acme(many(500, false))).await;
     world.lines = "[worker]\nlease = \"1s\"\n[recovery]\nevery = \"1s\"\n".into();
     world.org_lines += "[org.guard]\nremoves = 100000\npercent = 100\n";
@@ -342,7 +344,7 @@ async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_did_not_change_costs_nothing_also_with_another_token_and_what_did_is_seen() {
+async fn unchanged_answers_cost_nothing_and_changed_answers_are_read() {
     let mut repositories = many(10, false);
     for (_, repository) in repositories.as_object_mut().unwrap() {
         repository["autolinks"] =
@@ -385,7 +387,7 @@ async fn what_did_not_change_costs_nothing_also_with_another_token_and_what_did_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_was_full_and_did_not_change_may_have_another_behind_it() {
+async fn an_unchanged_full_page_can_have_a_new_next_page() {
     let names: Vec<String> = (0..100).map(|n| format!("guest{n:03}")).collect();
     let invited = |at: usize, login: &str| json!({ "id": 1000 + at, "login": login, "permissions": "write", "created_at": "2026-01-01T00:00:00Z" });
     let mut invitations: Vec<Value> =

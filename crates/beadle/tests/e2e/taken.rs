@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::world::{World, acme};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_the_name_of_a_file_that_renamed_its_repository_gets_nothing_of_it() {
+async fn a_repository_that_takes_the_name_of_a_file_does_not_get_its_settings() {
     let teams = json!({ "platform": "admin", "security": "pull" });
     let ours = json!({ "id": 4001, "description": "Ours", "branches": { "main": {} }, "teams": teams });
     let theirs = json!({ "id": 4002, "branches": { "main": {} }, "teams": { "platform": "admin" } });
@@ -28,7 +28,7 @@ async fn who_takes_the_name_of_a_file_that_renamed_its_repository_gets_nothing_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_starts_after_a_rename_knows_whose_file_it_is() {
+async fn a_service_that_starts_after_a_rename_knows_the_repository_of_a_file() {
     let teams = json!({ "platform": "admin", "security": "pull" });
     let live = json!({ "id": 4001, "has_wiki": true, "branches": { "main": {} }, "teams": teams });
     let world = World::new(acme(json!({ "svc": live }))).await;

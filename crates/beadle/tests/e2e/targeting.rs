@@ -1,10 +1,11 @@
-//! Layers with selectors, ranks and first_match; what a list says of itself; explain; the policy's own tests.
+//! Layers with selectors, ranks and `first_match`, modes of lists, `explain`, and tests of the
+//! policy.
 
 use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// The cop's either-or: database, else test, else.
+/// The alternatives of the GitHub cop: database, otherwise test, otherwise others.
 const LEADS: &str = "
 rank: 200
 select: { name: ['*'] }
@@ -33,7 +34,7 @@ async fn organisation() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_that_matches_holds_and_an_additive_list_removes_nobody() {
+async fn the_first_matching_layer_counts_and_an_additive_list_removes_nobody() {
     let world = organisation().await;
     world.policy("layers/leads.yml", LEADS);
     world.beadle(&["apply", "--yes"]).await.expect(0);
@@ -60,7 +61,7 @@ async fn the_first_that_matches_holds_and_an_additive_list_removes_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_list_takes_away_only_where_it_is_exclusive() {
+async fn only_exclusive_lists_remove_entries() {
     let lists =
         ["teams", "collaborators", "labels", "autolinks", "custom_properties", "webhooks", "rulesets"];
     let world = World::new(acme(json!({ "shop": {
@@ -90,7 +91,7 @@ async fn every_list_takes_away_only_where_it_is_exclusive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_selector_selects() {
+async fn every_kind_of_selector_matches_its_repositories() {
     let world = organisation().await;
     let cases = [
         ("topic: web", vec!["shop"]),
@@ -120,7 +121,7 @@ async fn every_selector_selects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_higher_rank_wins_and_two_of_one_rank_that_disagree_are_an_error_with_both_lines() {
+async fn a_higher_rank_wins_and_a_conflict_of_equal_ranks_names_both_lines() {
     let world = organisation().await;
     world.policy("layers/low.yml", "rank: 10\nrepository:\n  has_issues: false\n");
     world.policy("layers/high.yml", "rank: 20\nrepository:\n  has_issues: true\n");
@@ -144,7 +145,7 @@ async fn a_higher_rank_wins_and_two_of_one_rank_that_disagree_are_an_error_with_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn explain_names_every_value_its_line_and_what_it_overrode() {
+async fn explain_names_every_value_with_its_line_and_the_overridden_values() {
     let world = organisation().await;
     world.policy("layers/leads.yml", LEADS);
     world.policy("repos/shop.yml", "repository: { has_wiki: true }\n");
@@ -172,7 +173,7 @@ async fn explain_names_every_value_its_line_and_what_it_overrode() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policys_own_tests_are_run_by_check() {
+async fn check_runs_the_tests_of_the_policy() {
     let world = organisation().await;
     world.policy("layers/leads.yml", LEADS);
     let tests = "

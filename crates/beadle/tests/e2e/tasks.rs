@@ -1,4 +1,5 @@
-//! Background tasks: each goes on whatever another one waits for, and operators see how it went.
+//! Background tasks: a waiting task does not delay the others, and operators see the status of
+//! each.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// A vendor that accepts connections and never answers.
+/// Starts a vendor that accepts connections and never answers.
 async fn mute() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

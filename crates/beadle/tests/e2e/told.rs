@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// The longest wait of a test, also on a busy machine.
+/// The maximum wait of a test, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn until_logged(serving: &Serving, holds: impl Fn(&str) -> bool) {
@@ -20,7 +20,7 @@ async fn until_logged(serving: &Serving, holds: impl Fn(&str) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plan_and_doctor_say_in_which_mode_the_service_runs() {
+async fn plan_and_doctor_show_the_mode_of_the_service() {
     let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.mode = "observe";
     world.policy("settings.yml", POLICY);
@@ -39,7 +39,7 @@ async fn plan_and_doctor_say_in_which_mode_the_service_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_names_the_repository_beside_its_key() {
+async fn the_log_names_the_repository_of_a_key() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
@@ -58,7 +58,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn terraform_packs_no_private_key() {
+fn the_terraform_module_packs_no_private_key() {
     let text = std::fs::read_to_string(root().join("deploy/terraform/main.tf")).unwrap();
     let packed: Vec<&str> = text.lines().filter(|line| line.contains("fileset(")).collect();
     assert!(!packed.is_empty());
@@ -66,7 +66,7 @@ fn terraform_packs_no_private_key() {
 }
 
 #[test]
-fn the_directorys_example_makes_no_second_group_for_somebody_who_moves() {
+fn the_example_of_a_directory_makes_no_second_group_for_a_person_who_moves() {
     let text = std::fs::read_to_string(root().join("docs/directory.md")).unwrap();
     let example = text.split("```toml\n").skip(1).find(|block| block.contains("[[groups]]")).unwrap();
     let example: toml::Table = example.split("```").next().unwrap().parse().unwrap();

@@ -1,5 +1,5 @@
-//! Every payload of GitHub's published examples goes through the intake, and those of the aspects' events mark the
-//! right keys.
+//! Sends every payload of GitHub's published examples to the intake. The payloads for the events of
+//! aspects must mark the right keys.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::contracts::tool;
 use crate::repair::POLICY;
 use crate::world::{World, acme};
 
-/// Events whose repository has to be looked at.
+/// The events that make their repository due.
 const REPOSITORY: &[&str] =
     &["repository", "public", "branch_protection_rule", "team_add", "member", "label", "repository_ruleset"];
 
@@ -21,7 +21,7 @@ fn login(payload: &Value) -> Option<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_published_example_is_taken_and_names_its_keys() {
+async fn every_published_example_is_accepted_and_names_its_keys() {
     let path = tool("webhooks-examples/package/api.github.com/index.json");
     let events: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let examples: Vec<(&str, &Value)> = events

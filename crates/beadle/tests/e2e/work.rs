@@ -1,5 +1,5 @@
-//! Work is neither lost nor stuck: a store that went, a credential that is denied, a hint that
-//! leads nowhere.
+//! Work is neither lost nor stuck after a fault: a deleted store, a denied credential, or an
+//! unknown node id.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn edited(id: &Value, node: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
+async fn commands_that_only_read_create_no_store_and_report_a_missing_one() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     for command in ["holds", "queue", "journal", "deliveries"] {
@@ -32,7 +32,7 @@ async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_deleted_under_the_service_takes_no_webhook() {
+async fn a_service_whose_store_is_deleted_accepts_no_webhook() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
@@ -49,7 +49,7 @@ async fn a_store_that_is_deleted_under_the_service_takes_no_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denied_credential_sets_no_key_aside_and_work_goes_on_when_that_is_over() {
+async fn a_denied_credential_parks_no_key_and_work_continues_afterwards() {
     let mut repositories = json!({});
     for n in 0..5 {
         repositories[format!("r{n:02}")] = declared();
@@ -78,7 +78,7 @@ async fn a_denied_credential_sets_no_key_aside_and_work_goes_on_when_that_is_ove
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhooks_node_id_that_leads_nowhere_is_only_a_hint() {
+async fn an_unknown_node_id_in_a_webhook_does_no_harm() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
@@ -92,7 +92,7 @@ async fn a_webhooks_node_id_that_leads_nowhere_is_only_a_hint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_that_is_gone_sets_no_repository_aside_and_is_logged_once() {
+async fn a_deleted_team_parks_no_repository_and_is_logged_once() {
     let mut repositories = json!({});
     for n in 0..8 {
         let mut drifted = declared();
@@ -115,7 +115,7 @@ async fn a_team_that_is_gone_sets_no_repository_aside_and_is_logged_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_restart_a_due_key_does_not_wait_for_its_target_to_be_opened() {
+async fn after_a_restart_a_due_key_runs_as_soon_as_its_target_is_open() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory::of(0..3) } });
     let world = directory::World::new(directory::state(4, &groups)).await;
     let serving = world.serve().await;

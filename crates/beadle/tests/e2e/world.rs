@@ -8,10 +8,10 @@ use beadle_sim::{Hook, Settings, Sim, signature};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Waiting longer than this means that it does not happen.
+/// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client for addresses of this machine. One that also speaks TLS first reads every root
+/// Returns a client for addresses of this machine. One that also speaks TLS first reads every root
 /// certificate of the machine.
 pub(crate) fn http_client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).build().unwrap()
@@ -23,12 +23,12 @@ pub(crate) struct World {
     pub(crate) secret: String,
     pub(crate) ports: [u16; 2],
     pub(crate) http: reqwest::Client,
-    /// Lines of `[[org]]` beyond the usual.
+    /// Further lines of `[[org]]`.
     pub(crate) org_lines: String,
     /// Lines before `[[org]]`.
     pub(crate) lines: String,
     pub(crate) mode: &'static str,
-    /// Calls that are on purpose not as GitHub describes them are not checked.
+    /// Whether the calls of the test are checked. Some tests make invalid calls on purpose.
     pub(crate) checked: bool,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Runs to its end; the simulations go on answering meanwhile.
+    /// Runs a command to its end, while the simulations continue to answer.
     pub(crate) async fn of(mut command: Command, args: &[&str]) -> Self {
         command.args(args);
         let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -68,7 +68,7 @@ impl World {
         Self::with(state, Settings { record: true, ..Settings::default() }).await
     }
 
-    /// Without GitHub's limits: what is not about them does more than they allow.
+    /// Settings without GitHub's limits, because many tests make more calls than the limits allow.
     pub(crate) async fn unlimited(state: Value) -> Self {
         let most = 1_000_000_000;
         let limits = beadle_sim::Limits {
@@ -150,24 +150,24 @@ impl World {
         command
     }
 
-    /// Runs the binary; the simulator goes on answering meanwhile.
+    /// Runs the binary, while the simulator continues to answer.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(), args).await
     }
 
-    /// Starts `serve` and waits until it takes deliveries.
+    /// Starts `serve` and waits until it accepts deliveries.
     pub(crate) async fn serve(&self) -> Serving {
         self.spawn(&[]).ready(self.ports[1]).await
     }
 
-    /// Starts `serve`, and does not wait.
+    /// Starts `serve` without waiting.
     pub(crate) fn spawn(&self, env: &[(&str, &str)]) -> Serving {
         let mut command = self.command();
         command.envs(env.iter().copied());
         Serving::start(command, self.path())
     }
 
-    /// The port of the operator listener.
+    /// Returns the port of the operator listener.
     #[cfg(feature = "aws")]
     pub(crate) fn operator(&self) -> u16 {
         self.ports[1]
@@ -177,7 +177,7 @@ impl World {
         format!("http://127.0.0.1:{}/hooks/github", self.ports[0])
     }
 
-    /// The simulator's webhooks come to the service from now on.
+    /// Sends the webhooks of the simulator to the service.
     pub(crate) fn connect(&self) {
         self.sim.send_webhooks_to(Hook {
             url: self.hook_url(),
@@ -186,13 +186,13 @@ impl World {
         });
     }
 
-    /// Makes the store, and leaves nothing in it to do.
+    /// Creates a store without due keys.
     pub(crate) async fn make_store(&self) {
         self.beadle(&["pause", "--org", "acme", "--for", "1m"]).await.expect(0);
         self.beadle(&["resume", "--org", "acme"]).await.expect(0);
     }
 
-    /// A signed delivery, ready to be changed and sent.
+    /// Returns a signed delivery, which a test can change and send.
     pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
         self.http
             .post(self.hook_url())
@@ -203,7 +203,7 @@ impl World {
             .body(body.to_vec())
     }
 
-    /// Changes the state behind everybody's back: a merge patch below the repositories.
+    /// Changes the state of repositories directly, by a merge patch.
     pub(crate) async fn patch(&self, repositories: Value, webhooks: bool) {
         let url = format!("{}/_sim/state?webhooks={webhooks}", self.sim.url());
         let patch = json!({ "orgs": { "acme": { "repos": repositories } } });
@@ -236,13 +236,13 @@ impl World {
         self.sim.look(|state| state["orgs"]["acme"]["repos"][name].clone())
     }
 
-    /// The calls that wrote something.
+    /// Returns the calls that wrote.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
     }
 
-    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is due
-    /// and none is worked on. Keys that are paused or wait for another try are due too.
+    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is
+    /// due and none is worked on. Keys that are paused or wait for another try are due too.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -282,7 +282,7 @@ impl World {
         }
     }
 
-    /// Waits until something holds of a repository.
+    /// Waits until a condition holds for a repository.
     pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
         let attempts = PATIENCE.as_millis() / 20;
         for _ in 0..attempts {
@@ -296,8 +296,8 @@ impl World {
     }
 }
 
-/// Waits until a service has nothing left to do. `calls` tells how many calls it has made of its
-/// vendors, and nothing while one of these sends a webhook.
+/// Waits until a service has no work left. `calls` returns the number of its calls to vendors, or
+/// `None` while a vendor sends a webhook.
 pub(crate) async fn until_idle(
     http: &reqwest::Client,
     operator: u16,
@@ -322,7 +322,7 @@ pub(crate) async fn until_idle(
     panic!("the service has work left:\n{metrics}\n{log}");
 }
 
-/// Whether metrics show that no key is due, and that none is worked on.
+/// Returns whether metrics show that no key is due or running.
 fn has_no_work(metrics: &str) -> bool {
     let names = ["beadle_keys_due", "beadle_keys_leased"];
     let mut keys = metrics.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).peekable();
@@ -337,14 +337,14 @@ impl Drop for World {
     }
 }
 
-/// `beadle serve`, running; killed when it is dropped.
+/// A running `beadle serve`. A drop kills it.
 pub(crate) struct Serving {
     pub(crate) child: Child,
     log: PathBuf,
 }
 
 impl Serving {
-    /// Starts `serve`, and does not wait. Its log is in the folder.
+    /// Starts `serve` without waiting. Its log is in the folder.
     pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
         let path = folder.join("serve.log");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
@@ -352,7 +352,7 @@ impl Serving {
         Self { child: command.spawn().unwrap(), log: path }
     }
 
-    /// Waits until it takes deliveries.
+    /// Waits until the service accepts deliveries.
     pub(crate) async fn ready(self, operator: u16) -> Self {
         let url = format!("http://127.0.0.1:{operator}/readyz");
         let http = http_client();
@@ -365,8 +365,8 @@ impl Serving {
         panic!("the service did not start:\n{}", self.log());
     }
 
-    /// Waits until the log tells of a sweep that has ended. The service looks for that every ten
-    /// seconds; here it is asked to look.
+    /// Waits for the log line of an ended sweep. The service checks for it every 10 s, so the test
+    /// runs the task of the check.
     pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
         let http = http_client();
         let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");
@@ -384,13 +384,13 @@ impl Serving {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// SIGKILL.
+    /// Kills the service with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit code.
+    /// Stops the service with SIGTERM, and returns the exit code.
     pub(crate) async fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -411,7 +411,7 @@ impl Drop for Serving {
     }
 }
 
-/// An organisation with teams, people and Apps, and these repositories.
+/// Returns an organisation with teams, people and Apps, and these repositories.
 #[expect(clippy::needless_pass_by_value, reason = "it is written in place, every time")]
 pub(crate) fn acme(repositories: Value) -> Value {
     json!({

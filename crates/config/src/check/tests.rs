@@ -19,7 +19,7 @@ fn an_error_names_the_file_the_line_and_the_key() {
         ),
         (
             "webhook_secrets = [\n\"env:A\",\n\"hunter2\",\n]",
-            "beadle.toml:7: `org.webhook_secrets`: a secret is given by reference",
+            "beadle.toml:7: `org.webhook_secrets`: a secret must be a reference",
         ),
         ("schedule = \"often\"", "beadle.toml:5: `org.schedule` must be a cron expression, found `often`: "),
         ("[retention]\nids = \"7d\"", "beadle.toml:6: `retention.ids` must be at least `8d`\nhint: "),

@@ -41,7 +41,7 @@ pub(super) async fn check_guard<W>(
     let mut places = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
         let risks = change.risks();
-        // A removal on an unknown aspect is never written, whatever planned it.
+        // A removal in an unknown aspect is never written, also if a planner planned it.
         let doubtful = risks.count(Risk::Removes) > 0
             && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();

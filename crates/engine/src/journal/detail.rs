@@ -63,7 +63,7 @@ pub struct IntendedDispatch {
     pub reference: String,
     /// The inputs of the workflow.
     pub inputs: Value,
-    /// Why Beadle dispatches the workflow a second time.
+    /// The reason for a second dispatch of the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
 }
@@ -121,7 +121,7 @@ pub struct WriteResult {
     /// Whether the vendor may have made a change that is not known to be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<bool>,
-    /// Why the change was not written.
+    /// The reason why the change was not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -280,7 +280,7 @@ pub struct Recovered {
     pub known: u32,
     /// The number of deliveries that failed too often. A sweep covers them.
     pub given_up: u32,
-    /// Whether the log no longer reaches a part of the time. A sweep covers it.
+    /// Whether a part of the time is too old for the log. A sweep covers this part.
     pub beyond: bool,
     /// The number of attempts in the log.
     pub seen: usize,

@@ -27,8 +27,8 @@ pub struct Retention {
 pub enum StoreRecord {
     /// A key that is due, worked on or parked.
     Row(Row),
-    /// A delivery, with its body while that is kept. The keys are not marked: their rows say whether
-    /// they are due.
+    /// A delivery, with its body while that is kept. The keys are not marked, because their rows
+    /// show whether they are due.
     Delivery(DeliveryRow, Option<Vec<u8>>),
     /// Journal entries with their numbers, in order.
     Entries(Vec<Entry>),
@@ -44,8 +44,9 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Deletes data that is older than the retention allows, at most a batch. Returns the number of
     /// deleted rows.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
-    /// Finishes calls that were interrupted between two writes, if the store cannot do all in one: a
-    /// delivery that is kept, and whose keys were not all marked. Returns the number of such calls.
+    /// Finishes calls that were interrupted between two writes, if the store cannot do all in one:
+    /// a delivery that is kept, and whose keys were not all marked. Returns the number of such
+    /// calls.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
     /// Stores a record of another store, as it is: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;

@@ -1,4 +1,4 @@
-//! Mappings: they say which groups of a directory become which groups of a target.
+//! Mappings from groups of a directory to groups of a target.
 
 mod group_key;
 mod name;
@@ -167,13 +167,13 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Whether the mapping includes a group.
+    /// Returns whether the mapping includes a group.
     pub fn is_for(&self, id: &str, name: &str) -> bool {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_for(id, name));
         any(&self.include) && !any(&self.exclude)
     }
 
-    /// Whether the mapping protects a group.
+    /// Returns whether the mapping protects a group.
     pub fn protects(&self, id: &str, name: &str) -> bool {
         self.protected.iter().any(|pattern| pattern.is_for(id, name))
     }

@@ -26,7 +26,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Whether the pattern selects a group.
+    /// Returns whether the pattern selects a group.
     pub fn is_for(&self, id: &str, name: &str) -> bool {
         match &self.kind {
             Kind::Glob(glob) => glob.is_match(name),

@@ -84,8 +84,8 @@ impl GroupPlanner {
     }
 }
 
-/// Whether an account belongs to this person: it has the person's id, or no id and one of the
-/// person's names.
+/// Returns whether an account belongs to this person: it has the person's id, or no id and one of
+/// the person's names.
 fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,

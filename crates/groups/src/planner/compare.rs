@@ -47,7 +47,7 @@ impl Difference {
         self.stay.iter().chain(joiners).cloned().collect()
     }
 
-    /// Whether a member loses the membership or a role.
+    /// Returns whether a member loses the membership or a role.
     pub(super) fn takes(&self) -> bool {
         !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
@@ -259,9 +259,9 @@ impl GroupPlanner {
         Ok(None)
     }
 
-    /// Whether a member may be removed. A person in the source without a known account may have an
-    /// account without an id, under an older name. A member without a name may be anybody, or a
-    /// group.
+    /// Returns whether a member may be removed. A person in the source without a known account may
+    /// have an account without an id, under an older name. A member without a name may be anybody,
+    /// or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,

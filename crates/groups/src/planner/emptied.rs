@@ -22,8 +22,8 @@ impl Desired<'_> {
         Some(format!("{source}, a source of the group, had members and is empty now"))
     }
 
-    /// Whether the group still has all of its sources, and each source that had members still has
-    /// some.
+    /// Returns whether the group still has all of its sources, and each source that had members
+    /// still has some.
     pub(super) fn keeps_its_sources(&self, seen: &Seen) -> bool {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }

@@ -20,7 +20,7 @@ use crate::sources::{People, Person};
 /// The age from which a time of change is trusted. Until then, a further change may have the same
 /// time, or appear late.
 const SETTLED: Duration = Duration::from_secs(600);
-/// The time after which Beadle reads a group again, whatever its time of change is.
+/// The time after which Beadle reads a group again, also if its time of change is the same.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The size of a group from which on Beadle does not remember the members.
 const MOST: usize = 5000;
@@ -66,7 +66,7 @@ impl Kept {
         Some(Self { changed: changed.to_owned(), read, stay: ids(false), leave: ids(true) })
     }
 
-    /// Whether a survey that began at `began` shows that nobody joined or left.
+    /// Returns whether a survey that began at `began` shows that nobody joined or left.
     pub(super) fn counts(&self, changed: &str, began: Time) -> bool {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }

@@ -43,7 +43,7 @@ pub(super) struct SomeLeavers {
     pub(super) deactivate: Vec<PersonAccount>,
     /// The accounts of these that Beadle keeps checking when their person is in no group any more.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of people whose departure the directory confirmed when Beadle asked for each alone.
+    /// The ids of people whose departure the directory confirmed in a read of each person.
     pub(super) confirmed: Vec<String>,
     /// The reason why they wait for an approval.
     pub(super) stop: Option<String>,
@@ -149,7 +149,7 @@ impl GroupPlanner {
         Ok([sure, rest].into_iter().filter(|part| !part.leavers.is_empty()).collect())
     }
 
-    /// Whether an account can sign in. Beadle reads an account again if it is remembered as
+    /// Returns whether an account can sign in. Beadle reads an account again if it is remembered as
     /// inactive. If the read fails, the account counts as active, so that Beadle keeps checking it.
     async fn signs_in(&self, account: &TargetAccount, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
@@ -163,7 +163,7 @@ impl GroupPlanner {
         }
     }
 
-    /// Whether an account still belongs to this person; `None` if the read fails.
+    /// Returns whether an account still belongs to this person; `None` if the read fails.
     async fn is_still_theirs(&self, whose: &PersonAccount) -> Result<Option<bool>, Failure> {
         match self.directory.target.account_now(&whose.account).await {
             Ok(found) => Ok(Some(found.is_some_and(|found| found.person.as_ref() == Some(&whose.person)))),

@@ -74,7 +74,7 @@ struct Desired<'a> {
     is_protected: bool,
     /// Whether all of its sources may be empty.
     may_empty: bool,
-    /// The number of listed people of each source, whatever their status: by directory and group.
+    /// The number of listed people of each source with any status, by directory and group.
     listed: Vec<(&'a str, String, usize)>,
     /// Sources without members that must not be empty, as `source/id`.
     empty: Vec<String>,
@@ -161,7 +161,7 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // What decides a removal must not be older than the list of members.
+            // A read that decides a removal must not be older than the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }

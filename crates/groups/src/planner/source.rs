@@ -71,10 +71,15 @@ impl GroupPlanner {
                 }
                 Ok(count) => {
                     let listed = members.len();
-                    tracing::warn!(group = group.name, listed, ?count, "short list of members not kept");
+                    tracing::warn!(
+                        group = group.name,
+                        listed,
+                        ?count,
+                        "incomplete list of members not stored"
+                    );
                 }
                 Err(failure) => {
-                    tracing::debug!(group = group.name, why = failure.text, "list of members not kept");
+                    tracing::debug!(group = group.name, why = failure.text, "list of members not stored");
                 }
             }
         }

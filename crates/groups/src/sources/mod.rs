@@ -81,9 +81,9 @@ pub trait Source: Send + Sync + 'static {
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
-    /// Returns the groups that the directory pushes to a target itself, as far as it tells.
+    /// Returns the groups that the directory pushes to a target itself, as far as it shows them.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
-    /// Returns one person, asked for alone; `None` if there is none.
+    /// Reads one person. Returns `None` if the person does not exist.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
     /// Returns one survey of the whole directory for all runs whose last mark is a sweep's, made at
     /// `mark`. The survey begins after that mark; `now` is the present time. `None`: there is no

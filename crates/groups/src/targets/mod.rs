@@ -78,7 +78,7 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Whether the target reports that the account may sign in.
+    /// Returns whether the target reports that the account may sign in.
     pub(crate) fn is_active(&self) -> bool {
         self.values.get("active") == Some(&Value::Bool(true))
     }
@@ -137,7 +137,8 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups of a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
-    /// Whether there is an account with this id. If the target does not tell, it counts as there.
+    /// Returns whether there is an account with this id. If the target does not tell, it counts as
+    /// there.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
     }
@@ -180,12 +181,13 @@ pub trait StopNote: Send + Sync {
     async fn forget_write(&self, _group: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Whether the plan wants this account in the group.
+    /// Returns whether the plan wants this account in the group.
     fn wants(&self, _account: &str) -> bool {
         true
     }
-    /// Whether the plan removes this account from the group without an approval. An account that is
-    /// neither wanted nor removed stays: it waits for an approval, or its person is unknown.
+    /// Returns whether the plan removes this account from the group without an approval. An account
+    /// that is neither wanted nor removed stays: it waits for an approval, or its person is
+    /// unknown.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }

@@ -71,7 +71,7 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     }
 }
 
-/// Whether a write that failed like this may have changed something.
+/// Returns whether a write that failed like this may have changed something.
 fn is_uncertain(failure: &Failure) -> bool {
     failure.is_partial || !failure.class.changed_nothing()
 }

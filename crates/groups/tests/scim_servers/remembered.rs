@@ -1,4 +1,4 @@
-//! How long a remembered account is believed.
+//! The time for which Beadle trusts a remembered account.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! The names of GitHub's webhooks, to tell a slip of the pen from an event.
+//! The names of GitHub's webhook events, so that Beadle can find a misspelt event.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 
-/// Every event that an organisation or an App can subscribe to, or gets without.
+/// Every event that an organisation or an App can receive, with or without a subscription.
 pub const EVENTS: &[&str] = &[
     "branch_protection_configuration",
     "branch_protection_rule",

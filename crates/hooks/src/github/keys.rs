@@ -1,11 +1,12 @@
-//! Which keys an event makes due. What it says about them is not believed.
+//! The keys that an event makes due. Only ids come from the payload; Beadle reads everything else
+//! from GitHub.
 
 use beadle_engine::{Key, Lane, Mark};
 
 use super::Sender;
 use super::payload::{Payload, Repository};
 
-/// Events whose repository is looked at, whatever the action and whoever caused it: people, bots and ourselves.
+/// The events that make their repository due, for every action and every account that caused them.
 const REPOSITORY_EVENTS: &[&str] = &[
     "repository",
     "public",
@@ -21,8 +22,8 @@ const REPOSITORY_EVENTS: &[&str] = &[
 
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
     let instance = sender.instance.as_str();
-    // What we wrote ourselves is looked at once more, when there is time: it is as declared, unless somebody else wrote
-    // at the same moment.
+    // An event of Beadle's own write has the lane `sweep`: the repository is as declared, unless
+    // somebody else wrote at the same moment.
     let lane = if sender.known.is_own(payload.actor()) { Lane::Sweep } else { Lane::Event };
     let repository = || payload.repository.as_ref().and_then(|repository| mark(repository, instance, lane));
     let organisation = |kind: &str, lane| {
@@ -31,7 +32,7 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         Some(Mark::new(Key::new(kind, instance, id), lane))
     };
     let mut marks: Vec<Mark> = match event {
-        // A ruleset of the organisation belongs to no repository.
+        // The ruleset of an organisation belongs to no single repository.
         "repository_ruleset" if payload.repository.is_none() => {
             organisation("organisation", lane).into_iter().collect()
         }
@@ -46,7 +47,7 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
             .flatten()
             .filter_map(|added| mark(added, instance, lane))
             .collect(),
-        // Team names, who is a member, and what an App may see, reach every repository.
+        // The names of teams, the members, and the access of an App affect every repository.
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             all.and_then(|all| organisation("sweep", all.max(lane))).into_iter().collect()
@@ -66,7 +67,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
     marks
 }
 
-/// Whether a branch that the policy names came or went: the first one of a new repository decides which is the default.
+/// Returns whether the event creates or deletes a branch that matters. The first branch of a new
+/// repository becomes its default branch.
 fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     let name = payload.reference.as_deref().unwrap_or_default();
     let branch = match event {
@@ -80,20 +82,21 @@ fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     branch.is_some_and(|branch| sender.known.is_watched(branch, default))
 }
 
-/// How urgently every repository has to be looked at, if it has.
+/// Returns the lane in which the event makes all repositories due, if it does.
 fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
     let action = payload.action.as_deref().unwrap_or_default();
     match (event, action) {
         ("team", "created" | "deleted" | "edited")
         | ("installation", "created" | "unsuspend" | "new_permissions_accepted")
         | ("organization", "renamed") => Some(Lane::Event),
-        // Whoever leaves loses direct access everywhere.
+        // A person who leaves loses direct access to every repository.
         ("organization", "member_removed" | "member_added") => Some(Lane::Sweep),
         _ => None,
     }
 }
 
-/// A team that we made ourselves has no repositories yet: nothing is to be looked at because of it.
+/// Returns whether the event reports a new team of Beadle. Such a team has no repositories yet, so
+/// no repository is due.
 fn is_own_team(event: &str, payload: &Payload<'_>, lane: Lane) -> bool {
     lane == Lane::Sweep && event == "team" && payload.action.as_deref() == Some("created")
 }

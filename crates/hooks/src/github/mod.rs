@@ -1,4 +1,4 @@
-//! GitHub's webhooks, of an App or of an organisation.
+//! Verifies the webhooks of a GitHub App or of an organisation, and names their keys.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
@@ -20,33 +20,33 @@ pub use signature::sign;
 /// An organisation that may send webhooks.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// Its name in keys and in the configuration.
+    /// The name of the organisation in keys and in the configuration.
     pub instance: String,
-    /// Its login on GitHub; compared without case.
+    /// The login at GitHub, compared without case.
     pub login: String,
-    /// The App that the organisation uses, where it uses one.
+    /// The id of the App that the organisation uses, if it uses one.
     pub app_id: Option<u64>,
-    /// The secrets that are valid now: one, or two while one is replaced.
+    /// The valid secrets: one, or two during a rotation.
     pub secrets: Vec<SecretString>,
-    /// What else is known of it.
+    /// The facts that change while the service runs.
     pub known: OrgFacts,
-    /// Events for which a workflow is dispatched.
+    /// The events for which Beadle dispatches a workflow.
     pub dispatches: Vec<Dispatched>,
-    /// Whether the members of its teams are kept as a directory has them.
+    /// Whether Beadle keeps the members of its teams as a directory has them.
     pub keeps_teams: bool,
 }
 
-/// An event for which a workflow is dispatched.
+/// An event for which Beadle dispatches a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatched {
-    /// The rule's name.
+    /// The name of the rule.
     pub name: String,
-    /// The event, with its action (`repository.created`) or without, for every action.
+    /// The event. `repository.created` matches one action, `repository` every action.
     pub event: String,
 }
 
 impl Dispatched {
-    /// Whether it is for this event.
+    /// Returns whether the rule matches this event.
     pub fn is_for(&self, event: &str, action: Option<&str>) -> bool {
         match self.event.split_once('.') {
             Some((wanted, of)) => wanted == event && action == Some(of),
@@ -55,14 +55,14 @@ impl Dispatched {
     }
 }
 
-/// The headers that matter. None of them is signed, so none is trusted for more than a name.
+/// The headers that Beadle reads. GitHub does not sign them, so Beadle uses them only as names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// `X-Hub-Signature-256`.
     pub signature: Option<&'a str>,
     /// `X-GitHub-Event`.
     pub event: Option<&'a str>,
-    /// `X-GitHub-Delivery`: the same when it is sent again.
+    /// `X-GitHub-Delivery`. A repeated delivery has the same value.
     pub delivery: Option<&'a str>,
     /// `Content-Type`.
     pub content_type: Option<&'a str>,
@@ -72,46 +72,47 @@ pub struct Headers<'a> {
     pub target_id: Option<&'a str>,
 }
 
-/// Why a request is not taken.
+/// The reason why the intake refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefusal {
-    /// 415.
-    #[error("send application/json or application/x-www-form-urlencoded, not {0}")]
+    /// The content type is not supported: 415.
+    #[error("content type must be application/json or application/x-www-form-urlencoded, found {0}")]
     MediaType(String),
-    /// 401.
+    /// The signature is missing: 401.
     #[error(
-        "X-Hub-Signature-256 is missing: set a secret on the webhook (X-Hub-Signature alone is SHA-1, and not taken)"
+        "X-Hub-Signature-256 is missing: set a secret for the webhook (X-Hub-Signature is SHA-1 and not accepted)"
     )]
     Unsigned,
-    /// 401.
-    #[error("the signature does not match the body under any configured secret")]
+    /// No configured secret made the signature: 401.
+    #[error("the signature does not match the body with any configured secret")]
     BadSignature,
-    /// 400.
-    #[error("the header {0} is missing, or is none of GitHub's")]
+    /// A header is missing or invalid: 400.
+    #[error("the header {0} is missing or invalid")]
     Header(&'static str),
-    /// 400.
-    #[error("the body is not what its content type says: {0}")]
+    /// The body is invalid: 400.
+    #[error("the body does not match its content type: {0}")]
     Body(String),
-    /// 403.
-    #[error("{0} is not configured here, or not with the secret that signed this")]
+    /// The sender is not configured: 403.
+    #[error("{0} is not configured, or is configured with another secret")]
     NotConfigured(String),
 }
 
-/// A verified request: what to store, and what it makes due.
+/// A verified request: the delivery, and the marks of the keys that it makes due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedWebhook {
-    /// What to store.
+    /// The delivery to store.
     pub delivery: Delivery,
-    /// What it makes due.
+    /// The marks of its keys.
     pub marks: Vec<Mark>,
 }
 
-/// GitHub's events are words and its ids UUIDs; nothing much longer is kept.
+/// Returns whether a text can be an event or an id of GitHub. Events are words and ids are UUIDs,
+/// so a long text is refused.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Verifies a request over its raw bytes, then reads from it what names the keys.
+/// Verifies the signature of the raw body, then reads the keys that the payload names.
 pub fn receive(
     senders: &[Sender],
     headers: Headers<'_>,
@@ -133,7 +134,7 @@ pub fn receive(
         return Err(WebhookRefusal::NotConfigured(format!("the App {app}")));
     }
     let (instance, marks) = match payload.login() {
-        // A ping of an App belongs to no organisation.
+        // The ping of an App belongs to no organisation.
         None => ("-", Vec::new()),
         Some(login) => {
             let sender = signers.iter().find(|sender| sender.login.eq_ignore_ascii_case(login));

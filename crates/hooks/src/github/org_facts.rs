@@ -1,5 +1,5 @@
-//! What is known of an organisation beside its secrets. It changes while the service runs: a policy is replaced, the App's
-//! name is learnt.
+//! The facts about an organisation that change while the service runs: the branches that the policy
+//! names, and the login of the App.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use beadle_engine::{Metadata, Note};
 use serde::{Deserialize, Serialize};
 
-/// Shared between those who learn it and the intake. The worker stores it for an intake that is
-/// another process.
+/// The facts about an organisation. The worker and the intake share them. If the intake is another
+/// process, the worker stores them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(into = "Facts", from = "Facts")]
 pub struct OrgFacts(Arc<RwLock<Facts>>);
@@ -31,9 +31,10 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// Branches that the policy names; the default branch counts always. Until it is known: all.
+    /// The branches that the policy names. The default branch always counts. `None` until the
+    /// policy is loaded: then all branches count.
     branches: Option<BTreeSet<String>>,
-    /// The login that the App acts under.
+    /// The login of the App.
     own: Option<String>,
 }
 
@@ -43,31 +44,31 @@ impl OrgFacts {
         Note::of(&[organisation])
     }
 
-    /// The policy names these branches.
+    /// Sets the branches that the policy names.
     pub fn watch(&self, branches: BTreeSet<String>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).branches = Some(branches);
     }
 
-    /// Who we are: events that this login caused are our own writes.
+    /// Sets the login of the App. Events that this login caused come from Beadle's own writes.
     pub fn set_own(&self, login: String) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(login);
     }
 
-    /// All of it, for an intake that is another process.
+    /// Returns a copy of all facts, for an intake that is another process.
     pub fn to_json(&self) -> String {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         serde_json::to_string(&*facts).unwrap_or_default()
     }
 
-    /// Whether it matters that a branch comes or goes.
+    /// Returns whether the creation or deletion of a branch matters.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // A repository without a default branch is new, or its payload does not say.
+        // A new repository has no default branch, and some payloads lack it.
         default.is_none_or(|default| default == branch)
             || facts.branches.as_ref().is_none_or(|branches| branches.contains(branch))
     }
 
-    /// Whether an event is the echo of our own write.
+    /// Returns whether an event comes from Beadle's own write.
     pub(super) fn is_own(&self, login: Option<&str>) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         matches!((login, &facts.own), (Some(login), Some(own)) if login.eq_ignore_ascii_case(own))
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_learnt() {
+    fn facts_survive_a_round_trip_through_json() {
         let known = OrgFacts::default();
         known.watch(BTreeSet::from(["release".to_owned()]));
         known.set_own("beadle[bot]".into());
@@ -88,7 +89,7 @@ mod tests {
         assert!(
             from_json.is_watched("release", Some("main")) && !from_json.is_watched("topic", Some("main"))
         );
-        // Of somebody of whom nothing was told yet every branch counts.
+        // Without facts, every branch counts.
         assert!(OrgFacts::default().is_watched("topic", Some("main")));
     }
 }

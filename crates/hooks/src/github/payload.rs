@@ -1,4 +1,5 @@
-//! The few parts of a payload that name keys. Everything else is skipped without being built.
+//! The parts of a payload that name keys. The parser skips all other parts and builds no value for
+//! them.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use serde::Deserialize;
 
 use super::WebhookRefusal;
 
-/// How a webhook is encoded.
+/// The content type of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
     /// The JSON itself.
@@ -16,7 +17,7 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// From the header's value, parameters aside.
+    /// Parses the value of the header without its parameters.
     pub fn parse(header: &str) -> Result<Self, WebhookRefusal> {
         let essence = header.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
@@ -24,11 +25,11 @@ impl ContentType {
         } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             Ok(Self::Form)
         } else {
-            Err(WebhookRefusal::MediaType(if essence.is_empty() { "nothing".into() } else { essence.into() }))
+            Err(WebhookRefusal::MediaType(if essence.is_empty() { "none".into() } else { essence.into() }))
         }
     }
 
-    /// The JSON in a body.
+    /// Returns the JSON of a body.
     pub(super) fn json(self, body: &[u8]) -> Result<Cow<'_, [u8]>, WebhookRefusal> {
         match self {
             Self::Json => Ok(Cow::Borrowed(body)),
@@ -97,12 +98,12 @@ impl<'a> Payload<'a> {
         serde_json::from_slice(json).map_err(|error| WebhookRefusal::Body(error.to_string()))
     }
 
-    /// Who caused it.
+    /// Returns the login of the account that caused the event.
     pub(super) fn actor(&self) -> Option<&str> {
         self.sender.as_ref()?.login.as_deref()
     }
 
-    /// Whose event it is.
+    /// Returns the login of the organisation of the event.
     pub(super) fn login(&self) -> Option<&str> {
         let owner = self.repository.as_ref().and_then(|repository| repository.owner.as_ref());
         let installed = self.installation.as_ref().and_then(|installation| installation.account.as_ref());

@@ -1,4 +1,4 @@
-//! `X-Hub-Signature-256`: the HMAC of the raw body, in hexadecimal digits.
+//! The check of `X-Hub-Signature-256`, the HMAC of the raw body in hexadecimal digits.
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
@@ -6,7 +6,8 @@ use sha2::Sha256;
 
 use super::{Sender, WebhookRefusal};
 
-/// The senders with a secret that signed exactly these bytes. Every secret is tried, each compared in constant time.
+/// Returns the senders with a secret that signed exactly these bytes. Tries every secret, and
+/// compares each in constant time.
 pub(super) fn signers<'a>(
     senders: &'a [Sender],
     header: &str,
@@ -41,7 +42,7 @@ fn tag(header: &str) -> Option<[u8; 32]> {
 }
 
 fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
-    // An empty secret would make everybody a signer.
+    // With an empty secret, everybody could make a valid signature.
     if secret.is_empty() {
         return false;
     }
@@ -50,7 +51,7 @@ fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
     mac.verify_slice(tag).is_ok()
 }
 
-/// The header's value for a body: what a sender that holds `secret` sends.
+/// Returns the value of the header that a sender with `secret` sends for a body.
 pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {

@@ -1,4 +1,5 @@
-//! An event of the System Log, and the keys that it names. Hooks and the log tell the same events.
+//! An event of the System Log, and the keys that it names. Event hooks and the System Log have the
+//! same events.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::{EVENTS, is_id};
 
-/// The types that mark something.
+/// The types of events that mark keys.
 pub const TYPES: &[&str] = &[
     "group.user_membership.add",
     "group.user_membership.remove",
@@ -28,12 +29,13 @@ pub const TYPES: &[&str] = &[
     "application.user_membership.update",
 ];
 
-/// Changes nobody's access, and comes in thousands where a field is filled in for everybody.
+/// The type of a profile update. It changes no access. If Okta fills in a field for everybody,
+/// thousands of these events arrive.
 const PROFILE: &str = "user.account.update_profile";
-/// Only the members of a group changed.
+/// The start of the types that change only the members of a group.
 const MEMBERSHIP: &str = "group.user_membership.";
-/// The most keys that one event marks. One that names more marks a sweep of all groups in place of
-/// them.
+/// The maximum number of keys that one event marks. An event that names more keys marks a sweep of
+/// all groups instead.
 const MOST_KEYS: usize = 100;
 
 /// The prefix of the id of a `group` key if more than the members may have changed.
@@ -45,17 +47,17 @@ struct EventTarget {
     id: String,
 }
 
-/// An event. What is not as Okta describes it is read as left out, so that one odd event spoils no
-/// delivery and no page of the log.
+/// An event. A field with an invalid value counts as missing, so that one invalid event does not
+/// make its delivery or its page of the log unreadable.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The same in the log and in a hook's delivery; empty where it is missing.
+    /// The id of the event, equal in the log and in the delivery of a hook. Empty if it is missing.
     pub uuid: String,
-    /// Such as `group.user_membership.add`.
+    /// The type, such as `group.user_membership.add`.
     pub event_type: String,
-    /// Whether it happened.
+    /// Whether the action succeeded.
     succeeded: bool,
-    /// In no order.
+    /// The objects that the event names, in no order.
     targets: Vec<EventTarget>,
     actor: Option<String>,
 }
@@ -65,7 +67,7 @@ impl<'de> Deserialize<'de> for Event {
         let event = Value::deserialize(from)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let targets = event["target"].as_array().into_iter().flatten();
-        // Okta's console shows an example with another case.
+        // The console of Okta shows an example with another case.
         let result = event["outcome"]["result"].as_str();
         Ok(Self {
             uuid: text(&event["uuid"]),
@@ -80,13 +82,13 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 impl Event {
-    /// Returns the event as it is stored, and what it makes due. `None` where its uuid is missing
-    /// or is none of Okta's.
+    /// Returns the event as it is stored, and the marks of its keys. Returns `None` if its uuid is
+    /// missing or invalid.
     pub fn stored(&self, instance: &str, now: Time) -> Option<(Delivery, Vec<Mark>)> {
         is_id(&self.uuid).then(|| self.stored_as(self.uuid.clone(), instance, now))
     }
 
-    /// Returns the event as it is stored under another id than its uuid.
+    /// Returns the event as it is stored under another id than its uuid, and the marks of its keys.
     pub(super) fn stored_as(&self, id: String, instance: &str, now: Time) -> (Delivery, Vec<Mark>) {
         let delivery = Delivery {
             source: EVENTS.into(),
@@ -95,13 +97,13 @@ impl Event {
             actor: self.actor.clone(),
             instance: instance.to_owned(),
             received: now,
-            // The delivery has it, or the log.
+            // The stored delivery or the log has the body.
             body: Vec::new(),
         };
         (delivery, self.marks(instance))
     }
 
-    /// Returns what the event makes due.
+    /// Returns the marks of the keys that the event makes due.
     pub fn marks(&self, instance: &str) -> Vec<Mark> {
         let kind = self.event_type.as_str();
         if !TYPES.contains(&kind) || !self.succeeded {
@@ -116,7 +118,7 @@ impl Event {
         if ids.len() > MOST_KEYS {
             return vec![Mark::new(Key::new("sweep", instance, "groups"), Lane::Sweep)];
         }
-        // A deactivation overtakes profile updates, which are gathered by group.
+        // A deactivation overtakes profile updates, because the lane of profile updates is `sweep`.
         let lane = if kind == PROFILE { Lane::Sweep } else { Lane::Event };
         let is_whole = of == "group" && !kind.starts_with(MEMBERSHIP);
         let begin = if is_whole { WHOLE } else { "" };

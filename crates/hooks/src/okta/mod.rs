@@ -11,48 +11,52 @@ use serde::Deserialize;
 
 pub use event::{Event, TYPES, WHOLE};
 
-/// A header that a sender has to send, and the values that are valid now: one, or two while one is replaced.
+/// A header that a sender must send, and its valid values: one value, or two values during a
+/// rotation.
 #[derive(Clone, Debug)]
 pub struct HeaderSecret {
-    /// The header's name.
+    /// The name of the header.
     pub header: String,
-    /// Its values.
+    /// The valid values.
     pub values: Vec<SecretString>,
 }
 
 /// A directory that may send events.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// Its name in keys and in the configuration.
+    /// The name of the directory in keys and in the configuration.
     pub instance: String,
-    /// What it has to send, all of it. Where there is nothing, nobody is taken for it.
+    /// The headers that the directory must send, all of them. If the list is empty, no request is
+    /// accepted.
     pub header_secrets: Vec<HeaderSecret>,
 }
 
-/// Why a request is not taken.
+/// The reason why the intake refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HookRefusal {
-    /// 401.
-    #[error("the header with the hook's secret is missing or is not what is configured")]
+    /// A configured header is missing or has another value: 401.
+    #[error("the header with the hook's secret is missing, or its value is not a configured value")]
     Unproved,
-    /// 400.
-    #[error("the body is no delivery of an event hook: {0}")]
+    /// The body is not a delivery: 400.
+    #[error("the body is not a delivery of an event hook: {0}")]
     Body(String),
 }
 
-/// A verified request: what to store, and what it makes due.
+/// A verified request: the deliveries to store, and the keys that they make due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
-    /// Every event in it, to be stored first: an event that is known already, from another delivery or from the System
-    /// Log, makes nothing due.
+    /// The events of the request, which must be stored first. An event that is already stored, from
+    /// another delivery or from the System Log, makes no key due.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself, to be stored last: when it is there, everything is.
+    /// The delivery itself, which must be stored last. If the delivery is stored, all its events
+    /// are stored.
     pub delivery: Delivery,
 }
 
-/// What deliveries are stored as coming from.
+/// The stored source of deliveries.
 pub const SOURCE: &str = "okta";
-/// What their events are stored as coming from. A delivery's id and an event's are different things.
+/// The stored source of events. It differs from that of deliveries, because the id of a delivery
+/// could equal the id of an event.
 pub const EVENTS: &str = "okta-event";
 
 #[derive(Deserialize)]
@@ -67,32 +71,34 @@ struct Data {
     events: Vec<Event>,
 }
 
-/// Okta's ids are short words; nothing else becomes part of a key.
+/// Returns whether a text can be an id of Okta, which is a short word. No other text becomes part
+/// of a key.
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// The sender that proved to be one. `header` gives a header's value.
+/// Returns the sender whose configured headers the request has. `header` returns the value of a
+/// header.
 pub fn sender<'a, 'h>(
     senders: &'a [Sender],
     header: &dyn Fn(&str) -> Option<&'h [u8]>,
 ) -> Result<&'a Sender, HookRefusal> {
-    // Every one is tried, so that how long it takes says nothing about which.
+    // The loop tries every sender, so that the duration does not reveal the matching sender.
     let proved = |sender: &&Sender| secret::all_shown(&sender.header_secrets, header);
     let found: Vec<&Sender> = senders.iter().filter(proved).collect();
     found.first().copied().ok_or(HookRefusal::Unproved)
 }
 
-/// Reads a delivery of a sender that proved to be one.
+/// Reads a delivery of a verified sender.
 pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<VerifiedHook, HookRefusal> {
     let envelope: Envelope =
         serde_json::from_slice(&body).map_err(|error| HookRefusal::Body(error.to_string()))?;
     if !is_id(&envelope.event_id) {
-        return Err(HookRefusal::Body("its eventId is missing or is none of Okta's".into()));
+        return Err(HookRefusal::Body("`eventId` is missing or invalid".into()));
     }
-    // An event without a uuid is known by its place in the delivery: it keeps none of the others
-    // from being stored.
+    // An event without a uuid gets an id from its position in the delivery, so that the other
+    // events can still be stored.
     let stored = |(at, event): (usize, &Event)| {
         let stored = event.stored(&sender.instance, now);
         stored
@@ -150,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn both_headers_are_needed_and_two_values_may_be_valid() {
+    fn both_headers_are_required_and_two_values_can_be_valid() {
         let senders = corp();
         let with = |pairs: &'static [(&str, &str)]| {
             let header = |name: &str| {
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_picked_by_type_and_what_failed_marks_nothing() {
+    fn keys_come_from_targets_of_the_right_type_and_a_failed_action_marks_no_key() {
         let kinds = [
             ("group.user_membership.add", "SUCCESS", vec!["group:corp:00g1"]),
             ("group.user_membership.remove", "SUCCESS", vec!["group:corp:00g1"]),
@@ -197,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_delivery_is_refused_whole() {
+    fn an_invalid_delivery_is_refused_as_a_whole() {
         let odd = |body: Vec<u8>| receive(&corp()[1], body, Time(0)).is_err();
         assert!(odd(b"{}".to_vec()) && odd(b"".to_vec()) && odd(b"[]".to_vec()));
         assert!(odd(br#"{"eventId":"a","data":{}}"#.to_vec()));
@@ -205,11 +211,11 @@ mod tests {
         let mut cut = body(&json!([event("u1", "group.user_membership.add", "SUCCESS")]));
         cut.truncate(cut.len() - 3);
         assert!(odd(cut));
-        assert!(!odd(body(&json!([]))), "an empty delivery is one");
+        assert!(!odd(body(&json!([]))), "a delivery without events is valid");
     }
 
     #[test]
-    fn an_event_without_a_uuid_keeps_no_other_from_being_stored_and_marks_its_keys() {
+    fn an_event_without_a_uuid_marks_its_keys_and_does_not_stop_the_other_events() {
         let mut bare = event("", "group.user_membership.add", "SUCCESS");
         bare.as_object_mut().unwrap().remove("uuid");
         let odd = json!({ "uuid": 5, "eventType": ["x"], "target": "none", "outcome": [] });
@@ -221,11 +227,15 @@ mod tests {
         assert_eq!(ids, [format!("{of}-0"), format!("{of}-1"), format!("{of}-2"), "u1".into()]);
         let marked: Vec<usize> = verified.events.iter().map(|(_, marks)| marks.len()).collect();
         assert_eq!(marked, [1, 0, 0, 1]);
-        assert_eq!(receive(&corp()[1], delivery, Time(0)).unwrap(), verified, "sent again it is known");
+        assert_eq!(
+            receive(&corp()[1], delivery, Time(0)).unwrap(),
+            verified,
+            "the repeated delivery has the same ids"
+        );
     }
 
     #[test]
-    fn an_event_that_names_more_than_a_hundred_marks_a_sweep_in_place_of_them() {
+    fn an_event_that_names_more_than_a_hundred_keys_marks_one_sweep() {
         let with = |count: usize| {
             let targets: Vec<Value> =
                 (0..count).map(|n| json!({ "type": "User", "id": format!("00u{n}") })).collect();

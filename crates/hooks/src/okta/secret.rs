@@ -1,16 +1,18 @@
-//! Okta signs nothing: whoever sends the configured headers is taken for Okta.
+//! The check of the configured headers. Okta does not sign its requests, so a request with the
+//! configured headers counts as a request of Okta.
 
 use secrecy::ExposeSecret;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::HeaderSecret;
 
-/// Whether every proof is there. Each value is compared in constant time; only its length may show.
+/// Returns whether the request has every configured header with a valid value. Each value is
+/// compared in constant time; only its length can leak.
 pub(super) fn all_shown<'a>(
     header_secrets: &[HeaderSecret],
     header: &dyn Fn(&str) -> Option<&'a [u8]>,
 ) -> bool {
-    // Where nothing has to be shown, everybody would be taken.
+    // Without a configured header, every request would be accepted.
     let mut all = Choice::from(u8::from(!header_secrets.is_empty()));
     for proof in header_secrets {
         let shown = header(&proof.header).unwrap_or_default();

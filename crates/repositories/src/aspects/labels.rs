@@ -197,7 +197,7 @@ fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
 mod tests {
     use super::*;
 
-    /// The match of each listed label, and the remaining live labels.
+    /// Returns the match of each listed label, and the remaining live labels.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();

@@ -56,7 +56,7 @@ fn shape_of(section: &str) -> &'static Shape {
     &SETTINGS.iter().find(|key| key.name == section).unwrap().shape
 }
 
-/// The keys of a block, or of the entries of a list.
+/// Returns the keys of a block, or of the entries of a list.
 pub(super) fn keys_of(section: &str) -> &'static [Key] {
     if section == "repository" {
         return REPOSITORY;

@@ -14,7 +14,7 @@ const CONNECTIONS: &[&str] =
 /// The paths below a repository that only REST shows.
 const PLACES: &[&str] = &["/autolinks", "/hooks", "/actions/permissions", "/automated-security-fixes"];
 
-/// A fault of reads.
+/// Returns a fault of reads.
 pub(super) fn fault(dice: &mut Dice) -> Fault {
     if dice.chance(50) {
         Fault { path: "/graphql".into(), shorten: Some(dice.one(CONNECTIONS).into()), ..Fault::default() }
@@ -37,7 +37,7 @@ fn act(method: Method, path: String, body: Value) -> Act {
     Act { method, path, body }
 }
 
-/// A change by hand to an organisation.
+/// Returns a change by hand to an organisation.
 pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
     let organisation = &doc["orgs"][ORGANISATION];
     let names: Vec<&String> =

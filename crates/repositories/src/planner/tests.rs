@@ -39,7 +39,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// An organisation with the repository `shop`, and a policy for it.
+    /// Returns an organisation with the repository `shop`, and a policy for it.
     async fn new(doc: Value, policy: &str) -> Self {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), beadle_sim::Settings::default()).await.unwrap();
         let sim = Arc::new(sim);
@@ -70,7 +70,7 @@ impl Stage {
         session.write(&plan.changes[0]).await
     }
 
-    /// The number of calls that wrote.
+    /// Returns the number of calls that wrote.
     fn writes(&self) -> usize {
         self.sim.calls().iter().filter(|call| call["writes"] == true).count()
     }
@@ -80,7 +80,7 @@ fn shop() -> Key {
     Key::new("repository", "acme", 101)
 }
 
-/// An organisation in which the login and the slug have these ids.
+/// Returns an organisation in which the login and the slug have these ids.
 fn acme(mona: u64, platform: u64) -> Value {
     let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
     json!({

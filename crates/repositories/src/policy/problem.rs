@@ -1,5 +1,5 @@
-//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each finding has
-//! a file and a line.
+//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each finding
+//! has a file and a line.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ pub struct Problem {
     pub column: u32,
     /// The text of the finding.
     pub message: String,
-    /// What the author can write instead.
+    /// A suggestion for the author.
     pub hint: Option<String>,
 }
 

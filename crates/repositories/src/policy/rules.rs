@@ -177,7 +177,8 @@ mod tests {
         }
     }
 
-    /// The types of rules that the description lists, each with the schema of its parameters.
+    /// Returns the types of rules that the description lists, each with the schema of its
+    /// parameters.
     fn described<'a>(table: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
         let all = table["schemas"][list]["oneOf"].as_array().unwrap().iter();
         all.map(|rule| {

@@ -152,7 +152,7 @@ mod tests {
     const BEGUN: Time = Time(10_000_000);
     const SINCE: Time = Time(5_000_000);
 
-    /// An attempt at `at` seconds.
+    /// Returns an attempt at `at` seconds.
     fn row(id: u64, guid: &str, at: i64, status_code: u16) -> HookDelivery {
         HookDelivery {
             id,
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was
-    /// sent again.
+    /// Returns a hundred deliveries, of which every third failed, and every sixth was accepted when
+    /// it was sent again.
     fn rows() -> Vec<HookDelivery> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {

@@ -78,8 +78,8 @@ impl Note {
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Returns whether the log lacks a requested redelivery of the window. Deliveries that Beadle
-    /// gave up do not count, because a sweep covers them.
+    /// Returns whether a redelivery that Beadle requested is not in the log yet. Deliveries that
+    /// Beadle gave up do not count, because a sweep covers them.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
@@ -275,11 +275,11 @@ impl Recovery {
         // A known delivery was recovered before, or only its answer was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
-                tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two looks, reading again");
+                tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two reads, reading again");
             }
             return Ok(());
         }
-        tracing::warn!(app = self.app, %since, seen, failed, marked, redelivered, known, given_up, beyond, open, "webhooks were missed");
+        tracing::warn!(app = self.app, %since, seen, failed, marked, redelivered, known, given_up, beyond, open, "missed webhooks found");
         let entry = Entry {
             seq: 0,
             at: now,

@@ -96,7 +96,8 @@ impl Probed {
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));
     }
 
-    /// Whether this probe wrote members itself, and the server added and removed exactly those.
+    /// Returns whether this probe wrote members itself, and the server added and removed exactly
+    /// those.
     pub fn writes_as_asked(&self) -> bool {
         let saw = |(question, answer): (&str, &str)| {
             self.evidence.0.get(question).is_some_and(|seen| seen.as_str() == answer)
@@ -104,7 +105,7 @@ impl Probed {
         saw(write::ADDS) && saw(write::REMOVES)
     }
 
-    /// Whether the server contradicts the configuration.
+    /// Returns whether the server contradicts the configuration.
     pub fn contradicts(&self) -> bool {
         self.findings.iter().any(|finding| matches!(finding, Finding::Contradiction(_)))
     }

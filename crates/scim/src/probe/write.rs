@@ -44,7 +44,7 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
-    // The group is deleted whatever the result is.
+    // The group is deleted after every result.
     writer.delete_group(&group.id).await?;
     tried?;
     let gone = reader.group(&group.id).await?.is_none();

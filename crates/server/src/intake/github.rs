@@ -1,4 +1,4 @@
-//! `POST /hooks/github`.
+//! `POST /hooks/github`: deliveries of GitHub.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMa
 async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
     let text = |name: &str| header(headers, name);
     let declared = intake.declared(headers)?;
-    // Before the body is read: what is refused for its headers costs nothing.
+    // These checks come before the body, so that a request with invalid headers costs no memory.
     ContentType::parse(text("content-type").unwrap_or_default())?;
     if !headers.contains_key("x-hub-signature-256") {
         return Err(WebhookRefusal::Unsigned.into());

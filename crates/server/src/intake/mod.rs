@@ -1,4 +1,5 @@
-//! The public side: verify, store, answer. An answer of 2xx means that the delivery is on disk.
+//! The public listener: it verifies, stores and answers deliveries. An answer of 2xx means that the
+//! delivery is on disk.
 
 mod github;
 mod okta;
@@ -21,18 +22,18 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
-/// What the intake takes.
+/// The limits of the intake.
 #[derive(Clone, Copy, Debug)]
 pub struct IntakeLimits {
-    /// The largest body. GitHub sends up to 25 MB.
+    /// The maximum size of a body in bytes. GitHub sends up to 25 MB.
     pub body: u64,
-    /// All bodies that are being received or stored at once.
+    /// The maximum size of all bodies in bytes that the intake receives or stores at the same time.
     pub in_flight: u64,
-    /// How long a sender may take for its body.
+    /// The time limit for a whole body.
     pub slow: Duration,
-    /// How long a sender may send nothing: its room is for others.
+    /// The time limit for a pause of the sender, so that its room becomes free for others.
     pub silence: Duration,
-    /// How long a request waits for room.
+    /// The time limit for free room.
     pub patience: Duration,
 }
 
@@ -48,7 +49,7 @@ impl Default for IntakeLimits {
     }
 }
 
-/// Who may send what.
+/// The senders whose webhooks the intake accepts.
 #[derive(Default)]
 pub struct Senders {
     /// Organisations of GitHub.
@@ -57,7 +58,7 @@ pub struct Senders {
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 
-/// The public side.
+/// The public listener.
 pub struct Intake {
     senders: Senders,
     store: Arc<dyn Store>,
@@ -66,14 +67,15 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     limits: IntakeLimits,
     room: InFlight,
-    /// Who was refused as not configured, so that each is written to the journal once.
+    /// The refused senders that are not configured, so that the journal gets one entry for each.
     refused: Mutex<HashSet<String>>,
-    /// When a bad signature was last said.
+    /// The time of the last log line about an invalid signature or secret.
     said: Mutex<Option<Time>>,
 }
 
 impl Intake {
-    /// An intake that takes webhooks of `senders` and rings `bell` for each that made something due.
+    /// Creates an intake for the webhooks of `senders`. It rings `bell` for each webhook that makes
+    /// a key due.
     pub fn new(
         senders: Senders,
         store: Arc<dyn Store>,
@@ -96,7 +98,7 @@ impl Intake {
         }
     }
 
-    /// The public listener's routes.
+    /// Returns the routes of the public listener.
     pub fn router(self: Arc<Self>) -> axum::Router {
         axum::Router::new()
             .route("/hooks/github", post(github::deliver))
@@ -105,36 +107,39 @@ impl Intake {
             .with_state(self)
     }
 
-    /// How long the body is, as the sender declares it; too long a one is refused before it is read.
+    /// Returns the length of the body according to `Content-Length`. Refuses a body that is too
+    /// large before it is read.
     fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
         let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
-                Problem::Refused(StatusCode::BAD_REQUEST, "Content-Length is no number".into())
+                Problem::Refused(StatusCode::BAD_REQUEST, "Content-Length must be a number".into())
             })?,
             None => self.limits.body,
         };
         if declared > self.limits.body { Err(self.too_large()) } else { Ok(declared) }
     }
 
-    /// The body, once there is room for it.
+    /// Waits for room, and returns the body.
     async fn body(&self, body: Body, declared: u64, patience: Duration) -> Result<(Vec<u8>, Taken), Problem> {
         let room = self.room.take(declared, patience).await.ok_or(Problem::Busy)?;
         let read = tokio::time::timeout(self.limits.slow, self.read(body, declared)).await;
         let body = read.map_err(|_| {
-            Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".into())
+            Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into())
         })??;
         Ok((body, room))
     }
 
     async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        // A sender may declare much and send little: what it declares is not allocated ahead.
+        // The declared length is not allocated in advance, because a sender can declare much and
+        // send little.
         let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
-        let silent = |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender fell silent".into());
+        let silent =
+            |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender paused for too long".into());
         while let Some(frame) =
             tokio::time::timeout(self.limits.silence, body.frame()).await.map_err(silent)?
         {
-            let cut = |_| Problem::Refused(StatusCode::BAD_REQUEST, "the body was cut off".into());
+            let cut = |_| Problem::Refused(StatusCode::BAD_REQUEST, "the body is incomplete".into());
             if let Ok(data) = frame.map_err(cut)?.into_data() {
                 if bytes.len() + data.len() > size(self.limits.body) {
                     return Err(self.too_large());
@@ -146,27 +151,29 @@ impl Intake {
     }
 
     fn too_large(&self) -> Problem {
-        let why = format!("a body may have {} bytes", self.limits.body);
+        let why = format!("a body must have at most {} bytes", self.limits.body);
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// A wrong secret is the likeliest mistake of a new webhook; it is said, and not for every request.
+    /// Logs an invalid signature or secret, at most once a minute. A wrong secret is the most
+    /// frequent mistake of a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| now.since(said) > Duration::from_secs(60)) {
             *said = Some(now);
-            tracing::warn!(why, "a webhook was refused; is its secret the configured one?");
+            tracing::warn!(why, "webhook signature or secret invalid");
         }
     }
 
-    /// Who is not configured is remembered, so that an operator can see whose webhooks come to nobody.
+    /// Writes a sender that is not configured to the journal, once, so that an operator can find
+    /// it.
     async fn remember(&self, who: &str) {
         let new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned());
         if !new {
             return;
         }
-        tracing::warn!(who, "a webhook with a valid signature is for nobody configured here");
+        tracing::warn!(who, "webhook of a sender that is not configured");
         let entry = Entry {
             seq: 0,
             at: self.clock.now(),
@@ -177,12 +184,12 @@ impl Intake {
             detail: Detail::Refused(RefusedWebhook { status: 403 }),
         };
         if let Err(error) = self.store.journal(None, vec![entry], self.clock.now()).await {
-            tracing::error!(%error, "could not write a refusal to the journal");
+            tracing::error!(%error, "journal entry of a refused webhook not written");
         }
     }
 }
 
-/// Why a request is not answered 2xx.
+/// The reason for an answer other than 2xx.
 enum Problem {
     Refused(StatusCode, String),
     NotConfigured(String, String),
@@ -192,13 +199,13 @@ enum Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a delivery was not stored and was answered 503");
+        tracing::error!(%error, "delivery not stored, answered with 503");
         Self::NotStored
     }
 }
 
 impl Intake {
-    /// The answer to a delivery.
+    /// Returns the answer to a delivery, and counts it.
     async fn respond(&self, received: Result<Accepted, Problem>, started: Time) -> Response {
         let response = match received {
             Ok(Accepted::Stored) => answer(StatusCode::ACCEPTED, "stored"),
@@ -209,7 +216,7 @@ impl Intake {
                 }
                 let mut response = answer(status, &why);
                 if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                    // The rest of the body is not read, so the connection cannot go on.
+                    // The rest of the body is not read, so the connection cannot be used again.
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response
@@ -218,7 +225,7 @@ impl Intake {
                 self.remember(&who).await;
                 answer(StatusCode::FORBIDDEN, &why)
             }
-            Err(Problem::Busy) => later("too many bodies are being received"),
+            Err(Problem::Busy) => later("too many bodies at the same time"),
             Err(Problem::NotStored) => later("the delivery could not be stored"),
         };
         self.metrics.delivery(response.status(), self.clock.now().since(started));
@@ -239,3 +246,6 @@ fn later(why: &str) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     response
 }
+
+#[cfg(test)]
+mod tests;

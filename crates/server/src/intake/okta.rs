@@ -1,4 +1,4 @@
-//! `/hooks/okta`: `GET` is Okta's verification of the address, `POST` a delivery.
+//! `/hooks/okta`: `GET` is the verification of the address by Okta, `POST` is a delivery.
 //!
 //! <https://developer.okta.com/docs/guides/event-hook-implementation/>
 
@@ -17,9 +17,9 @@ use serde_json::json;
 
 use super::{Intake, Problem, answer, header};
 
-/// Okta waits three seconds for an answer, and sends what got none only once more.
+/// The time limit for free room. Okta waits 3 s for an answer and retries only once.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// No challenge of Okta's is longer.
+/// The maximum length of a challenge in bytes. Challenges of Okta are shorter.
 const LONGEST: usize = 1024;
 
 impl From<HookRefusal> for Problem {
@@ -32,15 +32,17 @@ impl From<HookRefusal> for Problem {
     }
 }
 
-/// Okta asks before it sends anything, and proves nothing: the answer is what it said itself.
+/// Answers the verification of the address with the challenge of the request. This request needs no
+/// secret, and the answer has nothing else.
 pub(super) async fn verify(headers: HeaderMap) -> Response {
     match header(&headers, "x-okta-verification-challenge") {
         Some(challenge) if challenge.len() <= LONGEST => {
             Json(json!({ "verification": challenge })).into_response()
         }
-        _ => {
-            answer(StatusCode::BAD_REQUEST, "x-okta-verification-challenge is missing; deliveries are POSTed")
-        }
+        _ => answer(
+            StatusCode::BAD_REQUEST,
+            "x-okta-verification-challenge is missing: send deliveries with POST",
+        ),
     }
 }
 
@@ -53,11 +55,12 @@ pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMa
 async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
     let declared = intake.declared(headers)?;
     let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    // Before the body is read: who proves nothing costs nothing.
+    // This check comes before the body, so that a request without the secret costs no memory.
     let sender = okta::sender(&intake.senders.okta, &value)?;
     let (body, _room) = intake.body(body, declared, PATIENCE).await?;
     let verified = okta::receive(sender, body, intake.clock.now())?;
-    // The events first: where the process ends between, Okta sends the delivery again, and what is known stays so.
+    // The events come first: if the process ends in between, Okta retries the delivery, and the
+    // stored events stay stored.
     let events = verified.events.into_iter().map(|(event, marks)| async move {
         let marked = !marks.is_empty();
         let accepted = intake.store.accept(event, marks).await?;

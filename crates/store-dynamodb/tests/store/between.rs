@@ -66,7 +66,8 @@ async fn begin(store: &DynamoStore) -> Begun {
     store.begin(None, &key(), intent, NOW).await.unwrap()
 }
 
-/// A table, a store in it, and the same store behind a proxy that stops its first transaction.
+/// Returns a table, a store in it, and the same store behind a proxy that stops its first
+/// transaction.
 async fn world() -> (Moto, DynamoStore, Proxy, DynamoStore) {
     let moto = Moto::start().await;
     let direct = moto.store(DynamoSettings::default()).await;

@@ -125,7 +125,7 @@ impl World {
         self.vendor.clock.now().since(self.begun).as_millis() / CALL.as_millis()
     }
 
-    /// The writes that reached the vendor, each with its time in calls.
+    /// Returns the writes that reached the vendor, each with its time in calls.
     fn reached(&self) -> Vec<(String, u128)> {
         let reached = self.vendor.reached.lock().unwrap();
         let calls = |at: &Time| at.since(self.begun).as_millis() / CALL.as_millis();

@@ -1,4 +1,4 @@
-# Both halves, a domain of one's own, and alarms to a topic.
+# Repositories and groups, your own domain, and alarms to a topic.
 provider "aws" {
   region = "eu-west-1"
 }
@@ -9,17 +9,17 @@ variable "domain_name" {
 }
 
 variable "certificate_arn" {
-  description = "Its certificate."
+  description = "The certificate of the domain."
   type        = string
 }
 
 variable "alarm_mail" {
-  description = "Who is told of alarms; they confirm it by a mail first."
+  description = "The mail address for alarms. Its owner must first confirm a mail."
   type        = string
 }
 
 resource "aws_sns_topic" "alarms" {
-  #checkov:skip=CKV_AWS_26:What alarms say is no secret, and CloudWatch may not use the key that AWS has for topics
+  #checkov:skip=CKV_AWS_26:Alarms contain no secret, and CloudWatch cannot use the key of AWS for topics
   name = "beadle-alarms"
 }
 
@@ -47,7 +47,7 @@ output "github_webhook_url" {
 }
 
 output "domain_target" {
-  description = "Where the domain's record has to lead."
+  description = "The target of the domain's record."
   value       = module.beadle.domain_target
 }
 

@@ -12,7 +12,7 @@ use super::narration::{Proof, beadle_quietly, narrate};
 use super::organisation::{name, violations_of};
 use super::service::Service;
 
-/// The demo waits this long for a repair.
+/// The time that the demo waits for a repair.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Changes by people, one after another.

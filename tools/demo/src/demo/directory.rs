@@ -17,9 +17,9 @@ use super::acts::seconds;
 use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
 
-/// The demo waits this long for a change of a group.
+/// The time that the demo waits for a change of a group.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The demo waits this long to see that nothing changes.
+/// The time that the demo waits before it verifies that a group has not changed.
 const CALM: Duration = Duration::from_secs(2);
 const PEOPLE: [&str; 12] =
     ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lea"];
@@ -226,7 +226,7 @@ impl Stage<'_, '_> {
     }
 }
 
-/// Returns the JSON objects of an output that has one a line.
+/// Returns the JSON objects of an output that has one object on each line.
 fn values(output: &str) -> impl Iterator<Item = Value> {
     output.lines().filter_map(|line| serde_json::from_str(line).ok())
 }

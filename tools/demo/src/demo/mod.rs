@@ -1,5 +1,5 @@
-//! `beadle demo`: the real program against simulated vendors. The demo reads every claim back from the
-//! state of the simulated vendors.
+//! `beadle demo`: runs the real program against simulated vendors. The demo verifies each of its
+//! statements in the state of the simulated vendors.
 
 mod acts;
 mod directory;

@@ -1,4 +1,4 @@
-//! The demo's organisation and its policy, and an independent check of the one against the other.
+//! The organisation and the policy of the demo, and an independent comparison of the two.
 
 use std::path::Path;
 use std::time::Duration;

@@ -53,7 +53,7 @@ impl Service {
         format!("http://127.0.0.1:{}/hooks/{vendor}", self.ports[0])
     }
 
-    /// Kills the service with SIGKILL: it cannot finish anything.
+    /// Kills the service with SIGKILL, so that it cannot finish its work.
     pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Permissions on a repository and their sources: teams inherit from the team above them.
+//! Permissions on a repository and their sources. A team inherits permissions from its parent team.
 //!
 //! <https://docs.github.com/organizations/organizing-members-into-teams/about-teams#nested-teams>
 
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::github::world::World;
 
-/// From least to most. A custom role counts as reading: here they are all based on it.
+/// Returns the rank of a permission. A custom role counts as `pull`, because all custom roles of
+/// the simulator are based on it.
 fn rank(permission: &str) -> u8 {
     match permission {
         "triage" => 1,
@@ -17,19 +18,19 @@ fn rank(permission: &str) -> u8 {
     }
 }
 
-/// The greatest of what was granted to teams.
+/// Returns the greatest permission of these teams.
 pub(crate) fn granted(repository: &Value, teams: &[String]) -> Option<String> {
     let held = teams.iter().filter_map(|slug| repository["teams"][slug].as_str());
     held.max_by_key(|role| rank(role)).map(str::to_owned)
 }
 
 impl World {
-    /// A team and the teams above it, from below.
+    /// Returns a team and the teams above it, from the lowest to the highest.
     pub(crate) fn lineage(&self, org: &str, slug: &str) -> Vec<String> {
         let mut lineage = vec![slug.to_owned()];
         let above = |slug: &str| self.team(org, slug).and_then(|team| team["parent"].as_str());
         while let Some(parent) = lineage.last().and_then(|slug| above(slug.as_str())) {
-            // A ring of parents would not end.
+            // A circle of parents would never end.
             if lineage.iter().any(|slug| slug == parent) {
                 break;
             }
@@ -65,8 +66,8 @@ impl World {
         all.into_iter().max_by_key(|role| rank(role))
     }
 
-    /// Drops actors without write access from the push restriction of a rule, as GitHub does
-    /// without a word. Apps stay.
+    /// Removes actors without write access from the push restriction of a rule, as GitHub does
+    /// without an error. Apps stay.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {
@@ -83,7 +84,8 @@ impl World {
         }
     }
 
-    /// A renamed team keeps what it was given, a deleted one (`to` is `None`) loses it.
+    /// Moves the permissions of a renamed team, and removes those of a deleted one (`to` is
+    /// `None`).
     pub(crate) fn move_grants(&mut self, org: &str, from: &str, to: Option<&str>) {
         let Some(repositories) = self.org_mut(org).and_then(|org| org["repos"].as_object_mut()) else {
             return;
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_team_is_shown_with_what_the_team_above_it_may_do() {
+    fn a_child_team_has_the_permission_of_its_parent() {
         let world = world();
         let svc = world.repository("acme", "svc").unwrap();
         assert_eq!(world.team_access("acme", svc, "child").as_deref(), Some("admin"));
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_write_is_dropped_from_a_push_restriction() {
+    fn a_push_restriction_loses_actors_without_write_access() {
         let world = world();
         let svc = world.repository("acme", "svc").unwrap();
         let mut rule = json!({ "restrictions": {
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_team_keeps_its_grants_and_a_deleted_one_loses_them() {
+    fn a_renamed_team_keeps_its_permissions_and_a_deleted_team_loses_them() {
         let mut world = world();
         world.move_grants("acme", "child", Some("kid"));
         let svc = world.repository("acme", "svc").unwrap();

@@ -1,5 +1,5 @@
-//! Addresses in answers: where the simulator is, not where GitHub is; the links between pages; and
-//! where something moved.
+//! The addresses in answers, which are those of the simulator: of objects, of further pages, and of
+//! redirects.
 
 use http::{HeaderMap, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,24 +9,24 @@ use crate::github::rest::Reply;
 
 /// The base of the state's addresses.
 const GITHUB: &str = "https://api.github.com";
-/// All but what a URI allows in every place.
+/// The characters that must be encoded: all but those that a URI allows everywhere.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The place that a call is redirected to, below the base.
+/// The path of a redirect, after the base.
 pub(crate) const MOVED: &str = "x-sim-moved";
-/// An answer with this is a file's text, and no JSON.
+/// The key of an answer that is the text of a file, not JSON.
 pub(crate) const RAW: &str = "x-sim-raw";
 
-/// A name as one segment of an address.
+/// Encodes a name as one segment of an address.
 pub(crate) fn segment(name: &str) -> String {
     utf8_percent_encode(name, SEGMENT).to_string()
 }
 
-/// A path of names as segments of an address.
+/// Encodes a path of names as segments of an address.
 pub(crate) fn path(names: &str) -> String {
     names.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// The base of REST for this call: below `/api/v3` for a caller who takes the simulator for an
+/// Returns the base of REST for this call. It has `/api/v3` for a caller that uses the paths of an
 /// Enterprise Server.
 pub(crate) fn base(headers: &HeaderMap, uri: &Uri) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
@@ -34,7 +34,7 @@ pub(crate) fn base(headers: &HeaderMap, uri: &Uri) -> String {
     format!("http://{host}{prefix}")
 }
 
-/// Makes every address of an answer one of this base.
+/// Replaces the base of every address of an answer.
 pub(crate) fn rebase(value: &mut Value, base: &str) {
     match value {
         Value::String(text) => {
@@ -48,7 +48,7 @@ pub(crate) fn rebase(value: &mut Value, base: &str) {
     }
 }
 
-/// The `Link` and the `Location` of an answer.
+/// Returns the `Link` and the `Location` of an answer.
 pub(crate) fn headers(reply: &Reply, headers: &HeaderMap, uri: &Uri) -> Vec<(header::HeaderName, String)> {
     let base = base(headers, uri);
     let mut given = Vec::new();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_begin_where_the_caller_calls() {
+    fn addresses_begin_with_the_base_of_the_caller() {
         let (headers, uri) = at("/api/v3/repos/acme/svc");
         let mut body =
             json!({ "url": "https://api.github.com/repos/acme/svc", "html_url": "https://github.com/x" });
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn links_name_every_page_that_there_is() {
+    fn links_name_the_existing_pages() {
         let (asked, uri) = at("/api/v3/x?page=2&per_page=5");
         let mut reply = Reply::json(200, json!([]));
         reply.headers.push(("x-sim-prev-page", "1".into()));

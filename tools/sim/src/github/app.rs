@@ -1,5 +1,5 @@
-//! Calls in the App's own name: itself, its installations, their tokens, and the log of its
-//! deliveries.
+//! Calls that the App makes as itself: its description, its installations, their tokens, and the
+//! log of its deliveries.
 //!
 //! <https://docs.github.com/rest/apps>
 
@@ -18,7 +18,7 @@ use crate::github::server::{Shared, lock};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Answers a call that carries the App's own JWT.
+/// Answers a call with a JWT of the App.
 pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
     let world = lock(&shared.world);
     let app = world.acting(crate::github::APP_SLUG).unwrap_or_default();
@@ -80,7 +80,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
     }
 }
 
-/// The organisation with this installation.
+/// Returns the organisation with this installation.
 fn installed<'a>(world: &'a World, id: &str) -> Option<&'a Value> {
     let mut orgs = world.doc["orgs"].as_object()?.values();
     orgs.find(|org| shapes::installation_id(org).to_string() == id)

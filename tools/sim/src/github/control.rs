@@ -1,4 +1,4 @@
-//! `/_sim/...`: what a test or a demo does behind everybody's back.
+//! The control of the simulator in `/_sim/`, for tests and the demo.
 
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ pub(crate) fn answer(
             return text(
                 404,
                 "text/plain",
-                format!("{method} /_sim/{path} is no control of the simulator\n"),
+                format!("{method} /_sim/{path} is not a control of the simulator\n"),
             );
         }
     };
@@ -115,7 +115,7 @@ fn text(status: u16, kind: &str, text: String) -> Response {
     response.body(Body::from(text)).unwrap_or_default()
 }
 
-/// Puts another state in place and notes what webhooks have to be told.
+/// Replaces the state and notes the changes for webhooks.
 fn replace(world: &mut World, doc: Value) -> bool {
     let before = std::mem::replace(&mut world.doc, doc);
     world.complete();
@@ -128,7 +128,7 @@ fn replace(world: &mut World, doc: Value) -> bool {
     true
 }
 
-/// A JSON merge patch (RFC 7396); only what the patch names is compared.
+/// Applies a JSON merge patch (RFC 7396). Only the parts in the patch are compared for webhooks.
 fn patch(world: &mut World, patch: &Value) {
     let mut touched = Vec::new();
     for (org, part) in patch["orgs"].as_object().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Sends webhooks, once each, and keeps the log of deliveries that an App can read and redeliver from.
+//! Sends each webhook once, and keeps the log of deliveries, which an App can read and redeliver.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -15,15 +15,15 @@ use crate::github::events::Event;
 use crate::github::limits::instant;
 use crate::github::server::{Shared, lock};
 
-/// Where webhooks go.
+/// The receiver of webhooks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
     /// The address.
     pub url: String,
-    /// The secret that they are signed with.
+    /// The secret of the signatures.
     pub secret: String,
-    /// Sent as an organisation's webhook, not as an App's.
+    /// Whether the webhook belongs to an organisation, not to an App.
     #[serde(default)]
     pub organisation: bool,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
-    /// A row of `GET /app/hook/deliveries`.
+    /// Returns a row of `GET /app/hook/deliveries`.
     pub(crate) fn row(&self) -> Value {
         let payload: Value = serde_json::from_str(&self.body).unwrap_or_default();
         json!({
@@ -55,7 +55,7 @@ impl Logged {
         })
     }
 
-    /// The whole of it.
+    /// Returns the whole delivery.
     pub(crate) fn whole(&self) -> Value {
         let mut whole = self.row();
         whole["url"] = json!("");
@@ -93,7 +93,7 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
     }
 }
 
-/// Sends a logged delivery again, under its old guid. `false` when there is none.
+/// Sends a logged delivery again with the same guid. Returns `false` if there is none.
 pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
     let (Some(hook), Some(old)) = (shared.hook(), lock(&shared.log).find(id)) else { return false };
     let delivered_at = crate::github::world::now();
@@ -111,7 +111,7 @@ fn attempt_in_background(shared: &Arc<Shared>, hook: Hook, logged: Logged) {
     });
 }
 
-/// GitHub's signature of a body.
+/// Returns the signature of a body in the form of GitHub.
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
@@ -130,7 +130,7 @@ async fn attempt(shared: &Shared, hook: Hook, mut logged: Logged) {
     let request = shared
         .http()
         .post(&hook.url)
-        .timeout(std::time::Duration::from_secs(10)) // as GitHub
+        .timeout(std::time::Duration::from_secs(10)) // the limit of GitHub
         .header("content-type", "application/json")
         .header("user-agent", "GitHub-Hookshot/sim")
         .header("x-github-event", logged.event)
@@ -140,7 +140,7 @@ async fn attempt(shared: &Shared, hook: Hook, mut logged: Logged) {
         .header("x-github-hook-installation-target-id", target.to_string())
         .header("x-hub-signature-256", signature(&hook.secret, logged.body.as_bytes()))
         .body(logged.body.clone());
-    // GitHub logs a delivery that got no answer with 502, and does not try again.
+    // GitHub logs a delivery without an answer as 502, and does not retry it.
     logged.status_code = request.send().await.map_or(502, |response| response.status().as_u16());
     logged.duration = started.elapsed().as_secs_f64();
     lock(&shared.log).push(logged);

@@ -1,6 +1,6 @@
-//! Checks bodies of all clients against GitHub's published description at run time. `cargo xtask
-//! described` makes the table of it. The table and [`BODILESS`] are the only writes that the simulator
-//! serves, so that no handler can take a body that nothing checks.
+//! Checks the bodies of all calls against GitHub's published description at run time. `cargo xtask
+//! described` generates its table. The simulator serves only the writes of the table and of
+//! [`BODILESS`], so that no handler accepts an unchecked body.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::github::rest::Reply;
 static TABLE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("described.json")).unwrap_or_default());
 
-/// Every write that the simulator serves and that has no body in the description: GitHub ignores one.
+/// The writes of the simulator that have no body in the description. GitHub ignores a body there.
 const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
     "DELETE /orgs/{org}/rulesets/{ruleset_id}",
@@ -35,7 +35,7 @@ const BODILESS: &[&str] = &[
     "PUT /repos/{owner}/{repo}/vulnerability-alerts",
 ];
 
-/// Whether a call reads, or is a write whose body is checked or ignored.
+/// Returns whether a call is a read, or a write whose body is checked or ignored.
 pub(crate) fn is_served(method: &str, path: &[&str]) -> bool {
     ["GET", "HEAD"].contains(&method)
         || schema_of(method, path).is_some()
@@ -55,14 +55,14 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
     Some(Reply::invalid(&format!("Invalid request.\n\n{why}")))
 }
 
-/// The schema of a route's body. A name in a template goes before a parameter.
+/// Returns the schema of a route's body. A fixed segment of a template goes before a parameter.
 fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
     let routes = TABLE["routes"].as_object()?.iter();
     let fitting = routes.filter(|(route, _)| fits(route, method, path));
     fitting.min_by_key(|(route, _)| route.matches('{').count()).map(|(_, schema)| schema)
 }
 
-/// Whether a call is one of a route: of its method, and of its template.
+/// Returns whether a call matches the method and the template of a route.
 fn fits(route: &str, method: &str, path: &[&str]) -> bool {
     let Some((wanted, template)) = route.split_once(' ') else { return false };
     let segments: Vec<&str> = template.trim_start_matches('/').split('/').collect();
@@ -102,11 +102,11 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     for choice in ["oneOf", "anyOf"] {
         if let Some(parts) = schema[choice].as_array()
             && let Some(why) = meant(parts, value).map(|part| problem(part, value, at)).min_by_key(|why| {
-                // The reason that got farthest is about the intended alternative.
+                // The error at the deepest place is about the intended alternative.
                 why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
             })
         {
-            // `None` is the least: one part fits.
+            // `None` is the smallest value: one alternative matches.
             if why.is_some() {
                 return why;
             }
@@ -115,7 +115,7 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     within(schema, value, at)
 }
 
-/// The parts of a choice that are for a value: those of its `type`, or all where none tells.
+/// Returns the alternatives for a value: those with its `type`, or all if none has a type.
 fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Value> {
     let is_of_type = |part: &&Value| {
         let part = part["$ref"].as_str().map_or(*part, |name| &TABLE["schemas"][name]);
@@ -168,7 +168,7 @@ fn is_of(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// The bound that a value breaks.
+/// Returns the bound that a value breaks.
 fn out_of_bounds(schema: &Value, value: &Value) -> Option<&'static str> {
     #[expect(clippy::cast_precision_loss, reason = "no bound is near what a float cannot tell apart")]
     let (size, bounds) = match value {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_schema_that_the_table_refers_to_is_in_it() {
+    fn the_table_has_every_schema_to_which_it_refers() {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(map) => {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_whose_body_nothing_checks_is_not_served() {
+    fn a_write_with_an_unchecked_body_is_not_served() {
         for (method, path) in [
             ("POST", "repos/acme/svc/merges"),
             ("PATCH", "repos/acme/svc/labels"),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_without_a_body_is_not_one_of_the_table() {
+    fn the_table_has_no_route_without_a_body() {
         for route in BODILESS {
             assert!(TABLE["routes"].get(route).is_none(), "{route}");
         }

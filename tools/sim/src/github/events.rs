@@ -1,17 +1,17 @@
-//! Which webhooks a change causes, and their payloads. As on GitHub, most settings have none.
+//! The webhooks of a change, and their payloads. As at GitHub, most settings have no webhook.
 
 use serde_json::{Value, json};
 
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// A webhook to be sent.
+/// A webhook that must be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) payload: Value,
     pub(crate) repository_id: Option<u64>,
-    /// Apps do not hear of it; an organisation's webhook does.
+    /// Whether only the webhook of an organisation gets the event, and no App.
     pub(crate) organisation_only: bool,
 }
 
@@ -71,7 +71,7 @@ fn organisation(world: &World, login: &str) -> Value {
     keys.iter().map(|key| ((*key).to_owned(), whole[*key].clone())).collect()
 }
 
-/// The webhooks of a repository's change.
+/// Returns the webhooks of a change of a repository.
 pub(crate) fn of_change(
     world: &World,
     org: &str,
@@ -159,7 +159,7 @@ fn rulesets(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// The webhooks of an organisation's changed rulesets. They name no repository.
+/// Returns the webhooks for changed rulesets of an organisation. They name no repository.
 pub(crate) fn of_rulesets(
     world: &World,
     org: &str,
@@ -205,7 +205,7 @@ fn properties(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// The keys whose values differ: key, before, after.
+/// Returns the keys with different values: key, before, after.
 pub(super) fn differences<'a>(
     before: &'a Value,
     after: &'a Value,
@@ -310,12 +310,12 @@ fn branches(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// Changed files come as one commit on the default branch.
+/// Reports changed files as one commit on the default branch.
 fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
     let branch = after["default_branch"].as_str().unwrap_or_default();
     let has_branch = |found: &Value| found["branches"].get(branch).is_some();
     let changed = differences(&before["contents"], &after["contents"]);
-    // What a new branch begins with comes with the branch.
+    // The event of a new branch covers its first files.
     if changed.is_empty() || !has_branch(before) || !has_branch(after) {
         return;
     }
@@ -344,12 +344,12 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
     push(told, after, branch, &commit);
 }
 
-/// The only commit's id.
+/// Returns the id of the only commit.
 fn head() -> String {
     "1".repeat(40)
 }
 
-/// A push to a branch; without a commit the branch is new.
+/// Returns the event of a push to a branch. Without a commit the branch is new.
 fn push(told: &mut Told<'_>, after: &Value, branch: &str, commit: &Value) {
     let is_new = commit.is_null();
     let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_files_is_told_as_a_push_with_one_commit() {
+    fn a_change_of_files_makes_a_push_with_one_commit() {
         let before = json!({ "name": "admin", "default_branch": "main", "branches": { "main": {} },
             "contents": { "a.yml": "1", "b.yml": "1" } });
         let mut after = before.clone();

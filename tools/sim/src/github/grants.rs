@@ -1,5 +1,5 @@
-//! The rights of an installation's token: the permissions and repositories that it was asked for,
-//! of those that the installation has.
+//! The rights of an installation's token: the requested permissions and repositories, as far as the
+//! installation has them.
 //!
 //! <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
 
@@ -14,18 +14,18 @@ use crate::github::world::World;
 pub(crate) struct Grant {
     org: String,
     permissions: Map<String, Value>,
-    /// The ids of the repositories; `None` for all of the organisation's.
+    /// The ids of the repositories. `None` means all of the organisation.
     repositories: Option<Vec<u64>>,
 }
 
 impl Grant {
-    /// The rights that the body of `POST /app/installations/{id}/access_tokens` requests.
+    /// Returns the rights that the body of `POST /app/installations/{id}/access_tokens` requests.
     pub(crate) fn asked(world: &World, org: &Value, body: &Value) -> Result<Self, Reply> {
         let login = org["login"].as_str().unwrap_or_default();
         let held = shapes::permissions_of(org);
         let held = held.as_object().cloned().unwrap_or_default();
         let mut permissions = held.clone();
-        // Clients send `{}` where nobody asked for anything.
+        // Clients send `{}` if they request no limits.
         if let Some(asked) = body["permissions"].as_object().filter(|asked| !asked.is_empty()) {
             let too_much = asked.iter().any(|(name, level)| rank(level) > rank(&held_level(&held, name)));
             if too_much {
@@ -47,7 +47,7 @@ impl Grant {
         Ok(Self { org: login.to_owned(), permissions, repositories })
     }
 
-    /// The form of the rights in the answer.
+    /// Returns the rights in the form of the answer.
     pub(crate) fn shown(&self, world: &World) -> Value {
         let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });
         if self.repositories.is_some() {
@@ -67,7 +67,7 @@ impl Grant {
         self.repositories.as_ref().is_none_or(|ids| id.is_some_and(|id| ids.contains(&id)))
     }
 
-    /// Refuses a call that the token may not make.
+    /// Refuses a call without the required rights.
     pub(crate) fn refusal(&self, world: &World, call: &Call<'_>) -> Option<Reply> {
         if let ["repos", org, name, ..] = call.path.as_slice()
             && world.repository(org, name).is_some_and(|found| !self.reaches(found))
@@ -85,7 +85,8 @@ impl Grant {
         rank(&held_level(&self.permissions, permission)) >= rank(&json!(least))
     }
 
-    /// Refuses a mutation: all that are simulated are of branch protection rules.
+    /// Refuses a mutation without the required rights. All simulated mutations are about branch
+    /// protection rules.
     pub(crate) fn mutation(&self) -> Option<Reply> {
         let problem =
             json!({ "type": "FORBIDDEN", "path": [], "message": "Resource not accessible by integration" });
@@ -125,13 +126,14 @@ fn rank(level: &Value) -> u8 {
     }
 }
 
-/// Whether a call renames a default branch, which needs a second permission.
+/// Returns whether a call renames a default branch, which needs a second permission.
 fn renames_default(world: &World, call: &Call<'_>) -> bool {
     let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
 }
 
-/// The permission that a call needs, and whether it writes. `None`: every installation may.
+/// Returns the permission that a call needs, and whether it writes. Returns `None` if the call
+/// needs no permission.
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
     let writes = method != "GET";
     let permission = match path {
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_the_permissions_that_it_was_asked_for() {
+    fn a_token_has_only_the_requested_permissions() {
         let world = world();
         let whole = grant(&world, &Value::Null).unwrap();
         assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reaches_the_repositories_that_it_was_asked_for() {
+    fn a_token_reaches_only_the_requested_repositories() {
         let world = world();
         let one = grant(&world, &json!({ "repositories": ["svc"] })).unwrap();
         assert_eq!(status(&one, &world, &Method::GET, "repos/acme/svc"), None);

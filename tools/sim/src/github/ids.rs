@@ -1,9 +1,9 @@
-//! Node ids, as GraphQL gives them: they name a type and a number.
+//! Node ids of GraphQL, which have a type and a number.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a node id names.
+/// The type and the number of a node id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     Organisation(u64),
@@ -16,7 +16,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// The id as text. Apps keep the old form, which clients may compute.
+    /// Returns the id as text. Apps have the old form, because clients may compute it.
     pub(crate) fn encode(self) -> String {
         let (prefix, id) = match self {
             Self::App(id) => return STANDARD.encode(format!("03:App{id}")),

@@ -1,4 +1,5 @@
-//! Lists that lie on request: a row twice, a row missing, a page that comes again for ever.
+//! Lists with wrong rows, on request of a test: a row twice, a missing row, or the same page
+//! without end.
 
 use http::Uri;
 use serde_json::Value;
@@ -10,7 +11,7 @@ fn tells(fault: Option<&Fault>, lie: Lie) -> bool {
     fault.is_some_and(|fault| fault.lies.contains(&lie))
 }
 
-/// The address that is answered in place of the one that was asked for.
+/// Returns the address whose answer replaces that of the requested address.
 pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     if !tells(fault, Lie::FirstPageAgain) {
         return uri.clone();
@@ -51,12 +52,12 @@ pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
     }
 }
 
-/// Whether a fault answers every page of this connection with its first one.
+/// Returns whether a fault replaces every page of this connection with the first one.
 pub(crate) fn begins_again(fault: Option<&Fault>) -> bool {
     tells(fault, Lie::FirstPageAgain)
 }
 
-/// Applies a fault to a connection of GraphQL that was asked for with `after`.
+/// Applies a fault to a GraphQL connection that was requested with `after`.
 pub(crate) fn connection(shown: &mut Value, fault: &Fault, after: Option<&str>) {
     let mut rows = 0;
     for list in ["nodes", "edges"] {
@@ -70,14 +71,14 @@ pub(crate) fn connection(shown: &mut Value, fault: &Fault, after: Option<&str>) 
         info.insert("hasNextPage".into(), false.into());
     }
     if tells(Some(fault), Lie::FirstPageAgain) {
-        // The cursor moves on, so that only the rows tell.
+        // The cursor changes, so that only the rows show the fault.
         let start: usize = after.and_then(|after| after.strip_prefix("cursor:")?.parse().ok()).unwrap_or(0);
         info.insert("hasNextPage".into(), true.into());
         info.insert("endCursor".into(), format!("cursor:{}", start + rows.max(1)).into());
     }
 }
 
-/// The list of a body: the body itself, or the only list in it.
+/// Returns the list of a body: the body itself, or the only list in it.
 fn list_of(body: &mut Value) -> Option<&mut Vec<Value>> {
     match body {
         Value::Array(list) => Some(list),
@@ -104,7 +105,7 @@ fn spoil(list: &mut Vec<Value>, fault: &Fault, is_rest: bool) {
                     (Some(map), true) => {
                         map.remove(&fault.field);
                     }
-                    // GraphQL answers every field that was asked for.
+                    // GraphQL answers with every requested field.
                     (Some(map), false) => {
                         map.insert(fault.field.clone(), Value::Null);
                     }
@@ -116,7 +117,7 @@ fn spoil(list: &mut Vec<Value>, fault: &Fault, is_rest: bool) {
     }
 }
 
-/// An edge holds its node.
+/// Returns the node of an edge.
 fn node_of(row: &mut Value) -> &mut Value {
     if row.get("node").is_some() { &mut row["node"] } else { row }
 }
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_rest_lies_as_it_is_told() {
+    fn a_list_of_rest_has_the_requested_faults() {
         let body = |lies: &[Lie]| listed(lies, "/x").body.unwrap();
         assert_eq!(body(&[Lie::RowTwice]), json!([{ "id": 1 }, { "id": 2 }, { "id": 3 }, { "id": 1 }]));
         assert_eq!(body(&[Lie::RowMissing]), json!([{ "id": 1 }, { "id": 2 }]));
@@ -152,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn a_first_page_that_comes_again_is_asked_for_without_its_place() {
+    fn a_repeated_first_page_has_an_address_without_a_cursor() {
         let uri: Uri = "/x?per_page=3&page=7&cursor=v1_1".parse().unwrap();
         assert_eq!(asked(&uri, Some(&fault(&[Lie::FirstPageAgain]))).to_string(), "/x?per_page=3");
         assert_eq!(asked(&uri, Some(&fault(&[Lie::EndsEarly]))), uri);
     }
 
     #[test]
-    fn a_connection_lies_as_it_is_told() {
+    fn a_connection_has_the_requested_faults() {
         let whole = json!({
             "totalCount": 2, "edges": [{ "node": { "id": "A" } }, { "node": { "id": "B" } }],
             "pageInfo": { "hasNextPage": true, "endCursor": "cursor:2" },

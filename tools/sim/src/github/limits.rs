@@ -1,4 +1,5 @@
-//! Rate limits, counted and enforced as documented: primary by the hour, secondary by the minute, requests at once.
+//! Rate limits, as documented: the primary limit of an hour, the secondary limit of a minute, and
+//! concurrent requests.
 //!
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::github::rest::Reply;
 
-/// The documented limits. The minute can be shortened, and the hour with it.
+/// The documented limits. A shorter minute also makes the hour shorter.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// What stands for a minute.
+    /// The length of the minute.
     pub minute: Duration,
     /// REST calls in an hour.
     pub core: u64,
@@ -22,9 +23,9 @@ pub struct Limits {
     pub rest_points: u64,
     /// GraphQL points in a minute.
     pub graphql_points: u64,
-    /// Requests at once.
+    /// The number of concurrent requests.
     pub concurrent: usize,
-    /// Requests that create content, in a minute and in an hour; `None` for no limit.
+    /// Requests that create content, in a minute and in an hour. `None` means no limit.
     pub content: Option<(usize, usize)>,
 }
 
@@ -71,14 +72,14 @@ pub(crate) struct Accounts {
     limits: Limits,
     hours: HashMap<(String, &'static str), RateAccount>,
     minutes: HashMap<(String, &'static str), Minute>,
-    /// When each account created something, in the last hour.
+    /// The times at which each account created content, in the last hour.
     created: HashMap<String, VecDeque<Instant>>,
-    /// No hour ends: each answer names a reset that is an hour away.
+    /// Whether no hour ends. Each answer then names a reset in an hour.
     held: bool,
     pub(crate) at_once: usize,
 }
 
-/// Time, where the simulator measures it.
+/// Returns the time of the clock of the limits.
 #[expect(clippy::disallowed_methods, reason = "a simulated vendor has a clock of its own")]
 pub(crate) fn instant() -> Instant {
     Instant::now()
@@ -119,7 +120,7 @@ impl Accounts {
         account
     }
 
-    /// Whether a call may be made; else what is answered.
+    /// Checks that a call is within the limits, or returns the answer of the refusal.
     pub(crate) fn admit(
         &mut self,
         token: &str,
@@ -143,7 +144,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Whether something may be created, which is booked at once; else what is answered.
+    /// Counts the creation of content, or returns the answer of the refusal.
     pub(crate) fn create(&mut self, token: &str) -> Result<(), Box<Reply>> {
         let Some((most_a_minute, most_an_hour)) = self.limits.content else { return Ok(()) };
         let (now, minute) = (instant(), self.limits.minute);
@@ -162,16 +163,17 @@ impl Accounts {
         Ok(())
     }
 
-    /// Books a call that was made.
+    /// Counts a call.
     pub(crate) fn book(&mut self, token: &str, resource: &'static str, cost: u64, points: u64) {
         self.account(token, resource).used += cost;
         let minute = self.minutes.entry((token.to_owned(), resource)).or_default();
         minute.0.push_back((instant(), points));
     }
 
-    /// Spends of every account that was used, so that a test begins with little left: `{"core": 4900, "graphql": 0}`.
-    /// `{"held": true}` lets no hour end, so that a test does not race against it. After
-    /// `{"held": false}` each hour ends at the reset that the last answer named.
+    /// Changes the limits of every account that was used. `{"core": 4900, "graphql": 0}` spends, so
+    /// that a test begins with a small rest. `{"held": true}` stops the end of hours, so that a
+    /// test does not race against it. After `{"held": false}` each hour ends at the reset of the
+    /// last answer.
     pub(crate) fn spend(&mut self, spent: &Value) {
         self.held = spent["held"].as_bool().unwrap_or(self.held);
         for ((_, resource), account) in &mut self.hours {
@@ -179,7 +181,7 @@ impl Accounts {
         }
     }
 
-    /// The answer of `GET /rate_limit`, which costs nothing.
+    /// Returns the answer of `GET /rate_limit`, which costs nothing.
     pub(crate) fn overview(&mut self, token: &str) -> Value {
         let mut of = |resource: &'static str| {
             let headers = self.headers(token, resource);
@@ -193,7 +195,7 @@ impl Accounts {
         json!({ "resources": { "core": core, "graphql": graphql, "search": core }, "rate": core })
     }
 
-    /// What `x-ratelimit-*` say.
+    /// Returns the headers `x-ratelimit-*`.
     pub(crate) fn headers(&mut self, token: &str, resource: &'static str) -> Vec<(&'static str, String)> {
         let (limit, _) = self.limit(resource);
         let account = self.account(token, resource);
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_creates_content_has_a_limit_of_its_own() {
+    fn requests_that_create_content_have_their_own_limit() {
         let limits = Limits { content: Some((2, 500)), ..Limits::default() };
         let mut accounts = Accounts::new(limits);
         assert!(accounts.create("a").is_ok() && accounts.create("a").is_ok());
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_is_held_ends_at_the_reset_that_was_named_last() {
+    fn a_held_hour_ends_at_the_reset_of_the_last_answer() {
         let limits = Limits { minute: Duration::ZERO, core: 2, ..Limits::default() };
         let mut accounts = Accounts::new(limits);
         accounts.spend(&json!({ "held": true }));

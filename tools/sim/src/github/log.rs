@@ -1,5 +1,4 @@
-//! The App's log of deliveries. It has one order and is paged in that order; it lies where a test
-//! asks for it.
+//! The log of the App's deliveries. All pages follow one order. A test can request wrong rows.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,12 +9,12 @@ use crate::github::deliver::Logged;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
-    /// The order of rows has nothing to do with their ids.
+    /// Whether the order of rows is independent of their ids.
     pub shuffle: bool,
-    /// A row appears at most this many looks late, each row at its own time. A first page begins a
-    /// look.
+    /// The maximum delay of a row, in reads of the log. Each row has its own delay. A request for
+    /// the first page begins a read.
     pub late: u32,
-    /// The log shows every row twice, at two places.
+    /// Whether the log shows every row twice, at two places.
     pub repeat: bool,
     /// The seed of the order and of the delays.
     pub seed: u64,
@@ -49,10 +48,10 @@ impl Outcome {
     }
 }
 
-/// Every attempt of a delivery that ended.
+/// The ended attempts of deliveries.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryLog {
-    /// In the order in which attempts ended, each with the number of looks before it.
+    /// The attempts in the order of their ends, each with the number of reads before it.
     rows: Vec<(Logged, u64)>,
     looks: u64,
     lies: LogLies,
@@ -67,7 +66,7 @@ impl DeliveryLog {
         self.lies = lies;
     }
 
-    /// Every row, in the order in which attempts ended.
+    /// Returns every row, in the order in which attempts ended.
     pub(crate) fn all(&self) -> Value {
         self.rows.iter().map(|(logged, _)| logged.row()).collect()
     }
@@ -76,8 +75,8 @@ impl DeliveryLog {
         self.rows.iter().find(|(logged, _)| logged.id == id).map(|(logged, _)| logged.clone())
     }
 
-    /// One page, newest id first, and the cursor of the next page. A row that ends late takes the
-    /// place of its id, so that no page skips a row that the log already had.
+    /// Returns one page, newest id first, and the cursor of the next page. A late row takes the
+    /// place of its id, so that no page skips an earlier row.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,
@@ -116,7 +115,7 @@ impl LogLies {
             if self.shuffle {
                 mixed(self.seed, id, u64::from(copy))
             } else {
-                // The second copy stands among the rows of a few ids before.
+                // The second copy is among the rows with slightly lower ids.
                 u64::MAX - id.saturating_sub(u64::from(copy) * 3)
             }
         };
@@ -129,7 +128,7 @@ impl LogLies {
     }
 }
 
-/// A number without visible order (splitmix64).
+/// Returns a pseudo-random number (splitmix64).
 fn mixed(seed: u64, id: u64, part: u64) -> u64 {
     let mut mixed = (seed ^ id.rotate_left(17) ^ part.rotate_left(41)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -155,7 +154,7 @@ mod tests {
         }
     }
 
-    /// The ids of all pages, in their order.
+    /// Returns the ids of all pages in order.
     fn look(log: &mut DeliveryLog, outcome: Option<Outcome>, size: usize) -> Vec<u64> {
         let (mut ids, mut cursor) = (Vec::new(), None::<String>);
         loop {
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_skip_no_row_whatever_order_attempts_ended_in() {
+    fn pages_skip_no_row_for_any_order_of_ends() {
         let mut log = DeliveryLog::default();
         for id in [3, 1, 7, 5, 2, 6, 4] {
             log.push(logged(id, 502));
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_lies_still_shows_every_row_in_the_end() {
+    fn a_log_with_faults_shows_every_row_in_the_end() {
         let mut log = DeliveryLog::default();
         log.lie(LogLies { shuffle: true, late: 3, repeat: true, seed: 7 });
         for id in 1..=40 {

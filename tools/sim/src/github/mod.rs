@@ -1,34 +1,34 @@
-//! A simulated GitHub: REST (also below `/api/v3`), GraphQL (also at
-//! `/api/graphql`), an App with installation tokens, rate limits, token-bound ETags, signed webhooks and their log.
-//! Its answers are held to GitHub's published descriptions by the contract tests.
+//! A simulated GitHub: REST (also in `/api/v3`), GraphQL (also at `/api/graphql`), an App with
+//! installation tokens, rate limits, token-bound ETags, signed webhooks and their log. The contract
+//! tests check its answers against GitHub's published descriptions.
 //!
-//! Control, below `/_sim/`:
+//! The control in `/_sim/`:
 //!
-//! | call | what it does |
+//! | call | effect |
 //! |---|---|
-//! | `GET`, `PUT`, `PATCH state?webhooks=true` | the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes are told to the webhook |
-//! | `GET`, `DELETE calls` | the log of API calls: method, path, operation, status, cost, ms |
-//! | `POST`, `DELETE faults` | a [`crate::Fault`] |
-//! | `POST`, `DELETE tokens` | makes a personal token; takes all tokens back |
-//! | `GET app.pem` | the App's private key, made at the start |
-//! | `PUT`, `DELETE hook` | a [`Hook`]: where webhooks go |
-//! | `PUT latency` | `{"ms": 100}` |
-//! | `GET deliveries` | every webhook that was sent, and how it was answered, in the order in which attempts ended |
-//! | `PUT`, `DELETE log` | [`LogLies`]: the App's log of deliveries shuffles, delays or repeats its rows |
-//! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used; `{"held": true}`: no hour ends until `{"held": false}` |
-//! | `DELETE limits` | all rate limits begin anew |
+//! | `GET`, `PUT`, `PATCH state?webhooks=true` | reads or replaces the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes make webhooks |
+//! | `GET`, `DELETE calls` | returns or clears the log of API calls: method, path, operation, status, cost, ms |
+//! | `POST`, `DELETE faults` | adds a [`crate::Fault`], or removes all |
+//! | `POST`, `DELETE tokens` | creates a personal token, or revokes all tokens |
+//! | `GET app.pem` | returns the private key of the App, which each start makes |
+//! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of webhooks |
+//! | `PUT latency` | sets the delay of every answer: `{"ms": 100}` |
+//! | `GET deliveries` | returns every webhook with its answer, in the order in which attempts ended |
+//! | `PUT`, `DELETE log` | sets or removes the [`LogLies`], which shuffle, delay or repeat rows of the App's log |
+//! | `PUT limits` | `{"core": 4900, "graphql": 0}` spends from every account that was used; with `{"held": true}` no hour ends until `{"held": false}` |
+//! | `DELETE limits` | resets all rate limits |
 //!
-//! The state's shape: `orgs.<login>` holds `members`, `custom_roles`, `teams.<slug>` and
-//! `repos.<name>`; a repository is GitHub's REST object with, beside it, `branches.<name>`,
+//! The state: `orgs.<login>` has `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`. A
+//! repository is GitHub's REST object with these further keys: `branches.<name>`,
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
 //! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
 //! `issues` (an entry with `"pull_request": true` is a pull request). An organisation
-//! has `rulesets` and `security_configurations` of its own, `property_definitions.<name>` (without
-//! them every property counts as defined), a `plan` (`free` and `team` refuse what is for
+//! has its own `rulesets` and `security_configurations`, `property_definitions.<name>` (without
+//! them every property counts as defined), a `plan` (`free` and `team` refuse the features of
 //! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
-//! who exists. What a document leaves out gets GitHub's defaults.
+//! the existing accounts. Missing keys get the defaults of GitHub.
 
 mod access;
 mod address;
@@ -67,39 +67,39 @@ pub use log::LogLies;
 
 /// The id of the simulated App.
 pub const APP_ID: u64 = 12_345;
-/// Its slug.
+/// The slug of the simulated App.
 pub const APP_SLUG: &str = "beadle-app";
 
-/// Why the simulator does not run.
+/// An error that stops the start of the simulator.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    /// The App's key could not be made.
-    #[error("an RSA key could not be made")]
+    /// The key of the App could not be generated.
+    #[error("cannot generate an RSA key")]
     Key,
-    /// The address is taken, or not ours.
+    /// The simulator cannot listen on the address.
     #[error("cannot listen on {addr}: {why}")]
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         why: std::io::Error,
     },
 }
 
-/// How a simulator starts.
+/// The settings of a start.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The limits that it enforces.
+    /// The rate limits.
     pub limits: Limits,
-    /// The state that it begins with.
+    /// The initial state.
     pub state: Option<Value>,
-    /// Every answer takes this long.
+    /// The delay of every answer.
     pub latency: std::time::Duration,
-    /// Logs calls with their bodies.
+    /// Whether the log of calls has their bodies.
     pub record: bool,
 }
 
-/// A running simulator. It ends when this is dropped.
+/// A running simulator. A drop ends it.
 pub struct Sim {
     addr: SocketAddr,
     shared: Arc<server::Shared>,
@@ -107,7 +107,7 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// Starts on `addr`; port 0 takes any that is free.
+    /// Starts on `addr`. Port 0 chooses a free port.
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
         let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
@@ -123,54 +123,54 @@ impl Sim {
         tokio::spawn(async move {
             let ended = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
             if let Err(error) = ended {
-                tracing::error!(%error, "the simulator ended");
+                tracing::error!(%error, "simulator ended with an error");
             }
         });
         Ok(Self { addr, shared, stop })
     }
 
-    /// Where it listens.
+    /// Returns the address of the simulator.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// A personal token that it takes.
+    /// Returns a valid personal token.
     pub fn token(&self) -> String {
         self.shared.mint("ghp_", None)
     }
 
-    /// The App's private key.
+    /// Returns the private key of the App.
     pub fn app_pem(&self) -> &str {
         &self.shared.app_key.pem
     }
 
-    /// Where webhooks go from now on.
+    /// Sets the receiver of webhooks.
     pub fn send_webhooks_to(&self, hook: Hook) {
         self.shared.set_hook(Some(hook));
     }
 
-    /// Whether a webhook is on its way: sent, and not answered yet.
+    /// Returns whether a webhook is on its way: sent, and not answered yet.
     pub fn is_sending(&self) -> bool {
         self.shared.sending.load(std::sync::atomic::Ordering::SeqCst) > 0
     }
 
-    /// The log of calls, as `GET /_sim/calls` gives it.
+    /// Returns the log of calls, in the form of `GET /_sim/calls`.
     pub fn calls(&self) -> Vec<Value> {
         server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
     }
 
-    /// The number of calls so far.
+    /// Returns the number of calls so far.
     pub fn call_count(&self) -> usize {
         server::lock(&self.shared.calls).len()
     }
 
-    /// The calls that fit, as `GET /_sim/calls` gives them.
+    /// Returns the matching calls, in the form of `GET /_sim/calls`.
     pub fn calls_that(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let calls = server::lock(&self.shared.calls);
         calls.iter().filter(|call| fits(&call.line)).map(|call| call.line.clone()).collect()
     }
 
-    /// The state as it is.
+    /// Returns the state.
     pub fn state(&self) -> Value {
         self.look(Value::clone)
     }
@@ -180,11 +180,11 @@ impl Sim {
         look(&server::lock(&self.shared.world).doc)
     }
 
-    /// Answers a request without any network, for tests in simulated time. `None`: the connection
-    /// breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
+    /// connection breaks.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
         let (mut head, body) = request.into_parts();
-        // Over a network it is HTTP that names the host; links between pages lead back to it.
+        // In HTTP, a header has the host. The links between pages need it.
         let host = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         if let Some(host) = host {
             head.headers.entry(header::HOST).or_insert(host);
@@ -196,8 +196,8 @@ impl Sim {
         Some((head.status.as_u16(), head.headers, body))
     }
 
-    /// Puts another state in place and tells nobody. The calls, the faults and what was spent of
-    /// the limits are forgotten.
+    /// Replaces the state without webhooks. Clears the log of calls, the faults and the spending of
+    /// the limits.
     pub fn begin_with(&self, state: Value) {
         *server::lock(&self.shared.world) = world::World::from(state);
         *server::lock(&self.shared.accounts) = limits::Accounts::new(self.shared.limits);
@@ -205,17 +205,17 @@ impl Sim {
         self.forget_calls();
     }
 
-    /// Forgets the calls so far.
+    /// Clears the log of calls.
     pub fn forget_calls(&self) {
         server::lock(&self.shared.calls).clear();
     }
 
-    /// From now on a fault strikes.
+    /// Adds a fault.
     pub fn fault(&self, fault: crate::Fault) {
         server::lock(&self.shared.faults).add(fault);
     }
 
-    /// Whether a fault holds a call.
+    /// Returns whether a fault holds a call.
     pub fn is_holding(&self) -> bool {
         self.shared.held.load(std::sync::atomic::Ordering::SeqCst) > 0
     }

@@ -1,5 +1,5 @@
-//! Rules that only GitHub's documentation names, or its users report: one line of the table each.
-//! The published description is in [`super::described`].
+//! Rules that only GitHub's documentation names or its users report, with one line of the table
+//! each. The published description is in [`super::described`].
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>, <https://docs.github.com/rest/repos/autolinks>,
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/custom-properties>
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::github::rest::{Call, Reply};
 use crate::github::world::World;
 
-/// Rules that only push rulesets have; these have no others.
+/// The rules of push rulesets. Only push rulesets have them, and they have no other rules.
 const PUSH_RULES: &[&str] =
     &["file_path_restriction", "max_file_path_length", "file_extension_restriction", "max_file_size"];
-/// Titles of commits, each with the messages that go with it.
+/// The titles of commits, each with the allowed messages.
 const PAIRS: &[(&str, &str, &[&str])] = &[
     ("squash_merge_commit", "PR_TITLE", &["PR_BODY", "BLANK", "COMMIT_MESSAGES"]),
     ("squash_merge_commit", "COMMIT_OR_PR_TITLE", &["COMMIT_MESSAGES"]),
@@ -23,7 +23,7 @@ const LABEL_NAME: usize = 50;
 const DESCRIPTION: usize = 350;
 const TOPICS: usize = 20;
 const TOPIC: usize = 50;
-/// Reviews that a branch protection rule may ask for.
+/// The maximum number of reviews that a branch protection rule can require.
 const REVIEWS: i64 = 6;
 
 /// The subject of a body: a part of a repository, or of an organisation.
@@ -154,7 +154,7 @@ fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     None
 }
 
-/// Values of properties that the organisation did not define. A state without
+/// Finds values of properties that the organisation did not define. A state without
 /// `property_definitions` defines all.
 fn properties(place: &Place<'_>, body: &Value) -> Option<String> {
     let definitions = place.world.org(place.org)?["property_definitions"].as_object()?;
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_documentation_forbids_is_refused() {
+    fn a_body_that_only_the_documentation_forbids_is_refused() {
         let repository = json!({ "repository_name": { "include": ["*"], "exclude": [] } });
         let ruleset = |more: Value| {
             let mut body = json!({ "name": "x", "enforcement": "active", "conditions": repository });
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_documentation_allows_is_taken() {
+    fn a_body_that_the_documentation_allows_is_accepted() {
         let cases = [
             (Method::PATCH, "repos/acme/svc", json!({ "description": "x".repeat(350) })),
             (

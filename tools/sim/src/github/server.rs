@@ -1,4 +1,5 @@
-//! HTTP: authentication, limits, faults, ETags and the log of calls around the API; and the control below `/_sim`.
+//! The HTTP server: authentication, limits, faults, ETags and the log of calls around the API, and
+//! the control in `/_sim`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -34,13 +35,13 @@ pub(crate) struct Logline {
     pub(crate) line: Value,
 }
 
-/// Everything that the handlers share.
+/// The shared state of the handlers.
 pub(crate) struct Shared {
     pub(crate) world: Mutex<World>,
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    /// Personal tokens, and those of installations with what they may do.
+    /// Personal tokens, and tokens of installations with their rights.
     pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
     pub(crate) log: Mutex<DeliveryLog>,
@@ -51,7 +52,7 @@ pub(crate) struct Shared {
     /// Webhooks that are on their way.
     pub(crate) sending: AtomicUsize,
     pub(crate) latency: Mutex<Duration>,
-    /// Calls are logged with their bodies, for the contract tests.
+    /// Whether the log of calls has their bodies, for the contract tests.
     pub(crate) record: bool,
     http: OnceLock<reqwest::Client>,
     pub(crate) app_key: crate::keys::AppKey,
@@ -84,8 +85,8 @@ impl Shared {
         }
     }
 
-    /// What sends webhooks. It reads every root certificate of the machine, so only those who send
-    /// some make one.
+    /// Returns the client that sends webhooks. The first call creates it, because a new client
+    /// reads every root certificate of the machine.
     pub(crate) fn http(&self) -> &reqwest::Client {
         self.http.get_or_init(reqwest::Client::new)
     }
@@ -115,7 +116,7 @@ impl Shared {
         token
     }
 
-    /// Tells webhooks what changed since the last time.
+    /// Sends the webhooks for the changes since the last call.
     pub(crate) fn flush(self: &Arc<Self>, tell: bool) {
         let events = std::mem::take(&mut lock(&self.world).outbox);
         if tell {
@@ -124,7 +125,7 @@ impl Shared {
     }
 }
 
-/// Who calls.
+/// The caller.
 enum Caller {
     Token(String, Option<Grant>),
     App,
@@ -165,7 +166,7 @@ async fn api(
     let is_graphql = path == "/graphql" || path == "/api/graphql";
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
-    // Made before the look at the faults: none is cleared in between unnoticed.
+    // This comes before the read of the faults, so that no fault is cleared in between.
     let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
     if fault.as_ref().is_some_and(|fault| fault.hold) {
@@ -236,7 +237,7 @@ async fn api(
     response
 }
 
-/// One request, taken apart.
+/// The parts of a request.
 struct IncomingRequest<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -259,7 +260,7 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         return reply;
     };
-    // Limits are an installation's, whatever token it uses.
+    // All tokens of an installation share its limits.
     let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
     let resource = if is_graphql { "graphql" } else { "core" };
     let text = request["query"].as_str().unwrap_or_default();
@@ -316,7 +317,8 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         (reply, 1)
     };
-    // An answer that did not change is free of the primary limit, and counts for the minute's.
+    // An unchanged answer costs nothing of the primary limit, but counts for the limit of the
+    // minute.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);
@@ -335,7 +337,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
         return Ok(Caller::Token(token.to_owned(), grant.clone()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
-    // The issuer is compared below: clients also send the App's id as a number.
+    // The issuer is compared below, because some clients send the App's id as a number.
     validation.set_required_spec_claims(&["exp"]);
     validation.leeway = 0;
     let key = DecodingKey::from_rsa_der(&shared.app_key.public);
@@ -350,7 +352,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     Ok(Caller::App)
 }
 
-/// `ETag = SHA-256(Accept ":" Authorization ":" Cookie ":" body)`: it depends on the token.
+/// Returns `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. The tag depends on the token.
 fn etag(headers: &HeaderMap, body: &str) -> String {
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let text = format!(
@@ -398,7 +400,7 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
     let body = match fault {
         Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
         Some(fault) if fault.truncate => {
-            // In the middle of a letter too.
+            // The cut can be in the middle of a letter.
             let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
             Body::from_stream(futures::stream::iter([Ok(half), broken()]))
         }

@@ -1,4 +1,5 @@
-//! The objects of the state as REST shows them, with every field that GitHub's description requires.
+//! The objects of the state in the form of REST, with every field that GitHub's description
+//! requires.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use crate::github::address;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// Fields of the state that are lists of their own in REST.
+/// Fields of the state that are separate lists in REST.
 pub(crate) const OWN: &[&str] = &[
     "branches",
     "protection",
@@ -85,7 +86,7 @@ const FULL_ONLY: &[&str] = &[
     "pull_request_creation_policy",
 ];
 
-/// A repository; a row of a list lacks the merge settings.
+/// Returns a repository. A row of a list lacks the merge settings.
 pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: bool) -> Value {
     let name = repository["name"].as_str().unwrap_or_default();
     let id = repository["id"].as_u64().unwrap_or_default();
@@ -108,7 +109,7 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
         "has_pages": false,
         "has_downloads": true,
-        // What the caller may do as a person: an App is none.
+        // The permissions of the caller as a person. An App has none.
         "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },
         "pushed_at": repository["created_at"],
         "updated_at": repository["created_at"],
@@ -126,7 +127,7 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
     shown
 }
 
-/// A repository as lists beside it show it: what it is, and no settings.
+/// Returns the short form of a repository in other objects, without settings.
 pub(crate) fn simple_repository(world: &World, org: &str, of: &Value) -> Value {
     let whole = repository(world, org, of, false);
     let keys =
@@ -139,7 +140,7 @@ pub(crate) fn organisation_as_owner(world: &World, login: &str) -> Value {
     account(login, id, &Node::Organisation(id).encode(), "Organization")
 }
 
-/// A person. Whoever is in no list still has an account.
+/// Returns a person. A person without a list in the state still has an account.
 pub(crate) fn user(world: &World, login: &str) -> Value {
     let known = world.user(login);
     let id = known.and_then(|user| user["id"].as_u64()).unwrap_or(1);
@@ -147,7 +148,7 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
     account(login, id, &Node::User(id).encode(), "User")
 }
 
-/// Who did something: an App acts as its bot.
+/// Returns the author of an action. An App acts as its bot.
 pub(crate) fn sender(world: &World, login: &str) -> Value {
     match world.acting(login).and_then(|app| app["id"].as_u64()) {
         Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
@@ -156,7 +157,7 @@ pub(crate) fn sender(world: &World, login: &str) -> Value {
 }
 
 fn account(login: &str, id: u64, node_id: &str, kind: &str) -> Value {
-    // A bot's brackets are not allowed in a URI.
+    // The brackets of a bot's login are not allowed in a URI.
     let segment = address::segment(login);
     let api = format!("https://api.github.com/users/{segment}");
     json!({
@@ -190,7 +191,7 @@ pub(crate) fn public_user(world: &World, login: &str) -> Value {
     shown
 }
 
-/// A team; with a permission where it is shown for a repository.
+/// Returns a team, with a permission if the list is that of a repository.
 pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&str>) -> Value {
     let slug = team["slug"].as_str().unwrap_or_default();
     let id = team["id"].as_u64().unwrap_or_default();
@@ -214,14 +215,14 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "repositories_url": format!("{api}/repos"),
         "parent": team["parent"].as_str().and_then(|slug| world.team(org, slug)).map(|above| {
             let mut above = self::team(world, org, &json!({ "id": above["id"], "slug": above["slug"], "name": above["name"] }), None);
-            // A parent is shown without its own.
+            // A parent is shown without its own parent.
             above.as_object_mut().map(|above| above.remove("parent"));
             above
         }),
     })
 }
 
-/// A team, with everything.
+/// Returns a team with all fields.
 pub(crate) fn whole_team(world: &World, org: &str, team: &Value) -> Value {
     let mut shown = self::team(world, org, team, None);
     let slug = team["slug"].as_str().unwrap_or_default();
@@ -274,12 +275,12 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
     })
 }
 
-/// The permissions of an organisation's installation.
+/// Returns the permissions of an organisation's installation.
 pub(crate) fn permissions_of(org: &Value) -> Value {
     if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }
 
-/// What an App may do, and hears of.
+/// Returns the permissions and the events of an App.
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
@@ -336,20 +337,20 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
     })
 }
 
-/// Every organisation has one installation.
+/// Returns the only installation of an organisation.
 pub(crate) fn installation_id(org: &Value) -> u64 {
     org["id"].as_u64().unwrap_or_default() + 40_000_000
 }
 
-/// A permission as the flags that it sets.
+/// Returns the flags of a permission.
 pub(crate) fn permissions_by(permission: &str) -> Value {
     let all = ["pull", "triage", "push", "maintain", "admin"];
-    // A custom role is based on reading here.
+    // A custom role is based on `pull` in the simulator.
     let reach = all.iter().position(|known| *known == permission).unwrap_or(0);
     all.iter().enumerate().map(|(at, name)| ((*name).to_owned(), json!(at <= reach))).collect()
 }
 
-/// A permission as roles and invitations call it.
+/// Returns the name of a permission in roles and invitations.
 pub(crate) fn role_name(permission: &str) -> &str {
     match permission {
         "pull" => "read",

@@ -1,4 +1,4 @@
-//! Teams and who is in them: changes, and the webhooks that tell of them.
+//! Changes of teams and their members, and the webhooks of these changes.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::github::shapes;
 use crate::github::world::World;
 
 impl World {
-    /// Changes an organisation's teams, and notes what webhooks have to be told.
+    /// Changes the teams of an organisation, and notes the changes for webhooks.
     pub(crate) fn edit_teams(&mut self, org: &str, sender: &str, edit: impl FnOnce(&mut Value)) {
         let Some(found) = self.org_mut(org) else { return };
         let before = found["teams"].clone();
@@ -16,21 +16,21 @@ impl World {
         self.tell_teams(org, &before, sender);
     }
 
-    /// Notes what webhooks have to be told of an organisation's teams.
+    /// Notes the changes of an organisation's teams for webhooks.
     pub(crate) fn tell_teams(&mut self, org: &str, before: &Value, sender: &str) {
         let after = self.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
         let told = of_teams(self, org, before, &after, sender);
         self.outbox.extend(told);
     }
 
-    /// Whether somebody is in an organisation.
+    /// Returns whether a person is a member of an organisation.
     pub(crate) fn is_member(&self, org: &str, login: &str) -> bool {
         let members = self.org(org).map(|org| org["members"].clone()).unwrap_or_default();
         let mut members = members.as_array().into_iter().flatten().filter_map(Value::as_str);
         members.any(|member| member.eq_ignore_ascii_case(login))
     }
 
-    /// Whether an organisation is somebody's.
+    /// Returns whether a person is an owner of an organisation.
     pub(crate) fn is_owner(&self, org: &str, login: &str) -> bool {
         let owners = self.org(org).map(|org| org["owners"].clone()).unwrap_or_default();
         let mut owners = owners.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -78,7 +78,7 @@ fn members(told: &mut Told<'_>, old: &Value, new: &Value, shown: &Value) {
         let action = match (old, new) {
             (None, Some(_)) => "added",
             (Some(_), None) => "removed",
-            // Of a role that changes nobody is told.
+            // A changed role makes no webhook.
             _ => continue,
         };
         let mut shown = shown.clone();

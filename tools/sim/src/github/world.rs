@@ -1,4 +1,4 @@
-//! The state: one JSON document in GitHub's REST shapes, with the few look-ups that everything needs.
+//! The state: one JSON document in the form of GitHub's REST objects, with the common look-ups.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use crate::github::{APP_ID, APP_SLUG};
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) doc: Value,
-    /// Repository id → organisation and name.
+    /// The organisation and the name of each repository, by id.
     index: HashMap<u64, (String, String)>,
-    /// The organisation and the lower-case name that a repository had → its id.
+    /// The ids of renamed repositories, by organisation and earlier name in lower case.
     moved: HashMap<(String, String), u64>,
     next_id: u64,
-    /// What changed and is to be told to webhooks.
+    /// The changes for which webhooks must be sent.
     pub(crate) outbox: Vec<Event>,
 }
 
-/// The keys of a new repository, in the shapes of REST.
+/// Returns the keys of a new repository, in the form of REST.
 pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     let mut repository = json!({
         "id": id,
@@ -70,7 +70,7 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     repository
 }
 
-/// What a repository has beside its settings.
+/// Returns the keys of a repository beside its settings.
 fn lists() -> Value {
     json!({
         "topics": [],
@@ -100,7 +100,7 @@ fn lists() -> Value {
 }
 
 impl World {
-    /// A GitHub with nothing in it.
+    /// Creates a GitHub without organisations.
     pub(crate) fn new() -> Self {
         Self::from(json!({ "orgs": {}, "users": {}, "apps": {} }))
     }
@@ -112,7 +112,7 @@ impl World {
         world
     }
 
-    /// Fills in what a state document may leave out, and finds everything again.
+    /// Adds the default values that a state lacks, and updates the look-ups.
     pub(crate) fn complete(&mut self) {
         for part in ["orgs", "users", "apps"] {
             if !self.doc[part].is_object() {
@@ -159,7 +159,7 @@ impl World {
                 let Value::Object(defaults) = new_repository(id, name, &now) else { continue };
                 let given = repository.as_object().cloned().unwrap_or_default();
                 let mut whole = defaults;
-                // One of the two is enough in a document.
+                // A document can have only one of the two keys.
                 if let Some(visibility) = given.get("visibility") {
                     whole.insert("private".into(), json!(visibility != "public"));
                 } else if given.get("private") == Some(&json!(false)) {
@@ -174,7 +174,7 @@ impl World {
                         identify(entry, &mut fresh);
                     }
                 }
-                // A document may say a webhook's address by the entry's name alone.
+                // In a document, the name of the entry can be the address of the webhook.
                 for (address, hook) in entries_mut(&mut repository["hooks"]) {
                     default(&mut hook["config"], "url", json!(address));
                 }
@@ -212,7 +212,7 @@ impl World {
         }
     }
 
-    /// The id of the repository that had this name, and has another one now.
+    /// Returns the id of the repository that had this name before a rename.
     pub(crate) fn moved(&self, org: &str, name: &str) -> Option<u64> {
         let org = self.org(org)?["login"].as_str()?;
         let id = self.moved.get(&(org.to_owned(), name.to_lowercase())).copied()?;
@@ -224,7 +224,7 @@ impl World {
         self.next_id
     }
 
-    /// An organisation by its login, without case.
+    /// Returns an organisation by its login, compared without case.
     pub(crate) fn org(&self, login: &str) -> Option<&Value> {
         find(&self.doc["orgs"], login)
     }
@@ -242,7 +242,7 @@ impl World {
         Some((org, self.repository(org, name)?))
     }
 
-    /// Every repository of an organisation, oldest first.
+    /// Returns the repositories of an organisation, oldest first.
     pub(crate) fn repositories(&self, org: &str) -> Vec<&Value> {
         let repositories = self.org(org).and_then(|org| org["repos"].as_object()).into_iter().flatten();
         let mut repositories: Vec<&Value> = repositories.map(|(_, repository)| repository).collect();
@@ -264,13 +264,13 @@ impl World {
         find(&self.doc["apps"], slug)
     }
 
-    /// An App that acts. The simulated one is there in a state without `apps`, too.
+    /// Returns an App by its slug. A state without `apps` has the simulated App too.
     pub(crate) fn acting(&self, slug: &str) -> Option<Value> {
         let own = || json!({ "id": APP_ID, "slug": APP_SLUG });
         self.app(slug).cloned().or_else(|| (slug == APP_SLUG).then(own))
     }
 
-    /// What an actor's node id names, as a branch rule keeps it: the list, and the name in it.
+    /// Returns the actor of a node id in the form of a branch rule: the list, and the name in it.
     pub(crate) fn actor(&self, node: &str) -> Option<(&'static str, String)> {
         let by_id = |map: &Value, id: u64, name: &str| {
             let mut entries = map.as_object()?.values();
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Changes a repository, and notes what webhooks have to be told.
+    /// Changes a repository, and notes the changes for webhooks.
     pub(crate) fn edit<T>(
         &mut self,
         org: &str,
@@ -334,14 +334,14 @@ impl World {
     }
 }
 
-/// Gives an entry of a list its id.
+/// Sets the id of an entry of a list.
 fn identify(entry: &mut Value, fresh: &mut impl FnMut() -> u64) {
     if entry["id"].is_null() {
         entry["id"] = json!(fresh());
     }
 }
 
-/// A moment as GitHub writes it.
+/// Returns a time in the form of GitHub.
 pub(crate) fn now() -> String {
     format!("{:.0}", jiff::Timestamp::now())
 }
@@ -367,7 +367,7 @@ fn entries_mut(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)>
     value.as_object_mut().into_iter().flatten()
 }
 
-/// By name, without case, as GitHub compares names.
+/// Finds an entry by name. GitHub compares names without case.
 pub(crate) fn find<'a>(map: &'a Value, name: &str) -> Option<&'a Value> {
     let map: &Map<String, Value> = map.as_object()?;
     map.get(name)

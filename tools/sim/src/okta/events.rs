@@ -1,4 +1,4 @@
-//! What a state leaves out, and the events that Okta records of a change.
+//! Default values of the state, and the events that Okta records for a change.
 //!
 //! <https://developer.okta.com/docs/reference/api/event-types/>
 
@@ -16,7 +16,7 @@ fn set(object: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Fills in what a document leaves out.
+/// Adds the default values that a document lacks.
 pub(super) fn complete(state: &mut Value) {
     for list in ["users", "groups"] {
         if !state[list].is_object() {
@@ -28,7 +28,7 @@ pub(super) fn complete(state: &mut Value) {
             mapping["id"] = json!(id);
             set(mapping, "status", json!("ACTIVE"));
             for field in ["created", "lastUpdated"] {
-                // Of these, Okta writes whole seconds.
+                // Okta writes these times in whole seconds.
                 set(mapping, field, json!("2026-01-01T00:00:00Z"));
             }
         }
@@ -41,7 +41,7 @@ pub(super) fn complete(state: &mut Value) {
         let login =
             user["profile"]["login"].as_str().map_or_else(|| format!("{id}@acme.example"), str::to_owned);
         let name = login.split('@').next().unwrap_or_default().to_owned();
-        // Fields that a new user leaves out are filled in; explicit nulls stay.
+        // Missing fields of a new user get default values. Explicit nulls stay.
         let is_new = user["created"].is_null();
         user["id"] = json!(id);
         set(user, "status", json!("ACTIVE"));
@@ -72,8 +72,8 @@ pub(super) fn complete(state: &mut Value) {
     apply_rules(state);
 }
 
-/// Has the rules feed groups: `rules.<id>` names `groups`, and the `profile` of those who are to be in them. Who is deactivated
-/// stays in a group that a rule brought them into, and nobody is told.
+/// Applies the group rules: `rules.<id>` names `groups`, and the `profile` of the users who belong
+/// to them. A deactivated user stays in such a group, and Okta records no event.
 ///
 /// <https://help.okta.com/oie/en-us/content/topics/users-groups-profiles/usgp-about-group-rules.htm>
 fn apply_rules(state: &mut Value) {
@@ -95,7 +95,7 @@ fn apply_rules(state: &mut Value) {
     }
 }
 
-/// The events of a change; each is in the log too.
+/// Returns the events of a change, and adds them to the log.
 pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
     let mut events = Vec::new();
     let none = Value::Null;
@@ -140,7 +140,7 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
         let pair = |user: &str| {
             let user = user_target(user, state["users"].get(user).unwrap_or(&none));
             let mut pair = vec![user, group_target(id, group)];
-            // In no order.
+            // The order of the targets is random.
             if events.len() % 2 == 1 {
                 pair.reverse();
             }
@@ -178,7 +178,7 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
     events
 }
 
-/// Notes that something changes now. A later change has a later time, however soon it comes.
+/// Sets the time of a change. A later change always has a later time.
 fn touch(time: &mut Value) {
     let (at, before) = (now(), time.as_str().unwrap_or_default());
     let next = if at.as_str() > before {

@@ -1,5 +1,5 @@
-//! Filters as Okta takes them: `attribute operator "value"`, joined by `and` or by `or`. What is
-//! none is refused.
+//! Filters in the form of Okta: `attribute operator "value"`, joined by `and` or by `or`. An
+//! invalid filter is refused.
 //!
 //! <https://developer.okta.com/docs/api/#filter>
 
@@ -23,15 +23,15 @@ enum Operator {
     Pr,
 }
 
-/// A filter that was read.
+/// A parsed filter.
 pub(super) struct Filter {
     comparisons: Vec<Comparison>,
-    /// All of them have to hold, or any.
+    /// Whether all comparisons must hold, or any of them.
     all: bool,
 }
 
 impl Filter {
-    /// Reads a filter in which these attributes may stand.
+    /// Parses a filter that can have these attributes.
     pub(super) fn read(text: &str, attributes: &[&str]) -> Result<Self, String> {
         let wrong = |what: &str| format!("filter: {what}: {text}");
         let mut words = words(text)?.into_iter();
@@ -73,7 +73,7 @@ impl Filter {
         Ok(Self { comparisons, all: joined.unwrap_or(true) })
     }
 
-    /// Whether an object is asked for.
+    /// Returns whether an object matches the filter.
     pub(super) fn holds(&self, object: &Value) -> bool {
         let mut comparisons = self.comparisons.iter();
         let holds = |comparison: &Comparison| comparison.holds(object);
@@ -103,7 +103,7 @@ impl Comparison {
     }
 }
 
-/// The words of a filter; a quoted text is one, with its quotes.
+/// Returns the words of a filter. A quoted text is one word, with its quotes.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_means_what_it_says_and_garbage_is_refused() {
+    fn a_filter_selects_objects_and_an_invalid_filter_is_refused() {
         let group = json!({ "id": "00g1", "type": "OKTA_GROUP", "profile": { "name": "AWS \"Ops\" or more" },
             "lastMembershipUpdated": "2026-01-02T00:00:00.000Z" });
         assert_eq!(holds("id eq \"00g1\"", &group), Some(true));

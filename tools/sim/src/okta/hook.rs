@@ -1,4 +1,5 @@
-//! Event hooks: best effort, at least once, in no order, three seconds to answer, one retry and none after a 4xx.
+//! Event hooks. Okta sends an event at least once if it can, in no order. It waits 3 s for an
+//! answer and retries once, but not after a 4xx.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
@@ -16,27 +17,27 @@ use serde_json::{Value, json};
 use crate::okta::Okta;
 use crate::sim_state::lock;
 
-/// Where events go, and what happens to them on the way.
+/// The receiver of events, and the faults of the delivery.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hook {
-    /// The address.
+    /// The address of the receiver.
     pub url: String,
-    /// The headers that prove who sends.
+    /// The headers that authenticate the sender.
     pub headers: BTreeMap<String, String>,
-    /// So many events in one delivery at most; 0 and 1 are one each.
+    /// The maximum number of events in a delivery. 0 means 1.
     pub together: usize,
-    /// Every delivery is sent so often more.
+    /// The number of repetitions of every delivery.
     pub repeats: u32,
-    /// The deliveries of one change are sent in any order.
+    /// Whether the deliveries of one change are sent in random order.
     pub shuffled: bool,
-    /// So many of them are never sent, from 0 to 1.
+    /// The share of deliveries that are never sent, from 0 to 1.
     pub loss: f64,
-    /// They wait up to so many milliseconds, each for itself.
+    /// The maximum delay of a delivery in milliseconds. Each delivery has its own delay.
     pub delay_ms: u64,
-    /// They wait for `deliver`.
+    /// Whether deliveries wait for a `deliver` call.
     pub held: bool,
-    /// Of the random numbers.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -87,7 +88,7 @@ impl Hooks {
 }
 
 impl Okta {
-    /// Sends events, or holds them.
+    /// Sends events, or keeps them for `deliver`.
     pub(crate) fn tell(self: Arc<Self>, events: &[Value]) {
         let mut guard = lock(&self.hook.hook);
         let Some((hook, random)) = guard.as_mut() else { return };
@@ -115,7 +116,7 @@ impl Okta {
         }
     }
 
-    /// Sends what was held.
+    /// Sends the waiting deliveries.
     pub(crate) fn deliver(self: Arc<Self>, order: Option<Vec<usize>>) {
         let held = self.hook.take_held();
         let Some(hook) = lock(&self.hook.hook).as_ref().map(|(hook, _)| hook.clone()) else { return };
@@ -158,7 +159,7 @@ impl Okta {
                     "ms": started.elapsed().as_secs_f64() * 1000.0,
                     "events": delivery["data"]["events"].as_array().map_or(0, Vec::len),
                 }));
-                // What the other side refused is not sent again.
+                // Okta does not retry a refused delivery.
                 if (200..500).contains(&status) {
                     break;
                 }

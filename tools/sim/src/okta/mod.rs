@@ -1,18 +1,18 @@
-//! A simulated Okta: groups, users, the System Log, OAuth and API tokens, rate limits, and event hooks with everything
-//! that can happen to them on the way.
+//! A simulated Okta: groups, users, the System Log, OAuth and API tokens, rate limits, and event
+//! hooks with the faults of their delivery.
 //!
-//! Control, below `/_sim/`, beside what every simulation has:
+//! The control in `/_sim/`, beside that of every simulation:
 //!
-//! | call | what it does |
+//! | call | effect |
 //! |---|---|
-//! | `PUT`, `DELETE hook` | a [`Hook`]: where events go, and what happens to them |
-//! | `GET deliveries` | every delivery, and how it was answered |
-//! | `POST deliver` | sends what was held, in the order given: `{"order": [2, 0]}`, else as it happened |
-//! | `GET key.pem` | a private key that the service app `beadle` signs with, as `{"pem": ...}` |
+//! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of events |
+//! | `GET deliveries` | returns every delivery with its answer |
+//! | `POST deliver` | sends the waiting deliveries, in the order of `{"order": [2, 0]}` or in their own order |
+//! | `GET key.pem` | returns a private key of the service app `beadle`, as `{"pem": ...}` |
 //!
-//! The state: `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user id>: true`),
-//! `pushes.<application>.<id>` (`sourceGroupId`), `log`. A
-//! change of the state is told as the events that Okta records of such a change.
+//! The state has `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user
+//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. A change of the state
+//! makes the events that Okta records for such a change.
 
 mod events;
 mod filter;
@@ -32,18 +32,18 @@ use crate::{Fault, SimError};
 
 pub use hook::Hook;
 
-/// How it starts.
+/// The settings of a start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The state that it begins with.
+    /// The initial state.
     pub state: Option<Value>,
-    /// Every answer takes this long.
+    /// The delay of every answer.
     pub latency: Duration,
-    /// Logs calls with their bodies.
+    /// Whether the log of calls has their bodies.
     pub record: bool,
-    /// Calls of each family of addresses in a minute.
+    /// The limit of calls in a minute, for each group of paths.
     pub limit: u64,
-    /// What stands for a minute.
+    /// The length of the minute.
     pub minute: Duration,
 }
 
@@ -65,15 +65,15 @@ pub(crate) struct Okta {
     hook: hook::Hooks,
     limit: u64,
     minute: Duration,
-    /// By family: the period, and what is left of it.
+    /// The current period and its remaining calls, by group of paths.
     spent: Mutex<BTreeMap<&'static str, (i64, u64)>>,
 }
 
-/// A running simulation. It ends when this is dropped.
+/// A running simulation. A drop ends it.
 pub struct OktaSim(Running<Okta>);
 
 impl OktaSim {
-    /// Starts on `addr`; port 0 takes any that is free.
+    /// Starts on `addr`. Port 0 chooses a free port.
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let okta = Okta {
             base: Mutex::default(),
@@ -88,89 +88,91 @@ impl OktaSim {
         Ok(Self(running))
     }
 
-    /// Where it listens.
+    /// Returns the address of the simulation.
     pub fn url(&self) -> String {
         format!("http://{}", self.0.addr)
     }
 
-    /// An API token that it takes.
+    /// Returns a valid API token.
     pub fn token(&self) -> String {
         self.0.sim_state.mint()
     }
 
-    /// A private key of the service app `beadle`, in PEM form.
+    /// Returns a private key of the service app `beadle`, in PEM form.
     pub fn app_pem(&self) -> &str {
         &self.0.vendor.key.pem
     }
 
-    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
+    /// connection breaks.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
         self.0.exchange(request).await
     }
 
-    /// Puts another state in place, and tells nobody.
+    /// Replaces the state without an event.
     pub fn begin_with(&self, state: Value) {
         self.0.replace(state);
     }
 
-    /// A JSON merge patch of the state, told as events.
+    /// Applies a JSON merge patch to the state, and makes its events.
     pub fn patch(&self, patch: &Value) {
         self.0.patch(patch);
     }
 
-    /// The state as it is.
+    /// Returns the state.
     pub fn state(&self) -> Value {
         lock(&self.0.sim_state.state).clone()
     }
 
-    /// The log of calls.
+    /// Returns the log of calls.
     pub fn calls(&self) -> Vec<Value> {
         self.0.sim_state.calls()
     }
 
-    /// Forgets the calls so far.
+    /// Clears the log of calls.
     pub fn forget_calls(&self) {
         self.0.sim_state.forget_calls();
     }
 
-    /// From now on a fault strikes.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault) {
         self.0.sim_state.fault(fault);
     }
 
-    /// No fault strikes any more.
+    /// Removes all faults.
     pub fn no_faults(&self) {
         self.0.sim_state.no_faults();
     }
 
-    /// Where events go from now on.
+    /// Sets the receiver of events.
     pub fn send_events_to(&self, hook: Option<Hook>) {
         self.0.vendor.hook.set(hook);
     }
 
-    /// Asks the hook's address for the one-time verification: whether it answered with what it was asked.
+    /// Sends the one-time verification to the address of the hook. Returns whether the answer has
+    /// the challenge.
     ///
     /// <https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request>
     pub async fn verify(&self) -> bool {
         self.0.vendor.hook.verify().await
     }
 
-    /// Sends what was held, in the order given.
+    /// Sends the waiting deliveries in this order.
     pub fn deliver(&self, order: Option<Vec<usize>>) {
         self.0.vendor.clone().deliver(order);
     }
 
-    /// Takes the deliveries that are held: whoever takes them decides what becomes of them.
+    /// Takes the waiting deliveries out, so that the caller can deliver them.
     pub fn take_held(&self) -> Vec<Value> {
         self.0.vendor.hook.take_held()
     }
 
-    /// Whether a delivery is on its way: sent, and not answered yet.
+    /// Returns whether a delivery is on its way: sent, and not answered yet.
     pub fn is_sending(&self) -> bool {
         self.0.vendor.hook.is_sending()
     }
 
-    /// Every delivery, and how it was answered.
+    /// Returns every delivery with its answer.
     pub fn deliveries(&self) -> Vec<Value> {
         self.0.vendor.hook.delivered()
     }
@@ -224,7 +226,8 @@ impl Vendor for Okta {
 }
 
 impl Okta {
-    /// Takes a call off the family's budget: the headers to send, and whether it may go on.
+    /// Spends a call of the budget. Returns the headers of the answer, and whether the call is
+    /// allowed.
     pub(crate) fn admit(&self, family: &'static str) -> (Vec<(&'static str, String)>, bool) {
         let minute = i64::try_from(self.minute.as_millis()).unwrap_or(60_000).max(1);
         let period = jiff::Timestamp::now().as_millisecond() / minute;

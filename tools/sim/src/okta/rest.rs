@@ -1,4 +1,4 @@
-//! The API: what Beadle reads of it, and OAuth.
+//! The part of Okta's API that Beadle reads, and OAuth.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Group/>
 
@@ -9,7 +9,7 @@ use crate::okta::Okta;
 use crate::okta::filter::Filter;
 use crate::sim_state::{Call, Reply, SimState, lock};
 
-/// An error in Okta's shape.
+/// Returns an error in the form of Okta.
 pub(super) fn error(status: u16, text: &str) -> Reply {
     let (code, summary) = match status {
         401 => ("E0000011", "Invalid token provided".to_owned()),
@@ -118,7 +118,7 @@ fn read(okta: &Okta, sim_state: &SimState, call: &Call<'_>, segments: &[&str]) -
     }
 }
 
-/// A user is asked for by id or by login.
+/// Finds a user by id or by login.
 fn with_login<'a>(users: &'a Value, login: &str) -> Option<&'a Value> {
     let is_theirs =
         |user: &&Value| user["profile"]["login"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(login));
@@ -129,7 +129,7 @@ fn every(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_object().into_iter().flatten().map(|(_, one)| one)
 }
 
-/// A group as it is shown: its members are read elsewhere.
+/// Returns the shown form of a group, which has no members.
 fn shown(group: &Value, with_stats: bool) -> Value {
     let mut shown = group.clone();
     if let Some(shown) = shown.as_object_mut() {
@@ -142,10 +142,11 @@ fn shown(group: &Value, with_stats: bool) -> Value {
     shown
 }
 
-/// Whether a row is asked for.
+/// A function that returns whether a row matches the query.
 type Wanted = Box<dyn Fn(&Value) -> bool>;
 
-/// `filter=id eq "..."`, `search=profile.name sw "..."`, `q=AWS`: names that begin so.
+/// Returns whether a group matches `filter=id eq "..."`, `search=profile.name sw "..."` or `q=AWS`
+/// (the start of the name).
 fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
     const FILTER: &[&str] = &["id", "type", "lastUpdated", "lastMembershipUpdated"];
     const SEARCH: &[&str] = &[
@@ -169,7 +170,7 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
     }))
 }
 
-/// Users: those who are deactivated only where a filter asks for them.
+/// Lists users. Deactivated users are in the list only if a filter selects them.
 fn wanted_users(call: &Call<'_>) -> Result<Wanted, String> {
     const FILTER: &[&str] = &["id", "status", "lastUpdated", "profile.login", "profile.email"];
     match call.query("filter") {
@@ -181,7 +182,7 @@ fn wanted_users(call: &Call<'_>) -> Result<Wanted, String> {
     }
 }
 
-/// A page, with `Link` as Okta sends it: one header a link. The rows come in the order of their ids.
+/// Returns a page in the order of the ids, with one `Link` header for each link.
 fn page<'a>(
     base: &str,
     call: &Call<'_>,
@@ -194,7 +195,7 @@ fn page<'a>(
         Some(Ok(limit)) if (1..=most).contains(&limit) => limit,
         Some(_) => return error(400, "limit"),
     };
-    // The cursor is the last id that was shown: what goes or comes before it moves nothing.
+    // The cursor is the last shown id, so changes before it do not move the next page.
     let after = call.query("after").unwrap_or_default();
     let mut rest =
         rows.skip_while(|row| !after.is_empty() && row["id"].as_str().unwrap_or_default() <= after);
@@ -213,7 +214,7 @@ fn page<'a>(
     Reply { status: 200, headers, body: Some(Value::Array(shown)) }
 }
 
-/// Dates are compared as they are written, all in UTC.
+/// Compares dates as text, because all are in UTC.
 fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
     const FILTER: &[&str] =
         &["uuid", "eventType", "severity", "outcome.result", "actor.id", "target.id", "published"];
@@ -252,8 +253,8 @@ fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(call.query.iter().filter(|(name, _)| name != "after"));
     let next = format!("<{base}/api/v1/logs?{}&after={end}>; rel=\"next\"", query.finish());
-    // A poll has a next page for ever; a bounded read, and one from the newest on, ends with the
-    // log.
+    // A poll always has a next page. A bounded read, and a read from the newest event on, end with
+    // the log.
     let is_over = (until.is_some() || newest_first) && rows.len() < limit;
     let headers = if is_over { Vec::new() } else { vec![("link", next)] };
     Reply { status: 200, headers, body: Some(Value::Array(rows)) }

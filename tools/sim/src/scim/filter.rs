@@ -1,8 +1,8 @@
-//! Filters: `eq` only, and only of what AWS documents.
+//! Filters: only `eq`, and only on the attributes that AWS documents.
 
 use serde_json::Value;
 
-/// The attribute and the value of `attribute eq "value"`, joined by `and`.
+/// Returns the attributes and values of `attribute eq "value"`, joined by `and`.
 pub(super) fn parse(filter: &str) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     let mut rest = filter.trim();

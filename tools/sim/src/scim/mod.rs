@@ -1,9 +1,9 @@
-//! A simulated SCIM 2.0 server: AWS IAM Identity Center's, to the letter of its documentation.
+//! A simulated SCIM 2.0 server: that of AWS IAM Identity Center, according to its documentation.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/developerguide/what-is-scim.html>
 //!
-//! The state: `users.<id>` and `groups.<id>` as SCIM shows them, with `members.<user id>: true` in a group. What there is
-//! below the address of the tenant is the API; anything may stand before `/scim/v2/`.
+//! The state has `users.<id>` and `groups.<id>` in the form of SCIM. A group has `members.<user
+//! id>: true`. The paths of the API contain `/scim/v2/` after any prefix.
 
 mod filter;
 mod patch;
@@ -23,18 +23,18 @@ use crate::{Fault, SimError};
 
 pub use self::quirks::Quirk;
 
-/// How it starts.
+/// The settings of a start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The state that it begins with.
+    /// The initial state.
     pub state: Option<Value>,
-    /// Every answer takes this long.
+    /// The delay of every answer.
     pub latency: Duration,
-    /// Logs calls with their bodies.
+    /// Whether the log of calls has their bodies.
     pub record: bool,
-    /// Pages are shorter than was asked for.
+    /// Whether pages are shorter than requested.
     pub short_pages: bool,
-    /// What was made is not found for so many calls after.
+    /// The number of calls after a creation for which the new resource is not found.
     pub slow_to_show: u32,
     /// The deviations from AWS.
     pub quirks: Vec<Quirk>,
@@ -56,16 +56,16 @@ impl Default for Settings {
 pub(crate) struct Scim {
     short_pages: bool,
     slow_to_show: u32,
-    /// What is not found yet, and for how many calls more.
+    /// The resources that are not found yet, with the remaining number of calls.
     hidden: Mutex<Vec<(String, u32)>>,
     quirks: Mutex<Quirks>,
 }
 
-/// A running simulation. It ends when this is dropped.
+/// A running simulation. A drop ends it.
 pub struct ScimSim(Running<Scim>);
 
 impl ScimSim {
-    /// Starts on `addr`; port 0 takes any that is free.
+    /// Starts on `addr`. Port 0 chooses a free port.
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let scim = Scim {
             short_pages: settings.short_pages,
@@ -77,62 +77,63 @@ impl ScimSim {
         Ok(Self(running))
     }
 
-    /// Where its API is.
+    /// Returns the address of the API.
     pub fn url(&self) -> String {
         format!("http://{}/9f1-tenant/scim/v2/", self.0.addr)
     }
 
-    /// Where its control is.
+    /// Returns the address of the control.
     pub fn control(&self) -> String {
         format!("http://{}/_sim", self.0.addr)
     }
 
-    /// A bearer token that it takes.
+    /// Returns a valid bearer token.
     pub fn token(&self) -> String {
         self.0.sim_state.mint()
     }
 
-    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
+    /// connection breaks.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
         self.0.exchange(request).await
     }
 
-    /// From now on it does these things otherwise than AWS.
+    /// Sets the deviations from AWS.
     pub fn behave(&self, quirks: Vec<Quirk>) {
         *lock(&self.0.vendor.quirks) = Quirks(quirks);
     }
 
-    /// Puts another state in place, and tells nobody.
+    /// Replaces the state without an event.
     pub fn begin_with(&self, state: Value) {
         self.0.replace(state);
     }
 
-    /// A JSON merge patch of the state.
+    /// Applies a JSON merge patch to the state.
     pub fn patch(&self, patch: &Value) {
         self.0.patch(patch);
     }
 
-    /// The state as it is.
+    /// Returns the state.
     pub fn state(&self) -> Value {
         lock(&self.0.sim_state.state).clone()
     }
 
-    /// The log of calls.
+    /// Returns the log of calls.
     pub fn calls(&self) -> Vec<Value> {
         self.0.sim_state.calls()
     }
 
-    /// Forgets the calls so far.
+    /// Clears the log of calls.
     pub fn forget_calls(&self) {
         self.0.sim_state.forget_calls();
     }
 
-    /// From now on a fault strikes.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault) {
         self.0.sim_state.fault(fault);
     }
 
-    /// No fault strikes any more.
+    /// Removes all faults.
     pub fn no_faults(&self) {
         self.0.sim_state.no_faults();
     }

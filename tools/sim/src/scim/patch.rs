@@ -1,4 +1,4 @@
-//! PATCH, as AWS takes it, and as others do.
+//! PATCH in the forms of AWS and of other servers.
 
 use serde_json::{Value, json};
 
@@ -38,13 +38,13 @@ const ATTRIBUTES: [&str; 24] = [
     "x509Certificates",
 ];
 
-/// Whether a path names an attribute of a user, or of an extension.
+/// Returns whether a path names an attribute of a user, or of an extension.
 fn is_known(path: &str) -> bool {
     let first = path.split('.').next().unwrap_or_default();
     path.starts_with("urn:") || ATTRIBUTES.contains(&first)
 }
 
-/// Attributes of a user, and of its extensions.
+/// Applies a PATCH to attributes of a user and of its extensions.
 pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     for operation in operations(body)? {
         let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
@@ -72,8 +72,8 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at
-/// once.
+/// Applies a PATCH to `displayName`, `externalId` and `members` of a group. A request can change at
+/// most 100 members and cannot remove all of them at once.
 pub(super) fn patch_group(
     quirks: &Quirks,
     group: &mut Value,

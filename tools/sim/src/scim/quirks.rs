@@ -1,54 +1,54 @@
-//! Deviations of other servers from AWS; each was reported of real servers.
+//! Deviations of other servers from AWS. Each was reported for a real server.
 
 use serde_json::{Value, json};
 
-/// One thing that a server does otherwise than AWS documents.
+/// One deviation from the documentation of AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// RFC 7644's ways: lists by index, attributes left out on request, members shown in groups and
-    /// removed by path.
+    /// The behaviour of RFC 7644: lists by index, attributes left out on request, members shown in
+    /// groups and removed by path.
     Generic,
-    /// Filters are not looked at.
+    /// The server ignores filters.
     FiltersIgnored,
-    /// A filter on `externalId` is 400.
+    /// The answer to a filter on `externalId` is 400.
     ExternalIdRefused,
-    /// A filter on `externalId` finds nobody.
+    /// A filter on `externalId` finds no user.
     ExternalIdFindsNobody,
-    /// A filter with an escaped quote is 400.
+    /// The answer to a filter with an escaped quote is 400.
     QuotesRefused,
     /// Each page of a list is the first one.
     RepeatsFirstPage,
     /// `totalResults` counts the rows of the page.
     TotalOfPage,
-    /// There is no `totalResults`.
+    /// The answer has no `totalResults`.
     NoTotal,
-    /// A `count` above this is 422.
+    /// The answer to a `count` above this number is 422.
     CountAbove(usize),
-    /// A user that no list shows, and that is found by its id.
+    /// No list has the user of this id, but a request for the id finds the user.
     Unlisted(String),
-    /// The first row of a list comes twice, and is counted twice.
+    /// A list has its first row twice, and `totalResults` counts it twice.
     RowsTwice,
     /// Groups show at most this number of members.
     ShowsMembers(usize),
-    /// Writes of members are answered and not done.
+    /// A write of members has no effect, although the answer is a success.
     WritesIgnored,
-    /// Adding members replaces those who are there.
+    /// An addition of members replaces the existing members.
     AddReplaces,
-    /// `remove` of `members` removes all of them, whatever its value (RFC 7644, 3.5.2.2).
+    /// `remove` of `members` removes all of them and ignores its value (RFC 7644, 3.5.2.2).
     ArrayEmpties,
-    /// Names of groups are shown with this before them.
+    /// Names of groups are shown with this prefix.
     Prefix(String),
     /// The group of this id is shown without a name.
     NullName(String),
     /// The group of this id shows a member without `value`.
     NoValue(String),
-    /// `active` is a word: `"True"`.
+    /// `active` is a string: `"True"`.
     ActiveWords,
-    /// Ids are shown as numbers, where they are.
+    /// Ids that consist of digits are shown as numbers.
     NumericIds,
 }
 
-/// All that a server does otherwise.
+/// The deviations of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Quirks(pub(super) Vec<Quirk>);
 
@@ -64,7 +64,7 @@ impl Quirks {
         })
     }
 
-    /// Why a filter is refused.
+    /// Returns whether a filter is refused.
     pub(super) fn refuses(&self, filter: &str) -> bool {
         (self.has(&Quirk::QuotesRefused) && filter.contains('\\'))
             || (self.has(&Quirk::ExternalIdRefused) && filter.starts_with("externalId"))
@@ -74,7 +74,7 @@ impl Quirks {
         self.has(&Quirk::ExternalIdFindsNobody) && filter.starts_with("externalId")
     }
 
-    /// A resource as the server shows it; `members` are a group's.
+    /// Returns a resource in the form of the server. `members` are those of a group.
     pub(super) fn shown(&self, mut shown: Value, members: &Value) -> Value {
         let id = shown["id"].as_str().unwrap_or_default().to_owned();
         if self.has(&Quirk::Generic) && shown["members"].is_array() {

@@ -1,4 +1,4 @@
-//! The API.
+//! The REST API of the simulated SCIM server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,10 +11,11 @@ use crate::sim_state::{Call, Reply, SimState, lock, now};
 
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
-/// The most that one page, or one request, may have.
+/// The maximum number of entries in a page or a request.
 pub(super) const MOST: usize = 100;
 
-/// An error in AWS' shape: both `schema` and `schemas`, a status in words, and no `scimType`.
+/// Returns an error in the form of AWS: with both `schema` and `schemas`, with a status in words,
+/// and without `scimType`.
 pub(super) fn error(status: u16, text: &str) -> Reply {
     let id = format!("{:032x}", rand::random::<u128>());
     let body = json!({
@@ -60,7 +61,7 @@ fn collection(kind: &str) -> &'static str {
     if kind == "Users" { "users" } else { "groups" }
 }
 
-/// The shown form of a resource; AWS shows every group without members.
+/// Returns the shown form of a resource. AWS shows every group without members.
 fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
     let mut shown = resource.clone();
     let (schema, name) = if kind == "Users" { ("User", "User") } else { ("Group", "Group") };
@@ -70,12 +71,12 @@ fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
         shown["members"] = json!([]);
     }
     if let Some(shown) = shown.as_object_mut() {
-        shown.remove("password"); // it is taken, and never shown
+        shown.remove("password"); // accepted, and never shown
     }
     quirks.shown(shown, &resource["members"])
 }
 
-/// A list by index, as RFC 7644 has it.
+/// Returns a list with paging by index, as in RFC 7644.
 fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
     if call.query("cursor").is_some() {
         return error(400, "cursor is not supported");
@@ -126,7 +127,7 @@ fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) ->
     Reply::json(200, body)
 }
 
-/// The id that a filter names and that there is not.
+/// Returns the id of a filter that does not exist.
 fn unknown_id(state: &Value, kind: &str, pairs: &[(String, String)]) -> Option<String> {
     let (attribute, list) =
         if kind == "Users" { ("groups.value", "groups") } else { ("members.value", "users") };
@@ -158,7 +159,7 @@ fn list(scim: &Scim, quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str
     if let Some(id) = unknown_id(state, kind, &pairs) {
         return error(404, &format!("{id} was not found"));
     }
-    // Without the parameter there is no paging, as it was before there was any.
+    // Without the parameter there is no paging, for older clients.
     let after = match call.query("cursor") {
         None | Some("") => String::new(),
         Some(cursor) => {
@@ -198,13 +199,13 @@ fn list(scim: &Scim, quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str
         body["startIndex"] = json!(1);
     } else if more {
         let last = body["Resources"][count - 1]["id"].as_str().unwrap_or_default();
-        // With characters that have to be encoded.
+        // The cursor has characters that a client must encode.
         body["nextCursor"] = json!(STANDARD.encode(format!("?>after:{last}")));
     }
     Reply::json(200, body)
 }
 
-/// Whether a resource has this value; `None` where that cannot be asked.
+/// Returns whether a resource has this value, or `None` if the attribute cannot be in a filter.
 fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, value: &str) -> Option<bool> {
     let text = |name: &str| resource[name].as_str().unwrap_or_default();
     Some(match (kind, attribute.to_ascii_lowercase().as_str()) {
@@ -218,7 +219,7 @@ fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, va
     })
 }
 
-/// The field on which another resource has the same value.
+/// Returns the field whose value another resource has too.
 fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Option<&'static str> {
     let name = if kind == "Users" { "userName" } else { "displayName" };
     let others = state[collection(kind)].as_object().into_iter().flatten();
@@ -237,7 +238,7 @@ fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Optio
     None
 }
 
-/// The fields that AWS requires of a new user and a new group.
+/// Checks the fields that AWS requires of a new user and a new group.
 fn needed(kind: &str) -> &'static [&'static str] {
     if kind == "Users" {
         &["/userName", "/displayName", "/name/givenName", "/name/familyName"]
@@ -246,7 +247,7 @@ fn needed(kind: &str) -> &'static [&'static str] {
     }
 }
 
-/// The first of the texts that a resource needs that is missing or empty.
+/// Returns the first required text that is missing or empty.
 fn lacks(kind: &str, resource: &Value) -> Option<&'static str> {
     let has =
         |place: &str| resource.pointer(place).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
@@ -327,7 +328,7 @@ fn one(
         }
         ("PUT", "Users") => {
             let mut new = call.body.clone();
-            // A body that lacks what a user needs would wipe it.
+            // A body that lacks a required field would delete it.
             if let Some(place) = lacks(kind, &new) {
                 return violates(place);
             }
@@ -348,7 +349,7 @@ fn one(
             if let Err(why) = patched {
                 return error(400, &why);
             }
-            // What was there before may be lacking; nothing of it is taken away.
+            // A field that the body lacks stays.
             if let Some(place) = lacks(kind, &new).filter(|_| lacks(kind, &state[list][id]).is_none()) {
                 return violates(place);
             }

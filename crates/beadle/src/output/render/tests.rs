@@ -49,7 +49,7 @@ fn plan() -> WholePlan {
     }
 }
 
-/// A plan of one change with two values.
+/// Returns a plan of one change with two values.
 fn two_values() -> WholePlan {
     let mut plan = plan();
     let (_, drifted) = &mut plan.plans[0];

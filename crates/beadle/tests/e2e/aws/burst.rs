@@ -1,4 +1,4 @@
-//! Thousands of events for hundreds of keys, while a sweep is under way.
+//! Thousands of events for hundreds of keys during a sweep.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::world::{World, acme};
 const KEYS: usize = 300;
 /// The default number of events.
 const EVENTS: usize = 5000;
-/// Instances of the intake.
+/// The number of instances of the intake.
 const INTAKES: usize = 2;
 
-/// A run, as the log tells of it.
+/// A run, read from the log.
 struct Run {
     lane: String,
     from: Timestamp,
     to: Option<Timestamp>,
 }
 
-/// The runs of each key, in the order of their beginnings.
+/// Returns the runs of each key, in the order of their starts.
 fn runs(log: &str) -> HashMap<String, Vec<Run>> {
     let parsed = |line: &str| {
         let value: Option<Value> = serde_json::from_str(line).ok();
@@ -56,7 +56,7 @@ fn runs(log: &str) -> HashMap<String, Vec<Run>> {
     runs
 }
 
-/// The row of a key, when nothing of it is left to do.
+/// Returns the row of a key that has no work left.
 async fn until_done(deployed: &Deployment, key: &str) -> Row {
     let key: Key = key.parse().unwrap();
     for _ in 0..600 {
@@ -70,7 +70,7 @@ async fn until_done(deployed: &Deployment, key: &str) -> Row {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_of_events_are_answered_and_each_keys_last_mark_is_followed_by_a_run() {
+async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark() {
     let repositories: serde_json::Map<String, Value> =
         (0..KEYS).map(|n| (format!("r{n:03}"), json!({ "branches": { "main": {} } }))).collect();
     let mut github = World::unlimited(acme(repositories.into())).await;

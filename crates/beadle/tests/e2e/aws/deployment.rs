@@ -1,4 +1,5 @@
-//! A deployment on one machine: the functions' programs, moto, a gateway, queues that are pumped, and both halves' vendors.
+//! A deployment on one machine: the programs of the functions, moto, a gateway, queues with pumps,
+//! and the vendors.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,14 +24,14 @@ pub(crate) struct Deployment {
     pub(crate) github: World,
     pub(crate) directory: Directory,
     pub(crate) moto: Moto,
-    /// The table, without anything between.
+    /// The table without a proxy.
     pub(crate) table: DynamoStore,
     pub(crate) lambdas: Arc<Lambdas>,
     pub(crate) gateway: Gateway,
-    /// The queue, and the one for what was received in vain.
+    /// The queue, and its dead-letter queue.
     pub(crate) event: [String; 2],
     pub(crate) sweep: [String; 2],
-    /// The queue that the intake sends to, if it is not the usual one.
+    /// Another queue to which the intake sends, if it is set.
     intake_sends_to: Option<String>,
     config: PathBuf,
     functions: Vec<Function>,
@@ -46,7 +47,7 @@ impl Drop for Deployment {
     }
 }
 
-/// A function's program: of its package, where packages were built.
+/// Returns the program of a function. If packages were built, it is the program of the package.
 #[expect(clippy::disallowed_methods, reason = "a developer's command says where packages are")]
 fn program(name: &str) -> PathBuf {
     match std::env::var("BEADLE_PACKAGES") {
@@ -56,12 +57,12 @@ fn program(name: &str) -> PathBuf {
 }
 
 impl Deployment {
-    /// Everything but functions.
+    /// Creates a deployment without functions.
     pub(crate) async fn new(github: World, directory: Directory, shape: Shape) -> Self {
         Self::on(Moto::start().await, github, directory, shape).await
     }
 
-    /// The same on a moto whose tables may be elsewhere.
+    /// Creates a deployment on a moto whose tables can be at another server.
     pub(crate) async fn on(moto: Moto, github: World, directory: Directory, shape: Shape) -> Self {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         moto.keep_secret("beadle/github", github.sim.app_pem()).await;
@@ -108,7 +109,7 @@ impl Deployment {
         }
     }
 
-    /// The intake's messages go to a queue that there is none of.
+    /// Makes the intake send its messages to a queue that does not exist.
     pub(crate) fn losing_messages(mut self) -> Self {
         self.intake_sends_to = Some(self.event[0].replace("/event", "/nowhere"));
         self
@@ -130,7 +131,7 @@ impl Deployment {
         command
     }
 
-    /// A command of an operator, who is somewhere else.
+    /// Runs a command of an operator on another machine.
     pub(crate) fn beadle(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.envs(self.moto.environment("operator")).arg("--config").arg(&self.config);
@@ -138,7 +139,7 @@ impl Deployment {
         command
     }
 
-    /// Runs an instance of a function, with more in its environment.
+    /// Runs an instance of a function with further environment variables.
     pub(crate) fn run(&mut self, name: &str, env: &[(&str, &str)]) -> usize {
         let mut command = self.command(name);
         command.envs(env.iter().copied());
@@ -152,7 +153,7 @@ impl Deployment {
         drop(self.functions.pop());
     }
 
-    /// Waits until a function has ended by itself. What it logged.
+    /// Waits until a function has ended by itself, and returns its log.
     pub(crate) async fn ended(&mut self, function: usize) -> String {
         for _ in 0..3000 {
             if self.functions[function].has_ended() {
@@ -163,7 +164,8 @@ impl Deployment {
         panic!("it did not end:\n{}", self.logs());
     }
 
-    /// Feeds the worker from both queues, and by a clock whose minutes are short.
+    /// Sends the messages of both queues to the worker, and invokes it on a schedule with short
+    /// minutes.
     pub(crate) async fn pump(&mut self, concurrency: usize, minute: Duration) {
         let client = aws_sdk_sqs::Client::new(&self.moto.aws().await);
         let source = |queue: &str, batch, window| Source {
@@ -187,7 +189,7 @@ impl Deployment {
         }));
     }
 
-    /// Both halves, with one worker.
+    /// Starts the intake and one worker.
     pub(crate) async fn start(mut self) -> Self {
         self.run("intake", &[]);
         self.run("worker", &[]);
@@ -195,7 +197,7 @@ impl Deployment {
         self
     }
 
-    /// Webhooks and hooks come to the gateway from now on.
+    /// Sends webhooks and event hooks to the gateway.
     pub(crate) fn connect(&self) {
         let url = format!("{}/hooks/github", self.gateway.url);
         let secret = self.github.secret.clone();
@@ -211,7 +213,7 @@ impl Deployment {
         self.functions.iter().map(Function::log).collect()
     }
 
-    /// Waits until something holds of a repository.
+    /// Waits until a condition holds for a repository.
     pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
         for _ in 0..3000 {
             if holds(&self.github.repository(name)) {
@@ -223,8 +225,8 @@ impl Deployment {
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
     }
 
-    /// Waits until no key is due or worked on. The list of what waits is read from an index, which
-    /// may be behind: a row that moves in it can be in neither place for a moment, so one look
+    /// Waits until no key is due or running. The list of waiting keys comes from an index, which
+    /// can be out of date. A row that moves in the index can be missing for a moment, so one read
     /// proves nothing.
     pub(crate) async fn until_idle(&self) {
         const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";

@@ -1,4 +1,5 @@
-//! Webhooks of GitHub and Okta go in; repaired repositories and equal groups come out.
+//! The functions on AWS: webhooks of GitHub and Okta lead to repaired repositories and equal
+//! groups.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ async fn deployment(shape: Shape) -> Deployment {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_come_out() {
+async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
     for shape in [Shape::Http, Shape::Rest] {
         let deployed = deployment(shape).await.start().await;
         deployed.connect();
@@ -36,7 +37,8 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
         deployed.directory.until_holds("Ops", 0..4).await;
-        // The same delivery once more, as an operator's request of GitHub does it; and one that is for nobody.
+        // The same delivery once more, as an operator's request of GitHub does it; and one that is
+        // for nobody.
         let body = |org: &str| {
             let repository = json!({ "id": 1, "name": "x", "owner": { "login": org } });
             json!({ "action": "created", "repository": repository, "organization": { "login": org } })
@@ -93,7 +95,7 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing() {
+async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     let mut deployed = deployment(Shape::Http).await.losing_messages();
     deployed.run("intake", &[]);
     let killed = deployed.run("worker", &[("FAILPOINTS", "between-claim-and-write=return")]);
@@ -108,16 +110,17 @@ async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing()
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
     // The webhook was answered 202 without a message, and found by the look of a minute.
     let logs = deployed.logs();
-    assert!(logs.contains("could not be woken") && logs.contains("messages sent again"), "{logs}");
+    assert!(logs.contains("wake-up message not sent") && logs.contains("messages sent again"), "{logs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_dynamodb_may_do_loses_nothing_either() {
+async fn faults_of_dynamodb_lose_no_work() {
     let moto = Moto::start().await;
     let proxy = Proxy::start(&moto.url, Odds { throttled: 3, conflict: 3, lost: 3, stale: 30 }, 5).await;
     let (github, directory) = worlds().await;
     let mut github = github;
-    // A webhook that could not be stored was answered 503, and is sent again by GitHub when it is asked to.
+    // A webhook that could not be stored was answered 503, and is sent again by GitHub when it is
+    // asked to.
     github.lines += "[recovery]\nevery = \"5s\"\n";
     let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
     let deployed = deployed.start().await;
@@ -138,7 +141,7 @@ async fn what_dynamodb_may_do_loses_nothing_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_whose_secret_is_missing_stops_nothing_else_and_is_opened_when_it_is_there() {
+async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
     let (github, directory) = worlds().await;
     let deployed = Deployment::new(github, directory, Shape::Http).await;
     let token = deployed.directory.aws.token();
@@ -154,10 +157,11 @@ async fn a_directory_whose_secret_is_missing_stops_nothing_else_and_is_opened_wh
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_target_misses_while_it_is_shut_is_made_up_for() {
+async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.directory.until_holds("Ops", 0..3).await;
-    // Everything was open, and swept, and nothing is left to do; then an instance begins that cannot read the target's token.
+    // Everything was open, and swept, and nothing is left to do; then an instance begins that
+    // cannot read the target's token.
     deployed.until_idle().await;
     let token = deployed.directory.aws.token();
     deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;

@@ -1,4 +1,4 @@
-//! The AWS shape: the functions, as they are packaged, behind a gateway and queues.
+//! Beadle on AWS: the packaged functions behind a gateway and queues.
 
 mod burst;
 mod deployment;

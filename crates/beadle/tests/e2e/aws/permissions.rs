@@ -1,13 +1,13 @@
-//! The calls of the functions, compared with the permissions of their roles: each call is allowed, and
-//! little else.
+//! Compares the calls of the functions with the permissions of their roles. Each call must be
+//! allowed, and the roles must have few other permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use beadle_emulate::Moto;
 
-/// The calls that AWS makes for a function, and the calls of optional parts of a deployment. No test
-/// here makes them.
+/// The calls that AWS makes for a function, and the calls of optional parts of a deployment. No
+/// test makes these calls.
 const BESIDE: &[&str] = &[
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -17,7 +17,8 @@ const BESIDE: &[&str] = &[
     "kms:Decrypt",
     "kms:Sign",
 ];
-/// A reference that the tests use and no template grants: a deployment that uses it adds it.
+/// A reference that the tests use and no template allows. A deployment with such a reference must
+/// add the permission.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {
@@ -25,7 +26,7 @@ fn template() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The actions that the SAM template allows a role: of every policy that names it.
+/// Returns the actions that the policies of the SAM template allow a role.
 fn allowed(role: &str) -> BTreeSet<String> {
     let text = template();
     let mut actions = BTreeSet::new();
@@ -54,7 +55,7 @@ fn allowed(role: &str) -> BTreeSet<String> {
     actions
 }
 
-/// Holds what was called to what is allowed.
+/// Checks that the calls match the allowed actions.
 #[track_caller]
 pub(crate) fn hold(moto: &Moto) {
     for (who, role) in [("intake", "Intake"), ("worker", "Worker")] {
@@ -70,7 +71,8 @@ pub(crate) fn hold(moto: &Moto) {
     }
 }
 
-/// Holds the secrets that were asked for to those that a role may read: what proves a sender, or what vendors are asked with.
+/// Checks that a role has read only its own secrets: those of senders, or the credentials at
+/// vendors.
 #[track_caller]
 pub(crate) fn hold_secrets(moto: &Moto) {
     let is_a_hooks = |secret: &&String| secret.ends_with("-hook");

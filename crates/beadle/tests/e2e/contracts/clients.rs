@@ -1,6 +1,6 @@
-//! Clients that others wrote, run against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A
-//! step of a script in `clients/` either works, or is in the list of what the client calls and the
-//! simulator does not have. Both lists are complete.
+//! Runs independent clients against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A
+//! step of a script in `clients/` works, or is in the list of steps that the simulator does not
+//! have. Both lists are complete.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::directory::world::{of, people};
 use crate::world::{World, acme};
 
-/// A client that takes longer than this does not end.
+/// The time limit of a client.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A step that the simulator does not have: its name, the status of the answer, and why it is left
@@ -108,8 +108,7 @@ const OKTA_MISSING: &[Missing] = &[
     ("user.suspend", "404", "Beadle only reads"),
 ];
 
-/// The problems of a client's output: steps that did not end as expected, and steps that were not
-/// tried.
+/// Returns the problems of a client's output: steps with an unexpected end, and missing steps.
 fn problems(said: &str, works: &str, missing: &[Missing]) -> Vec<String> {
     let works: BTreeSet<&str> = works.split_whitespace().collect();
     let mut tried = BTreeSet::new();
@@ -133,7 +132,7 @@ fn problems(said: &str, works: &str, missing: &[Missing]) -> Vec<String> {
     problems
 }
 
-/// Runs a client to its end, and compares each of its steps with what is expected.
+/// Runs a client to its end, and compares each of its steps with the lists.
 async fn run(mut command: Command, works: &str, missing: &[Missing]) {
     let folder = tempfile::tempdir().unwrap();
     let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
@@ -152,7 +151,7 @@ async fn run(mut command: Command, works: &str, missing: &[Missing]) {
     assert!(problems.is_empty(), "not as it is listed:\n{}\n\n{complained}", problems.join("\n"));
 }
 
-/// A script that finds its packages where it runs, in the folder of the clients.
+/// Copies a script to the folder of the clients, where it finds its packages.
 fn node(script: &str) -> Command {
     let script = format!("{}{script}", include_str!("clients/step.mjs"));
     let mut command = Command::new("node");
@@ -160,7 +159,7 @@ fn node(script: &str) -> Command {
     command
 }
 
-/// A simulated GitHub with something of everything, and what a client needs to log in.
+/// Starts a simulated GitHub with objects of every kind, and returns the credentials of a client.
 async fn github(command: Command) -> (World, Command) {
     let shop = json!({
         "branches": { "main": {}, "next/one": {} }, "protection": { "main": {} }, "topics": ["kept"],
@@ -171,7 +170,7 @@ async fn github(command: Command) -> (World, Command) {
     with_state(state, command).await
 }
 
-/// A simulated GitHub with a state, and what a client needs to log in.
+/// Starts a simulated GitHub with a state, and returns the credentials of a client.
 async fn with_state(state: Value, mut command: Command) -> (World, Command) {
     let world = World::unlimited(state).await;
     command.env("GITHUB_URL", world.sim.url());
@@ -180,7 +179,7 @@ async fn with_state(state: Value, mut command: Command) -> (World, Command) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn octokit_works_but_for_what_is_listed() {
+async fn octokit_works_except_for_the_listed_steps() {
     let (_world, command) = github(node(include_str!("clients/octokit.mjs"))).await;
     run(command, OCTOKIT, OCTOKIT_MISSING).await;
 }
@@ -189,7 +188,7 @@ async fn octokit_works_but_for_what_is_listed() {
 /// safe-settings itself is not on npm, so this test cannot install it: the list of its calls is in
 /// `clients/probot.mjs`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probot_app_does_the_work_of_safe_settings_but_for_what_is_listed() {
+async fn a_probot_app_does_the_work_of_safe_settings_except_for_the_listed_steps() {
     let admin = json!({
         "branches": { "main": {} },
         "contents": {
@@ -209,7 +208,7 @@ async fn a_probot_app_does_the_work_of_safe_settings_but_for_what_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pygithub_works_but_for_what_is_listed() {
+async fn pygithub_works_except_for_the_listed_steps() {
     let mut command = Command::new(super::tool("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
     let (mut world, command) = github(command).await;
@@ -219,7 +218,7 @@ async fn pygithub_works_but_for_what_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oktas_sdk_works_but_for_what_is_listed() {
+async fn the_sdk_of_okta_works_except_for_the_listed_steps() {
     let group = |name: &str, members: Value| json!({ "profile": { "name": name }, "members": members });
     let groups = json!({
         "00g1": group("AWS_A", of(0..4)), "00g2": group("AWS_B", json!({})), "00g3": group("AWS_C", json!({})),
@@ -237,7 +236,7 @@ async fn oktas_sdk_works_but_for_what_is_listed() {
 }
 
 #[test]
-fn a_step_that_is_not_as_it_is_listed_is_named() {
+fn a_step_that_differs_from_the_lists_is_named() {
     let said = "ok one\nok two\nmissing three 404 Not Found\nmissing four 500 broken\n";
     let missing = [("three", "404", ""), ("four", "404", ""), ("five", "404", "")];
     let found = problems(said, "one six", &missing);

@@ -1,4 +1,4 @@
-//! The commands, by the name of a group.
+//! Commands with the name of a group.
 
 use beadle_sim::{Fault, okta};
 use serde_json::json;
@@ -14,7 +14,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_group_is_planned_written_explained_and_found_by_name() {
+async fn commands_accept_the_name_of_a_group() {
     let world = world().await;
     let plan = world.beadle(&["plan", "--group", "aws_ops"]).await.expect(2).out;
     assert!(plan.contains("aws/Ops") && !plan.contains("aws/Dev"), "{plan}");
@@ -46,7 +46,7 @@ async fn one_group_is_planned_written_explained_and_found_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_is_paused_is_not_written_to() {
+async fn a_paused_target_is_not_changed() {
     let world = world().await;
     world.beadle(&["pause", "--target", "aws", "--for", "1h"]).await.expect(0);
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
@@ -64,7 +64,7 @@ async fn a_target_that_is_paused_is_not_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_probe_says_what_is_fine_and_what_is_not() {
+async fn the_probe_reports_valid_and_invalid_parts() {
     let mut world = world().await;
     world.beadle(&["sweep"]).await.expect(0);
     let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
@@ -80,7 +80,7 @@ async fn the_probe_says_what_is_fine_and_what_is_not() {
     std::fs::write(world.path().join("aws.token"), "wrong").unwrap();
     let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(said.contains("Session token not found or invalid"), "{said}");
-    // A token that ends soon is said.
+    // A token that ends soon is reported.
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.dialect += ", token_ends = \"2020-01-01\"";
     let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
@@ -88,7 +88,7 @@ async fn the_probe_says_what_is_fine_and_what_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_line_of_the_configuration_is_named() {
+async fn an_error_names_the_wrong_line_of_the_configuration() {
     let mut world = world().await;
     for (lines, why) in [
         ("include = [\"/(/\"]", "invalid pattern"),
@@ -110,7 +110,7 @@ async fn a_wrong_line_of_the_configuration_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn okta_s_limits_are_kept_and_waited_for() {
+async fn beadle_waits_for_the_limits_of_okta() {
     let minute = std::time::Duration::from_secs(3);
     // Beadle uses half of the 20 calls, and a fifth of that half is the reserve for events.
     let okta = okta::Settings { record: true, limit: 20, minute, ..okta::Settings::default() };

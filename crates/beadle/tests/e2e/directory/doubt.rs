@@ -1,4 +1,5 @@
-//! Nobody is removed on a doubt: what is empty, short, cut off, somebody else's, or no longer declared.
+//! Beadle removes nobody if a source is empty, incomplete, that of another tenant, or no longer
+//! declared.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// A directory whose two groups of 30 are as declared at the target, but for one who has to go.
+/// Creates a directory with two groups of 30 members. At the target, only one member must be
+/// removed.
 async fn settled() -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..300) },
@@ -28,7 +30,7 @@ async fn settled() -> World {
     world
 }
 
-/// Removals that were planned, by name.
+/// Returns the planned removals, by name.
 fn removals(plan: &Value) -> Vec<String> {
     let groups = plan["targets"][0]["groups"].as_array().unwrap();
     let changes = groups.iter().flat_map(|group| group["changes"].as_array().unwrap());
@@ -39,7 +41,7 @@ fn removals(plan: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Nobody leaves in a sweep, and it says why.
+/// Runs a sweep, and checks that it removes nobody and reports the reason.
 async fn nobody_leaves(world: &World, why: &str, code: i32) {
     let swept = world.beadle(&["sweep"]).await.expect(code);
     let plan = world.beadle(&["plan"]).await;
@@ -54,14 +56,14 @@ fn strike(fault: Fault) -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_list() {
+async fn an_empty_list_removes_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { empty: true, ..Fault::default() }));
     nobody_leaves(&world, "came back short (0 of 300)", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_page_and_one_that_says_that_it_is_the_last() {
+async fn a_short_page_and_a_false_last_page_remove_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { short: true, ..Fault::default() }));
     nobody_leaves(&world, "came back short", 1).await;
@@ -71,7 +73,7 @@ async fn a_short_page_and_one_that_says_that_it_is_the_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_in_the_middle_of_a_list_and_an_answer_that_is_cut_off() {
+async fn an_error_within_a_list_and_an_incomplete_answer_remove_nobody() {
     let world = settled().await;
     world.okta.fault(Fault { path: "after=".into(), status: Some(500), ..Fault::default() });
     nobody_leaves(&world, "500", 1).await;
@@ -81,7 +83,7 @@ async fn an_error_in_the_middle_of_a_list_and_an_answer_that_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_of_the_target_that_fails() {
+async fn a_failing_list_of_the_target_removes_nobody() {
     let world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.aws.fault(Fault { path: "groups.value".into(), status: Some(500), ..Fault::default() });
@@ -89,7 +91,7 @@ async fn a_listing_of_the_target_that_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_lost_its_scope() {
+async fn a_token_without_its_scope_removes_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { status: Some(403), ..Fault::default() }));
     nobody_leaves(&world, "You do not have permission", 1).await;
@@ -99,9 +101,10 @@ async fn a_token_that_lost_its_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_swapped_for_another() {
+async fn another_tenant_of_the_directory_removes_nobody() {
     let mut world = settled().await;
-    // Another directory, in which nobody knows these groups; and one group has a name that is mapped.
+    // Another directory, in which nobody knows these groups; and one group has a name that is
+    // mapped.
     let any = ([127, 0, 0, 1], 0).into();
     let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
@@ -110,7 +113,7 @@ async fn a_tenant_swapped_for_another() {
     nobody_leaves(&world, "the source of the group is gone", 1).await;
     nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; set adopt = true", 1)
         .await;
-    // And where the mapping says to delete or to empty: it waits for somebody.
+    // If the mapping deletes or empties groups, the change waits for an approval.
     for word in ["delete", "empty"] {
         world.groups += &format!("on_delete = \"{word}\"\n");
         nobody_leaves(&world, "is gone (on_delete)", 1).await;
@@ -119,7 +122,7 @@ async fn a_tenant_swapped_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_swapped_for_another() {
+async fn another_server_at_the_target_removes_nobody() {
     let mut world = settled().await;
     let any = ([127, 0, 0, 1], 0).into();
     let state = json!({ "users": accounts(300), "groups": {
@@ -132,10 +135,11 @@ async fn a_target_swapped_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_dialect() {
+async fn a_wrong_dialect_removes_nobody() {
     let mut world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
-    // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody in a group.
+    // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody
+    // in a group.
     for (dialect, why) in [
         ("\"rfc7644\"", "startIndex"),
         ("\"rfc7644\", paging = \"cursor\", attributes = false", "set members = \"users\""),
@@ -150,7 +154,7 @@ async fn a_wrong_dialect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mapping_that_vanished_from_the_file() {
+async fn a_mapping_that_the_file_lacks_removes_nobody() {
     let mut world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.groups = world.groups.replace("AWS_*", "Other_*");
@@ -164,7 +168,7 @@ async fn a_mapping_that_vanished_from_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_became_empty_and_more_than_a_quarter_wait_for_somebody() {
+async fn an_empty_source_and_removals_of_more_than_a_quarter_wait_for_an_approval() {
     let world = settled().await;
     let members: serde_json::Map<String, Value> =
         (0..30).map(|n| (format!("00u{n:05}"), Value::Null)).collect();
@@ -172,7 +176,7 @@ async fn a_source_that_became_empty_and_more_than_a_quarter_wait_for_somebody() 
     nobody_leaves(&world, "the source is empty", 2).await;
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of(0..20) } } }));
     nobody_leaves(&world, "10 of 30 members would leave, more than 25 %", 2).await;
-    // Somebody looks at it, and approves.
+    // An operator approves the change.
     let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
     let digest = serde_json::from_str::<Value>(held.lines().next().unwrap()).unwrap()["digest"]
         .as_str()
@@ -202,7 +206,7 @@ async fn a_hold_does_not_keep_those_who_are_confirmed_to_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_the_statuses_only_two_mean_that_access_should_go() {
+async fn only_two_statuses_end_access() {
     let world = settled().await;
     let statuses = ["LOCKED_OUT", "PASSWORD_EXPIRED", "RECOVERY", "PROVISIONED", "STAGED", "BRAND_NEW"];
     let mut users = json!({});
@@ -216,7 +220,7 @@ async fn of_the_statuses_only_two_mean_that_access_should_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_window_holds_what_no_single_group_would() {
+async fn the_window_of_the_target_also_counts_small_removals_of_many_groups() {
     let mut world = settled().await;
     world.target_lines = "guard = { removes = 40 }\n".into();
     let gone = |range: std::ops::Range<usize>| -> serde_json::Map<String, Value> {
@@ -244,7 +248,7 @@ async fn the_same_mail_with_another_id_is_another_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_carries_nobody_s_id_may_be_one_whose_login_changed() {
+async fn an_account_without_a_known_id_may_belong_to_a_person_with_a_new_login() {
     let world = settled().await;
     world.aws.patch(&json!({ "users": { "a00290": { "externalId": null } } }));
     world.beadle(&["sweep"]).await.expect(0);
@@ -264,7 +268,7 @@ async fn two_accounts_with_one_id_both_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_mappings_of_a_union_the_most_careful_one_counts() {
+async fn the_most_careful_mapping_of_a_union_counts() {
     let mut world = settled().await;
     world.groups = "include = [\"AWS_Ops\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n\
                     [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"AWS_Dev\"]\ninto = \"All\"\n"

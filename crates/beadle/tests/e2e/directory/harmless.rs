@@ -1,4 +1,5 @@
-//! Faults of a directory that do no harm: wrong lists, slow losses, accounts of people who come and go.
+//! Faults of a directory that must do no harm: wrong lists, slow losses, and accounts of people who
+//! join and leave.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people, state};
 
-/// One group, `AWS_Ops`, at the directory.
+/// Returns one group of the directory, `AWS_Ops`.
 fn ops(members: &Value) -> Value {
     json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } })
 }
 
-/// A group of 40 that is as declared at the target, whose accounts are Beadle's to keep.
+/// Creates a group of 40 members that is as declared at the target. Beadle manages the accounts.
 async fn forty() -> World {
     let target =
         json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..40) } });
@@ -28,7 +29,7 @@ async fn forty() -> World {
     world
 }
 
-/// Returns whether the account of a person may sign in, or `None` without an account.
+/// Returns whether the account of a person can sign in, or `None` if there is no account.
 fn signs_in(world: &World, n: usize) -> Option<bool> {
     let users = world.aws.state()["users"].clone();
     let id = format!("00u{n:05}");
@@ -63,9 +64,9 @@ fn without(members: impl IntoIterator<Item = usize>) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_says_deprovisioned_of_everybody_takes_nobody_out_and_switches_nobody_off() {
+async fn a_list_with_only_deprovisioned_people_removes_and_deactivates_nobody() {
     let world = forty().await;
-    // The list says so of everybody; asked for alone, each is active.
+    // The list shows everybody with this status. A read of each person shows an active person.
     let mut rows: Vec<Value> = world.okta.state()["users"].as_object().unwrap().values().cloned().collect();
     for row in &mut rows {
         row["status"] = json!("DEPROVISIONED");
@@ -84,7 +85,7 @@ async fn a_list_that_says_deprovisioned_of_everybody_takes_nobody_out_and_switch
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accounts_are_switched_off_one_by_one_as_removals_are_confirmed() {
+async fn accounts_are_deactivated_one_by_one_after_their_removal_is_confirmed() {
     let world = forty().await;
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
@@ -98,7 +99,7 @@ async fn accounts_are_switched_off_one_by_one_as_removals_are_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_shows_one_twice_and_lacks_another_takes_nobody_out() {
+async fn a_list_with_a_repeated_and_a_missing_row_removes_nobody() {
     let states = [
         json!({ "users": people(10), "groups": ops(&of(0..10)) }),
         json!({ "users": accounts(10), "groups": { "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..10) } } }),
@@ -113,7 +114,7 @@ async fn a_list_that_shows_one_twice_and_lacks_another_takes_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_loses_one_at_a_time_keeps_what_it_would_keep_if_it_lost_them_at_once() {
+async fn the_limit_of_a_group_also_counts_removals_one_at_a_time() {
     let world = forty().await;
     let _serving = world.serve().await;
     world.connect(&Hook::default());
@@ -134,7 +135,7 @@ async fn a_group_that_loses_one_at_a_time_keeps_what_it_would_keep_if_it_lost_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_groups_that_share_somebody_without_an_account_are_whole_after_the_first_sweep() {
+async fn one_sweep_fills_two_groups_that_share_a_person_without_an_account() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
         "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(2..4) },
@@ -149,7 +150,7 @@ async fn two_groups_that_share_somebody_without_an_account_are_whole_after_the_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_unsuspended_is_back_in_the_group_and_may_sign_in() {
+async fn an_unsuspended_person_is_in_the_group_again_and_can_sign_in() {
     let mut world = World::new([json!({ "users": people(4), "groups": ops(&of(0..4)) }), json!({})]).await;
     world.groups += "users = \"provision\"\n";
     let _serving = world.serve().await;
@@ -164,7 +165,7 @@ async fn who_is_unsuspended_is_back_in_the_group_and_may_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
+async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     let mut world = World::new([json!({ "users": people(5), "groups": ops(&of(0..5)) }), json!({})]).await;
     world.groups += "users = \"provision\"\n";
     let serving = world.serve().await;
@@ -180,7 +181,7 @@ async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
     );
     world.okta.patch(&status(3..4, "DEPROVISIONED"));
     until_signs_in(&world, 3, false).await;
-    // And where nobody tells of it, a sweep sees it.
+    // Without an event, a sweep finds it.
     assert_eq!(serving.stop().await, Some(0));
     world.okta.send_events_to(None);
     world.okta.patch(&status(4..5, "DEPROVISIONED"));
@@ -198,7 +199,7 @@ async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_whom_the_target_refuses_is_said_and_keeps_nobody_else_waiting() {
+async fn a_person_whom_the_target_refuses_is_reported_and_delays_nobody() {
     let mut directory = json!({ "users": people(4), "groups": ops(&of(0..4)) });
     directory["users"]["00u00003"]["profile"]["lastName"] = Value::Null;
     let mut world = World::new([directory, json!({})]).await;
@@ -241,7 +242,7 @@ async fn a_group_of_one_becomes_empty_where_the_mapping_allows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_is_named_as_the_prefix_makes_no_group_without_a_name() {
+async fn a_group_whose_name_is_the_prefix_creates_no_group() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_" }, "members": of(0..2) } });
     let world = World::new(state(2, &groups)).await;
     world.beadle(&["sweep"]).await.expect(1);
@@ -251,7 +252,7 @@ async fn a_group_that_is_named_as_the_prefix_makes_no_group_without_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_was_made_of_one_that_is_gone_is_handed_on_where_that_is_said() {
+async fn a_group_is_passed_to_a_new_source_if_the_mapping_allows_it() {
     let [directory, mut target] = state(3, &ops(&of(0..3)));
     target["groups"] =
         json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g0", "members": held(0..2) } });
@@ -270,7 +271,7 @@ async fn a_group_that_was_made_of_one_that_is_gone_is_handed_on_where_that_is_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_of_unchanged_groups_asks_okta_a_few_times() {
+async fn a_sweep_of_unchanged_groups_takes_few_calls_to_okta() {
     const GROUPS: usize = 60;
     let mut groups = json!({});
     for n in 0..GROUPS {
@@ -293,7 +294,7 @@ async fn a_sweep_of_unchanged_groups_asks_okta_a_few_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_asks_okta_twice() {
+async fn a_join_takes_two_calls_to_okta() {
     let mut world = World::new(state(5, &ops(&of(0..4)))).await;
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
     let _serving = world.serve().await;

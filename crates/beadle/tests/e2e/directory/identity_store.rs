@@ -1,4 +1,4 @@
-//! moto's Identity Store, which tells who is in the groups of our simulated AWS.
+//! The Identity Store of moto, which has the members of the groups of the simulated AWS.
 
 use beadle_emulate::Moto;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::world::Ran;
 
 const STORE: &str = "d-1234567890";
 
-/// Calls moto's Identity Store, in front of which our simulated SCIM has the same ids.
+/// Calls the Identity Store of moto, which has the same ids as the simulated SCIM server.
 async fn call(moto: &Moto, operation: &str, mut body: Value) -> Value {
     body["IdentityStoreId"] = json!(STORE);
     moto.call("identitystore", &format!("AWSIdentityStore.{operation}"), &body).await
@@ -19,7 +19,7 @@ async fn add(moto: &Moto, group: &str, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
+async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     const PEOPLE: usize = 230;
     let moto = Moto::start().await;
     let group = call(&moto, "CreateGroup", json!({ "DisplayName": "Ops" })).await["GroupId"].clone();
@@ -62,8 +62,8 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
     assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
     assert!(!plan.out.contains(&login(100)), "{}", plan.out);
-    // This emulated store does not show writes by SCIM, so the second plan is not empty, and the exit
-    // code says so.
+    // This emulated store does not show writes by SCIM, so the second plan is not empty, and the
+    // exit code says so.
     run(&world, &["apply", "--yes"]).await.expect(2);
     let writes = world.writes();
     let operations: Vec<&Value> = writes
@@ -75,7 +75,8 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
         of.map(|operation| operation["value"].as_array().map_or(0, Vec::len)).sum()
     };
     assert_eq!((values("add"), values("remove")), (2, 3), "{operations:?}");
-    // A store that is not there is unknown, and takes nobody out: the group is not gone because of it.
+    // A store that is not there is unknown, and takes nobody out: the group is not gone because of
+    // it.
     let before = world.writes().len();
     world.dialect = store(STORE).replace(&moto.url, "http://127.0.0.1:1");
     let plan = run(&world, &["apply", "--yes"]).await;

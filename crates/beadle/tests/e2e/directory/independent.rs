@@ -1,5 +1,5 @@
-//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor; and
-//! scim2-tester, a checker, on our own simulation.
+//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor,
+//! and scim2-tester, which checks the simulated server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -165,7 +165,7 @@ async fn a_strict_server_by_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_else_changed_since_it_was_read_is_read_again_before_it_is_written() {
+async fn a_group_that_changed_after_its_read_is_read_again_before_a_write() {
     let world = World::new([json!({}), json!({})]).await;
     let server = Server::start(&world, true).await;
     let sides = || {
@@ -198,7 +198,7 @@ async fn what_somebody_else_changed_since_it_was_read_is_read_again_before_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dialect_that_the_server_contradicts_is_refused() {
+async fn a_dialect_that_does_not_match_the_server_is_refused() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..2) } });
     let mut world = World::new([json!({ "users": people(2), "groups": groups }), json!({})]).await;
     let server = Server::start(&world, true).await;
@@ -210,7 +210,8 @@ async fn a_dialect_that_the_server_contradicts_is_refused() {
     assert!(server.members("Ops").await.is_none());
 }
 
-/// The differences between AWS, and so our simulation, and the RFC: check, resource, message and reason.
+/// The differences between AWS, which the simulation copies, and the RFC: check, resource, message
+/// and reason.
 const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
     (
         "service_provider_config_endpoint_methods",
@@ -270,7 +271,7 @@ const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checker_finds_our_aws_to_differ_from_the_rfc_where_aws_does_and_nowhere_else() {
+async fn the_simulated_aws_differs_from_the_rfc_only_where_aws_does() {
     let world = World::new([json!({}), json!({})]).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/directory/aws_tester.py");
     let mut command = tokio::process::Command::new(tool("python"));

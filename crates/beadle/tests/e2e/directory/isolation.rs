@@ -1,4 +1,5 @@
-//! One bad group stops no other; and one group may go to many, and many to one.
+//! A failing group does not stop the others. One group can fill several groups, and several groups
+//! can fill one.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::world::{World, accounts, of, people, state};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poisoned_group_among_five_hundred_is_parked_and_the_others_converge() {
+async fn one_failing_group_of_500_is_parked_and_the_others_are_updated() {
     const GROUPS: usize = 500;
     let mut groups = json!({});
     for n in 0..GROUPS {
@@ -68,7 +69,7 @@ async fn a_poisoned_group_among_five_hundred_is_parked_and_the_others_converge()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_groups_make_one_and_each_of_them_its_own_beside() {
+async fn several_groups_fill_one_common_group_and_their_own_groups() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..10) },
         "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(8..20) },
@@ -104,7 +105,7 @@ async fn several_groups_make_one_and_each_of_them_its_own_beside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_of_the_right_name_is_taken_over_only_where_that_is_said() {
+async fn an_existing_group_is_taken_over_only_if_the_mapping_allows_it() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
     // As Okta's own push would have made it.
@@ -142,7 +143,7 @@ async fn two_groups_of_one_name_at_the_target_never_share_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise() {
+async fn a_group_without_its_source_is_kept_and_reported_by_default() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
     world.beadle(&["sweep"]).await.expect(0);
@@ -165,7 +166,7 @@ async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mappings_of_a_file_are_taken_over_and_a_broken_one_changes_nothing() {
+async fn valid_mappings_of_a_file_come_into_force_and_invalid_ones_do_not() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
         "00g2": { "profile": { "name": "Team Dev" }, "members": of(0..2) },
@@ -186,20 +187,20 @@ async fn mappings_of_a_file_are_taken_over_and_a_broken_one_changes_nothing() {
     world.until_holds("Team Dev", 0..2).await;
     std::fs::write(&file, "[[groups]]\nsource = \"crop\"\n").unwrap();
     for _ in 0..1600 {
-        if serving.log().contains("those before stay in force") {
+        if serving.log().contains("previous mappings stay in force") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let log = serving.log();
-    assert!(log.contains("groups.toml") && log.contains("those before stay in force"), "{log}");
+    assert!(log.contains("groups.toml") && log.contains("previous mappings stay in force"), "{log}");
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([2]) } } }));
     world.until_holds("Team Dev", 0..3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_okta_pushes_itself_is_only_observed() {
+async fn a_group_that_okta_pushes_is_only_observed() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
         "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(0..2) },
@@ -222,14 +223,14 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     world.until_idle().await;
     assert_eq!(world.members("Ops"), None);
     assert_eq!(serving.stop().await, Some(0));
-    // Without the scope it is unknown, and said.
+    // Without the scope it is unknown and reported.
     world.okta.fault(Fault { path: "/apps/".into(), status: Some(403), ..Fault::default() });
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.err.contains("groups that Okta pushes itself are unknown"), "{}", plan.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_hooks_lost_is_found_in_the_log_once_and_after_a_stop_too() {
+async fn an_event_without_a_hook_is_found_once_in_the_system_log() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(9, &groups)).await;
     world.okta_lines = "log_every = \"1s\"\n".into();
@@ -252,7 +253,7 @@ async fn what_hooks_lost_is_found_in_the_log_once_and_after_a_stop_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_neither_hook_nor_log_tells_is_found_between_sweeps() {
+async fn a_change_without_hook_and_log_entry_is_found_between_sweeps() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(5, &groups)).await;
     world.okta_lines = "changes_every = \"1s\"\nlog_every = \"1s\"\n".into();
@@ -271,7 +272,7 @@ async fn what_neither_hook_nor_log_tells_is_found_between_sweeps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_app_signs_for_itself_and_a_hook_without_its_secret_is_refused() {
+async fn a_service_app_signs_its_requests_and_a_hook_without_its_secret_is_refused() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
     world.okta_lines = "app = { client_id = \"beadle\", key = \"file:okta.pem\" }\n".into();
@@ -312,7 +313,7 @@ impl JsonValue for reqwest::Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_deactivated_leaves_although_a_rule_keeps_them_in_the_group() {
+async fn a_deactivated_person_leaves_although_a_rule_keeps_them_in_the_group() {
     let [mut directory, target] =
         state(10, &json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0]) } }));
     directory["rules"] = json!({ "0pr1": { "profile": { "title": "Engineer" }, "groups": ["00g1"] } });

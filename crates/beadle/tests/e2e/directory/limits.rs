@@ -13,7 +13,7 @@ fn groups(members: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prefix_is_one_line_and_the_old_one_works() {
+async fn a_prefix_needs_one_line_and_the_old_key_works() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
         "00g2": { "profile": { "name": "Everyone" }, "members": of(0..5) },
@@ -30,7 +30,7 @@ async fn a_prefix_is_one_line_and_the_old_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rename_is_one_in_place() {
+async fn a_renamed_group_is_renamed_in_place() {
     let world = World::new(state(3, &groups(&of(0..2)))).await;
     let _serving = world.serve().await;
     world.connect(&Hook::default());
@@ -62,7 +62,8 @@ async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
     let _serving = world.serve().await;
     world.connect(&Hook { held: true, ..Hook::default() });
     world.until_holds("Ops", 0..2).await;
-    // In, out and in again; and another out: told backwards.
+    // One person joins, leaves and joins again, and another one leaves. The events arrive
+    // backwards.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00002": null } } } }));
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
@@ -74,7 +75,7 @@ async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_comes_twice_is_stored_once_and_an_event_that_comes_in_another_too() {
+async fn a_repeated_delivery_and_a_repeated_event_are_stored_once() {
     let world = World::new(state(3, &groups(&of(0..2)))).await;
     let _serving = world.serve().await;
     world.connect(&Hook { repeats: 2, ..Hook::default() });
@@ -134,7 +135,7 @@ async fn an_amalgamated_delivery_of_five_hundred_events_marks_every_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_seconds_are_enough_however_slow_the_target_is() {
+async fn a_slow_target_does_not_delay_the_answer_to_okta() {
     let aws = scim::Settings { latency: Duration::from_secs(4), ..scim::Settings::default() };
     let world = World::with(state(3, &groups(&of(0..2))), okta::Settings::default(), aws).await;
     let _serving = world.serve().await;
@@ -152,7 +153,7 @@ async fn three_seconds_are_enough_however_slow_the_target_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_five_thousand_users_and_two_thousand_groups_are_read_to_their_end() {
+async fn lists_of_25000_users_and_2000_groups_are_read_completely() {
     const PEOPLE: usize = 25_000;
     let mut groups = json!({});
     for n in 0..2000 {
@@ -184,7 +185,7 @@ async fn twenty_five_thousand_users_and_two_thousand_groups_are_read_to_their_en
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_and_groups_themselves_are_made_where_that_is_said() {
+async fn users_and_groups_are_created_if_the_mapping_allows_it() {
     let states =
         [json!({ "users": people(4), "groups": groups(&of(0..4)) }), json!({ "users": accounts(2) })];
     let mut world = World::new(states).await;
@@ -226,14 +227,14 @@ async fn users_and_groups_themselves_are_made_where_that_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_that_is_not_there_yet_is_waited_for_and_keeps_nobody_waiting() {
+async fn beadle_waits_for_a_missing_user_and_delays_nobody_else() {
     let states =
         [json!({ "users": people(4), "groups": groups(&of(0..4)) }), json!({ "users": accounts(3) })];
     let world = World::new(states).await;
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..3).await;
-    // Whoever provisions users makes this one now, and Okta says so.
+    // Another program creates this user now, and Okta sends an event.
     world.aws.patch(&json!({ "users": { "a00003": accounts(4)["a00003"].clone() } }));
     let event = json!({ "uuid": "provisioned-1", "eventType": "application.user_membership.add",
         "outcome": { "result": "SUCCESS" }, "target": [{ "type": "AppInstance", "id": "0oa1" }, { "type": "User", "id": "00u00003" }] });
@@ -247,7 +248,7 @@ async fn a_user_that_is_not_there_yet_is_waited_for_and_keeps_nobody_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_whose_answer_was_lost_is_not_made_twice() {
+async fn a_creation_with_a_lost_answer_is_not_repeated() {
     let world = World::new(state(3, &groups(&of(0..3)))).await;
     world.aws.fault(Fault {
         method: Some("POST".into()),
@@ -261,10 +262,11 @@ async fn a_create_whose_answer_was_lost_is_not_made_twice() {
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }
 
-/// 200 deliveries a second, each of somebody who joins or leaves: for 15 seconds, and for a minute in `cargo xtask ci`.
-/// How long an answer takes is measured by `cargo xtask bench directory`; here each has to be there.
+/// Sends 200 deliveries a second for 15 s, and for a minute in `cargo xtask ci`. In each, a person
+/// joins or leaves. `cargo xtask bench directory` measures the times; this test checks that every
+/// delivery is accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_of_two_hundred_deliveries_a_second_is_taken_and_all_groups_are_equal_in_the_end() {
+async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_at_the_end() {
     const GROUPS: usize = 20;
     const PEOPLE: usize = 40;
     let mut groups = json!({});

@@ -1,4 +1,4 @@
-//! The real binary between a simulated Okta and a simulated AWS IAM Identity Center.
+//! Tests of the real binary with a simulated Okta and a simulated AWS IAM Identity Center.
 
 mod commands;
 mod doubt;

@@ -1,11 +1,11 @@
-//! A pause of an organisation covers everything that is written to it.
+//! A pause of an organisation covers all writes to it.
 
 use serde_json::json;
 
 use super::world::{World, login, of, people};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_of_an_organisation_covers_the_target_that_is_its_teams() {
+async fn a_pause_of_an_organisation_also_covers_its_teams() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..2) } });
     let users = json!({
         "octo0": { "id": 5000, "verified_emails": [login(0)] }, "octo1": { "id": 5001, "verified_emails": [login(1)] },

@@ -1,4 +1,4 @@
-//! The real binary at SCIM servers that do something else than they say.
+//! Tests of the real binary with SCIM servers that do not behave as documented.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// A directory with one group, and a target that has the same people and groups, and behaves so.
+/// Creates a directory with one group, and a target with the same people and groups and these
+/// deviations.
 async fn world(directory: &Value, target: &Value, quirks: Vec<Quirk>) -> World {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory } });
     let states = [
@@ -24,7 +25,7 @@ async fn world(directory: &Value, target: &Value, quirks: Vec<Quirk>) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again() {
+async fn writes_to_a_server_that_empties_a_group_stop_and_the_group_is_restored() {
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(1..20), &held(0..20), quirks).await;
     world.dialect += ", removal = \"array\"";
@@ -51,7 +52,7 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_target_is_released_without_a_try_only_if_the_operator_names_it() {
+async fn a_stopped_target_is_released_without_a_probe_only_by_its_name() {
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(1..20), &held(0..20), quirks).await;
     world.dialect += ", removal = \"array\"";
@@ -68,7 +69,7 @@ async fn a_stopped_target_is_released_without_a_try_only_if_the_operator_names_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_was_stopped_does_not_stop_what_a_probe_found_right() {
+async fn a_restarted_service_keeps_a_target_open_after_a_successful_probe() {
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(1..20), &held(0..20), quirks).await;
     world.dialect += ", removal = \"array\"";
@@ -96,7 +97,7 @@ async fn a_service_that_was_stopped_does_not_stop_what_a_probe_found_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_whom_nobody_knows_is_said_and_not_nothing_to_change() {
+async fn an_unknown_member_is_reported() {
     let mut members = held(0..20);
     members["ghost"] = json!(true);
     let world = world(&of(0..20), &members, vec![Quirk::Generic]).await;
@@ -106,7 +107,7 @@ async fn a_member_whom_nobody_knows_is_said_and_not_nothing_to_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_the_list_of_users_does_not_show_leaves_all_the_same() {
+async fn a_member_without_a_row_in_the_list_of_users_is_still_removed() {
     let quirks = vec![Quirk::Generic, Quirk::Unlisted("a00000".into())];
     let world = world(&of(1..20), &held(0..20), quirks).await;
     world.beadle(&["sweep"]).await.expect(0);
@@ -114,7 +115,7 @@ async fn whom_the_list_of_users_does_not_show_leaves_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_does_something_else_than_before_waits_for_a_probe() {
+async fn a_server_with_a_changed_behaviour_waits_for_a_probe() {
     let world = world(&of(0..20), &held(0..20), vec![Quirk::Generic]).await;
     world.beadle(&["sweep"]).await.expect(0);
     world.aws.behave(vec![Quirk::Generic, Quirk::FiltersIgnored]);
@@ -126,7 +127,7 @@ async fn a_server_that_does_something_else_than_before_waits_for_a_probe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_server_under_an_old_name_is_not_held_to_what_the_old_one_did() {
+async fn another_server_under_the_same_name_has_its_own_behaviour() {
     let mut world = world(&of(0..20), &held(0..20), vec![Quirk::Generic]).await;
     world.beadle(&["sweep"]).await.expect(0);
     let settings = scim::Settings {
@@ -145,7 +146,7 @@ async fn another_server_under_an_old_name_is_not_held_to_what_the_old_one_did() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_probe_writes_to_a_group_of_its_own_where_it_may() {
+async fn the_probe_writes_to_its_own_group_if_it_is_allowed() {
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(0..20), &held(0..20), quirks).await;
     world.beadle(&["targets", "probe"]).await.expect(0);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::{World, of, state};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_groups_swap_their_names_each_in_a_process_of_its_own() {
+async fn two_groups_swap_their_names_in_two_processes() {
     let named = |ops: &str, dev: &str| json!({ "00g1": { "profile": { "name": ops } }, "00g2": { "profile": { "name": dev } } });
     let mut groups = named("AWS_Ops", "AWS_Dev");
     groups["00g1"]["members"] = of(0..3);

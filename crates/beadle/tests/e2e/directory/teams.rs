@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, login, of, people};
 
-/// So many people: at the directory, in the organisation, and linked to each other by its identity provider.
+/// Creates this number of people in the directory and in the organisation, linked by the identity
+/// provider.
 fn acme(count: usize, teams: &Value) -> Value {
     let (mut users, mut identities) = (json!({}), json!({}));
     for n in 0..count {
@@ -39,7 +40,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_is_a_team_that_is_made_and_renamed_and_kept() {
+async fn a_group_creates_renames_and_keeps_its_team() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..9) } });
     let mut world = World::of_teams(directory(12, &groups), acme(12, &json!({ "all": { "id": 900 } }))).await;
     world.groups += "parent = \"all\"\ndescription = \"Whoever is in {group}\"\n";
@@ -83,7 +84,7 @@ async fn a_group_is_a_team_that_is_made_and_renamed_and_kept() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
-    // That we made a team is no reason to look at every repository.
+    // The creation of a team by Beadle makes no repository due.
     world
         .okta
         .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));
@@ -117,12 +118,13 @@ async fn a_join_is_one_write_and_few_reads() {
         .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
-    // The team; what else keeps it, asked before something is written; names as they are now; the write.
+    // The team; what else keeps it, asked before something is written; names as they are now; the
+    // write.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn maintainers_are_who_the_sources_say_and_owners_are_left_alone() {
+async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..6) },
         "00g2": { "profile": { "name": "Leads" }, "members": of([1, 2]) },
@@ -156,7 +158,7 @@ async fn maintainers_are_who_the_sources_say_and_owners_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
+async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
@@ -190,7 +192,7 @@ async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
+async fn people_are_also_found_by_mail_or_file_and_nobody_is_invited() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..5) } });
     let mut acme = acme(6, &json!({}));
     acme["org"]["identities"] = Value::Null;
@@ -245,7 +247,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_that_github_keeps_itself_is_only_observed() {
+async fn a_team_that_github_synchronises_is_only_observed() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1]), "external_group": "okta-ops" } });
     let mut world = World::of_teams(directory(5, &groups), acme(5, &teams)).await;
@@ -265,7 +267,7 @@ async fn a_team_that_github_keeps_itself_is_only_observed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_of_a_team_below_are_not_in_it_and_a_team_with_others_below_is_not_deleted() {
+async fn members_of_a_child_team_do_not_count_and_a_parent_team_is_not_deleted() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let teams = json!({
         "ops": { "id": 900, "members": hold([0, 1]) },
@@ -295,7 +297,7 @@ async fn those_of_a_team_below_are_not_in_it_and_a_team_with_others_below_is_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_comes_back_short_or_broken_takes_nobody_out() {
+async fn an_incomplete_or_invalid_answer_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..9) } });
     let teams = json!({ "ops": { "id": 900, "name": "Ops", "members": hold(0..10) } });
     let mut world = World::of_teams(directory(12, &groups), acme(12, &teams)).await;
@@ -329,13 +331,13 @@ async fn whatever_comes_back_short_or_broken_takes_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_team_whose_making_was_cut_off_is_found_again_by_its_description() {
+async fn a_team_whose_creation_was_interrupted_is_found_by_its_description() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let made = json!({ "id": 900, "name": "Ops", "description": "Its members (beadle:corp/00g1)" });
     let world = World::of_teams(directory(5, &groups), acme(5, &json!({ "ops": made }))).await;
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     assert_eq!(world.team("ops"), Some(hold(0..3)));
-    // One that only has the name is somebody else's.
+    // A team that only has the same name belongs to somebody else.
     let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
     let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
@@ -344,7 +346,7 @@ async fn a_team_whose_making_was_cut_off_is_found_again_by_its_description() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_target_of_teams_does_not_have_is_refused_with_its_place() {
+async fn keys_that_teams_do_not_support_are_refused_with_their_line() {
     let mut world = World::of_teams(json!({}), acme(1, &json!({}))).await;
     let whole = (world.groups.clone(), world.teams.clone());
     let check = async |world: &World, says: &str| {
@@ -375,7 +377,7 @@ async fn what_a_target_of_teams_does_not_have_is_refused_with_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_left_the_organisation_is_not_invited_back() {
+async fn a_person_who_left_the_organisation_is_not_invited_again() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..5) } });
     let mut world = World::of_teams(directory(6, &groups), acme(6, &json!({}))).await;
     world.teams = "match = [\"file\"], users_from = \"users.toml\"".into();
@@ -408,10 +410,11 @@ async fn who_left_the_organisation_is_not_invited_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_anothers_login_is_not_taken_for_theirs() {
+async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Deployers" }, "members": of([0, 1, 7]) } });
     let mut directory = directory(8, &groups);
-    // A service user that carries its owner's address, and somebody whose address alone is known to GitHub.
+    // A service user that carries its owner's address, and somebody whose address alone is known to
+    // GitHub.
     directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
     directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
     let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::world::{Ran, Serving, http_client, until_idle};
 
-/// Waiting longer than this means that it does not happen.
+/// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
@@ -22,27 +22,27 @@ pub(crate) struct World {
     pub(crate) key: String,
     ports: [u16; 2],
     pub(crate) http: reqwest::Client,
-    /// Lines of `[[okta]]` beyond the usual.
+    /// Further lines of `[[okta]]`.
     pub(crate) okta_lines: String,
-    /// Lines of `[[target]]` beyond the usual.
+    /// Further lines of `[[target]]`.
     pub(crate) target_lines: String,
-    /// Everything of `[[groups]]` after source and target.
+    /// The lines of `[[groups]]` after `source` and `target`.
     pub(crate) groups: String,
-    /// Lines before everything.
+    /// The lines before all tables.
     pub(crate) lines: String,
-    /// The file's first lines.
+    /// The first lines of the file.
     pub(crate) first: String,
-    /// Another target than the simulated one.
+    /// The address of another target than the simulated one.
     pub(crate) scim: Option<String>,
-    /// The target's dialect, and what is otherwise in it.
+    /// The dialect of the target, and further keys after it.
     pub(crate) dialect: String,
-    /// A GitHub whose teams are the target instead.
+    /// A simulated GitHub, if its teams are the target.
     pub(crate) github: Option<Sim>,
     /// The lines of the target of teams, such as the match of people.
     pub(crate) teams: String,
 }
 
-/// People of a directory: `00u<n>`, with the login `p<n>@acme.example`.
+/// Returns people of a directory: `00u<n>`, with the login `p<n>@acme.example`.
 pub(crate) fn people(count: usize) -> Value {
     let mut users = json!({});
     for n in 0..count {
@@ -55,7 +55,7 @@ pub(crate) fn login(n: usize) -> String {
     format!("p{n}@acme.example")
 }
 
-/// The same people as accounts of a target.
+/// Returns the same people as accounts of a target.
 pub(crate) fn accounts(count: usize) -> Value {
     let mut users = json!({});
     for n in 0..count {
@@ -67,17 +67,17 @@ pub(crate) fn accounts(count: usize) -> Value {
     users
 }
 
-/// `members` of a group of the directory.
+/// Returns `members` of a group of the directory.
 pub(crate) fn of(members: impl IntoIterator<Item = usize>) -> Value {
     members.into_iter().map(|n| (format!("00u{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// `members` of a group of the target.
+/// Returns `members` of a group of the target.
 pub(crate) fn held(members: impl IntoIterator<Item = usize>) -> Value {
     members.into_iter().map(|n| (format!("a{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// A directory of so many people and these groups, and a target that has the people.
+/// Returns a directory with this number of people and these groups, and a target with the people.
 pub(crate) fn state(count: usize, groups: &Value) -> [Value; 2] {
     [json!({ "users": people(count), "groups": groups }), json!({ "users": accounts(count) })]
 }
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// A directory whose groups are teams of the organisation `acme`.
+    /// Creates a directory whose groups are teams of the organisation `acme`.
     pub(crate) async fn of_teams(directory: Value, acme: Value) -> Self {
         let mut world = Self::new([directory, json!({})]).await;
         let any = ([127, 0, 0, 1], 0).into();
@@ -204,18 +204,18 @@ impl World {
         command
     }
 
-    /// Runs the binary; the simulations go on answering meanwhile.
+    /// Runs the binary, while the simulations continue to answer.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(), args).await
     }
 
-    /// Starts `serve` and waits until it takes deliveries.
+    /// Starts `serve` and waits until it accepts deliveries.
     pub(crate) async fn serve(&self) -> Serving {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await
     }
 
-    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due and
-    /// none is worked on.
+    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due
+    /// and none is worked on.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.okta.is_sending()).then(|| self.okta.calls().len() + self.aws.calls().len());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -230,25 +230,25 @@ impl World {
         format!("http://127.0.0.1:{}/hooks/okta", self.ports[0])
     }
 
-    /// The headers that prove who sends.
+    /// Returns the headers that authenticate the sender.
     pub(crate) fn headers(&self) -> [(String, String); 2] {
         [("authorization".into(), self.secret.clone()), ("x-api-key".into(), self.key.clone())]
     }
 
-    /// The directory's events come to the service from now on.
+    /// Sends the events of the directory to the service.
     pub(crate) fn connect(&self, hook: &okta::Hook) {
         let headers = self.headers().into_iter().collect();
         self.okta.send_events_to(Some(okta::Hook { url: self.hook_url(), headers, ..hook.clone() }));
     }
 
-    /// The organisation's events come to the service from now on.
+    /// Sends the events of the organisation to the service.
     pub(crate) fn connect_github(&self) {
         let url = format!("http://127.0.0.1:{}/hooks/github", self.ports[0]);
         let secret = self.secret.clone();
         self.github().send_webhooks_to(beadle_sim::Hook { url, secret, organisation: false });
     }
 
-    /// Changes the organisation behind everybody's back.
+    /// Changes the state of the organisation directly.
     pub(crate) async fn patch_github(&self, acme: Value, webhooks: bool) {
         let url = format!("{}/_sim/state?webhooks={webhooks}", self.github().url());
         let patch = json!({ "orgs": { "acme": acme } });
@@ -261,7 +261,7 @@ impl World {
         Some(state["orgs"]["acme"]["teams"].get(slug)?["members"].clone())
     }
 
-    /// Waits until a team holds exactly these people, in these roles.
+    /// Waits until a team has exactly these people, in these roles.
     #[track_caller]
     pub(crate) fn until_team(&self, slug: &str, members: &Value) -> impl Future<Output = ()> {
         let (slug, members, place) = (slug.to_owned(), members.clone(), std::panic::Location::caller());
@@ -286,7 +286,7 @@ impl World {
         Some(group["members"].as_object().unwrap().keys().map(login).collect())
     }
 
-    /// Waits until a group of the target holds exactly these people.
+    /// Waits until a group of the target has exactly these people.
     #[track_caller]
     pub(crate) fn until_holds(
         &self,
@@ -307,7 +307,7 @@ impl World {
         }
     }
 
-    /// Calls to the target that wrote something.
+    /// Returns the calls to the target that wrote.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.aws.calls().into_iter().filter(|call| call["method"] != "GET").collect()
     }

@@ -93,7 +93,7 @@ webhooks:
   - { url: 'https://ci.example.com/hook', events: [push, pull_request], content_type: json, secret: ci_hook }
 ";
 
-/// Rulesets of the repository itself: every type of rule.
+/// Rulesets of the repository with every type of rule.
 pub(super) const RULESETS: &str = "
 rulesets:
   - name: main

@@ -1,5 +1,6 @@
-//! One mutation of every field that the aspects cover, behind Beadle's back, each in a repository of its own. The table is
-//! generated from the state document: a new field is in it, or in the list of those that are not covered, with the reason.
+//! One mutation of every field that the aspects cover, behind Beadle's back, each in a repository
+//! of its own. The table is generated from the state document: a new field is in it, or in the list
+//! of those that are not covered, with the reason.
 
 mod declared;
 mod table;
@@ -13,7 +14,7 @@ use crate::world::{World, acme};
 use declared::{RULESETS, SETTINGS};
 use table::{comparable, mutations};
 
-/// A copy of what is declared, in which nothing is mutated.
+/// A copy of the declared state without a change.
 const CONTROL: &str = "control";
 
 async fn world() -> World {
@@ -32,7 +33,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_field_is_found_and_mended_and_the_plan_after_is_empty() {
+async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     let world = world().await;
     world.beadle(&["apply", "--yes"]).await.expect(0);
     world.beadle(&["plan"]).await.expect(0);
@@ -84,7 +85,7 @@ async fn every_field_is_found_and_mended_and_the_plan_after_is_empty() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.len(), wrong.join("\n"));
 }
 
-/// The changes of a plan, by the names of repositories.
+/// Returns the changes of a plan, by the names of repositories.
 async fn planned(world: &World) -> BTreeMap<String, Value> {
     let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
     let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
@@ -96,7 +97,7 @@ async fn planned(world: &World) -> BTreeMap<String, Value> {
     repositories.iter().map(named).collect()
 }
 
-/// The document of a repository for another one: nothing in it has an id yet.
+/// Returns the document of a repository for another one: nothing in it has an id yet.
 fn another(document: &Value) -> Value {
     let mut document = document.clone();
     document["id"] = Value::Null;
@@ -108,7 +109,7 @@ fn another(document: &Value) -> Value {
     document
 }
 
-/// What two repositories have to agree on.
+/// Returns the parts in which two repositories must agree.
 fn content(document: &Value) -> Value {
     let mut content = comparable(document);
     for identity in ["id", "name"] {

@@ -1,8 +1,8 @@
-//! Every way to change one thing of a repository, made from its state document.
+//! Generates all single changes of a repository from its state document.
 
 use serde_json::{Value, json};
 
-/// The parts that no aspect covers, with the reason.
+/// The parts that no aspect covers, with the reasons.
 const NOT_COVERED: &[(&str, &str)] = &[
     ("/id", "identity"),
     ("/name", "a rename is no drift: the policy does not name it"),
@@ -39,7 +39,7 @@ fn is_covered(path: &str) -> bool {
     !NOT_COVERED.iter().any(|(pattern, _)| fits(pattern))
 }
 
-/// Texts that have to be one of a few: another one of them.
+/// Texts with a fixed set of values. The change chooses another value.
 fn other_text(path: &str, text: &str) -> String {
     let sets: &[&[&str]] = &[
         &["private", "internal", "public"],
@@ -86,7 +86,7 @@ fn other_text(path: &str, text: &str) -> String {
     other.map_or_else(|| format!("{text}-changed"), ToString::to_string)
 }
 
-/// Every way to change one thing below `value`: the path, and the document after it.
+/// Returns all single changes below `value`: the path, and the changed document.
 pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     if !is_covered(path) {
         return;
@@ -183,8 +183,8 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
     }
 }
 
-/// Returns the parts in which two documents must agree: without ids and times of new things, and with
-/// lists of actors in one order.
+/// Returns the parts in which two documents must agree: without ids and times of new objects, and
+/// with sorted lists of actors.
 pub(super) fn comparable(document: &Value) -> Value {
     fn clean(path: &str, value: &mut Value) {
         match value {

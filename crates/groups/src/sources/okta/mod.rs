@@ -118,8 +118,8 @@ impl OktaSource {
         &self.okta
     }
 
-    /// Whether a list of all groups takes fewer calls than the questions for single groups that are
-    /// under way.
+    /// Returns whether a list of all groups takes fewer calls than the questions for single groups
+    /// that are under way.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages

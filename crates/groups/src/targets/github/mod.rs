@@ -24,9 +24,9 @@ use people::{People, account};
 /// The time for which the list of the organisation's members, and of whose accounts they are, is
 /// believed. The members of a team are read each time.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// The time for which names of teams are believed before a team is taken over by its name.
+/// The maximum age of the names of teams before a team is taken over by its name.
 const SURE: Duration = Duration::from_secs(60);
-/// The time for which it is believed that no identity provider keeps a team.
+/// The maximum age of the result that no identity provider keeps a team.
 const KEPT: Duration = Duration::from_secs(3600);
 /// The end of a description that marks a team as Beadle's, in case a kill came before Beadle
 /// remembered the team.

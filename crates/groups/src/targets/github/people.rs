@@ -190,7 +190,8 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         person: None,
         known_as: names.collect(),
         email: None,
-        // An owner of the organisation maintains every team, whatever the team's list shows.
+        // An owner of the organisation is a maintainer of every team, also if the list shows
+        // another role.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
     }

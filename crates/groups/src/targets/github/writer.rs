@@ -89,8 +89,8 @@ impl TeamWriter {
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Whether an account may join without an invitation to the organisation: it is a member, or
-    /// somebody else has invited it to the team.
+    /// Returns whether an account may join without an invitation to the organisation: it is a
+    /// member, or somebody else has invited it to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)

@@ -81,7 +81,7 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Whether a large group is as expected, by one written member and one who stays.
+    /// Returns whether a large group is as expected, by one written member and one who stays.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();

@@ -56,7 +56,7 @@ impl Seen {
         self.read.insert(account.id.clone(), at);
     }
 
-    /// Whether the account of a person was read at `since` or later.
+    /// Returns whether the account of a person was read at `since` or later.
     pub(super) fn knows(&self, person: &str, since: Time) -> bool {
         let read = self.people.get(person).and_then(|account| self.read.get(&account.id));
         read.is_some_and(|at| *at >= since)

@@ -13,8 +13,8 @@ use super::writer::ScimWriter;
 use super::written::Written;
 use crate::targets::StopNote;
 
-/// The maximum number of staying members in a note, because a store limits the size of a value. The
-/// lost members among them show what the target did with all.
+/// The maximum number of unchanged members in a note. A store limits the size of a value, and this
+/// sample is enough to find out whether a write removed other members.
 const MOST: usize = 1000;
 /// The age from which other people may have removed the missing members. After that, Beadle blames
 /// the write only if the group lost all members.

@@ -32,7 +32,7 @@ impl ScimWriter {
         Self { scim, reader: reader.clone() }
     }
 
-    /// Refuses all writes to a target that made another change than it was asked for.
+    /// Refuses all writes to a target that did not do what a write requested.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));

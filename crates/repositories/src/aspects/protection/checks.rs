@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
-    /// The list at GitHub after the write. GitHub binds a check without a source to the App that
-    /// reported it last.
+    /// Returns the list at GitHub after the write. GitHub binds a check without a source to the App
+    /// that reported it last.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
         let bound = |check: &Value| match check["appId"].as_str() {
             Some("any") => None,

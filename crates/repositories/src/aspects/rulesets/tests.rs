@@ -13,12 +13,12 @@ fn node(value: &Value) -> Node {
     Node::parse("settings.yml", &value.to_string()).unwrap()
 }
 
-/// A ruleset with one rule, whose parameter `key` is `entries`.
+/// Returns a ruleset with one rule, whose parameter `key` is `entries`.
 fn ruleset(kind: &str, key: &str, entries: &Value) -> Value {
     json!({ "name": "main", "rules": [{ "type": kind, "parameters": { key: entries } }] })
 }
 
-/// The ruleset at GitHub after the plan for `wanted` was applied to `live`.
+/// Returns the ruleset at GitHub after the plan for `wanted` was applied to `live`.
 fn applied(wanted: &Value, live: &Value) -> Value {
     body(live, differences(&node(wanted), live).iter())
 }
@@ -118,8 +118,8 @@ fn what_graphql_cannot_tell_apart_is_read_by_rest() {
     assert!(is_blurred(&node(&reviewers), &json!({})));
 }
 
-/// A list's rule and parameter, an entry that is in none of them, and entries that differ in any of
-/// their fields.
+/// Returns a list's rule and parameter, an entry that is in none of them, and entries that differ
+/// in any of their fields.
 fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec<Value>)> {
     let check = (0u8..3, proptest::option::of(1u64..4)).prop_map(|(name, app)| match app {
         Some(app) => json!({ "context": format!("c{name}"), "integration_id": app }),
@@ -149,7 +149,7 @@ fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec
     ]
 }
 
-/// A bypass actor: a kind, an id where it has one, and a mode.
+/// Returns a bypass actor: a kind, an id where it has one, and a mode.
 fn actor() -> impl Strategy<Value = Value> {
     let kind =
         prop_oneof![Just("Team"), Just("RepositoryRole"), Just("OrganizationAdmin"), Just("DeployKey")];

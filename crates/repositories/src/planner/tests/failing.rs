@@ -4,7 +4,7 @@ use super::world::World;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn reads_that_fail_are_tried_again_and_then_said() {
+async fn a_failing_read_is_retried_and_then_reported() {
     let widgets = json!({ "has_wiki": true, "branches": { "main": {} } });
     let state = json!({ "orgs": { "acme": { "repos": { "widgets": widgets } } } });
     let world = World::new(state, "repository: { has_wiki: false }\n").await;

@@ -1,4 +1,5 @@
-//! One mutation at a time of every field of the organisation itself: its rulesets and its code security configurations.
+//! One mutation at a time of every field of the organisation itself: its rulesets and its code
+//! security configurations.
 
 use super::world::World;
 use super::*;
@@ -31,13 +32,13 @@ code_security_configurations:
     attach_to: all
 ";
 
-/// The organisation itself.
+/// Returns the organisation itself.
 fn own(state: &Value) -> Value {
     let org = &state["orgs"]["acme"];
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })
 }
 
-/// Without what is made anew, and in no order.
+/// Returns the state in a fixed order, without ids and times that a new object changes.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -107,7 +108,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_field_of_the_organisation_is_found_and_mended() {
+async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let state = json!({
         "orgs": { "acme": { "repos": {
             "widgets": { "branches": { "main": {} } },

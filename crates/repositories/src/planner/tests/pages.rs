@@ -1,4 +1,4 @@
-//! Lists that are longer than a page of GitHub: what is beyond the first page counts.
+//! Lists that are longer than a page of GitHub: entries after the first page count.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::world::World;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_beyond_the_first_page_counts() {
+async fn entries_after_the_first_page_count() {
     let people: Vec<String> = (0..31).map(|n| format!("person{n:02}")).collect();
     let teams: Vec<String> = (0..101).map(|n| format!("team{n:03}")).collect();
     let all = |names: &[String]| -> Value {

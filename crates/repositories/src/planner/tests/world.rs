@@ -9,7 +9,7 @@ use super::*;
 const PLENTY: u64 = 1_000_000_000;
 /// No limit of the guard is reached.
 const MOST: u32 = 1_000_000;
-/// After so many applies everything has to be written.
+/// The maximum number of applies until everything is written.
 const ROUNDS: usize = 5;
 
 /// The simulated GitHub in this process, a store and a policy.
@@ -73,7 +73,7 @@ impl World {
         (planner, RepositoryWriter::new(Writer::new(api), reader))
     }
 
-    /// The changes of a plan, as text.
+    /// Returns the changes of a plan, as text.
     pub(super) async fn changes(&self) -> Vec<String> {
         let (planner, _) = self.parts();
         let plans = plans(&planner).await;

@@ -10,7 +10,7 @@ fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
     Policy::load(folder.path(), "admin")
 }
 
-/// The findings as `file:line message`.
+/// Returns the findings as `file:line message`.
 fn findings(files: &[(&str, &str)]) -> Vec<String> {
     let problems = match load(files) {
         Ok(policy) => policy.remarks,
@@ -174,7 +174,7 @@ const TWO_OFF: &str = "repository:\n  allow_squash_merge: false\n  allow_rebase_
 /// The third one is off.
 const ONE_OFF: &str = "repository:\n  allow_merge_commit: false\n";
 
-/// A layer for a selector.
+/// Returns a layer for a selector.
 fn layer(select: &str, text: &str) -> String {
     format!("{text}select: {select}\n")
 }

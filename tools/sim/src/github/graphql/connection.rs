@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Problem;
 use super::resolve::{Object, Resolved};
 
-/// One page of a list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     type_name: &'static str,
@@ -14,13 +14,13 @@ pub(super) struct Connection {
     edges: Vec<Edge>,
 }
 
-/// An entry of a list, with what the list says about it.
+/// An entry of a list, with the fields of its edge.
 #[derive(Clone, Debug)]
 pub(super) struct Edge {
     pub(super) type_name: &'static str,
     pub(super) node: Object,
     pub(super) permission: Option<String>,
-    /// Where the permission comes from: type, role.
+    /// The sources of the permission: type, role.
     pub(super) sources: Vec<(&'static str, String)>,
 }
 
@@ -30,7 +30,7 @@ impl Edge {
     }
 }
 
-/// The page of `edges` that `first` and `after` name.
+/// Returns the page of `edges` for `first` and `after`.
 pub(super) fn page(type_name: &'static str, edges: Vec<Edge>, arguments: &Map<String, Value>) -> Resolved {
     let Some(first) = arguments.get("first").and_then(Value::as_u64) else {
         return Resolved::Problem(Problem {

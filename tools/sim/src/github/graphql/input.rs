@@ -1,5 +1,5 @@
-//! Variables and the inputs of the mutations, held to their types before anything is read or
-//! changed. A variable of the wrong type fails the whole request, as at GitHub.
+//! Checks the types of variables and of the inputs of mutations, before the simulator reads or
+//! changes the state. A variable of the wrong type fails the whole request, as at GitHub.
 //!
 //! <https://docs.github.com/graphql/reference/input-objects>
 
@@ -18,14 +18,13 @@ pub(super) fn variables(
     Some(format!("Variable ${} of type {} was provided invalid value", wrong.name, wrong.var_type))
 }
 
-/// Whether a value is of a declared type. Of enums and inputs only the shape of a list is known
-/// here.
+/// Returns whether a value is of a declared type. For enums and inputs, only lists are checked.
 fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     match (kind, value) {
         (Type::NonNullType(_), Value::Null) => false,
         (_, Value::Null) => true,
         (Type::ListType(kind), Value::Array(items)) => items.iter().all(|item| is_of(kind, item)),
-        // A single value stands for a list of one.
+        // A single value counts as a list with one entry.
         (Type::NonNullType(kind) | Type::ListType(kind), value) => is_of(kind, value),
         (Type::NamedType(name), value) => match name.as_str() {
             "String" => value.is_string(),
@@ -37,7 +36,7 @@ fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     }
 }
 
-/// A type of an input's field.
+/// The type of a field of an input.
 #[derive(Clone, Copy)]
 enum Kind {
     Bool,
@@ -49,7 +48,7 @@ enum Kind {
 
 use Kind::{Bool, Checks, Int, Text, Texts};
 
-/// The fields of both inputs of branch protection rules; no field is required.
+/// The fields of both inputs of branch protection rules. No field is required.
 const RULE: &[(&str, Kind)] = &[
     ("allowsDeletions", Bool),
     ("allowsForcePushes", Bool),
@@ -79,8 +78,8 @@ const RULE: &[(&str, Kind)] = &[
     ("reviewDismissalActorIds", Texts),
 ];
 
-/// A mutation: the name of its input, the fields that it needs, the fields that it may have, and
-/// whether it has a rule's.
+/// The mutations: the name of the input, the required fields, the optional fields, and whether the
+/// input has the fields of a rule.
 type Shape = (&'static str, &'static [&'static str], &'static [&'static str], bool);
 
 fn shape(mutation: &str) -> Option<Shape> {
@@ -129,7 +128,7 @@ fn fits(kind: Kind, value: &Value) -> bool {
         Bool => value.is_boolean(),
         Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         Text => value.is_string(),
-        // A single value stands for a list of one.
+        // A single value counts as a list with one entry.
         Texts => value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
         Checks => value.as_array().is_some_and(|all| all.iter().all(is_check)),
     }

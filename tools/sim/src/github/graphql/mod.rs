@@ -1,4 +1,5 @@
-//! GraphQL: a small executor over the state. It is held to GitHub's published schema by the contract tests.
+//! A small GraphQL executor over the state. The contract tests check it against GitHub's published
+//! schema.
 
 mod connection;
 mod cost;
@@ -33,16 +34,16 @@ pub(crate) struct Request<'a> {
     variables: Map<String, Value>,
 }
 
-/// What a request came to.
+/// The result of a request.
 pub(crate) struct Outcome {
     pub(crate) body: Value,
     pub(crate) cost: u64,
-    /// The names of the fields at the root, for the log of calls.
+    /// The names of the root fields, for the log of calls.
     pub(crate) operation: String,
     pub(crate) is_mutation: bool,
 }
 
-/// An error with the place that it belongs to.
+/// An error with its place in the query.
 pub(crate) struct Problem {
     pub(crate) kind: &'static str,
     pub(crate) message: String,
@@ -52,11 +53,11 @@ struct Run<'a> {
     fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
     variables: &'a Map<String, Value>,
     errors: Vec<Value>,
-    /// The lies of the connections of one field.
+    /// The faults of the connections of one field.
     fault: Option<&'a Fault>,
 }
 
-/// Runs one request body.
+/// Runs the body of a request.
 pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&Fault>) -> Outcome {
     let failed = |message: String| Outcome {
         body: json!({ "errors": [{ "message": message }] }),
@@ -145,7 +146,8 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
     Outcome { body, cost, operation, is_mutation }
 }
 
-/// An older Enterprise Server does not know every field (`lacks` in the state), and refuses the whole query.
+/// Finds a field of `lacks` in the state. An older Enterprise Server does not have every field, and
+/// refuses the whole query.
 fn lacking(world: &World, text: &str) -> Option<String> {
     let lacks = world.doc["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut asked = lacks.into_iter().filter(|field| text.split_whitespace().any(|word| word == *field));
@@ -169,7 +171,7 @@ fn located(problem: &Problem, path: &[Value]) -> Value {
 }
 
 impl<'a> Run<'a> {
-    /// The fields of a selection that hold for a type, fragments spread.
+    /// Returns the fields of a selection for a type, including those of fragments.
     fn fields(&self, selection: &'a SelectionSet<'a, Text>, type_name: &str) -> Vec<&'a Field<'a, Text>> {
         let mut fields = Vec::new();
         for item in &selection.items {

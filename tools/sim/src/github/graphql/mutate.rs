@@ -11,7 +11,7 @@ use crate::github::world::World;
 
 pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str) -> Result<Object, Problem> {
     let unprocessable = |message: String| {
-        // A node id that names nothing is another kind of error than a value that does not fit.
+        // An unknown node id has another kind of error than an invalid value.
         let is_missing = message.starts_with("Could not resolve to ");
         Problem { kind: if is_missing { "NOT_FOUND" } else { "UNPROCESSABLE" }, message }
     };

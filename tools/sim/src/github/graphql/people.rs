@@ -1,4 +1,4 @@
-//! Who is in an organisation, in its teams, and at its identity provider.
+//! The people of an organisation, of its teams, and of its identity provider.
 
 use serde_json::{Map, Value, json};
 
@@ -10,13 +10,13 @@ fn of(type_name: &'static str, node: Object, role: &str) -> Edge {
     Edge { type_name, node, permission: Some(role.to_owned()), sources: Vec::new() }
 }
 
-/// Addresses in the organisation's verified domains.
+/// Returns the addresses in the verified domains of the organisation.
 pub(super) fn emails(user: &Value) -> Resolved {
     let emails = &user["verified_emails"];
     Resolved::Value(if emails.is_array() { emails.clone() } else { json!([]) })
 }
 
-/// The teams of an organisation, or those that people are in.
+/// Returns the teams of an organisation, or those with these members.
 pub(super) fn teams(world: &World, org: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let logins = arguments.get("userLogins").and_then(Value::as_array);
@@ -30,7 +30,7 @@ pub(super) fn teams(world: &World, org: &str, arguments: &Map<String, Value>) ->
     page("TeamConnection", teams.collect(), arguments)
 }
 
-/// The teams below one.
+/// Returns the teams below a team.
 pub(super) fn below(world: &World, org: &str, slug: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let below = all.as_object().into_iter().flatten().filter(|(_, team)| team["parent"] == slug);
@@ -38,7 +38,7 @@ pub(super) fn below(world: &World, org: &str, slug: &str, arguments: &Map<String
     page("TeamConnection", below.collect(), arguments)
 }
 
-/// Everybody in an organisation.
+/// Returns the members of an organisation.
 pub(super) fn members(world: &World, org: &str, arguments: &Map<String, Value>) -> Resolved {
     let members = world.org(org).map(|org| org["members"].clone()).unwrap_or_default();
     let members = members.as_array().into_iter().flatten().filter_map(Value::as_str).map(|login| {
@@ -48,7 +48,7 @@ pub(super) fn members(world: &World, org: &str, arguments: &Map<String, Value>) 
     page("OrganizationMemberConnection", members.collect(), arguments)
 }
 
-/// Everybody in a team, and unless it is asked otherwise, everybody in the teams below it.
+/// Returns the members of a team and, by default, of the teams below it.
 pub(super) fn of_team(world: &World, org: &str, slug: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let mut members = all[slug]["members"].as_object().cloned().unwrap_or_default();
@@ -67,7 +67,7 @@ pub(super) fn of_team(world: &World, org: &str, slug: &str, arguments: &Map<Stri
     page("TeamMemberConnection", edges.collect(), arguments)
 }
 
-/// Everybody who is invited to a team.
+/// Returns the people with an invitation to a team.
 pub(super) fn invited(team: &Value, arguments: &Map<String, Value>) -> Resolved {
     let invited = team["invitations"].as_array().into_iter().flatten();
     let invited =
@@ -75,7 +75,7 @@ pub(super) fn invited(team: &Value, arguments: &Map<String, Value>) -> Resolved 
     page("OrganizationInvitationConnection", invited.collect(), arguments)
 }
 
-/// Everybody whom the identity provider knows; some are linked to no account yet.
+/// Returns the people of the identity provider. Some have no linked account yet.
 pub(super) fn identities(world: &World, org: &str, arguments: &Map<String, Value>) -> Resolved {
     let identities = world.org(org).map(|org| org["identities"].clone()).unwrap_or_default();
     let identities = identities.as_object().into_iter().flatten().map(|(name, login)| {
@@ -84,7 +84,7 @@ pub(super) fn identities(world: &World, org: &str, arguments: &Map<String, Value
     page("ExternalIdentityConnection", identities.collect(), arguments)
 }
 
-/// What the identity provider calls somebody.
+/// Returns the name of a person at the identity provider.
 pub(super) fn identity(world: &World, login: Option<&str>, name: &Value, field: &str) -> Resolved {
     match field {
         "user" => match login.filter(|login| world.user(login).is_some()) {

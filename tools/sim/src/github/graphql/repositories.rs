@@ -7,7 +7,7 @@ use super::resolve::{Object, Resolved, text};
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// GraphQL's plain fields of a repository, and their REST keys.
+/// The plain GraphQL fields of a repository, and their REST keys.
 const FIELDS: &[(&str, &str)] = &[
     ("databaseId", "id"),
     ("name", "name"),
@@ -43,12 +43,14 @@ pub(super) fn permission(text: &str) -> String {
         "push" | "write" => "WRITE".into(),
         "maintain" => "MAINTAIN".into(),
         "admin" => "ADMIN".into(),
-        // `pull`; and a custom role shows as the one that it is based on; here they are all based on reading.
+        // `pull`, or a custom role, which shows as its base role. All custom roles are based on
+        // `pull` here.
         _ => "READ".into(),
     }
 }
 
-/// What was granted on the repository; and for owners of the organisation, what that gives besides.
+/// Returns the sources of a person's permission: those of the repository, and that of an owner of
+/// the organisation.
 fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static str, String)> {
     let mut sources = vec![("Repository", role.as_str().unwrap_or_default().to_owned())];
     let owners = world.org(org).map(|org| org["owners"].clone()).unwrap_or_default();
@@ -74,7 +76,7 @@ pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<St
         }
         "defaultBranchRef" => {
             let name = repository["default_branch"].as_str().unwrap_or_default();
-            // An empty repository has none.
+            // An empty repository has no default branch.
             match repository["branches"].get(name) {
                 Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
                 None => Resolved::Value(Value::Null),

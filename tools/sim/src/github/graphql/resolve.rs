@@ -1,4 +1,4 @@
-//! The fields of the types that are simulated.
+//! The fields of the simulated types.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::github::ids::Node;
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// A thing with fields.
+/// An object with fields.
 #[derive(Clone, Debug)]
 pub(super) enum Object {
     Query,
@@ -29,14 +29,14 @@ pub(super) enum Object {
         pattern: String,
     },
     Topic(String),
-    /// An organisation's identity provider.
+    /// The identity provider of an organisation.
     Provider(String),
-    /// Who somebody is there.
+    /// The identity of a person at the provider.
     Identity {
         login: Option<String>,
         names: Value,
     },
-    /// Somebody who is invited; without a login, by address.
+    /// An invited person. Without a login, the invitation has an address.
     Invitation(Option<String>),
     Ruleset {
         repository: u64,
@@ -48,11 +48,11 @@ pub(super) enum Object {
     Allowance(&'static str, Box<Object>),
     /// The payload of a mutation that shows a rule.
     Payload(&'static str, Box<Object>),
-    /// An object whose fields are all here.
+    /// An object with constant fields.
     Plain(&'static str, Value),
 }
 
-/// What a field is.
+/// The value of a field.
 pub(super) enum Resolved {
     Value(Value),
     Object(Object),
@@ -93,7 +93,7 @@ impl Object {
     }
 }
 
-/// The value of a field of an object.
+/// Returns the value of a field of an object.
 pub(super) fn resolve(
     world: &World,
     object: &Object,
@@ -148,7 +148,7 @@ pub(super) fn resolve(
         Object::Connection(connection) => connection.resolve(field),
         Object::Edge(edge) => match field {
             "node" => Resolved::Object(edge.node.clone()),
-            // What the list says of the entry; lists of people call it a role.
+            // The permission on the edge. Lists of people call it a role.
             "permission" | "role" => Resolved::Value(json!(edge.permission)),
             "permissionSources" => {
                 let sources = edge.sources.iter().map(|(from, role)| {

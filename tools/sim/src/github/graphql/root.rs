@@ -1,4 +1,4 @@
-//! The fields of the query itself: where every other object is found from.
+//! The root fields of a query, which lead to all other objects.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub(super) fn query(world: &World, field: &str, arguments: &Map<String, Value>) 
         "repository" => {
             let (owner, name) = (text(arguments, "owner"), text(arguments, "name"));
             let id = world.repository(owner, name).and_then(|repository| repository["id"].as_u64());
-            // `followRenames` is on where nobody says otherwise.
+            // `followRenames` is on by default.
             match id.or_else(|| world.moved(owner, name)) {
                 Some(id) => Resolved::Object(Object::Repository(id)),
                 None => Resolved::not_found(format!(
@@ -92,7 +92,7 @@ fn node(world: &World, id: &str) -> Resolved {
     )
 }
 
-/// Which repository a rule belongs to, and its pattern.
+/// Returns the repository and the pattern of a rule.
 pub(super) fn find_rule(world: &World, id: u64) -> Option<(u64, String)> {
     let orgs = world.doc["orgs"].as_object()?.values();
     let mut repositories = orgs.filter_map(|org| org["repos"].as_object()).flat_map(Map::values);

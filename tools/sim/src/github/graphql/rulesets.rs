@@ -1,4 +1,4 @@
-//! Rulesets as GraphQL shows them: what only REST knows is not among them.
+//! Rulesets in the form of GraphQL, without the rules that only REST has.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::resolve::{Object, Resolved};
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// Types of rules, and the types of their parameters where GraphQL has any.
+/// The types of rules, and the types of their parameters if GraphQL has them.
 const TYPES: &[(&str, Option<&str>)] = &[
     ("creation", None),
     ("update", Some("UpdateParameters")),
@@ -32,7 +32,7 @@ const TYPES: &[(&str, Option<&str>)] = &[
     ("max_file_size", Some("MaxFileSizeParameters")),
 ];
 
-/// Parameters that may not be missing, with what they are when nobody said.
+/// Returns the required parameters and their default values.
 fn defaults(kind: &str) -> Value {
     match kind {
         "pull_request" => {
@@ -48,7 +48,7 @@ fn defaults(kind: &str) -> Value {
     }
 }
 
-/// `required_status_checks` → `requiredStatusChecks`, all the way down.
+/// Converts `required_status_checks` to `requiredStatusChecks`, for all nested keys.
 fn camel(value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(key, value)| (camel_key(key), camel(value))).collect(),
@@ -72,7 +72,7 @@ fn of<'a>(world: &'a World, repository: u64, name: &str) -> Option<&'a Value> {
     world.by_id(repository)?.1["rulesets"].get(name)
 }
 
-/// The fields of a ruleset.
+/// Returns the fields of a ruleset.
 pub(super) fn ruleset(
     world: &World,
     repository: u64,

@@ -1,4 +1,4 @@
-//! Actions: what may run, what its token may do, and workflows dispatched by hand.
+//! Actions: the allowed actions, the permissions of the token, and dispatched workflows.
 //!
 //! <https://docs.github.com/rest/actions/permissions>, <https://docs.github.com/rest/actions/workflows>
 
@@ -32,7 +32,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         ("GET", ["permissions"]) => {
             let mut shown = show(PERMISSIONS);
             if actions["enabled"] != json!(true) {
-                // What is allowed says nothing while nothing may run.
+                // The allowed actions have no meaning while Actions are disabled.
                 shown = json!({ "enabled": false });
             }
             Reply::json(200, shown)

@@ -1,4 +1,4 @@
-//! Autolinks: they can be made and taken away, not changed.
+//! Autolinks, which can be created and deleted but not changed.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 

@@ -63,8 +63,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     }
 }
 
-/// Answers `POST /repos/{owner}/{repo}/branches/{branch}/rename`. What names the branch follows it:
-/// the default branch, and the protection of exactly this name.
+/// Answers `POST /repos/{owner}/{repo}/branches/{branch}/rename`. The default branch, and a
+/// protection of exactly this name, follow the rename.
 fn rename(world: &mut World, call: &Call<'_>, org: &str, found: &Value, old: &str) -> Reply {
     if found["branches"].get(old).is_none() {
         return Reply::message(404, "Branch not found");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_branch_and_its_protection_follow_a_rename_and_webhooks_hear_of_it() {
+    fn the_default_branch_and_its_protection_follow_a_rename_and_a_webhook_is_sent() {
         let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": {
             "branches": { "main": {}, "next": {} }, "protection": { "main": { "enforce_admins": true } },
         } } } } }));

@@ -1,4 +1,4 @@
-//! Check runs, which an App reports its results with.
+//! Check runs, with which an App reports its results.
 //!
 //! <https://docs.github.com/rest/checks/runs>
 
@@ -8,7 +8,7 @@ use super::{Call, Reply, git, has_id, page};
 use crate::github::shapes;
 use crate::github::world::{World, now};
 
-/// The keys that a body may set.
+/// The allowed keys of a body.
 const SETTABLE: &[&str] =
     &["name", "details_url", "external_id", "status", "started_at", "conclusion", "completed_at"];
 
@@ -68,7 +68,7 @@ pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value
     reply
 }
 
-/// Sets what a body specifies, and what follows from it: a conclusion completes a run.
+/// Applies a body. A conclusion also completes the run.
 fn set(run: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if SETTABLE.contains(&key.as_str()) {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::github::rest;
 
-    /// Answers a call as the router does.
+    /// Answers a call in the same way as the router.
     fn call(world: &mut World, method: &Method, path: &str, body: &Value) -> Reply {
         let path = path.split('/').collect();
         rest::answer(world, &Call { method, path, query: &[], body, sender: "beadle-app", accept: "" })
@@ -150,7 +150,7 @@ mod tests {
             (reply.status, &run["status"], &run["completed_at"]),
             (201, &json!("queued"), &Value::Null)
         );
-        // The App is there in a state without `apps`, too.
+        // A state without `apps` has the App too.
         assert_eq!(run["app"]["slug"], "beadle-app");
         let path = format!("repos/acme/admin/check-runs/{}", run["id"]);
         let done = json!({ "conclusion": "failure", "output": { "title": "t", "summary": "s" } });

@@ -1,4 +1,4 @@
-//! Code security configurations of an organisation, and which repositories they are attached to.
+//! Code security configurations of an organisation, and their repositories.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -8,7 +8,7 @@ use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Kept beside what GitHub shows.
+/// The keys of a configuration that GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
 fn shown(org: &str, name: &str, configuration: &Value) -> Value {
@@ -135,7 +135,7 @@ fn one(
     }
 }
 
-/// The repositories that a scope means.
+/// Returns the repositories of a scope.
 fn attached(world: &World, call: &Call<'_>, org: &str) -> Vec<Value> {
     let scope = call.body["scope"].as_str().unwrap_or_default();
     if scope == "selected" {

@@ -1,4 +1,4 @@
-//! Files and folders of a repository. There is one state of them, whatever `ref` is asked for.
+//! Files and folders of a repository. They are the same for every `ref`.
 //!
 //! <https://docs.github.com/rest/repos/contents>
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, git};
 use crate::github::address;
 
-/// A file with its text, or a folder.
+/// Returns a file with its text, or a folder.
 fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     let name = path.rsplit('/').next().unwrap_or_default();
     let place = address::path(path);
@@ -27,7 +27,7 @@ fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     })
 }
 
-/// Whether a file is wanted as it is: `application/vnd.github.raw+json`, or
+/// Returns whether the caller requests the raw file: `application/vnd.github.raw+json`, or
 /// `application/vnd.github.v3.raw`.
 fn wants_raw(accept: &str) -> bool {
     let mut types = accept.split([',', ';']).map(str::trim);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_given_as_it_is_where_that_is_asked_for() {
+    fn a_raw_file_is_returned_on_request() {
         let found = json!({ "name": "admin", "contents": { "a/b.yml": "x: \"1\"\n" } });
         for accept in ["application/vnd.github.v3.raw", "application/vnd.github.raw+json, text/plain"] {
             let reply = asked(accept, &found, "a/b.yml");

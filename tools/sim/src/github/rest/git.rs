@@ -1,5 +1,4 @@
-//! Branches, commits and trees. There is one state of the files: every branch ends in the same
-//! commit, the only one.
+//! Branches, commits and trees. A repository has one commit, and every branch ends in it.
 //!
 //! <https://docs.github.com/rest/branches/branches>, <https://docs.github.com/rest/commits/commits>,
 //! <https://docs.github.com/rest/git/trees>
@@ -13,12 +12,12 @@ use sha2::{Digest, Sha256};
 use super::{Call, Reply, page};
 use crate::github::address;
 
-/// The id of the only commit.
+/// Returns the id of the only commit.
 pub(super) fn head() -> String {
     "1".repeat(40)
 }
 
-/// The id of a file, by its text, or of a folder, by its path.
+/// Returns the id of a file, by its text, or of a folder, by its path.
 pub(super) fn id(kind: &str, text: &str) -> String {
     let digest = Sha256::digest(format!("{kind} {text}").as_bytes());
     digest.iter().take(20).fold(String::new(), |mut id, byte| {
@@ -35,12 +34,12 @@ fn has_branches(found: &Value) -> bool {
     found["branches"].as_object().is_some_and(|branches| !branches.is_empty())
 }
 
-/// Whether a reference leads to the only commit.
+/// Returns whether a reference leads to the only commit.
 fn leads(found: &Value, reference: &str) -> bool {
     reference == head() || reference == "HEAD" || found["branches"].get(reference).is_some()
 }
 
-/// Whether a repository has this commit.
+/// Returns whether a repository has this commit.
 pub(super) fn is_commit(found: &Value, reference: &str) -> bool {
     has_branches(found) && leads(found, reference)
 }
@@ -115,7 +114,7 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
     }
 }
 
-/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`: there is one commit to compare.
+/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}` for the only commit.
 pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
     if !is_commit(found, base) || !is_commit(found, head) {
@@ -150,7 +149,7 @@ pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Re
     } else {
         return Reply::not_found();
     };
-    // Any value of it means yes.
+    // Any value means yes.
     let deep = call.query.iter().any(|(parameter, _)| parameter == "recursive");
     let api = format!("https://api.github.com/repos/{org}/{name}/git");
     let rows = all.iter().filter_map(|(path, file)| {
@@ -174,7 +173,7 @@ pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Re
     )
 }
 
-/// Every file with its text, and every folder, by path.
+/// Returns every file with its text, and every folder, by path.
 fn entries(found: &Value) -> BTreeMap<String, Option<&str>> {
     let mut all = BTreeMap::new();
     for (path, text) in found["contents"].as_object().into_iter().flatten() {

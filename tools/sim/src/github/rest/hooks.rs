@@ -1,4 +1,4 @@
-//! Webhooks of a repository. Their secrets are never shown; a PATCH without one takes it away.
+//! Webhooks of a repository. Their secrets are never shown. A PATCH without a secret removes it.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 

@@ -1,5 +1,5 @@
-//! Issues, and the comments on them and on pull requests: to GitHub a pull request is an issue, too.
-//! An entry of the state's `issues` with `"pull_request": true` is one.
+//! Issues, and the comments on issues and pull requests. At GitHub, a pull request is an issue too.
+//! In the state, an entry of `issues` with `"pull_request": true` is a pull request.
 //!
 //! <https://docs.github.com/rest/issues/issues>, <https://docs.github.com/rest/issues/comments>
 
@@ -9,7 +9,7 @@ use super::{Call, Reply, page};
 use crate::github::shapes;
 use crate::github::world::{World, now};
 
-/// The moment of entries that the state does not date.
+/// The time of entries that have no time in the state.
 const UNDATED: &str = "2026-01-01T00:00:00Z";
 
 /// Answers below `/repos/{owner}/{repo}/issues`.
@@ -78,7 +78,7 @@ fn state_of(issue: &Value) -> &str {
     issue["state"].as_str().unwrap_or("open")
 }
 
-/// The author; an entry of the state may leave it out.
+/// Returns the author, which an entry of the state can lack.
 fn author(world: &World, entry: &Value) -> Value {
     shapes::sender(world, entry["user"].as_str().unwrap_or("octocat"))
 }
@@ -96,7 +96,7 @@ fn shown(world: &World, org: &str, found: &Value, issue: &Value) -> Value {
     let is_pull = issue["pull_request"] == json!(true);
     let web = format!("https://github.com/{org}/{name}/{}/{number}", if is_pull { "pull" } else { "issues" });
     let labels = issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    // GitHub makes a label that is not there.
+    // GitHub creates a missing label.
     let labels: Vec<Value> = labels
         .map(|label| json!({ "name": label, "color": found["labels"][label]["color"].as_str().unwrap_or("ededed") }))
         .collect();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_request_takes_comments() {
+    fn a_pull_request_accepts_comments() {
         let issues = json!([{ "id": 5, "number": 3, "title": "change", "pull_request": true }]);
         let mut world =
             World::from(json!({ "orgs": { "acme": { "repos": { "admin": { "issues": issues } } } } }));

@@ -1,4 +1,4 @@
-//! Labels. Their names are compared without case.
+//! Labels. GitHub compares their names without case.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 

@@ -1,4 +1,4 @@
-//! The REST API, as far as Beadle and the incumbent use it.
+//! The REST API, as far as Beadle and safe-settings use it.
 //!
 //! <https://docs.github.com/rest>
 
@@ -26,19 +26,19 @@ use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
 use crate::github::{address, described, rules, shapes};
 
-/// A call as it came in.
+/// An incoming call.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a Method,
     /// Percent-decoded segments of the path.
     pub(crate) path: Vec<&'a str>,
     pub(crate) query: &'a [(String, String)],
     pub(crate) body: &'a Value,
-    /// Who calls.
+    /// The caller.
     pub(crate) sender: &'a str,
     pub(crate) accept: &'a str,
 }
 
-/// What is answered.
+/// The content of an answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -55,7 +55,7 @@ impl Reply {
         Self { status, body: None, headers: Vec::new() }
     }
 
-    /// The text of a file, as it is.
+    /// Creates an answer with the raw text of a file.
     fn raw(text: &str) -> Self {
         Self { headers: vec![(RAW, "true".to_owned())], ..Self::json(200, json!(text)) }
     }
@@ -64,7 +64,7 @@ impl Reply {
         self.headers.iter().any(|(name, _)| *name == RAW)
     }
 
-    /// The body as it is sent.
+    /// Returns the sent form of the body.
     pub(crate) fn text(&self) -> String {
         match &self.body {
             Some(Value::String(text)) if self.is_raw() => text.clone(),
@@ -114,7 +114,7 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 None => Reply::not_found(),
             }
         }
-        // The address that a team shows of itself.
+        // The address in the field `url` of a team.
         (_, ["organizations", org, "team", id, rest @ ..]) => {
             let Some((org, slug)) = teams::named(world, org, id) else { return Reply::not_found() };
             let path = ["orgs", org.as_str(), "teams", slug.as_str()]
@@ -145,8 +145,8 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     }
 }
 
-/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where
-/// to write.
+/// Finds a renamed repository by its old name. GitHub redirects reads, and answers writes with the
+/// new address.
 fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     let (status, message) = match call.method.as_str() {
         "GET" => (301, "Moved Permanently"),
@@ -165,12 +165,12 @@ fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     reply
 }
 
-/// Whether an entry of a list has this id.
+/// Returns whether an entry of a list has this id.
 fn has_id(entry: &Value, id: &str) -> bool {
     entry["id"].as_u64().is_some_and(|known| Some(known) == id.parse().ok())
 }
 
-/// One page of a list, with its `Link`.
+/// Returns one page of a list, with its `Link`.
 pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let number = |name: &str, or: usize| {
         let value = call.query.iter().find(|(other, _)| other == name);
@@ -237,7 +237,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// The keys that the body of a creation or of a PATCH may set.
+/// The allowed keys in the body of a creation or a PATCH.
 const SETTABLE: &[&str] = &[
     "name",
     "description",
@@ -268,7 +268,7 @@ const SETTABLE: &[&str] = &[
     "web_commit_signoff_required",
 ];
 
-/// Sets the keys that GitHub knows; it ignores others.
+/// Sets the known keys of a body. GitHub ignores others.
 fn set(repository: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
@@ -345,8 +345,8 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
-/// The teams with access: what was granted here, to them or to a team above them, and what roles
-/// over the whole organisation give.
+/// Returns the teams with access. The access comes from the team, from a team above it, or from a
+/// role in the whole organisation.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();

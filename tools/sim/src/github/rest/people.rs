@@ -40,7 +40,8 @@ pub(super) fn collaborators(
             let role = world.person_access(org, found, login);
             let role =
                 role.as_deref().or((found["visibility"] == "public").then_some("pull")).unwrap_or("none");
-            // Only four words: `maintain` shows as writing, `triage` and custom roles as reading.
+            // This field has only four values: `maintain` shows as `write`, and `triage` and custom
+            // roles show as `read`.
             let permission = match role {
                 "admin" | "none" => role,
                 "push" | "maintain" => "write",

@@ -1,4 +1,5 @@
-//! Rulesets of repositories and organisations. A PUT replaces what it names, and every list whole.
+//! Rulesets of repositories and organisations. A PUT replaces the keys of its body, and whole
+//! lists.
 //!
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/rules>
 
@@ -8,9 +9,9 @@ use super::{Call, Reply, has_id, page};
 use crate::github::events;
 use crate::github::world::{World, now};
 
-/// What a body may set.
+/// The allowed keys of a body.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// At most so many in one place.
+/// The maximum number of rulesets of a repository or an organisation.
 const MOST: usize = 75;
 
 fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bool) -> Value {
@@ -29,7 +30,7 @@ fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bo
     shown
 }
 
-/// What is wrong with a body.
+/// Finds the error in a body.
 fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Option<Reply> {
     let name = body["name"].as_str();
     if id.is_none() && (name.is_none() || body["enforcement"].as_str().is_none()) {
@@ -67,7 +68,7 @@ fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Optio
     (types.len() < count).then(|| Reply::invalid("Validation Failed: a rule is there twice"))
 }
 
-/// What a call does to a map of rulesets: the new map, and the answer.
+/// Applies a call to a map of rulesets. Returns the new map and the answer.
 fn change(
     rulesets: &Map<String, Value>,
     call: &Call<'_>,
@@ -106,7 +107,7 @@ fn change(
             if let Some(refusal) = wrong(call.body, rulesets, Some(&old["id"])) {
                 return (None, refusal);
             }
-            // What the body leaves out is gone.
+            // Keys that the body lacks are removed.
             let mut changed =
                 json!({ "id": old["id"], "target": old["target"], "enforcement": old["enforcement"] });
             for key in BODY.iter().filter(|key| **key != "name") {
@@ -134,7 +135,8 @@ fn change(
     }
 }
 
-/// Answers below `/repos/{owner}/{repo}/rulesets`; the organisation's own are not among them.
+/// Answers below `/repos/{owner}/{repo}/rulesets`. The rulesets of the organisation are not in the
+/// list.
 pub(super) fn of_repository(
     world: &mut World,
     call: &Call<'_>,

@@ -1,4 +1,4 @@
-//! What a repository's security features are set to, one by one.
+//! The settings of a repository's security features.
 //!
 //! <https://docs.github.com/rest/repos/repos#check-if-dependabot-security-updates-are-enabled-for-a-repository>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#update-a-code-scanning-default-setup-configuration>
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply};
 use crate::github::world::World;
 
-/// Answers the four places.
+/// Answers the paths of the four features.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let key = match part {

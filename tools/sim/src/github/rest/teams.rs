@@ -1,4 +1,4 @@
-//! Teams: themselves, who is in them, and their repositories.
+//! Teams, their members, and their repositories.
 //!
 //! <https://docs.github.com/rest/teams>
 
@@ -24,7 +24,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str
     }
 }
 
-/// The organisation and the slug of the team with these ids.
+/// Returns the organisation and the slug of the team with these ids.
 pub(super) fn named(world: &World, org: &str, id: &str) -> Option<(String, String)> {
     let (org, id): (u64, u64) = (org.parse().ok()?, id.parse().ok()?);
     let mut orgs = world.doc["orgs"].as_object()?.values();
@@ -32,7 +32,7 @@ pub(super) fn named(world: &World, org: &str, id: &str) -> Option<(String, Strin
     Some((login.to_owned(), by_id(world, login, id)?))
 }
 
-/// The organisation's own repository roles.
+/// Returns the custom repository roles of the organisation.
 ///
 /// <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
 pub(super) fn custom_roles(world: &World, org: &str) -> Value {
@@ -49,7 +49,7 @@ pub(super) fn custom_roles(world: &World, org: &str) -> Value {
     json!({ "total_count": roles.len(), "custom_roles": roles })
 }
 
-/// How GitHub makes a name an address.
+/// Returns the slug that GitHub makes from a name.
 fn slug_of(name: &str) -> String {
     let text: String = name
         .to_lowercase()
@@ -91,7 +91,7 @@ fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
     if privacy == Some("secret") && made["parent"].is_string() {
         return Reply::invalid("Validation Failed: a team below another one is visible");
     }
-    // A new team is secret where nobody says; below another one it is visible.
+    // By default a new team is secret. A team below another team is visible.
     made["privacy"] = json!(privacy.unwrap_or(if made["parent"].is_string() { "closed" } else { "secret" }));
     made["notification_setting"] =
         json!(call.body["notification_setting"].as_str().unwrap_or("notifications_enabled"));
@@ -136,7 +136,7 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
             ),
             None => Reply::json(200, json!({ "groups": [] })),
         },
-        // An App may not ask for this, whatever its permissions.
+        // An App cannot make this call with any permission.
         ("GET", ["team-sync", "group-mappings"]) => {
             Reply::message(403, "Resource not accessible by integration")
         }
@@ -144,7 +144,7 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
     }
 }
 
-/// A team goes, and every team below it.
+/// Deletes a team and every team below it.
 fn remove(teams: &mut Value, slug: &str) {
     let below: Vec<String> = teams
         .as_object()
@@ -227,7 +227,7 @@ fn membership(world: &mut World, call: &Call<'_>, org: &str, found: &Value, logi
         },
         "PUT" => {
             let role = call.body["role"].as_str().unwrap_or("member");
-            // Whoever owns the organisation maintains every team.
+            // An owner of the organisation is a maintainer of every team.
             let role = if world.is_owner(org, &login) { "maintainer" } else { role };
             if world.is_member(org, &login) {
                 world.edit_teams(org, call.sender, |teams| teams[slug]["members"][&login] = json!(role));

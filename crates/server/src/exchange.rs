@@ -1,0 +1,34 @@
+//! Requests to the routes of a listener without a network, for tests.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use beadle_engine::Store;
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use http::{Request, response};
+use http_body_util::BodyExt as _;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+
+/// Sends a request to the routes, and returns the head and the text of the answer.
+pub(crate) async fn exchange(router: axum::Router, request: Request<Body>) -> (response::Parts, String) {
+    let response = TowerToHyperService::new(router).call(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (head, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// Creates a request. A header without a value is left out.
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
+}
+
+/// Creates a store in a folder.
+pub(crate) fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+    let path = folder.path().join("beadle.db");
+    Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap())
+}

@@ -1,0 +1,146 @@
+//! The answers of the public listener to each kind of refusal.
+
+use beadle_hooks::github::{OrgFacts, sign};
+use beadle_hooks::okta::HeaderSecret;
+use serde_json::Value;
+
+use super::*;
+use crate::exchange::{exchange, request, store};
+
+const SECRET: &str = "a secret";
+const BODY: &str = r#"{"organization":{"login":"acme"},"repository":{"id":7}}"#;
+
+/// An intake for one organisation and one directory. The store ends with the folder.
+struct Listener {
+    intake: Arc<Intake>,
+    _folder: tempfile::TempDir,
+}
+
+impl Listener {
+    fn new(limits: IntakeLimits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let organisation = beadle_hooks::github::Sender {
+            instance: "acme".into(),
+            login: "acme".into(),
+            app_id: Some(7),
+            secrets: vec![SECRET.to_owned().into()],
+            known: OrgFacts::default(),
+            dispatches: Vec::new(),
+            keeps_teams: false,
+        };
+        let header = HeaderSecret { header: "x-secret".into(), values: vec![SECRET.to_owned().into()] };
+        let directory = beadle_hooks::okta::Sender { instance: "corp".into(), header_secrets: vec![header] };
+        let senders = Senders { github: vec![organisation], okta: vec![directory] };
+        let (clock, bell) = (Clock::system(), Arc::new(Notify::new()));
+        let intake = Intake::new(senders, store(&folder), clock, bell, Arc::default(), limits);
+        Self { intake: Arc::new(intake), _folder: folder }
+    }
+
+    /// Sends a request, and returns the status, the head and the result of the answer.
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> (u16, HeaderMap, String) {
+        let request = request(method, path, headers, body);
+        let (head, text) = exchange(self.intake.clone().router(), request).await;
+        let json: Value = serde_json::from_str(&text).unwrap();
+        (head.status.as_u16(), head.headers, json["result"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Sends a delivery of GitHub with these headers in place of the valid ones.
+    async fn github(&self, replaced: &[(&str, &str)], body: &str) -> (u16, HeaderMap, String) {
+        let signature = sign(SECRET, body.as_bytes());
+        let valid = [
+            ("content-type", "application/json"),
+            ("x-github-event", "repository"),
+            ("x-github-delivery", "id"),
+            ("x-hub-signature-256", signature.as_str()),
+        ];
+        let is_valid = |(name, _): &&(&str, &str)| !replaced.iter().any(|(other, _)| other == name);
+        let headers: Vec<_> = valid.iter().filter(is_valid).chain(replaced).copied().collect();
+        self.send("POST", "/hooks/github", &headers, Body::from(body.to_owned())).await
+    }
+}
+
+/// The headers that differ from a valid request, the body, the status, and a part of the reason.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
+#[tokio::test]
+async fn each_refusal_of_a_delivery_of_github_has_its_status_and_its_reason() {
+    let listener = Listener::new(IntakeLimits::default());
+    let target = ("x-github-hook-installation-target-type", "integration");
+    let cases: [Case<'_>; 11] = [
+        (&[("content-type", "text/xml")], BODY, 415, "x-www-form-urlencoded, found text/xml"),
+        (&[("content-type", "")], BODY, 415, "x-www-form-urlencoded, found none"),
+        (&[("x-hub-signature-256", "")], BODY, 401, "X-Hub-Signature-256 is missing"),
+        (&[("x-hub-signature-256", "sha256=00")], BODY, 401, "the signature does not match the body"),
+        (&[("x-github-event", "")], BODY, 400, "the header X-GitHub-Event is missing or invalid"),
+        (&[("x-github-delivery", "a b")], BODY, 400, "the header X-GitHub-Delivery is missing or invalid"),
+        (&[("content-length", "x")], BODY, 400, "Content-Length must be a number"),
+        (&[("content-length", "26214401")], BODY, 413, "a body must have at most 26214400 bytes"),
+        (&[], "{", 400, "the body does not match its content type: "),
+        (&[], r#"{"organization":{"login":"umbrella"}}"#, 403, "the organisation umbrella is not configured"),
+        (
+            &[target, ("x-github-hook-installation-target-id", "8")],
+            BODY,
+            403,
+            "the App 8 is not configured, or is configured with another secret",
+        ),
+    ];
+    for (replaced, body, status, reason) in cases {
+        let (found, _, text) = listener.github(replaced, body).await;
+        assert_eq!(found, status, "{replaced:?}: {text}");
+        assert!(text.contains(reason), "{replaced:?}: {text}");
+    }
+    assert_eq!(listener.github(&[], BODY).await.0, 202);
+    let (status, _, text) = listener.github(&[], BODY).await;
+    assert_eq!((status, text.as_str()), (200, "already stored"));
+}
+
+#[tokio::test]
+async fn each_refusal_of_a_request_of_okta_has_its_status_and_its_reason() {
+    let listener = Listener::new(IntakeLimits::default());
+    let body = json!({ "eventId": "b5a188b9-5ece-4636-b041-482ffda96311", "data": { "events": [] } });
+    let body = body.to_string();
+    let none: &[(&str, &str)] = &[];
+    for (headers, body, status, reason) in [
+        (none, body.as_str(), 401, "the header with the hook's secret is missing, or its value"),
+        (&[("x-secret", "another")][..], body.as_str(), 401, "the header with the hook's secret is missing"),
+        (&[("x-secret", SECRET)][..], "{}", 400, "the body is not a delivery of an event hook: "),
+        (&[("x-secret", SECRET)][..], body.as_str(), 202, "stored"),
+        (&[("x-secret", SECRET)][..], body.as_str(), 200, "already stored"),
+    ] {
+        let answer = listener.send("POST", "/hooks/okta", headers, Body::from(body.to_owned())).await;
+        assert_eq!(answer.0, status, "{headers:?}: {}", answer.2);
+        assert!(answer.2.contains(reason), "{headers:?}: {}", answer.2);
+    }
+    let challenge = request("GET", "/hooks/okta", &[("x-okta-verification-challenge", "abc")], Body::empty());
+    let (head, text) = exchange(listener.intake.clone().router(), challenge).await;
+    assert_eq!((head.status, text.as_str()), (StatusCode::OK, r#"{"verification":"abc"}"#));
+    let (status, _, text) = listener.send("GET", "/hooks/okta", &[], Body::empty()).await;
+    assert_eq!(status, 400);
+    assert_eq!(text, "x-okta-verification-challenge is missing: send deliveries with POST");
+}
+
+#[tokio::test]
+async fn a_sender_that_pauses_is_cut_off_and_a_full_intake_asks_for_a_retry() {
+    let short = Duration::from_millis(1);
+    let limits = IntakeLimits { silence: short, patience: short, ..IntakeLimits::default() };
+    let listener = Listener::new(limits);
+    let headers = [("content-type", "application/json"), ("x-hub-signature-256", "sha256=00")];
+    let silent = futures::stream::pending::<Result<String, std::convert::Infallible>>();
+    let (status, head, text) =
+        listener.send("POST", "/hooks/github", &headers, Body::from_stream(silent)).await;
+    assert_eq!((status, text.as_str()), (408, "the sender paused for too long"));
+    assert_eq!(head["connection"], "close");
+    let mut rooms = Vec::new();
+    while let Some(room) = listener.intake.room.take(limits.body, Duration::ZERO).await {
+        rooms.push(room);
+    }
+    let (status, head, text) = listener.send("POST", "/hooks/github", &headers, Body::empty()).await;
+    assert_eq!((status, text.as_str()), (503, "too many bodies at the same time"));
+    assert_eq!(head["retry-after"], "30");
+}

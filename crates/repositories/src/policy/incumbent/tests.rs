@@ -16,18 +16,18 @@ fn accepted(files: &[(&str, &str)]) -> Policy {
     load(files).unwrap_or_else(|error| panic!("{files:?}\n{error}"))
 }
 
-/// The findings as `file:line message`, with their severities.
+/// Returns the findings as `file:line message`, with their severities.
 fn remarks(policy: &Policy) -> Vec<(Severity, String)> {
     let text = |problem: &crate::policy::Problem| format!("{} {}", problem.asked, problem.message);
     policy.remarks.iter().map(|problem| (problem.severity, text(problem))).collect()
 }
 
-/// The errors of a policy that is refused.
+/// Returns the errors of a policy that is refused.
 fn errors(files: &[(&str, &str)]) -> String {
     load(files).unwrap_err().to_string()
 }
 
-/// The values that a policy asks for in the repository `shop`.
+/// Returns the values that a policy asks for in the repository `shop`.
 fn desired(policy: &Policy) -> Desired {
     let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
     match policy.resolve(&shop, &OverrideStatus::default()) {
@@ -36,12 +36,12 @@ fn desired(policy: &Policy) -> Desired {
     }
 }
 
-/// The setting of a key; `None` if the policy does not ask for it.
+/// Returns the setting of a key; `None` if the policy does not ask for it.
 fn setting(policy: &Policy, key: &str) -> Option<serde_json::Value> {
     desired(policy).settings.into_iter().find(|want| want.key == key).map(|want| want.value)
 }
 
-/// The teams of the repository `shop`, with their permissions.
+/// Returns the teams of the repository `shop`, with their permissions.
 fn teams(policy: &Policy) -> Vec<(String, String)> {
     let teams = desired(policy).teams.map(|teams| teams.items).unwrap_or_default();
     teams.into_iter().map(|team| (team.slug, team.permission.as_str().to_owned())).collect()

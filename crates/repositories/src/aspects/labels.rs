@@ -13,8 +13,8 @@ use super::aspect::{
 };
 use crate::identity::{EntryPairs, kind, pair, pair_entries};
 use crate::policy::shape::{Shape, key, required};
-use crate::policy::shapes::listed;
-use crate::policy::{Node, Pattern, forms};
+use crate::policy::shapes::{BY_REGEX, listed};
+use crate::policy::{Node, forms};
 
 /// The repository's labels.
 pub(crate) const LABELS: Aspect = Aspect {
@@ -43,10 +43,6 @@ const ENTRY: Shape = Shape::Map(&[
         "The former name. Beadle renames the label, and it stays on its issues.",
     ),
 ]);
-const BY_REGEX: Shape = Shape::Either(
-    &Shape::Regex,
-    &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),
-);
 const SHAPE: Shape = listed!(ENTRY, BY_REGEX);
 
 fn reads(sections: &Sections<'_>) -> Asks {
@@ -120,11 +116,7 @@ impl AspectPlanner for Labels {
         if !section.exclusive {
             return Ok(());
         }
-        let exclude = section.node.get("exclude").map(Node::items).unwrap_or_default();
-        let kept: Vec<Pattern> = exclude
-            .iter()
-            .filter_map(|item| Pattern::regex(item.get("name").unwrap_or(item).text()?).ok())
-            .collect();
+        let kept = section.kept();
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {

@@ -11,7 +11,7 @@ use super::aspect::{
     AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::policy::shape::{Shape, key};
-use crate::policy::shapes::listed;
+use crate::policy::shapes::{BY_REGEX, listed};
 use crate::policy::{Node, forms};
 
 /// The repository's custom properties.
@@ -40,7 +40,7 @@ const ENTRY: Shape = Shape::Map(&[
     key("property_name", Shape::Form(&forms::PROPERTY), "Another key for `name`."),
     key("value", VALUE, "A text, a list of texts, or null for no value."),
 ]);
-const SHAPE: Shape = listed!(ENTRY);
+const SHAPE: Shape = listed!(ENTRY, BY_REGEX);
 
 fn reads(sections: &Sections<'_>) -> Asks {
     Asks { properties: sections.has("custom_properties"), ..Asks::default() }
@@ -126,7 +126,9 @@ impl AspectPlanner for Properties {
             let set = json!({ "property_name": name, "value": after });
             plan.change("", vec![field(&name, before, after, Some(&want.asked), risk)], Set(vec![set]));
         }
-        for (known, value) in seen.iter().filter(|_| section.exclusive) {
+        let kept = section.kept();
+        let is_kept = |name: &str| kept.iter().any(|pattern| pattern.is_match(name));
+        for (known, value) in seen.iter().filter(|(known, _)| section.exclusive && !is_kept(known)) {
             if !wants().any(|(name, _)| name.eq_ignore_ascii_case(known)) {
                 let asked = Some(&section.node.asked);
                 let fields = vec![field(known, value.clone(), Value::Null, asked, Risk::Removes)];

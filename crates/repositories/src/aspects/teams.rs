@@ -15,7 +15,7 @@ use super::aspect::{
 };
 use crate::names::Named;
 use crate::policy::TeamWant;
-use crate::policy::shape::{Shape, key, required};
+use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 
 /// The repository's teams.
@@ -35,8 +35,22 @@ pub(crate) const TEAMS: Aspect = Aspect {
     planner: &Teams,
 };
 
-const ENTRY: Shape =
-    Shape::Map(&[required(key("name", SLUG, "The slug of the team.")), PERMISSION, INCLUDE, EXCLUDE]);
+const ENTRY: Shape = Shape::Map(&[
+    required(key("name", SLUG, "The slug of the team.")),
+    PERMISSION,
+    INCLUDE,
+    EXCLUDE,
+    never("description", OF_THE_TEAM),
+    never("privacy", OF_THE_TEAM),
+    never("visibility", OF_THE_TEAM),
+    never("notification_setting", OF_THE_TEAM),
+    never("parent_team_id", OF_THE_TEAM),
+    never("maintainers", OF_THE_TEAM),
+    never("repo_names", OF_THE_TEAM),
+    never("external_group", "the mappings of Beadle connect teams with groups of a directory"),
+]);
+/// The remark on keys with which safe-settings creates a team.
+const OF_THE_TEAM: &str = "Beadle creates no team, and changes only the access of a team";
 const SHAPE: Shape = listed!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {

@@ -6,7 +6,7 @@ use super::keys::ALL_SECTIONS;
 use super::lists::entries;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns, short};
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::schema::FileKind;
 use crate::identity;
 
@@ -146,29 +146,14 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             problems.push(Problem::error(value.asked.clone(), value.column, text));
         }
     }
-    let mut refuse = |value: &Node, text: &str| {
-        problems.push(Problem::error(value.asked.clone(), value.column, text));
-    };
     if let Some(value) = repository.get("archived").filter(|value| !single && value.bool() == Some(false)) {
-        refuse(
-            value,
-            "`repository.archived: false` is valid only in repos/NAME.yml: here it would unarchive every repository \
-             of the layer",
-        );
+        let text = "`repository.archived: false` unarchives a repository only in repos/NAME.yml: Beadle leaves the \
+                    archived repositories of a layer alone";
+        let problem = Problem::error(value.asked.clone(), value.column, text);
+        problems.push(problem.severity(Severity::NotYet));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        refuse(
-            value,
-            "`repository.name` is valid only in repos/NAME.yml: the repositories of a layer cannot share one name",
-        );
-    }
-    if let (Some(private), Some(visibility)) = (repository.get("private"), repository.get("visibility")) {
-        let is_private = visibility.text() == Some("private");
-        if private
-            .bool()
-            .is_some_and(|private| private != is_private && visibility.text() != Some("internal"))
-        {
-            refuse(private, "`repository.private` contradicts `repository.visibility`");
-        }
+        let text = "`repository.name` is valid only in repos/NAME.yml: the repositories of a layer cannot share one name";
+        problems.push(Problem::error(value.asked.clone(), value.column, text));
     }
 }

@@ -392,27 +392,26 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// Finds keys that Beadle carries out only partly.
+/// Lists of safe-settings that can be additive, and that Beadle does not carry out yet.
+const LATER: &[&str] =
+    &["milestones", "environments", "variables", "custom_repository_roles", "app_installations"];
+
+/// Finds keys that Beadle carries out only partly, and lists that cannot be additive.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
+    let mut refused = Vec::new();
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
-    for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
-        if let Some(target @ ("self" | "children")) = item.get("target").and_then(Node::text) {
-            let plugin = item.get("plugin").and_then(Node::text).unwrap_or_default();
-            remark(
-                item,
-                format!(
-                    "`target: {target}`: Beadle leaves `{plugin}` alone in every layer, not only in some"
-                ),
-            );
-        }
-    }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
         // `topics` is a list inside `repository`. Beadle never removes unlisted branches and
         // configurations.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
-        if !is_kept && !lists.contains(&name) {
-            remark(item, format!("`additive_plugins`: `{name}` is not a list that can be additive"));
+        if !is_kept && LATER.contains(&name) {
+            remark(item, format!("`additive_plugins`: Beadle does not carry out `{name}` yet"));
+        } else if !is_kept && !lists.contains(&name) {
+            refused.push(error(
+                item,
+                format!("`additive_plugins`: `{name}` is not a list that can be additive"),
+            ));
         }
         if let Some(target @ ("self" | "children")) = item.get("target").and_then(Node::text) {
             remark(
@@ -430,6 +429,7 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
             remark(key, text.to_owned());
         }
     }
+    problems.extend(refused);
 }
 
 #[cfg(test)]

@@ -86,7 +86,9 @@ impl Policy {
 fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let wants = node.entries().iter().filter_map(|(key, value)| {
         let key = key.text()?;
-        crate::aspects::settings::is_setting(key).then(|| Want {
+        // `archived: false` of a layer is null (`normal.rs`).
+        let is_unset = key == "archived" && value.is_null();
+        (!is_unset && crate::aspects::settings::is_setting(key)).then(|| Want {
             key: key.to_owned(),
             value: match value.text() {
                 // A folded text ends with a line break, which GitHub does not accept.

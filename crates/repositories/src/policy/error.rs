@@ -20,6 +20,15 @@ pub enum PolicyError {
     /// The folder has no file of a policy.
     #[error("{}: no policy found: the folder must have settings.yml, suborgs/, layers/ or repos/", .0.display())]
     Empty(PathBuf),
+    /// The folder has no file of a policy, but its folder `.github` has. Beadle does not choose that
+    /// folder itself: its `settings.yml` may be the file of another tool for one repository.
+    #[error("{}: no policy found: {} has files of a policy\n  hint: set `policy` to that folder", folder.display(), inner.display())]
+    Inside {
+        /// The folder of the configuration.
+        folder: PathBuf,
+        /// The folder with the files.
+        inner: PathBuf,
+    },
     /// Beadle itself failed. The last accepted generation stays in force.
     #[error("{}: Beadle failed with an internal error while it read this policy; please report it", .0.display())]
     Panicked(PathBuf),

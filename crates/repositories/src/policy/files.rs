@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 use super::checks::check_layer;
 use super::contradictions::{across, incomplete, remarks};
 use super::error::PolicyError;
-use super::folder::{ReadingAt, read_folder};
+use super::folder::{ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
+use super::incumbent::accept;
 use super::keys::lists;
-use super::layers::{Layer, LayerKind, conflicts, contradictions};
+use super::layers::{Layer, LayerKind, conflicts, contradictions, disabled};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
@@ -94,17 +95,27 @@ impl Policy {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
                 Ok(root) => {
-                    policy.add(file, &root, &mut problems);
+                    let root = accept(&root, &mut problems);
+                    policy.add(file, text, &root, &mut problems);
                     roots.insert(file.clone(), root);
                 }
                 Err(problem) => problems.push(problem),
             }
         }
+        // A policy in which every file is empty is probably a mistake.
+        if policy.layers.iter().all(Layer::is_empty) {
+            let empty = problems.iter_mut().filter(|problem| problem.message.starts_with(EMPTY));
+            empty.for_each(|problem| problem.severity = Severity::Error);
+        }
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }
         if policy.layers.is_empty() {
-            return Err(PolicyError::Empty(folder.to_owned()));
+            let folder = folder.to_owned();
+            return Err(match inner_policy(&folder) {
+                Some(inner) => PolicyError::Inside { folder, inner },
+                None => PolicyError::Empty(folder),
+            });
         }
         policy.layers.sort_by_key(|layer| layer.rank);
         problems.extend(policy.certain_conflicts());
@@ -123,7 +134,7 @@ impl Policy {
         Ok(policy)
     }
 
-    fn add(&mut self, file: &str, root: &Node, problems: &mut Vec<Problem>) {
+    fn add(&mut self, file: &str, text: &str, root: &Node, problems: &mut Vec<Problem>) {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let kind = match folder {
@@ -133,22 +144,37 @@ impl Policy {
             "layers" => FileKind::Layer,
             _ => FileKind::Repo,
         };
-        if root.is_null() && kind != FileKind::Deployment {
-            // An empty file is probably a mistake: Beadle would remove everything that it declared.
-            let problem = Problem::error(root.asked.clone(), 1, "the file is empty");
+        let is_blank = text.trim().is_empty();
+        let empty = root.is_null().then(|| nothing(root, is_blank));
+        if root.is_null() {
+            let asked = root.asked.clone();
+            if kind == FileKind::Deployment && is_blank {
+                // Beadle would change the repositories that the file restricted.
+                let text = format!("{EMPTY}: it restricts no repository");
+                problems.push(Problem::error(asked, 1, text).hint("if that is right, delete the file"));
+                return;
+            }
+            let effect =
+                if is_blank { ", and Beadle removes no entry of a list where it applies" } else { "" };
+            let problem = Problem::error(asked, 1, format!("{EMPTY}: it sets no value{effect}"));
+            let problem = problem.severity(Severity::Warning);
             problems.push(problem.hint("to remove its values from the policy, delete the file"));
-            return;
+        } else {
+            Shape::Map(kind.keys()).check("", root, problems);
+            check_layer(kind, root, problems);
+            remarks(root, &lists(), problems);
         }
-        Shape::Map(kind.keys()).check("", root, problems);
-        check_layer(kind, root, problems);
-        remarks(root, &lists(), problems);
+        let root = empty.as_ref().unwrap_or(root);
         if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
             let text = format!("invalid repository name `{stem}`: the name of the file must {}", misfit.must);
             problems.push(Problem::error(root.asked.clone(), 1, text));
         }
         match kind {
-            FileKind::Deployment => return self.restrict(root, problems),
-            FileKind::Settings => self.disabled = super::layers::plugins(root, "disable_plugins"),
+            FileKind::Deployment => {
+                self.disabled.extend(disabled(root, &["children", "all"]));
+                return self.restrict(root, problems);
+            }
+            FileKind::Settings => self.disabled.extend(disabled(root, &["all"])),
             _ => {}
         }
         self.layers.push(Layer::read(kind, file, stem, root, problems));
@@ -259,6 +285,19 @@ impl Policy {
         }
         asks
     }
+}
+
+/// The beginning of the findings about files without a value.
+const EMPTY: &str = "the file is empty";
+
+/// Returns the block of a file without a value. A file without any text may be the rest of a failed
+/// write: its lists are additive, so that Beadle removes no entry because of it.
+fn nothing(at: &Node, is_blank: bool) -> Node {
+    let text = |name: &str| Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
+    let names = lists().into_iter().chain(["topics"]).map(text).collect();
+    let additive = (text("additive_plugins"), Node { kind: Kind::List(names), ..at.clone() });
+    let entries = if is_blank { vec![additive] } else { Vec::new() };
+    Node { kind: Kind::Map(entries), ..at.clone() }
 }
 
 /// Returns the path of a file without its extension.

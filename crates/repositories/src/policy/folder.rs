@@ -46,6 +46,14 @@ pub(super) fn read_folder(
     Ok(sources)
 }
 
+/// Returns the folder `.github` in a folder, where safe-settings has its files, if it has files of a
+/// policy.
+pub(super) fn inner_policy(folder: &Path) -> Option<PathBuf> {
+    let inner = folder.join(".github");
+    let names = ["settings.yml", "settings.yaml", "suborgs", "layers", "repos"];
+    names.into_iter().any(|name| inner.join(name).exists()).then_some(inner)
+}
+
 /// Reads the texts of the YAML files in a part of the folder. If `stems` is not empty, only files
 /// with these names count.
 pub(super) fn read_part(
@@ -247,6 +255,14 @@ mod tests {
         std::fs::create_dir(&shop).unwrap();
         assert!(Policy::load_noting(&folder.path().join("policy"), "admin", &at).is_err());
         assert_eq!(at.path(), shop);
+    }
+
+    #[test]
+    fn a_policy_in_the_folder_github_is_named() {
+        let folder = folder();
+        std::fs::rename(folder.path().join("policy"), folder.path().join(".github")).unwrap();
+        let error = Policy::load(folder.path(), "admin").unwrap_err().to_string();
+        assert!(error.contains("/.github has files of a policy"), "{error}");
     }
 
     #[test]

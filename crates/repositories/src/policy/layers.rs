@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::keys::lists;
 use super::leaves::leaves;
 use super::node::{Kind, Node};
-use super::normal::{normal, suborg_properties};
+use super::normal::{normal, suborg_properties, unarchives_nothing};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 use super::schema::FileKind;
@@ -84,6 +84,8 @@ pub struct Layer {
     pub list_modes: ListModes,
     /// The lists that `additive_plugins` names.
     pub additive: Vec<String>,
+    /// The sections that `disable_plugins` removes from the layers of a higher rank.
+    pub disabled_above: Vec<String>,
 }
 
 /// The rank of a suborg or a layer that sets no `rank`.
@@ -91,11 +93,37 @@ const SUBORG: i64 = 100;
 /// The rank of a file in repos/.
 const REPOSITORY: i64 = 1000;
 
-/// Returns the names in a list of plugins. An entry is a string, or a block with a `target`. Beadle
-/// ignores the `target` and applies the entry to every layer, because this is safer.
+/// Returns the names in a list of plugins. An entry is a string, or a block with a `target`. For
+/// `additive_plugins`, Beadle ignores the `target` and applies the entry to every layer, because this
+/// is safer.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     let items = root.get(key).map(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
+}
+
+/// Returns the names in `disable_plugins` that have one of these targets. The default target is
+/// `all`.
+pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
+    let items = root.get("disable_plugins").map(Node::items).unwrap_or_default();
+    let applies = |item: &&Node| {
+        let target = item.get("target").and_then(Node::text);
+        targets.contains(&target.unwrap_or("all"))
+    };
+    let name = |item: &Node| item.get("plugin").unwrap_or(item).text().map(str::to_owned);
+    items.iter().filter(applies).filter_map(name).collect()
+}
+
+/// Returns a block without the sections, and the parts of `repository`, that `names` has.
+pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let root = root.without(&names);
+    let parts = [("archive", "archived"), ("topics", "topics")];
+    let parts: Vec<&str> =
+        parts.into_iter().filter(|(name, _)| names.contains(name)).map(|(_, key)| key).collect();
+    let Some(repository) = root.get("repository").filter(|_| !parts.is_empty()).cloned() else {
+        return root;
+    };
+    root.with("repository", &repository.without(&parts))
 }
 
 /// Returns the mode of a list, and the list itself.
@@ -124,7 +152,7 @@ fn plain(root: &Node) -> (Node, ListModes) {
         let new = match node.get("exclude").cloned() {
             // `exclude` has the patterns of the entries that Beadle keeps.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
-            None if section == "labels" => block(node, &[("include", list)]),
+            None if ["labels", "custom_properties"].contains(&section) => block(node, &[("include", list)]),
             None => list,
         };
         root = root.with(section, &new);
@@ -203,7 +231,19 @@ impl Layer {
         root: &Node,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let root = &normal(root);
+        let is_repository = kind == FileKind::Repo;
+        let mut root = normal(root);
+        if !is_repository {
+            unarchives_nothing(&mut root);
+        }
+        let root = &root;
+        // `disable_plugins` of settings.yml with the target `all` counts for the whole policy.
+        let (own, above): (&[&str], &[&str]) = match kind {
+            FileKind::Settings => (&["self"], &["children"]),
+            FileKind::Repo => (&["self", "all"], &[]),
+            _ => (&["self", "all"], &["children", "all"]),
+        };
+        let (own, disabled_above) = (disabled(root, own), disabled(root, above));
         let rank = root.get("rank").and_then(Node::int).unwrap_or(SUBORG);
         let (kind, rank) = match kind {
             FileKind::Suborg => {
@@ -224,12 +264,17 @@ impl Layer {
         };
         let mut cases = Vec::new();
         for case in root.get("first_match").map(Node::items).unwrap_or_default() {
-            let (plain, list_modes) = plain(&normal(case).without(&["select", "except"]));
+            let mut values = normal(case).without(&["select", "except"]);
+            if !is_repository {
+                unarchives_nothing(&mut values);
+            }
+            let (plain, list_modes) = plain(&values);
             cases.push(Case { choice: choice(case, problems), root: plain, list_modes });
         }
-        let (root, list_modes) = plain(&root.without(&["rank", "select", "except", "first_match"]));
+        let root = root.without(&["rank", "select", "except", "first_match"]);
+        let (root, list_modes) = plain(&without_plugins(&root, &own));
         let additive = plugins(&root, "additive_plugins");
-        Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive }
+        Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive, disabled_above }
     }
 
     /// Returns whether the layer reaches every repository.
@@ -241,18 +286,26 @@ impl Layer {
         }
     }
 
+    /// Returns whether the file sets no value.
+    pub(super) fn is_empty(&self) -> bool {
+        let is_mode = |entry: &(Node, Node)| entry.0.text() == Some("additive_plugins");
+        self.roots().all(|root| root.entries().iter().all(is_mode))
+    }
+
     /// Returns the values of the file, and of each entry of `first_match`.
     pub(super) fn roots(&self) -> impl Iterator<Item = &Node> {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
     }
 
-    /// Returns the sections that the layer sets, also if it only sets the mode of a list.
+    /// Returns the sections that the layer sets, also if it only sets the mode of a list or removes
+    /// the section from other layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =
             self.list_modes.keys().chain(self.cases.iter().flat_map(|case| case.list_modes.keys()));
-        let with_mode =
-            list_modes.chain(&self.additive).map(|name| if name == "topics" { "repository" } else { name });
+        let named = list_modes.chain(&self.additive).chain(&self.disabled_above);
+        let with_mode = named
+            .map(|name| if ["topics", "archive"].contains(&name.as_str()) { "repository" } else { name });
         sections.chain(with_mode).map(str::to_owned).collect()
     }
 

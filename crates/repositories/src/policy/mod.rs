@@ -9,6 +9,7 @@ mod explain;
 mod files;
 mod folder;
 pub mod forms;
+mod incumbent;
 mod keys;
 mod layers;
 mod leaves;

@@ -43,7 +43,9 @@ impl Node {
     /// Parses one document. Duplicate keys and alias bombs are errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
-        if text.trim().is_empty() {
+        // A document without a value, such as a file of comments.
+        let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
+        if !text.lines().map(str::trim).any(is_written) {
             let asked = PolicyLocation { file: name, line: 1 };
             return Ok(Self { asked, column: 1, kind: Kind::Null });
         }

@@ -3,6 +3,7 @@
 //!
 //! - `null` in the conditions or the parameters of a ruleset: not specified.
 //! - `null` for the description of a label: the empty text, which GitHub shows for no description.
+//! - `archived: false` in a file for several repositories: null.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties`: the same as `{ Team: [a] }`.
 
 use super::node::{Kind, Node};
@@ -33,12 +34,12 @@ pub(super) fn normal(root: &Node) -> Node {
 
 /// Changes every entry of a section's list, also if the list is a block with `include`, `exclusive`
 /// or `additive`.
-fn each(root: &mut Node, section: &str, change: impl Fn(&mut Node)) {
+pub(super) fn each(root: &mut Node, section: &str, mut change: impl FnMut(&mut Node)) {
     let Some(node) = root.child(section) else { return };
     if let Kind::Map(lists) = &mut node.kind {
         for (key, list) in lists {
             if key.text() != Some("exclude") {
-                list.children().for_each(&change);
+                list.children().for_each(&mut change);
             }
         }
     } else {
@@ -54,18 +55,27 @@ fn drop_nulls(node: &mut Node) {
 
 impl Node {
     /// Returns a mutable reference to the value of a key.
-    fn child(&mut self, key: &str) -> Option<&mut Node> {
+    pub(super) fn child(&mut self, key: &str) -> Option<&mut Node> {
         let Kind::Map(entries) = &mut self.kind else { return None };
         entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
     /// Returns mutable references to the items of a list or the values of a block.
-    fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
+    pub(super) fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
         match &mut self.kind {
             Kind::List(items) => Box::new(items.iter_mut()),
             Kind::Map(entries) => Box::new(entries.iter_mut().map(|(_, value)| value)),
             _ => Box::new(std::iter::empty()),
         }
+    }
+}
+
+/// Turns `archived: false` of a layer into null. It overrides `archived: true` of a lower layer, and
+/// unarchives no repository.
+pub(super) fn unarchives_nothing(root: &mut Node) {
+    let archived = root.child("repository").and_then(|repository| repository.child("archived"));
+    if let Some(archived) = archived.filter(|archived| archived.bool() == Some(false)) {
+        archived.kind = Kind::Null;
     }
 }
 

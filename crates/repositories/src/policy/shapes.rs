@@ -1,7 +1,7 @@
 //! Shapes that several sections of a policy share.
 
 use super::forms;
-use super::shape::{Key, Shape, key, required};
+use super::shape::{Key, Shape, key};
 
 /// Describes a list that can be exclusive or additive.
 macro_rules! listed {
@@ -42,7 +42,12 @@ pub(crate) const VISIBILITY: Shape = Shape::OneOf(&["private", "internal", "publ
 
 /// The permission of a team or a person.
 pub(crate) const PERMISSION: Key =
-    required(key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name."));
+    key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name. Default: push.");
+/// A regular expression on names, in `exclude` of a list.
+pub(crate) const BY_REGEX: Shape = Shape::Either(
+    &Shape::Regex,
+    &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),
+);
 /// The repositories in which an entry of a list counts.
 pub(crate) const INCLUDE: Key =
     key("include", TEXTS, "Only in repositories whose names match one of these globs.");

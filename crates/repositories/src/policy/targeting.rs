@@ -5,7 +5,7 @@ use beadle_github::{Known, Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
-use super::layers::{Layer, LayerKind, ListMode, ListModes, conflicts, contradictions};
+use super::layers::{Layer, LayerKind, ListMode, ListModes, conflicts, contradictions, without_plugins};
 use super::merge::{merge, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
@@ -41,6 +41,9 @@ pub struct MergedLayers {
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. The highest layer that sets a mode wins.
     pub list_modes: ListModes,
+    /// The sections that `disable_plugins` of a layer removes from the layers of a higher rank, each
+    /// with the rank of that layer.
+    disabled_above: Vec<(i64, String)>,
 }
 
 /// A layer that reaches a repository.
@@ -86,6 +89,7 @@ impl Policy {
             undecided_files: Vec::new(),
             partly_undecided: Vec::new(),
             list_modes: ListModes::new(),
+            disabled_above: Vec::new(),
         };
         for layer in self.layers.iter().filter(|layer| !is_suspended(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
@@ -100,7 +104,11 @@ impl Policy {
         target.contradict(&self.disabled);
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
-            if archived != Some(false) {
+            // If Beadle leaves `archived` alone, it cannot unarchive the repository, and GitHub accepts
+            // no other write.
+            let leaves = |name: &str| ["repository", "archive"].contains(&name);
+            let mut disabled = self.disabled.iter().chain(target.disabled_above.iter().map(|(_, name)| name));
+            if archived != Some(false) || disabled.any(|name| leaves(name)) {
                 return Verdict::Skipped("archived".into());
             }
         }
@@ -174,7 +182,7 @@ impl MergedLayers {
                 Err(why) => return self.leave_undecided(layer, &why.of_file(&layer.file)),
             }
         }
-        let (root, list_modes) = values_of(layer, applied);
+        let (root, list_modes) = self.values_of(layer, applied);
         for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
             let modes = contradictions(&other.list_modes, &list_modes);
             for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(modes) {
@@ -222,6 +230,18 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
+    /// Returns the values of a layer and the modes of its lists, without the sections that layers of a
+    /// lower rank disable. Notes the sections that this layer disables.
+    fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
+        let (root, mut list_modes) = values_of(layer, case);
+        let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
+        let disabled: Vec<String> = below.map(|(_, name)| name.clone()).collect();
+        // An additive list removes nothing, so its mode stays.
+        list_modes.retain(|section, mode| !mode.exclusive || !disabled.contains(section));
+        self.disabled_above.extend(layer.disabled_above.iter().map(|name| (layer.rank, name.clone())));
+        (without_plugins(&root, &disabled), list_modes)
+    }
+
     fn put_over(&mut self, root: &Node, list_modes: &ListModes) {
         self.root = Some(match &self.root {
             None => root.clone(),
@@ -233,7 +253,8 @@ impl MergedLayers {
     /// Merges the layers again, as if `held` decided which selections apply.
     /// [`MergedLayers::holds`] describes selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
-        let mut other = Self { root: None, list_modes: ListModes::new(), ..self.clone() };
+        let mut other =
+            Self { root: None, list_modes: ListModes::new(), disabled_above: Vec::new(), ..self.clone() };
         for layer in &policy.layers {
             let reaches = match &layer.kind {
                 LayerKind::Suborg { .. } | LayerKind::Selected(_) => held(&layer.file),
@@ -241,7 +262,7 @@ impl MergedLayers {
             };
             if reaches {
                 let case = (0..layer.cases.len()).find(|at| held(&format!("{}#{at}", layer.file)));
-                let (root, list_modes) = values_of(layer, case);
+                let (root, list_modes) = other.values_of(layer, case);
                 other.put_over(&root, &list_modes);
             }
         }
@@ -263,7 +284,7 @@ impl MergedLayers {
     /// merged layers. If only this file sets a value, Beadle leaves the value alone.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
-            self.root = Some(without_values(root, &layer.root));
+            self.root = Some(without_values("", root, &layer.root));
         }
         for section in layer.sections() {
             // The file may add entries to a list, so Beadle removes no entry.
@@ -322,19 +343,21 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Removes all values and entries of lists from `root` that are in `removed` too.
-fn without_values(root: &Node, removed: &Node) -> Node {
+/// Removes all values and entries of lists from `root` that are in `removed` too. `section` is the
+/// section whose list is in `include`.
+fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
             let kept = entries.iter().filter_map(|(key, value)| {
                 let other = key.text().and_then(|key| removed.get(key));
+                let list = key.text().filter(|key| *key != "include").unwrap_or(section);
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
-                        Some((key.clone(), without_values(value, other)))
+                        Some((key.clone(), without_values(list, value, other)))
                     }
                     (Kind::List(_), Some(other)) if matches!(other.kind, Kind::List(_)) => {
-                        Some((key.clone(), without_entries(key.text().unwrap_or_default(), value, other)))
+                        Some((key.clone(), without_entries(list, value, other)))
                     }
                     _ => None,
                 }

@@ -8,6 +8,7 @@ use beadle_github::Permission;
 use serde_json::Value;
 
 use super::node::Node;
+use super::pattern::Pattern;
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,5 +100,13 @@ impl Section {
     /// Returns the entries of the section: a list, or the list in `include` of a block.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
+    }
+
+    /// Returns the patterns of the names that Beadle keeps although they are not listed: `exclude` of
+    /// a block.
+    pub(crate) fn kept(&self) -> Vec<Pattern> {
+        let exclude = self.node.get("exclude").map(Node::items).unwrap_or_default();
+        let texts = exclude.iter().filter_map(|item| item.get("name").unwrap_or(item).text());
+        texts.filter_map(|text| Pattern::regex(text).ok()).collect()
     }
 }

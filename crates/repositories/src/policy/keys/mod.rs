@@ -56,6 +56,11 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         later("force_create", "Create the repository if it does not exist."),
         later("template", "The template for a new repository."),
         later("oldname", "The name before a rename."),
+        later("new_name", "The name after a rename, in the Probot settings app."),
+        never("org", "the configuration of Beadle names the organisation"),
+        never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
+        never("enable_vulnerability_alerts", "write `security: { enableVulnerabilityAlerts: ... }`"),
+        never("enable_automated_security_fixes", "write `security: { enableAutomatedSecurityFixes: ... }`"),
         later("auto_init", "Create a first commit in a new repository."),
         later("gitignore_template", "The `.gitignore` of a new repository."),
         later("license_template", "The license of a new repository."),
@@ -82,8 +87,9 @@ pub(crate) fn lists() -> Vec<&'static str> {
 /// Every section, of repositories and of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
 
-/// The parts of sections that a list of plugins may name, beside all sections.
-const PLUGIN_PARTS: &[&str] = &["topics", "archive"];
+/// The parts of sections that a list of plugins may name, beside all sections, and two plugins that
+/// Beadle does not carry out yet.
+const PLUGIN_PARTS: &[&str] = &["topics", "archive", "custom_repository_roles", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
 const PLUGINS: Shape = Shape::List(&Shape::Either(
@@ -93,10 +99,16 @@ const PLUGINS: Shape = Shape::List(&Shape::Either(
         key(
             "target",
             Shape::OneOf(&["self", "children", "all"]),
-            "Beadle ignores this key, and applies the entry to every layer.",
+            "The layers that the entry reaches: this file, files of a higher rank, or both. Default: `all`.",
         ),
     ]),
 ));
+
+/// The description of `disable_plugins` in files below settings.yml.
+const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a higher rank, or in both.";
+
+/// A key of the Probot settings app.
+const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
 /// `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![
@@ -105,6 +117,7 @@ pub(crate) const SETTINGS: &[Key] = joined![
     &[
         key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", PLUGINS, "Sections that Beadle leaves alone."),
+        EXTENDS,
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
         later("app_installations", "Apps and their repositories."),
@@ -117,7 +130,9 @@ pub(crate) const SUBORG: &[Key] = joined![
     SECTIONS,
     &[
         key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        later("disable_plugins", "Sections that Beadle leaves alone. Carried out only in settings.yml."),
+        key("disable_plugins", PLUGINS, DISABLED),
+        EXTENDS,
+        later("app_installations", "Apps and their repositories."),
         later("ruleset_scope", "Where rulesets apply."),
         RANK,
         key("suborgrepos", TEXTS, "Selects repositories by globs on their names."),
@@ -159,7 +174,9 @@ pub(crate) const REPO: &[Key] = joined![
     SECTIONS,
     &[
         key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        later("disable_plugins", "Sections that Beadle leaves alone. Carried out only in settings.yml."),
+        key("disable_plugins", PLUGINS, DISABLED),
+        EXTENDS,
+        later("app_installations", "Apps and their repositories."),
     ],
 ];
 
@@ -205,6 +222,7 @@ pub(crate) const DEPLOYMENT: &[Key] = &[
         Shape::OrNull(&RESTRICTED),
         "The repositories that Beadle skips: a list of patterns, or `include` and `exclude`.",
     ),
+    key("disable_plugins", PLUGINS, "Sections that Beadle leaves alone."),
     never("configvalidators", VALIDATORS),
     never("overridevalidators", VALIDATORS),
 ];
@@ -249,7 +267,7 @@ mod tests {
             let section = ALL_SECTIONS.iter().find(|known| known.name == section).unwrap();
             section.shape.entry_keys().iter().filter(|key| key.is_required).map(|key| key.name).collect()
         };
-        assert_eq!(required("teams"), ["name", "permission"]);
+        assert_eq!(required("teams"), ["name"]);
         assert_eq!(required("branches"), ["name", "protection"]);
         assert_eq!(required("labels"), ["name"]);
         assert_eq!(required("actions"), [""; 0]);

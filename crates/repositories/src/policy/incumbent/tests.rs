@@ -1,0 +1,401 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::policy::assertions::repository;
+use crate::policy::{Desired, Node, OverrideStatus, Policy, PolicyError, Severity, Verdict};
+
+fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
+    let sources: BTreeMap<String, String> =
+        files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    Policy::from_sources(sources, "admin", Path::new("policy"))
+}
+
+fn accepted(files: &[(&str, &str)]) -> Policy {
+    load(files).unwrap_or_else(|error| panic!("{files:?}\n{error}"))
+}
+
+/// Returns the findings as `file:line message`, with their severities.
+fn remarks(policy: &Policy) -> Vec<(Severity, String)> {
+    let text = |problem: &crate::policy::Problem| format!("{} {}", problem.asked, problem.message);
+    policy.remarks.iter().map(|problem| (problem.severity, text(problem))).collect()
+}
+
+/// Returns the errors of a policy that is refused.
+fn errors(files: &[(&str, &str)]) -> String {
+    load(files).unwrap_err().to_string()
+}
+
+/// Returns the values that a policy asks for in the repository `shop`.
+fn desired(policy: &Policy) -> Desired {
+    let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
+    match policy.resolve(&shop, &OverrideStatus::default()) {
+        Verdict::Reached(target) => policy.desired(&target, &shop),
+        Verdict::Skipped(why) => panic!("{why}"),
+    }
+}
+
+/// Returns the setting of a key; `None` if the policy does not ask for it.
+fn setting(policy: &Policy, key: &str) -> Option<serde_json::Value> {
+    desired(policy).settings.into_iter().find(|want| want.key == key).map(|want| want.value)
+}
+
+/// Returns the teams of the repository `shop`, with their permissions.
+fn teams(policy: &Policy) -> Vec<(String, String)> {
+    let teams = desired(policy).teams.map(|teams| teams.items).unwrap_or_default();
+    teams.into_iter().map(|team| (team.slug, team.permission.as_str().to_owned())).collect()
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect()
+}
+
+const WIKI: (&str, &str) = ("settings.yml", "repository: { has_wiki: false }\n");
+
+#[test]
+fn a_file_without_a_value_is_a_warning() {
+    for text in ["", "\n\n", "# why\n", "---\n# why\n", "  # why\n# more"] {
+        let policy = accepted(&[WIKI, ("repos/shop.yml", text)]);
+        let found = remarks(&policy);
+        let [(Severity::Warning, message)] = found.as_slice() else { panic!("{text:?}: {found:?}") };
+        assert!(message.starts_with("repos/shop.yml:1 the file is empty"), "{message}");
+        assert_eq!(setting(&policy, "has_wiki"), Some(json!(false)));
+    }
+}
+
+#[test]
+fn a_policy_of_empty_files_is_refused() {
+    for text in ["", "# why\n"] {
+        assert!(errors(&[("settings.yml", text)]).contains("the file is empty"), "{text:?}");
+    }
+    let emptied = errors(&[WIKI, ("deployment-settings.yml", "\n")]);
+    assert!(emptied.contains("it restricts no repository"), "{emptied}");
+    accepted(&[WIKI, ("deployment-settings.yml", "# restrictedRepos: [a]\n")]);
+}
+
+#[test]
+fn a_file_without_any_text_removes_no_entry() {
+    let settings = ("settings.yml", "teams: [{ name: core, permission: pull }]\n");
+    let is_exclusive =
+        |text: &str| desired(&accepted(&[settings, ("repos/shop.yml", text)])).teams.unwrap().exclusive;
+    assert!(!is_exclusive("\n"), "it may be the rest of a failed write");
+    assert!(is_exclusive("# nothing of its own\n"));
+}
+
+#[test]
+fn a_section_without_a_value_is_not_specified() {
+    let settings = (
+        "settings.yml",
+        "teams: [{ name: core, permission: pull }]\nrepository:\n  topics:\n  has_wiki: false\n",
+    );
+    let policy = accepted(&[settings, ("repos/shop.yml", "teams:\nlabels:\n")]);
+    assert_eq!(teams(&policy), pairs(&[("core", "pull")]));
+    let messages: Vec<String> = remarks(&policy).into_iter().map(|(_, message)| message).collect();
+    let said = |place: &str, key: &str| {
+        format!("{place} `{key}` has no value: Beadle reads the key as not specified")
+    };
+    let expected = [
+        said("repos/shop.yml:1", "teams"),
+        said("repos/shop.yml:2", "labels"),
+        said("settings.yml:3", "repository.topics"),
+    ];
+    assert_eq!(messages, expected);
+    let selects = errors(&[("layers/a.yml", "select:\nrepository: { has_wiki: false }\n")]);
+    assert!(selects.contains("`select` must be"), "it would reach every repository: {selects}");
+}
+
+#[test]
+fn a_team_without_a_permission_gets_push_unless_a_lower_layer_has_one() {
+    let policy =
+        accepted(&[("settings.yml", "teams: [{ name: core }]\ncollaborators: [{ username: mona }]\n")]);
+    assert_eq!(teams(&policy), pairs(&[("core", "push")]));
+    assert_eq!(desired(&policy).collaborators.unwrap().items[0].permission.as_str(), "push");
+    let lower = ("settings.yml", "teams: [{ name: core, permission: pull }]\n");
+    let policy = accepted(&[lower, ("repos/shop.yml", "teams: [{ name: core }]\n")]);
+    assert_eq!(teams(&policy), pairs(&[("core", "pull")]));
+}
+
+#[test]
+fn keys_that_create_a_team_are_reported() {
+    let text = "teams:\n- name: core\n  privacy: closed\n  visibility: secret\n  external_group: a\n";
+    let policy = accepted(&[("settings.yml", text)]);
+    let found = remarks(&policy);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (line, key) in [(3, "privacy"), (4, "visibility"), (5, "external_group")] {
+        let begin = format!("settings.yml:{line} `teams[0].{key}`: ");
+        assert!(
+            found.iter().any(|(kind, text)| *kind == Severity::NotYet && text.starts_with(&begin)),
+            "{begin}"
+        );
+    }
+}
+
+#[test]
+fn the_display_name_of_a_team_is_its_slug() {
+    let policy = accepted(&[("suborgs/a.yml", "suborgteams: [Core Team]\nteams: [{ name: Core Team }]\n")]);
+    assert_eq!(teams(&policy), pairs(&[("core-team", "push")]));
+    assert!(remarks(&policy).iter().all(|(_, text)| text.ends_with("Beadle uses the slug `core-team`")));
+    for name in ["Core  Team", "C++ Team", "Core - Team", "' Core'", "Kärn Team"] {
+        let text = format!("teams: [{{ name: {name}, permission: pull }}]\n");
+        assert!(errors(&[("settings.yml", text.as_str())]).contains("must be a slug"), "{name}");
+    }
+}
+
+#[test]
+fn archived_false_of_a_layer_unarchives_nothing_and_overrides_a_lower_layer() {
+    let policy = accepted(&[("settings.yml", "repository:\n  archived: false\n")]);
+    assert_eq!(setting(&policy, "archived"), None);
+    let found = remarks(&policy);
+    let [(Severity::NotYet, message)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(message.starts_with("settings.yml:2 ") && message.contains("repos/NAME.yml"), "{message}");
+    let old = ("settings.yml", "repository: { archived: true }\n");
+    let live = ("suborgs/live.yml", "suborgrepos: [shop]\nrepository: { archived: false }\n");
+    assert_eq!(setting(&accepted(&[old, live]), "archived"), None, "the exception stays");
+    let case = ("layers/a.yml", "first_match: [{ repository: { archived: false } }]\n");
+    assert_eq!(setting(&accepted(&[old, case]), "archived"), None);
+    assert_eq!(setting(&accepted(&[old]), "archived"), Some(json!(true)));
+    let own = accepted(&[("repos/shop.yml", "repository: { archived: false }\n")]);
+    assert_eq!((setting(&own, "archived"), own.remarks.len()), (Some(json!(false)), 0));
+}
+
+#[test]
+fn of_private_and_visibility_the_private_value_counts() {
+    for (text, key, value, count) in [
+        ("{ private: true, visibility: private }", "visibility", json!("private"), 0),
+        ("{ private: true, visibility: public }", "private", json!(true), 1),
+        ("{ private: false, visibility: private }", "visibility", json!("private"), 1),
+        ("{ private: true, visibility: internal }", "visibility", json!("internal"), 0),
+    ] {
+        let policy = accepted(&[("settings.yml", format!("repository: {text}\n").as_str())]);
+        assert_eq!((setting(&policy, key), policy.remarks.len()), (Some(value), count), "{text}");
+    }
+}
+
+#[test]
+fn an_empty_protection_removes_the_rule_and_says_so() {
+    for (empty, count) in [("null", 0), ("{}", 0), ("[]", 1), ("false", 1)] {
+        let text = format!("branches:\n- name: main\n  protection: {empty}\n");
+        let policy = accepted(&[("settings.yml", text.as_str())]);
+        let branches = desired(&policy).branches;
+        assert_eq!((branches.len(), branches[0].protection.is_none()), (1, true), "{empty}");
+        assert_eq!(policy.remarks.len(), count, "{empty}");
+    }
+    for other in ["true", "[x]", "''"] {
+        let text = format!("branches:\n- name: main\n  protection: {other}\n");
+        assert!(errors(&[("settings.yml", text.as_str())]).contains("`branches[0].protection` must be"));
+    }
+}
+
+#[test]
+fn bypass_actors_with_a_name_are_left_alone() {
+    let text = "rulesets:\n- name: main\n  enforcement: active\n  bypass_actors:\n  - { actor_type: Team, actor_id: 5 }\n  \
+                - { actor_type: Team, name: core }\n  rules: [{ type: deletion }]\n";
+    let policy = accepted(&[("repos/shop.yml", text)]);
+    let found = remarks(&policy);
+    let [(Severity::NotYet, message)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(message.starts_with("repos/shop.yml:6 `bypass_actors[].name`"), "{message}");
+    let wants = desired(&policy);
+    assert!(wants.sections["rulesets"].items()[0].get("bypass_actors").is_none());
+}
+
+#[test]
+fn custom_properties_can_keep_values_by_pattern() {
+    let settings = ("settings.yml", "custom_properties: [{ name: tier, value: gold }]\n");
+    let text = "custom_properties: { include: [{ name: owner, value: web }], exclude: [{ name: ^external- }, ^x] }\n";
+    let policy = accepted(&[settings, ("repos/shop.yml", text)]);
+    let wants = desired(&policy);
+    let section = &wants.sections["custom_properties"];
+    let names: Vec<_> =
+        section.items().iter().map(|item| item.get("name").unwrap().text().unwrap().to_owned()).collect();
+    assert_eq!(names, ["tier", "owner"]);
+    let is_kept = |name: &str| section.kept().iter().any(|pattern| pattern.is_match(name));
+    assert!(section.exclusive && is_kept("external-id") && is_kept("x1") && !is_kept("tier"));
+}
+
+#[test]
+fn colours_are_text_where_yaml_still_has_it() {
+    let text =
+        "labels:\n- { name: a, color: 5e8741 }\n- { name: b, color: 008672 }\n- { name: c, color: 336699 }\n";
+    let policy = accepted(&[("settings.yml", text)]);
+    let wants = desired(&policy);
+    let section = &wants.sections["labels"];
+    let colors: Vec<_> =
+        section.items().iter().map(|item| item.get("color").unwrap().text().unwrap().to_owned()).collect();
+    assert_eq!(colors, ["5e8741", "008672", "336699"]);
+    let refused = errors(&[("settings.yml", "labels: [{ name: a, color: 33669 }]\n")]);
+    assert!(refused.contains("put the value in quotes"), "{refused}");
+}
+
+#[test]
+fn two_labels_can_have_one_former_name() {
+    let text = "labels: [{ name: a, oldname: Help Wanted }, { name: b, oldname: Help Wanted }]\n";
+    assert!(accepted(&[("settings.yml", text)]).remarks.is_empty());
+}
+
+#[test]
+fn topics_in_one_text_are_a_list() {
+    let policy = accepted(&[("settings.yml", "repository: { topics: 'github, probot' }\n")]);
+    assert_eq!(desired(&policy).topics.unwrap().items, ["github", "probot"]);
+}
+
+#[test]
+fn disable_plugins_of_a_file_reaches_the_layers_of_its_target() {
+    let team = |name: &str| format!("teams: [{{ name: {name}, permission: pull }}]\n");
+    let disable = |target: &str| format!("disable_plugins: [{{ plugin: teams, target: {target} }}]\n");
+    let found = |settings: &str, suborg: &str, repo: &str| {
+        let files = [
+            ("settings.yml", "org", settings),
+            ("suborgs/a.yml", "sub", suborg),
+            ("repos/shop.yml", "own", repo),
+        ];
+        let text = |file: &str, name: &str, target: &str| {
+            let select = if file.starts_with("suborgs") { "suborgrepos: [shop]\n" } else { "" };
+            let disable = if target.is_empty() { String::new() } else { disable(target) };
+            format!("{}{select}{disable}", team(name))
+        };
+        let files = files.map(|(file, name, target)| (file, text(file, name, target)));
+        let files: Vec<(&str, &str)> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
+        let names = teams(&accepted(&files)).into_iter().map(|(slug, _)| slug);
+        names.collect::<Vec<String>>().join(" ")
+    };
+    for (settings, suborg, repo, expected) in [
+        ("", "", "", "org sub own"),
+        ("self", "", "", "sub own"),
+        ("children", "", "", "org"),
+        ("all", "", "", ""),
+        ("", "self", "", "org own"),
+        ("", "children", "", "org sub"),
+        ("", "all", "", "org"),
+        ("", "", "self", "org sub"),
+        ("", "", "children", "org sub own"),
+        ("", "", "all", "org sub"),
+        ("children", "", "self", "org"),
+    ] {
+        assert_eq!(found(settings, suborg, repo), expected, "{settings} {suborg} {repo}");
+    }
+}
+
+#[test]
+fn disable_plugins_can_name_a_part_and_stand_in_the_deployment_settings() {
+    let settings = ("settings.yml", "repository: { has_wiki: false, archived: true, topics: [a] }\n");
+    let own = "repository: { archived: true, topics: [b] }\ndisable_plugins: [archive, { plugin: topics, target: self }]\n";
+    let policy = accepted(&[WIKI, ("repos/shop.yml", own)]);
+    assert_eq!((setting(&policy, "archived"), desired(&policy).topics), (None, None));
+    assert!(policy.remarks.is_empty(), "{:?}", policy.remarks);
+    let policy = accepted(&[settings, ("deployment-settings.yml", "disable_plugins: [archive]\n")]);
+    assert_eq!((setting(&policy, "archived"), setting(&policy, "has_wiki")), (None, Some(json!(false))));
+}
+
+#[test]
+fn a_plugin_that_cannot_be_additive_is_an_error() {
+    for plugin in ["repository", "archive", "validator", "actions"] {
+        let text = format!("repository: {{ has_wiki: false }}\nadditive_plugins: [{plugin}]\n");
+        let refused = errors(&[("settings.yml", text.as_str())]);
+        assert!(refused.contains("is not a list that can be additive"), "{plugin}: {refused}");
+    }
+    for plugin in ["milestones", "environments", "variables", "custom_repository_roles", "app_installations"]
+    {
+        let text = format!("repository: {{ has_wiki: false }}\nadditive_plugins: [{plugin}]\n");
+        let found = remarks(&accepted(&[("settings.yml", text.as_str())]));
+        assert!(matches!(found.as_slice(), [(Severity::NotYet, _)]), "{plugin}: {found:?}");
+    }
+}
+
+/// The keys of the published schemas and samples of safe-settings, and of the Probot settings app,
+/// that Beadle does not carry out. Each is a file and a text with the key in its last line.
+const NOT_CARRIED_OUT: &[(&str, &str)] = &[
+    ("settings.yml", "repository:\n  auto_init: true"),
+    ("settings.yml", "repository:\n  gitignore_template: node"),
+    ("settings.yml", "repository:\n  license_template: mit"),
+    ("settings.yml", "repository:\n  has_downloads: true"),
+    ("settings.yml", "repository:\n  org: acme"),
+    ("repos/a.yml", "repository:\n  force_create: true"),
+    ("repos/a.yml", "repository:\n  template: base"),
+    ("repos/a.yml", "repository:\n  oldname: b"),
+    ("repos/a.yml", "repository:\n  new_name: b"),
+    ("repos/a.yml", "repository:\n  has_pages: true"),
+    ("repos/a.yml", "repository:\n  enable_vulnerability_alerts: true"),
+    ("repos/a.yml", "repository:\n  enable_automated_security_fixes: true"),
+    ("repos/a.yml", "_extends: base"),
+    ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
+    ("settings.yml", "validator: { pattern: a }"),
+    ("settings.yml", "environments: [{ name: a, wait_timer: 1 }]"),
+    ("settings.yml", "variables: [{ name: a, value: b }]"),
+    ("settings.yml", "custom_repository_roles: [{ name: a, base_role: read }]"),
+    ("settings.yml", "app_installations: [{ app_slug: a }]"),
+    ("suborgs/a.yml", "app_installations: [{ app_slug: a }]"),
+    ("repos/a.yml", "app_installations: [{ app_slug: a }]"),
+    ("settings.yml", "teams:\n- name: a\n  description: b"),
+    ("settings.yml", "teams:\n- name: a\n  privacy: closed"),
+    ("settings.yml", "teams:\n- name: a\n  visibility: closed"),
+    ("settings.yml", "teams:\n- name: a\n  notification_setting: b"),
+    ("settings.yml", "teams:\n- name: a\n  parent_team_id: 1"),
+    ("settings.yml", "teams:\n- name: a\n  maintainers: [mona]"),
+    ("settings.yml", "teams:\n- name: a\n  repo_names: [acme/b]"),
+];
+
+/// The keys that Beadle carries out.
+const CARRIED_OUT: &[(&str, &str)] = &[
+    (
+        "settings.yml",
+        "repository: { description: a, homepage: b, topics: [a], private: true, visibility: private }",
+    ),
+    (
+        "settings.yml",
+        "repository: { security: { enableVulnerabilityAlerts: true, enableAutomatedSecurityFixes: true } }",
+    ),
+    (
+        "settings.yml",
+        "repository: { has_issues: true, has_projects: true, has_wiki: true, is_template: false }",
+    ),
+    (
+        "settings.yml",
+        "repository: { allow_squash_merge: true, allow_merge_commit: true, allow_rebase_merge: true }",
+    ),
+    (
+        "settings.yml",
+        "repository: { allow_auto_merge: true, delete_branch_on_merge: true, allow_update_branch: true }",
+    ),
+    ("settings.yml", "repository: { default_branch: main, archived: true, allow_forking: false }"),
+    ("settings.yml", "repository: { security_and_analysis: { secret_scanning: { status: enabled } } }"),
+    (
+        "settings.yml",
+        "labels: { include: [{ name: a, color: CC0000, description: b, oldname: c }], exclude: [{ name: ^a }] }",
+    ),
+    ("settings.yml", "labels: { include: [{ name: a, color: CC0000 }], exclude: [^a] }"),
+    ("settings.yml", "collaborators: [{ username: a, permission: push, include: [b], exclude: [c] }]"),
+    ("settings.yml", "teams: [{ name: a, permission: push, include: [b], exclude: [c] }]"),
+    ("settings.yml", "custom_properties: [{ name: a, value: b }]"),
+    (
+        "settings.yml",
+        "autolinks: [{ key_prefix: A-, url_template: 'https://a/<num>', is_alphanumeric: false }]",
+    ),
+    (
+        "suborgs/a.yml",
+        "suborgrepos: [a*]\nsuborgteams: [core]\nsuborgproperties: [{ EDP: true }]\nrepository: { has_wiki: true }",
+    ),
+    (
+        "suborgs/a.yml",
+        "suborgproperties: [{ property_name: a, values: [b] }]\nrepository: { has_wiki: true }",
+    ),
+    ("deployment-settings.yml", "restrictedRepos: { include: [a], exclude: [b] }"),
+];
+
+#[test]
+fn no_key_of_the_published_schemas_is_silent() {
+    for (file, text) in NOT_CARRIED_OUT {
+        let other = ("layers/wiki.yml", "repository: { has_wiki: false }\n");
+        let found = remarks(&accepted(&[other, (*file, *text)]));
+        let line = text.lines().count();
+        let is_reported = |(kind, message): &(Severity, String)| {
+            *kind == Severity::NotYet && message.starts_with(&format!("{file}:{line} "))
+        };
+        assert!(found.iter().any(is_reported), "{file}: {text}\n{found:?}");
+    }
+    for (file, text) in CARRIED_OUT {
+        let policy =
+            accepted(&[("layers/wiki.yml", "repository: { has_discussions: false }\n"), (*file, *text)]);
+        assert!(policy.remarks.is_empty(), "{file}: {text}\n{:?}", policy.remarks);
+    }
+}

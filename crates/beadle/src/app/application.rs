@@ -6,11 +6,11 @@ use beadle_engine::{Clock, Store};
 use beadle_repositories::Policy;
 
 use crate::app::budget_share::SpawnedShare;
-use crate::app::directories::Directories;
-use crate::app::file_reader::FileReader;
+use crate::app::client_options::OpenOptions;
+use crate::app::directories_and_targets::Directories;
+use crate::app::file_timeout::FileReader;
 use crate::app::github_clients::GithubClients;
 use crate::app::github_organisation::{GithubOrganisation, read_policy};
-use crate::app::open_options::OpenOptions;
 use crate::config::{Config, OrgConfig};
 
 /// The parts that commands, `beadle serve` and the worker function on AWS share.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_github::{Api, Credential, Endpoint};
 
-use crate::app::open_options::OpenOptions;
+use crate::app::client_options::OpenOptions;
 use crate::config::{Config, OrgConfig};
 
 /// GitHub takes 100 concurrent requests of one credential, from all of its processes together.

@@ -10,7 +10,7 @@ use beadle_repositories::{
     Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
 };
 
-use crate::app::file_reader::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::config::{self, Config, OrgConfig};
 
 /// An organisation that is open.

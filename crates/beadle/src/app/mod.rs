@@ -6,18 +6,17 @@
 
 pub(crate) mod application;
 pub(crate) mod budget_share;
-pub(crate) mod directories;
-pub(crate) mod file_reader;
+pub(crate) mod client_options;
+pub(crate) mod configured_organisation;
+pub(crate) mod directories_and_targets;
+pub(crate) mod file_timeout;
 pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
+pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
-pub(crate) mod open_options;
-pub(crate) mod partial_targets;
 pub(crate) mod reconciler_registry;
 pub(crate) mod senders;
-pub(crate) mod served_organisation;
 pub(crate) mod service;
 pub(crate) mod store;
-pub(crate) mod store_location;
 mod target_connection;

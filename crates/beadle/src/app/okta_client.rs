@@ -8,7 +8,7 @@ use beadle_groups::sources::Catchup;
 use beadle_okta::{Credential, Okta};
 use beadle_transport::ClientSettings;
 
-use crate::app::open_options::OpenOptions;
+use crate::app::client_options::OpenOptions;
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 
 /// Opens the client of a directory. Sends no request.

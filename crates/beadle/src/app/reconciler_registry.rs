@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, Report, Store, Time};
 
-use crate::app::directories::Directories;
+use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::config::Config;

@@ -12,10 +12,10 @@ use futures::future::join_all;
 use tokio::sync::Notify;
 
 use crate::app::application::App;
-use crate::app::directories::Directories;
+use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::directories_and_targets::Directories;
 use crate::app::group_target::GroupTarget;
 use crate::app::reconciler_registry::ReconcilerRegistry;
-use crate::app::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
 /// The maximum time that the start waits for an organisation. A large policy on a slow file system

@@ -8,8 +8,8 @@ use beadle_engine::{Store, Timing};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tempfile::TempDir;
 
-use crate::app::store_location::StoreLocation;
 use crate::config::Config;
+use beadle_config::StoreLocation;
 
 /// Opens the store of the configuration, and creates its file if it does not exist.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {

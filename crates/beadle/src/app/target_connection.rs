@@ -13,9 +13,9 @@ use beadle_transport::ClientSettings;
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
-use crate::app::file_reader::FileReader;
+use crate::app::client_options::OpenOptions;
+use crate::app::file_timeout::FileReader;
 use crate::app::github_clients::GithubClients;
-use crate::app::open_options::OpenOptions;
 use crate::config::{self, Config};
 
 /// The clients of one target.

@@ -24,13 +24,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::emf_metrics::EmfMetrics;
 use crate::app::application::App;
-use crate::app::open_options::OpenOptions;
+use crate::app::client_options::OpenOptions;
 use crate::app::service::Service;
 use crate::app::store;
-use crate::app::store_location::StoreLocation;
 use crate::config::Config;
 use crate::logging;
 use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
+use beadle_config::StoreLocation;
 
 /// The time after which the function reads its secrets again. `MISSING` counts while a part is not
 /// open.

@@ -7,7 +7,7 @@ use beadle_engine::parse_span;
 use beadle_repositories::Shard;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::app::store_location::StoreLocation;
+use beadle_config::StoreLocation;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TargetsCommand {

@@ -16,7 +16,7 @@ pub(crate) use args::{
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
 
-use crate::app::store_location::StoreLocation;
+use beadle_config::StoreLocation;
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";

@@ -16,9 +16,9 @@ use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
 use crate::app::application::App;
 use crate::app::budget_share::SpawnedShare;
+use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
-use crate::app::open_options::OpenOptions;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
 use crate::commands::plan::{Writable, plan, plan_groups};

@@ -9,7 +9,7 @@ use beadle_hooks::okta::{EVENTS, SOURCE};
 use crate::app::store;
 use crate::cli::ListArgs;
 use crate::commands::FINE;
-use crate::commands::named::{self, PAGE};
+use crate::commands::names::{self, PAGE};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
@@ -25,7 +25,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     }
     let since = args.since.map(|since| Clock::system().now() - since);
     let keys = match &args.key {
-        Some(text) => named::keys(config, &store, text).await?,
+        Some(text) => names::keys(config, &store, text).await?,
         None => Vec::new(),
     };
     let mut rows: Vec<DeliveryRow> = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
         rows.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
     }
     if rows.is_empty() {
-        named::ensure_known(store.as_ref(), &keys).await?;
+        names::ensure_known(store.as_ref(), &keys).await?;
         if args.json {
             printer.note("no deliveries");
         } else {

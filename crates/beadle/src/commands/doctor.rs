@@ -8,8 +8,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
+use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
-use crate::app::open_options::OpenOptions;
 use crate::app::{senders, store};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;

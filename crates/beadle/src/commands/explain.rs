@@ -8,7 +8,7 @@ use beadle_repositories::planner::Explanation;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::open_options::OpenOptions;
+use crate::app::client_options::OpenOptions;
 use crate::app::store;
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;

@@ -4,11 +4,11 @@ use beadle_engine::journal::IntendedChange;
 use beadle_engine::{Clock, Detail, Entry, Listing};
 use serde_json::Value;
 
-use crate::app::directories::group_keys;
+use crate::app::directories_and_targets::group_keys;
 use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
-use crate::commands::named::{self, PAGE};
+use crate::commands::names::{self, PAGE};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
@@ -18,7 +18,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
     let since = args.since.map(|since| Clock::system().now() - since);
     let asked = match (&args.group, &args.key) {
         (Some(name), _) => group_keys(config, &store, name).await?,
-        (None, Some(text)) => named::keys(config, &store, text).await?,
+        (None, Some(text)) => names::keys(config, &store, text).await?,
         (None, None) => Vec::new(),
     };
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
@@ -40,7 +40,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
         }
     }
     if shown == 0 {
-        named::ensure_known(store.as_ref(), &asked).await?;
+        names::ensure_known(store.as_ref(), &asked).await?;
         printer.note(if keys.is_empty() {
             "the journal has no entries"
         } else {

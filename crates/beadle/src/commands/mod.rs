@@ -11,7 +11,7 @@ mod doctor;
 mod explain;
 mod healthcheck;
 mod journal;
-mod named;
+mod names;
 mod pause;
 mod plan;
 mod plan_total;

@@ -9,7 +9,7 @@ use beadle_engine::{Clock, Detail, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
 
 use crate::app::application::App;
-use crate::app::open_options::OpenOptions;
+use crate::app::client_options::OpenOptions;
 use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};

@@ -11,9 +11,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::app::application::App;
 use crate::app::budget_share::SpawnedShare;
+use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
-use crate::app::open_options::OpenOptions;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::tally::code;

@@ -2,9 +2,9 @@
 
 use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
 
-use crate::app::directories::group_keys;
+use crate::app::directories_and_targets::group_keys;
 use crate::app::store;
-use crate::commands::{FINE, ago, named};
+use crate::commands::{FINE, ago, names};
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
@@ -27,7 +27,7 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
             found.as_str() == key
                 || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
         };
-        let mut found = named::keys(config, &store, &key).await?;
+        let mut found = names::keys(config, &store, &key).await?;
         found.retain(is_meant);
         anyhow::ensure!(
             !found.is_empty(),
@@ -56,7 +56,7 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
     }
     for row in &rows {
         let key = row.key.as_str();
-        let name = named::name(store.as_ref(), &row.key).await?;
+        let name = names::name(store.as_ref(), &row.key).await?;
         let name = name.map(|name| format!("{}; ", escape::cut(&name, VALUE))).unwrap_or_default();
         printer.line(format!("{:9} {key:44} {name}{}", state(row, now, printer), detail(row, now)));
     }

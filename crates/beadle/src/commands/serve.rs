@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
-use crate::app::open_options::OpenOptions;
+use crate::app::client_options::OpenOptions;
 use crate::app::service::Service;
 use crate::app::{senders, store};
 use crate::commands::FINE;

@@ -4,12 +4,12 @@ use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Copied};
 
 use crate::app::store;
-use crate::app::store_location::StoreLocation;
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::Printer;
 use crate::output::progress::Progress;
+use beadle_config::StoreLocation;
 
 pub(crate) async fn copy(
     config: &Config,

@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::app::application::App;
 use crate::app::budget_share::SpawnedShare;
-use crate::app::directories::Directories;
+use crate::app::client_options::OpenOptions;
+use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
-use crate::app::open_options::OpenOptions;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};

@@ -2,8 +2,8 @@
 //! and secrets.
 
 mod domain;
-mod groups;
-mod vendors;
+mod mappings;
+mod vendor_checks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) use beadle_config::{
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
 pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
-pub(crate) use groups::read as read_mappings;
+pub(crate) use mappings::read as read_mappings;
 
 /// The whole configuration, after its check.
 #[derive(Debug)]
@@ -51,14 +51,14 @@ impl Config {
             ConfigError::Invalid { .. } => error.into(),
         })?;
         let file = File::parse(&source)?;
-        vendors::check(&file).map_err(|invalid| source.error(invalid))?;
-        let own = groups::mappings(&file, &file.groups, path, &source)?;
+        vendor_checks::check(&file).map_err(|invalid| source.error(invalid))?;
+        let own = mappings::mappings(&file, &file.groups, path, &source)?;
         let place = file.store.path.parse::<StoreLocation>().map_err(anyhow::Error::msg)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let secrets = SecretStore::new(base.to_owned());
         let mut config =
             Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place, secrets };
-        let texts = groups::read(config.mapping_files(), &ReadingAt::default())?;
+        let texts = mappings::read(config.mapping_files(), &ReadingAt::default())?;
         config.mappings = config.mappings_of(&texts)?;
         for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())
         {
@@ -77,7 +77,7 @@ impl Config {
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {
-            all.extend(groups::mappings_alone(&self.file, path, text)?);
+            all.extend(mappings::mappings_alone(&self.file, path, text)?);
         }
         Ok(Mappings::new(all))
     }

@@ -9,7 +9,7 @@ use beadle_github::Writer;
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
-use crate::app::served_organisation::ServedOrganisation;
+use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 /// The minimum time between two reads of the log, also if the configuration has a shorter one.

@@ -26,14 +26,14 @@
 mod changed_groups;
 mod interrupted_deliveries;
 mod interrupted_writes;
-mod mappings;
+mod mappings_reload;
 mod missed_webhooks;
-mod opening;
+mod missing_secrets;
+mod organisation_opening;
 mod own_login;
 mod policy_reload;
 mod pruning;
 mod rest_answers;
-mod secrets;
 mod shared_budget;
 mod sweep_start;
 mod sweep_summary;
@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
-use crate::app::served_organisation::ServedOrganisation;
+use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 pub(crate) use interrupted_writes::recover_interrupted_writes;
@@ -86,7 +86,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     ];
     match host {
         Host::Service => {
-            all.push(Arc::new(secrets::Secrets(service.clone())));
+            all.push(Arc::new(missing_secrets::Secrets(service.clone())));
             all.push(Arc::new(pruning::Pruning(service.clone())));
         }
         #[cfg(feature = "aws")]
@@ -95,7 +95,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut apps: BTreeMap<u64, Vec<Arc<ServedOrganisation>>> = BTreeMap::new();
     for org in &service.orgs {
         let of = || (service.clone(), org.clone());
-        all.push(Arc::new(opening::Opening(of())));
+        all.push(Arc::new(organisation_opening::Opening(of())));
         all.push(Arc::new(own_login::OwnLogin::new(of())));
         all.push(Arc::new(policy_reload::PolicyReload::new(of())));
         all.push(Arc::new(shared_budget::SharedBudget(org.clone())));
@@ -120,7 +120,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
     }
     if !service.config().file.groups_from.is_empty() {
-        all.push(Arc::new(mappings::MappingsReload::new(service.clone())));
+        all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));
     }
     all
 }

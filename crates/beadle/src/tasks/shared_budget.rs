@@ -9,7 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::LOCAL;
 use crate::app::budget_share::period;
-use crate::app::served_organisation::ServedOrganisation;
+use crate::app::configured_organisation::ServedOrganisation;
 
 /// The task of one organisation.
 pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);

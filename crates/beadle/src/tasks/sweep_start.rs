@@ -12,8 +12,8 @@ use beadle_engine::{
 use serde::{Deserialize, Serialize};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::partial_targets::is_whole;
-use crate::app::served_organisation::ServedOrganisation;
+use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::missed_by_targets::is_whole;
 use crate::app::service::Service;
 
 pub(super) fn name_of(instance: &str) -> String {

@@ -168,7 +168,6 @@ impl World {
     }
 
     /// Returns the port of the operator listener.
-    #[cfg(feature = "aws")]
     pub(crate) fn operator(&self) -> u16 {
         self.ports[1]
     }

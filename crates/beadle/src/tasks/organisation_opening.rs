@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::served_organisation::ServedOrganisation;
+use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 /// The task of one organisation.

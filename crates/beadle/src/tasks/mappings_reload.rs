@@ -8,7 +8,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use beadle_groups::Mappings;
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::file_reader::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::service::Service;
 use crate::config::read_mappings;
 

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
-use crate::app::file_reader::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::{GithubOrganisation, read_policy};
 use crate::config::{Config, OrgConfig};
 

@@ -7,7 +7,7 @@ use anyhow::bail;
 use beadle_engine::{Entry, Key, Listing, Store};
 use beadle_repositories::policy::nearest;
 
-use crate::app::directories::group_keys;
+use crate::app::directories_and_targets::group_keys;
 use crate::config::Config;
 
 /// The number of entries of one read, so that a long journal is never in memory as a whole.

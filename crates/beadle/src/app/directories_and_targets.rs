@@ -13,11 +13,11 @@ use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
 use beadle_okta::Okta;
 use beadle_repositories::policy::nearest;
 
+use crate::app::client_options::OpenOptions;
 use crate::app::github_clients::GithubClients;
 use crate::app::group_target::GroupTarget;
+use crate::app::missed_by_targets::PartialTargets;
 use crate::app::okta_client::open_okta;
-use crate::app::open_options::OpenOptions;
-use crate::app::partial_targets::PartialTargets;
 use crate::app::target_connection::{open_scim, open_teams};
 use crate::config::{self, Config};
 

@@ -1,3 +1,0 @@
-//! The place of the state: a file, or a table.
-
-pub(crate) use beadle_config::StoreLocation;

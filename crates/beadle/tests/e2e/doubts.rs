@@ -36,7 +36,7 @@ async fn a_label_whose_address_leads_to_another_object_is_not_deleted() {
         let world = world(labels(&[name]), "labels: []\n").await;
         doubts(
             &world,
-            &format!("the label cannot be deleted through the API: the name `{name}` would change"),
+            &format!("the label cannot be deleted through the API: the name `{name}` cannot be a part"),
         )
         .await;
         assert!(world.repository("widgets").is_object(), "{name}: the repository is gone");

@@ -16,8 +16,8 @@ pub(crate) enum TargetsCommand {
     /// With `probe = "write"` in `[target.scim]`, Beadle also creates a group of its own, fills it,
     /// empties it and deletes it. Otherwise the probe writes nothing.
     ///
-    /// Beadle stops a target if a write removed other members. After a probe whose own writes
-    /// succeed, Beadle writes to this target again.
+    /// Beadle stops writing to a target if a write removed members that it should not remove. Beadle
+    /// starts again after a probe whose test writes succeed.
     ///
     /// Exit code: 0 all tests passed, 1 a test failed or was not possible.
     Probe {

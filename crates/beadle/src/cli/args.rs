@@ -31,7 +31,7 @@ pub(crate) enum TargetsCommand {
 pub(crate) enum TasksCommand {
     /// Run a task in the running service, wait for its result
     ///
-    /// Asks the operator listener of this configuration. Exit code: 0 success, 1 the task failed.
+    /// Sends a request to the configured operator listener. Exit code: 0 success, 1 the task failed.
     Run {
         /// Name of the task, such as `policy of acme`; `beadle tasks` lists the names
         name: String,
@@ -276,7 +276,7 @@ pub(crate) struct JournalArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: JournalFormat,
-    /// Limit to the entries of the last time, such as `2h` or `7d`
+    /// Limit to the entries that are not older than this, such as `2h` or `7d`
     #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`

@@ -240,7 +240,7 @@ impl ScimWriter {
         }
         let back = wanted.len() - left - refused;
         let text = stopped(written, lost, &format!("{back} were put back"));
-        tracing::error!(group, lost = lost.len(), back, "target removed other members with a write");
+        tracing::error!(group, lost = lost.len(), back, "a write made the target remove other members too");
         self.reader.seen().stopped = Some(text.clone());
         Failure::new(Class::Rejected, text)
     }

@@ -1,5 +1,5 @@
-//! Applies a plan. Before every write come the modes, the guard, the lease and the journal, in this
-//! order.
+//! Applies a plan. Before each write, Beadle checks the modes and the guard, then checks the lease,
+//! and then writes an intent to the journal.
 
 mod check_guard;
 mod release;
@@ -34,30 +34,33 @@ use turns::{AT_ONCE, Turns};
 pub use release::release_resolved_holds;
 pub use turns::Turn;
 
-/// Reads both sides and plans the writes. A type that implements this trait cannot write.
+/// Reads the declared and the real state of a key, and plans the changes that are missing. A
+/// planner has no means to write these changes.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
-    /// The instructions for a write of this planner's changes.
+    /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
-    /// Plans one key, with reads in this lane. `hint` is the vendor's name for a faster lookup, to
-    /// be checked against the key.
+    /// Plans one key. The reads use the budget as requests of `lane`. `hint` is the vendor's name
+    /// for the thing, which makes the lookup faster. The planner must check that the thing it found
+    /// belongs to the key.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
-    /// Returns the policy's generation of the plans that are made now.
+    /// Returns the generation of the policy that the planner uses at present.
     fn generation(&self) -> String;
-    /// Returns whether a key is parked because of a name that does not exist. If every key may use
-    /// one name, the error is in the policy and in no key: the next generation, event or sweep
-    /// looks again.
+    /// Returns whether Beadle parks a key whose policy contains a name that does not exist. A
+    /// planner returns `false` if the same name applies to every key. The error is then in the
+    /// policy, so no key is parked, and the next generation, event or sweep plans the key again.
     fn parks_unresolved(&self) -> bool {
         true
     }
 }
 
-/// Writes changes.
+/// Writes the changes that a [`Planner`] planned.
 #[async_trait]
 pub trait PlanWriter<W>: Send + Sync + 'static {
-    /// Looks up the key's present name, before a run's first write. All requests of the session are
-    /// in this lane. A session whose writes replace whole bodies sends no request after
-    /// `valid_until`, however long a write waits for a budget.
+    /// Looks up the present name of the key's thing. `apply` calls this method before the first
+    /// write of a run. The session sends all its requests in `lane`. If a write replaces a whole
+    /// body, the session must not send it after `valid_until`, even if the write waited for a
+    /// budget.
     async fn open(
         &self,
         key: &Key,
@@ -65,103 +68,106 @@ pub trait PlanWriter<W>: Send + Sync + 'static {
         valid_until: Time,
         lane: Lane,
     ) -> Result<Box<dyn Session<W>>, Failure>;
-    /// Returns when a change may be written beside others in a run for an event. Other runs write
-    /// one change at a time.
+    /// Returns the [`Turn`] of a change: which other changes Beadle may write at the same time.
+    /// Only a run for an event uses the turns. All other runs write one change at a time.
     fn turn(&self, _change: &Change<W>) -> Turn {
         Turn::default()
     }
 }
 
-/// The writes of one run, addressed to the thing that [`PlanWriter::open`] found.
+/// A writer for one run, which writes to the thing that [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
-    /// Writes one change. A second write of the same change does no harm.
+    /// Writes one change. To write the same change twice does no harm.
     async fn write(&self, change: &Change<W>) -> Result<(), Failure>;
 }
 
-/// The conditions and means of a plan's writes.
+/// Everything that `apply` needs besides the plan: the store, the clock, the lease and the limits.
 #[derive(Clone)]
 pub struct ApplyContext {
-    /// The store of the window, the holds and the journal.
+    /// The store of the guard's window, the holds and the journal.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The source of the current time.
     pub clock: Clock,
-    /// The right to work on the key; `None` for an operator's command on a store without a service.
+    /// The right to work on the key. `None` is for a command of an operator that uses the store
+    /// while no service runs.
     pub lease: Option<Lease>,
-    /// The lane of the run.
+    /// The lane of the run, which decides the use of budgets and of parallel writes.
     pub lane: Lane,
-    /// The window's limits.
+    /// The guard's limits for one window.
     pub limits: Limits,
-    /// The turns of bulk writes.
+    /// The schedule that spreads bulk writes over time.
     pub pace: WritePace,
-    /// Whether a run waits for its turn in its place: for commands, which have no queue.
+    /// Whether the run sleeps until its turn to write. Commands set it, because they have no queue
+    /// to which the run could return.
     pub patient: bool,
-    /// The policy's generation of the plan.
+    /// The generation of the policy from which the plan was made.
     pub generation: String,
-    /// The time at which the plan was made. No write of the plan begins more than [`OLDEST`] later.
+    /// The time at which the plan was made. After [`OLDEST`] has passed since then, no write of the
+    /// plan begins.
     pub planned: Time,
 }
 
-/// The result of one change.
+/// What happened to one change of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "result", content = "why")]
 pub enum StepResult {
-    /// The change was written.
+    /// Beadle wrote the change.
     Written,
     /// The mode does not allow the change.
     Withheld,
-    /// The guard holds the change.
+    /// The guard holds the change until an operator approves it.
     Held {
         /// The digest by which an operator approves the change.
         digest: String,
-        /// The reason, such as the exceeded limit.
+        /// The reason for the hold, such as the exceeded limit.
         why: String,
     },
-    /// Two writers fight over the change, and it was written a short time ago. Beadle writes it
-    /// again later.
+    /// The change is contested, and Beadle wrote it a short time ago. Beadle writes it again later.
     Postponed(String),
-    /// A change on which this one depends was not written.
+    /// The change was not written, because it depends on another change that was not written.
     Blocked,
-    /// The run ended before the change.
+    /// The run ended before it reached the change.
     NotReached,
-    /// The write failed.
+    /// The write failed, for the reason in the text.
     Failed(String),
 }
 
-/// One change of a plan, and its result.
+/// One change of a plan, with its result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// The change.
+    /// The change, without the instructions for the write.
     pub change: Change<()>,
-    /// The result.
+    /// What happened to the change.
     pub outcome: StepResult,
 }
 
-/// The result of a plan.
+/// The result of applying a plan to one key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The name for people.
+    /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// Every change, in order.
+    /// Every change with its result, in the order of the plan.
     pub steps: Vec<Step>,
-    /// The parts that could not be read or resolved.
+    /// The parts of the key that Beadle could not read or resolve.
     pub unknowns: Vec<Unknown>,
-    /// The reason why the plan has no changes at all.
+    /// The reason why the plan has no changes, if Beadle skipped the whole key.
     pub skipped: Option<String>,
-    /// The failure that the run as a whole reports, if a step failed: the one that asks for the
-    /// longest wait.
+    /// The failure that stands for the whole run. If several steps failed, it is the failure that
+    /// asks for the longest wait. `None` means that no step failed.
     #[serde(skip)]
     pub failure: Option<Failure>,
 }
 
 impl Report {
-    /// Returns the number of steps with such a result.
+    /// Returns the number of steps whose result satisfies `wanted`.
     pub fn count(&self, wanted: impl Fn(&StepResult) -> bool) -> usize {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// Returns the number of changes that failed or were not reached, and of those that wait for
-    /// them: all changes that are neither written nor kept back on purpose.
+    /// Returns the number of changes that failed or that the run did not reach, plus the number of
+    /// changes that depend on those. Changes that were written, or that a mode or the guard keeps
+    /// back, do not count.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -171,7 +177,8 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// Returns the number of changes that wait for changes held by mode or guard.
+    /// Returns the number of changes that wait only because they depend on a change that a mode or
+    /// the guard keeps back.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }
@@ -191,13 +198,14 @@ impl Report {
         }
     }
 
-    /// Returns whether nothing failed, and only people can repair the unknown parts, in the policy
-    /// or at the vendor.
+    /// Returns whether only people can help: no change failed, and a retry cannot resolve any of
+    /// the unknown parts.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
-    /// Returns the failure of the run as a whole: that of a step, or an unknown part.
+    /// Returns the failure of the whole run: the failure of a step or, if no step failed, a failure
+    /// that describes an unknown part. `None` means that the run succeeded.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
             let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
@@ -207,10 +215,10 @@ impl Report {
     }
 }
 
-/// Applies a plan as far as modes and guard allow. A failing change stops only the changes that
-/// depend on it. A used-up budget, a conflict or a lost lease ends the run. A run for an event
-/// writes side by side the changes that the writer allows, see [`Turn`]. `on_step` receives the
-/// result of each step as soon as it is known.
+/// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
+/// that depend on it. A used-up budget, a conflict or a lost lease ends the run. A run for an event
+/// writes changes in parallel where the writer allows it, see [`Turn`]. `apply` calls `on_step`
+/// with the result of each step as soon as it is known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -244,8 +252,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
     loop {
-        // After a conflict, a lost lease or a used-up budget nothing begins; the writes that are
-        // under way end.
+        // After a conflict, a lost lease or a used-up budget, no further write begins. The writes
+        // that are already in progress still end.
         let may_begin = under_way.len() < AT_ONCE && !failure.as_ref().is_some_and(ends_run);
         let next = if may_begin { turns.next(plan, &results) } else { None };
         let Some(at) = next else {
@@ -294,7 +302,8 @@ pub async fn apply<W: Send + Sync + 'static>(
         context.pace.turn(lane, &context.clock).await;
         let now = context.clock.now();
         if now > valid_until {
-            // Others may have written since. The other changes get their turn with a new plan.
+            // Another program may have changed the same thing since the plan was made. The
+            // remaining changes are written from a new plan.
             failure = Some(more_severe(failure, outdated(now)));
             on_step(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);
@@ -333,28 +342,30 @@ pub async fn apply<W: Send + Sync + 'static>(
     })
 }
 
-/// The writes under way, each with the position of its change.
+/// The writes in progress, each with the position of its change in the plan.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
-/// The longest time between a plan and a write of it. A write may replace a whole body, and with it
-/// what others have written since the plan was made. The same limit lets other runs have their
-/// turns.
+/// The maximum age of a plan at a write. A write may replace a whole body. If the plan is old, that
+/// body would overwrite changes that others made since then. The limit also gives other runs a
+/// chance to write.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
-/// Reports that a plan is too old. Beadle makes another one at once; that costs no attempt.
+/// Returns the failure for a plan that is too old. Beadle makes a new plan at once, and does not
+/// count this run as a failed attempt.
 fn outdated(now: Time) -> Failure {
     let text = "the plan is too old, and others may have written since; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 
-/// The reason for a run that only has to leave time between two writes. Nobody has to act.
+/// The reason that is logged for a run that only waits for its turn to write. No operator has to
+/// act.
 pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes";
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
-/// Writes one change. The result has whether the write began.
+/// Writes one change. On success, the result states whether the store allowed the write to begin.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -375,7 +386,8 @@ async fn write<W: Send + Sync + 'static>(
         detail,
     };
     fail::fail_point!("before-intent", |_| std::process::abort());
-    // The last checks before the write: the lease, the pauses, and the room that the guard gave.
+    // The last checks before the write: the lease, the pauses, and the room that the guard reserved
+    // for the change.
     let spends = asked.then(|| (digest.clone(), context.limits.window));
     let intent = Intent { entry: entry(EntryKind::Intent, None, Detail::Change(intended)), spends };
     let begun = context.store.begin(context.lease.as_ref(), key, intent, context.clock.now()).await?;
@@ -403,14 +415,15 @@ async fn write<W: Send + Sync + 'static>(
     written.map(|()| begun)
 }
 
-/// Returns whether a change that failed certainly changed nothing. Several guarded fields may have
-/// been several requests, of which only the last one was refused.
+/// Returns whether it is certain that a failed change had no effect at the vendor. A change with
+/// several guarded fields may need several requests. The vendor may have accepted the first of them
+/// and refused the last one.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
 }
 
-/// Explains why a write was not begun.
+/// Returns the failure that explains why the store did not allow a write to begin.
 fn why_not_begun(begun: &Begun) -> Failure {
     match begun {
         Begun::Paused { scope, until } => {
@@ -432,7 +445,7 @@ fn ends_run(failure: &Failure) -> bool {
     matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
 }
 
-/// Returns the one of two failures whose treatment covers the other.
+/// Returns the more severe of two failures. Its treatment is enough for the other failure too.
 fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

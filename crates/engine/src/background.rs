@@ -1,6 +1,6 @@
-//! Background tasks: periodic work beside the keys that are due.
+//! Background tasks: periodic work that does not come from the queue of keys.
 //!
-//! Each task runs in a loop of its own. A task that waits for a vendor delays no other task.
+//! Each task runs in its own loop, so a task that waits for a vendor delays no other task.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -21,52 +21,55 @@ use crate::failure::{Class, Failure};
 use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
-/// A record without a change is stored again after this time.
+/// The maximum age of a stored record. An older record is stored again, even if it did not change.
 const STORED_EVERY: Duration = Duration::from_secs(60);
-/// A function that is called about once a minute runs a task early by up to this time: a task that
-/// is due a moment after a call would wait for a whole minute. The limit is half of the task's own
-/// wait.
+/// How early [`Driver::run_due`] may run a task. A function calls it about once a minute. Without
+/// this tolerance, a task that is due shortly after a call would wait for another minute. A task
+/// never runs earlier than half of its wait.
 const EARLY: Duration = Duration::from_secs(20);
-/// The wait for runs that cannot be cancelled, because they hang in a blocking call.
+/// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
+/// cannot be cancelled.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
-/// The result of one run of a task.
+/// The result of one successful run of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "status", content = "detail")]
 pub enum TaskStatus {
-    /// There was nothing to do.
+    /// The task found nothing to do.
     Idle,
     /// The task did the work that the text names.
     Done(String),
-    /// Work is left, for the reason in the text. The task runs again after
+    /// The task could not do all of its work, for the reason in the text. It runs again after
     /// [`BackgroundTask::retry`], or when the used-up budget is available again.
     Unfinished(String),
 }
 
-/// Periodic work.
+/// Work that Beadle repeats at a fixed interval.
 #[async_trait]
 pub trait BackgroundTask: Send + Sync + 'static {
-    /// Returns the name for logs, metrics and commands, such as `policy of acme`. It is unique in a
-    /// driver.
+    /// Returns the name of the task for logs, metrics and commands, such as `policy of acme`. No
+    /// two tasks of a driver have the same name.
     fn name(&self) -> String;
-    /// Returns the time from the end of a run to the next run.
+    /// Returns how long the driver waits after a run before it starts the next run.
     fn period(&self) -> Duration;
-    /// Returns the time after which a run is cancelled and counts as failed.
+    /// Returns the time limit of a run. The driver cancels a longer run and counts it as failed.
     fn timeout(&self) -> Duration;
-    /// Returns the time from a run that failed or left work to the next run.
+    /// Returns how long the driver waits before the next run if a run failed or did not finish its
+    /// work.
     fn retry(&self) -> Duration {
         self.period()
     }
-    /// Returns the names of the tasks that run at once after a run of this task did something.
+    /// Returns the names of other tasks. If a run of this task did something, the driver runs these
+    /// tasks at once.
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Runs once. A run may be cancelled at any await: when the process stops, or after the
-    /// timeout.
+    /// Runs the task once. The driver may cancel the run at any await: when the process stops, or
+    /// after the timeout.
     async fn activate(&self) -> Result<TaskStatus, Failure>;
 }
 
-/// The status of a task: its last run, and the time of the next one.
+/// The status of a task: the result of its last run, and the time of its next run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
     /// The name of the task.
@@ -77,19 +80,20 @@ pub struct TaskRecord {
     pub begun: Option<Time>,
     /// The end of the last run.
     pub ended: Option<Time>,
-    /// The result of the last run that did not fail.
+    /// The result of the last successful run.
     pub last: Option<TaskStatus>,
     /// The error of the last run, if it failed.
     pub failure: Option<String>,
-    /// The end of the first failed run in a row.
+    /// The time since which every run has failed: the end of the first of these runs. `None` if the
+    /// last run succeeded.
     pub failing_since: Option<Time>,
-    /// The number of runs in this process.
+    /// The number of runs since this process started.
     pub runs: u64,
-    /// The number of failed runs in this process.
+    /// The number of failed runs since this process started.
     pub failures: u64,
-    /// The time of the next run.
+    /// The time at which the next run is due.
     pub next: Time,
-    /// The wait from the last run to the next one.
+    /// How long the driver waits between the last run and the next run.
     #[serde(skip)]
     wait: Duration,
 }
@@ -105,25 +109,26 @@ impl TaskRecord {
     }
 }
 
-/// The driver has no task of this name.
+/// The error for a task name that the driver does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no background task `{name}`")]
 pub struct UnknownTask {
-    /// The name.
+    /// The unknown name.
     pub name: String,
 }
 
-/// A task and its status.
+/// A task, with its status and its locks.
 struct TaskState {
     task: Arc<dyn BackgroundTask>,
     record: Mutex<TaskRecord>,
-    /// The last stored record, and the time of storing it.
+    /// The record that was stored last, and the time at which it was stored.
     stored: Mutex<Option<(TaskRecord, Time)>>,
-    /// Allows one run at a time.
+    /// A lock that a run holds, so that the task never runs twice at the same time.
     running: tokio::sync::Mutex<()>,
-    /// Signals that the time of the next run changed.
+    /// Tells the task's loop that the time of the next run has changed.
     moved: Notify,
-    /// Another task woke this one, perhaps during a run that had looked already.
+    /// Whether another task asked for a run of this task. The request can come during a run that
+    /// has already read its data, so that one more run is necessary.
     woken: AtomicBool,
 }
 
@@ -132,28 +137,29 @@ impl TaskState {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns whether the task is due within `early`.
+    /// Returns whether the task is due now, or will be due within `early`.
     fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
-        // A time that is further away than the wait comes from a clock that was ahead.
+        // If the next run is further away than the task's wait, the time was computed while the
+        // clock was ahead. The task then counts as due.
         next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }
 
-/// Runs background tasks, each at its own time.
+/// Runs background tasks, each at its own interval.
 #[derive(Clone)]
 pub struct Driver {
     store: Arc<dyn Store>,
     clock: Clock,
     slots: Arc<[Arc<TaskState>]>,
-    /// Signals that a run has ended.
+    /// Tells waiting callers that a run has ended.
     progress: Arc<Notify>,
-    /// Whether this process has deleted the records of removed tasks.
+    /// Whether this process has already deleted the stored records of tasks that no longer exist.
     has_tidied: Arc<AtomicBool>,
 }
 
 impl Driver {
-    /// Creates a driver of these tasks. All of them are due.
+    /// Creates a driver for these tasks. All of them are due at once.
     pub fn new(store: Arc<dyn Store>, clock: Clock, tasks: Vec<Arc<dyn BackgroundTask>>) -> Self {
         let now = clock.now();
         let slot = |task: Arc<dyn BackgroundTask>| {
@@ -188,8 +194,8 @@ impl Driver {
         }
     }
 
-    /// Runs every task periodically, each in its own loop, until `stop`. Then it cancels the runs
-    /// under way.
+    /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
+    /// runs in progress.
     pub async fn run(&self, stop: CancellationToken) {
         self.forget_others().await;
         let mut loops = JoinSet::new();
@@ -217,7 +223,7 @@ impl Driver {
         }
     }
 
-    /// Waits until each task that `is_one` selects has run at least once in [`Driver::run`].
+    /// Waits until [`Driver::run`] has run each task that `is_one` selects at least once.
     pub async fn ran(&self, is_one: impl Fn(&str) -> bool) {
         loop {
             let ended = self.progress.notified();
@@ -231,22 +237,24 @@ impl Driver {
         }
     }
 
-    /// Runs the tasks that are due, or nearly due, and that `is_one` selects, side by side. Runs
-    /// that are not ready at `deadline` are cancelled. Tasks that these runs wake run after them.
-    /// Returns the names of the tasks that failed, or that had no time left, each with the reason.
+    /// Runs the due tasks that `is_one` selects, in parallel. Tasks that are nearly due run too.
+    /// Runs that have not ended at `deadline` are cancelled. If a run wakes other tasks, these run
+    /// afterwards. Returns the tasks that failed or had no time left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         if !self.has_tidied.swap(true, Ordering::SeqCst) {
             self.forget_others().await;
         }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
-        // A woken task may wake others; a circle of them ends here.
+        // A woken task may wake further tasks. The number of rounds is limited, because tasks can
+        // wake each other in a circle.
         for _ in 0..3 {
             let now = self.clock.now();
             let is_wanted = |slot: &&Arc<TaskState>| slot.is_due(now, early) && is_one(&slot.task.name());
             let due: Vec<&Arc<TaskState>> = self.slots.iter().filter(is_wanted).collect();
             if now >= deadline {
-                // A task that ran and was woken again has had its time.
+                // The loop reports only tasks that have not run at all. A task that ran and was
+                // woken again is not reported.
                 let left = due.iter().map(|slot| slot.task.name()).filter(|name| !ran.contains(name));
                 failed.extend(left.map(|name| (name, "no time left".to_owned())));
                 break;
@@ -266,7 +274,8 @@ impl Driver {
         failed.into_iter().collect()
     }
 
-    /// Runs a task now, whether it is due or not. A run under way ends first.
+    /// Runs a task now, even if it is not due. If a run of the task is in progress, this call waits
+    /// until that run has ended.
     pub async fn activate(&self, name: &str) -> Result<TaskRecord, UnknownTask> {
         let found = self.slots.iter().find(|slot| slot.task.name() == name);
         let slot = found.ok_or_else(|| UnknownTask { name: name.to_owned() })?;
@@ -275,7 +284,8 @@ impl Driver {
         Ok(record)
     }
 
-    /// Runs a task once, records the result and logs a change of it.
+    /// Runs a task once, records the result, and logs the result if it differs from the previous
+    /// one.
     async fn run_once(&self, slot: &TaskState, deadline: Option<Time>) -> TaskRecord {
         let _alone = slot.running.lock().await;
         let begun = self.clock.now();
@@ -310,7 +320,7 @@ impl Driver {
         self.slots.iter().map(|slot| slot.record()).collect()
     }
 
-    /// Deletes the stored records of tasks that the configuration no longer has.
+    /// Deletes the stored records of tasks that are no longer in the configuration.
     async fn forget_others(&self) {
         let Ok(stored) = Note::<TaskRecord>::of(&[""]).list(self.store.as_ref()).await else { return };
         for (name, _) in stored {
@@ -323,13 +333,14 @@ impl Driver {
     }
 }
 
-/// Returns the stored records of all processes that share a store, by the names of the tasks.
+/// Returns the stored records by the name of the task. All processes that share the store write
+/// their records there.
 pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
     let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
     Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())
 }
 
-/// Records the result of a run, and logs it if it differs from the result before.
+/// Records the result of a run, and logs the result if it differs from the previous one.
 fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Failure>) -> TaskRecord {
     let mut record = slot.record.lock().unwrap_or_else(PoisonError::into_inner);
     record.begun = Some(begun);
@@ -340,7 +351,7 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
         Ok(_) => slot.task.period(),
     };
     let result = match result {
-        // A used-up budget comes back by itself: nobody has to act.
+        // A used-up budget becomes available again without help, so no operator has to act.
         Err(Failure { class: Class::RateLimited { until, .. }, text, .. }) => {
             wait = wait.max(until.since(now));
             Ok(TaskStatus::Unfinished(text))
@@ -372,7 +383,8 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
     record.clone()
 }
 
-/// Stores a record with a new result at once, and every other record from time to time.
+/// Stores the record at once if the result is new. Otherwise it stores the record only if the
+/// stored one is old.
 async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {
         let stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);

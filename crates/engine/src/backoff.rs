@@ -1,12 +1,13 @@
-//! Computes the wait after a failure.
+//! Computes how long Beadle waits after a failure.
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// Returns an exponential wait from `base` to `cap` for the attempt number `attempt`, from 1. A
-/// hash of `what` spreads the upper half: keys that failed together do not retry together, and the
-/// same key always waits for the same time.
+/// Returns the wait before the next try. The wait doubles with each attempt, from `base` up to
+/// `cap`; the first attempt is number 1. A hash of `what` varies the upper half of the wait, so
+/// that keys that failed together do not retry together. The same key and attempt always get the
+/// same wait.
 pub fn backoff(what: &str, attempt: u32, base: Duration, cap: Duration) -> Duration {
     let whole = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(cap);
     let half = whole / 2;

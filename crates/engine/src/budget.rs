@@ -1,4 +1,4 @@
-//! The remaining rate limits of a vendor, per credential.
+//! The API calls that a vendor still allows, counted for each credential.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,31 +10,33 @@ use crate::clock::Time;
 use crate::key::Lane;
 use crate::queue::LONGEST_HOLD;
 
-/// The wait after the first denial of a credential.
+/// How long Beadle waits after the vendor denied a credential for the first time.
 const DENIED: Duration = Duration::from_secs(10);
 
-/// Returns whether a vendor can mean this time: no hold is longer than a day. Milliseconds in place
-/// of seconds, a wrong clock or a proxy's header name a time that is years away.
+/// Returns whether `until` can be a real rate-limit time. No vendor asks for a wait of more than a
+/// day. A time that is years away has another cause: milliseconds in place of seconds, a wrong
+/// clock, or a proxy that changed the header.
 pub fn is_credible(until: Time, now: Time) -> bool {
     until <= now + LONGEST_HOLD
 }
 
-/// An account of a vendor on which calls are booked.
+/// One of the accounts in which a vendor counts calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resource {
-    /// Calls; at GitHub, REST calls.
+    /// The account for calls. At GitHub, these are REST calls.
     Core,
-    /// Points of GraphQL queries.
+    /// The account for the points of GraphQL queries.
     GraphQl,
-    /// Points in a minute, over all calls.
+    /// The account for points per minute, over all kinds of calls.
     Secondary,
-    /// No account: whether the vendor accepts the credential at all.
+    /// The credential as a whole. It has no count: it is only blocked while the vendor denies the
+    /// credential.
     Credential,
 }
 
 impl Resource {
-    /// Returns the name that is printed, and used in metrics' labels.
+    /// Returns the name of the account for output and for labels of metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Core => "core",
@@ -45,31 +47,31 @@ impl Resource {
     }
 }
 
-/// An account, as the vendor's last answer described it.
+/// The figures of an account, as the vendor's last answer named them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetAccount {
-    /// The limit for a period.
+    /// The number of calls or points that the vendor allows in one period.
     pub limit: u64,
-    /// The remaining part of the limit.
+    /// The number of calls or points that remain in this period.
     pub remaining: u64,
-    /// The end of the period, on Beadle's clock.
+    /// The end of the period, by Beadle's clock.
     pub reset: Time,
-    /// The end of the period on the vendor's clock, in seconds. It identifies the
-    /// period, also if an answer arrives late.
+    /// The end of the period by the vendor's clock, in seconds. It identifies the period, so that
+    /// Beadle recognises an answer that arrives late.
     pub period: i64,
 }
 
-/// The reason why a call has to wait.
+/// The error for a call that has to wait for a budget.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", waits(credential, *resource, *until, *spares_events))]
 pub struct Wait {
-    /// The name of the credential.
+    /// The name of the credential whose budget is used up.
     pub credential: String,
-    /// The account.
+    /// The account that is used up or blocked.
     pub resource: Resource,
-    /// The time at which calls may go on.
+    /// The time from which Beadle may make calls again.
     pub until: Time,
-    /// Whether event and manual work may use the reserve until then.
+    /// Whether only sweeps have to wait, while events and operators may still use the reserve.
     pub spares_events: bool,
 }
 
@@ -85,43 +87,45 @@ fn waits(credential: &str, resource: Resource, until: Time, spares_events: bool)
 struct State {
     accounts: HashMap<Resource, BudgetAccount>,
     blocked: HashMap<Resource, Time>,
-    /// The number of times that an account was blocked again right after a block. Each makes the
-    /// wait longer.
+    /// How many times in a row each account was blocked. Each further block makes the wait longer.
+    /// A successful call resets the number.
     strikes: HashMap<Resource, u32>,
-    /// The cost of this process's own calls in a period, with the end of the period.
+    /// What this process itself spent from each account, with the period in which it was spent.
     own: HashMap<Resource, (i64, u64)>,
 }
 
 impl State {
-    /// Blocks an account until a time, or longer if it is blocked longer already.
+    /// Blocks an account until `until`. If the account is already blocked for longer, the longer
+    /// block stays. Returns the end of the block.
     fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
         let blocked = self.blocked.entry(resource).or_insert(until);
-        // A value from a clock that was ahead gives way.
+        // If the end of the old block is not credible, a wrong clock set it, and the new block
+        // replaces it.
         *blocked = if is_credible(*blocked, now) { (*blocked).max(until) } else { until };
         *blocked
     }
 }
 
-/// The budget of one credential, shared by all of its users.
+/// The budget of one credential. All users of the credential share it.
 #[derive(Clone, Debug)]
 pub struct Budgets {
     credential: Arc<str>,
-    /// The share that only event and manual work may use, in percent.
+    /// The share, in percent, that sweeps leave for events and operators.
     reserve: u64,
-    /// The number of parts into which the accounts are divided, between processes that cannot share
-    /// their usage.
+    /// The number of equal parts into which the accounts are divided. It is more than 1 if several
+    /// processes use the credential and cannot tell each other what they spent.
     parts: u64,
     state: Arc<Mutex<State>>,
 }
 
 impl Budgets {
-    /// Creates the budget of `credential`, a name for people and never the secret. `reserve`
-    /// percent are kept for events.
+    /// Creates the budget of a credential. `credential` is a name for people, never the secret.
+    /// Sweeps leave `reserve` percent for events.
     pub fn new(credential: &str, reserve: u64) -> Self {
         Self { credential: credential.into(), reserve, parts: 1, state: Arc::default() }
     }
 
-    /// Returns the same budget, of which this process may use one of `parts`.
+    /// Limits this process to one of `parts` equal parts of the budget, and returns the budget.
     #[must_use]
     pub fn divided(mut self, parts: u64) -> Self {
         self.parts = parts.max(1);
@@ -132,8 +136,8 @@ impl Budgets {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for permission to make a call of about this cost, and books the cost until the vendor's
-    /// own figures arrive.
+    /// Asks for permission to make a call. If the budget allows the call, `cost` is deducted until
+    /// the vendor's answer brings exact figures.
     pub fn admit(&self, resource: Resource, cost: u64, lane: Lane, now: Time) -> Result<(), Wait> {
         let mut state = self.state();
         let wait = |resource, until, spares_events| Wait {
@@ -145,7 +149,8 @@ impl Budgets {
         for blocked in [Resource::Credential, Resource::Secondary, resource] {
             if let Some(&until) = state.blocked.get(&blocked)
                 && until > now
-                // After a clock was set back, a block from before is not credible.
+                // If the end of a block is not credible, the clock was set back, and the block is
+                // ignored.
                 && is_credible(until, now)
             {
                 return Err(wait(blocked, until, false));
@@ -173,8 +178,9 @@ impl Budgets {
         Ok(())
     }
 
-    /// Gives back the booked cost of a call that cost nothing: a vendor does not count an unchanged
-    /// answer. Report the vendor's own figures after this call.
+    /// Adds the cost of a call to the budget again, because the vendor does not count the call.
+    /// GitHub does not count an answer that says "not modified". Call [`Budgets::report`] with the
+    /// vendor's figures afterwards.
     pub fn give_back(&self, resource: Resource, cost: u64) {
         let State { accounts, own, .. } = &mut *self.state();
         let Some(account) = accounts.get_mut(&resource) else { return };
@@ -186,10 +192,10 @@ impl Budgets {
         }
     }
 
-    /// Takes over the figures of an answer. Answers overtake each other: within a period the lowest
-    /// figure counts, and an earlier period changes nothing. An earlier period counts if the known
-    /// period is over, or ends at a time that is not credible: the vendor's clock, or Beadle's, was
-    /// ahead and is right by now.
+    /// Records the figures of a vendor's answer. Answers can arrive in another order than their
+    /// calls, so within one period the lowest figure counts. Figures of an earlier period are
+    /// ignored, with one exception: they count if the known period is over or its end is not
+    /// credible, because then a clock was ahead when the known period was recorded.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
@@ -202,11 +208,13 @@ impl Budgets {
         }
     }
 
-    /// Blocks a resource after the vendor refused a call: until `until`, or for a minute, and
-    /// longer each time, if the vendor named no credible time. Returns the end of the block.
+    /// Blocks an account after the vendor refused a call. The block lasts until `until`. If the
+    /// vendor named no credible time, the block lasts for a minute, and longer after each further
+    /// refusal. Returns the end of the block.
     pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
         let mut state = self.state();
-        // Many calls were under way when the vendor refused one: that is one refusal.
+        // Many calls were in progress when the vendor refused the first one. All their refusals
+        // count as one.
         if state.blocked.get(&resource).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(resource).or_insert(0);
             *strikes = (*strikes + 1).min(6);
@@ -218,16 +226,18 @@ impl Budgets {
             tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit names a reset more than a day away, ignored");
         }
         let until = named.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
-        // A time in the past would be no wait at all.
+        // The vendor may name a time in the past. Beadle then waits for at least a second.
         let until = until.max(now + Duration::from_secs(1));
         state.block(resource, until, now)
     }
 
-    /// Blocks the credential after the vendor denied it, for ten seconds and longer each time. All
-    /// users of the credential wait, and no key is at fault. Returns the end of the block.
+    /// Blocks the credential after the vendor denied it. The first block lasts ten seconds, and
+    /// each further block is longer. All users of the credential wait, and no key is parked.
+    /// Returns the end of the block.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
-        // Many calls were under way: that is one denial.
+        // Many calls were in progress when the vendor denied the first one. All their denials count
+        // as one.
         if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(Resource::Credential).or_insert(0);
             *strikes = (*strikes + 1).min(6);
@@ -237,23 +247,25 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
-    /// Records that the vendor accepts the credential.
+    /// Records that the vendor accepted the credential, which ends the block of the credential.
     pub fn accepted(&self) {
         let mut state = self.state();
         state.strikes.remove(&Resource::Credential);
         state.blocked.remove(&Resource::Credential);
     }
 
-    /// Returns the refusals that other processes have to know of, each with its end. A denied
-    /// credential is not among them: each process has its own copy, which may be the old or the new
-    /// one during a replacement.
+    /// Returns the blocked accounts that other processes must know of, each with the end of its
+    /// block. A denied credential is not in the list, because each process has its own copy of the
+    /// credential. While a credential is replaced, one process may have the old copy and another
+    /// the new one.
     pub fn refusals(&self) -> Vec<(Resource, Time)> {
         let state = self.state();
         let shared = state.blocked.iter().filter(|(resource, _)| **resource != Resource::Credential);
         shared.map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Takes over the refusal of another process, if it is credible and concerns this process too.
+    /// Records a refusal that another process received, if its end is credible. A denied credential
+    /// is ignored, because it concerns only the other process.
     pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
         if resource == Resource::Credential || !is_credible(until, now) {
             return;
@@ -261,12 +273,13 @@ impl Budgets {
         self.state().block(resource, until, now);
     }
 
-    /// Records that a call succeeded.
+    /// Records that a call succeeded, so that the next refusal of this account causes a short wait
+    /// again.
     pub fn went_through(&self, resource: Resource) {
         self.state().strikes.remove(&resource);
     }
 
-    /// Returns every known account, for operators.
+    /// Returns the figures of every known account, for metrics and commands.
     pub fn accounts(&self) -> Vec<(Resource, BudgetAccount)> {
         let mut accounts: Vec<_> =
             self.state().accounts.iter().map(|(resource, account)| (*resource, *account)).collect();
@@ -274,7 +287,7 @@ impl Budgets {
         accounts
     }
 
-    /// Returns the credential's name for people.
+    /// Returns the name of the credential that people know.
     pub fn credential(&self) -> &str {
         &self.credential
     }
@@ -398,7 +411,7 @@ mod tests {
             Ok(()),
             "an account of a wrong clock"
         );
-        // The clock is set back by a week.
+        // Somebody sets the clock back by a week.
         budgets.refuse(Resource::Core, Some(Time(200 * HOUR.0)), Time(199 * HOUR.0));
         assert!(budgets.admit(Resource::Core, 1, Lane::Event, Time(199 * HOUR.0)).is_err());
         assert_eq!(budgets.admit(Resource::Core, 1, Lane::Event, Time(31 * HOUR.0)), Ok(()));
@@ -428,7 +441,7 @@ mod tests {
         old.deny(Time(0));
         old.refuse(Resource::Secondary, None, Time(0));
         assert_eq!(old.refusals(), [(Resource::Secondary, Time(60_000))]);
-        // An older version did share its denials.
+        // An older version of Beadle also shared its denials with other processes.
         new.heard_of_refusal(Resource::Credential, Time(10_000), Time(0));
         assert_eq!(new.admit(Resource::Core, 1, Lane::Event, Time(0)), Ok(()));
         new.heard_of_refusal(Resource::Secondary, Time(60_000), Time(0));

@@ -1,5 +1,5 @@
-//! Checks a plan before its first write: the modes, the memory of refusals, other writers and the
-//! guard.
+//! Checks a plan before its first write: the modes, the changes that the vendor refused earlier,
+//! contested changes, and the guard.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,13 @@ use crate::key::{Key, Lane};
 use crate::plan::{Plan, Risk};
 use crate::refused::Refusals;
 
-/// The result of the checks.
+/// The result of the checks before the first write.
 pub(super) struct CheckedPlan {
-    /// The results by the positions of the changes: `None` may be written.
+    /// One entry for each change of the plan. `None` means that Beadle may write the change.
     pub(super) results: Vec<Option<StepResult>>,
-    /// The positions of changes for which the guard was asked.
+    /// The positions of the changes that were submitted to the guard.
     pub(super) asked: HashSet<usize>,
-    /// The failure of the changes that this run does not try.
+    /// The failure that the run reports for the changes that it does not write.
     pub(super) failure: Option<Failure>,
 }
 
@@ -41,7 +41,8 @@ pub(super) async fn check_guard<W>(
     let mut places = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
         let risks = change.risks();
-        // A removal in an unknown aspect is never written, also if a planner planned it.
+        // If an aspect is unknown, Beadle never writes a removal in it, even if a planner planned
+        // one.
         let doubtful = risks.count(Risk::Removes) > 0
             && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
@@ -92,7 +93,8 @@ pub(super) async fn check_guard<W>(
     Ok(CheckedPlan { results, asked: guarded, failure })
 }
 
-/// Returns the limits, with the number of repositories that the last sweep counted.
+/// Returns the guard's limits, completed with the number of repositories that the last sweep
+/// counted.
 async fn with_count(context: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
     let mut limits = context.limits;
     if limits.among.is_none() {

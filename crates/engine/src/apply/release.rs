@@ -1,4 +1,4 @@
-//! Gives back what changes no longer need: room in the guard's window, holds, remembered refusals.
+//! Frees what changes no longer need: room in the guard's window, holds, and remembered refusals.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,8 @@ use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;
 
-/// Gives back the room of changes whose write was not begun. If the store fails, the room stays
-/// spent.
+/// Frees the room that the guard reserved for changes whose write did not begin. If the store
+/// fails, the room stays reserved.
 pub(super) async fn give_back<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -33,8 +33,9 @@ pub(super) async fn give_back<W>(
     }
 }
 
-/// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
-/// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
+/// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
+/// deleted hold is deleted with it. If an aspect is unknown, its holds and refusals stay. A plan
+/// without changes also deletes holds and refusals.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -51,8 +52,8 @@ pub async fn release_resolved_holds<W>(
         return Ok(());
     }
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // A contested change stays contested until somebody approves it or another generation declares
-    // something else. A change without guarded risks needs no approval.
+    // A contested change stays contested until an operator approves it, or until a new generation
+    // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
     let over = held

@@ -1,4 +1,4 @@
-//! Decides which writes of one run may be under way at the same time.
+//! Decides which writes of one run may be in progress at the same time.
 
 use std::collections::HashSet;
 
@@ -6,30 +6,31 @@ use super::{PlanWriter, StepResult};
 use crate::key::Lane;
 use crate::plan::{Change, Plan};
 
-/// The maximum number of writes of one run that are under way at the same time.
+/// The maximum number of writes of one run that are in progress at the same time.
 pub(super) const AT_ONCE: usize = 6;
 
-/// The place of a change in the order of its run's writes. A stage begins when the stage before it
-/// has ended. Within a stage, the changes of one track are written in their order, and the tracks
-/// side by side. A change that fails stops only the changes that depend on it, in its own track
-/// too. By default a plan is one track.
+/// The place of a change in the order of the writes of a run. A stage begins when all writes of the
+/// previous stage have ended. Within a stage, Beadle writes the changes of one track one after the
+/// other, and different tracks in parallel. A failing change stops only the changes that depend on
+/// it, not the rest of its track. The default turn puts all changes of a plan into one track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// The stage. A later change of a plan is never in an earlier stage.
+    /// The number of the stage. The stage number never decreases from one change of a plan to the
+    /// next.
     pub stage: u8,
     /// The track within the stage.
     pub track: u32,
 }
 
-/// The turns of a plan's changes.
+/// The turns of all changes of a plan, and the changes that have begun.
 pub(super) struct Turns {
     turns: Vec<Turn>,
     begun: HashSet<usize>,
 }
 
 impl Turns {
-    /// Asks the writer for the turns of a plan. Only work for an event writes side by side: bulk
-    /// work leaves room to others.
+    /// Asks the writer for the turn of each change. Only a run for an event writes in parallel. All
+    /// other runs write one change at a time, so that they do not slow down others.
     pub(super) fn new<W: Send + Sync + 'static>(
         plan: &Plan<W>,
         writer: &dyn PlanWriter<W>,
@@ -42,8 +43,9 @@ impl Turns {
         Self { turns: plan.changes.iter().map(turn).collect(), begun: HashSet::new() }
     }
 
-    /// Takes the next change that may begin. All changes of the stages before, all earlier changes
-    /// of its track and all changes that it depends on have ended.
+    /// Returns the next change that may begin, and marks it as begun. A change may begin if three
+    /// groups of changes have ended: those of earlier stages, earlier ones of its track, and those
+    /// that it depends on.
     pub(super) fn next<W>(&mut self, plan: &Plan<W>, results: &[Option<StepResult>]) -> Option<usize> {
         let mut tracks = HashSet::new();
         let mut current = None;

@@ -178,9 +178,8 @@ impl Budgets {
         Ok(())
     }
 
-    /// Adds the cost of a call to the budget again, because the vendor does not count the call.
-    /// GitHub does not count an answer that says "not modified". Call [`Budgets::report`] with the
-    /// vendor's figures afterwards.
+    /// Adds the cost of a call to the budget again, because the vendor does not count a call whose
+    /// answer is "not modified". Call [`Budgets::report`] with the vendor's figures afterwards.
     pub fn give_back(&self, resource: Resource, cost: u64) {
         let State { accounts, own, .. } = &mut *self.state();
         let Some(account) = accounts.get_mut(&resource) else { return };

@@ -1,4 +1,5 @@
-//! Time is injected. Nothing else in Beadle reads a clock or sleeps.
+//! The clock that every part of Beadle gets as an argument. No other code reads a clock or sleeps,
+//! so that tests can control the time.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct Time(pub i64);
 
 impl Time {
-    /// Converts seconds since the Unix epoch, the form of vendors' rate-limit headers.
+    /// Converts seconds since the Unix epoch to a time. Vendors send rate-limit headers in this
+    /// form.
     pub fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
@@ -53,7 +55,8 @@ impl fmt::Display for Time {
     }
 }
 
-/// The source of the time: the machine, or a test.
+/// The clock that Beadle uses. In production it is the clock of the machine. In tests it is
+/// simulated.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
 
@@ -69,7 +72,8 @@ impl Clock {
         Self(Arc::new(Source::System))
     }
 
-    /// Returns a clock that follows tokio's pausable time from `start`, and that can jump.
+    /// Returns a clock for tests. It begins at `start`, follows tokio's time, which a test can
+    /// pause, and can jump.
     pub fn simulated(start: Time) -> Self {
         Self(Arc::new(Source::Simulated {
             start: start.0,
@@ -78,8 +82,8 @@ impl Clock {
         }))
     }
 
-    /// Makes a simulated clock jump by `millis`, forward or back. The machine's clock does not
-    /// change.
+    /// Makes a simulated clock jump forward by `millis`, or backward if `millis` is negative. The
+    /// machine's clock ignores the call.
     pub fn jump(&self, millis: i64) {
         if let Source::Simulated { jump, .. } = &*self.0 {
             jump.fetch_add(millis, Ordering::SeqCst);
@@ -103,7 +107,7 @@ impl Clock {
         }
     }
 
-    /// Sleeps for a duration.
+    /// Sleeps for a duration, which a test can shorten.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

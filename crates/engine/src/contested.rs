@@ -1,8 +1,9 @@
-//! Finds changes that two writers fight over: Beadle made the same change so often within an hour
-//! that another writer must be undoing it.
+//! Finds contested changes. If Beadle makes the same change very often within an hour, another
+//! writer must be undoing it each time.
 //!
-//! A change that removes, weakens or exposes is held until an operator approves it. Every other
-//! change goes on at growing intervals, so that no protection stays off because of the fight.
+//! Beadle holds a contested change that removes, weakens or exposes until an operator approves it.
+//! Beadle writes any other contested change again at growing intervals, so that a protection never
+//! stays off because of the other writer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,61 +15,63 @@ use crate::key::Key;
 use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
 
-/// The time over which repeated repairs are counted.
+/// The period over which Beadle counts how often it made the same change.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The first wait between two writes of a contested change. Each further write doubles the wait, up
-/// to an hour.
+/// How long Beadle waits before it writes a contested change for the first time again. The wait
+/// doubles with each further write, up to an hour.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The contested changes of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Contested {
-    /// The reasons for which guarded changes are held, by aspect.
+    /// The aspects whose guarded changes must be held, each with the reason.
     held: HashMap<String, String>,
-    /// The time and the reason of the next write of other changes, by their place in the plan.
+    /// The unguarded changes that must wait, by their position in the plan. Each has the time of
+    /// its next write and the reason.
     slowed: HashMap<usize, (Time, String)>,
-    /// The entries to add to the journal.
+    /// New journal entries about aspects that have just become contested.
     pub(crate) news: Vec<Entry>,
 }
 
 impl Contested {
-    /// Returns the reason for which a guarded change of this aspect is held.
+    /// Returns the reason for holding the guarded changes of this aspect, if they must be held.
     pub(crate) fn holds(&self, aspect: &str) -> Option<&String> {
         self.held.get(aspect)
     }
 
-    /// Returns the reason for which the change at this place of the plan has to wait.
+    /// Returns the reason why the change at position `at` of the plan must still wait, if it must.
     pub(crate) fn postpones(&self, at: usize, now: Time) -> Option<&String> {
         self.slowed.get(&at).filter(|(until, _)| now < *until).map(|(_, why)| why)
     }
 }
 
-/// The result of an intent without a certain write.
+/// Why an intent of the journal does not count as a certain write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,
     Lost,
 }
 
-/// The number of times that an effect was written.
+/// How often Beadle wrote the same value, by the journal.
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// The number of writes with a lost answer. They count for guarded changes only: an outage of
-    /// the vendor is not a second writer.
+    /// The number of writes whose answer was lost. They count only for guarded changes. For other
+    /// changes, an outage of the vendor must not look like a second writer.
     lost: u32,
     last: Time,
 }
 
-/// The new value of a field of a change.
+/// What one field of a change sets: the aspect, the part, the field and the new value. Two writes
+/// with the same effect count as the same change.
 type Effect = (String, String, String, String);
 
 fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds the contested changes of a plan, by the journal of the last hour. An effect is contested
-/// after `repeats` writes; zero means never.
+/// Finds the contested changes of a plan in the journal of the last hour. A change is contested
+/// after `repeats` writes of the same value. If `repeats` is zero, no change is ever contested.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -80,7 +83,7 @@ pub(crate) async fn contested<W>(
     if plan.changes.is_empty() || repeats == 0 {
         return Ok(found);
     }
-    // A contested change stays contested, also while Beadle's value is in place.
+    // A contested change stays contested, even while the vendor has the value that Beadle wrote.
     for hold in store.holds_of(key).await? {
         if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
             found.held.insert(hold.change.aspect, hold.why);
@@ -131,7 +134,7 @@ pub(crate) async fn contested<W>(
     Ok(found)
 }
 
-/// Counts the writes of each effect in the journal.
+/// Counts in the journal how often each effect was written.
 fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
@@ -163,7 +166,8 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     made
 }
 
-/// Returns the wait between two writes of a contested change.
+/// Returns the wait until the next write of a contested change. `beyond` is the number of writes
+/// above the limit.
 fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }
@@ -214,7 +218,7 @@ mod tests {
             result(2, json!({ "written": false, "unknown": true })),
             intent(3, 30),
             result(3, json!({ "written": false, "unknown": false })),
-            // A kill: no result.
+            // The process was killed after this intent, so the intent has no result.
             intent(4, 25),
         ];
         let made = made(&entries, "g");

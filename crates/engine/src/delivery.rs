@@ -1,53 +1,55 @@
-//! Authenticated webhook requests, and the keys that they mark.
+//! Deliveries, which are authenticated webhook requests, and the keys that they make due.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::key::{Key, Lane};
 
-/// One authenticated webhook request, as the inbox keeps it.
+/// One delivery, as the inbox stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The sender and its hook: `github`, `okta`.
+    /// The sender and the kind of its hook, such as `github` or `okta`.
     pub source: String,
-    /// The sender's id of the delivery. With `source`, it is unique.
+    /// The id that the sender gave to the delivery. It is unique together with `source`.
     pub id: String,
     /// The sender's name for the event, such as `repository.created`.
     pub event: String,
-    /// The actor that the sender names. For the journal only.
+    /// The person or program that caused the event, as the sender names it. Beadle only writes it
+    /// to the journal.
     pub actor: Option<String>,
-    /// The configured instance; `-` if the delivery names none.
+    /// The configured organisation or directory that the delivery is about; `-` if the delivery
+    /// names none.
     pub instance: String,
-    /// The time of arrival.
+    /// The time at which Beadle received the delivery.
     pub received: Time,
-    /// The body as received. Request headers are never kept.
+    /// The body, exactly as received. Beadle never stores the headers of the request.
     pub body: Vec<u8>,
 }
 
-/// A mark: it makes a key due.
+/// A request to make a key due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// The key.
+    /// The key that becomes due.
     pub key: Key,
-    /// The urgency.
+    /// The lane in which the key becomes due.
     pub lane: Lane,
-    /// The vendor's name for a faster lookup, such as GitHub's node id. It is never trusted: each
-    /// answer is checked against the key.
+    /// The vendor's name for the thing, such as GitHub's node id, which makes the lookup faster.
+    /// Beadle never trusts the hint: it checks that each answer belongs to the key.
     pub hint: Option<String>,
 }
 
 impl Mark {
-    /// Creates a mark without a hint.
+    /// Creates a mark that has no hint.
     pub fn new(key: Key, lane: Lane) -> Self {
         Self { key, lane, hint: None }
     }
 }
 
-/// The result of accepting a delivery.
+/// What the inbox did with a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// The delivery is on disk, and its keys are due.
+    /// The delivery is stored durably, and its keys are due.
     Stored,
-    /// The id was known already. Nothing was enqueued.
+    /// The inbox already knew the id of the delivery. No key became due.
     Duplicate,
 }

@@ -1,33 +1,33 @@
-//! Failures, in the terms on which the engine acts.
+//! Failures, grouped by what the engine does after them.
 
 use std::fmt;
 
 use crate::clock::Time;
 
-/// The treatment of a failure.
+/// What the engine does after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The vendor or the network failed: retry later.
+    /// The vendor or the network failed. Beadle retries later.
     Retry,
-    /// A budget is used up: retry at `until`. With `spares_events`, only work outside the reserve
-    /// has to wait.
+    /// A budget is used up. Beadle retries at `until`.
     RateLimited {
-        /// The time at which the vendor, or Beadle's own budget, accepts calls again.
+        /// The time from which the vendor, or Beadle's own count of the budget, allows calls again.
         until: Time,
-        /// Whether event and manual work may go on until then.
+        /// Whether only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,
     },
-    /// Something changed between the read and the write: read again.
+    /// Something changed between the read and the write. Beadle reads again.
     Conflict,
-    /// The vendor refused: the user can repair it, with a permission, a name or a plan's feature.
+    /// The vendor refused the request. A person must repair the cause, such as a missing
+    /// permission, a wrong name or a feature that the plan of the account lacks.
     Rejected,
-    /// A defect of Beadle, or a store that cannot go on.
+    /// Beadle has a defect, or the store does not work.
     Fatal,
 }
 
 impl Class {
-    /// Returns whether a failed request of this class certainly changed nothing at the vendor.
-    /// After a lost answer, a timeout or a 5xx answer nobody knows.
+    /// Returns whether a request that failed in this way certainly had no effect at the vendor.
+    /// After a lost answer, a timeout or a 5xx answer, the effect is unknown.
     pub fn changed_nothing(self) -> bool {
         match self {
             Self::Rejected | Self::Conflict | Self::RateLimited { .. } => true,
@@ -36,15 +36,16 @@ impl Class {
     }
 }
 
-/// A failure with its class, and a text with the action and the next step.
+/// A failure: its class, and a text for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Failure {
-    /// The treatment.
+    /// The class, which decides what the engine does next.
     pub class: Class,
-    /// The action, the problem and the next step.
+    /// What Beadle tried to do, what went wrong, and what the user can do.
     pub text: String,
-    /// Whether a part of the action succeeded before. The class is about the rest.
+    /// Whether an earlier part of the same action succeeded. The class then describes only the part
+    /// that failed.
     pub is_partial: bool,
 }
 
@@ -54,19 +55,19 @@ impl Failure {
         Self { class, text: text.to_string(), is_partial: false }
     }
 
-    /// Records that a part of the action succeeded before.
+    /// Records that an earlier part of the same action succeeded.
     #[must_use]
     pub fn after_a_part(mut self) -> Self {
         self.is_partial = true;
         self
     }
 
-    /// Returns whether another plan at once is enough: there is nothing to wait for.
+    /// Returns whether Beadle must plan again at once, because there is nothing to wait for.
     pub fn asks_for_another_plan(&self, now: Time) -> bool {
         matches!(self.class, Class::RateLimited { until, .. } if until <= now)
     }
 
-    /// Adds the action to the text.
+    /// Puts a description of the failed action before the text.
     #[must_use]
     pub fn during(mut self, what: impl fmt::Display) -> Self {
         self.text = format!("{what}: {}", self.text);

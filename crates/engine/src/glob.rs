@@ -1,13 +1,13 @@
-//! Bounds on globs, which come from people and from vendors. The library panics on a glob whose
-//! regular expression cannot be built, such as one of 250 nested braces.
+//! Limits for globs, which come from people and from vendors. The glob library panics if it cannot
+//! build the regular expression of a glob, for example with 250 nested braces.
 
 /// The maximum length of a glob, in characters.
 const LONGEST: usize = 1_000;
 
-/// The maximum number of opening braces, nested or not.
+/// The maximum number of opening braces in a glob, whether they are nested or not.
 const BRACES: usize = 50;
 
-/// Refuses a glob that is not safe for the library.
+/// Returns an error for a glob that can make the library panic.
 pub fn check_glob(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST {
         return Err(format!("a glob must have at most {LONGEST} characters"));

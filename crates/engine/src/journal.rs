@@ -12,28 +12,29 @@ pub use detail::{
     SweepSummary, WriteResult,
 };
 
-/// The kind of an entry.
+/// What an entry of the journal reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
-    /// A write is about to begin. If an intent has no result, the process ended between the two, and
-    /// Beadle observes the key again.
+    /// A write is about to begin. If an intent has no result, the process ended during the write,
+    /// and Beadle reads the key again.
     Intent,
-    /// The result of a write.
+    /// A write ended. The entry has its result.
     Result,
-    /// A run ended: the number of changes, the unknown parts, the holds.
+    /// A run ended. The entry has the number of changes, the holds and the unknown parts.
     Run,
-    /// An operator paused, resumed, approved or confirmed something.
+    /// An operator did something: a pause, a resume, an approval or a rebind.
     Operator,
-    /// A webhook was refused: its sender is not configured.
+    /// Beadle refused a webhook whose sender is not configured.
     Refused,
-    /// A sweep ended: the number of checked, drifted, repaired, held, failed and unknown keys.
+    /// A sweep ended. The entry has the numbers of checked, drifted, repaired, held, failed and
+    /// unknown keys.
     Sweep,
     /// A search for missed deliveries ended.
     Recovery,
-    /// A workflow would have been dispatched in another mode.
+    /// Beadle did not dispatch a workflow, because the mode does not allow it.
     Dispatch,
-    /// Two writers write an aspect of the key.
+    /// An aspect of the key became contested.
     Contested,
 }
 
@@ -57,19 +58,20 @@ impl EntryKind {
 /// One entry of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The number of the entry, from 1, in the order of writing; 0 until it is stored.
+    /// The number of the entry. Numbers begin at 1 and follow the order of writing. The number is 0
+    /// until the entry is stored.
     #[serde(default)]
     pub seq: u64,
-    /// The time of the entry.
+    /// The time at which the reported thing happened.
     pub at: Time,
-    /// The kind.
+    /// What the entry reports.
     pub kind: EntryKind,
-    /// The key that the entry is about; `-` for none.
+    /// The key that the entry is about; `-` if it is about no key.
     pub key: String,
-    /// The name for people, such as `acme/widgets`.
+    /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// For a result: the number of its intent.
+    /// The number of the intent that this result belongs to; `None` for all other kinds.
     pub intent: Option<u64>,
-    /// The details, by kind.
+    /// The facts of the entry. Their shape depends on the kind.
     pub detail: Detail,
 }

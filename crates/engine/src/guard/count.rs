@@ -1,10 +1,11 @@
-//! The number of an instance's repositories, which limits the share that one aspect may reach.
+//! The stored number of repositories of an instance. The guard needs it to compute which share of
+//! the repositories one aspect changes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::note::{Metadata, Note};
 
-/// The number of an instance's repositories, as the last sweep counted them.
+/// The number of repositories of an instance, as the last sweep counted them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RepositoryCount(pub u32);
@@ -14,7 +15,7 @@ impl Metadata for RepositoryCount {
 }
 
 impl RepositoryCount {
-    /// Returns the note of an instance.
+    /// Returns the note that stores the number for an instance.
     pub fn note(instance: &str) -> Note<Self> {
         Note::of(&[instance])
     }

@@ -1,8 +1,8 @@
-//! The guard: it limits removals, weakenings and exposures in a window, and holds each change that
-//! exceeds a limit.
+//! The guard, which limits removals, weakenings and exposures in a window. It holds each change
+//! that would exceed a limit.
 //!
 //! The rules are pure functions over the window of one instance ([`window`]). A store loads the
-//! window, calls the function and writes the window back.
+//! window, calls a function, and writes the window back.
 
 mod count;
 pub mod window;
@@ -18,26 +18,29 @@ use crate::plan::{Change, Risk, Risks};
 pub use count::RepositoryCount;
 pub use window::{GuardReservation, Spent};
 
-/// The maximum number of risks in a window, over all keys and processes of one instance.
+/// The guard's limits for one window of one instance. All keys and all processes of the instance
+/// share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The length of the window.
     pub window: Duration,
-    /// The maximum number of removals.
+    /// The maximum number of removals in a window.
     pub removes: u32,
-    /// The maximum number of weakenings.
+    /// The maximum number of weakenings in a window.
     pub weakens: u32,
-    /// The maximum number of exposures.
+    /// The maximum number of exposures in a window.
     pub exposes: u32,
-    /// The number of times that the same change is made within an hour before its aspect counts as
-    /// contested. Zero means no limit.
+    /// How many times Beadle may make the same change within an hour before the change counts as
+    /// contested. Zero means that no change ever counts as contested.
     pub repeats: u32,
-    /// The share of the instance's repositories, in percent, of which one aspect may lose or weaken
-    /// something in a window.
+    /// The maximum share of the instance's repositories, in percent, in which one aspect may lose
+    /// or weaken something within a window.
     pub percent: u32,
-    /// The number of repositories that one aspect may always reach, however small the share is.
+    /// The number of repositories that `percent` always allows, so that the limit does not block
+    /// small organisations.
     pub repositories: u32,
-    /// The number of repositories of the instance. Without it, the share is not checked.
+    /// The number of all repositories of the instance. If it is `None`, the guard does not check
+    /// `percent`.
     #[serde(default)]
     pub among: Option<u32>,
 }
@@ -58,7 +61,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns the limit of one risk, if it has one.
+    /// Returns the limit for a risk; `None` if the guard does not limit this risk.
     pub fn of(&self, risk: Risk) -> Option<u32> {
         match risk {
             Risk::Removes => Some(self.removes),
@@ -68,15 +71,16 @@ impl Limits {
         }
     }
 
-    /// Returns the number of repositories that one aspect may reach in a window, and the number of
-    /// all repositories.
+    /// Returns how many repositories one aspect may reach in a window, and how many repositories
+    /// there are in all. Returns `None` if the number of repositories is not known.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
         Some((share.max(u64::from(self.repositories)), among))
     }
 
-    /// Returns the first limit that `more` would exceed after `used`, with its number.
+    /// Returns the first limit that is exceeded if the risks in `more` are added to those in
+    /// `used`. The result names the risk and its limit.
     pub fn exceeded_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
         Risk::ALL.into_iter().find_map(|risk| {
             let limit = self.of(risk)?;
@@ -89,45 +93,46 @@ impl Limits {
 /// The guard's decision about one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The change may be written.
+    /// The change fits into the window, or is approved.
     Pass,
-    /// The change is held, for this reason, until an operator approves its digest or the policy
-    /// changes.
+    /// The change is held for the reason in the text.
     Hold(String),
 }
 
-/// A change that the guard holds, until an operator approves it or the policy's generation is
-/// replaced.
+/// A change that the guard holds. The hold ends when an operator approves it, when another
+/// generation of the policy replaces it, or when the change is no longer planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The digest of the change: [`Change::digest`].
+    /// The digest of the change, by which an operator approves it: [`Change::digest`].
     pub digest: String,
-    /// The key.
+    /// The key that the change belongs to.
     pub key: Key,
-    /// The name for people.
+    /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The beginning of the hold.
+    /// The time at which the hold began.
     pub since: Time,
-    /// The reason of the hold. A change that a planner stops is held for the planner's reason,
-    /// unless it was approved.
+    /// The reason for the hold. If the planner or a contested aspect stops the change, the text is
+    /// not empty when the guard gets the change, and the guard holds the change unless an operator
+    /// approved it.
     pub why: String,
-    /// Whether two writers fight over the aspect.
+    /// Whether the change is held because its aspect is contested.
     #[serde(default)]
     pub contested: bool,
-    /// The operator who approved the change.
+    /// The operator who approved the change; `None` before the approval.
     pub approved_by: Option<String>,
-    /// Whether the approved write was begun and its result is not known. Then the approval lets no
-    /// other write pass.
+    /// Whether the approval is used up: the approved write began, and its result is not known. The
+    /// approval does not allow a second write.
     #[serde(default)]
     pub spent: bool,
-    /// The policy's generation that asks for the change.
+    /// The generation of the policy that asks for the change.
     pub generation: String,
-    /// The held change.
+    /// The change, without the instructions for the write.
     pub change: Change<()>,
 }
 
 impl Hold {
-    /// Returns whether another generation of this instance asked for the change.
+    /// Returns whether the hold belongs to this instance and comes from another generation than
+    /// `generation`.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
         self.key.instance() == instance && self.generation != generation
     }

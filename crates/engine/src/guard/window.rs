@@ -1,5 +1,5 @@
-//! The window of one instance: the room that the guard gave, the result of each write, and whether
-//! another change fits.
+//! The rules of the guard, as pure functions over the window of one instance. The window lists the
+//! changes for which the guard reserved room, with the result of each write.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -12,23 +12,23 @@ use crate::clock::Time;
 use crate::journal::Entry;
 use crate::plan::{Risk, Risks};
 
-/// The state of the room that the guard gave to a change.
+/// What became of the room that the guard reserved for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Stored")]
 pub enum Spent {
-    /// The write was not begun. A retry of the same change uses this room.
+    /// The write has not begun. If Beadle retries the same change, the change uses this room.
     Reserved,
-    /// The write was begun, and its result is not known: a lost answer, a timeout, a 5xx answer or
-    /// a kill. The room stays spent, and a retry needs room of its own.
+    /// The write began, and its result is not known, because of a lost answer, a timeout, a 5xx
+    /// answer or a killed process. The room still counts as used, and a retry needs more room.
     Unknown,
     /// The change was written.
     Written,
-    /// The change was certainly not written. The room is free again.
+    /// The change was certainly not written, so that the room is free again.
     Refused,
 }
 
 impl Spent {
-    /// Every state.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Reserved, Self::Unknown, Self::Written, Self::Refused];
 
     /// Returns the name that is stored.
@@ -41,13 +41,14 @@ impl Spent {
         }
     }
 
-    /// Returns the state of this name.
+    /// Returns the state that is stored under this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
-/// A stored state. Older versions stored only whether the room was used.
+/// A state in its stored form. Older versions stored only `true` or `false`: whether the change was
+/// written.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -61,19 +62,19 @@ impl TryFrom<Stored> for Spent {
     fn try_from(stored: Stored) -> Result<Self, String> {
         match stored {
             Stored::Used(true) => Ok(Self::Written),
-            // An older version also kept this after a lost answer.
+            // An older version also stored `false` after a lost answer.
             Stored::Used(false) => Ok(Self::Unknown),
             Stored::Named(name) => Self::named(&name).ok_or_else(|| format!("unknown state `{name}`")),
         }
     }
 }
 
-/// Room in the window that the guard gave to a change.
+/// The room in the window that the guard reserved for one change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardReservation {
-    /// The instance of the window.
+    /// The instance that the window belongs to.
     pub instance: String,
-    /// The digest of the change.
+    /// The digest of the change, which identifies it.
     pub digest: String,
     /// The key of the change; empty if an older version stored the reservation.
     #[serde(default)]
@@ -81,16 +82,17 @@ pub struct GuardReservation {
     /// The aspect of the change; empty if an older version stored the reservation.
     #[serde(default)]
     pub aspect: String,
-    /// The time at which the room was given, or the write begun.
+    /// The time at which the room was reserved or, after the write began, the time at which it
+    /// began.
     pub at: Time,
-    /// The state of the room.
+    /// What became of the room.
     #[serde(alias = "written")]
     pub state: Spent,
-    /// The number of protections that the change weakens, over all that it reaches.
+    /// The number of weakenings, counted for every repository that the change reaches.
     pub weakens: u32,
-    /// The number of exposures.
+    /// The number of exposures, counted for every repository that the change reaches.
     pub exposes: u32,
-    /// The number of removals.
+    /// The number of removals, counted for every repository that the change reaches.
     pub removes: u32,
     /// The number of repositories that the change reaches.
     #[serde(default = "one")]
@@ -118,24 +120,24 @@ impl GuardReservation {
         }
     }
 
-    /// Returns whether the reservation fills the window that began at `since`.
+    /// Returns whether the reservation uses room in the window that began at `since`.
     fn counts(&self, since: Time) -> bool {
         self.at > since && self.state != Spent::Refused
     }
 }
 
-/// The verdicts about some changes, and the new or changed holds.
+/// The guard's verdicts about the changes of a request, and the holds that the store must write.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// One verdict a change, in the order of the changes.
+    /// The verdicts, in the order of the changes.
     pub verdicts: Vec<Verdict>,
-    /// The holds to store.
+    /// The holds that are new or have changed.
     pub held: Vec<Hold>,
 }
 
-/// Decides about changes of one instance, in their order, and reserves room for each one that fits.
-/// Reservations are appended to `window` or changed in their place; none is moved. `known` has the
-/// stored holds of these changes, by digest.
+/// Decides about changes of one instance, one after the other, and reserves room for each change
+/// that fits. The function appends reservations to `window`, or changes existing ones in place, so
+/// that their order stays the same. `known` contains the stored holds of these changes by digest.
 pub fn check_guard(
     window: &mut Vec<GuardReservation>,
     known: &BTreeMap<String, Hold>,
@@ -156,7 +158,7 @@ pub fn check_guard(
                 let again = Hold { why, approved_by: None, spent: false, ..(*hold).clone() };
                 stop(again, &mut judged.held)
             }
-            // A refused write needs no second approval.
+            // The approval still counts after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
             Some(held) => Verdict::Hold(held.why.clone()),
             None if !hold.why.is_empty() => stop((*hold).clone(), &mut judged.held),
@@ -179,7 +181,8 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
     Verdict::Hold(why)
 }
 
-/// Reserves room for one change, or returns the exceeded limit.
+/// Reserves room for one change. If the change does not fit, returns a text that names the exceeded
+/// limit.
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
     let reserved = |booking: &&mut GuardReservation| {
@@ -218,9 +221,9 @@ fn exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Ti
     Some(why)
 }
 
-/// Returns the reason if one aspect would lose or weaken something in too large a share of the
-/// repositories. Many small changes add up, and one change that reaches many repositories counts as
-/// many.
+/// Returns a text if the change would make one aspect lose or weaken something in too many
+/// repositories. The function adds up all changes in the window. A change that reaches many
+/// repositories counts once for each of them.
 fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
@@ -242,7 +245,8 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     let most = reached.entry(hold.key.as_str()).or_default();
     *most = hold.change.reaches.max(*most);
     let after = sum(&reached);
-    // A repository that was reached before may be reached again.
+    // A change of a repository that already counts does not make the share larger, so it is
+    // allowed.
     (after > allowed && after > before).then(|| {
         format!(
             "guard limit reached: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
@@ -253,35 +257,37 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     })
 }
 
-/// A write that is about to begin.
+/// What the store needs to know about a write that is about to begin.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// The entry for the journal.
+    /// The intent, which the store adds to the journal.
     pub entry: Entry,
-    /// The digest of the change and the length of the window, if the guard let the change pass.
+    /// The digest of the change and the length of the window. They are present only if the change
+    /// was submitted to the guard.
     pub spends: Option<(String, Duration)>,
 }
 
-/// The answer to a write that is about to begin.
+/// Whether a write may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The write may begin. The journal has this intent.
+    /// The write may begin. The number is that of the intent in the journal.
     Yes(u64),
-    /// Another worker has the key.
+    /// The lease is no longer valid, because another worker took the key or the lease ended.
     LeaseLost,
-    /// An operator paused the key or its instance.
+    /// The key or its instance is paused.
     Paused {
-        /// The key or the instance.
+        /// The paused key or instance.
         scope: String,
-        /// The end of the pause.
+        /// The time at which the pause ends.
         until: Time,
     },
-    /// The room in the window, or the approval, is not valid any more.
+    /// The room in the window, or the approval, is no longer valid.
     Lapsed,
 }
 
-/// Spends the approval `hold`, or the room in the window, immediately before a write. Returns
-/// `false` if neither is valid any more.
+/// Marks the approval of `hold`, or the room in the window, as used. The store calls this function
+/// immediately before a write. Returns `false` if the change has neither an approval nor room that
+/// is still valid.
 pub fn begin(
     window: &mut [GuardReservation],
     hold: Option<&mut Hold>,
@@ -303,29 +309,29 @@ pub fn begin(
     true
 }
 
-/// Approves a held change for one write. Returns `None` if it was approved before: the hold stays
-/// as it is. The approved write may be under way, and a second approval would let the change pass
-/// once more. If the answer to that write is lost, [`check_guard`] holds the change again without
-/// an approval.
+/// Approves a held change for one write. Returns `None`, and changes nothing, if the hold already
+/// has an approval. The approved write may be in progress at that moment, and a second approval
+/// would allow a second write. If the answer to the approved write is lost, [`check_guard`] holds
+/// the change again, and the new hold needs a new approval.
 pub fn approve(hold: &Hold, by: &str) -> Option<Hold> {
     let approved = || Hold { approved_by: Some(by.to_owned()), spent: false, ..hold.clone() };
     hold.approved_by.is_none().then(approved)
 }
 
-/// The end of a change for which the guard was asked. A lost answer has no end: the room stays
-/// spent.
+/// How a change that was submitted to the guard ended. If the answer to its write is lost, the
+/// change has no end, and its room still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// The change was written.
     Written,
-    /// The write was begun, and certainly not made.
+    /// The write began, and it certainly had no effect.
     Refused,
-    /// The write was not begun.
+    /// The write did not begin.
     NotBegun,
 }
 
-/// Records the end of a change: for its room in the window, and for its hold. Returns the hold to
-/// keep; `None` if there is none, or if the approval is used up.
+/// Records the end of a change in its reservation and in its hold. Returns the hold that the store
+/// must keep. Returns `None` if the change has no hold, or if its approval is used up.
 pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
     let (from, to) = match end {
         End::Written => (Spent::Unknown, Spent::Written),
@@ -333,12 +339,12 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
         End::NotBegun => (Spent::Reserved, Spent::Refused),
     };
     match (hold, end) {
-        // An approved change has no room in the window.
+        // An approved change uses no room in the window.
         (Some(hold), End::Written) if hold.spent => None,
         (Some(hold), End::Refused) if hold.spent => Some(Hold { spent: false, ..hold }),
         (hold, _) => {
-            // The newest reservation belongs to the run that ends. The result of an older one stays
-            // unknown.
+            // The newest reservation of the digest belongs to the run that ends now. An older
+            // reservation belongs to an earlier run, whose result stays unknown.
             let open = |booking: &&mut GuardReservation| booking.digest == digest && booking.state == from;
             if let Some(booking) = window.iter_mut().rev().find(open) {
                 booking.state = to;
@@ -348,7 +354,7 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
     }
 }
 
-/// Returns the positions of changes by instance: each instance has a window of its own.
+/// Groups the positions of the changes by instance, because each instance has its own window.
 pub fn by_instance(asked: &[Hold]) -> BTreeMap<String, Vec<usize>> {
     let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, hold) in asked.iter().enumerate() {

@@ -58,7 +58,8 @@ fn three_lost_answers_fill_a_window_of_three() {
     let mut made = 0;
     for second in 0..36 {
         let now = NOW + Duration::from_secs(second);
-        // The team is given back each time, and each answer is lost.
+        // Another writer grants the team its access again after each removal, and the answer to
+        // each removal is lost.
         if ask(&mut window, &limits, &change, now) == Verdict::Pass {
             assert!(begin(&mut window, None, &change.digest, limits.window, now));
             made += 1;
@@ -96,11 +97,12 @@ fn a_share_of_the_repositories_is_kept_for_each_aspect() {
     assert_eq!(passed("teams", Risk::Removes), 12);
     assert_eq!(passed("labels", Risk::Removes), 12, "each aspect has its own");
     assert_eq!(passed("topics", Risk::Adds), 60);
-    // A change that reaches many counts as these, however high the limit is.
+    // A change that reaches 60 repositories counts 60 times for the share, however high the limit
+    // of weakenings is.
     let limits = Limits { weakens: 1000, ..limits };
     let verdict = ask(&mut Vec::new(), &limits, &hold(1, "organisation_rulesets", Risk::Weakens, 60), NOW);
     assert!(matches!(verdict, Verdict::Hold(_)));
-    // Of a small organisation ten repositories may be reached.
+    // In a small organisation, an aspect may always reach ten repositories.
     let limits = Limits { among: Some(12), ..Limits::default() };
     let mut window = Vec::new();
     let asked = (0..12).map(|n| ask(&mut window, &limits, &hold(n, "teams", Risk::Removes, 1), NOW));

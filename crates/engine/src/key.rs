@@ -1,24 +1,25 @@
-//! Keys, the units of work, and the urgency of each.
+//! Keys, which are the units of work, and lanes, which decide the order of the keys.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A key has the form `kind:instance:id` and is opaque to the engine. The id is the vendor's
-/// immutable id.
+/// The name of a unit of work, in the form `kind:instance:id`. The engine does not interpret the
+/// parts. The id is the vendor's id, which never changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key(String);
 
-/// The reason why a text is not a key.
+/// The error for a text that does not have the form of a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("invalid key `{0}`: must be kind:instance:id, such as repository:acme:1296269")]
 pub struct KeyError(String);
 
 impl Key {
-    /// Creates a key from its parts. A colon in `kind` or `instance` would begin the next part and
-    /// is written `%3A`, so that the key is of no other instance. No configured name has a colon.
+    /// Creates a key from its parts. A colon in `kind` or `instance` is written as `%3A`, because a
+    /// plain colon would end the part, and the key would belong to another instance. Names in the
+    /// configuration cannot contain a colon.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
         let part = |text: &str| text.replace(':', "%3A");
         Self(format!("{}:{}:{id}", part(kind), part(instance)))
@@ -28,22 +29,23 @@ impl Key {
         self.0.splitn(3, ':').nth(n).unwrap_or_default()
     }
 
-    /// Returns the kind: `repository`, `organisation`, `target-group`, ...
+    /// Returns the kind of the key, such as `repository`, `organisation` or `target-group`.
     pub fn kind(&self) -> &str {
         self.part(0)
     }
 
-    /// Returns the configured instance, such as the name of an organisation.
+    /// Returns the instance: the configured organisation, directory or target that the key belongs
+    /// to.
     pub fn instance(&self) -> &str {
         self.part(1)
     }
 
-    /// Returns the vendor's immutable id.
+    /// Returns the vendor's id, which never changes.
     pub fn id(&self) -> &str {
         self.part(2)
     }
 
-    /// Returns the whole key.
+    /// Returns the whole key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -80,7 +82,7 @@ impl From<Key> for String {
 /// All keys of one kind and one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyScope {
-    /// The part that all of the keys begin with.
+    /// The text that all keys of the scope begin with.
     prefix: String,
 }
 
@@ -90,34 +92,34 @@ impl KeyScope {
         Self { prefix: Key::new(kind, instance, "").0 }
     }
 
-    /// Returns whether a key is one of them.
+    /// Returns whether a key belongs to the scope.
     pub fn covers(&self, key: &Key) -> bool {
         key.as_str().starts_with(&self.prefix)
     }
 
-    /// Returns the bounds of the keys in the order of their bytes: the first is at or after one
-    /// bound, the last before the other.
+    /// Returns a lower and an upper bound for a search in byte order. Every key of the scope is at
+    /// or after the first bound, and before the second bound.
     pub fn bounds(&self) -> (&str, String) {
-        // The character after the colon.
+        // The semicolon is the character that follows the colon in byte order.
         let end = format!("{};", self.prefix.strip_suffix(':').unwrap_or(&self.prefix));
         (&self.prefix, end)
     }
 }
 
-/// The reason why a key is due. An earlier lane overtakes a later one.
+/// The reason why a key is due. Keys in an earlier lane are claimed before keys in a later lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// A webhook reported a change.
+    /// A webhook reported a change of the key.
     Event,
-    /// An operator asked.
+    /// An operator asked for a run of the key.
     Manual,
-    /// The schedule of a sweep began.
+    /// A sweep checks the key.
     Sweep,
 }
 
 impl Lane {
-    /// Every lane, the most urgent one first.
+    /// All lanes, with the most urgent lane first.
     pub const ALL: [Self; 3] = [Self::Event, Self::Manual, Self::Sweep];
 
     /// Returns the name that is stored and printed.

@@ -1,4 +1,4 @@
-//! Modes: the extent to which Beadle writes.
+//! Modes, which decide how far Beadle may go.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Risk, Risks};
 
-/// The mode of an organisation, layer, aspect or group. If several apply, the most careful one
-/// counts.
+/// The mode of an organisation, a layer, an aspect or a group. If several modes apply to one
+/// change, the most careful mode counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Plan and write nothing. New organisations start in this mode.
+    /// Beadle plans and writes nothing. New organisations start in this mode.
     #[default]
     Observe,
-    /// Never remove, weaken or expose.
+    /// Beadle never removes, weakens or exposes.
     AddOnly,
-    /// Write everything, within the guard's limits.
+    /// Beadle writes all changes within the guard's limits.
     Enforce,
 }
 
 impl Mode {
-    /// Returns whether a change with these risks may be written in this mode.
+    /// Returns whether Beadle may write a change with these risks in this mode.
     pub fn allows(self, risks: &Risks) -> bool {
         match self {
             Self::Observe => false,

@@ -1,4 +1,5 @@
-//! Notes, the small values of a store: a name and a type for each kind.
+//! Notes, which are small values that a store keeps by name. This module gives each kind of note a
+//! type.
 
 use std::marker::PhantomData;
 
@@ -8,15 +9,15 @@ use serde_json::Value;
 
 use crate::store::{Store, StoreError};
 
-/// A kind of note: the type of its value, and the first part of its name.
+/// A kind of note. It defines the type of the value, and the first part of the note's name.
 pub trait Metadata: Serialize + DeserializeOwned {
-    /// The first part of the name.
+    /// The first part of the names of all notes of this kind.
     const KIND: &'static str;
-    /// Whether the value is a string that is stored without quotes. Other values are stored as JSON.
+    /// Whether the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
 }
 
-/// The name of a note, and of all notes whose names begin with it.
+/// The name of a note. The name is also the prefix of other notes, which [`Note::list`] lists.
 #[derive(Debug)]
 pub struct Note<M> {
     name: String,
@@ -24,18 +25,18 @@ pub struct Note<M> {
 }
 
 impl<M: Metadata> Note<M> {
-    /// Returns the note with these parts in its name, see [`note`].
+    /// Returns the note whose name has these parts after the kind, see [`note`].
     pub fn of(parts: &[&str]) -> Self {
         Self { name: note(M::KIND, parts), kind: PhantomData }
     }
 
-    /// Returns the name.
+    /// Returns the name under which the store keeps the note.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Reads the value. A value that another version wrote, and that this one cannot read, counts as
-    /// none.
+    /// Reads the value. If this version cannot read the stored value, because another version wrote
+    /// it, the result is `None`.
     pub async fn get(&self, store: &dyn Store) -> Result<Option<M>, StoreError> {
         Ok(store.get(&self.name).await?.and_then(|text| read(&text)))
     }
@@ -47,13 +48,13 @@ impl<M: Metadata> Note<M> {
         store.put(&self.name, &text).await
     }
 
-    /// Deletes the value.
+    /// Deletes the note.
     pub async fn forget(&self, store: &dyn Store) -> Result<(), StoreError> {
         store.forget(&self.name).await
     }
 
-    /// Lists the notes whose names begin with this name, each by the rest of its name. Values that
-    /// cannot be read are left out.
+    /// Lists the notes whose names begin with this name. Each entry has the rest of the note's
+    /// name, and its value. The list leaves out values that cannot be read.
     pub async fn list(&self, store: &dyn Store) -> Result<Vec<(String, M)>, StoreError> {
         let notes = store.notes(&self.name).await?.into_iter();
         let known =

@@ -1,5 +1,6 @@
-//! Bulk writes take turns: a sweep with many writes leaves time between them, so that the vendor is
-//! not overloaded and no worker waits in its place. A write for an event is sent at once.
+//! Spreads bulk writes over time. A sweep with many writes leaves time between them, so that it
+//! does not overload the vendor. While a run waits for its turn to write, its worker does other
+//! work. Beadle sends a write for an event at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,24 +9,25 @@ use std::time::Duration;
 use crate::clock::{Clock, Time};
 use crate::key::{Key, Lane};
 
-/// The longest time that a run waits for its turn without going back to the queue.
+/// How long a run may sleep until its turn. A run with a longer wait goes back to the queue.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A turn that is older than this is forgotten.
+/// How long a booked turn is remembered if its run does not come back.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 struct State {
     /// The first moment that no run has booked.
     next: Time,
-    /// The time of the last bulk write.
+    /// The time at which the last bulk write was sent.
     last: Time,
-    /// The booked turns.
+    /// The time of the turn that each waiting key has booked.
     booked: HashMap<Key, Time>,
-    /// The number of processes that write with the same credential.
+    /// The number of processes that write with the same credential. Each process writes more slowly
+    /// if there are more.
     sharing: u32,
 }
 
-/// The turns of one credential's bulk writes.
+/// The schedule of the bulk writes with one credential.
 #[derive(Clone, Debug)]
 pub struct WritePace {
     every: Duration,
@@ -33,7 +35,8 @@ pub struct WritePace {
 }
 
 impl WritePace {
-    /// Creates turns with one write in each `every`; zero means no wait.
+    /// Creates a schedule with one bulk write in each period of `every`. Zero means that bulk
+    /// writes do not wait.
     pub fn new(every: Duration) -> Self {
         Self { every, state: Arc::default() }
     }
@@ -42,7 +45,7 @@ impl WritePace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the number of processes that share the turns.
+    /// Sets the number of processes that write with the same credential.
     pub fn share(&self, processes: u32) {
         self.state().sharing = processes;
     }
@@ -51,8 +54,8 @@ impl WritePace {
         self.every * state.sharing.max(1)
     }
 
-    /// Books the turns that a run of `key` needs for its writes. `Err` is the time of the run's
-    /// turn: the turn is kept until then.
+    /// Books turns for all writes of a run of `key`. If the turn is far away, the error has its
+    /// time. The turn stays booked until then, and the run must come back at that time.
     pub fn book(&self, key: &Key, writes: usize, lane: Lane, now: Time) -> Result<(), Time> {
         let mut state = self.state();
         if lane == Lane::Event || writes == 0 || self.every.is_zero() {
@@ -67,7 +70,7 @@ impl WritePace {
             state.booked.remove(key);
             return Ok(());
         }
-        // After a clock was set back, turns cannot be far ahead.
+        // If a booked time is far ahead, the clock was set back, and the booking is ignored.
         let at = state.next.max(now);
         let writes = u32::try_from(writes).unwrap_or(u32::MAX);
         state.next = at + self.step(&state).saturating_mul(writes);
@@ -78,7 +81,7 @@ impl WritePace {
         Err(at)
     }
 
-    /// Ends a run. The turns that it booked and did not use are free again.
+    /// Ends a run: turns that the run booked and did not use become free for other runs.
     pub fn settle(&self, now: Time) {
         let mut state = self.state();
         if state.booked.is_empty() {
@@ -86,7 +89,7 @@ impl WritePace {
         }
     }
 
-    /// Waits until the next bulk write may be made.
+    /// Waits until the next bulk write may be sent. Writes for events do not wait.
     pub async fn turn(&self, lane: Lane, clock: &Clock) {
         if lane == Lane::Event || self.every.is_zero() {
             return;

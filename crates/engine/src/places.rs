@@ -1,40 +1,42 @@
-//! The places of a worker, and how instances share them: a vendor that never answers must not keep
-//! every place.
+//! The places of a worker, and how instances share them. If a vendor never answers, its runs must
+//! not occupy all places.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The places of one worker. A place is free again when its [`Place`] is dropped.
+/// The places of one worker. Each run occupies a place, which becomes free when its [`Place`] is
+/// dropped.
 pub(crate) struct Places {
     all: usize,
     are_shared: bool,
-    /// The number of places that each instance has.
+    /// The number of places that each instance occupies.
     taken: Mutex<BTreeMap<String, usize>>,
 }
 
-/// The keys that the worker may claim next.
+/// The number of keys that the worker may claim next, and the instances that must be left out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// The number of keys. None of the instances below its limit can exceed the limit with them.
+    /// The number of keys. It is so small that an instance outside `full` stays within its limit,
+    /// even if all claimed keys belong to it.
     pub(crate) keys: usize,
-    /// The instances that have reached their limit.
+    /// The instances that occupy as many places as they may.
     pub(crate) full: Vec<String>,
 }
 
-/// One place that a run has.
+/// One place, occupied by a run until this value is dropped.
 pub(crate) struct Place {
     places: Arc<Places>,
     instance: String,
 }
 
 impl Places {
-    /// Makes free places. If `are_shared`, each instance takes at most half of the places that the
-    /// other instances leave free, and one in any case.
+    /// Creates `all` free places. If `are_shared` is true, each instance may occupy at most half of
+    /// the places that the other instances leave free. Each instance may always occupy one place.
     pub(crate) fn new(all: usize, are_shared: bool) -> Arc<Self> {
         Arc::new(Self { all, are_shared, taken: Mutex::default() })
     }
 
-    /// Returns what the worker may claim next.
+    /// Returns how many keys the worker may claim next, and from which instances it may claim none.
     pub(crate) fn room(&self) -> Room {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = taken.values().sum();
@@ -53,7 +55,7 @@ impl Places {
         Room { keys, full }
     }
 
-    /// Takes a place for a run of this instance.
+    /// Occupies a place for a run of this instance.
     pub(crate) fn take(self: &Arc<Self>, instance: &str) -> Place {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         *taken.entry(instance.to_owned()).or_default() += 1;
@@ -77,7 +79,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    /// Takes places for `instance` as long as it may have more, and returns them.
+    /// Occupies places for `instance` until the instance has reached its limit, and returns the
+    /// places.
     fn fill(places: &Arc<Places>, instance: &str) -> Vec<Place> {
         let mut taken = Vec::new();
         loop {

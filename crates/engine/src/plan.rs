@@ -1,5 +1,5 @@
-//! Plans: ordered lists of changes, as data. A plan can be printed, stored and compared; it cannot
-//! write.
+//! Plans, which are ordered lists of changes. A plan is only data: Beadle can print, store and
+//! compare it, but the plan itself cannot write.
 
 use std::fmt;
 
@@ -10,24 +10,25 @@ use sha2::{Digest, Sha256};
 use crate::key::Key;
 use crate::mode::Mode;
 
-/// The effect that a change may have on the users of the changed thing.
+/// What a change does to the safety of the changed thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
-    /// Something new that grants nobody more than the policy declares.
+    /// Adds a thing. Nobody gets more access than the policy declares.
     Adds,
-    /// A value that is neither stricter nor laxer.
+    /// Sets a value that is neither stricter nor weaker than before.
     Changes,
-    /// Fewer approvals or checks, wider bypass, protection off.
+    /// Weakens protection: fewer approvals or checks, more people who may bypass a rule, or a
+    /// protection that is switched off.
     Weakens,
-    /// More people can see or write.
+    /// Lets more people see or write.
     Exposes,
-    /// Something existing is removed.
+    /// Removes an existing thing or an existing access.
     Removes,
 }
 
 impl Risk {
-    /// Every risk, the smallest one first.
+    /// All risks, with the smallest risk first.
     pub const ALL: [Self; 5] = [Self::Adds, Self::Changes, Self::Weakens, Self::Exposes, Self::Removes];
 
     /// Returns the name that is stored and printed.
@@ -41,7 +42,7 @@ impl Risk {
         }
     }
 
-    /// Returns the noun for this number of things, such as `removals`.
+    /// Returns the noun for `count` things of this risk, such as `removal` or `removals`.
     pub fn noun(self, count: u32) -> &'static str {
         match (self, count) {
             (Self::Adds, 1) => "addition",
@@ -57,7 +58,7 @@ impl Risk {
         }
     }
 
-    /// Returns whether the guard counts the risk.
+    /// Returns whether the guard limits changes of this risk.
     pub fn is_guarded(self) -> bool {
         self >= Self::Weakens
     }
@@ -69,7 +70,7 @@ impl fmt::Display for Risk {
     }
 }
 
-/// The number of things of each risk in a change or a plan.
+/// How many things a change or a plan adds, changes, weakens, exposes and removes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Risks {
     /// The number of added things.
@@ -96,7 +97,7 @@ impl Risks {
         }
     }
 
-    /// Adds `n` things of one risk.
+    /// Adds `n` to the number of things of one risk.
     pub fn add(&mut self, risk: Risk, n: u32) {
         let count = match risk {
             Risk::Adds => &mut self.adds,
@@ -108,24 +109,24 @@ impl Risks {
         *count = count.saturating_add(n);
     }
 
-    /// Adds all things of `other`.
+    /// Adds the numbers of `other` to these numbers.
     pub fn merge(&mut self, other: &Self) {
         for risk in Risk::ALL {
             self.add(risk, other.count(risk));
         }
     }
 
-    /// Returns the gravest risk, if there is any.
+    /// Returns the gravest risk whose number is not zero, if there is one.
     pub fn gravest(&self) -> Option<Risk> {
         Risk::ALL.into_iter().rev().find(|risk| self.count(*risk) > 0)
     }
 
-    /// Returns whether the guard has to check.
+    /// Returns whether the guard must check the change, because the guard limits one of its risks.
     pub fn is_guarded(&self) -> bool {
         self.gravest().is_some_and(Risk::is_guarded)
     }
 
-    /// Returns the number of all things.
+    /// Returns the sum of the numbers of all risks.
     pub fn total(&self) -> u32 {
         Risk::ALL.iter().map(|risk| self.count(*risk)).sum()
     }
@@ -134,9 +135,9 @@ impl Risks {
 /// The policy line that asks for a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PolicyLocation {
-    /// The policy's file, relative to its folder.
+    /// The path of the file, relative to the folder of the policy.
     pub file: std::sync::Arc<str>,
-    /// The line, from 1.
+    /// The number of the line. The first line is 1.
     pub line: u32,
 }
 
@@ -146,42 +147,44 @@ impl fmt::Display for PolicyLocation {
     }
 }
 
-/// One value of a change.
+/// One value that a change sets or removes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Field {
-    /// The value's name in the vendor's terms, such as `allow_squash_merge`.
+    /// The name of the value at the vendor, such as `allow_squash_merge`.
     pub name: String,
-    /// The observed value; `Null` if there was none.
+    /// The value at the vendor before the change; `Null` if there is none.
     pub before: Value,
-    /// The desired value; `Null` if the value is to be removed.
+    /// The value that the policy declares; `Null` if the change removes the value.
     pub after: Value,
     /// The policy line that asks for the value.
     pub asked: Option<PolicyLocation>,
-    /// The effect on others.
+    /// What the new value does to safety.
     pub risk: Risk,
 }
 
-/// One write.
+/// One change of a plan, which needs one write. `W` is the type of the instructions for the write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change<W> {
-    /// The aspect.
+    /// The aspect that the change belongs to.
     pub aspect: String,
-    /// The part of the aspect, such as `team platform`; empty for the repository itself.
+    /// The part of the aspect, such as `team platform`. It is empty if the change is about the
+    /// repository as a whole.
     pub what: String,
-    /// Every value that the write changes.
+    /// All values that the write sets or removes.
     pub fields: Vec<Field>,
-    /// The mode that applies to it.
+    /// The mode that applies to the change.
     pub mode: Mode,
-    /// The positions, in the plan, of changes that must be written before this one.
+    /// The positions of other changes of the plan. Beadle must write them before this change.
     pub after: Vec<usize>,
-    /// The reason why an operator must approve the change, also if the window has room.
+    /// The reason why the change always needs an approval, even if the guard's window has room for
+    /// it. `None` means that the change needs an approval only if it exceeds a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
-    /// The number of repositories that this one write reaches. The guard counts each risk once for
-    /// each of them.
+    /// The number of repositories that the write affects. The guard counts each risk once for each
+    /// repository.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub reaches: u32,
-    /// The instructions for the write.
+    /// The instructions that a writer needs for the write.
     pub write: W,
 }
 
@@ -194,7 +197,8 @@ fn is_one(reaches: &u32) -> bool {
 }
 
 impl<W> Change<W> {
-    /// Returns the risks of all fields, each counted for every repository that the write reaches.
+    /// Returns how many things the change adds, changes, weakens, exposes and removes. Each field
+    /// counts once for each repository that the write affects.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for field in &self.fields {
@@ -203,8 +207,8 @@ impl<W> Change<W> {
         risks
     }
 
-    /// Returns a short name for exactly this change of this key. An operator approves the change by
-    /// it.
+    /// Returns a short code that identifies exactly this change of this key. An operator uses the
+    /// code to approve the change.
     pub fn digest(&self, key: &Key) -> String {
         let mut hash = Sha256::new();
         for part in [key.as_str(), &self.aspect, &self.what] {
@@ -214,15 +218,15 @@ impl<W> Change<W> {
         for field in &self.fields {
             hash.update(format!("{}\0{}\0{}\0", field.name, field.before, field.after).as_bytes());
         }
-        // An approval of a change that reaches 60 repositories is no approval of one that reaches
-        // 600.
+        // The digest covers the number of repositories: an approval of a change that reaches 60
+        // repositories must not allow one that reaches 600.
         if self.reaches != 1 {
             hash.update(self.reaches.to_be_bytes());
         }
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns the same change, without the instructions for the write.
+    /// Returns a copy of the change without the instructions for the write.
     pub fn describe(&self) -> Change<()> {
         Change {
             aspect: self.aspect.clone(),
@@ -237,29 +241,30 @@ impl<W> Change<W> {
     }
 }
 
-/// An aspect, or a part of it, that could not be read or resolved. Beadle removes nothing of it.
+/// An aspect, or a part of an aspect, that Beadle could not read or resolve. Beadle removes nothing
+/// in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknown {
     /// The aspect.
     pub aspect: String,
-    /// The part, such as one setting; `None` for the whole aspect.
+    /// The unknown part, such as one setting; `None` if the whole aspect is unknown.
     pub part: Option<String>,
-    /// The problem and the next step.
+    /// What went wrong, and what the user can do.
     pub why: String,
-    /// Whether a retry may succeed without anybody's help.
+    /// Whether a retry may succeed although nobody changes anything.
     pub transient: bool,
 }
 
-/// The changes that make a key as declared.
+/// The list of changes that would make a key as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
-    /// The name for people, such as `acme/widgets`.
+    /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The changes, in order.
+    /// The changes, in the order in which Beadle writes them.
     pub changes: Vec<Change<W>>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
-    /// The reason why the plan has no changes at all, such as `archived`.
+    /// The reason why Beadle skips the whole key, such as `archived`. The plan then has no changes.
     pub skipped: Option<String>,
 }
 
@@ -269,8 +274,8 @@ impl<W> Plan<W> {
         Self { subject: subject.into(), changes: Vec::new(), unknowns: Vec::new(), skipped: None }
     }
 
-    /// Keeps the changes for which `keep` holds. A change that depends on a dropped change is
-    /// dropped too.
+    /// Keeps the changes for which `keep` returns true. A kept change must not depend on a dropped
+    /// one, so changes that depend on dropped changes are dropped too.
     pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
         let mut kept = Vec::new();
@@ -289,7 +294,7 @@ impl<W> Plan<W> {
         self.changes = kept;
     }
 
-    /// Returns the risks of all changes.
+    /// Returns the sum of the risks of all changes.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for change in &self.changes {
@@ -298,7 +303,7 @@ impl<W> Plan<W> {
         risks
     }
 
-    /// Returns the same plan, without the instructions for the writes.
+    /// Returns a copy of the plan without the instructions for the writes.
     pub fn describe(&self) -> Plan<()> {
         Plan {
             subject: self.subject.clone(),

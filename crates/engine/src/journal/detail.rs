@@ -1,6 +1,7 @@
-//! The details of the journal's entries: one type for each shape that is stored.
+//! The details of journal entries: one type for each stored shape.
 //!
-//! The JSON is stored data: no version changes a shape that an older version wrote.
+//! Older entries stay in the journal, so no version of Beadle may change a shape that an older
+//! version wrote.
 
 use std::fmt;
 
@@ -10,34 +11,35 @@ use serde_json::Value;
 
 use crate::plan::{Change, Unknown};
 
-/// The facts of an entry. Secrets are redacted before they get here.
+/// The facts of an entry of the journal. Secrets are removed from the facts before they get here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
-    /// Intent: the change that a run is about to write.
+    /// For an intent: the change that a run is about to write.
     Change(IntendedChange),
-    /// Intent: the workflow that a run is about to dispatch.
+    /// For an intent: the workflow that a run is about to dispatch.
     Dispatch(IntendedDispatch),
-    /// Result of a write.
+    /// For a result: what became of a write.
     Result(WriteResult),
-    /// Result of a dispatch that was carried out.
+    /// For a result: a dispatch that GitHub carried out.
     Dispatched(Dispatched),
-    /// Result of a dispatch that failed, or whose answer was lost.
+    /// For a result: a dispatch that failed, or whose answer was lost.
     NotDispatched(NotDispatched),
-    /// Run: the counts of its results.
+    /// For the end of a run: how many changes had which result.
     Run(RunCounts),
-    /// Operator: the action.
+    /// For an operator's action: what the operator did.
     Operator(OperatorAction),
-    /// Refused: the answer to the sender.
+    /// For a refused webhook: the answer to its sender.
     Refused(RefusedWebhook),
-    /// Sweep: its summary.
+    /// For the end of a sweep: its summary.
     Sweep(SweepEnd),
-    /// Recovery: the missed deliveries.
+    /// For the end of a search for missed deliveries: what the search found.
     Recovery(RecoveryEnd),
-    /// Dispatch: the workflow that the mode `observe` did not dispatch.
+    /// For a workflow that was not dispatched because of the mode `observe`.
     ObservedDispatch(ObservedDispatch),
-    /// Contested: the aspect that two writers write.
+    /// For an aspect that became contested.
     Contested(ContestedAspect),
-    /// A detail that another version of Beadle stored, and that no other shape describes in full.
+    /// A detail that this version does not know in full, because another version of Beadle stored
+    /// it. It is kept as JSON.
     Other(Value),
 }
 
@@ -47,36 +49,36 @@ pub struct IntendedChange {
     /// The change.
     #[serde(flatten)]
     pub change: Change<()>,
-    /// The policy's generation that asks for the change.
+    /// The generation of the policy that asks for the change.
     pub generation: String,
 }
 
 /// A workflow that a run is about to dispatch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntendedDispatch {
-    /// The file of the workflow.
+    /// The file name of the workflow.
     pub workflow: String,
-    /// The repository of the workflow.
+    /// The repository that contains the workflow.
     pub repository: String,
-    /// The branch or tag.
+    /// The branch or tag on which the workflow runs.
     #[serde(rename = "ref")]
     pub reference: String,
     /// The inputs of the workflow.
     pub inputs: Value,
-    /// The reason for a second dispatch of the workflow.
+    /// The reason why Beadle dispatches the same workflow a second time; `None` for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
 }
 
-/// Whether a request was carried out. Stored as `true`, `false` or `"unknown"`.
+/// Whether a request had its effect. It is stored as `true`, `false` or `"unknown"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "StoredHappened", from = "StoredHappened")]
 pub enum Happened {
-    /// It was carried out.
+    /// The request had its effect.
     Yes,
-    /// It was not carried out.
+    /// The request had no effect.
     No,
-    /// The answer was lost.
+    /// It is unknown, because the answer was lost.
     Unknown,
 }
 
@@ -116,9 +118,11 @@ impl From<StoredHappened> for Happened {
 /// The result of a write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteResult {
-    /// Whether the change was written. `Unknown` if the process ended before the answer.
+    /// Whether the change was written. It is `Unknown` if the process ended before the answer
+    /// arrived.
     pub written: Happened,
-    /// Whether the vendor may have made a change that is not known to be written.
+    /// Whether the write failed in such a way that the vendor may have made the change
+    /// nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<bool>,
     /// The reason why the change was not written.
@@ -126,14 +130,14 @@ pub struct WriteResult {
     pub why: Option<String>,
 }
 
-/// The result of a dispatch that was carried out.
+/// The result of a dispatch that GitHub carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatched {
     /// Whether the workflow was dispatched: always `Yes`.
     pub dispatched: Happened,
-    /// The id of the workflow's run, if the answer named one.
+    /// The id of the workflow's run, if GitHub's answer named it.
     pub run: Option<u64>,
-    /// How Beadle learned of the run, if no answer named it.
+    /// How Beadle found the run, if GitHub's answer did not name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -143,11 +147,11 @@ pub struct Dispatched {
 pub struct NotDispatched {
     /// Whether the workflow was dispatched: `No`, or `Unknown` if the answer was lost.
     pub dispatched: Happened,
-    /// The error.
+    /// The error message.
     pub why: String,
 }
 
-/// The results of a run.
+/// How many changes of a run had which result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCounts {
     /// The number of changes in the plan.
@@ -159,24 +163,26 @@ pub struct RunCounts {
     /// The number of changes that the mode does not allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<usize>,
-    /// The number of changes that failed, were not reached, or waited for one of those.
+    /// The number of changes that failed or were not reached, plus the changes that depend on
+    /// those.
     pub failed: usize,
-    /// The number of contested changes that wait. Older versions stored none.
+    /// The number of contested changes that Beadle writes later. `None` in entries of older
+    /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postponed: Option<usize>,
     /// The parts that could not be read or resolved.
     pub unknown: Vec<Unknown>,
-    /// The deliveries that made the key due. Older versions stored none.
+    /// The deliveries that made the key due. `None` in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<Cause>>,
 }
 
-/// A delivery that made a key due.
+/// A delivery that made a key due, and so may explain the drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// The event.
+    /// The event of the delivery, such as `repository.edited`.
     pub event: String,
-    /// The actor that the sender named.
+    /// The person or program that caused the event, as the sender names it.
     pub by: Option<String>,
     /// The id of the delivery.
     pub delivery: String,
@@ -188,130 +194,136 @@ pub struct Cause {
 pub enum OperatorAction {
     /// A held change was approved.
     Approved {
-        /// The digest of the change.
+        /// The digest of the approved change.
         approved: String,
-        /// The operator.
+        /// The operator who approved the change.
         by: String,
     },
-    /// A name of the policy was bound to the team or user that has the name now.
+    /// The operator confirmed that a name of the policy means the team or user that has the name
+    /// now (`beadle rebind`).
     AdoptedName {
-        /// The kind and the name, such as `team platform`.
+        /// The kind of the name, and the name, such as `team platform`.
         adopted: String,
-        /// The id that the name stands for from now on.
+        /// The id of the team or user that the name means from now on.
         id: u64,
-        /// The id that the name stood for.
+        /// The id of the team or user that the name meant before.
         before: Option<u64>,
-        /// The operator.
+        /// The operator who confirmed the name.
         by: String,
     },
-    /// A file of `repos/` was bound to the repository that has its name now.
+    /// The operator confirmed that a file in `repos/` belongs to the repository that has its name
+    /// now.
     AdoptedFile {
-        /// The file.
+        /// The path of the file.
         adopted: String,
-        /// The operator.
+        /// The operator who confirmed the file.
         by: String,
     },
-    /// An instance or a key was paused.
+    /// The operator paused an instance or a key.
     Paused {
-        /// The end of the pause.
+        /// The time at which the pause ends.
         paused_until: String,
-        /// The operator.
+        /// The operator who began the pause.
         by: String,
     },
-    /// A pause was ended.
+    /// The operator ended a pause.
     Resumed {
-        /// Always `true`.
+        /// Always `true`. It distinguishes this shape from the others.
         resumed: bool,
-        /// The operator.
+        /// The operator who ended the pause.
         by: String,
     },
 }
 
-/// The answer to a webhook with a valid signature that is for no configured instance.
+/// The answer to a webhook that has a valid signature but belongs to no configured organisation or
+/// directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedWebhook {
-    /// The status of the answer.
+    /// The HTTP status of the answer.
     pub status: u16,
 }
 
 /// The end of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepEnd {
-    /// The results.
+    /// The results of the sweep.
     pub summary: SweepSummary,
-    /// The duration in seconds.
+    /// The duration of the sweep, in seconds.
     pub took_s: u64,
 }
 
 /// The results of a sweep of repositories or groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepSummary {
-    /// The number of checked keys.
+    /// The number of repositories or groups that the sweep checked.
     pub checked: u64,
-    /// The number of keys that were not as declared.
+    /// The number of repositories or groups that were not as declared.
     pub drifted: u64,
-    /// The number of keys with written changes.
+    /// The number of repositories or groups in which Beadle wrote at least one change.
     pub repaired: u64,
-    /// The number of keys with changes that the guard holds.
+    /// The number of repositories or groups with changes that the guard holds.
     pub held: u64,
-    /// The number of keys with changes that failed.
+    /// The number of repositories or groups with failed changes.
     pub failed: u64,
-    /// The number of keys with a part that could not be read or resolved.
+    /// The number of repositories or groups with a part that could not be read or resolved.
     pub unknown: u64,
 }
 
 /// The end of a search for missed deliveries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryEnd {
-    /// The beginning of the time that was searched.
+    /// The start of the period that was searched. The period ends with the search.
     pub since: String,
-    /// The result.
+    /// What the search found.
     pub recovered: Recovered,
 }
 
-/// The result of a search for missed deliveries.
+/// What a search for missed deliveries found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// The number of deliveries whose repositories were made due.
+    /// The number of missed deliveries for which Beadle made the repositories due itself.
     pub marked: u32,
-    /// The number of deliveries that the vendor was asked to send again.
+    /// The number of deliveries that Beadle asked the vendor to send again.
     pub redelivered: u32,
-    /// The number of deliveries that arrived: only the answer was lost.
+    /// The number of deliveries that Beadle has received although the vendor's log shows a failure,
+    /// because only the answer was lost.
     pub known: u32,
-    /// The number of deliveries that failed too often. A sweep covers them.
+    /// The number of deliveries that failed so often that the search ignores them. A sweep checks
+    /// their repositories.
     pub given_up: u32,
-    /// Whether a part of the time is too old for the log. A sweep covers this part.
+    /// Whether the vendor's log no longer has a part of the searched period. A sweep covers this
+    /// part.
     pub beyond: bool,
-    /// The number of attempts in the log.
+    /// The number of attempts in the vendor's log for the searched period.
     pub seen: usize,
     /// The number of deliveries without a successful attempt.
     pub failed: usize,
-    /// Whether the readings of the log disagreed. Beadle reads the same time again soon.
+    /// Whether several readings of the log differed. Beadle then reads the same period again soon.
     pub open: bool,
 }
 
-/// A workflow that the mode `observe` did not dispatch.
+/// A workflow that Beadle did not dispatch because of the mode `observe`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedDispatch {
-    /// The workflow.
+    /// The workflow that another mode would dispatch.
     pub would_dispatch: IntendedDispatch,
 }
 
-/// An aspect that two writers write.
+/// An aspect that became contested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContestedAspect {
-    /// The aspect.
+    /// The contested aspect.
     pub aspect: String,
     /// The part of the aspect, such as `team platform`.
     pub what: String,
-    /// The number of times that the same change was made within an hour.
+    /// How many times Beadle made the same change within an hour.
     pub times: u32,
-    /// Whether the guard holds the change.
+    /// Whether the change is held. Otherwise, Beadle writes it again at growing intervals.
     pub held: bool,
 }
 
 impl Detail {
-    /// Returns the JSON that is stored.
+    /// Returns the detail as the JSON that is stored.
     pub fn to_value(&self) -> Value {
         let value = match self {
             Self::Change(detail) => serde_json::to_value(detail),
@@ -328,7 +340,7 @@ impl Detail {
             Self::Contested(detail) => serde_json::to_value(detail),
             Self::Other(value) => return value.clone(),
         };
-        // None of these types has a map, so that each of them has a form in JSON.
+        // The conversion to JSON cannot fail, because none of these types contains a map.
         value.unwrap_or_default()
     }
 }
@@ -351,7 +363,8 @@ impl From<Value> for Detail {
     }
 }
 
-/// Reads one shape. A shape that would lose a part of the JSON is not the right one.
+/// Reads the JSON as one shape. Returns `None` if this shape would lose a part of the JSON, because
+/// the JSON then has another shape.
 fn read<T: Serialize + DeserializeOwned>(value: &Value, detail: impl FnOnce(T) -> Detail) -> Option<Detail> {
     let read = T::deserialize(value).ok()?;
     (serde_json::to_value(&read).ok()? == *value).then(|| detail(read))
@@ -359,7 +372,8 @@ fn read<T: Serialize + DeserializeOwned>(value: &Value, detail: impl FnOnce(T) -
 
 impl Serialize for Detail {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // By way of the value, so that the order of the keys is the same for every version.
+        // The detail is converted to a JSON value first, so that every version writes the keys in
+        // the same order.
         self.to_value().serialize(serializer)
     }
 }

@@ -1,10 +1,10 @@
 use super::*;
 use crate::journal::{Entry, EntryKind};
 
-/// A stored text, and a test of what it is read as.
+/// A stored text, and a function that tests the detail that is read from the text.
 type Stored = (&'static str, fn(&Detail) -> bool);
 
-/// Every shape as the version before the types stored it.
+/// One example of every shape, as it was stored by the last version that had no types for them.
 const STORED: &[Stored] = &[
     (
         r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,

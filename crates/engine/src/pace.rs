@@ -70,7 +70,7 @@ impl WritePace {
             state.booked.remove(key);
             return Ok(());
         }
-        // If a booked time is far ahead, the clock was set back, and the booking is ignored.
+        // The turn is at the first moment that no run has booked, but never in the past.
         let at = state.next.max(now);
         let writes = u32::try_from(writes).unwrap_or(u32::MAX);
         state.next = at + self.step(&state).saturating_mul(writes);
@@ -81,7 +81,8 @@ impl WritePace {
         Err(at)
     }
 
-    /// Ends a run: turns that the run booked and did not use become free for other runs.
+    /// Ends a run. If no key waits for a booked turn, the turns that the run booked and did not use
+    /// become free.
     pub fn settle(&self, now: Time) {
         let mut state = self.state();
         if state.booked.is_empty() {

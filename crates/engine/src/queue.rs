@@ -1,10 +1,10 @@
-//! The queue's protocol: pure functions over one row a key. A store loads a row, calls one of the
-//! functions and writes the row back in the same transaction. So every store keeps the same
-//! promises.
+//! The rules of the queue, as pure functions over the row of one key. A store loads the row, calls
+//! a function, and writes the row back in the same transaction. All stores therefore behave in the
+//! same way.
 //!
-//! Two times hold a key back. `run_at` is debounce and error backoff, which a new mark may pull
-//! forward. `not_before` is a vendor's rate-limit hold, which a mark may not pull forward, unless
-//! the hold spares event work.
+//! Two times delay a key. `run_at` is the end of the debounce or of the wait after an error; a new
+//! mark can make it earlier. `not_before` is the end of a vendor's rate limit. A new mark cannot
+//! make it earlier, but work for events may ignore it if the rate limit spares events.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use crate::key::{Key, Lane};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ParkReason {
-    /// The key failed too often. A new event revives it; a sweep gives it one try.
+    /// The key failed too often. A new event makes the key due again, and a sweep gives it one try.
     Failed,
-    /// An operator or the guard parked the key. An operator revives it.
+    /// An operator or the guard parked the key. Only an operator can make the key due again.
     Held,
 }
 
@@ -35,114 +35,118 @@ impl ParkReason {
     }
 }
 
-/// A park of a key.
+/// Why and since when a key is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
-    /// The reason.
+    /// The reason, which decides what makes the key due again.
     pub reason: ParkReason,
-    /// The problem, for the operator.
+    /// A description of the problem, for the operator.
     pub why: String,
-    /// The beginning.
+    /// The time at which the key was parked.
     pub since: Time,
 }
 
-/// One key of the queue. `wanted > done` means that it is due.
+/// The row of one key. The key is due while `wanted` is greater than `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// The key.
+    /// The key that the row belongs to.
     pub key: Key,
-    /// The most urgent lane among the marks that no run covers.
+    /// The most urgent lane of the marks that no completed run and no run in progress covers.
     pub lane: Lane,
-    /// The number of marks.
+    /// The number of marks since the row was created.
     pub wanted: u64,
-    /// The number of marks that a completed run covers.
+    /// How many of the marks are covered by completed runs.
     pub done: u64,
-    /// The number of marks that the run under way covers.
+    /// How many of the marks are covered once the run in progress completes.
     pub claimed: u64,
-    /// The end of debounce and error backoff.
+    /// The earliest start after a debounce or an error.
     pub run_at: Time,
-    /// The end of a vendor's hold.
+    /// The earliest start that a vendor's rate limit allows.
     pub not_before: Time,
-    /// Whether event and manual marks may ignore `not_before`.
+    /// Whether work for events and operators may ignore `not_before`.
     pub spares_events: bool,
-    /// The time at which the key became due.
+    /// The time since which the key has been due.
     pub first_dirty: Time,
-    /// The number of claims since the last success, counted when each claim begins.
+    /// The number of claims since the last successful run. A claim counts from its beginning, so
+    /// that a run that kills its process counts too.
     pub attempts: u32,
-    /// The number of claims. A finisher with an older epoch is late.
+    /// The number of claims since the row was created. A worker whose claim has a smaller number
+    /// has lost the key.
     pub epoch: u64,
-    /// The end of the current lease, if there is one.
+    /// The end of the current lease; `None` if no worker has the key.
     pub lease_until: Option<Time>,
-    /// The park, if the key is parked.
+    /// Why the key is parked; `None` if it is not parked.
     pub parked: Option<Parked>,
-    /// The vendor's name for a faster lookup.
+    /// The vendor's name for the thing, which makes the lookup faster.
     pub hint: Option<String>,
-    /// The last error.
+    /// The error of the last run; `None` after a successful run.
     pub last_error: Option<String>,
 }
 
-/// The right to work on a key, until `until` and as long as no other worker claims the key.
+/// The right of one worker to work on a key. It is valid until `until`, and only as long as no
+/// other worker claims the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The key.
+    /// The key that the worker may work on.
     pub key: Key,
-    /// The claim's epoch.
+    /// The number of the claim, which tells it apart from earlier and later claims of the key.
     pub epoch: u64,
-    /// The end, unless the lease is renewed.
+    /// The end of the lease, if the worker does not renew the lease.
     pub until: Time,
 }
 
-/// A key claimed for a run.
+/// A key that a worker has claimed for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The right to work on the key.
+    /// The right to work on the key until the lease ends.
     pub lease: Lease,
-    /// The reason why the key is due. For budgets and the journal only; it never reaches a planner.
+    /// The lane in which the key is due. It affects only budgets and the journal, and a planner
+    /// never gets it.
     pub lane: Lane,
-    /// The number of this try, from 1.
+    /// The number of this try. The first try is 1.
     pub attempt: u32,
-    /// The time at which the key became due. For the journal only.
+    /// The time since which the key has been due, for the journal.
     pub since: Time,
-    /// The vendor's name for a faster lookup.
+    /// The vendor's name for the thing, which makes the lookup faster.
     pub hint: Option<String>,
 }
 
-/// The end of a run.
+/// How a run ended, which decides what happens to its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is left to do.
+    /// The run has nothing left to do.
     Done,
     /// The run failed, and a retry may succeed.
     Retry(String),
-    /// A budget is used up.
+    /// A budget is used up, so the key must wait.
     RateLimited {
-        /// The end of the wait.
+        /// The time from which the key may run again.
         until: Time,
-        /// Whether event and manual work may go on until then.
+        /// Whether only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,
-        /// The budget.
+        /// The name of the budget, and the reason for the wait.
         why: String,
     },
-    /// Beadle does not retry by itself.
+    /// A retry without help is useless, so the key is parked.
     Park(ParkReason, String),
-    /// The worker stops: another worker may claim the key at once.
+    /// The worker stops. Another worker may claim the key at once.
     HandBack,
 }
 
-/// The timing of the queue.
+/// The durations that the queue uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// The time that an event waits for more of its kind.
+    /// How long a key waits after an event, so that one run covers several events.
     pub debounce: Duration,
-    /// The longest wait of a busy key, from its first mark.
+    /// The maximum wait from the first of several events, if new events keep arriving.
     pub ceiling: Duration,
-    /// The duration of a lease without a heartbeat.
+    /// How long a lease is valid if the worker does not renew it.
     pub lease: Duration,
-    /// The first wait after a failure.
+    /// The wait after the first failure of a key.
     pub backoff: Duration,
-    /// The longest wait after a failure.
+    /// The maximum wait after repeated failures of a key.
     pub backoff_cap: Duration,
-    /// The number of claims without success after which a key is parked.
+    /// The number of claims without a success after which a key is parked.
     pub max_attempts: u32,
 }
 
@@ -154,24 +158,25 @@ impl Default for Timing {
             lease: Duration::from_secs(60),
             backoff: Duration::from_secs(2),
             backoff_cap: Duration::from_secs(900),
-            // The waits between the claims add up to more than an hour: a vendor's outage of that
-            // length parks nothing.
+            // The waits between 14 claims add up to more than an hour. A vendor's outage of an hour
+            // therefore parks no key.
             max_attempts: 14,
         }
     }
 }
 
-/// The longest hold of a vendor.
+/// The longest wait that Beadle accepts for a vendor's rate limit.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Returns the number of keys, of `limit`, that are claimed by age alone: an eighth.
+/// Returns how many of `limit` keys must be claimed by age, regardless of their lane: an eighth.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
-    // A claim of a single key has no eighth, so that every eighth such claim goes by age.
+    // An eighth of a small claim is less than one key. Instead, about every eighth small claim goes
+    // by age.
     limit / 8 + usize::from(limit < 8 && now.0.rem_euclid(8) == 0)
 }
 
 impl Row {
-    /// Creates the row of a key without marks.
+    /// Creates a row for a key that has no marks yet.
     pub fn new(key: Key) -> Self {
         Self {
             key,
@@ -192,13 +197,13 @@ impl Row {
         }
     }
 
-    /// Returns whether a mark is not covered by a run.
+    /// Returns whether the key has marks that no completed run covers.
     pub fn is_pending(&self) -> bool {
         self.wanted > self.done
     }
 
-    /// Returns the time at which the key can be claimed if nothing else happens; `None` if nothing
-    /// is due.
+    /// Returns the earliest time at which a worker can claim the key, if nothing else happens.
+    /// `None` means that no worker can claim it, because the key is not due or is parked.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;
@@ -208,43 +213,46 @@ impl Row {
         Some(self.run_at.max(held).max(leased))
     }
 
-    /// Returns whether a mark of `at` or before is not covered by a run.
+    /// Returns whether the key waits for a run because of a mark that was made at `at` or earlier.
     pub fn waits_since(&self, at: Time) -> bool {
         self.due_at().is_some() && self.first_dirty <= at
     }
 
-    /// Returns the time for which a sleeping worker needs a message about the row, which was like
-    /// `before`. A message is needed if the key can be claimed earlier or in a more urgent lane
-    /// than before, or if a run ended and left the key due. `None` means that no message is needed:
-    /// while a run is under way, its end causes the message.
+    /// Returns the time for which a sleeping worker must get a message about this row. `before` is
+    /// the row before the change. A message is necessary if a worker can claim the key earlier or
+    /// in a more urgent lane than before, or if a run ended and the key is still due. `None` means
+    /// that no message is necessary. A change during a run causes no message, because the end of
+    /// the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
-        // No message announced the end of a lease.
+        // While the key had a lease, no message was sent about the end of the lease.
         let was = before.due_at().filter(|_| before.lease_until.is_none());
         let is_news = was.is_none_or(|was| at < was) || self.lane < before.lane;
         (is_news && !is_leased).then_some(at)
     }
 
-    /// Returns the place among the keys that are due: the smallest goes first. Lanes go strictly
-    /// before each other. So that no key starves, a store gives a share of every claim to the keys
-    /// that waited longest ([`oldest_share`]).
+    /// Returns a number that orders the due keys: the key with the smallest number is claimed
+    /// first. All keys of a lane come before the keys of the next lane. So that no key waits
+    /// forever, stores also claim a share of the keys by age ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
         const LANE: i64 = 1_000_000_000_000_000; // beyond every time in milliseconds
         self.lane as i64 * LANE + self.first_dirty.0
     }
 
-    /// Shortens waits that only a clock that was ahead can have written.
+    /// Shortens waits that are longer than the queue ever makes them. Such a wait was written while
+    /// the clock was ahead.
     pub fn clamp(&mut self, now: Time, timing: &Timing) {
         self.run_at = self.run_at.min(now + timing.backoff_cap);
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
         self.lease_until = self.lease_until.map(|until| until.min(now + timing.lease));
     }
 
-    /// Makes the key due.
+    /// Makes the key due because of a mark.
     pub fn mark(&mut self, mark: &Mark, now: Time, timing: &Timing) {
         let running = self.lease_until.is_some();
-        // The run under way covers the earlier marks, so that this mark begins a new wait.
+        // The run in progress covers the earlier marks. If this mark is the first one that the run
+        // does not cover, the time of waiting begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         self.wanted += 1;
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
@@ -255,12 +263,12 @@ impl Row {
         let latest = self.first_dirty + timing.ceiling;
         let at = (now + waits).min(latest.max(now));
         if settled || mark.lane < Lane::Sweep {
-            // An event pulls an error backoff forward; a sweep waits for the backoff.
+            // An event or an operator shortens the wait after an error. A sweep does not.
             self.run_at = at;
         }
         if mark.lane < Lane::Sweep {
-            // The mark gets tries of its own, also if the tries before it were used up and nobody
-            // noticed yet.
+            // The mark gets the full number of tries, even if the earlier marks have used up all
+            // tries and the key is not parked yet.
             self.attempts = 0;
         }
         if let Some(parked) = &self.parked
@@ -276,11 +284,11 @@ impl Row {
         }
     }
 
-    /// Claims the key if it is due. A key that was claimed too often without success is parked
-    /// instead: its run may kill the process.
+    /// Claims the key if it is due. If the key was claimed too often without a success, the key is
+    /// parked instead, because its run may kill the process.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
-        // A hold from an earlier version, or from a clock that was ahead, is no longer than a
-        // vendor's hold may be.
+        // An earlier version, or a clock that was ahead, may have stored a longer wait than a
+        // vendor may ask for.
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
         if self.due_at().is_none_or(|due| due > now) {
             return None;
@@ -307,12 +315,13 @@ impl Row {
         })
     }
 
-    /// Returns whether `lease` holds at `now`.
+    /// Returns whether the lease is valid at `now`.
     pub fn holds(&self, lease: &Lease, now: Time) -> bool {
         self.epoch == lease.epoch && self.lease_until.is_some_and(|until| until > now)
     }
 
-    /// Renews a lease. An expired lease is renewed too, as long as no other worker claimed the key.
+    /// Renews a lease and returns its new end. An expired lease can be renewed too, unless another
+    /// worker has claimed the key. In that case, the result is `None`.
     pub fn renew(&mut self, lease: &Lease, now: Time, timing: &Timing) -> Option<Time> {
         if self.epoch != lease.epoch || self.lease_until.is_none() {
             return None;
@@ -322,7 +331,8 @@ impl Row {
         Some(until)
     }
 
-    /// Ends a run. If another worker claimed the key, nothing changes and the result is `false`.
+    /// Records the end of a run. If another worker has claimed the key meanwhile, the function
+    /// changes nothing and returns `false`.
     pub fn finish(&mut self, lease: &Lease, outcome: Outcome, now: Time, timing: &Timing) -> bool {
         if self.epoch != lease.epoch || self.lease_until.is_none() {
             return false;
@@ -348,7 +358,7 @@ impl Row {
             Outcome::Retry(why) => {
                 self.last_error = Some(why.clone());
                 if marked_meanwhile {
-                    // The new mark gets tries of its own.
+                    // The new mark gets the full number of tries.
                     self.attempts = 0;
                 } else if self.attempts >= timing.max_attempts {
                     self.park(ParkReason::Failed, why, now);
@@ -369,7 +379,7 @@ impl Row {
         true
     }
 
-    /// Parks the key.
+    /// Parks the key, so that no worker claims it.
     pub fn park(&mut self, reason: ParkReason, why: String, now: Time) {
         self.parked = Some(Parked { reason, why, since: now });
     }

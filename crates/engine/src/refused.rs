@@ -1,6 +1,7 @@
-//! Remembers changes that the vendor refused for good, so that a sweep does not send the same
-//! change each time. A refusal is about one observed and one desired value. It ends when no plan
-//! has the change any more: a later drift to the same value is a new one.
+//! Remembers changes that the vendor refused permanently, so that a sweep does not send the same
+//! change each time. A refusal belongs to one pair of an observed and a desired value. Beadle
+//! forgets it when a plan no longer contains the change. If the same drift comes back later, Beadle
+//! sends the change again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -13,22 +14,24 @@ use crate::key::Key;
 use crate::note::{Metadata, Note};
 use crate::store::Store;
 
-/// The wait of sweeps after the first refusal of a change. It is short, because an error of a
-/// credential looks the same.
+/// How long sweeps wait after the first refusal of a change. The time is short, because a broken
+/// credential causes the same answer, and it may be repaired soon.
 const FIRST: Duration = Duration::from_secs(60);
-/// The factor of the wait after each further refusal: a minute, an hour, 60 hours.
+/// How many times longer sweeps wait after each further refusal. The waits are a minute, an hour
+/// and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
-/// The longest wait. After it, Beadle notices a permission that was granted without an event.
+/// The maximum wait. If somebody granted a missing permission and no event reported it, Beadle
+/// tries the change again after this time.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The refused changes of one key. A new generation ends them.
+/// The refused changes of one key. Beadle forgets them when the policy gets a new generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusals {
     generation: String,
     changes: BTreeMap<String, RefusedChange>,
 }
 
-/// A refused change.
+/// One refused change, with the number, the time and the reason of its refusals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RefusedChange {
     times: u32,
@@ -40,7 +43,7 @@ struct RefusedChange {
 }
 
 impl RefusedChange {
-    /// Returns the time at which a sweep sends the change again.
+    /// Returns the time from which a sweep may send the change again.
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)
@@ -51,7 +54,7 @@ impl Metadata for Refusals {
     const KIND: &'static str = "refused";
 }
 
-/// Returns the name of the note of a key's refused changes.
+/// Returns the name of the note that stores the refused changes of a key.
 pub fn refused_note(key: &Key) -> String {
     Refusals::note(key).name().to_owned()
 }
@@ -61,12 +64,12 @@ impl Refusals {
         Note::of(&[key.as_str()])
     }
 
-    /// Reads the stored refusals of this key, of any generation.
+    /// Reads the stored refusals of this key, whatever generation they belong to.
     pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
         Ok(Self::note(key).get(store).await?.unwrap_or_default())
     }
 
-    /// Returns the refusals of this generation. Those of another generation are over.
+    /// Returns these refusals if they belong to `generation`. Otherwise it returns no refusals.
     pub(crate) fn of_generation(&self, generation: &str) -> Self {
         if self.generation == generation {
             return self.clone();
@@ -74,7 +77,8 @@ impl Refusals {
         Self { generation: generation.to_owned(), changes: BTreeMap::new() }
     }
 
-    /// Returns the reason why a sweep does not send this change now.
+    /// Returns the reason why a sweep must not send this change now; `None` if it may send the
+    /// change.
     pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<String> {
         let refusal = self.changes.get(digest).filter(|refusal| now < refusal.until())?;
         Some(format!(
@@ -84,7 +88,8 @@ impl Refusals {
         ))
     }
 
-    /// Counts a refusal. A retry within the wait is the same refusal.
+    /// Records a refusal. If the wait after the previous refusal has not ended, both count as one
+    /// refusal.
     pub(crate) fn add(&mut self, digest: String, aspect: &str, why: &str, now: Time) {
         let new = RefusedChange { times: 0, last: now, why: String::new(), aspect: aspect.to_owned() };
         let refusal = self.changes.entry(digest).or_insert(new);
@@ -95,18 +100,18 @@ impl Refusals {
         why.clone_into(&mut refusal.why);
     }
 
-    /// Ends the refusals of a written change.
+    /// Forgets the refusals of a change that has been written.
     pub(crate) fn end(&mut self, digest: &str) {
         self.changes.remove(digest);
     }
 
-    /// Keeps the refusals of `planned` changes. An aspect that is unknown as a whole has no plan,
-    /// so that its refusals stay.
+    /// Keeps only the refusals of the `planned` changes, and forgets all others. The refusals of an
+    /// aspect that is wholly unknown stay, because its changes could not be planned.
     pub(crate) fn keep(&mut self, planned: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
         self.changes.retain(|digest, refusal| planned.contains(digest) || is_unknown(&refusal.aspect));
     }
 
-    /// Stores the refusals, if they differ from the stored ones.
+    /// Stores these refusals, unless they equal the stored ones.
     pub(crate) async fn write(&self, stored: &Self, store: &dyn Store, key: &Key) -> Result<(), Failure> {
         if self == stored || (self.changes.is_empty() && stored.changes.is_empty()) {
             return Ok(());
@@ -131,7 +136,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..5 {
             refusals.add("d".into(), "teams", "403", now);
-            // A retry within the wait changes nothing.
+            // A second refusal within the wait does not count.
             refusals.add("d".into(), "teams", "403", now + Duration::from_secs(2));
             let begun = now;
             while refusals.stops("d", now).is_some() {

@@ -1,5 +1,5 @@
-//! Makes keys due when an operator lifts the cause that stopped them. Without that, a key that
-//! waits or is parked because of the cause would wait for its backoff or for the next sweep.
+//! Makes keys due after an operator has removed the cause that stopped them, for example a pause.
+//! Otherwise such keys would wait until their wait ends or until the next sweep.
 
 use crate::clock::Time;
 use crate::delivery::Mark;
@@ -10,12 +10,12 @@ use crate::store::{Store, StoreError};
 /// The number of marks in one transaction.
 const BATCH: usize = 500;
 
-/// Returns the beginning of the text of a run that a pause of `scope` ended.
+/// Returns the text that is the beginning of the error of every run that a pause of `scope` ended.
 pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }
 
-/// Revives the waiting and parked keys whose reason contains `why`. Returns the number of these
+/// Makes those waiting and parked keys due whose error contains `why`. Returns the number of these
 /// keys.
 pub async fn revive(
     store: &dyn Store,
@@ -35,7 +35,8 @@ pub async fn revive(
     Ok(marks.len())
 }
 
-/// Makes keys due whose run was ended by a pause of `scope`, an instance or a whole key.
+/// Makes the keys due whose runs ended because of a pause of `scope`. The scope is an instance or a
+/// whole key.
 pub async fn revive_paused(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let is_its = |key: &Key| key.instance() == scope || key.as_str() == scope;
     revive(store, &paused(scope), &is_its, now).await

@@ -1,4 +1,5 @@
-//! Logs each cause once: a cause that affects a thousand keys needs one line.
+//! Makes sure that each cause is logged only once. A cause that affects a thousand keys needs one
+//! line in the log.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,21 +7,22 @@ use std::time::Duration;
 
 use crate::clock::Time;
 
-/// A lasting cause is logged again after this time.
+/// After this time, a cause that still exists is logged again.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of remembered causes. Beyond it, the oldest one is forgotten and logged
-/// again.
+/// The maximum number of causes to remember. If there are more, the oldest cause is forgotten, and
+/// is logged again if it comes back.
 const MOST: usize = 1000;
 
-/// The causes that were logged.
+/// The causes that are already in the log, each with the time of its log line.
 #[derive(Debug, Default)]
 pub(crate) struct Said(Mutex<HashMap<String, Time>>);
 
 impl Said {
-    /// Returns whether `cause` was never logged, or long ago. From now on it counts as logged.
+    /// Returns whether `cause` must be logged now: it was never logged, or its log line is old. The
+    /// function then remembers the cause as logged.
     pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A time in the future comes from a clock that was ahead.
+        // A time in the future was stored while the clock was ahead, so it does not count.
         if said.get(cause).is_some_and(|at| *at <= now && now.since(*at) < AGAIN) {
             return false;
         }

@@ -1,17 +1,17 @@
-//! Shares one reading among all callers that asked before the reading began.
+//! Lets several callers share one reading, so that many calls at the same time cause few readings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// A shared reading. No caller gets a reading that began before it asked: a change that the caller
-/// must see may have happened in between.
+/// A reading that several callers share. Each caller gets a reading that began after the call. An
+/// earlier reading could miss a change that the caller must see.
 #[derive(Debug)]
 pub struct SharedRead<T> {
-    /// The number of calls.
+    /// The number of calls of [`SharedRead::get`].
     asked: AtomicU64,
-    /// The last reading, and the number of calls before it began.
+    /// The last reading, with the number of calls that were made before it began.
     read: Mutex<Option<(u64, Arc<T>)>>,
 }
 
@@ -22,11 +22,12 @@ impl<T> Default for SharedRead<T> {
 }
 
 impl<T> SharedRead<T> {
-    /// Returns a reading that began after this call: the reading of another call, or that of
-    /// `read`.
+    /// Returns a reading that began after this call. If no other call has started such a reading,
+    /// this call runs `read`.
     pub async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
-        // During a reading, the other calls wait here. The next one reads for all of them.
+        // While one call reads, the other calls wait for this lock. The next call then reads on
+        // behalf of all of them.
         let mut last = self.read.lock().await;
         if let Some((served, found)) = last.as_ref()
             && place < *served

@@ -1,9 +1,9 @@
-//! Durations as people write them. The configuration, the command line and the intake on AWS have
-//! this one grammar.
+//! Parses durations as people write them. The configuration, the command line and the intake on AWS
+//! all accept the same forms.
 
 use std::time::Duration;
 
-/// The names of the units, with the milliseconds of each.
+/// The names of each unit, with the length of the unit in milliseconds.
 const UNITS: &[(&[&str], u64)] = &[
     (&["ms", "millisecond", "milliseconds"], 1),
     (&["s", "sec", "secs", "second", "seconds"], 1_000),
@@ -13,12 +13,12 @@ const UNITS: &[(&[&str], u64)] = &[
     (&["w", "week", "weeks"], 7 * 24 * 3_600 * 1_000),
 ];
 
-/// The longest duration, in milliseconds: 100 years. A longer one is a mistake, and would overflow
-/// when it is added to a time.
+/// The longest accepted duration, in milliseconds: 100 years. A longer duration is a mistake, and
+/// adding it to a time would overflow.
 const LONGEST: u64 = 100 * 365 * 24 * 3_600 * 1_000;
 
-/// Parses a duration such as `90s`, `36h 30m`, `192 hours` or `7d`: the sum of whole numbers with
-/// units.
+/// Parses a duration such as `90s`, `36h 30m`, `192 hours` or `7d`. Each number is a whole number
+/// with a unit, and the result is the sum.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let wrong = || {
         let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();

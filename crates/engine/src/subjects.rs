@@ -1,16 +1,16 @@
-//! The names of keys for people, as the last runs found them. A log line with an id alone is not
-//! useful to its reader.
+//! Remembers the names of keys that people know. A log line that has only an id does not help its
+//! reader.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::key::Key;
 
-/// The maximum number of names. Beyond it, all names are forgotten and come back with the next
-/// runs.
+/// The maximum number of names to remember. If there are more, all names are forgotten, and the
+/// next runs find them again.
 const MOST: usize = 10_000;
 
-/// The names of the keys that this process worked on.
+/// The names of the keys on which this process has worked.
 #[derive(Debug, Default)]
 pub(crate) struct Subjects(Mutex<HashMap<Key, String>>);
 
@@ -19,10 +19,10 @@ impl Subjects {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the name that a run found.
+    /// Remembers the name of a key, as a run has found it.
     pub(crate) fn remember(&self, key: &Key, subject: &str) {
         let mut names = self.names();
-        // Some runs find no name.
+        // Some runs find no name. They must not replace a name that is already known.
         if subject.is_empty() || names.get(key).is_some_and(|name| name == subject) {
             return;
         }
@@ -32,7 +32,7 @@ impl Subjects {
         names.insert(key.clone(), subject.to_owned());
     }
 
-    /// Returns the last name, if a run of this process found one.
+    /// Returns the name of a key, if a run of this process has found one.
     pub(crate) fn of(&self, key: &Key) -> Option<String> {
         self.names().get(key).cloned()
     }

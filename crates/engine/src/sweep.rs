@@ -1,4 +1,4 @@
-//! Sweeps: each makes every key of an instance due, and sums up the results.
+//! Sweeps. A sweep makes all keys of an instance due, and ends with a summary of the results.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,18 +13,18 @@ use crate::store::{Listing, Store, StoreError};
 
 pub use crate::journal::SweepSummary as Summary;
 
-/// The number of journal entries in one read.
+/// The number of journal entries that one call reads.
 const PAGE: u32 = 1000;
 
-/// A sweep that is under way.
+/// The stored facts about a sweep that has begun and not ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Begun {
     at: Time,
-    /// The number of swept repositories or groups.
+    /// The number of repositories or groups that the sweep checks.
     #[serde(alias = "repositories")]
     count: u64,
-    /// The runs that were under way when no key waited any more, as key and epoch. The last of them
-    /// ends the sweep.
+    /// The runs that were in progress when no key of the sweep waited any more, as key and epoch.
+    /// The sweep ends with the last of these runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }
@@ -37,8 +37,8 @@ fn note(name: &str) -> Note<Begun> {
     Note::of(&[name])
 }
 
-/// Records that a sweep of this name has begun. Returns `false` if the sweep before has not ended:
-/// its keys are part of this one.
+/// Records that a sweep has begun. Returns `false` if the previous sweep of the same name has not
+/// ended. The keys of the previous sweep then belong to the new one.
 pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Result<bool, StoreError> {
     let is_first = note(name).get(store).await?.is_none();
     let begun = Begun { at: now, count: count as u64, last: None };
@@ -46,7 +46,8 @@ pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Re
     Ok(is_first)
 }
 
-/// Sums up a sweep over the keys of `scopes`; `None` while the sweep goes on, or if there is none.
+/// Returns the summary of a sweep over the keys of `scopes`. Returns `None` if the sweep has not
+/// ended, or if none has begun.
 pub async fn summarise(
     store: &dyn Store,
     name: &str,
@@ -54,16 +55,17 @@ pub async fn summarise(
     now: Time,
 ) -> Result<Option<Summary>, StoreError> {
     let Some(mut begun) = note(name).get(store).await? else { return Ok(None) };
-    // A key that was marked later is not part of this sweep. A key of the sweep that an event marked
-    // too is part of it.
+    // A key that was marked after the sweep began does not belong to the sweep. If the sweep marked
+    // a key, the key belongs to the sweep even if an event has marked it too.
     if store.count_waiting(scopes, begun.at, 1).await? > 0 {
         return Ok(None);
     }
     let is_its = |key: &Key| scopes.iter().any(|scope| scope.covers(key));
     let rows = store.rows(u32::MAX).await?;
-    // A run's own writes bring webhooks, and with them a new mark: the row no longer shows that its
-    // key waits. Beadle waits for the runs that are under way now, and for no later one, or the
-    // sweep of a busy organisation would never end.
+    // The writes of a run cause webhooks, which mark the key again during the run. The row then no
+    // longer shows that the run belongs to the sweep. Beadle therefore waits for all runs that are
+    // in progress now. It does not wait for runs that begin later, because the sweep of a busy
+    // organisation would never end.
     let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
     let mut running: Vec<(String, u64)> =
         rows.iter().filter(is_running).map(|row| (row.key.to_string(), row.epoch)).collect();
@@ -95,7 +97,8 @@ pub async fn summarise(
     Ok(Some(summary))
 }
 
-/// Sums up the runs in the journal since a sweep began. `failed` has the parked keys.
+/// Sums up the results of the runs in the journal since a sweep began. `failed` contains the parked
+/// keys.
 async fn sum(
     store: &dyn Store,
     begun: &Begun,
@@ -132,7 +135,7 @@ async fn sum(
             failed.insert(key);
         }
     }
-    // The writes of one run count as repaired, also if later runs find something else.
+    // If a run of a key wrote a change, the key counts as repaired, whatever a later run finds.
     summary.drifted = drifted.len() as u64;
     summary.repaired = repaired.len() as u64;
     summary.failed = failed.len() as u64;

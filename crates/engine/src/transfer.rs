@@ -1,4 +1,5 @@
-//! Copies the data of a store to another one, as when a deployment moves from a file to a table.
+//! Copies all data of a store to another store, for example when a deployment moves from SQLite to
+//! DynamoDB.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,55 +11,55 @@ use crate::key::Key;
 use crate::queue::Row;
 use crate::store::{Listing, Store, StoreError, StoreRecord};
 
-/// The number of records in flight.
+/// The number of records that are written at the same time.
 const AT_ONCE: usize = 16;
-/// The number of journal entries in a record.
+/// The number of journal entries in one record.
 const ENTRIES: u32 = 500;
-/// A call that has taken longer was interrupted.
+/// A call of the source store that takes longer than this counts as interrupted.
 const INTERRUPTED: Duration = Duration::from_secs(120);
-/// The name of the mark of a copy that has not ended.
+/// The name of the note that marks the target as incomplete until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
-/// The name that a check of a store writes. No other store needs it.
+/// The name of the note that a health check of a store writes. It is not copied.
 const READY: &str = "ready";
 
-/// The number of copied things.
+/// How much data a copy has transferred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// Keys.
+    /// The number of keys with their rows in the queue.
     pub keys: u64,
-    /// Deliveries.
+    /// The number of deliveries.
     pub deliveries: u64,
-    /// Journal entries.
+    /// The number of journal entries.
     pub entries: u64,
-    /// Held changes.
+    /// The number of held or approved changes.
     pub holds: u64,
-    /// Cursors, remembered pairs and the like.
+    /// The number of notes, such as cursors and counts.
     pub notes: u64,
-    /// Current pauses.
+    /// The number of pauses that are in force.
     pub pauses: u64,
 }
 
-/// The reason why a copy was not made, or did not end.
+/// The reason why a copy did not begin or did not end.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CopyError {
-    /// The target has data. Two states are not mixed.
+    /// The target store already contains data. Beadle does not mix the data of two stores.
     #[error("the target store has {0} already: copy into an empty store")]
     NotEmpty(&'static str),
-    /// An earlier copy did not end.
+    /// An earlier copy into the target store did not end.
     #[error("an earlier copy into the target store did not end: delete the store, and copy again")]
     Unfinished,
-    /// The source is itself an unfinished copy.
+    /// The source store is incomplete, because an earlier copy into it did not end.
     #[error("the copy into the source store did not end: copy from the original store")]
     FromUnfinished,
-    /// A store failed.
+    /// A call of one of the stores failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Copies everything, the protections first: pauses, holds, and the guard's windows as far as they
-/// reach back. Nobody may write to either store during the copy. Interrupted calls in `from` are
-/// finished first. `on_progress` receives the number of copied deliveries and the number of all
-/// deliveries.
+/// Copies all data. The protections come first: the pauses, the holds, and the reservations that
+/// still count in the guard's windows. Nobody may write to either store during the copy. Before the
+/// copy, interrupted calls in `from` are completed. `on_progress` gets the number of copied
+/// deliveries and the number of all deliveries.
 pub async fn copy(
     from: &dyn Store,
     to: &dyn Store,
@@ -90,10 +91,10 @@ pub async fn copy(
         .await?;
     let mut rows = from.rows(u32::MAX).await?;
     let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
-    // The oldest first, in the order of arrival.
+    // Deliveries are written in the order of their arrival, with the oldest first.
     deliveries.reverse();
     if settled > 0 {
-        // A list of rows may lack the rows that were marked a moment ago.
+        // The list of rows may not contain rows that were marked only a moment ago.
         let listed: BTreeSet<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let named: BTreeSet<&Key> = deliveries.iter().flat_map(|row| &row.keys).collect();
         for key in named.into_iter().filter(|key| !listed.contains(*key)) {
@@ -129,13 +130,13 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// Returns whether a copy into a store did not end. If that cannot be read, the next call of the
-/// store reports the error.
+/// Returns whether an earlier copy into this store did not end. If the store cannot be read, the
+/// result is `false`, because the next call of the store reports the error.
 pub async fn is_unfinished(store: &dyn Store) -> bool {
     matches!(store.get(UNFINISHED).await, Ok(Some(_)))
 }
 
-/// Fails if a store has data.
+/// Returns an error if a store contains data.
 async fn empty(store: &dyn Store, now: Time) -> Result<(), CopyError> {
     if store.get(UNFINISHED).await?.is_some() {
         return Err(CopyError::Unfinished);

@@ -1,5 +1,5 @@
-//! The worker loop: claims blocks of due keys, runs each with a heartbeat, and records the end of
-//! each run.
+//! The loop of a worker. It claims several due keys at a time, runs each of them while it renews
+//! the lease, and records the end of each run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,46 +27,46 @@ use crate::said::Said;
 use crate::store::{DeliveryRow, Listing, Store};
 use crate::subjects::Subjects;
 
-/// A claimed key, as a reconciler gets it.
+/// A run of a claimed key, as the reconciler gets it.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The right to work on the key.
+    /// The right to work on the key until the lease ends.
     pub lease: crate::queue::Lease,
-    /// The lane of the run. It decides which calls may use the reserve of a budget, and how old a
-    /// remembered answer may be. It does not change what a run declares.
+    /// The lane of the run. It decides whether calls may use the reserve of a budget, and how old a
+    /// remembered answer may be. It never changes which values the run declares.
     pub lane: Lane,
-    /// The vendor's name for a faster lookup.
+    /// The vendor's name for the thing, which makes the lookup faster.
     pub hint: Option<String>,
-    /// The time at which the key became due. A delivery since then may have caused the drift. For
-    /// the journal only.
+    /// The time since which the key has been due, for the journal. Deliveries that arrived after
+    /// this time may explain the drift.
     pub since: Time,
 }
 
-/// Makes keys as declared.
+/// Makes the things of keys as declared.
 #[async_trait]
 pub trait Reconcile: Send + Sync + 'static {
-    /// Runs once. An error means that nothing could be planned.
+    /// Runs one key once. An error means that no plan could be made.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
-    /// Returns whether a key of this instance is parked because of a name that does not exist: see
-    /// [`Planner::parks_unresolved`].
+    /// Returns whether Beadle parks a key of this instance whose policy contains a name that does
+    /// not exist: see [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }
 }
 
-/// A reconciler that applies the plans of a planner with a writer.
+/// A reconciler that plans with a [`Planner`] and applies the plan with a [`PlanWriter`].
 pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
-    /// The planner.
+    /// Reads both sides and plans the changes.
     pub planner: P,
-    /// The writer.
+    /// Writes the planned changes.
     pub writer: W,
-    /// The store of the window, the holds and the journal.
+    /// The store of the guard's window, the holds and the journal.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The source of the current time.
     pub clock: Clock,
-    /// The window's limits.
+    /// The guard's limits for one window.
     pub limits: Limits,
-    /// The turns of bulk writes.
+    /// The schedule that spreads bulk writes over time.
     pub pace: WritePace,
 }
 
@@ -122,7 +122,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     }
 }
 
-/// Returns the deliveries that made a key due. They may have caused the drift.
+/// Returns the deliveries that made a key due. They may explain the drift.
 async fn causes(store: &dyn Store, run: &Run) -> Vec<Cause> {
     const MOST: u32 = 5;
     let key = Some(run.lease.key.to_string());
@@ -142,17 +142,18 @@ async fn causes(store: &dyn Store, run: &Run) -> Vec<Cause> {
 /// The settings of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerSettings {
-    /// The number of keys that are worked on at the same time. They are claimed in blocks, so that
-    /// reads can be batched.
+    /// The maximum number of keys on which the worker works at the same time. The worker claims
+    /// several keys at once, so that their reads can be combined.
     pub concurrency: usize,
-    /// The maximum time between two reads of the queue. Another process may have marked a key.
+    /// The maximum time between two looks at the queue. Another process may have made a key due
+    /// without a signal to this worker.
     pub poll: Duration,
-    /// The time limit of a run.
+    /// The maximum duration of a run.
     pub run_limit: Duration,
-    /// The number of tries, of a key that the vendor refuses, after which the key is parked.
+    /// How many times a key is tried whose changes the vendor refuses. Then the key is parked.
     pub rejected_attempts: u32,
-    /// Whether an instance takes at most half of the runs that the other instances leave, so that a
-    /// vendor that never answers delays its own keys only.
+    /// Whether one instance may occupy at most half of the places that the other instances leave
+    /// free. With this limit, a vendor that never answers delays only its own keys.
     pub are_runs_shared: bool,
 }
 
@@ -168,53 +169,56 @@ impl Default for WorkerSettings {
     }
 }
 
-/// The time between two looks for keys of other instances while one has its share of the runs and
-/// many due keys: the store passes over each of them. A bell makes a look earlier: when the key
-/// that it announces has waited for its debounce.
+/// How often the worker looks for keys of other instances while one instance has reached its limit
+/// of places. Such a look is expensive if that instance has many due keys, because the store must
+/// skip each of them. If the bell rings, the worker looks earlier: when the debounce of the
+/// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
-/// Counters for metrics.
+/// Counts of results, for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
-    /// Runs that left their key as declared, or with changes that only mode or guard hold back.
+    /// The number of runs that left nothing to do, except for changes that a mode or the guard
+    /// keeps back.
     pub done: AtomicU64,
-    /// Runs to be retried.
+    /// The number of runs that failed and are retried.
     pub retried: AtomicU64,
-    /// Runs that wait for a budget.
+    /// The number of runs that ended because of a used-up budget.
     pub limited: AtomicU64,
-    /// Parked keys.
+    /// The number of runs after which the key was parked.
     pub parked: AtomicU64,
-    /// Written changes.
+    /// The number of written changes.
     pub written: AtomicU64,
-    /// Changes that the guard held.
+    /// The number of changes that the guard held.
     pub held: AtomicU64,
-    /// Changes that were postponed because another writer undoes them.
+    /// The number of contested changes that were postponed.
     pub contested: AtomicU64,
-    /// The logged causes.
+    /// The causes that are already in the log.
     said: Said,
-    /// The names of keys, for the log.
+    /// The names of keys that people know, for the log.
     subjects: Subjects,
 }
 
-/// Claims keys and runs their reconcilers until `stop`.
+/// Claims due keys and runs their reconcilers, until it is stopped.
 pub struct Worker {
-    /// The queue.
+    /// The store that contains the queue.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The source of the current time.
     pub clock: Clock,
-    /// The reconcilers by kind of key.
+    /// The reconciler for each kind of key.
     pub reconcilers: HashMap<&'static str, Arc<dyn Reconcile>>,
-    /// The settings.
+    /// The settings of the worker.
     pub settings: WorkerSettings,
-    /// Notified when this process marked a key.
+    /// A signal that this process has made a key due, so that the worker looks at the queue at
+    /// once.
     pub bell: Arc<Notify>,
-    /// The counters.
+    /// Counts of results, for metrics.
     pub counts: Arc<WorkerCounts>,
 }
 
 impl Worker {
-    /// Works until `stop`. Then it begins nothing new, gives runs `grace` to end, and hands back
-    /// the others.
+    /// Works until `stop`. Then the worker begins no new run. Runs in progress may end within
+    /// `grace`, and after that time the worker returns their keys to the queue.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
@@ -225,8 +229,8 @@ impl Worker {
         while !stop.is_cancelled() {
             let mut got = 0;
             let mut room = places.room();
-            // Runs that end during a claim make room again: with a long queue, only `stop` may end
-            // the loop.
+            // During a claim, other runs end and free their places. With a long queue, this loop
+            // could therefore continue forever, and only `stop` ends it.
             while room.keys > 0 && !stop.is_cancelled() {
                 while running.try_join_next().is_some() {}
                 let passes_over = !room.full.is_empty();
@@ -263,7 +267,7 @@ impl Worker {
                 }
             }
             if got > 0 && room.keys == 0 {
-                // All places are taken: go on as soon as a run ends.
+                // All places are occupied. The worker continues as soon as a run ends.
                 tokio::select! {
                     () = stop.cancelled() => {}
                     _ = running.join_next() => {}
@@ -274,8 +278,9 @@ impl Worker {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
-                // A key is due and was not claimed: it is paused, or its instance has its share of
-                // the runs. A bell, the end of a run or the next poll changes that.
+                // A key is due and was not claimed, because it is paused or because its instance
+                // has reached its limit of places. The next chance comes with the bell, with the
+                // end of a run, or after the poll interval.
                 _ => self.settings.poll,
             };
             let until_look = look_around.since(self.clock.now()).max(Duration::from_millis(1));
@@ -297,7 +302,7 @@ impl Worker {
         }
     }
 
-    /// Runs a claimed key once, and records the end of the run.
+    /// Runs a claimed key once, and records how the run ended.
     pub async fn work(&self, claim: Claim, cut: CancellationToken) {
         let lease = claim.lease.clone();
         let attempt = claim.attempt;
@@ -360,7 +365,7 @@ impl Worker {
         }
     }
 
-    /// Returns whether a cause is logged for the first time in its instance.
+    /// Returns whether this cause must be logged now, because it is new for its instance.
     fn is_news(&self, key: &Key, why: &str) -> bool {
         self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
     }
@@ -394,7 +399,8 @@ impl Worker {
         counter.fetch_add(1, Ordering::Relaxed);
         let subject = self.counts.subjects.of(&lease.key);
         match &outcome {
-            // A cause that affects all keys is logged with the first of them.
+            // Many keys may fail for the same cause. The log gets one line, with the first of the
+            // keys.
             Outcome::Retry(why) if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, subject, attempt, why, "run failed, retrying");
             }
@@ -415,8 +421,8 @@ impl Worker {
             }
             Outcome::Done | Outcome::HandBack => {}
         }
-        // An end that cannot be stored loses no work: the lease expires and the key is observed
-        // again.
+        // If the end of a run cannot be stored, no work is lost. The lease ends, and another run
+        // reads the key again.
         for wait in [0, 100, 1000] {
             self.clock.sleep(Duration::from_millis(wait)).await;
             match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
@@ -428,7 +434,7 @@ impl Worker {
         }
     }
 
-    /// Renews the lease. Returns when the lease is lost.
+    /// Renews the lease again and again, and returns when the lease is lost.
     async fn heartbeat(&self, lease: &crate::queue::Lease) {
         let every = self.store.timing().lease / 3;
         let mut until: Time = lease.until;

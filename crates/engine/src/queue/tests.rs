@@ -1,4 +1,4 @@
-//! The queue's protocol, step by step.
+//! Tests of the rules of the queue, one rule at a time.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn mark(lane: Lane) -> Mark {
     Mark::new(Key::new("repository", "acme", 1), lane)
 }
 
-/// When there is something to tell after `change`.
+/// Returns the time for which a sleeping worker must get a message about `change`.
 fn told(row: &mut Row, now: Time, change: impl FnOnce(&mut Row)) -> Option<Time> {
     let before = row.clone();
     change(row);

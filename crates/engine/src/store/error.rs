@@ -1,22 +1,23 @@
 //! The errors of a store.
 
-/// The reason why a store did not carry out a call. The store keeps nothing of the call.
+/// The reason why a call of a store failed. A failed call stores nothing.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum StoreError {
-    /// The store cannot write now: the disk is full, read-only or busy. A retry may help.
+    /// The store cannot write now, because the disk is full, read-only or busy. A retry may
+    /// succeed.
     #[error("{doing}: {why}")]
     Unavailable {
-        /// The call.
+        /// A description of what the call was doing.
         doing: &'static str,
-        /// The store's error.
+        /// The error message of the disk or the database.
         why: String,
     },
-    /// The stored data is not what this version writes. No retry helps.
+    /// This version of Beadle cannot use the stored data. A retry cannot succeed.
     #[error("{doing}: {why}; this file was written by another version of Beadle, or is damaged")]
     Corrupt {
-        /// The call.
+        /// A description of what the call was doing.
         doing: &'static str,
-        /// The problem.
+        /// A description of what is wrong with the data.
         why: String,
     },
 }

@@ -9,13 +9,13 @@ use crate::guard::{GuardReservation, Hold, Limits, Verdict};
 use crate::key::Key;
 use crate::queue::Lease;
 
-/// Keeps the guard's windows and holds.
+/// Stores the guard's windows and holds.
 #[async_trait]
 pub trait GuardStore: Send + Sync + 'static {
-    /// Asks for room in the window for each change, in their order, and books the room that the
-    /// guard gives. Room that was booked in this window already is not booked again, and an approved
-    /// change passes until it is released. A refused change is recorded as a hold. Returns `None`
-    /// and books nothing if the lease does not hold.
+    /// Submits changes to the guard, in their order. The guard reserves room in the window for each
+    /// change that fits, and every other change becomes a stored hold. A change whose room is
+    /// already reserved does not reserve more room. An approved change passes until its hold is
+    /// deleted. Returns `None`, and stores nothing, if the lease is not valid.
     async fn reserve(
         &self,
         lease: Option<&Lease>,
@@ -27,9 +27,9 @@ pub trait GuardStore: Send + Sync + 'static {
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
     /// Lists the held changes of one key.
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
-    /// Begins a write, in one step: checks the lease and the pauses, spends the room that the guard
-    /// gave, and writes the intent to the journal. Spent room stays spent until
-    /// [`GuardStore::conclude`] gives it back.
+    /// Begins a write, in one transaction. The call checks the lease and the pauses, marks the
+    /// reserved room as used, and adds the intent to the journal. The room stays used until
+    /// [`GuardStore::conclude`] frees it.
     async fn begin(
         &self,
         lease: Option<&Lease>,
@@ -37,16 +37,17 @@ pub trait GuardStore: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Records the ends of changes of this instance for which the guard was asked. An approval ends
-    /// with its write.
+    /// Records how changes of this instance ended, after the guard had allowed them. If an approved
+    /// change was written, its approval ends.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
-    /// Deletes holds whose changes are no longer planned.
+    /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
-    /// Approves a held change and makes its key due; `None` for an unknown digest. A change that
-    /// was approved before keeps its first approval, whether its write was begun or not.
+    /// Approves a held change and makes its key due. Returns the hold, or `None` if no hold has
+    /// this digest. A second approval has no effect, even if the approved write has not begun yet.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;
-    /// Deletes the holds of other generations of this instance. Returns the number of deleted holds.
+    /// Deletes the holds of this instance that belong to other generations than `generation`.
+    /// Returns the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;
-    /// Lists the reservations in the guard's windows since a time, in order.
+    /// Lists the reservations since a time, over the windows of all instances, in order.
     async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError>;
 }

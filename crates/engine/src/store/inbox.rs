@@ -9,27 +9,27 @@ use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::key::Key;
 
-/// A delivery as it is listed: without its body.
+/// A delivery without its body, for lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeliveryRow {
-    /// The hook that received the delivery.
+    /// The sender and the kind of its hook, such as `github` or `okta`.
     pub source: String,
-    /// The sender's id.
+    /// The id that the sender gave to the delivery.
     pub id: String,
-    /// The event.
+    /// The event of the delivery, such as `repository.created`.
     pub event: String,
-    /// The actor that the sender named.
+    /// The person or program that caused the event, as the sender names it.
     pub actor: Option<String>,
-    /// The configured instance.
+    /// The configured organisation or directory that the delivery is about.
     pub instance: String,
-    /// The time of arrival.
+    /// The time at which Beadle received the delivery.
     pub received: Time,
-    /// The keys that the delivery marked.
+    /// The keys that the delivery made due.
     pub keys: Vec<Key>,
 }
 
 impl DeliveryRow {
-    /// Returns the delivery with its body.
+    /// Returns the same delivery together with its body.
     pub fn with_body(&self, body: Vec<u8>) -> Delivery {
         Delivery {
             source: self.source.clone(),
@@ -43,13 +43,14 @@ impl DeliveryRow {
     }
 }
 
-/// Keeps deliveries.
+/// Stores deliveries.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
-    /// Keeps a delivery and makes its keys due, in one transaction. A known id changes nothing.
+    /// Stores a delivery and makes its keys due, in one transaction. If the id of the delivery is
+    /// already stored, the call changes nothing.
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError>;
-    /// Lists deliveries, newest first.
+    /// Lists deliveries, with the newest delivery first.
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError>;
-    /// Returns the body of a delivery, while it is kept.
+    /// Returns the body of a delivery; `None` if the body is not stored, or has been deleted.
     async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }

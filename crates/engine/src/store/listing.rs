@@ -1,16 +1,17 @@
-//! Which part of a list a call returns.
+//! The choice of the entries that a list contains.
 
 use crate::clock::Time;
 
-/// The part of a list to return.
+/// Conditions for the entries of a list, and a limit of their number.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Only entries with a greater sequence number; of deliveries, the number of rows to skip.
+    /// In the journal: the list contains only entries with a greater number. For deliveries: the
+    /// number of rows to skip.
     pub after: u64,
-    /// Only at or after this time.
+    /// If set, the list contains only entries of this time or later.
     pub since: Option<Time>,
-    /// Only of this key.
+    /// If set, the list contains only entries of this key.
     pub key: Option<String>,
-    /// The maximum number of rows.
+    /// The maximum number of rows in the list.
     pub limit: u32,
 }

@@ -1,4 +1,5 @@
-//! The care of a store: retention, recovery, copies, health.
+//! The maintenance of a store: the deletion of old data, recovery after interrupted calls, copies
+//! and health checks.
 
 use async_trait::async_trait;
 
@@ -9,7 +10,7 @@ use crate::guard::{GuardReservation, Hold};
 use crate::journal::Entry;
 use crate::queue::Row;
 
-/// The retention of stored data.
+/// The age at which a store deletes data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Bodies of deliveries received before this time are deleted. The ids stay.
@@ -18,43 +19,43 @@ pub struct Retention {
     pub ids_before: Time,
     /// Journal entries before this time are deleted.
     pub journal_before: Time,
-    /// The maximum number of rows to delete in one call.
+    /// The maximum number of rows that one call deletes.
     pub batch: u32,
 }
 
-/// A part of a store's data, as it is stored.
+/// A piece of stored data that is copied from one store to another.
 #[derive(Clone, Debug)]
 pub enum StoreRecord {
-    /// A key that is due, worked on or parked.
+    /// A key with its row in the queue.
     Row(Row),
-    /// A delivery, with its body while that is kept. The keys are not marked, because their rows
-    /// show whether they are due.
+    /// A delivery, with its body if the body is still stored. The receiving store does not make the
+    /// keys of the delivery due, because the copied rows of the keys show whether they are due.
     Delivery(DeliveryRow, Option<Vec<u8>>),
-    /// Journal entries with their numbers, in order.
+    /// Entries of the journal, with their numbers, in order.
     Entries(Vec<Entry>),
-    /// A change that is held, or was approved.
+    /// A change that is held or approved.
     Hold(Hold),
     /// Reservations in the guard's windows, in order.
     Bookings(Vec<GuardReservation>),
 }
 
-/// Takes care of a store.
+/// Maintains a store.
 #[async_trait]
 pub trait Maintenance: Send + Sync + 'static {
-    /// Deletes data that is older than the retention allows, at most a batch. Returns the number of
-    /// deleted rows.
+    /// Deletes data that is older than `retention` allows, up to the number of rows in
+    /// `retention.batch`. Returns the number of deleted rows.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
-    /// Finishes calls that were interrupted between two writes, if the store cannot do all in one:
-    /// a delivery that is kept, and whose keys were not all marked. Returns the number of such
-    /// calls.
+    /// Completes calls that were interrupted. A store needs this if it writes one call in several
+    /// steps. It then finds stored deliveries whose keys are not all due yet. Returns the number of
+    /// completed calls.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
-    /// Stores a record of another store, as it is: see [`crate::transfer`].
+    /// Stores a record that was read from another store, without a change: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;
-    /// Brings all written data to the place where a copy of the state finds it: with a file, into
-    /// that one file.
+    /// Makes all written data visible to a backup. For a store in a file, all data must be in that
+    /// one file afterwards.
     async fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }
-    /// Checks that the store takes writes.
+    /// Checks that the store can write.
     async fn ready(&self) -> Result<(), StoreError>;
 }

@@ -1,27 +1,28 @@
-//! Metadata: small values by name, such as a cursor, a remembered pair or a count.
+//! Small values that a store keeps by name, such as a cursor or a count.
 
 use async_trait::async_trait;
 
 use super::error::StoreError;
 
-/// Keeps small values by name. [`crate::Note`] gives them a type.
+/// Stores small values by name. [`crate::Note`] gives the values a type.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
-    /// Returns a value.
+    /// Returns the value that has this name, if there is one.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError>;
-    /// Lists the names that begin with `prefix`, each with its value, by name.
+    /// Lists all names that begin with `prefix`, each with its value. The list is sorted by name.
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;
-    /// Lists at most `limit` of the names that begin with `prefix` and come after the name `after`,
-    /// each with its value, by name. An empty `after` lists from the first name on; the name `after`
-    /// may be deleted by then. Fewer than `limit` names are the last ones.
+    /// Lists names that begin with `prefix` and come after the name `after`, each with its value.
+    /// The list is sorted by name and has at most `limit` entries. If `after` is empty, the list
+    /// begins with the first name. The name `after` need not exist any more. A list with fewer than
+    /// `limit` entries is the last page.
     async fn notes_page(
         &self,
         prefix: &str,
         after: &str,
         limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError>;
-    /// Deletes a value.
+    /// Deletes the value that has this name.
     async fn forget(&self, name: &str) -> Result<(), StoreError>;
-    /// Sets a value.
+    /// Stores a value under this name.
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;
 }

@@ -1,8 +1,10 @@
-//! The engine's storage: one trait for each part, and [`Store`] for all of them.
+//! The storage that the engine needs: one trait for each part, and [`Store`] for all parts
+//! together.
 //!
-//! SQLite, DynamoDB and PostgreSQL are implementations. The suite in the module `testing` (feature
-//! `testing`) holds them to the traits. Every write is durable when it returns. `now` is the
-//! caller's clock, so that tests can set it.
+//! Each database has its own implementation of the traits, such as SQLite and DynamoDB. The tests
+//! in the module `testing` (feature `testing`) check every implementation. When a call that writes
+//! returns, the data is durable. `now` is the time of the caller's clock, so that tests can set the
+//! time.
 
 mod error;
 mod guard;
@@ -22,12 +24,12 @@ pub use maintenance::{Maintenance, Retention, StoreRecord};
 pub use metadata::MetadataStore;
 pub use queue::{Depth, Pause, Queue};
 
-/// The traits of a store, for callers that hold a store by its type and not as `dyn Store`.
+/// The traits of a store. Code imports them if it uses a concrete store type and not `dyn Store`.
 pub mod prelude {
     pub use super::{GuardStore, Inbox, Journal, Maintenance, MetadataStore, Queue};
 }
 
-/// Everything that the engine needs stored.
+/// A store that has all parts that the engine needs.
 pub trait Store: Inbox + Queue + GuardStore + Journal + MetadataStore + Maintenance {}
 
 impl<T: Inbox + Queue + GuardStore + Journal + MetadataStore + Maintenance> Store for T {}

@@ -1,4 +1,4 @@
-//! The queue: one row a key, with its leases and pauses.
+//! The part of a store that keeps the queue: the rows of the keys, their leases, and the pauses.
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -12,30 +12,30 @@ use crate::queue::{Claim, Lease, Outcome, Row, Timing};
 /// A pause of an instance or a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pause {
-    /// The name of the instance, or the whole key.
+    /// The paused instance or key.
     pub scope: String,
-    /// The end of the pause.
+    /// The time at which the pause ends.
     pub until: Time,
 }
 
 impl Pause {
-    /// Returns whether the pause holds back a key.
+    /// Returns whether the pause applies to a key.
     pub fn covers(&self, key: &Key) -> bool {
         self.scope == key.as_str() || self.scope == key.instance()
     }
 }
 
-/// The number of keys in the queue.
+/// How many keys the queue contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {
-    /// The number of waiting keys, by lane in the order of [`Lane::ALL`].
+    /// The number of waiting keys in each lane, in the order of [`Lane::ALL`].
     pub due: [u64; 3],
-    /// The number of keys that are worked on.
+    /// The number of keys that workers have claimed.
     pub leased: u64,
     /// The number of parked keys.
     pub parked: u64,
-    /// The time at which the oldest waiting key became due. Paused keys do not count: they are no
-    /// reason for an alarm.
+    /// The time since which the oldest waiting key has been due. Paused keys do not count, so that
+    /// a pause causes no alarm.
     pub oldest: Option<Time>,
 }
 
@@ -46,50 +46,54 @@ impl Depth {
     }
 }
 
-/// Keeps the keys that are due.
+/// Stores the queue.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Makes keys due.
+    /// Makes the keys of these marks due.
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError>;
-    /// Claims up to `limit` due keys, the most urgent ones first. Paused keys stay.
+    /// Claims at most `limit` due keys, with the most urgent keys first. Paused keys are not
+    /// claimed.
     async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
         self.claim_except(limit, &[], now).await
     }
-    /// Claims up to `limit` due keys, the most urgent ones first, but none of these instances. Paused
-    /// keys stay.
+    /// Claims at most `limit` due keys, with the most urgent keys first. Paused keys, and keys of
+    /// the instances in `except`, are not claimed.
     async fn claim_except(
         &self,
         limit: usize,
         instances: &[String],
         now: Time,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// Makes one key due for an operator and claims it at once; `None` while another worker has it.
+    /// Makes one key due on behalf of an operator, and claims it at once. Returns `None` if another
+    /// worker has the key.
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError>;
-    /// Claims those of these keys that are due, and no other key. Paused keys stay.
+    /// Claims those of `keys` that are due and not paused.
     async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError>;
-    /// Renews a lease; `None` if another worker has the key.
+    /// Renews a lease and returns its new end. Returns `None` if another worker has claimed the
+    /// key.
     async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError>;
-    /// Ends a run; `false` if another worker has the key.
+    /// Records the end of a run. Returns `false`, and changes nothing, if another worker has
+    /// claimed the key.
     async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError>;
-    /// Returns the time at which the next key can be claimed.
+    /// Returns the earliest time at which a worker can claim any key.
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
-    /// Returns the timing of the rows.
+    /// Returns the durations that the queue uses, such as the length of a lease.
     fn timing(&self) -> &Timing;
 
-    /// Pauses a scope (an instance or a key) until a time.
+    /// Pauses an instance or a key until a time.
     async fn pause(&self, scope: &str, until: Time) -> Result<(), StoreError>;
-    /// Ends a pause; `false` if there was none.
+    /// Ends the pause of an instance or a key. Returns `false` if there was no such pause.
     async fn resume(&self, scope: &str) -> Result<bool, StoreError>;
-    /// Lists the pauses that hold at `now`.
+    /// Lists the pauses that are in force at `now`.
     async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError>;
 
-    /// Lists rows that are pending, leased or parked, the most urgent ones first.
+    /// Lists the rows of keys that are due, claimed or parked, with the most urgent rows first.
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
-    /// Returns one row.
+    /// Returns the row of one key, if there is one.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;
-    /// Counts the keys of these scopes that wait for a mark of `since` or before, up to `most`. A
-    /// parked key does not wait.
+    /// Counts the keys of these scopes that wait for a run because of a mark made at `since` or
+    /// earlier. Parked keys do not count. The count stops at `most`.
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError>;
-    /// Counts the keys in the queue.
+    /// Counts the keys in the queue, by lane and by what happens to them.
     async fn depth(&self, now: Time) -> Result<Depth, StoreError>;
 }

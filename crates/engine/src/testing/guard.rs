@@ -1,4 +1,4 @@
-//! Checks of the guard: the window, holds and approvals, and the conditions of a write.
+//! Checks of a store's guard: the window, holds, approvals, and the conditions for a write.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     let held = store.holds().await.unwrap();
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].digest, "d3");
-    // Another key, another process, the same window.
+    // Another key asks, as another process would do. Both share one window.
     let more =
         store.reserve(None, &limits, asked(10), LATER + Duration::from_secs(1)).await.unwrap().unwrap();
     assert!(more.iter().all(|verdict| *verdict != Verdict::Pass));
-    // In the next window, a held change stays held.
+    // In the next window, the change is still held.
     let next = LATER + limits.window + Duration::from_secs(1);
     let again =
         store.reserve(None, &limits, vec![hold(3, "d3", Risk::Removes, "g")], next).await.unwrap().unwrap();
@@ -94,7 +94,7 @@ pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store:
     };
     assert_eq!(ask(1, "a").await, Verdict::Pass);
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
-    // The answer is lost, or the process is killed: a retry needs room of its own.
+    // The answer is lost or the process is killed, so a retry must reserve more room.
     assert_eq!(ask(1, "a").await, Verdict::Pass);
     assert!(matches!(ask(2, "b").await, Verdict::Hold(_)), "both are spent");
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
@@ -129,7 +129,7 @@ pub(super) async fn a_second_approval_lets_nothing_more_pass(store: SharedStore)
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "an approval is for one write");
-    // The write is under way.
+    // The approved write is in progress.
     let again = store.approve("a", "bob", LATER).await.unwrap().unwrap();
     assert_eq!((again.approved_by.as_deref(), again.spent), (Some("ann"), true));
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
@@ -162,7 +162,7 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
     let limits = Limits { repositories: 2, among: Some(20), ..Limits::default() };
     let mut passed = 0;
     for n in 0..10 {
-        // One change at a time, as drift comes.
+        // The changes arrive one at a time, like drift.
         let asked = vec![hold(n, &format!("s{n}"), Risk::Removes, "g")];
         let verdict = store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0);
         passed += u32::from(verdict == Verdict::Pass);

@@ -1,4 +1,4 @@
-//! The test suite of the store's traits: every store must pass it. Each check gets an empty store.
+//! The tests that every store must pass. Each test gets an empty store.
 
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
 
@@ -22,7 +22,7 @@ use crate::store::{Listing, Store};
 
 type SharedStore = Arc<dyn Store>;
 
-/// Later than every debounce.
+/// A time at which no key waits for its debounce any more.
 const LATER: Time = Time(1_000_000);
 
 fn key(n: u64) -> Key {
@@ -79,7 +79,7 @@ fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
     }
 }
 
-/// Begins the write of a change that the guard let pass.
+/// Begins the write of a change that the guard has allowed.
 async fn begin(store: &SharedStore, n: u64, digest: &str, now: Time) -> Begun {
     let spends = Some((digest.to_owned(), Limits::default().window));
     let intent = Intent { entry: entry(EntryKind::Intent, now, None), spends };
@@ -94,7 +94,7 @@ fn all() -> Listing {
     Listing { limit: 1000, ..Listing::default() }
 }
 
-/// Runs every check, each on a store that `open` makes.
+/// Runs every check. Each check gets a new store from `open`.
 pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     records::a_delivery_is_kept_once_and_marks_once(open().await).await;
     queue::a_claimed_key_is_nobody_elses(open().await).await;

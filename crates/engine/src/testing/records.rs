@@ -1,4 +1,5 @@
-//! Checks of stored data: deliveries, the journal and notes, their retention, and copies of them.
+//! Checks of stored data: deliveries, the journal, notes, the deletion of old data, and copies
+//! between stores.
 
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
         let asked = vec![hold(n, &format!("h{n}"), Risk::Removes, "g1")];
         store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0)
     };
-    // An old reservation.
+    // This reservation is older than the window.
     from.reserve(None, &limits, vec![hold(9, "h9", Risk::Removes, "g1")], Time(0)).await.unwrap();
     for n in 0..3 {
         ask(from.clone(), n).await;
@@ -166,8 +167,8 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     assert_eq!(to.bookings(Time(0)).await.unwrap().len(), 2, "what no longer counts is left where it was");
     assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
     assert_eq!(to.get("cursor").await.unwrap(), Some(long));
-    // The copy goes on from there: the next number follows the last one, the window is as full, and
-    // the delivery is known.
+    // The copy continues where the source ended: the next entry gets the next number, the window
+    // has the same free room, and the delivery is known.
     let next = to.journal(None, vec![entry(EntryKind::Run, Time(9), None)], LATER).await.unwrap().unwrap();
     assert!(next[0] > numbers[0] + 2, "{next:?}");
     assert!(matches!(ask(to.clone(), 3).await, Verdict::Hold(_)));
@@ -177,7 +178,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
 }
 
 pub(super) async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: SharedStore) {
-    // The times are in minutes. A clock that was behind wrote one of them.
+    // The numbers are minutes. The entry of minute 55 comes from a process whose clock was behind.
     for at in [0, 20, 40, 60, 55, 80, 100].map(|minutes: i64| minutes * 60_000) {
         store.journal(None, vec![entry(EntryKind::Run, Time(at), None)], Time(at)).await.unwrap();
     }

@@ -1,5 +1,5 @@
-//! The guard's window of an instance, which is one item. A change of the window and of its holds is
-//! one transaction.
+//! The guard's window and holds in DynamoDB. The window of an instance is one item. A change of the
+//! window and of its holds is one transaction.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +18,14 @@ use crate::items::{
 };
 use crate::journal::{may_try_again, refused};
 
-/// The maximum number of holds in one transaction, beside the window and the lease.
+/// The maximum number of holds that one transaction writes. The transaction also writes the window
+/// and checks the lease.
 const AT_ONCE: usize = 90;
 
-/// The reservations of an instance, in order.
+/// The reservations in the window of an instance, in order.
 type Window = Vec<GuardReservation>;
 
-/// Reads the window of an item.
+/// Reads the reservations from the item of a window.
 fn given(doing: &'static str, item: &Item) -> Result<Window, StoreError> {
     serde_json::from_str(&unpacked(doing, item, "window")?).map_err(|error| corrupt(doing, &error))
 }
@@ -76,7 +77,8 @@ impl DynamoStore {
         if asked.is_empty() {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
-        // A run asks for one key. Several keys are checked instance by instance.
+        // A run submits the changes of one key, so they belong to one instance. If there are
+        // several instances, they are checked one after the other.
         let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
         for (instance, places) in window::by_instance(asked) {
             let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
@@ -104,7 +106,8 @@ impl DynamoStore {
                 stored.iter().map(|(digest, stored)| (digest.clone(), stored.hold.clone())).collect();
             let mut window = before.clone();
             let judged = window::check_guard(&mut window, &known, limits, asked, now);
-            // Old and refused reservations count for nothing: the item must not grow with them.
+            // Old and refused reservations use no room. They are deleted, because an item has a
+            // maximum size.
             window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
@@ -118,7 +121,7 @@ impl DynamoStore {
             }
             let sent = self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
             let Err(error) = sent else {
-                // A hold that another process stored meanwhile stays as it is.
+                // If another process has stored the same hold meanwhile, that hold stays.
                 let puts = further
                     .iter()
                     .map(|hold| self.change_hold(doing, &hold.digest, stored.get(&hold.digest), Some(hold)));
@@ -127,7 +130,7 @@ impl DynamoStore {
             };
             let service = error.as_service_error();
             match service.and_then(refused) {
-                // The lease is the first action, if there is one.
+                // If there is a lease, its check is the first action of the transaction.
                 Some(actions) if lease.is_some() && actions.contains(&0) => return Ok(None),
                 Some(_) => {}
                 None if service.is_some_and(may_try_again) => {}
@@ -138,8 +141,8 @@ impl DynamoStore {
         Err(crowded(doing, instance))
     }
 
-    /// Begins a write. One transaction checks the pauses and the lease, spends the room that the
-    /// guard gave, and stores the intent.
+    /// Begins a write. One transaction checks the pauses and the lease, marks the reserved room as
+    /// used, and stores the intent.
     pub(crate) async fn begin_write(
         &self,
         lease: Option<&Lease>,
@@ -176,7 +179,8 @@ impl DynamoStore {
                 pause(attempt).await;
                 continue;
             };
-            // The transaction was made and its answer was lost: no other entry has the number.
+            // The number belongs only to this entry. If it is stored, the transaction succeeded and
+            // its answer was lost.
             if self.has_entry(DOING, &entry).await? {
                 return Ok(Begun::Yes(entry.seq));
             }
@@ -193,7 +197,8 @@ impl DynamoStore {
         Err(crowded(DOING, key.instance()))
     }
 
-    /// Returns the actions that spend the room of a change; `None` if there is no room to spend.
+    /// Returns the actions that mark the room of a change as used. Returns `None` if the change has
+    /// neither room nor an approval.
     async fn spend(
         &self,
         doing: &'static str,
@@ -211,7 +216,7 @@ impl DynamoStore {
         Ok(Some([booked, self.hold_action(doing, digest, was.as_ref(), hold.as_ref())?]))
     }
 
-    /// Records the ends of changes of this instance.
+    /// Records how changes of this instance ended.
     pub(crate) async fn conclude_writes(
         &self,
         instance: &str,
@@ -266,7 +271,8 @@ impl DynamoStore {
         Ok(windows.into_iter().flatten().filter(|booked| booked.at >= since).collect())
     }
 
-    /// Stores the reservations of another store, if this store has none.
+    /// Stores reservations of another store. The function does nothing if this store already has a
+    /// window.
     pub(crate) async fn take_bookings(
         &self,
         doing: &'static str,

@@ -1,5 +1,6 @@
-//! Holds. Each is an item, and each write of one is conditional on the hold that was read before.
-//! So no write overwrites an approval or a hold that another process stored meanwhile.
+//! The holds, with one item for each. A hold is written only if the stored hold is still the one
+//! that was read. A write can therefore not replace an approval, or a hold, that another process
+//! has stored meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +13,16 @@ use crate::DynamoStore;
 use crate::items::{Item, Range, TRIES, corrupt, failed, get, get_json, json, pause, text, unavailable};
 use crate::journal::{may_try_again, refused};
 
-/// The condition that a hold is still as it was read.
+/// The condition that the stored hold is still the one that was read.
 const UNCHANGED: &str = "#hold = :was";
-/// The condition that there is still no hold.
+/// The condition that no hold is stored.
 const ABSENT: &str = "attribute_not_exists(pk)";
 
-/// A hold as it was read.
+/// A hold, as it was read from its item.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) hold: Hold,
-    /// The stored attribute, for the condition of a later write.
+    /// The attribute from which the hold was read. A later write uses it in its condition.
     was: AttributeValue,
 }
 
@@ -44,13 +45,13 @@ pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreE
 }
 
 impl DynamoStore {
-    /// Returns the hold of a digest.
+    /// Returns the stored hold that has this digest, if there is one.
     pub(crate) async fn hold(&self, doing: &'static str, digest: &str) -> Result<Option<Stored>, StoreError> {
         let item = self.read(doing, "hold", digest).await?;
         item.map(|item| Stored::of(doing, &item)).transpose()
     }
 
-    /// Returns the stored holds of these changes, by digest.
+    /// Returns the stored holds of these changes, by the digest.
     pub(crate) async fn known_holds(
         &self,
         doing: &'static str,
@@ -61,8 +62,9 @@ impl DynamoStore {
         Ok(known.map(|stored| (stored.hold.digest.clone(), stored)).collect())
     }
 
-    /// Returns the action of a transaction that makes the hold of `digest` as in `now`; `None`
-    /// removes it. The transaction is refused if the hold is not as it was read.
+    /// Returns the action of a transaction that stores `now` as the hold of `digest`, or deletes
+    /// the hold if `now` is `None`. The transaction fails if the stored hold is not the one that
+    /// was read.
     pub(crate) fn hold_action(
         &self,
         doing: &'static str,
@@ -106,8 +108,8 @@ impl DynamoStore {
         Ok(action.build())
     }
 
-    /// Makes a hold as in `now`; `None` removes it. Returns `false`, and writes nothing, if the
-    /// hold is not as it was read.
+    /// Stores `now` as the hold of `digest`, or deletes the hold if `now` is `None`. Returns
+    /// `false`, and writes nothing, if the stored hold is not the one that was read.
     pub(crate) async fn change_hold(
         &self,
         doing: &'static str,
@@ -143,8 +145,8 @@ impl DynamoStore {
         Ok(holds)
     }
 
-    /// Lists the holds of a key. Reads the names from the index and then each hold consistently, so
-    /// that a new approval counts.
+    /// Lists the holds of a key. The index gives only the digests. Each hold is then read
+    /// consistently, so that the list contains new approvals.
     pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         const DOING: &str = "listing holds";
         let part = format!("hold#{key}");
@@ -170,7 +172,8 @@ impl DynamoStore {
     ) -> Result<Option<Hold>, StoreError> {
         const DOING: &str = "approving a change";
         for attempt in 0..TRIES {
-            // A released hold is not made again: it would let the same change pass another time.
+            // If the hold was deleted meanwhile, the approval does not create it again. Otherwise
+            // the same change could be written a second time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
             let (hold, is_stored) = match window::approve(&was.hold, by) {
                 Some(hold) => {
@@ -196,7 +199,8 @@ impl DynamoStore {
         const DOING: &str = "deleting holds of other generations";
         let mut stale = self.stored_holds(DOING).await?;
         stale.retain(|stored| stored.hold.is_outdated(instance, generation));
-        // A hold that another process stored meanwhile is of the new generation.
+        // If another process has stored a hold meanwhile, that hold belongs to the new generation
+        // and stays.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
         Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)
     }

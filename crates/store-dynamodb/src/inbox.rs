@@ -1,5 +1,5 @@
-//! Deliveries. Each is durable before its keys are marked, and an interrupted marking is finished
-//! later.
+//! The inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking is
+//! interrupted, a later call completes it.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -14,11 +14,13 @@ use crate::items::{
 };
 use crate::{DynamoStore, SHARDS};
 
-/// The size of a part. An item holds 400 KB, with its other attributes.
+/// The maximum size of one part of a body. An item has at most 400 KB, including its other
+/// attributes.
 const PART: usize = 350_000;
-/// An interrupted delivery is finished after this time. Until then its own process may finish it.
+/// How old an interrupted delivery must be before another process completes it. Until then, the
+/// process that received the delivery may still do so.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// The part of the index where a delivery is until all its keys are marked as due.
+/// The part of the index that contains a delivery until all its keys are marked.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {
@@ -33,8 +35,8 @@ fn marks_part(token: &str, n: usize) -> String {
     format!("marks#{token}#{n:05}")
 }
 
-/// Returns the part of the index of a delivery. Deliveries whose keys are not all marked have a
-/// part of their own.
+/// Returns the part of the index that contains a delivery. Deliveries whose keys are not all marked
+/// have a separate part.
 fn place(pk: &str, is_marked: bool) -> String {
     let what = if is_marked { "delivery" } else { UNMARKED };
     format!("{what}#{}", shard(pk))
@@ -45,7 +47,8 @@ impl DynamoStore {
         const DOING: &str = "storing a delivery";
         let pk = name(&delivery.source, &delivery.id);
         let token = format!("{:032x}", rand::random::<u128>());
-        // The parts first: they expire, and without the head nobody finds them.
+        // The parts of the body are written first. If the process ends before it writes the head,
+        // nobody finds these parts, and they expire.
         let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
         let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
         match self.put_head(DOING, head, &token).await? {
@@ -63,7 +66,7 @@ impl DynamoStore {
         }
     }
 
-    /// Stores a delivery of another store. The keys are not marked.
+    /// Stores a delivery of another store, and marks no keys.
     pub(crate) async fn take_delivery(
         &self,
         doing: &'static str,
@@ -80,7 +83,8 @@ impl DynamoStore {
         self.put_head(doing, head, &token).await.map(drop)
     }
 
-    /// Builds the item of a delivery, and writes the marks that do not fit into it.
+    /// Builds the item of a delivery. Marks that do not fit into the item are written to separate
+    /// items.
     async fn head(
         &self,
         doing: &'static str,
@@ -114,8 +118,9 @@ impl DynamoStore {
         Ok(head)
     }
 
-    /// Marks the keys of a delivery whose marking was interrupted. If the marking is under way,
-    /// that causes one more run at most. Returns whether there was anything to do.
+    /// Marks the keys of a delivery whose marking was interrupted. If the first process is still
+    /// marking them, some keys run once more, which does no harm. Returns whether any key had to be
+    /// marked.
     async fn finish(
         &self,
         doing: &'static str,
@@ -137,7 +142,7 @@ impl DynamoStore {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text(pk)).key("sk", text("head")).update_expression("SET g = :g");
         let asked = asked.expression_attribute_values(":g", text(place(pk, true)));
-        // An expired delivery is not made again.
+        // The condition prevents this write from creating a delivery again after it has expired.
         match asked.condition_expression("attribute_exists(pk)").send().await {
             Err(error)
                 if error
@@ -150,8 +155,8 @@ impl DynamoStore {
         }
     }
 
-    /// Finishes interrupted deliveries: stored ones whose keys were not all marked. Returns the
-    /// number of these.
+    /// Completes interrupted deliveries, which are stored while some of their keys are not marked.
+    /// Returns the number of completed deliveries.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
         let (mut count, mut failure) = (0, None);
@@ -160,7 +165,7 @@ impl DynamoStore {
             let part = format!("{UNMARKED}#{shard}");
             for shown in self.query(DOING, (true, &part), &range, |_| false).await? {
                 let Some(pk) = get(&shown, "pk") else { continue };
-                // The index may be behind.
+                // The index is eventually consistent, so the delivery is read again.
                 let finished = match self.read(DOING, pk, "head").await {
                     Ok(Some(head)) => self.finish(DOING, pk, &head, now).await,
                     Ok(None) => Ok(false),
@@ -168,7 +173,7 @@ impl DynamoStore {
                 };
                 match finished {
                     Ok(finished) => count += u64::from(finished),
-                    // An error of one delivery does not stop the others.
+                    // If one delivery fails, the others are still completed.
                     Err(error) => failure = Some(error),
                 }
             }
@@ -203,8 +208,7 @@ impl DynamoStore {
         Ok(parts)
     }
 
-    /// Returns the marks of a delivery. They are in the delivery itself, or, if there are too many,
-    /// in items of their own.
+    /// Writes marks to separate items if they do not fit into the item of their delivery.
     async fn put_marks(
         &self,
         doing: &'static str,
@@ -218,7 +222,7 @@ impl DynamoStore {
             head.insert("marks".into(), text(all));
             return Ok(());
         }
-        // The list of keys would be as long, and the marks contain it.
+        // The list of keys would not fit either. The marks contain the same keys.
         head.remove("keys");
         let parts: Vec<_> = all.as_bytes().chunks(PART).enumerate().collect();
         head.insert("mark_parts".into(), number(parts.len()));
@@ -238,7 +242,8 @@ impl DynamoStore {
         if head.contains_key("marks") {
             return get_json(doing, head, "marks");
         }
-        // Items are read by their names and not by a query: the intake may only read items.
+        // The intake has permission to read single items, but not to query. The parts are therefore
+        // read by their names.
         let (token, count) =
             (get(head, "token").unwrap_or_default(), get_number(head, "mark_parts").unwrap_or(0));
         let names = (0..count).map(|n| marks_part(token, n));
@@ -253,7 +258,7 @@ impl DynamoStore {
         serde_json::from_slice(&all).map_err(|error| corrupt(doing, &error))
     }
 
-    /// Returns a value that is stored in parts, and the number of its parts.
+    /// Reads a value that is stored in several parts. Returns the value and the number of parts.
     async fn parts(
         &self,
         doing: &'static str,
@@ -266,7 +271,8 @@ impl DynamoStore {
         Ok((parts.flat_map(|part| part.as_ref().iter().copied()).collect(), items.len()))
     }
 
-    /// Stores the item of a delivery. Returns the stored item if the id is known already.
+    /// Stores the item of a delivery. If the id is already stored, the function returns the stored
+    /// item.
     async fn put_head(
         &self,
         doing: &'static str,
@@ -285,8 +291,8 @@ impl DynamoStore {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &pk, "head").await?,
                     };
-                    // The stored delivery may be this one: it was sent again after its answer was
-                    // lost.
+                    // The stored delivery has the same token if an earlier try of this request
+                    // stored it and its answer was lost.
                     Ok(known.filter(|known| get(known, "token") != Some(token)))
                 }
                 _ => Err(failed(doing)(error)),
@@ -305,14 +311,15 @@ impl DynamoStore {
         };
         let is_wanted = |item: &Item| {
             let quoted = listing.key.as_ref().map(|key| format!("\"{key}\""));
-            // Keys that are stored apart are checked below.
+            // If the keys are in separate items, this filter keeps the delivery, and a later step
+            // checks the keys.
             quoted.is_none_or(|key| get(item, "keys").is_none_or(|keys| keys.contains(&key)))
         };
         let (range, is_wanted) = (&range, &is_wanted);
         let parts =
             ["delivery", UNMARKED].into_iter().flat_map(|what| (0..SHARDS).map(move |shard| (what, shard)));
         let parts = parts.map(|(what, shard)| async move {
-            // Deliveries whose keys are stored apart may not match.
+            // If its keys are in separate items, it is not sure that the delivery matches.
             let is_sure = |item: &&Item| listing.key.is_none() || item.contains_key("keys");
             let enough =
                 |items: &[Item]| items.iter().filter(is_sure).filter(|item| is_wanted(item)).count() >= most;
@@ -323,7 +330,7 @@ impl DynamoStore {
         found.sort_by(|one, other| {
             (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
         });
-        // During its marking, the index may show a delivery in both parts.
+        // While a delivery is being marked, the index may show it in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let mut skip = listing.after;
         let mut rows = Vec::new();
@@ -353,8 +360,8 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Returns the keys that a delivery marked; none, if they were stored apart and expired before
-    /// it.
+    /// Returns the keys that a delivery marked. If the keys are in separate items that have already
+    /// expired, the list is empty.
     async fn keys(&self, doing: &'static str, head: &Item) -> Result<Vec<Key>, StoreError> {
         if head.contains_key("keys") {
             return get_json(doing, head, "keys");
@@ -372,7 +379,8 @@ impl DynamoStore {
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
         let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
-        // Some parts may have expired: a body is returned whole or not at all.
+        // Some parts may have expired already. The body is returned only if all its parts still
+        // exist.
         if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }
@@ -380,7 +388,7 @@ impl DynamoStore {
         Ok(Some(body))
     }
 
-    /// Deletes older bodies and deliveries, up to a number. Returns the number of deleted ones.
+    /// Deletes old bodies and deliveries, up to the given number. Returns how many were deleted.
     pub(crate) async fn prune_inbox(
         &self,
         bodies_before: Time,

@@ -1,4 +1,4 @@
-//! Items: reading and building attributes, reading pages, and converting errors.
+//! Reads and builds the attributes of items, reads pages of queries, and converts errors.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -13,17 +13,17 @@ use rand::RngExt as _;
 
 use crate::{DynamoStore, SHARDS};
 
-/// The attributes of an item.
+/// The attributes of an item, by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The compression level. It is low, as in SQLite.
+/// The level of compression. It is low, because speed matters more than size.
 pub(crate) const LEVEL: i32 = 1;
-/// The maximum size of an unpacked value.
+/// The maximum size of a value after decompression.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
-/// Longer values are compressed.
+/// The length from which a value is stored compressed.
 const LONG: usize = 4096;
 
-/// The number of tries of a write, when other processes write the same item.
+/// How many times a write is tried if other processes keep writing the same item.
 pub(crate) const TRIES: u32 = 40;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
@@ -38,19 +38,20 @@ pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// Returns a number as a text that sorts like the number.
+/// Returns a number as text with leading zeros, so that texts sort in the order of their numbers.
 pub(crate) fn padded(value: i64) -> String {
     format!("{value:020}")
 }
 
-/// Returns the shard of the index for a name.
+/// Returns the shard of the index that contains an item with this name.
 pub(crate) fn shard(of: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish() % SHARDS
 }
 
-/// Returns the time after which DynamoDB may delete an item, in seconds.
+/// Returns the time at which an item expires, in seconds since the Unix epoch. DynamoDB deletes the
+/// item after that time.
 pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
     number((at + kept).0.div_euclid(1000))
 }
@@ -72,20 +73,20 @@ where
     move |error| unavailable(doing, &error)
 }
 
-/// Waits before a retry: longer each time, and not as long as other processes that failed at the
-/// same moment.
+/// Sleeps before the next try of a write. The time is random and grows with each attempt, so that
+/// processes that failed at the same moment do not retry together.
 pub(crate) async fn pause(attempt: u32) {
     let most = 4 << attempt.min(6);
     let wait = rand::rng().random_range(1..=most);
     tokio::time::sleep(Duration::from_millis(wait)).await;
 }
 
-/// Returns a text of an item.
+/// Returns the value of a text attribute.
 pub(crate) fn get<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// Returns a number of an item.
+/// Returns the value of a number attribute.
 pub(crate) fn get_number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
@@ -100,7 +101,7 @@ pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(stored).map_err(|error| corrupt(doing, &error))
 }
 
-/// Returns a value as JSON.
+/// Returns the JSON text of a value.
 pub(crate) fn json<T: serde::Serialize>(
     doing: &'static str,
     value: &T,
@@ -108,7 +109,8 @@ pub(crate) fn json<T: serde::Serialize>(
     serde_json::to_string(value).map(text).map_err(|error| unavailable(doing, &error))
 }
 
-/// Returns a text that may be long. A long text is compressed, because an item holds 400 KB.
+/// Returns an attribute for a text that may be long. A long text is compressed, because an item has
+/// at most 400 KB.
 pub(crate) fn packed(doing: &'static str, value: String) -> Result<AttributeValue, StoreError> {
     if value.len() < LONG {
         return Ok(text(value));
@@ -130,18 +132,19 @@ pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<S
     }
 }
 
-/// Selects items of a partition.
+/// The choice of the items that a query returns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Range {
-    /// Only items after this sort key.
+    /// If set, the query returns only items with a greater sort key.
     pub(crate) after: Option<String>,
-    /// Only items up to this sort key, unless `after` is set.
+    /// If set, the query returns only items up to this sort key. It has no effect if `after` is
+    /// set.
     pub(crate) until: Option<String>,
-    /// Only items whose sort key begins so.
+    /// If set, the query returns only items whose sort key begins with this text.
     pub(crate) prefix: Option<String>,
-    /// Whether the last items come first.
+    /// Whether the query returns the items in reverse order.
     pub(crate) backwards: bool,
-    /// The maximum number of items in a page.
+    /// The maximum number of items that one page contains.
     pub(crate) page: Option<usize>,
 }
 
@@ -167,8 +170,8 @@ impl DynamoStore {
         asked.key("pk", text(pk)).key("sk", text(sk)).send().await.map(drop).map_err(failed(doing))
     }
 
-    /// Returns items of a partition, or of a part of the index, in their order. It reads pages
-    /// until `enough` is true, and may return more items than that.
+    /// Returns the items of a partition, or of a part of the index, in order. The function reads
+    /// pages until `enough` returns true. The last page may contain more items than necessary.
     pub(crate) async fn query(
         &self,
         doing: &'static str,

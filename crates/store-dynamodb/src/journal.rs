@@ -1,4 +1,4 @@
-//! The journal: entries in the order of their numbers, and intents without a result.
+//! The journal in DynamoDB: entries in the order of their numbers, and intents that have no result.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,20 +14,21 @@ use crate::items::{
 };
 use crate::{DynamoStore, SHARDS};
 
-/// The number of entries in one transaction. It has 100 actions at most: two for each entry, and
-/// the lease.
+/// The maximum number of entries in one transaction. A transaction has at most 100 actions. Each
+/// entry needs two actions, and the check of the lease needs one.
 const AT_ONCE: usize = 45;
 
-/// The maximum difference between the clocks of writers.
+/// The maximum difference between the clocks of two writers that the journal allows for.
 const APART: Duration = Duration::from_secs(600);
 
-/// Returns the part of the index that has the entry, among those of all keys.
+/// Returns the part of the index that contains the entry with this number. The index contains the
+/// entries of all keys.
 fn part(seq: u64) -> String {
     format!("journal#{}", seq % SHARDS)
 }
 
-/// Returns the partition of a key's entries. They are read consistently, because they decide
-/// whether something was done already.
+/// Returns the partition that contains the entries of a key. Beadle decides by these entries
+/// whether it has already done something, so it reads them consistently.
 fn of_key(entry: &Entry) -> String {
     format!("journal#{}", entry.key)
 }
@@ -36,7 +37,8 @@ fn sort(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// Returns the actions of a transaction whose conditions failed, if there are any.
+/// Returns the positions of the actions whose conditions failed. Returns `None` if the transaction
+/// failed for another reason.
 pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return None };
     let reasons = canceled.cancellation_reasons().iter().enumerate();
@@ -45,8 +47,8 @@ pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     (!refused.is_empty()).then_some(refused)
 }
 
-/// Returns whether the caller may retry: other processes wrote the same items, or there were too
-/// many requests.
+/// Returns whether a retry may succeed, because other processes wrote the same items or because
+/// there were too many requests.
 pub(crate) fn may_try_again(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(canceled) => {
@@ -70,7 +72,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().put(put.map_err(|error| unavailable(doing, &error))?).build())
     }
 
-    /// Reserves numbers for entries. Returns the first number.
+    /// Reserves `count` consecutive numbers for entries. Returns the first of them.
     async fn numbers(&self, doing: &'static str, count: usize) -> Result<u64, StoreError> {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
@@ -102,7 +104,8 @@ impl DynamoStore {
         Ok(Some(numbers))
     }
 
-    /// Stores entries of another store, with their numbers. Later entries get higher numbers.
+    /// Stores entries of another store, and keeps their numbers. Entries that are added later get
+    /// higher numbers.
     pub(crate) async fn take_entries(
         &self,
         doing: &'static str,
@@ -118,12 +121,13 @@ impl DynamoStore {
         asked.send().await.map(drop).map_err(failed(doing))
     }
 
-    /// Gives an entry its number before it is stored.
+    /// Reserves a number for an entry, and returns the entry with this number. The entry is not
+    /// stored yet.
     pub(crate) async fn numbered(&self, doing: &'static str, entry: Entry) -> Result<Entry, StoreError> {
         Ok(Entry { seq: self.numbers(doing, 1).await?, ..entry })
     }
 
-    /// Returns whether the entry of this number is stored.
+    /// Returns whether this entry is stored.
     pub(crate) async fn has_entry(&self, doing: &'static str, entry: &Entry) -> Result<bool, StoreError> {
         Ok(self.read(doing, &of_key(entry), &sort(entry.seq)).await?.is_some())
     }
@@ -146,7 +150,8 @@ impl DynamoStore {
         self.put_action(doing, item)
     }
 
-    /// Returns the action of a transaction that keeps an intent until its result is stored.
+    /// Returns the action of a transaction that records an intent as open until its result is
+    /// stored.
     pub(crate) fn open_action(
         &self,
         doing: &'static str,
@@ -171,8 +176,8 @@ impl DynamoStore {
         if let Some(lease) = lease {
             actions.push(self.holding(doing, lease, now)?);
         }
-        // A transaction cannot write an item twice: an intent with its result in the same
-        // transaction was never open.
+        // A transaction cannot write the same item twice. If an intent and its result are in the
+        // same transaction, the intent is never recorded as open.
         let mut closed: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.intent).collect();
         for entry in entries {
             actions.push(self.entry_action(doing, entry)?);
@@ -205,8 +210,8 @@ impl DynamoStore {
     pub(crate) async fn list_entries(&self, listing: &Listing) -> Result<Vec<Entry>, StoreError> {
         const DOING: &str = "reading the journal";
         let most = listing.limit as usize;
-        // With a time, the entries are read backwards from the end. The numbers follow the times,
-        // as far as clocks agree.
+        // If a time is given, the query reads backwards from the newest entry. Entries are numbered
+        // in the order of their times, unless the clocks of processes differ.
         let since = listing.since.filter(|_| listing.after == 0);
         let range = &match since {
             Some(_) => Range { backwards: true, ..Range::default() },
@@ -245,7 +250,7 @@ impl DynamoStore {
         items.iter().map(|item| get_json(DOING, item, "entry")).collect()
     }
 
-    /// Deletes older entries, up to a number. Returns the number of deleted entries.
+    /// Deletes old entries, up to the given number. Returns the number of deleted entries.
     pub(crate) async fn prune_journal(&self, before: Time, batch: usize) -> Result<u64, StoreError> {
         const DOING: &str = "pruning";
         let mut left = batch;
@@ -254,7 +259,8 @@ impl DynamoStore {
             let items = self.query(DOING, (true, &part(shard)), &range, |items| items.len() >= left).await?;
             for item in items.iter().take(left) {
                 let entry: Entry = get_json(DOING, item, "entry")?;
-                // The numbers follow the times, as far as clocks agree.
+                // Entries are numbered in the order of their times, unless the clocks of processes
+                // differ, so all further entries are younger.
                 if entry.at >= before {
                     break;
                 }

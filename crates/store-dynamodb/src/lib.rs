@@ -42,19 +42,20 @@ use beadle_engine::Timing;
 
 pub use wake::{Due, Wake};
 
-/// The number of shards of the index. One partition for all would be too hot.
+/// The number of parts into which each list of the index is divided. A single partition would get
+/// too many requests.
 const SHARDS: u64 = 4;
 
-/// The settings of a store in a table.
+/// The settings of a store in one table.
 #[derive(Clone, Copy, Debug)]
 pub struct DynamoSettings {
-    /// The timing of the queue.
+    /// The durations that the queue uses.
     pub timing: Timing,
-    /// The time for which bodies of deliveries are kept. Then DynamoDB deletes them.
+    /// How long the bodies of deliveries are kept. After that time, DynamoDB deletes them.
     pub bodies: Duration,
-    /// The time for which ids of deliveries are kept.
+    /// How long the ids of deliveries are kept.
     pub ids: Duration,
-    /// The time for which the journal is kept.
+    /// How long the entries of the journal are kept.
     pub journal: Duration,
 }
 
@@ -65,7 +66,7 @@ impl Default for DynamoSettings {
     }
 }
 
-/// A store in one table.
+/// A store that keeps all data in one table.
 #[derive(Clone)]
 pub struct DynamoStore {
     client: Client,
@@ -75,12 +76,12 @@ pub struct DynamoStore {
 }
 
 impl DynamoStore {
-    /// Creates a store in this table. It sends no request yet.
+    /// Creates a store that uses this table. The function sends no request.
     pub fn new(client: Client, table: &str, settings: DynamoSettings) -> Self {
         Self { client, table: table.to_owned(), settings, wake: None }
     }
 
-    /// Returns the same store, which sends to `wake` the keys that can be claimed.
+    /// Returns the same store. From now on, it tells `wake` which keys can be claimed.
     #[must_use]
     pub fn with_wake(self, wake: Arc<dyn Wake>) -> Self {
         Self { wake: Some(wake), ..self }

@@ -1,4 +1,4 @@
-//! Notes, the small values by name, and pauses.
+//! Notes, which are small values by name, and pauses.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use beadle_engine::{Key, Pause, StoreError, Time};
@@ -29,8 +29,8 @@ impl DynamoStore {
     ) -> Result<Vec<(String, String)>, StoreError> {
         const DOING: &str = "reading a page of notes";
         let mut range = Range { page: Some(limit), ..Range::default() };
-        // A query has one condition for the sort key. After a name, the names with the prefix come
-        // first, because the names are ordered.
+        // A query allows only one condition on the sort key. Names are sorted, so the names that
+        // follow `after` begin with those that have the prefix.
         if after.is_empty() || after < prefix {
             range.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         } else {
@@ -68,7 +68,8 @@ impl DynamoStore {
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// Returns the conditions of a transaction that neither a key nor its instance is paused.
+    /// Returns the conditions of a transaction that may not happen while the key or its instance is
+    /// paused.
     pub(crate) fn unpaused(
         &self,
         doing: &'static str,
@@ -99,7 +100,7 @@ impl DynamoStore {
     }
 }
 
-/// Returns the name and the value of a note.
+/// Returns the name and the value of a note, from its item.
 fn named(doing: &'static str, item: &Item) -> Result<(String, String), StoreError> {
     Ok((get(item, "sk").unwrap_or_default().to_owned(), unpacked(doing, item, "value")?))
 }

@@ -1,4 +1,4 @@
-//! The keys that are due, and their leases.
+//! The queue in DynamoDB: the due keys and their leases.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -12,12 +12,12 @@ use crate::rows::{due, of, parked};
 use crate::wake::Due;
 use crate::{DynamoStore, SHARDS};
 
-/// The number of keys that are marked at the same time.
+/// The number of keys that are marked or claimed at the same time.
 const AT_ONCE: usize = 16;
-/// The minimum size of a page of counted rows.
+/// The minimum number of rows in a page when the store counts waiting keys.
 const COUNTED: usize = 100;
 
-/// Compares two rows by their rank, and rows of the same moment by their keys.
+/// Compares two rows by their rank, and by their keys if the ranks are equal.
 fn in_order(one: &Row, other: &Row) -> Ordering {
     (one.rank(), &one.key).cmp(&(other.rank(), &other.key))
 }
@@ -27,7 +27,8 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 }
 
 impl DynamoStore {
-    /// Marks keys: several marks of one key one after the other, different keys side by side.
+    /// Marks keys. Marks of the same key are written one after the other, and marks of different
+    /// keys in parallel.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
@@ -54,8 +55,8 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// Returns rows of the index that are due until `until`, in the order of their times: of each
-    /// shard up to `some`, or all.
+    /// Returns rows that the index shows as due at `until` or earlier, in the order of their times.
+    /// From each shard, the function returns up to `some` rows, or all rows if `some` is `None`.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
@@ -79,7 +80,7 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Claims due keys, but none of the instances `except`.
+    /// Claims at most `limit` due keys, but no keys of the instances in `except`.
     pub(crate) async fn claim_due(
         &self,
         limit: usize,
@@ -90,7 +91,8 @@ impl DynamoStore {
         let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // More than `limit`, because other workers may have claimed some of them.
+            // The function reads more rows than `limit`, because other workers may already have
+            // claimed some of them.
             let some = limit.saturating_mul(2).max(8);
             found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
         }
@@ -104,7 +106,8 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        // A row of the index may be old: it is read again, and claimed if it is still due.
+        // The index may be out of date. Each row is therefore read again, and claimed only if it is
+        // still due.
         let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
         self.claim_all(DOING, &wanted, now).await
     }
@@ -115,15 +118,16 @@ impl DynamoStore {
         self.claim_all("claiming keys by name", &free, now).await
     }
 
-    /// Returns a test for items of keys that are not paused and belong to none of the instances
-    /// `except`. The keys that fail it take the place of no other key, however many there are.
+    /// Returns a filter for items. The filter accepts keys that are not paused and belong to no
+    /// instance in `except`. It is applied before rows are counted, so that rejected keys never
+    /// take the place of accepted ones.
     pub(crate) async fn free(
         &self,
         except: &[String],
         now: Time,
     ) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
         let mut paused = self.paused(now).await?;
-        // An instance is the scope of a pause too.
+        // A pause of an instance also uses the name of the instance, so one set is enough for both.
         paused.extend(except.iter().cloned());
         Ok(move |item: &Item| {
             let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
@@ -153,7 +157,8 @@ impl DynamoStore {
             }
         }
         match failure {
-            // A claimed key is worked on, also if other claims failed.
+            // If some claims succeeded, they are returned although others failed, because the
+            // claimed keys must run.
             Some(error) if claims.is_empty() => Err(error),
             _ => Ok(claims),
         }
@@ -211,7 +216,8 @@ impl DynamoStore {
         Ok(at.map(Time))
     }
 
-    /// Returns every row that is pending, leased or parked: parked rows first, then by rank.
+    /// Returns all rows of keys that are due, claimed or parked. Parked rows come first, and all
+    /// other rows follow in the order of their rank.
     pub(crate) async fn all_rows(&self, doing: &'static str) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for lane in Lane::ALL {
@@ -226,9 +232,10 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Counts waiting keys, those of sweeps first. While many of the keys wait, one page of each
-    /// shard is enough: about 30 read units, for 400 rows of 600 bytes. When none of the keys waits
-    /// any more, all due rows are read, at half a read unit for 4 KB.
+    /// Counts waiting keys, beginning with those of sweeps. While many of the keys wait, it is
+    /// enough to read one page of each shard. That costs about 30 read units for 400 rows of 600
+    /// bytes. When none of the keys waits any more, the function reads all due rows, which costs
+    /// half a read unit for each 4 KB.
     pub(crate) async fn count_due(
         &self,
         scopes: &[KeyScope],
@@ -269,8 +276,8 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Takes back rows that a clock that was ahead put far into the future. Returns the number of
-    /// these rows.
+    /// Shortens the waits of rows whose time is far in the future, because it was stored while a
+    /// clock was ahead. Returns the number of these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "taking back keys of a clock that was ahead";
         let (timing, range) =

@@ -1,5 +1,5 @@
-//! The row of a key. The store reads it, changes it by the engine's protocol, and writes it if no
-//! other process wrote it meanwhile.
+//! The row of a key. The store reads the row, changes it by the engine's rules, and writes it back.
+//! The write fails if another process has written the row meanwhile.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
@@ -14,17 +14,18 @@ pub(crate) fn name(key: &Key) -> String {
     format!("row#{key}")
 }
 
-/// Returns the part of the index with the due keys of a lane.
+/// Returns the part of the index that contains the due keys of a lane.
 pub(crate) fn due(lane: beadle_engine::Lane, shard: u64) -> String {
     format!("due#{}#{shard}", lane as usize)
 }
 
-/// Returns the part of the index with the parked keys.
+/// Returns the part of the index that contains the parked keys.
 pub(crate) fn parked(shard: u64) -> String {
     format!("parked#{shard}")
 }
 
-/// Returns the place of a row in the index, if the row must be found there.
+/// Returns the part of the index and the sort key under which a row is listed. Returns `None` if no
+/// list contains the row.
 fn place(row: &Row) -> Option<(String, String)> {
     let shard = shard(row.key.as_str());
     match (&row.parked, row.due_at()) {
@@ -34,13 +35,14 @@ fn place(row: &Row) -> Option<(String, String)> {
     }
 }
 
-/// Reads the row of an item.
+/// Reads the row of a key from its item.
 pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
     get_json(doing, item, "row")
 }
 
 impl DynamoStore {
-    /// Returns the row of a key and its version. The version is 0 if there is no row.
+    /// Returns the row of a key, and the version of the row. If the key has no row, the version is
+    /// 0.
     pub(crate) async fn load(
         &self,
         doing: &'static str,
@@ -52,7 +54,7 @@ impl DynamoStore {
         }
     }
 
-    /// Changes a row.
+    /// Changes the row of a key, and returns the result of `change`.
     pub(crate) async fn change<T>(
         &self,
         doing: &'static str,
@@ -62,8 +64,8 @@ impl DynamoStore {
         Ok(self.change_from(doing, key, change).await?.0)
     }
 
-    /// Changes a row, and retries if another process wrote it meanwhile. Returns the result of
-    /// `change`, and the row before and after.
+    /// Changes the row of a key, and tries again if another process has written the row meanwhile.
+    /// Returns the result of `change`, and the row before and after the change.
     pub(crate) async fn change_from<T>(
         &self,
         doing: &'static str,
@@ -84,7 +86,7 @@ impl DynamoStore {
         Err(StoreError::Unavailable { doing, why })
     }
 
-    /// Writes a row if its stored version is still `version`.
+    /// Writes a row if the version of the stored row is still `version`.
     pub(crate) async fn write(
         &self,
         doing: &'static str,
@@ -98,7 +100,7 @@ impl DynamoStore {
             ("row".to_owned(), json(doing, row)?),
             ("v".to_owned(), number(version + 1)),
             ("token".to_owned(), text(&token)),
-            // The conditions of a transaction under a lease use these two attributes.
+            // A transaction uses these two attributes to check a lease.
             ("epoch".to_owned(), number(row.epoch)),
             ("lease".to_owned(), number(row.lease_until.unwrap_or(Time(0)).0)),
         ]);
@@ -117,7 +119,8 @@ impl DynamoStore {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    // The answer to an earlier try of this write may have been lost.
+                    // An earlier try of this write may have succeeded, and its answer may have been
+                    // lost.
                     let there = match refused.item() {
                         Some(item) => Some(item.clone()),
                         None => self.read(doing, &name(&row.key), "row").await?,
@@ -130,7 +133,7 @@ impl DynamoStore {
         }
     }
 
-    /// Returns the condition of a transaction that a lease holds.
+    /// Returns the condition of a transaction that a lease is valid.
     pub(crate) fn holding(
         &self,
         doing: &'static str,
@@ -149,7 +152,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Returns whether a lease holds, or there is none.
+    /// Returns whether a lease is valid. If there is no lease to check, the result is `true`.
     pub(crate) async fn holds_lease(
         &self,
         doing: &'static str,

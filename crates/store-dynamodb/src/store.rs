@@ -1,4 +1,4 @@
-//! The engine's storage traits, call by call.
+//! Implements the engine's storage traits.
 
 use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
@@ -204,7 +204,7 @@ impl Maintenance for DynamoStore {
     }
 
     async fn settle(&self, now: Time) -> Result<u64, StoreError> {
-        // An error of one call does not stop the other.
+        // Both steps run, even if one of them fails.
         let (finished, taken_back) = (self.finish_interrupted(now).await, self.take_back(now).await);
         Ok(finished? + taken_back?)
     }

@@ -14,10 +14,11 @@ use beadle_engine::StoreError;
 use crate::DynamoStore;
 use crate::items::{failed, unavailable};
 
-/// The maximum wait for the table, in seconds.
+/// How long [`DynamoStore::create_table`] waits until the new table can be used, in seconds.
 const PATIENCE: u32 = 300;
 
-/// Returns whether a table has Beadle's keys and index. Beadle changes no other table.
+/// Returns whether a table has the keys and the index of a Beadle table. Beadle changes no other
+/// table.
 fn is_ours(table: &TableDescription) -> bool {
     let keys: Vec<&str> = table.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
     keys == ["pk", "sk"]
@@ -25,7 +26,7 @@ fn is_ours(table: &TableDescription) -> bool {
 }
 
 impl DynamoStore {
-    /// Creates the table, if there is none, and waits until it can be used.
+    /// Creates the table if it does not exist, and waits until it can be used.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         const DOING: &str = "creating the table";
         let attribute = |name: &str| {
@@ -56,7 +57,8 @@ impl DynamoStore {
         self.until_active(DOING).await
     }
 
-    /// Returns the status of the table; `None` if there is no table, or a new one.
+    /// Returns the status of the table. Returns `None` if the table does not exist, or if DynamoDB
+    /// does not name a status yet.
     async fn status(&self, doing: &'static str) -> Result<Option<TableStatus>, StoreError> {
         match self.client.describe_table().table_name(&self.table).send().await {
             Ok(described) => {
@@ -89,7 +91,7 @@ impl DynamoStore {
         Err(StoreError::Unavailable { doing, why })
     }
 
-    /// Enables the expiry of items, if it is off.
+    /// Enables the automatic deletion of expired items, unless it is already enabled.
     pub async fn expire(&self) -> Result<(), StoreError> {
         const DOING: &str = "enabling the expiry of items";
         let asked = self.client.describe_time_to_live().table_name(&self.table);
@@ -104,7 +106,8 @@ impl DynamoStore {
         asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(DOING))
     }
 
-    /// Enables point-in-time recovery: the table can be restored to any moment of the last 35 days.
+    /// Enables point-in-time recovery, so that the table can be restored to any moment of the last
+    /// 35 days.
     pub async fn protect(&self) -> Result<(), StoreError> {
         const DOING: &str = "enabling point-in-time recovery";
         let wanted = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
@@ -115,7 +118,7 @@ impl DynamoStore {
         loop {
             tries += 1;
             match asked.clone().send().await {
-                // A new table has no backups for a moment.
+                // DynamoDB needs a moment before it allows this setting for a new table.
                 Err(error)
                     if tries < 60
                         && error.as_service_error().is_some_and(

@@ -1,27 +1,28 @@
-//! Wakes workers that sleep until a message arrives: a key can be claimed earlier than before, or
-//! in a more urgent lane.
+//! Wakes workers that sleep until a message arrives. A message is sent if a worker can claim a key
+//! earlier than before, or in a more urgent lane.
 //!
-//! The row is the truth, and a message only wakes. [`DynamoStore::waiting`] finds the keys of lost
-//! messages.
+//! Whether a key is due depends only on its row. A message only wakes a worker. If a message is
+//! lost, [`DynamoStore::waiting`] still finds its key.
 
 use async_trait::async_trait;
 use beadle_engine::{Key, Lane, Row, StoreError, Time};
 
 use crate::DynamoStore;
 
-/// A key that can be claimed.
+/// The content of a message: a key that a worker can claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// The key.
+    /// The key that a worker can claim.
     pub key: Key,
-    /// The lane of the key.
+    /// The lane in which the key is due.
     pub lane: Lane,
     /// The time from which the key can be claimed.
     pub at: Time,
 }
 
 impl Due {
-    /// Returns the message about a row that was like `before`, if there is one.
+    /// Returns the message about a change of a row, if one is necessary. `before` is the row before
+    /// the change.
     pub(crate) fn between(before: &Row, row: &Row, now: Time) -> Option<Self> {
         let at = row.wakes(before, now)?;
         Some(Self { key: row.key.clone(), lane: row.lane, at })
@@ -31,8 +32,8 @@ impl Due {
 /// Wakes sleeping workers.
 #[async_trait]
 pub trait Wake: Send + Sync + 'static {
-    /// Sends messages for keys that can be claimed. It never fails: a later look for waiting keys
-    /// finds the keys of lost messages.
+    /// Sends messages for keys that can be claimed. The function returns no error: if a message is
+    /// lost, a later call of [`DynamoStore::waiting`] finds its key.
     async fn wake(&self, due: Vec<Due>, now: Time);
 }
 
@@ -43,8 +44,8 @@ impl DynamoStore {
         }
     }
 
-    /// Returns keys that can be claimed now and are not paused: of each lane the keys that waited
-    /// longest, up to `limit`.
+    /// Returns keys that can be claimed now and are not paused. For each lane, the list contains up
+    /// to `limit` keys: those that have waited longest.
     pub async fn waiting(&self, now: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
         const DOING: &str = "looking for keys that wait";
         let is_free = self.free(&[], now).await?;

@@ -8,10 +8,12 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// GitHub's largest body, with some room. A body that claims to be larger is damaged.
+/// The maximum size of a stored body after decompression. It is above the size of GitHub's largest
+/// body. A body whose header names a larger size is damaged.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Compresses quickly: JSON shrinks to a fifth, and the file has less to sync.
+/// Compresses a body with a fast method. JSON shrinks to a fifth of its size, so that less data
+/// must be written to the disk.
 pub(crate) fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let compressor = match slot {

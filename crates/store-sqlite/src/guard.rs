@@ -1,5 +1,5 @@
-//! The guard's windows and holds. The functions load them, call the engine's rules and write the
-//! result back.
+//! The guard's windows and holds in SQLite. The functions load them, call the engine's rules, and
+//! store the result.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::damaged;
 
-/// The minimum length of the loaded window: room for a slow write was reserved a while before the
-/// write ends.
+/// How far back the loaded window reaches at least. A write may end long after its room was
+/// reserved, and its reservation must still be found.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-/// The window of one instance, as the file had it.
+/// The window of one instance, as it was loaded from the file.
 struct Window {
-    /// The numbers of the rows, in the order of the reservations.
+    /// The ids of the loaded rows, in the order of the reservations.
     rows: Vec<i64>,
     before: Vec<GuardReservation>,
     bookings: Vec<GuardReservation>,
@@ -24,7 +24,7 @@ struct Window {
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches";
 
-/// Reads a reservation, from this column of a row on.
+/// Reads a reservation from a row. `from` is the first of its columns.
 fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let state: String = row.get(from + 5)?;
     let state = Spent::named(&state)
@@ -45,8 +45,8 @@ fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserv
 
 impl Window {
     fn load(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Self> {
-        // Refused reservations count for nothing, and thousands of them must not slow down the
-        // query.
+        // Refused reservations use no room. There may be thousands of them, so the query leaves
+        // them out.
         let sql = format!(
             "SELECT n, {COLUMNS} FROM guard_booking WHERE instance = ?1 AND at > ?2 AND state <> 'refused' ORDER BY n"
         );
@@ -58,8 +58,9 @@ impl Window {
         Ok(Self { rows, bookings: before.clone(), before })
     }
 
-    /// Writes the changed reservations. The engine appends reservations and changes them in their
-    /// place.
+    /// Stores the reservations that the engine has changed or added. The engine changes a
+    /// reservation at its position and adds new ones at the end, so the positions match the loaded
+    /// rows.
     fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
         let changed = self.rows.iter().zip(self.before.iter().zip(&self.bookings));
         for (row, (_, after)) in changed.filter(|(_, (before, after))| before != after) {
@@ -71,7 +72,8 @@ impl Window {
     }
 }
 
-/// Reserves room for each change that fits, in order, and records a hold for each other change.
+/// Submits changes to the guard, in order. Each change that fits gets room in the window, and each
+/// other change is stored as a hold.
 pub(crate) fn reserve(
     connection: &Connection,
     limits: &Limits,
@@ -98,7 +100,7 @@ pub(crate) fn reserve(
     Ok(verdicts.into_values().collect())
 }
 
-/// Begins a write: checks the pauses and spends the room or the approval.
+/// Begins a write: checks the pauses, and marks the room or the approval as used.
 pub(crate) fn begin(
     connection: &Connection,
     key: &Key,
@@ -124,7 +126,7 @@ pub(crate) fn begin(
     Ok(numbers.first().map_or(Begun::LeaseLost, |number| Begun::Yes(*number)))
 }
 
-/// Records the ends of changes.
+/// Records how changes ended.
 pub(crate) fn conclude(
     connection: &Connection,
     instance: &str,
@@ -203,13 +205,13 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// Returns the reservations since a time, in order.
+/// Returns the reservations since a time, over the windows of all instances, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
-/// Adds reservations: new ones, or those of another store.
+/// Stores further reservations, which are new or come from another store.
 pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
     let sql =
         format!("INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");

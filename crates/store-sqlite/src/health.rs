@@ -1,4 +1,4 @@
-//! Checks whether the file is still the one that was opened, and whether SQLite found damage in it.
+//! Checks that the open file still exists under its path, and remembers damage that SQLite found.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// The identity of a file, as opposed to its name.
+/// The device and the number of a file. They stay the same when the file is renamed.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -20,30 +20,31 @@ fn identity(path: &Path) -> Option<Identity> {
     path.exists().then_some((0, 0))
 }
 
-/// The state of the open file.
+/// What is known about the health of the open file.
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
     opened: OnceLock<Identity>,
-    /// The first damage that SQLite reported.
+    /// The first damage that SQLite reported; `None` if it reported no damage.
     damage: Mutex<Option<String>>,
 }
 
 impl Health {
-    /// Returns the state of the file at `path`.
+    /// Creates the record for the file at `path`.
     pub(crate) fn of(path: &Path) -> Self {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }
 
-    /// Records that the file is open for writing: from now on it must stay the same file. Not
-    /// before, because an overlay makes another file when it opens one for writing.
+    /// Records which file is open for writing. From now on, the path must lead to this file. The
+    /// call comes after the first write access, because an overlay file system makes a new file at
+    /// that moment.
     pub(crate) fn opened(&self) {
         if let Some(identity) = identity(&self.path) {
             self.opened.get_or_init(|| identity);
         }
     }
 
-    /// Returns the reason why a write would be lost, if there is one.
+    /// Returns the reason why a write would be lost; `None` if writes are safe.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
         (identity(&self.path).as_ref() != Some(opened)).then(|| {
@@ -54,7 +55,8 @@ impl Health {
         })
     }
 
-    /// Fails if the file is lost: a write into a deleted file is lost when the process ends.
+    /// Returns an error if the path no longer leads to the open file. The system deletes such a
+    /// file when the process ends, and all writes with it.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {
@@ -64,7 +66,8 @@ impl Health {
         }
     }
 
-    /// Fails if SQLite found damage in the file, even if this call would not touch the damage.
+    /// Returns an error if SQLite has found damage in the file, even if the present call would not
+    /// read the damaged part.
     pub(crate) fn is_whole(&self, doing: &'static str) -> Result<(), StoreError> {
         match self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(why) => Err(StoreError::Corrupt { doing, why }),
@@ -72,7 +75,7 @@ impl Health {
         }
     }
 
-    /// Converts an error of SQLite.
+    /// Converts an error of SQLite into an error of the store.
     pub(crate) fn explain(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
         let is_damage =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));

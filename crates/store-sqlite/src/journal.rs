@@ -1,4 +1,4 @@
-//! The journal, the list of deliveries, and retention.
+//! The journal, the list of deliveries, and the deletion of old data.
 
 use beadle_engine::journal::{Entry, EntryKind};
 use beadle_engine::{DeliveryRow, Listing, Retention, Time};
@@ -26,7 +26,7 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Re
     Ok(numbers)
 }
 
-/// Adds entries of another store, with their numbers.
+/// Stores entries of another store, and keeps their numbers.
 pub(crate) fn take(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO journal (seq, at, kind, key, subject, intent, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -56,13 +56,14 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<Entry>> {
-    // Two queries: one query for both cases would scan the whole table.
+    // A search with a key and a search without a key have different queries. One query for both
+    // would read the whole table.
     let of_key = if listing.key.is_some() { "key = ?3 AND" } else { "?3 IS NULL AND" };
     let sql =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
-    // The numbers of entries follow their times, as far as clocks agree. The search begins at the
-    // first entry of the time.
+    // Entries are numbered in the order of their times, unless the clocks of processes differ. The
+    // search therefore starts at the first entry that has the time or a later one.
     let first = "SELECT min(seq) FROM journal WHERE at >= ?1";
     let first: Option<u64> = connection.prepare_cached(first)?.query_row([since], |row| row.get(0))?;
     let after = listing.after.max(first.unwrap_or(0).saturating_sub(1));

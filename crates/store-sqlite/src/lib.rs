@@ -1,6 +1,6 @@
-//! The engine's storage in an embedded SQLite: one file, a write-ahead log, `synchronous=FULL`, and
-//! one writer thread with group commit. Several processes may open the same file. They wait for
-//! each other up to the busy timeout.
+//! The engine's storage in one SQLite file. It uses a write-ahead log and `synchronous=FULL`. One
+//! thread does all writes, and commits several requests together. Several processes may open the
+//! same file. A process that must wait for another one waits up to the busy timeout.
 
 mod bodies;
 mod guard;
@@ -22,15 +22,15 @@ use rusqlite::{Connection, OpenFlags};
 use health::Health;
 use writer::WriterThread;
 
-/// The settings of a store in a file.
+/// The settings of a store in one SQLite file.
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteSettings {
-    /// The time for which Beadle waits for another process that writes.
+    /// How long a write waits for another process that is writing.
     pub busy: Duration,
-    /// The maximum size of the file in bytes. Beyond it, writes fail as on a full disk. `None`
-    /// means no limit.
+    /// The maximum size of the file, in bytes. When the file has reached it, writes fail as they do
+    /// on a full disk. `None` means that the size has no limit.
     pub max_bytes: Option<u64>,
-    /// The timing of the queue.
+    /// The durations that the queue uses.
     pub timing: Timing,
 }
 
@@ -40,7 +40,7 @@ impl Default for SqliteSettings {
     }
 }
 
-/// A store in one file.
+/// A store that keeps all data in one SQLite file.
 pub struct SqliteStore {
     writer: WriterThread,
     reader: Arc<Mutex<Connection>>,
@@ -50,13 +50,14 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens or creates the file, and migrates it to this version.
+    /// Opens the file, or creates it if it does not exist, and migrates it to the schema of this
+    /// version.
     pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         Self::open_as(path, settings, false)
     }
 
-    /// Opens the file so that every call runs on the caller's thread. Tests need this in simulated
-    /// time, because the clock would run on while they wait for another thread.
+    /// Opens the file for tests in simulated time. Every call runs on the thread of the caller. If
+    /// a test waited for another thread, the simulated clock would advance during the wait.
     pub fn open_inline(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         Self::open_as(path, settings, true)
     }
@@ -89,7 +90,7 @@ impl SqliteStore {
         Ok(Self { writer, reader, health, inline, timing: settings.timing })
     }
 
-    /// Runs `read` on the connection for reads.
+    /// Runs `read` on the connection that is only for reads.
     async fn read<T, F>(&self, doing: &'static str, read: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -108,8 +109,8 @@ impl SqliteStore {
     }
 }
 
-/// Creates a file that only its owner can read: bodies of webhooks name people and private
-/// repositories.
+/// Creates a file that only its owner can read, because the bodies of webhooks name people and
+/// private repositories.
 fn create_private(path: &Path) -> std::io::Result<()> {
     if path.exists() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! The inbox and the queue: the engine's protocol inside SQLite's transactions.
+//! The inbox and the queue in SQLite. Each function loads rows, calls the engine's rules, and
+//! stores the rows in one transaction.
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
 use beadle_engine::{
@@ -46,7 +47,7 @@ pub(crate) fn mark(
     Ok(())
 }
 
-/// Claims due keys, but none of the instances `except`.
+/// Claims at most `limit` due keys, but no keys of the instances in `except`.
 pub(crate) fn claim(
     connection: &Connection,
     limit: usize,
@@ -73,7 +74,7 @@ pub(crate) fn claim(
 }
 
 /// Selects keys that are due and not paused, in the order of an index. `except` is a JSON list of
-/// instances.
+/// instances whose keys are left out.
 fn select(
     connection: &Connection,
     (index, order): (&str, &str),
@@ -90,7 +91,8 @@ fn select(
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
-/// Takes back rows that a clock that was ahead put far into the future.
+/// Shortens the waits of rows whose time is far in the future, because it was stored while the
+/// clock was ahead.
 fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
     let far = now + LONGEST_HOLD;
@@ -103,7 +105,7 @@ fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Resul
     Ok(())
 }
 
-/// Claims a key for an operator. While another worker has the key, nothing changes.
+/// Claims a key for an operator. If another worker has the key, the function changes nothing.
 pub(crate) fn claim_key(
     connection: &Connection,
     key: &Key,
@@ -119,7 +121,7 @@ pub(crate) fn claim_key(
     Ok(claim)
 }
 
-/// Claims those of the keys that are due and not paused.
+/// Claims those of the given keys that are due and not paused.
 pub(crate) fn claim_named(
     connection: &Connection,
     keys: &[Key],
@@ -172,7 +174,7 @@ pub(crate) fn finish(
     Ok(finished)
 }
 
-/// Returns whether `lease` holds, or there is none.
+/// Returns whether `lease` is valid. If there is no lease to check, the result is `true`.
 pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -> rusqlite::Result<bool> {
     match lease {
         None => Ok(true),
@@ -180,8 +182,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim has work: a key is due, or a key is due at a time that no vendor's hold
-/// reaches.
+/// Returns whether a claim has anything to do. That is the case if a key is due, or if the time of
+/// a key is further in the future than any vendor's rate limit and must be shortened.
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";
@@ -208,7 +210,8 @@ pub(crate) fn count_waiting(
     since: Time,
     most: u32,
 ) -> rusqlite::Result<u64> {
-    // A row with `due` is not parked. Most rows of the index belong to the sweep that is counted.
+    // If `due` is set, the key is not parked. Most rows of this index belong to the sweep whose
+    // keys are counted.
     let mut statement = connection.prepare_cached(
         "SELECT COUNT(*) FROM (SELECT 1 FROM work INDEXED BY work_age
              WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",
@@ -234,7 +237,7 @@ pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Dept
         let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
         depth.due[lane as usize] = group.get(1)?;
     }
-    // The index of ages finds the first key that is not paused.
+    // The query finds the oldest key that is not paused with the index on ages.
     let oldest = "SELECT first_dirty FROM work
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) AND NOT EXISTS
              (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))

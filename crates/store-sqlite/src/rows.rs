@@ -1,14 +1,14 @@
-//! Converts rows of the queue from and to SQL.
+//! Converts rows of the queue to SQL values and back.
 
 use beadle_engine::{Key, Row, Time};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// The columns of `work` in the order of [`read`].
+/// The columns of the table `work`, in the order in which [`read`] expects them.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
      attempts, epoch, lease_until, parked, hint, last_error";
 
-/// Reports a stored text that cannot be parsed.
+/// Returns the error for a stored text that cannot be parsed.
 pub(crate) fn damaged(column: usize, why: impl std::fmt::Display) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(
         column,

@@ -1,9 +1,9 @@
-//! The tables, and the migrations of files of older versions.
+//! The tables, and the migrations that bring files of older versions up to date.
 
 use rusqlite::Connection;
 
-/// The migrations. Each one brings the file from the version of its index to the next version. A
-/// released migration never changes.
+/// The migrations in order. The migration at index N brings a file from version N to version N+1.
+/// After its release, a migration never changes.
 const MIGRATIONS: &[&str] = &[
     "
 CREATE TABLE inbox (
@@ -108,7 +108,7 @@ DROP TABLE guard_window;
 ",
 ];
 
-/// Migrates the file to this version, in one transaction.
+/// Brings the file to the schema of this version, in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), String>> {
     let current = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))

@@ -1,4 +1,4 @@
-//! The engine's storage traits: each call is one read or one transaction.
+//! Implements the engine's storage traits. Each call is one read or one transaction.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 impl Inbox for SqliteStore {
     async fn accept(&self, mut delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         const DOING: &str = "storing a delivery";
-        // Work that needs no lock is done before the writer's turn.
+        // The compression needs no lock, so it is done before the request reaches the writer's
+        // thread.
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         let body = bodies::compress(&delivery.body).map_err(|error| unavailable(error.to_string()))?;
         delivery.body = Vec::new();
@@ -65,7 +66,8 @@ impl Queue for SqliteStore {
         now: Time,
     ) -> Result<Vec<Claim>, StoreError> {
         let (instances, timing) = (instances.to_vec(), self.timing);
-        // Most looks find nothing: they must not cost a transaction.
+        // Most claims find no due key. They use only a read, because a transaction would be
+        // expensive.
         if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
             return Ok(Vec::new());
         }
@@ -291,8 +293,8 @@ impl MetadataStore for SqliteStore {
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
         let prefix = prefix.to_owned();
         self.read("reading notes", move |connection| {
-            // The index orders names by their bytes. No character of a name is greater than
-            // U+10FFFF.
+            // The index sorts names by their bytes, and U+10FFFF is the greatest character. The
+            // range therefore contains all names with this prefix.
             let sql =
                 "SELECT name, value FROM note WHERE name >= ?1 AND name < ?1 || char(1114111) ORDER BY name";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -309,7 +311,8 @@ impl MetadataStore for SqliteStore {
     ) -> Result<Vec<(String, String)>, StoreError> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
         self.read("reading a page of notes", move |connection| {
-            // One lower bound, so that the index is read from the page's first name on.
+            // The query has a single lower bound, so that SQLite starts to read the index at the
+            // first name of the page.
             let sql = "SELECT name, value FROM note WHERE name >= max(?1, ?2) AND name < ?1 || char(1114111)
                        AND name <> ?2 ORDER BY name LIMIT ?3";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -344,7 +347,8 @@ impl Maintenance for SqliteStore {
     }
 
     async fn settle(&self, _: Time) -> Result<u64, StoreError> {
-        // A transaction is stored as a whole or not at all.
+        // A transaction is stored either wholly or not at all, so no call can be interrupted
+        // between two steps.
         Ok(0)
     }
 
@@ -381,7 +385,8 @@ impl Maintenance for SqliteStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         const DOING: &str = "moving the write-ahead log into the database file";
-        // Another checkpoint may be under way: SQLite does not wait for it.
+        // If another checkpoint is in progress, SQLite does not wait for it, so this loop tries
+        // again.
         for _ in 0..50 {
             let moved = |connection: &rusqlite::Connection| {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))

@@ -1,5 +1,5 @@
-//! One thread writes. Requests that arrive during a commit go into the next commit together (group
-//! commit), so that they share one sync.
+//! The thread that does all writes. Requests that arrive during a commit are committed together in
+//! the next transaction, so that they need only one sync of the disk.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,20 +12,21 @@ use tokio::sync::{mpsc, oneshot};
 use crate::SqliteSettings;
 use crate::health::Health;
 
-/// The maximum number of requests in one commit.
+/// The maximum number of requests that are committed together.
 const GROUP: usize = 512;
 
-/// The thread of all writes: a thread of its own, or in simulated time the caller's.
+/// Where writes run: on their own thread or, in simulated time, on the thread of the caller.
 pub(crate) enum WriterThread {
     Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
     Inline(Mutex<Connection>, Arc<Health>),
 }
 
-/// One write request of a group.
+/// One write request, which is committed together with others.
 pub(crate) trait Work: Send {
-    /// Runs inside the group's transaction. It runs again if the group was rolled back.
+    /// Runs the request inside the shared transaction. It runs a second time if that transaction
+    /// was rolled back.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
-    /// Sends the result to the caller, after the commit.
+    /// Sends the result to the caller after the commit.
     fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>);
 }
 
@@ -58,7 +59,7 @@ where
 }
 
 impl WriterThread {
-    /// Starts the writer's thread, and the thread of the checkpoints.
+    /// Starts the thread for writes, and the thread for checkpoints.
     pub(crate) fn start(
         connection: Connection,
         path: &Path,
@@ -67,7 +68,8 @@ impl WriterThread {
     ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
-        // A checkpoint that has to wait is retried soon. It must not keep the writer waiting.
+        // A checkpoint that has to wait gives up soon and is tried again later, because it must not
+        // delay writes.
         checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let watched = health.clone();
@@ -80,7 +82,7 @@ impl WriterThread {
         Ok(Self::Thread(sender, health.clone()))
     }
 
-    /// Runs `write` in a transaction and returns when it is durable. `write` may run twice.
+    /// Runs `write` in a transaction, and returns when the data is durable. `write` may run twice.
     pub(crate) async fn write<T, F>(&self, doing: &'static str, mut write: F) -> Result<T, StoreError>
     where
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -118,10 +120,10 @@ fn write_groups(connection: &Connection, health: &Health, mut requests: mpsc::Re
     while requests.blocking_recv_many(&mut group, GROUP) > 0 {
         match commit(connection, health, &mut group) {
             Ok(()) => group.drain(..).for_each(|work| work.settle(Ok(()))),
-            // The file cannot be written now: a retry of each request would fail as well.
+            // The file cannot be written at present. It would be useless to try each request alone.
             Err(error) if is_for_all(&error) => group.drain(..).for_each(|work| work.settle(Err(&error))),
-            // One request of the group failed. Each request runs alone, so that only that one
-            // fails.
+            // At least one request failed. Each request now runs in its own transaction, so that
+            // only the invalid requests fail.
             Err(_) => {
                 for work in group.drain(..) {
                     let mut alone = [work];
@@ -143,7 +145,7 @@ fn is_for_all(error: &rusqlite::Error) -> bool {
 
 fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
     health.check()?;
-    // A dropped transaction is rolled back.
+    // If this function returns an error, `transaction` is dropped, and SQLite rolls it back.
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for work in group {
         work.run(&transaction)?;
@@ -151,12 +153,13 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     fail::fail_point!("before-commit", |_| std::process::abort());
     transaction.commit()?;
     fail::fail_point!("after-commit", |_| std::process::abort());
-    // The writer confirms no write into a file that nobody can open any more.
+    // If the path no longer leads to the open file, the commit must not be confirmed, because the
+    // data will be lost.
     health.check()
 }
 
-/// Moves the write-ahead log into the file, apart from the commits, until `stopped` is closed. It
-/// notices a lost file also while nobody writes.
+/// Moves data from the write-ahead log into the file, on its own thread, until `stopped` is closed.
+/// The loop also notices a lost file while nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;
@@ -170,8 +173,8 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             continue;
         }
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-        // A log that grew, because readers kept passive checkpoints from moving all of it, is
-        // truncated in a quiet moment.
+        // Readers can prevent a checkpoint from moving all of the log, so that the log grows. Such
+        // a log is truncated when no reader uses it.
         let moved = match moved {
             Ok(pages) if pages > 16_384 => {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(1))

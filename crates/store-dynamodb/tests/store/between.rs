@@ -1,5 +1,5 @@
-//! Two processes and one hold: one process reads the hold, the other writes it, and the first one
-//! goes on.
+//! Tests with two processes and one hold. The first process reads the hold, the second process
+//! changes it, and then the first process continues.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 
 const NOW: Time = Time(1_000_000);
 
-/// Every removal is held.
+/// Returns limits that allow no removal, so that the guard holds every removal.
 fn limits() -> Limits {
     Limits { removes: 0, ..Limits::default() }
 }
@@ -66,8 +66,8 @@ async fn begin(store: &DynamoStore) -> Begun {
     store.begin(None, &key(), intent, NOW).await.unwrap()
 }
 
-/// Returns a table, a store in it, and the same store behind a proxy that stops its first
-/// transaction.
+/// Returns a table, a store that uses the table directly, and a store that uses it through a proxy.
+/// The proxy stops the first transaction.
 async fn world() -> (Moto, DynamoStore, Proxy, DynamoStore) {
     let moto = Moto::start().await;
     let direct = moto.store(DynamoSettings::default()).await;
@@ -109,7 +109,7 @@ async fn a_hold_that_another_run_put_back_and_somebody_approved_is_not_put_back_
     let (_moto, direct, proxy, stopped) = world().await;
     ask(&direct).await;
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
-    // The answer to the write is lost: the next run asks for another approval.
+    // The answer to the write is lost, so the next run needs another approval.
     assert!(matches!(begin(&direct).await, Begun::Yes(_)));
     let asked = tokio::spawn(async move { ask(&stopped).await });
     proxy.until_stopped().await;

@@ -1,5 +1,5 @@
-//! The store on moto's DynamoDB, which serves one request after the other, and behind a proxy that
-//! does what DynamoDB may do and moto never does.
+//! Tests of the store with moto's DynamoDB. Moto handles one request at a time. A proxy in front of
+//! it shows behaviour that DynamoDB is allowed to show and that moto never shows.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! The engine's own suite, and checks of DynamoDB's own behaviour.
+//! Runs the tests that every store must pass, and tests that only concern DynamoDB.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn it_passes_the_engines_suite() {
 async fn what_is_larger_than_an_item_is_kept_in_parts() {
     let moto = Moto::start().await;
     let store = moto.store(DynamoSettings::default()).await;
-    // The body cannot be compressed.
+    // The body is random, so that compression cannot make it smaller.
     let body: Vec<u8> = (0..1_000_000).map(|_| rand::random()).collect();
     let marks: Vec<Mark> = (0..3000)
         .map(|n| {
@@ -44,7 +44,7 @@ async fn what_is_larger_than_an_item_is_kept_in_parts() {
     let stored = store.accept(delivery("large", body.clone()), marks[..300].to_vec()).await.unwrap();
     assert_eq!(stored, Accepted::Stored);
     assert_eq!(store.body("github", "large").await.unwrap(), Some(body));
-    // Marks one by one in moto would take minutes: only the stored data is checked.
+    // Moto would need minutes to mark the keys one by one, so the test checks only the stored data.
     let stored = store.accept(delivery("many", b"{}".to_vec()), marks[..1200].to_vec()).await.unwrap();
     assert_eq!(stored, Accepted::Stored);
     let listed = store.deliveries(Listing { limit: 10, ..Listing::default() }).await.unwrap();
@@ -81,8 +81,8 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
         let keys = [Key::new("repository", "acme", cut), Key::new("repository", "acme", 100 + cut)];
         let marks = keys.clone().map(|key| Mark::new(key, Lane::Event)).to_vec();
         let answered = store.accept(delivery(&id, b"{}".to_vec()), marks.clone()).await;
-        // The process that was about to mark the delivery may still do so, and the store waits for
-        // that.
+        // The process that was about to mark the keys may still do so. The store therefore does not
+        // complete the delivery yet.
         assert_eq!(direct.settle(Time(6)).await.unwrap(), 0, "{cut}");
         settled += direct.settle(Time(5) + Duration::from_secs(61)).await.unwrap();
         let listed = direct.deliveries(Listing { limit: 100, ..Listing::default() }).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
         }
         assert!(is_there || answered.is_err(), "{cut}: what was answered is there");
         stored += u32::from(is_there);
-        // After it is sent again, the delivery is stored in any case.
+        // If the sender sends the delivery again, the delivery is stored in any case.
         direct.accept(delivery(&id, b"{}".to_vec()), marks).await.unwrap();
         assert!(direct.row(&keys[1]).await.unwrap().is_some_and(|row| row.is_pending()), "{cut}");
         assert_eq!(
@@ -109,7 +109,7 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
 async fn what_was_interrupted_is_due_where_it_is_copied_to() {
     let moto = Moto::start().await;
     let from = moto.store(DynamoSettings::default()).await;
-    // The body and the head are written, and nothing after them.
+    // The proxy closes the connection after two writes: the body and the head.
     let proxy = Proxy::closing(&moto.url, 2).await;
     let cut = moto.by(&proxy.url, DynamoSettings::default()).await;
     let key = Key::new("repository", "acme", 1);
@@ -128,7 +128,8 @@ async fn a_journal_is_read_back_to_a_time_and_no_further() {
     let moto = Moto::start().await;
     let store = moto.store(DynamoSettings::default()).await;
     let day = |n: i64| Time(n * 24 * 3600 * 1000);
-    // A page is a megabyte: the old entries fill two pages and more in each part of the index.
+    // A page of a query has at most one megabyte, so the old entries fill more than two pages in
+    // each part of the index.
     let long = "x".repeat(200_000);
     for n in 0..48 {
         let entry = Entry {

@@ -1,4 +1,4 @@
-//! Marks, and workers on the marked keys, while DynamoDB shows its worst permitted behaviour.
+//! Tests of marks and workers while DynamoDB shows the worst behaviour that it is allowed to show.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,8 @@ const KEYS: u64 = 4;
 const EVENTS: u64 = 60;
 const WORKERS: usize = 4;
 
-/// The view of the runs: the number of marks of each key when its run began, and two runs on one key.
+/// What the runs have seen: how many marks each key had when its last run began, and whether two
+/// runs worked on one key at the same time.
 #[derive(Default)]
 struct Seen {
     running: HashMap<Key, usize>,
@@ -86,10 +87,10 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
             received: clock(),
             body: b"{}".to_vec(),
         };
-        // A run must have seen at least that this event is being sent.
+        // A later run must see at least this event, which is being sent.
         *marked.lock().unwrap().entry(key.clone()).or_insert(0) += 1;
         last.insert(key.clone(), n / KEYS + 1);
-        // A sender without an answer sends the delivery again, and the store keeps it once.
+        // A sender that gets no answer sends the delivery again, and the store keeps it only once.
         loop {
             let marks = vec![Mark::new(key.clone(), Lane::Event)];
             match store.accept(delivery.clone(), marks).await {

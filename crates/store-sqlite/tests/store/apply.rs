@@ -1,4 +1,5 @@
-//! Applies plans on a real store, in simulated time, to a vendor with configured answers.
+//! Tests that apply plans with a real store, in simulated time. The vendor gives configured
+//! answers.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -14,17 +15,17 @@ use beadle_engine::{
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
-/// The vendor's answer to every write.
+/// A function that returns the vendor's answer to a write.
 type Answer = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 
-/// A vendor that counts the writes that reach it.
+/// A simulated vendor that counts the writes that reach it.
 #[derive(Clone)]
 struct Vendor {
     answer: Answer,
     writes: Arc<Mutex<u32>>,
     store: Arc<SqliteStore>,
     clock: Clock,
-    /// The write after which somebody pauses the organisation.
+    /// The number of the write after which somebody pauses the organisation.
     pause_after: Option<u32>,
 }
 
@@ -84,7 +85,7 @@ impl World {
         *self.vendor.writes.lock().unwrap()
     }
 
-    /// One run in this lane, over `count` changes of this risk.
+    /// Runs a plan in this lane. The plan has `count` changes of this risk.
     async fn run(&self, lane: Lane, risk: Risk, count: usize) -> Report {
         let mut plan = Plan::new("acme/shop");
         for n in 0..count {
@@ -131,7 +132,7 @@ async fn a_fight_over_a_protection_goes_on_less_often_and_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), || Ok(()));
     world.limits.repeats = 5;
-    // Another writer keeps removing the protection.
+    // Another writer removes the protection after each write of Beadle.
     for _ in 0..360 {
         world.run(Lane::Event, Risk::Changes, 1).await;
         world.clock.jump(10_000);
@@ -209,7 +210,7 @@ async fn a_refusal_is_forgotten_when_the_drift_is_repaired_by_hand() {
     world.run(Lane::Sweep, Risk::Changes, 1).await;
     assert_eq!(world.writes(), 1, "the sweep does not send it again");
     assert_eq!(world.store.notes("refused:").await.unwrap().len(), 1);
-    // Somebody repairs the drift: the plan has no changes.
+    // Somebody repairs the drift, so the next plan has no changes.
     world.run(Lane::Sweep, Risk::Changes, 0).await;
     assert!(world.store.notes("refused:").await.unwrap().is_empty());
     world.run(Lane::Sweep, Risk::Changes, 1).await;

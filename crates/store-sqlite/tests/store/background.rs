@@ -1,4 +1,4 @@
-//! Background tasks: each at its own time, with a record that other processes can read.
+//! Tests of background tasks: when each task runs, and the record that other processes can read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 const SECOND: Duration = Duration::from_secs(1);
 const START: Time = Time(1_700_000_000_000);
 
-/// The result of a run of a task, by the number of the runs before.
+/// Returns the result of a run of a task. The argument is the number of earlier runs.
 type Act = Box<dyn Fn(u32) -> Result<TaskStatus, Failure> + Send + Sync>;
 
 struct Task {
@@ -79,7 +79,7 @@ impl World {
         Driver::new(self.store.clone(), self.clock.clone(), tasks)
     }
 
-    /// Runs a driver for a while, and returns the records of its tasks.
+    /// Runs a driver for this time, and returns the records of its tasks.
     async fn run(&self, driver: &Driver, time: Duration) -> Vec<TaskRecord> {
         let (running, stop) = (driver.clone(), self.stop.clone());
         tokio::spawn(async move { running.run(stop).await });
@@ -154,7 +154,7 @@ async fn what_a_run_did_wakes_another_task_also_in_the_middle_of_its_run() {
         _ => Ok(TaskStatus::Idle),
     });
     let policy = Task { wakes: "sweep", act, ..idle("policy") };
-    // The second run begins at 12 s. The first one began at 0 s and ended at 2 s.
+    // The first run lasts from 0 s to 2 s, and the second run begins at 12 s.
     let sweep = Task { takes: 2 * SECOND, ..idle("sweep") };
     let driver = world.driver(vec![policy, sweep]);
     let records = world.run(&driver, 11 * SECOND).await;

@@ -1,5 +1,5 @@
-//! A store that cannot write reports it, keeps nothing of the call, and goes on when it can write
-//! again.
+//! Tests of a store that cannot write: a call fails and stores nothing, and later calls succeed as
+//! soon as the store can write again.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use beadle_engine::{
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 fn delivery(id: &str, size: usize) -> Delivery {
-    // Bytes that do not compress.
+    // Random bytes, which compression cannot make smaller.
     let mut seed = 1u32;
     let body = std::iter::repeat_with(|| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -49,7 +49,8 @@ async fn a_full_disk_keeps_nothing_half_done() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     let listing = Listing { limit: 1000, ..Listing::default() };
     assert_eq!(store.deliveries(listing.clone()).await.unwrap().len(), stored);
-    // A delivery that fits is stored although others of its group do not fit.
+    // A delivery that fits on the disk is stored, although other deliveries of the same commit do
+    // not fit.
     let store = Arc::new(store);
     let (large, small) = tokio::join!(
         store.accept(delivery("large", 200 * 1024), marks()),

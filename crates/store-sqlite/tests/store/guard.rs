@@ -1,6 +1,7 @@
-//! The guard against a plain specification: random schedules of changes, lost answers, refusals,
-//! kills, approvals, pauses and generations, by two processes on one file. No window has more
-//! writes than the limit, counted by the reach of the changes.
+//! Compares the guard with a simple specification: no window has more writes than the limit,
+//! counted by the number of repositories that each change reaches. The test runs random schedules
+//! of changes, lost answers, refusals, kills, approvals, pauses and generations. Two processes
+//! share one file.
 //!
 //! `GUARD_SCHEDULES=1000 cargo test -p beadle-store-sqlite guard` tries more schedules than CI
 //! does.
@@ -18,7 +19,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 const WINDOW: Duration = Duration::from_secs(600);
-/// The number of repositories.
+/// The number of repositories in the organisation.
 const AMONG: u32 = 10;
 const ASPECTS: [&str; 2] = ["teams", "rulesets"];
 
@@ -35,7 +36,7 @@ fn limits() -> Limits {
     }
 }
 
-/// A change that drift, or another writer, causes again and again.
+/// A change that becomes necessary again and again, because of drift or of another writer.
 #[derive(Clone, Copy, Debug)]
 struct What {
     key: u64,
@@ -44,16 +45,18 @@ struct What {
     reaches: u32,
 }
 
-/// The end of a write.
+/// How a write ends.
 #[derive(Clone, Copy, Debug)]
 enum How {
     Written,
-    /// The change was made, and the answer was lost.
+    /// The vendor made the change, and its answer was lost.
     Lost,
-    /// The answer was a 5xx, and nothing was made. Nobody can know that.
+    /// The answer was a 5xx status, and the vendor did not make the change. The process cannot know
+    /// that.
     Failed,
     Refused,
-    /// The process ends before the write, or after it, or the run does not reach it.
+    /// The process does not write: it is killed before the write, or the run does not reach the
+    /// change.
     KilledBefore,
     KilledAfter,
     NotReached,
@@ -61,8 +64,8 @@ enum How {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A run of one of the two processes. It asks for all changes, and writes them in order, with
-    /// this time between the writes.
+    /// A run of one of the two processes. The run submits all changes to the guard, and then writes
+    /// them in order. `apart` is the time between two writes.
     Run {
         process: usize,
         changes: Vec<(What, How)>,
@@ -73,7 +76,7 @@ enum Op {
     Resume,
     Generation,
     Advance(u32),
-    /// A process ends and opens the file again.
+    /// A process ends, and another one opens the file.
     Restart(usize),
 }
 
@@ -114,7 +117,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..40)
 }
 
-/// A write without an approval that was made, or may have been made.
+/// A write that had no approval, and that the vendor made or may have made.
 #[derive(Clone, Debug)]
 struct Made {
     at: Time,
@@ -127,7 +130,7 @@ struct World {
     now: Time,
     generation: u32,
     made: Vec<Made>,
-    /// Approvals that were given and not used, by digest.
+    /// The digests of changes with an approval that is not used up.
     approved: BTreeSet<String>,
     paused_until: Time,
 }
@@ -174,7 +177,8 @@ impl World {
                 let holds = self.processes[0].holds().await.unwrap();
                 let Some(hold) = holds.get(usize::from(which) % holds.len().max(1)) else { return };
                 let hold = self.processes[1].approve(&hold.digest, "ann", self.now).await.unwrap().unwrap();
-                // After it is held again, a change whose write was begun is approved again.
+                // A change with a used-up approval can be approved again only after the guard holds
+                // it again.
                 if !hold.spent {
                     self.approved.insert(hold.digest);
                 }
@@ -197,7 +201,7 @@ impl World {
         }
     }
 
-    /// Calls the store as `apply` does for a plan.
+    /// Calls the store in the same order as `apply` does for a plan.
     async fn run(&mut self, process: usize, changes: &[(What, How)], apart: u16) {
         let store = self.processes[process].clone();
         let asked: Vec<Hold> = changes.iter().map(|(what, _)| self.hold(what)).collect();
@@ -264,7 +268,7 @@ impl World {
         matches!(begun, Begun::Yes(_))
     }
 
-    /// The specification: no window has more writes than the limits allow.
+    /// Checks the specification: no window has more writes than the limits allow.
     fn check(&self) {
         let limits = limits();
         for last in &self.made {
@@ -304,7 +308,8 @@ proptest! {
     fn no_window_has_more_than_its_limit(ops in ops()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            // This test is not about the disk.
+            // The file is in memory, because this test is not about the disk and runs faster
+            // without it.
             let shared = std::path::Path::new("/dev/shm");
             let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
             let path = folder.path().join("b.db");

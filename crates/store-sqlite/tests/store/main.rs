@@ -1,4 +1,4 @@
-//! The engine's promises, on a real SQLite.
+//! Tests of the engine's rules with a real SQLite file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

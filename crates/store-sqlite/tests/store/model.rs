@@ -1,4 +1,5 @@
-//! The queue against a plain model: marks, lane raises, claims, crashes, lease expiry, late finishers, clock jumps.
+//! Compares the queue with a simple model. Random steps mark keys, raise lanes, claim, crash, let
+//! leases end, finish late and move the clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ const KEYS: u8 = 4;
 enum Op {
     Mark(u8, u8),
     Claim(u8),
-    /// Ends one of the claims made so far, however old.
+    /// Ends one of the claims that were made so far. It may be an old claim.
     Finish(u8, u8),
     Renew(u8),
     Advance(u32),
-    /// The clock goes back.
+    /// The clock is set back by this time.
     Back(u16),
-    /// The process ends: it loses its leases, and the file is opened again.
+    /// The process ends, and its leases stay in the file. Another process opens the file.
     Crash,
 }
 
@@ -37,14 +38,14 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..80)
 }
 
-/// The model of one key, in other words than the queue's own.
+/// The simple model of one key, which is written without the code of the queue.
 #[derive(Clone, Debug, Default)]
 struct Model {
-    /// Marks that no completed run covers.
+    /// The number of marks that no completed run covers.
     open: u64,
-    /// Of these, the marks since the last claim.
+    /// The number of those marks that came after the last claim.
     since_claim: u64,
-    /// The worker of the key, and the end of its lease.
+    /// The lease of the worker that has the key, and the end of the lease.
     holder: Option<(Lease, Time)>,
     parked: Option<ParkReason>,
 }
@@ -137,14 +138,14 @@ impl World {
             Op::Advance(ms) => self.now = Time(self.now.0 + i64::from(ms)),
             Op::Back(ms) => self.now = Time(self.now.0 - i64::from(ms)),
             Op::Crash => {
-                // The old leases may still be used: a process that was taken for dead comes back
-                // late.
+                // The old leases stay in the list, because a process that seemed dead may still try
+                // to use them.
                 self.store = Self::open(&self.path);
             }
         }
     }
 
-    /// Checks that the queue itself parks only keys that were tried too often.
+    /// Checks that the queue parks only keys whose tries are used up.
     async fn see_parks(&mut self) {
         for (key, model) in &mut self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
@@ -161,7 +162,8 @@ impl World {
         self.leases.get(usize::from(which) % self.leases.len().max(1)).cloned()
     }
 
-    /// Checks that every mark that no run covers causes one run now, and nothing else does.
+    /// Checks that every key with uncovered marks runs exactly once now, and that no other key
+    /// runs.
     async fn drain(&mut self) {
         self.now = Time(self.now.0 + 10_000_000);
         for key in self.model.iter().filter(|(_, model)| model.parked.is_some()).map(|(key, _)| key.clone()) {
@@ -169,7 +171,7 @@ impl World {
         }
         let claims = self.store.claim(100, self.now).await.unwrap();
         let mut keys: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
-        // This claim parks the keys that were tried too often.
+        // This claim parks the keys whose tries are used up.
         for (key, model) in &self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
             if row.parked.is_some() {

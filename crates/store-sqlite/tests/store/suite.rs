@@ -1,4 +1,4 @@
-//! The suite of the store's traits, with the writer's thread and inline.
+//! Runs the tests that every store must pass, once with a thread for writes and once without it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! The end of a sweep, and its summary.
+//! Tests of the end of a sweep and of its summary.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn run(key: &Key, at: Time, detail: Value) -> Entry {
     Entry { seq: 0, at, kind: EntryKind::Run, key, subject, intent: None, detail }
 }
 
-/// The writes of a run bring webhooks: its key is marked while it is worked on.
+/// The writes of a run cause webhooks, so the key of the run gets a new mark during the run.
 #[tokio::test]
 async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     store.finish(&claims[0].lease, Outcome::Done, at(5)).await.unwrap();
     assert_eq!(sweep::summarise(&store, "acme", &scopes, at(6)).await.unwrap(), None, "one is worked on");
     store.finish(&claims[1].lease, Outcome::Done, at(7)).await.unwrap();
-    // The runs of the webhooks begin. The sweep does not wait for them.
+    // The runs for the webhooks begin now. The sweep does not wait for their end.
     let again = store.claim(2, at(8)).await.unwrap();
     assert_eq!(again.len(), 2);
     let failed = json!({ "changes": 1, "written": 0, "held": 0, "failed": 1, "unknown": [] });

@@ -1,4 +1,5 @@
-//! Writes side by side, on a real store, in simulated time, to a vendor that needs 100 ms for each.
+//! Tests of parallel writes with a real store, in simulated time. The vendor needs 100 ms for each
+//! write.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -15,14 +16,15 @@ use serde_json::json;
 
 const CALL: Duration = Duration::from_millis(100);
 
-/// A vendor that records the time of each write.
+/// A simulated vendor that records the time of each write.
 #[derive(Clone)]
 struct Vendor {
     store: Arc<SqliteStore>,
     clock: Clock,
-    /// The write that fails, in half of the time.
+    /// The write that fails, and the class of its failure. The failure arrives after half of the
+    /// usual time.
     failing: Option<(&'static str, Class)>,
-    /// Somebody pauses the organisation after this number of writes.
+    /// The number of writes after which somebody pauses the organisation.
     pause_at: Option<usize>,
     reached: Arc<Mutex<Vec<(String, Time)>>>,
 }
@@ -80,7 +82,7 @@ impl World {
         Self { vendor, plan: Plan::new("acme/shop"), begun }
     }
 
-    /// Adds a change.
+    /// Adds a change with this turn to the plan. `after` lists the changes that it depends on.
     fn change(&mut self, what: &str, stage: u8, track: u32, after: &[usize]) {
         let (before, after_value) = (json!(1), json!(2));
         let risk = Risk::Changes;
@@ -97,7 +99,7 @@ impl World {
         });
     }
 
-    /// Adds changes that do not depend on each other.
+    /// Adds `count` changes to the plan that do not depend on each other.
     fn independent(&mut self, count: u32) {
         for track in 0..count {
             self.change(&format!("l{track}"), 0, track, &[]);
@@ -120,12 +122,13 @@ impl World {
         apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
     }
 
-    /// Returns the time since the beginning, in calls.
+    /// Returns how much time has passed, in units of the duration of one write.
     fn calls(&self) -> u128 {
         self.vendor.clock.now().since(self.begun).as_millis() / CALL.as_millis()
     }
 
-    /// Returns the writes that reached the vendor, each with its time in calls.
+    /// Returns the writes that reached the vendor, each with its time in units of the duration of
+    /// one write.
     fn reached(&self) -> Vec<(String, u128)> {
         let reached = self.vendor.reached.lock().unwrap();
         let calls = |at: &Time| at.since(self.begun).as_millis() / CALL.as_millis();
@@ -150,7 +153,7 @@ async fn independent_changes_take_the_time_of_one_for_an_event_and_of_all_for_a_
         let report = world.run(lane).await;
         assert_eq!(count(&report, &StepResult::Written), 6);
         assert_eq!(world.calls(), calls, "{lane}");
-        // Each write has its intent and its result.
+        // The journal has an intent and a result for each write.
         let all = Listing { limit: 100, ..Listing::default() };
         let entries = world.vendor.store.entries(all).await.unwrap();
         let of = |kind: EntryKind| entries.iter().filter(|entry| entry.kind == kind).count();

@@ -1,5 +1,5 @@
-//! The worker loop in simulated time on an inline store. A kill drops all tasks and opens the store
-//! again.
+//! Tests of the worker's loop, in simulated time, with a store that has no thread for writes. To
+//! kill a process, a test drops all tasks and opens the store again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,20 +18,20 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The results of a key's runs.
+/// How the runs of a key end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Nature {
     Fine,
-    /// Fails this number of times, then succeeds.
+    /// The run fails this number of times, and then succeeds.
     Flaky(u32),
     Poisonous,
     Panics,
     Rejected,
-    /// Names a person who does not exist.
+    /// The policy names a person who does not exist.
     Unresolved,
 }
 
-/// The vendor: the declared and the real value of each key.
+/// The vendor and the policy: the declared and the real value of each key.
 #[derive(Default)]
 struct Outside {
     wanted: BTreeMap<Key, u64>,
@@ -47,7 +47,7 @@ struct Reconciler {
     takes: Duration,
 }
 
-/// Removes the sign that a key is being worked on, also if its task is dropped.
+/// Marks a key as worked on until this value is dropped, also if the task of the run is dropped.
 struct Working(Arc<Mutex<Outside>>, Key);
 
 impl Drop for Working {
@@ -143,7 +143,7 @@ impl World {
         self.running = Some((tokio::spawn(worker.run(stop.clone(), Duration::from_secs(5))), stop));
     }
 
-    /// Drops all tasks, and opens the store again.
+    /// Kills the process: drops all tasks, and opens the store again.
     async fn kill(&mut self) {
         if let Some((task, _)) = self.running.take() {
             task.abort();
@@ -217,7 +217,8 @@ async fn whatever_happens_every_mark_is_followed_by_a_run() {
             if world.equal() {
                 break;
             }
-            // Kills and failures together may have used up a key's tries: an event revives it.
+            // A key may have used up its tries because of kills and failures. An event makes it due
+            // again.
             for row in world.store.rows(100).await.unwrap().into_iter().filter(|row| row.parked.is_some()) {
                 assert!(row.attempts >= 8, "{row:?}");
                 world.store.mark(vec![Mark::new(row.key, Lane::Event)], world.clock.now()).await.unwrap();
@@ -319,7 +320,7 @@ async fn an_announced_event_waits_for_its_debounce_only_while_other_runs_hang() 
     assert!(outside.runs.iter().any(|(_, key, _)| key.instance() == "other"), "{:?}", outside.runs);
 }
 
-/// Stops the worker in its first run.
+/// A reconciler that stops the worker during its first run.
 struct StopsWorker {
     stop: CancellationToken,
     runs: AtomicUsize,
@@ -338,7 +339,8 @@ impl Reconcile for StopsWorker {
 #[tokio::test]
 async fn a_worker_that_stops_claims_no_further_key_of_a_long_queue() {
     let folder = tempfile::tempdir().unwrap();
-    // With its thread: runs end while the worker waits for a claim, and make room for the next one.
+    // The store has its thread for writes. Runs end while the worker waits for a claim, and so free
+    // places for the next claim.
     let store = SqliteStore::open(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
     let (store, clock): (Arc<dyn Store>, Clock) = (Arc::new(store), Clock::system());
     let marks = (0..500).map(|n| Mark::new(Key::new("repository", ["acme", "other"][n % 2], n), Lane::Sweep));
@@ -419,7 +421,7 @@ async fn a_sweep_is_not_starved_by_events_that_never_end() {
     for n in 0..1200 {
         world.mark(n % 40, Lane::Event).await;
         if n == 100 {
-            // By now more events wait than the worker can handle.
+            // Now more events wait than the worker can handle.
             world.mark(999, Lane::Sweep).await;
         }
         world.pass(1).await;

@@ -1,4 +1,5 @@
-//! Random requests cause no panic, and no request without a valid signature passes.
+//! Tests with random requests. No request causes a panic, and a request without a valid signature
+//! is never accepted.
 
 use beadle_engine::Time;
 use beadle_hooks::github::{Headers, OrgFacts, Sender, WebhookRefusal, receive, sign};
@@ -90,7 +91,7 @@ proptest! {
     }
 }
 
-/// Returns the keys that a signed event marks, each as `LANE KEY`.
+/// Returns the keys that a signed event makes due, each in the form `LANE KEY`.
 fn marked(sender: &Sender, event: &str, body: &str) -> Vec<String> {
     let tag = sign("first", body.as_bytes());
     let headers = Headers { event: Some(event), ..headers(&tag, "application/json") };

@@ -271,8 +271,8 @@ impl DynamoStore {
         Ok(windows.into_iter().flatten().filter(|booked| booked.at >= since).collect())
     }
 
-    /// Stores reservations of another store. The function does nothing if this store already has a
-    /// window.
+    /// Stores reservations of another store. If this store already has the window of an instance,
+    /// that window stays as it is.
     pub(crate) async fn take_bookings(
         &self,
         doing: &'static str,

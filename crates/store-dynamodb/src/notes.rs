@@ -29,8 +29,8 @@ impl DynamoStore {
     ) -> Result<Vec<(String, String)>, StoreError> {
         const DOING: &str = "reading a page of notes";
         let mut range = Range { page: Some(limit), ..Range::default() };
-        // A query allows only one condition on the sort key. Names are sorted, so the names that
-        // follow `after` begin with those that have the prefix.
+        // A query allows only one condition on the sort key. Names are sorted, so among the names
+        // after `after`, those with the prefix come first.
         if after.is_empty() || after < prefix {
             range.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         } else {

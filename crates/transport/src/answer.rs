@@ -1,4 +1,4 @@
-//! Answers, and the meaning of their headers.
+//! Answers of a vendor, and what their headers mean.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use beadle_engine::{BudgetAccount, Resource, Time};
 use crate::TransportError;
 use crate::client::RateLimitHeaders;
 
-/// A successful answer.
+/// An answer to a request that succeeded.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The method and the path, for messages.
+    /// The method and the path of the request, for messages.
     pub request: String,
-    /// The status: 2xx, or 304 to a conditional read.
+    /// The HTTP status: 2xx, or 304 if the read was conditional and nothing changed.
     pub status: u16,
-    /// The headers.
+    /// The headers of the answer.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The complete body of the answer.
     pub body: Bytes,
 }
 
@@ -37,14 +37,14 @@ impl Answer {
         })
     }
 
-    /// Returns the time of the answer by the vendor's own clock, to the second, if the vendor names
-    /// it.
+    /// Returns the time of the answer by the vendor's clock, in whole seconds. Returns `None` if
+    /// the answer does not name its time.
     pub fn date(&self) -> Option<Time> {
         date(&self.headers)
     }
 
-    /// Returns the address of the next page, from `Link` (RFC 8288), which may be one header or
-    /// several.
+    /// Returns the address of the next page from the header `Link` (RFC 8288). An answer may have
+    /// several such headers.
     pub fn next(&self) -> Option<&str> {
         let links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
         links.flat_map(|links| links.split(',')).find_map(|link| {
@@ -59,7 +59,8 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Returns the vendor's time of the answer, or Beadle's own time if the vendor names none.
+/// Returns the time of the answer by the vendor's clock or, if the answer does not name it,
+/// Beadle's own time.
 pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
     date(headers).unwrap_or(now)
 }
@@ -69,28 +70,31 @@ fn date(headers: &HeaderMap) -> Option<Time> {
     Some(Time(date.timestamp().as_millisecond()))
 }
 
-/// Converts a time on the vendor's clock, in seconds, to Beadle's clock. `Date` has whole seconds,
-/// so that a second is added for safety. Returns `None` if the time is not credible.
+/// Converts a time by the vendor's clock, in seconds, to a time by Beadle's clock. The header
+/// `Date` has only whole seconds, so the function adds a second. Returns `None` if the time is not
+/// credible.
 pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
     let at = Time::from_seconds(seconds);
-    // A time that is long past on a clock is as doubtful as a time that is far ahead.
+    // A time is not credible if it is more than a day away from the clock, in the past or in the
+    // future.
     let ahead = |clock: Time| {
         let is_meant = is_credible(now + at.since(clock), now) && is_credible(now + clock.since(at), now);
         is_meant.then(|| at.since(clock))
     };
-    // A `Date` that is years away, in whichever direction, is less credible than Beadle's own
-    // clock.
+    // If `Date` makes the time look not credible, `Date` itself may be wrong. The time is then
+    // compared with Beadle's own clock.
     let ahead = ahead(vendor_time(headers, now)).or_else(|| ahead(now))?;
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
 }
 
-/// Returns the end of `Retry-After`, in seconds, if the wait is credible.
+/// Returns the time at which the wait of `Retry-After` ends. Returns `None` if the header is
+/// missing or the wait is not credible.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
     let seconds = u64::try_from(number(headers, "retry-after")?).unwrap_or(0);
     Some(now + Duration::from_secs(seconds)).filter(|until| is_credible(*until, now))
 }
 
-/// Logs, once a process, that a vendor's figures are ignored.
+/// Logs that a vendor's figures are ignored. The line is logged only once in a process.
 fn say_absurd(reset: i64) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -98,12 +102,12 @@ fn say_absurd(reset: i64) {
     });
 }
 
-/// Returns one of the figures of the vendor's limits.
+/// Returns a figure from the vendor's headers about its limits, such as `remaining`.
 pub(crate) fn figure(headers: &HeaderMap, rate_limit_headers: RateLimitHeaders, what: &str) -> Option<i64> {
     number(headers, &format!("{}-{what}", rate_limit_headers.prefix))
 }
 
-/// Returns the account that the vendor's figures describe.
+/// Returns the account that the headers of an answer describe, and its figures.
 pub(crate) fn account(
     headers: &HeaderMap,
     rate_limit_headers: RateLimitHeaders,
@@ -116,7 +120,8 @@ pub(crate) fn account(
     };
     let amount = |what| figure(headers, rate_limit_headers, what).and_then(|n| u64::try_from(n).ok());
     let period = figure(headers, rate_limit_headers, "reset")?;
-    // The part of the vendor's limit that is not this credential's counts as spent.
+    // This credential may use only a share of the vendor's limit. The rest of the limit is treated
+    // as already used.
     let whole = amount("limit").filter(|limit| *limit > 0)?;
     let limit = whole.saturating_mul(rate_limit_headers.share) / 100;
     let Some(reset) = on_our_clock(period, headers, now) else {
@@ -128,12 +133,13 @@ pub(crate) fn account(
     Some((resource, account))
 }
 
-/// Returns the vendor's message in one short line.
+/// Returns the vendor's error message, shortened to one line.
 pub(crate) fn message(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Value>(body).ok();
     let mut text = match &said {
         Some(said) => {
-            // The key of GitHub, of Okta, of SCIM and of OAuth.
+            // The keys under which GitHub, Okta, SCIM servers and OAuth servers put their error
+            // messages.
             let words = ["message", "errorSummary", "detail", "error_description", "error"];
             let word = words.iter().find_map(|word| said[word].as_str());
             let mut text = word.unwrap_or_default().to_owned();
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_reset_is_translated_to_our_clock() {
-        // The vendor's clock is an hour ahead of ours.
+        // The vendor's clock is an hour ahead of Beadle's clock.
         let headers = headers(&[
             ("date", "Thu, 01 Jan 1970 02:00:00 GMT"),
             ("x-ratelimit-limit", "5000"),

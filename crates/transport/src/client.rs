@@ -1,4 +1,4 @@
-//! The client: one origin, one credential's budget.
+//! The HTTP client for one vendor's address and one credential.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,51 +18,53 @@ use crate::pace::Pace;
 use crate::path::Path;
 use crate::wire::{Network, Wire};
 
-/// The maximum number of redirects for one read.
+/// The maximum number of redirects that one read follows.
 const REDIRECTS: usize = 3;
-/// The wait after too many requests at the same time.
+/// How long the client waits after the vendor refused a request because too many were in progress.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// The wait before the first retry of a failed read.
+/// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The time over which requests that wait for the same moment are spread.
+/// The period over which waiting requests are spread. Otherwise all requests that wait for the same
+/// time would be sent at once.
 const NEARLY: Duration = Duration::from_millis(500);
-/// The number of immediate retries of a failed read.
+/// How many times a failed read is retried before its error is returned.
 const READ_RETRIES: u32 = 2;
 
 /// The settings of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// The maximum number of requests at the same time. GitHub accepts 100 in all, and others may
-    /// use the same credential.
+    /// The maximum number of requests that are in progress at the same time. GitHub accepts 100 for
+    /// a credential, and other programs may use the same credential.
     pub concurrency: usize,
-    /// The timeout of one request.
+    /// The maximum duration of one request.
     pub deadline: Duration,
-    /// The period over which the secondary rate limits count requests.
+    /// The period over which the vendor counts points for its secondary rate limits.
     pub window: Duration,
-    /// The maximum number of points of REST requests in a window.
+    /// The maximum number of points that REST requests may use in this period.
     pub rest_points: u32,
-    /// The maximum number of points of GraphQL requests in a window.
+    /// The maximum number of points that GraphQL requests may use in this period.
     pub graphql_points: u32,
-    /// Whether the client waits for the end of a used-up budget, and does not report it: for
-    /// commands, which have no queue.
+    /// Whether the client waits until a used-up budget is available again. Commands set it, because
+    /// they have no queue to which the work could return. Otherwise the client returns an error.
     pub patient: bool,
-    /// The names of the vendor's headers about its limits.
+    /// The names of the headers in which the vendor reports its limits.
     pub rate_limit_headers: RateLimitHeaders,
-    /// The carrier of requests; `None` means the network.
+    /// Where requests are sent. `None` means the network, and tests use a simulated vendor.
     pub wire: Option<Arc<dyn Wire>>,
 }
 
-/// A vendor's headers about its limits: `<prefix>-limit`, `-remaining` and `-reset`.
+/// The headers in which a vendor reports its limits: `<prefix>-limit`, `<prefix>-remaining` and
+/// `<prefix>-reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitHeaders {
-    /// The prefix of the headers' names.
+    /// The beginning of the names of the headers.
     pub prefix: &'static str,
-    /// The share of the limits that this credential may use, in percent.
+    /// The share of the vendor's limits that this credential may use, in percent.
     pub share: u64,
 }
 
 impl RateLimitHeaders {
-    /// The headers of GitHub.
+    /// The headers that GitHub uses.
     pub const GITHUB: Self = Self { prefix: "x-ratelimit", share: 100 };
     /// The headers of Okta. One token may use half of a limit.
     ///
@@ -70,7 +72,7 @@ impl RateLimitHeaders {
     pub const OKTA: Self = Self { prefix: "x-rate-limit", share: 50 };
 }
 
-/// The body of a request.
+/// The body of a request, with its content type.
 #[derive(Clone, Debug)]
 pub struct Body {
     content_type: &'static str,
@@ -78,17 +80,17 @@ pub struct Body {
 }
 
 impl Body {
-    /// Creates a body of `application/json`.
+    /// Creates a JSON body with the content type `application/json`.
     pub fn json(value: &Value) -> Self {
         Self { content_type: "application/json", text: value.to_string() }
     }
 
-    /// Creates a body of `application/scim+json` (RFC 7644, 3.1).
+    /// Creates a JSON body with the content type `application/scim+json` (RFC 7644, 3.1).
     pub fn scim(value: &Value) -> Self {
         Self { content_type: "application/scim+json", text: value.to_string() }
     }
 
-    /// Creates a body of `application/x-www-form-urlencoded`.
+    /// Creates the body of a form, from text in the format `application/x-www-form-urlencoded`.
     pub fn form(encoded: String) -> Self {
         Self { content_type: "application/x-www-form-urlencoded", text: encoded }
     }
@@ -100,8 +102,8 @@ impl Default for ClientSettings {
             concurrency: 32,
             deadline: Duration::from_secs(30),
             window: Duration::from_secs(60),
-            // GitHub accepts 900 and 2,000. It counts at its own end, where requests arrive less
-            // evenly than they were sent.
+            // GitHub's limits are 900 and 2,000 points. The settings are lower, because requests
+            // can arrive at GitHub closer together than Beadle sent them.
             rest_points: 850,
             graphql_points: 1800,
             patient: false,
@@ -111,31 +113,34 @@ impl Default for ClientSettings {
     }
 }
 
-/// One request to the client's origin.
+/// One request that a client sends.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The method.
+    /// The HTTP method.
     pub method: Method,
-    /// A path below the base address, with its query, or a whole address from the vendor.
+    /// The path below the client's base address, with the query. It may also be a whole address
+    /// that came from the vendor.
     pub path: Path,
-    /// `Accept`.
+    /// The value of the header `Accept`.
     pub accept: &'static str,
-    /// `Authorization`.
+    /// The value of the header `Authorization`, if the request has this header.
     pub authorization: Option<SecretString>,
     /// Further headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, if the request has one.
     pub body: Option<Body>,
-    /// The account on which the request is booked.
+    /// The account of the budget that pays for the request.
     pub resource: Resource,
-    /// Whether the answer describes this credential's budget. An App's own calls have another
-    /// budget.
+    /// Whether the rate-limit headers of the answer describe the budget of this credential. They do
+    /// not if the request is made as the App itself, because the App has a separate budget.
     pub counted: bool,
-    /// Whether the request changes anything. A GraphQL query is a POST that does not.
+    /// Whether the request can change anything at the vendor. A GraphQL query is a POST request
+    /// that changes nothing.
     pub writes: bool,
 }
 
-/// An HTTP client for one origin and one credential.
+/// An HTTP client for one vendor's address and one credential. It keeps to the budget and retries
+/// failed reads.
 #[derive(Clone)]
 pub struct Client {
     wire: Arc<dyn Wire>,
@@ -143,17 +148,17 @@ pub struct Client {
     budgets: Budgets,
     clock: Clock,
     settings: ClientSettings,
-    /// The lane of the requests.
+    /// The lane in which the requests are sent.
     lane: Lane,
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
-    /// The end of the last wait for a budget that was logged.
+    /// The end of the wait that was logged last, so that each wait is logged only once.
     said: Arc<Mutex<Time>>,
 }
 
 impl Client {
-    /// Creates a client for everything below `base`, such as `https://api.github.com/`.
+    /// Creates a client for all paths below `base`, such as `https://api.github.com/`.
     pub fn new(base: &str, budgets: Budgets, clock: Clock, settings: ClientSettings) -> Result<Self, String> {
         let mut base = Url::parse(base).map_err(|error| format!("invalid address `{base}`: {error}"))?;
         if !matches!(base.scheme(), "https" | "http") || base.host_str().is_none() {
@@ -181,52 +186,55 @@ impl Client {
         })
     }
 
-    /// Returns the same client for requests in this lane. The budget, the pace and the limit of
-    /// concurrent requests are shared. A new client sends in the lane `manual`.
+    /// Returns a client that sends its requests in `lane`. Both clients share the budget, the pace
+    /// and the limit of requests in progress. The client that [`Client::new`] returns uses the lane
+    /// `manual`.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { lane, ..self.clone() }
     }
 
-    /// Returns the lane of the requests.
+    /// Returns the lane in which the requests are sent.
     pub fn lane(&self) -> Lane {
         self.lane
     }
 
-    /// Returns the budget on which the requests are booked.
+    /// Returns the budget that pays for the requests.
     pub fn budgets(&self) -> &Budgets {
         &self.budgets
     }
 
-    /// Returns the points of REST and GraphQL requests that were spent in the window.
+    /// Returns the points that this process has used for REST requests and for GraphQL requests
+    /// within the period of the secondary limits.
     pub fn spent(&self, now: Time) -> (u32, u32) {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// Takes the number of processes on the credential, which is a guess if `guessed`, and the
-    /// points that the others spent in the window.
+    /// Sets how many processes use the credential, and how many points the other processes have
+    /// used within the period. `guessed` means that the number of processes is only an estimate.
     pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
     }
 
-    /// Returns the window of the secondary limits.
+    /// Returns the period over which the vendor counts points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Returns whether the client waits for a used-up budget.
+    /// Returns whether the client waits until a used-up budget is available again.
     pub fn is_patient(&self) -> bool {
         self.settings.patient
     }
 
-    /// Returns the clock.
+    /// Returns the source of the current time.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Converts the error of a denied credential: all users of the credential wait, and no key is
-    /// at fault. A command gets the error as it is.
+    /// Converts the error with which the vendor denied the credential. The credential is then
+    /// blocked for all of its users, so that no key is parked. If the client is patient, because a
+    /// command uses it, the error stays unchanged.
     pub fn denied(&self, error: TransportError) -> TransportError {
         let TransportError::Status { request, status, message } = error else { return error };
         if self.settings.patient {
@@ -236,14 +244,15 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Sends a request. If the network or the vendor fails, a read is retried at once. A read
-    /// follows redirects within the origin. A write does neither.
+    /// Sends a request. If the network or the vendor fails, a read is retried at once, and a write
+    /// is not. A read follows redirects within the configured origin, and a write follows none.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         self.send_by(request, None).await
     }
 
-    /// Sends a request whose path is valid until `by` only. If the request waits longer than that
-    /// for a budget or for its turn, it is not sent: [`TransportError::Late`].
+    /// Sends a request that must not be sent later than `by`, because its path may then be
+    /// outdated. If the request has to wait longer than that for a budget or for its turn, it is
+    /// not sent, and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -253,12 +262,12 @@ impl Client {
                     tracing::debug!(%error, tries, "read failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
-                // A request that was refused for a budget was not carried out: even a write may be
-                // sent again.
+                // The vendor did not carry out a request that it refused because of a budget. Even
+                // a write can therefore be sent again.
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
                     self.say_waiting(&error, until);
-                    // Not all requests at the same moment.
+                    // A short extra wait spreads the requests that wait for the same time.
                     let later = backoff(&request.path.to_string(), 1, NEARLY, NEARLY);
                     self.clock.sleep_until(until + later).await;
                 }
@@ -267,12 +276,13 @@ impl Client {
         }
     }
 
-    /// Logs once for all requests that wait for the same end.
+    /// Logs that requests wait until `until`. All requests that wait for the same time cause only
+    /// one line.
     fn say_waiting(&self, error: &TransportError, until: Time) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if until.since(*said) > Duration::from_secs(1) {
             *said = until;
-            // A long job keeps the pace all the time, and nobody has to act.
+            // Every long job waits for its turn again and again, so this is not a warning.
             if error.is_pacing() {
                 tracing::info!(%error, %until, "request waits for its turn");
             } else {
@@ -306,7 +316,8 @@ impl Client {
         })
     }
 
-    /// Returns the address of a path. A value that would change the meant path is refused.
+    /// Returns the whole address for a path. A value that would make the address name another
+    /// resource is an error.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
         let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {
@@ -342,8 +353,8 @@ impl Client {
             self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
         }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
-        // The points are spent when the request is sent, so that no request waits for them in a
-        // slot.
+        // The points are taken only when the request is about to be sent. A request that has to
+        // wait for points does not occupy a slot meanwhile.
         let slot = loop {
             let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
             if by.is_some_and(|by| by < self.clock.now()) {
@@ -390,21 +401,21 @@ impl Client {
         Err(self.refused(request.resource, request.writes, answer, now))
     }
 
-    /// Converts an answer without success.
+    /// Converts an answer that reports a failure into an error.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = answer::message(&answer.body);
         let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
         let figure = |what| answer::figure(&answer.headers, self.settings.rate_limit_headers, what);
         let used_up = figure("remaining") == Some(0);
         let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));
-        // Okta reports too many requests at the same time in this way: only their end has to be
-        // awaited.
+        // Okta uses these headers if too many requests are in progress. It is enough to wait until
+        // some of them end.
         let at_once = used_up && figure("limit") == Some(0);
         let limited = match answer.status {
             429 => true,
             403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
-            // After `Retry-After` of a read the server is left alone. Of a write, nobody knows
-            // whether it was carried out.
+            // If the server asks for a wait, a read waits. A write is not treated as limited,
+            // because the server may have carried it out.
             503 => asks_for_patience && !writes,
             _ => false,
         };
@@ -435,10 +446,11 @@ fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, htt
     builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
 }
 
-/// Explains why a request cannot be built.
+/// Returns the error for a request that cannot be built.
 fn unsendable(label: &str, error: &http::Error) -> TransportError {
     let (request, why) = (label.to_owned(), error.to_string());
-    // All other headers are literals, or were headers before.
+    // The only header whose value can be invalid is the credential. All other values are literals,
+    // or come from valid headers.
     if error.is::<header::InvalidHeaderValue>() {
         TransportError::Credential { request, why }
     } else {
@@ -447,7 +459,8 @@ fn unsendable(label: &str, error: &http::Error) -> TransportError {
 }
 
 fn label(request: &Request) -> String {
-    // Queries may contain names of people. The path is enough to find the call.
+    // A query may contain names of people, so the message has only the path. The path is enough to
+    // find the request.
     let path = request.path.without_query();
     format!(
         "{} {}{}",

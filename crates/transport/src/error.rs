@@ -2,152 +2,155 @@
 
 use beadle_engine::{Class, Failure, Resource, Time, Wait};
 
-/// A request without success.
+/// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// Beadle's own account of the budget refused the request. Nothing was sent.
+    /// The request would exceed the budget, by Beadle's own count. It was not sent.
     #[error(transparent)]
     Budget(#[from] Wait),
-    /// The vendor refused the request for a limit.
+    /// The vendor refused the request because of a rate limit.
     #[error("{request}: refused until {until} by the {} limit", resource.as_str())]
     Limited {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The limit.
+        /// The account whose limit is used up.
         resource: Resource,
-        /// The time at which the vendor accepts calls again.
+        /// The time from which the vendor accepts requests again.
         until: Time,
     },
-    /// The vendor denied the credential itself.
+    /// The vendor denied the credential, so that no request with this credential can succeed.
     #[error("{request}: {status} {message}; the credential is denied, next try at {until}")]
     Denied {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// The vendor's message, shortened.
+        /// The vendor's error message, shortened.
         message: String,
-        /// The time of the next try.
+        /// The time at which Beadle tries the credential again.
         until: Time,
     },
-    /// There was no answer, or only a part of it.
+    /// The network failed: no answer arrived, or only a part of it.
     #[error("{request}: {why}")]
     Network {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The problem.
+        /// The error message of the network.
         why: String,
     },
-    /// There was no answer within the deadline.
+    /// No answer arrived before the deadline.
     #[error("{request}: no answer within {seconds} s")]
     Timeout {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The deadline, in seconds.
+        /// The duration of the deadline, in seconds.
         seconds: u64,
     },
     /// The vendor answered with an error.
     #[error("{request}: {status} {message}")]
     Status {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// The vendor's message, shortened.
+        /// The vendor's error message, shortened.
         message: String,
     },
-    /// The vendor answered with success, and the body is invalid.
+    /// The vendor reported success, but the body of the answer cannot be parsed.
     #[error("{request}: invalid response: {why}")]
     InvalidResponse {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The problem.
+        /// A description of what is wrong with the body.
         why: String,
     },
-    /// The credential cannot be used for the request: it cannot sign, or it is of the wrong kind.
-    /// Nothing was sent.
+    /// Beadle cannot use the credential for this request, because it cannot sign with it or because
+    /// it is the wrong kind of credential. The request was not sent.
     #[error("{request}: not sent: credential unusable: {why}")]
     Credential {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The problem.
+        /// The reason why the credential cannot be used.
         why: String,
     },
-    /// A value of the path cannot be a part of an address. Nothing was sent.
+    /// A value in the path cannot be a part of an address. The request was not sent.
     #[error("{request}: not sent: {why}")]
     Unaddressable {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The value, and the reason.
+        /// The value, and the reason why it cannot be used.
         why: String,
     },
-    /// The request waited so long that the name in its path may be outdated. Nothing was sent.
+    /// The request had to wait so long that the name in its path may be outdated. It was not sent.
     #[error("{request}: not sent: the name in its path may be outdated, Beadle plans again")]
     Late {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
     },
-    /// The request waited longer than its plan is valid. Nothing was sent.
+    /// The request had to wait so long that its plan is too old. It was not sent.
     #[error("{request}: not sent: the plan is too old, Beadle plans again")]
     Outdated {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The time at which that was noticed.
+        /// The time at which Beadle noticed that the plan is too old.
         now: Time,
     },
-    /// A link or redirect leads to another place than the configured origin.
+    /// A link or a redirect leads to an address outside the configured origin.
     #[error("{request}: link or redirect not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
-        /// The method and the path.
+        /// The method and the path of the request.
         request: String,
-        /// The target of the link or redirect.
+        /// The address to which the link or redirect leads.
         target: String,
     },
 }
 
 impl TransportError {
-    /// Returns the treatment of the error.
+    /// Returns what the engine does after the error.
     pub fn class(&self) -> Class {
         match self {
             Self::Budget(wait) => Class::RateLimited { until: wait.until, spares_events: wait.spares_events },
             Self::Limited { until, .. } | Self::Denied { until, .. } => {
                 Class::RateLimited { until: *until, spares_events: false }
             }
-            // After the repair of a credential, the keys go on by themselves.
+            // The keys are retried. If the cause was a broken credential, they succeed after its
+            // repair without further help.
             Self::Network { .. }
             | Self::Timeout { .. }
             | Self::InvalidResponse { .. }
             | Self::Credential { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,
-                // Busy with an earlier request, or changed meanwhile: this request alone is
-                // retried.
+                // The resource is busy with an earlier request, or it changed meanwhile. Only this
+                // request has to be retried.
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
             Self::Late { .. } => Class::Conflict,
-            // Beadle makes another plan at once, and the key is not at fault.
+            // Beadle makes a new plan at once, and the run does not count as a failed attempt.
             Self::Outdated { now, .. } => Class::RateLimited { until: *now, spares_events: true },
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
     }
 
-    /// Returns whether the request was not sent because it waited too long.
+    /// Returns whether the request was not sent because its path may be outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }
 
-    /// Returns whether Beadle's own deadline passed.
+    /// Returns whether the error is that no answer arrived before Beadle's deadline.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Returns whether a value cannot be a part of an address: no resource has this name.
+    /// Returns whether a value in the path cannot be a part of an address. No resource can have
+    /// such a name.
     pub fn is_unaddressable(&self) -> bool {
         matches!(self, Self::Unaddressable { .. })
     }
 
-    /// Returns the end of the wait for a budget.
+    /// Returns the time until which a budget makes the request wait. Returns `None` for errors of
+    /// other kinds.
     pub fn limited_until(&self) -> Option<Time> {
         match self {
             Self::Limited { until, .. } => Some(*until),
@@ -156,12 +159,13 @@ impl TransportError {
         }
     }
 
-    /// Returns whether only Beadle's own pace asks to wait, as it does in every long job.
+    /// Returns whether the request only has to wait for its turn in Beadle's own pace. Every long
+    /// job waits in this way.
     pub fn is_pacing(&self) -> bool {
         matches!(self, Self::Budget(Wait { resource: Resource::Secondary, spares_events: true, .. }))
     }
 
-    /// Returns the answer's status, if there was an answer.
+    /// Returns the HTTP status of the answer; `None` if there was no answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -187,7 +191,8 @@ mod tests {
             TransportError::Budget(Wait { credential, resource, until: Time(1), spares_events })
         };
         assert!(wait(Resource::Secondary, true).is_pacing());
-        // The vendor refused: nobody may call.
+        // In these cases the vendor's limit is used up, so they are not only a matter of Beadle's
+        // pace.
         assert!(!wait(Resource::Secondary, false).is_pacing());
         assert!(!wait(Resource::Core, true).is_pacing());
     }

@@ -1,4 +1,5 @@
-//! One HTTP client under every vendor: budgets, pace, deadlines, retry classes, origins.
+//! The HTTP client that the clients of all vendors use. It enforces budgets, pace, deadlines and
+//! allowed origins, and it decides which errors are retried.
 
 mod answer;
 mod client;

@@ -1,5 +1,5 @@
-//! Points per minute, as GitHub counts them for its secondary limits. A read costs 1 point, a write
-//! 5 points.
+//! Limits the points per minute, because GitHub counts points for its secondary rate limits. A read
+//! costs 1 point, and a write costs 5 points.
 //!
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
 
@@ -11,10 +11,10 @@ use beadle_engine::{Clock, Lane, Time};
 
 use crate::sharing::LOOK;
 
-/// The longest wait of a sweep's request in its place.
+/// How long a request of a sweep may wait here. If it had to wait longer, it gets an error.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Lets a number of points through in each sliding window.
+/// Limits the number of points within every period of the length `window`.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: Duration,
@@ -25,11 +25,12 @@ pub(crate) struct Pace {
 #[derive(Debug)]
 struct Spent {
     own: VecDeque<(Time, u32)>,
-    /// The number of processes among which the points are divided.
+    /// The number of processes that share the points.
     processes: u32,
-    /// The points that the others spent in the window, as they last reported.
+    /// The points that the other processes used within the period, as they last reported.
     others: u32,
-    /// Whether the number of processes is a careful guess, which the next look replaces.
+    /// Whether `processes` is a cautious estimate, which the next look at the reports of the others
+    /// corrects.
     guessed: bool,
 }
 
@@ -43,21 +44,21 @@ impl Pace {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the points that this process spent in the window.
+    /// Returns the points that this process used within the period that ends now.
     pub(crate) fn own(&self, now: Time) -> u32 {
         let spent = self.spent();
         spent.own.iter().filter(|(at, _)| *at + self.window > now).map(|(_, points)| points).sum()
     }
 
-    /// Takes the number of processes on the credential, which is a guess if `guessed`, and the
-    /// points that the others spent in the window.
+    /// Sets how many processes use the credential, and how many points the other processes have
+    /// used within the period. `guessed` means that the number of processes is only an estimate.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         let mut spent = self.spent();
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
     }
 
-    /// Waits until the next try. A sweep that would have to wait long gets the time as an error
-    /// instead, so that it takes no other request's place.
+    /// Sleeps until `at`. If a sweep would have to sleep long, the function returns `at` as an
+    /// error at once, so that the sweep does not block other requests.
     pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
         if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
             return Err(at);
@@ -66,12 +67,13 @@ impl Pace {
         Ok(())
     }
 
-    /// Takes points, or returns the time of the next try. A sweep leaves a fifth of the window to
-    /// other work.
+    /// Takes points and returns `None`. If there are not enough points, it returns the time of the
+    /// next try. Sweeps leave a fifth of all points for other work.
     pub(crate) fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
         let mut spent = self.spent();
         let Spent { own, processes, others, guessed } = &mut *spent;
-        // After a clock was set back, points with a later time count as spent now.
+        // If the clock was set back, earlier points have a time in the future. They count as used
+        // now.
         for (at, _) in own.iter_mut() {
             *at = (*at).min(now);
         }
@@ -79,7 +81,8 @@ impl Pace {
             own.pop_front();
         }
         let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
-        // The part of this process, or less if another process had more before this one started.
+        // This process may use its equal share, but no more than the other processes have left
+        // over. They may have used more than their shares before this process started.
         let limit = (all / *processes).max(points).min(all.saturating_sub(*others));
         let total: u32 = own.iter().map(|(_, points)| points).sum();
         if total + points <= limit || (own.is_empty() && *processes == 1) {
@@ -87,7 +90,8 @@ impl Pace {
             return None;
         }
         if points > limit || own.is_empty() {
-            // The others spent all points: wait until some of these are over.
+            // The other processes have used all points, so this process waits until some of their
+            // points are older than the period.
             return Some(now + self.window / 10);
         }
         let mut excess = (total + points).saturating_sub(limit);
@@ -96,8 +100,8 @@ impl Pace {
             excess == 0
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
-        // After the next look there may be room at once: no request waits for the end of a window
-        // because of a guess.
+        // If the number of processes is an estimate, the request tries again after the next look.
+        // There may be more points then.
         let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }
@@ -127,7 +131,8 @@ mod tests {
     #[test]
     fn one_process_uses_all_of_the_window_before_it_waits_for_its_end() {
         let pace = Pace::new(Duration::from_secs(60), 100);
-        // No other process is there, but one may be starting.
+        // No other process uses the credential, but the estimate allows for one that is just
+        // starting.
         pace.share(2, 0, true);
         for n in 0..40 {
             assert_eq!(pace.try_take(1, Lane::Sweep, Time(n)), None);

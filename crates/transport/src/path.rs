@@ -1,23 +1,25 @@
-//! Paths below a vendor's address. A value becomes one whole segment, or the request is refused
-//! before it is sent: no value can change which resource a request names.
+//! Paths below a vendor's address. A value becomes exactly one segment of the path. If that is
+//! impossible, the request is not sent. A value can therefore never change which resource a request
+//! names.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// Characters that RFC 3986 (2.3) leaves unencoded.
+/// The characters that need no percent-encoding, by RFC 3986 (2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// The maximum length of a resource's name, over all vendors.
+/// The maximum length of a segment, in bytes. No vendor has longer names.
 const LONGEST: usize = 1024;
 
-/// A path below the client's base address, or an address from the vendor.
+/// The path of a request below the client's base address, or a whole address that came from the
+/// vendor.
 ///
-/// The fixed parts are literals of the program. Every value goes through [`Path::value`] or
-/// [`Path::query`].
+/// The fixed parts of a path are literals of the program. Every variable value must be added with
+/// [`Path::value`] or [`Path::query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
-    /// Whether the vendor gave the whole address, such as the link to the next page.
+    /// Whether the address came from the vendor, such as a link to the next page.
     given: bool,
     refused: Option<Refused>,
 }
@@ -25,33 +27,35 @@ pub struct Path {
 /// The reason why a value cannot be a segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Servers ignore an empty segment: the address of an entry becomes the address of its list.
+    /// The value is empty. Servers ignore an empty segment, so the request would name the list
+    /// instead of an entry of the list.
     #[error("the name is empty")]
     Empty,
-    /// Servers and proxies resolve the segment: the address becomes that of a resource above.
+    /// The value consists of dots and slashes. Servers and proxies resolve such segments, so the
+    /// request would name a resource further up.
     #[error("the name `{0}` cannot be a part of an address, because it has a meaning in paths")]
     Dots(String),
-    /// Control characters end headers and lines.
+    /// The value contains a control character, which could end a line or a header.
     #[error("the name {0:?} has a control character")]
     Control(String),
-    /// The segment is longer than any name of a resource.
+    /// The value is longer than any name of a resource.
     #[error("the name begins with `{0}` and has more than {LONGEST} bytes")]
     Long(String),
 }
 
 impl Path {
-    /// Begins a path with a literal.
+    /// Creates a path that begins with a literal.
     pub fn at(literal: &'static str) -> Self {
         Self { text: literal.to_owned(), given: false, refused: None }
     }
 
-    /// Takes an address from the vendor, whole or relative. The client follows it only to the
-    /// configured origin.
+    /// Creates a path from an address that the vendor sent, whole or relative. The client sends the
+    /// request only if the address is within the configured origin.
     pub fn given(address: &str) -> Self {
         Self { text: address.to_owned(), given: true, refused: None }
     }
 
-    /// Appends a value as one segment.
+    /// Appends a value as exactly one segment.
     #[must_use]
     pub fn value(mut self, value: &str) -> Self {
         if self.refused.is_none() {
@@ -62,7 +66,7 @@ impl Path {
         self
     }
 
-    /// Appends a numeric id as one segment.
+    /// Appends a numeric id as a segment.
     #[must_use]
     pub fn id(mut self, id: u64) -> Self {
         self.slash();
@@ -70,7 +74,7 @@ impl Path {
         self
     }
 
-    /// Appends a literal.
+    /// Appends further literal segments.
     #[must_use]
     pub fn then(mut self, below: impl Into<Self>) -> Self {
         let below = below.into();
@@ -80,7 +84,7 @@ impl Path {
         self
     }
 
-    /// Appends a parameter to the query.
+    /// Appends a parameter with a value to the query.
     #[must_use]
     pub fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.text.push(if self.text.contains('?') { '&' } else { '?' });
@@ -104,17 +108,17 @@ impl Path {
         }
     }
 
-    /// Returns the path as it is meant to be sent, without its query.
+    /// Returns the path in the form in which it is sent, without the query.
     pub fn without_query(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
     }
 
-    /// Returns whether the vendor gave the address.
+    /// Returns whether the address came from the vendor.
     pub(crate) fn is_given(&self) -> bool {
         self.given
     }
 
-    /// Returns why the path cannot be sent, if it cannot.
+    /// Returns the reason why the path must not be sent; `None` if it can be sent.
     pub(crate) fn refused(&self) -> Option<&Refused> {
         self.refused.as_ref()
     }
@@ -132,11 +136,11 @@ impl fmt::Display for Path {
     }
 }
 
-/// Checks that a value can be one segment of a path, for every server and proxy on the way.
+/// Checks that every server and proxy reads a value as exactly one segment of a path.
 ///
-/// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and
-/// slashes. So a value is refused if any of these readings has an empty part, or a part of dots
-/// alone.
+/// A server may decode a path twice, treat `\` as `/`, or replace characters that look like dots
+/// and slashes. A value is an error if, after any of these steps, it has a part that is empty or
+/// consists only of dots.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);
@@ -165,7 +169,8 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// Returns the dot or slash that Unicode's compatibility forms make of a look-alike.
+/// Returns the dot or slash that a server may read in place of a similar character. The
+/// replacements are those of Unicode's compatibility forms.
 fn fold(letter: char) -> char {
     match letter {
         '\u{2024}' | '\u{fe52}' | '\u{ff0e}' | '\u{3002}' | '\u{ff61}' => '.',

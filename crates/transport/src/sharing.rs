@@ -1,5 +1,6 @@
-//! Processes that use one credential share their usage and the vendor's refusals through the store.
-//! So two service processes, or the shards of a sweep, stay under one limit together.
+//! Lets several processes share one credential. Through the store, each process tells the others
+//! how much of the budget it used and which refusals it got. Two service processes, or the shards
+//! of a sweep, therefore stay within the limits together.
 
 use std::time::Duration;
 
@@ -9,27 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::Client;
 
-/// The time between two reads of the other processes' spending.
+/// How often a process reads the reports of the other processes.
 pub const LOOK: Duration = Duration::from_secs(1);
-/// A process without a report for a quarter of the window is gone.
+/// The part of the period, as a divisor, after which a process without a report counts as ended: a
+/// quarter.
 const GONE: u32 = 4;
-/// The number of reports in a window without a change.
+/// How many times within a period a process repeats a report that has not changed.
 const SIGNS_OF_LIFE: u32 = 12;
 
-/// The use of a credential by one process, as the process stores it for the others.
+/// The report of one process about its use of a credential. The other processes read it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUsage {
-    /// The time of the report.
+    /// The time at which the report was written.
     pub at: Time,
-    /// The vendor's budgets, as the last answers named them.
+    /// The vendor's accounts, with the figures of the last answers.
     pub accounts: Vec<(Resource, BudgetAccount)>,
-    /// The ends of the vendor's refusals.
+    /// The accounts that the vendor refused, each with the time at which the refusal ends.
     pub refusals: Vec<(Resource, Time)>,
-    /// REST points spent in the window.
+    /// The points that the process used for REST requests within the period.
     pub rest: u32,
-    /// GraphQL points spent in the window.
+    /// The points that the process used for GraphQL requests within the period.
     pub graphql: u32,
-    /// Whether the process has ended. Its spent points count until the window is over.
+    /// Whether the process has ended. Its used points still count until the period is over.
     pub ended: bool,
 }
 
@@ -38,36 +40,37 @@ impl Metadata for ProcessUsage {
 }
 
 impl ProcessUsage {
-    /// Returns the note of a process that uses a credential. With an empty `process` it begins the
-    /// names of all.
+    /// Returns the note that stores the report of a process. If `process` is empty, the note's name
+    /// is the prefix of the reports of all processes.
     pub fn note(credential: &str, process: &str) -> Note<Self> {
         Note::of(&[credential, process])
     }
 }
 
-/// One process among the users of a credential.
+/// Reports the usage of this process to the others, and reads their reports.
 pub struct Sharing {
     client: Client,
-    /// The name of this process, new with every process. It is not a secret.
+    /// The name of this process. Each process gets a new name, and the name is not a secret.
     process: String,
     said: ProcessUsage,
-    /// No other process can have seen this one yet: another may be starting at the same moment.
+    /// Whether this process has not reported yet. Another process may be starting at the same
+    /// moment, and neither knows of the other.
     new: bool,
 }
 
 impl Sharing {
-    /// Creates the sharing of a client, in a process of this name.
+    /// Creates the exchange of reports for a client. `process` is the name of this process.
     pub fn new(client: Client, process: &str) -> Self {
         Self { client, process: process.to_owned(), said: ProcessUsage::default(), new: true }
     }
 
-    /// Returns the note of a process that uses the same credential.
+    /// Returns the note that stores the report of a process that uses the same credential.
     fn note(&self, process: &str) -> Note<ProcessUsage> {
         ProcessUsage::note(self.client.budgets().credential(), process)
     }
 
-    /// Reports the usage of this process, and takes over the usage of the others. Returns the
-    /// number of processes.
+    /// Writes the report of this process, and reads the reports of the others. Returns the number
+    /// of processes that use the credential.
     pub async fn look(&mut self, store: &dyn Store) -> Result<u32, StoreError> {
         let now = self.client.clock().now();
         let (rest, graphql) = self.client.spent(now);
@@ -84,14 +87,15 @@ impl Sharing {
             if process == self.process {
                 continue;
             }
-            // A clock that was ahead may have written the note.
+            // The report is old, or its time is far in the future because a clock was ahead.
             if said.at + window <= now || said.at > now + window {
                 self.note(&process).forget(store).await?;
                 continue;
             }
             processes += u32::from(!said.ended && said.at + window / GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
-            // A note of a wrong clock, or of a vendor's wrong header, stops no process here.
+            // A figure that is not credible comes from a wrong clock or a wrong header. It must not
+            // stop this process.
             for (resource, account) in said.accounts.into_iter().filter(|of| is_credible(of.1.reset, now)) {
                 self.client.budgets().report(resource, account, now);
             }
@@ -99,7 +103,7 @@ impl Sharing {
                 self.client.budgets().heard_of_refusal(resource, until, now);
             }
         }
-        // Until the next look there may be one more process.
+        // One more process may have started and not reported yet, so the first look adds one.
         let is_new = std::mem::take(&mut self.new);
         let processes = processes + u32::from(is_new);
         self.client.share(processes, others, is_new);

@@ -1,9 +1,9 @@
-//! Tools for the tests of the vendors' clients: hostile values, a wire that records requests, and a
-//! walk that makes every call with every value and compares the requests.
+//! Tools for tests of the vendors' clients: dangerous values, a recorder of requests, and a test
+//! that makes every call with every dangerous value.
 //!
-//! The request of a call is a shape with places for values. So a walk makes each call twice, with a
-//! plain value and with a hostile one: the second has to send the same, with the other value in the
-//! same places, or nothing in its place.
+//! The test makes each call twice: with a plain value and with a dangerous one. The second call
+//! must send the same requests as the first, with the other value in the same places, or it must
+//! not send them.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use crate::path::segment;
 use crate::wire::{Exchanged, Wire};
 
-/// A value that has no structure in any place.
+/// A value that has no special meaning anywhere in a request.
 pub const PLAIN: &str = "plain-value";
 
-/// Returns values that mean something else in an address, a filter, a query, a header or a line
-/// than a name.
+/// Returns dangerous values. Somewhere in an address, a filter, a query, a header or a line, each
+/// of them has a special meaning.
 pub fn hostile() -> Vec<String> {
     let short = [
         "",
@@ -104,22 +104,22 @@ pub fn hostile() -> Vec<String> {
     short.into_iter().map(str::to_owned).chain(long).collect()
 }
 
-/// A request as a server reads it.
+/// A request in the form in which a server understands it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrived {
-    /// The method.
+    /// The HTTP method.
     pub method: String,
-    /// The host and the port.
+    /// The host and the port of the address.
     authority: String,
     /// The segments of the path, decoded once.
     pub segments: Vec<String>,
-    /// The parameters, decoded once. A filter is split into its parts.
+    /// The parameters of the query, decoded once. A filter is split into its parts.
     pub query: Vec<(String, Value)>,
-    /// The headers.
+    /// The headers of the request.
     pub headers: HeaderMap,
-    /// The body. A filter in it is split into its parts.
+    /// The body as JSON. A filter in the body is split into its parts.
     pub body: Value,
-    /// A segment that names no resource.
+    /// The segment that can name no resource, if the path has such a segment.
     wrong: Option<String>,
 }
 
@@ -127,8 +127,8 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Splits the text of one comparison, `attribute eq "value"` or `list[attribute eq "value"]`, into
-/// its parts. Another text stays as it is.
+/// Splits a filter into its parts. The filter is a comparison such as `attribute eq "value"` or
+/// `list[attribute eq "value"]`. Any other text stays as it is.
 fn parts(text: &str) -> Value {
     let comparison = |text: &str| {
         let (attribute, rest) = text.split_once(' ')?;
@@ -143,7 +143,7 @@ fn parts(text: &str) -> Value {
     comparison(text).or_else(|| within(text)).unwrap_or_else(|| json!(text))
 }
 
-/// Changes each text of a value.
+/// Applies `change` to every text inside a JSON value.
 fn each_text<F: Fn(&str) -> Value>(value: &Value, change: &F) -> Value {
     match value {
         Value::String(text) => change(text),
@@ -186,12 +186,12 @@ impl Arrived {
         &self.authority
     }
 
-    /// Returns `METHOD /path`, decoded.
+    /// Returns the method and the decoded path, such as `GET /users/42`.
     fn route(&self) -> String {
         format!("{} /{}", self.method, self.segments.join("/"))
     }
 
-    /// Returns the same request with another value in the places of [`PLAIN`].
+    /// Returns the same request with `value` in every place that contains [`PLAIN`].
     fn with(&self, value: &str) -> Self {
         let put = |text: &str| text.replace(PLAIN, value);
         let leaf = |text: &str| json!(put(text));
@@ -215,19 +215,20 @@ impl Arrived {
 
 type Answering = dyn Fn(&Arrived) -> (u16, Value) + Send + Sync;
 
-/// A wire that records every request, and returns the configured answers.
+/// A simulated network that records every request and returns configured answers.
 pub struct Recorder {
     arrived: Mutex<Vec<Arrived>>,
     answer: Box<Answering>,
 }
 
 impl Recorder {
-    /// Creates a recorder that answers with a status and a body; `null` means no body.
+    /// Creates a recorder. `answer` returns the status and the body for each request; `null` means
+    /// that there is no body.
     pub fn new(answer: impl Fn(&Arrived) -> (u16, Value) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { arrived: Mutex::default(), answer: Box::new(answer) })
     }
 
-    /// Returns the requests so far.
+    /// Returns all requests that were sent so far.
     pub fn arrived(&self) -> Vec<Arrived> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -244,7 +245,8 @@ impl Wire for Recorder {
     }
 }
 
-/// The texts with which a call is made: each is its own name, except one.
+/// The texts with which a test makes a call. The value of each text is its name, except for the one
+/// text that is being tested.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     at: String,
@@ -256,21 +258,22 @@ impl Texts {
         Self { at: at.to_owned(), value: value.to_owned() }
     }
 
-    /// Returns the text of this name.
+    /// Returns the value of the text that has this name.
     pub fn pick(&self, name: &'static str) -> &str {
         if self.at == name { &self.value } else { name }
     }
 }
 
-/// A call of a client.
+/// One call of a client, as the test makes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// The name `Type::method`, as in [`methods`].
+    /// The name of the call, `Type::method`, as [`methods`] returns it.
     pub call: &'static str,
-    /// The names of the texts that the call takes, from its caller or from a server's answer.
+    /// The names of the texts that the call uses. They come from the caller or from an answer of
+    /// the server.
     pub texts: &'static [&'static str],
-    /// The requests of the call, in any order, as `METHOD /path`. A segment with the name of a text
-    /// stands for that text.
+    /// The requests that the call sends, in any order, in the form `METHOD /path`. A segment that
+    /// equals the name of a text stands for the value of this text.
     pub sends: &'static [&'static str],
 }
 
@@ -289,7 +292,7 @@ pub async fn walk(
     let values = hostile();
     for entry in entries {
         let Entry { call, texts, sends } = *entry;
-        // A call without texts must send what is written here, too.
+        // A call that has no texts must still send the listed requests.
         for at in [""].iter().chain(texts.iter()).chain(everywhere) {
             let plain = perform(call, &Texts::new(at, PLAIN)).await;
             let in_place = |part: &'static str| if part == *at { PLAIN } else { part };
@@ -315,7 +318,7 @@ pub async fn walk(
     }
 }
 
-/// Compares the requests that a value causes with those of [`PLAIN`].
+/// Compares the requests of a dangerous value with the requests of [`PLAIN`].
 fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
     let is_name = segment(value).is_ok();
     let meant: Vec<(&Arrived, Arrived)> = plain.iter().map(|plain| (plain, plain.with(value))).collect();
@@ -325,7 +328,7 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
             |(plain, meant): &(&Arrived, Arrived)| meant == one && (is_name || !plain.is_named_by_plain());
         assert!(meant.iter().any(is_meant), "{what}: another request was sent: {one:?}");
     }
-    // A value that can be a name, and cannot end a filter, must not be refused.
+    // If a value can be a name and cannot end a filter, the client must send the request.
     if is_name && !value.contains(['"', '\\']) {
         assert_eq!(arrived.len(), plain.len(), "{what}: a request is missing");
     }

@@ -1,24 +1,24 @@
-//! The carrier of requests: the network, or in simulated time the simulation itself.
+//! What carries requests to the vendor: the network or, in simulated time, a simulated vendor.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request};
 
-/// The maximum size of an answer, in bytes.
+/// The maximum size of the body of an answer, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// A raw answer: status, headers, whole body.
+/// An answer as it arrived: the status, the headers and the whole body.
 pub type Exchanged = (u16, HeaderMap, Bytes);
 
-/// Carries a request to its address and brings the answer.
+/// Carries a request to its address, and returns the answer.
 #[async_trait::async_trait]
 pub trait Wire: Send + Sync + 'static {
-    /// Sends a request. The error has the reason.
+    /// Sends a request and waits for the answer. The error is a text that explains what failed.
     async fn exchange(&self, request: Request<Bytes>) -> Result<Exchanged, String>;
 }
 
-/// The network as a carrier.
+/// The real network.
 pub(crate) struct Network(reqwest::Client);
 
 impl Network {
@@ -50,7 +50,8 @@ impl Wire for Network {
     }
 }
 
-/// Returns an error with its causes: reqwest's own text names none.
+/// Returns the message of an error together with its causes, because the message of reqwest names
+/// no cause.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

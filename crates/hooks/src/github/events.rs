@@ -2,7 +2,7 @@
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 
-/// Every event that an organisation or an App can receive, with or without a subscription.
+/// All events that an organisation or an App can receive, whether it subscribes to them or not.
 pub const EVENTS: &[&str] = &[
     "branch_protection_configuration",
     "branch_protection_rule",
@@ -81,7 +81,7 @@ pub const EVENTS: &[&str] = &[
     "workflow_run",
 ];
 
-/// The actions of `repository`.
+/// The possible actions of the event `repository`.
 pub const REPOSITORY_ACTIONS: &[&str] = &[
     "archived",
     "created",

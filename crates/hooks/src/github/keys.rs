@@ -1,12 +1,12 @@
-//! The keys that an event makes due. Only ids come from the payload; Beadle reads everything else
-//! from GitHub.
+//! Decides which keys a GitHub event makes due. Beadle takes only ids from the payload, and reads
+//! everything else from GitHub.
 
 use beadle_engine::{Key, Lane, Mark};
 
 use super::Sender;
 use super::payload::{Payload, Repository};
 
-/// The events that make their repository due, for every action and every account that caused them.
+/// The events that make their repository due, whatever their action is and whoever caused them.
 const REPOSITORY_EVENTS: &[&str] = &[
     "repository",
     "public",
@@ -22,8 +22,8 @@ const REPOSITORY_EVENTS: &[&str] = &[
 
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
     let instance = sender.instance.as_str();
-    // An event of Beadle's own write has the lane `sweep`: the repository is as declared, unless
-    // somebody else wrote at the same moment.
+    // If Beadle's own write caused the event, the repository is probably as declared, so the lane
+    // is `sweep`. The run finds out whether another person or program wrote at the same moment.
     let lane = if sender.known.is_own(payload.actor()) { Lane::Sweep } else { Lane::Event };
     let repository = || payload.repository.as_ref().and_then(|repository| mark(repository, instance, lane));
     let organisation = |kind: &str, lane| {
@@ -32,7 +32,7 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         Some(Mark::new(Key::new(kind, instance, id), lane))
     };
     let mut marks: Vec<Mark> = match event {
-        // The ruleset of an organisation belongs to no single repository.
+        // A ruleset of the organisation does not belong to a single repository.
         "repository_ruleset" if payload.repository.is_none() => {
             organisation("organisation", lane).into_iter().collect()
         }
@@ -47,7 +47,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
             .flatten()
             .filter_map(|added| mark(added, instance, lane))
             .collect(),
-        // The names of teams, the members, and the access of an App affect every repository.
+        // The names of teams, the members of the organisation, and the access of an App affect all
+        // repositories.
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             all.and_then(|all| organisation("sweep", all.max(lane))).into_iter().collect()
@@ -67,8 +68,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
     marks
 }
 
-/// Returns whether the event creates or deletes a branch that matters. The first branch of a new
-/// repository becomes its default branch.
+/// Returns whether the event creates or deletes a branch that affects the policy. The first branch
+/// of a new repository always counts, because it becomes the default branch.
 fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     let name = payload.reference.as_deref().unwrap_or_default();
     let branch = match event {
@@ -82,21 +83,22 @@ fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     branch.is_some_and(|branch| sender.known.is_watched(branch, default))
 }
 
-/// Returns the lane in which the event makes all repositories due, if it does.
+/// Returns the lane in which the event makes all repositories due. Returns `None` if the event does
+/// not affect all repositories.
 fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
     let action = payload.action.as_deref().unwrap_or_default();
     match (event, action) {
         ("team", "created" | "deleted" | "edited")
         | ("installation", "created" | "unsuspend" | "new_permissions_accepted")
         | ("organization", "renamed") => Some(Lane::Event),
-        // A person who leaves loses direct access to every repository.
+        // A person who leaves the organisation loses their direct access to all repositories.
         ("organization", "member_removed" | "member_added") => Some(Lane::Sweep),
         _ => None,
     }
 }
 
-/// Returns whether the event reports a new team of Beadle. Such a team has no repositories yet, so
-/// no repository is due.
+/// Returns whether the event reports that Beadle has created a team. A new team has no access to a
+/// repository, so no repository becomes due.
 fn is_own_team(event: &str, payload: &Payload<'_>, lane: Lane) -> bool {
     lane == Lane::Sweep && event == "team" && payload.action.as_deref() == Some("created")
 }

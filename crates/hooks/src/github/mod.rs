@@ -1,4 +1,4 @@
-//! Verifies the webhooks of a GitHub App or of an organisation, and names their keys.
+//! Verifies webhooks of a GitHub App or of an organisation, and finds the keys that they make due.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
@@ -22,31 +22,33 @@ pub use signature::sign;
 pub struct Sender {
     /// The name of the organisation in keys and in the configuration.
     pub instance: String,
-    /// The login at GitHub, compared without case.
+    /// The login of the organisation at GitHub. Upper and lower case are the same.
     pub login: String,
     /// The id of the App that the organisation uses, if it uses one.
     pub app_id: Option<u64>,
     /// The valid secrets: one, or two during a rotation.
     pub secrets: Vec<SecretString>,
-    /// The facts that change while the service runs.
+    /// Facts about the organisation that can change while the service runs.
     pub known: OrgFacts,
     /// The events for which Beadle dispatches a workflow.
     pub dispatches: Vec<Dispatched>,
-    /// Whether Beadle keeps the members of its teams as a directory has them.
+    /// Whether Beadle manages the members of teams of this organisation, by the groups of a
+    /// directory.
     pub keeps_teams: bool,
 }
 
 /// An event for which Beadle dispatches a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatched {
-    /// The name of the rule.
+    /// The name of the event. `repository.created` matches only one action, and `repository`
+    /// matches all actions.
     pub name: String,
     /// The event. `repository.created` matches one action, `repository` every action.
     pub event: String,
 }
 
 impl Dispatched {
-    /// Returns whether the rule matches this event.
+    /// Returns whether an event with this action is the event of the rule.
     pub fn is_for(&self, event: &str, action: Option<&str>) -> bool {
         match self.event.split_once('.') {
             Some((wanted, of)) => wanted == event && action == Some(of),
@@ -55,44 +57,45 @@ impl Dispatched {
     }
 }
 
-/// The headers that Beadle reads. GitHub does not sign them, so Beadle uses them only as names.
+/// The headers that Beadle reads. GitHub does not sign them, so Beadle trusts none of them and uses
+/// them only as names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
-    /// `X-Hub-Signature-256`.
+    /// The value of `X-Hub-Signature-256`.
     pub signature: Option<&'a str>,
-    /// `X-GitHub-Event`.
+    /// The value of `X-GitHub-Event`.
     pub event: Option<&'a str>,
-    /// `X-GitHub-Delivery`. A repeated delivery has the same value.
+    /// The value of `X-GitHub-Delivery`. If GitHub sends a delivery again, the value is the same.
     pub delivery: Option<&'a str>,
-    /// `Content-Type`.
+    /// The value of `Content-Type`.
     pub content_type: Option<&'a str>,
-    /// `X-GitHub-Hook-Installation-Target-Type`.
+    /// The value of `X-GitHub-Hook-Installation-Target-Type`.
     pub target_type: Option<&'a str>,
-    /// `X-GitHub-Hook-Installation-Target-ID`.
+    /// The value of `X-GitHub-Hook-Installation-Target-ID`.
     pub target_id: Option<&'a str>,
 }
 
-/// The reason why the intake refuses a request.
+/// The reason why Beadle refuses a webhook. Each reason has its HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefusal {
-    /// The content type is not supported: 415.
+    /// The content type is not supported. The status is 415.
     #[error("content type must be application/json or application/x-www-form-urlencoded, found {0}")]
     MediaType(String),
-    /// The signature is missing: 401.
+    /// The request has no signature. The status is 401.
     #[error(
         "X-Hub-Signature-256 is missing: set a secret for the webhook (X-Hub-Signature is SHA-1 and not accepted)"
     )]
     Unsigned,
-    /// No configured secret made the signature: 401.
+    /// The signature was not made with any configured secret. The status is 401.
     #[error("the signature does not match the body with any configured secret")]
     BadSignature,
-    /// A header is missing or invalid: 400.
+    /// A header is missing or invalid. The status is 400.
     #[error("the header {0} is missing or invalid")]
     Header(&'static str),
-    /// The body is invalid: 400.
+    /// The body is invalid. The status is 400.
     #[error("the body does not match its content type: {0}")]
     Body(String),
-    /// The sender is not configured: 403.
+    /// The sender is not configured. The status is 403.
     #[error("{0} is not configured, or is configured with another secret")]
     NotConfigured(String),
 }
@@ -102,17 +105,18 @@ pub enum WebhookRefusal {
 pub struct VerifiedWebhook {
     /// The delivery to store.
     pub delivery: Delivery,
-    /// The marks of its keys.
+    /// The marks that make the keys of the delivery due.
     pub marks: Vec<Mark>,
 }
 
-/// Returns whether a text can be an event or an id of GitHub. Events are words and ids are UUIDs,
-/// so a long text is refused.
+/// Returns whether a text can be the name of an event or an id at GitHub. Names of events are
+/// words, and ids are UUIDs, so longer texts are refused.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Verifies the signature of the raw body, then reads the keys that the payload names.
+/// Verifies the signature of the body as it was received, and then reads which keys the payload
+/// names.
 pub fn receive(
     senders: &[Sender],
     headers: Headers<'_>,
@@ -134,7 +138,7 @@ pub fn receive(
         return Err(WebhookRefusal::NotConfigured(format!("the App {app}")));
     }
     let (instance, marks) = match payload.login() {
-        // The ping of an App belongs to no organisation.
+        // The event `ping` of an App belongs to no organisation.
         None => ("-", Vec::new()),
         Some(login) => {
             let sender = signers.iter().find(|sender| sender.login.eq_ignore_ascii_case(login));

@@ -1,4 +1,4 @@
-//! The facts about an organisation that change while the service runs: the branches that the policy
+//! Facts about an organisation that can change while the service runs: the branches that the policy
 //! names, and the login of the App.
 
 use std::collections::BTreeSet;
@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use beadle_engine::{Metadata, Note};
 use serde::{Deserialize, Serialize};
 
-/// The facts about an organisation. The worker and the intake share them. If the intake is another
-/// process, the worker stores them.
+/// The facts about an organisation. The worker sets them, and the intake reads them. If the intake
+/// is a separate process, it reads the copy that the worker stores.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(into = "Facts", from = "Facts")]
 pub struct OrgFacts(Arc<RwLock<Facts>>);
@@ -31,15 +31,15 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// The branches that the policy names. The default branch always counts. `None` until the
-    /// policy is loaded: then all branches count.
+    /// The branches that the policy names. The default branch counts in any case. Before the policy
+    /// is loaded, the value is `None`, and all branches count.
     branches: Option<BTreeSet<String>>,
-    /// The login of the App.
+    /// The login of the App that Beadle uses; `None` if it is not known.
     own: Option<String>,
 }
 
 impl OrgFacts {
-    /// Returns the note of an organisation.
+    /// Returns the note that stores the facts about an organisation.
     pub fn note(organisation: &str) -> Note<Self> {
         Note::of(&[organisation])
     }
@@ -49,26 +49,28 @@ impl OrgFacts {
         self.0.write().unwrap_or_else(PoisonError::into_inner).branches = Some(branches);
     }
 
-    /// Sets the login of the App. Events that this login caused come from Beadle's own writes.
+    /// Sets the login of the App. Events with this login as their actor come from Beadle's own
+    /// writes.
     pub fn set_own(&self, login: String) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(login);
     }
 
-    /// Returns a copy of all facts, for an intake that is another process.
+    /// Returns a copy of all facts as JSON, for an intake that is a separate process.
     pub fn to_json(&self) -> String {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         serde_json::to_string(&*facts).unwrap_or_default()
     }
 
-    /// Returns whether the creation or deletion of a branch matters.
+    /// Returns whether Beadle must know of the creation or deletion of this branch.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // A new repository has no default branch, and some payloads lack it.
+        // A new repository has no default branch, and some payloads do not name it. Every branch
+        // then counts.
         default.is_none_or(|default| default == branch)
             || facts.branches.as_ref().is_none_or(|branches| branches.contains(branch))
     }
 
-    /// Returns whether an event comes from Beadle's own write.
+    /// Returns whether Beadle's own write caused an event. `login` is the actor of the event.
     pub(super) fn is_own(&self, login: Option<&str>) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         matches!((login, &facts.own), (Some(login), Some(own)) if login.eq_ignore_ascii_case(own))
@@ -89,7 +91,7 @@ mod tests {
         assert!(
             from_json.is_watched("release", Some("main")) && !from_json.is_watched("topic", Some("main"))
         );
-        // Without facts, every branch counts.
+        // As long as no facts are set, every branch counts.
         assert!(OrgFacts::default().is_watched("topic", Some("main")));
     }
 }

@@ -1,5 +1,4 @@
-//! The parts of a payload that name keys. The parser skips all other parts and builds no value for
-//! them.
+//! The parts of a payload that Beadle needs. The parser skips all other parts without storing them.
 
 use std::borrow::Cow;
 
@@ -7,17 +6,17 @@ use serde::Deserialize;
 
 use super::WebhookRefusal;
 
-/// The content type of a webhook.
+/// The content type of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
-    /// The JSON itself.
+    /// The body is JSON.
     Json,
-    /// A form with the JSON in `payload`.
+    /// The body is a form. Its field `payload` contains the JSON.
     Form,
 }
 
 impl ContentType {
-    /// Parses the value of the header without its parameters.
+    /// Parses the value of the header `Content-Type`. Parameters such as `charset` are ignored.
     pub fn parse(header: &str) -> Result<Self, WebhookRefusal> {
         let essence = header.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
@@ -29,7 +28,7 @@ impl ContentType {
         }
     }
 
-    /// Returns the JSON of a body.
+    /// Returns the JSON that a body contains.
     pub(super) fn json(self, body: &[u8]) -> Result<Cow<'_, [u8]>, WebhookRefusal> {
         match self {
             Self::Json => Ok(Cow::Borrowed(body)),
@@ -103,7 +102,7 @@ impl<'a> Payload<'a> {
         self.sender.as_ref()?.login.as_deref()
     }
 
-    /// Returns the login of the organisation of the event.
+    /// Returns the login of the organisation that the event belongs to.
     pub(super) fn login(&self) -> Option<&str> {
         let owner = self.repository.as_ref().and_then(|repository| repository.owner.as_ref());
         let installed = self.installation.as_ref().and_then(|installation| installation.account.as_ref());

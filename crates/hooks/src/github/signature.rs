@@ -1,4 +1,4 @@
-//! The check of `X-Hub-Signature-256`, the HMAC of the raw body in hexadecimal digits.
+//! Checks `X-Hub-Signature-256`, which is the HMAC of the body in hexadecimal digits.
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
@@ -6,8 +6,8 @@ use sha2::Sha256;
 
 use super::{Sender, WebhookRefusal};
 
-/// Returns the senders with a secret that signed exactly these bytes. Tries every secret, and
-/// compares each in constant time.
+/// Returns the senders that have a secret with which the signature of the body was made. The
+/// function tries every secret, and compares in constant time.
 pub(super) fn signers<'a>(
     senders: &'a [Sender],
     header: &str,
@@ -34,7 +34,7 @@ pub(super) fn signers<'a>(
     if signers.is_empty() { Err(WebhookRefusal::BadSignature) } else { Ok(signers) }
 }
 
-/// Returns the HMAC that a header holds: `sha256=` and 64 hexadecimal digits.
+/// Returns the HMAC from the value of the header, which is `sha256=` and 64 hexadecimal digits.
 fn tag(header: &str) -> Option<[u8; 32]> {
     let mut tag = [0; 32];
     hex::decode_to_slice(header.strip_prefix("sha256=")?, &mut tag).ok()?;
@@ -42,7 +42,7 @@ fn tag(header: &str) -> Option<[u8; 32]> {
 }
 
 fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
-    // With an empty secret, everybody could make a valid signature.
+    // Anybody could make a signature with an empty secret.
     if secret.is_empty() {
         return false;
     }
@@ -51,7 +51,7 @@ fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {
     mac.verify_slice(tag).is_ok()
 }
 
-/// Returns the value of the header that a sender with `secret` sends for a body.
+/// Returns the signature that a sender with this secret puts into the header `X-Hub-Signature-256`.
 pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {

@@ -1,5 +1,5 @@
-//! An event of the System Log, and the keys that it names. Event hooks and the System Log have the
-//! same events.
+//! Events of Okta's System Log, and the keys that they make due. An event hook sends the same
+//! events as the System Log contains.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{EVENTS, is_id};
 
-/// The types of events that mark keys.
+/// The types of events that make keys due.
 pub const TYPES: &[&str] = &[
     "group.user_membership.add",
     "group.user_membership.remove",
@@ -29,16 +29,16 @@ pub const TYPES: &[&str] = &[
     "application.user_membership.update",
 ];
 
-/// The type of a profile update. It changes no access. If Okta fills in a field for everybody,
-/// thousands of these events arrive.
+/// The type of an event that reports a changed profile. Such a change affects no access. If Okta
+/// fills in a field for all people, thousands of these events arrive.
 const PROFILE: &str = "user.account.update_profile";
-/// The start of the types that change only the members of a group.
+/// The beginning of the event types that change only the members of a group.
 const MEMBERSHIP: &str = "group.user_membership.";
-/// The maximum number of keys that one event marks. An event that names more keys marks a sweep of
-/// all groups instead.
+/// The maximum number of keys that one event makes due. An event that names more keys causes a
+/// sweep of all groups instead.
 const MOST_KEYS: usize = 100;
 
-/// The prefix of the id of a `group` key if more than the members may have changed.
+/// The beginning of the id of a `group` key whose group may have changed in more than its members.
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]
@@ -47,17 +47,18 @@ struct EventTarget {
     id: String,
 }
 
-/// An event. A field with an invalid value counts as missing, so that one invalid event does not
-/// make its delivery or its page of the log unreadable.
+/// An event. If a field has an invalid value, the field counts as missing. One invalid event
+/// therefore does not make the whole delivery, or the whole page of the log, unreadable.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The id of the event, equal in the log and in the delivery of a hook. Empty if it is missing.
+    /// The id of the event, which is the same in the System Log and in an event hook. It is empty
+    /// if it is missing.
     pub uuid: String,
-    /// The type, such as `group.user_membership.add`.
+    /// The type of the event, such as `group.user_membership.add`.
     pub event_type: String,
-    /// Whether the action succeeded.
+    /// Whether the reported action succeeded.
     succeeded: bool,
-    /// The objects that the event names, in no order.
+    /// The objects that the event names. Their order has no meaning.
     targets: Vec<EventTarget>,
     actor: Option<String>,
 }
@@ -67,7 +68,7 @@ impl<'de> Deserialize<'de> for Event {
         let event = Value::deserialize(from)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let targets = event["target"].as_array().into_iter().flatten();
-        // The console of Okta shows an example with another case.
+        // The comparison ignores case, because Okta's console shows an example in another case.
         let result = event["outcome"]["result"].as_str();
         Ok(Self {
             uuid: text(&event["uuid"]),
@@ -82,13 +83,14 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 impl Event {
-    /// Returns the event as it is stored, and the marks of its keys. Returns `None` if its uuid is
-    /// missing or invalid.
+    /// Returns the event as a delivery, and the marks of the keys that it makes due. Returns `None`
+    /// if the uuid of the event is missing or invalid.
     pub fn stored(&self, instance: &str, now: Time) -> Option<(Delivery, Vec<Mark>)> {
         is_id(&self.uuid).then(|| self.stored_as(self.uuid.clone(), instance, now))
     }
 
-    /// Returns the event as it is stored under another id than its uuid, and the marks of its keys.
+    /// Returns the event as a delivery that has this id, and the marks of the keys that it makes
+    /// due.
     pub(super) fn stored_as(&self, id: String, instance: &str, now: Time) -> (Delivery, Vec<Mark>) {
         let delivery = Delivery {
             source: EVENTS.into(),
@@ -97,7 +99,8 @@ impl Event {
             actor: self.actor.clone(),
             instance: instance.to_owned(),
             received: now,
-            // The stored delivery or the log has the body.
+            // No body is stored with the event. The body is in the delivery that contained the
+            // event, or in the System Log.
             body: Vec::new(),
         };
         (delivery, self.marks(instance))
@@ -118,7 +121,8 @@ impl Event {
         if ids.len() > MOST_KEYS {
             return vec![Mark::new(Key::new("sweep", instance, "groups"), Lane::Sweep)];
         }
-        // A deactivation overtakes profile updates, because the lane of profile updates is `sweep`.
+        // A profile update has the lane `sweep`, so that an important event, such as a
+        // deactivation, is handled before thousands of profile updates.
         let lane = if kind == PROFILE { Lane::Sweep } else { Lane::Event };
         let is_whole = of == "group" && !kind.starts_with(MEMBERSHIP);
         let begin = if is_whole { WHOLE } else { "" };

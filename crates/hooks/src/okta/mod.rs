@@ -1,4 +1,4 @@
-//! Okta's event hooks.
+//! Verifies requests of Okta's event hooks, and finds the keys that they make due.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
@@ -11,8 +11,7 @@ use serde::Deserialize;
 
 pub use event::{Event, TYPES, WHOLE};
 
-/// A header that a sender must send, and its valid values: one value, or two values during a
-/// rotation.
+/// A header that proves the sender, with its valid values. During a rotation, two values are valid.
 #[derive(Clone, Debug)]
 pub struct HeaderSecret {
     /// The name of the header.
@@ -21,42 +20,43 @@ pub struct HeaderSecret {
     pub values: Vec<SecretString>,
 }
 
-/// A directory that may send events.
+/// A directory that may send event hooks.
 #[derive(Clone, Debug)]
 pub struct Sender {
     /// The name of the directory in keys and in the configuration.
     pub instance: String,
-    /// The headers that the directory must send, all of them. If the list is empty, no request is
-    /// accepted.
+    /// The headers that a request must have, each with a valid value. If the list is empty, Beadle
+    /// accepts no request.
     pub header_secrets: Vec<HeaderSecret>,
 }
 
-/// The reason why the intake refuses a request.
+/// The reason why Beadle refuses a request of an event hook. Each reason has its HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HookRefusal {
-    /// A configured header is missing or has another value: 401.
+    /// A required header is missing or has an invalid value. The status is 401.
     #[error("the header with the hook's secret is missing, or its value matches no configured secret")]
     Unproved,
-    /// The body is not a delivery: 400.
+    /// The body is not a delivery of an event hook. The status is 400.
     #[error("the body is not a delivery of an event hook: {0}")]
     Body(String),
 }
 
-/// A verified request: the deliveries to store, and the keys that they make due.
+/// A verified request, with the events and the delivery to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
-    /// The events of the request, which must be stored first. An event that is already stored, from
-    /// another delivery or from the System Log, makes no key due.
+    /// The events of the request, each with the marks of its keys. They must be stored before the
+    /// delivery. If an event is already stored, because it came with another delivery or from the
+    /// System Log, its keys do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
-    /// The delivery itself, which must be stored last. If the delivery is stored, all its events
-    /// are stored.
+    /// The delivery itself, which must be stored after all its events. A stored delivery therefore
+    /// means that all its events are stored.
     pub delivery: Delivery,
 }
 
-/// The stored source of deliveries.
+/// The source under which deliveries are stored.
 pub const SOURCE: &str = "okta";
-/// The stored source of events. It differs from that of deliveries, because the id of a delivery
-/// could equal the id of an event.
+/// The source under which events are stored. Events and deliveries have different sources, because
+/// an event and a delivery could have the same id.
 pub const EVENTS: &str = "okta-event";
 
 #[derive(Deserialize)]
@@ -71,34 +71,34 @@ struct Data {
     events: Vec<Event>,
 }
 
-/// Returns whether a text can be an id of Okta, which is a short word. No other text becomes part
-/// of a key.
+/// Returns whether a text can be an id at Okta, which is a short word. Beadle puts no other text
+/// into a key.
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Returns the sender whose configured headers the request has. `header` returns the value of a
-/// header.
+/// Returns the sender whose required headers the request has. `header` returns the value of a
+/// header of the request.
 pub fn sender<'a, 'h>(
     senders: &'a [Sender],
     header: &dyn Fn(&str) -> Option<&'h [u8]>,
 ) -> Result<&'a Sender, HookRefusal> {
-    // The loop tries every sender, so that the duration does not reveal the matching sender.
+    // The check tries every sender, so that its duration does not reveal which sender matches.
     let proved = |sender: &&Sender| secret::all_shown(&sender.header_secrets, header);
     let found: Vec<&Sender> = senders.iter().filter(proved).collect();
     found.first().copied().ok_or(HookRefusal::Unproved)
 }
 
-/// Reads a delivery of a verified sender.
+/// Reads the body of a verified request.
 pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<VerifiedHook, HookRefusal> {
     let envelope: Envelope =
         serde_json::from_slice(&body).map_err(|error| HookRefusal::Body(error.to_string()))?;
     if !is_id(&envelope.event_id) {
         return Err(HookRefusal::Body("`eventId` is missing or invalid".into()));
     }
-    // An event without a uuid gets an id from its position in the delivery, so that the other
-    // events can still be stored.
+    // An event without a valid uuid gets an id from its position in the delivery, so that it can be
+    // stored like the other events.
     let stored = |(at, event): (usize, &Event)| {
         let stored = event.stored(&sender.instance, now);
         stored

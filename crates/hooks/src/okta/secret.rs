@@ -1,18 +1,18 @@
-//! The check of the configured headers. Okta does not sign its requests, so a request with the
-//! configured headers counts as a request of Okta.
+//! Checks the required headers of a request. Okta does not sign its requests, so these headers are
+//! the only proof that a request comes from Okta.
 
 use secrecy::ExposeSecret;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::HeaderSecret;
 
-/// Returns whether the request has every configured header with a valid value. Each value is
-/// compared in constant time; only its length can leak.
+/// Returns whether the request has all required headers, each with a valid value. Values are
+/// compared in constant time, so that the duration can reveal only their lengths.
 pub(super) fn all_shown<'a>(
     header_secrets: &[HeaderSecret],
     header: &dyn Fn(&str) -> Option<&'a [u8]>,
 ) -> bool {
-    // Without a configured header, every request would be accepted.
+    // If no header were required, every request would be accepted.
     let mut all = Choice::from(u8::from(!header_secrets.is_empty()));
     for proof in header_secrets {
         let shown = header(&proof.header).unwrap_or_default();

@@ -55,8 +55,8 @@ enum How {
     /// that.
     Failed,
     Refused,
-    /// The process does not write: it is killed before the write, or the run does not reach the
-    /// change.
+    /// The process is killed before the write. In the next two cases, it is killed after the write,
+    /// or the run does not reach the change.
     KilledBefore,
     KilledAfter,
     NotReached,

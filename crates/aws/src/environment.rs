@@ -1,4 +1,4 @@
-//! The environment of a function.
+//! The settings that a Lambda function gets from its environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::queues::Urls;
 
-/// An error in the environment that stops the start of a function.
+/// The reason why a function cannot start with its environment.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// A variable is missing.
+    /// An environment variable is missing.
     #[error("the environment variable {0} is not set: deploy the function with its template, which sets the variable")]
     Unset(&'static str),
-    /// The store is not a table.
+    /// The store in the environment is not a table of DynamoDB.
     #[error("BEADLE_STORE must be dynamodb://TABLE, found `{0}`")]
     NoTable(String),
 }
 
-/// The places of the file, the table and the queues of a function.
+/// Where a function finds its configuration file, its table and its queues.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// The path of `beadle.toml`. A layer has this file and the policy.
+    /// The path of `beadle.toml`. A Lambda layer contains this file and the policy.
     pub config: PathBuf,
-    /// The name of the table.
+    /// The name of the table in DynamoDB.
     pub table: String,
-    /// The addresses of the queues.
+    /// The addresses of the queues in SQS.
     pub queues: Urls,
 }
 
 impl Environment {
-    /// Reads the environment.
+    /// Reads the settings from the environment variables.
     pub fn read() -> Result<Self, EnvironmentError> {
         #[expect(clippy::disallowed_methods, reason = "this is where a function's environment is read")]
         let variable = |name: &'static str| std::env::var(name).map_err(|_| EnvironmentError::Unset(name));
@@ -45,15 +45,15 @@ impl Environment {
     }
 }
 
-/// Returns the log level of the environment, or `INFO`.
+/// Returns the log level that the environment names. The default is `INFO`.
 pub fn log_level() -> tracing::Level {
     #[expect(clippy::disallowed_methods, reason = "this is where a function's environment is read")]
     let level = std::env::var("BEADLE_LOG").ok();
     level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO)
 }
 
-/// Returns the configuration of AWS from the environment. Its timeouts are short, because a sender
-/// waits for the answer.
+/// Returns the configuration of AWS from the environment. Its time limits are short, because the
+/// sender of a webhook waits for the answer.
 pub async fn aws() -> SdkConfig {
     let patience = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))

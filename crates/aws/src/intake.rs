@@ -1,5 +1,5 @@
-//! The intake as a Lambda function. HTTP APIs and REST APIs of API Gateway, and function URLs, lead
-//! to the same routes as those of `beadle serve`.
+//! The intake as a Lambda function. It accepts requests from API Gateway (HTTP API or REST API) and
+//! from a function URL. It has the same routes as `beadle serve`.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
@@ -28,24 +28,24 @@ use crate::environment::{Environment, aws};
 use crate::queues::Queues;
 use crate::senders::senders;
 
-/// The age at which the intake reads secrets again.
+/// The maximum age of the secrets. The intake reads older secrets again.
 const FRESH: Duration = Duration::from_secs(300);
-/// The age at which an invalid signature makes the intake read the secrets again, because they may
-/// have been replaced.
+/// The maximum age of the secrets after an invalid signature. The secret may have been replaced, so
+/// the intake then reads even fairly new secrets again.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// An error that stops the start of the intake.
+/// The reason why the intake cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// The configuration file cannot be used. The text is that of `beadle check`.
+    /// The configuration file is invalid. The error text is the same as that of `beadle check`.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The environment lacks a variable.
+    /// An environment variable is missing or invalid.
     #[error(transparent)]
     Environment(#[from] crate::environment::EnvironmentError),
 }
 
-/// The intake between two requests.
+/// What the intake keeps from one request to the next.
 pub struct Function {
     file: File,
     references: Vec<Reference>,
@@ -55,14 +55,14 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes with their secrets, and the time at which the intake read the secrets.
+/// The routes with the secrets that they accept, and the time at which these secrets were read.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,
     read: Time,
 }
 
-/// Returns the settings of the table, with the retention of the file.
+/// Returns the settings of the store. The configuration file decides how long data is kept.
 fn settings(file: &File) -> DynamoSettings {
     DynamoSettings {
         bodies: file.retention.bodies.into(),
@@ -73,13 +73,13 @@ fn settings(file: &File) -> DynamoSettings {
 }
 
 impl Function {
-    /// Reads the environment and the file. It uses no network yet.
+    /// Reads the environment and the configuration file. The function does not use the network.
     pub async fn open() -> Result<Self, IntakeError> {
         let environment = Environment::read()?;
         Self::with(&environment, aws().await)
     }
 
-    /// Opens the intake in an environment.
+    /// Creates the intake from an environment and a configuration of AWS.
     pub fn with(environment: &Environment, aws: SdkConfig) -> Result<Self, IntakeError> {
         let file = File::parse(&Source::read(&environment.config)?)?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
@@ -96,11 +96,11 @@ impl Function {
         })
     }
 
-    /// Reads the secrets, and what the worker stored about organisations, at the same time. Returns
-    /// `None` if no sender can be accepted now.
+    /// Reads the secrets, and the facts about organisations that the worker has stored, in
+    /// parallel. Returns `None` if no webhook can be accepted at present.
     async fn read(&self) -> Option<Serving> {
         let facts = join_all(self.file.org.iter().map(|org| async move {
-            // Without the facts, the intake marks a few keys too many, and nothing else.
+            // If the facts are missing, the intake only marks a few keys more than necessary.
             let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten();
             (org.name.clone(), stored.unwrap_or_default())
         }));
@@ -129,7 +129,7 @@ impl Function {
         Some(Serving { router: Arc::new(intake).router(), read: self.clock.now() })
     }
 
-    /// Returns the routes, with secrets that are not older than `fresh`.
+    /// Returns the routes. If the secrets are older than `fresh`, they are read again first.
     async fn serving(&self, fresh: Duration) -> Option<Serving> {
         let mut slot = self.serving.lock().await;
         let is_fresh = |serving: &Serving| self.clock.now().since(serving.read) <= fresh;
@@ -141,7 +141,7 @@ impl Function {
         slot.clone()
     }
 
-    /// Answers a request.
+    /// Answers one HTTP request.
     pub async fn answer(&self, request: Request) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         parts.uri = below(&parts.uri);
@@ -164,7 +164,7 @@ impl Function {
     }
 }
 
-/// Returns the address without the part before the route, such as the stage of a gateway.
+/// Removes everything before the route from an address, such as the name of a gateway's stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));

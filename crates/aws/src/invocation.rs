@@ -1,34 +1,36 @@
-//! The events that invoke the worker: messages of a queue, or the schedule of every minute.
+//! The events with which AWS invokes the worker: messages of a queue, or the schedule that runs
+//! every minute.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The work of one invocation.
+/// What one invocation of the worker has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
-    /// The messages of a queue.
+    /// Handle these messages of a queue.
     Messages(Vec<Record>),
-    /// The work of once a minute.
+    /// Do the work that is due every minute.
     Minute,
 }
 
-/// A message in the form of Lambda.
+/// A message of a queue, in the format of Lambda.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The id of the message. The answer has the ids of messages that must be delivered again.
+    /// The id of the message. If the queue must deliver the message again, the answer contains this
+    /// id.
     pub message_id: String,
     /// The text of the message.
     pub body: String,
 }
 
-/// The answer to messages: the messages that must be delivered again.
+/// The answer of the function. It names the messages that the queue must deliver again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// One entry for each of these messages.
+    /// The messages that the queue must deliver again.
     pub batch_item_failures: Vec<Again>,
 }
 
@@ -40,7 +42,7 @@ pub struct Again {
     pub item_identifier: String,
 }
 
-/// The event is neither messages nor the schedule of every minute.
+/// The error for an event that is neither a list of messages nor the schedule.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "invalid event: it must be messages of a queue or {{\"beadle\":\"minute\"}}, found an event with the keys: {0}"

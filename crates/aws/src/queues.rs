@@ -1,5 +1,6 @@
-//! The two queues, with a message for each key that can be claimed. A worker handles messages of
-//! `event` at once. Messages of `sweep` are collected first, so that their runs share reads.
+//! The two queues of SQS. Each message names a key that can be claimed. A worker gets messages of
+//! `event` at once. SQS collects messages of `sweep` for a short time, so that one worker gets
+//! several of them and can combine their reads.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 
@@ -13,34 +14,34 @@ use beadle_store_dynamodb::{Due, Wake};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-/// The maximum delay of a message at SQS.
+/// The maximum time for which SQS can delay a message.
 const LONGEST: Duration = Duration::from_secs(900);
-/// The maximum number of messages in one call of SQS.
+/// The maximum number of messages that one call can send to SQS.
 const BATCH: usize = 10;
-/// The number of calls at the same time.
+/// The maximum number of calls that are in progress at the same time.
 const AT_ONCE: usize = 8;
 
-/// The addresses of the queues.
+/// The addresses of the two queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls {
-    /// The queue for events and for requests of operators.
+    /// The queue for the lanes `event` and `manual`.
     pub event: String,
-    /// The queue for sweeps.
+    /// The queue for the lane `sweep`.
     pub sweep: String,
 }
 
-/// The content of a message.
+/// The content of a message, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// The key that can be claimed.
+    /// The key that a worker can claim.
     pub key: Key,
-    /// The lane of the key.
+    /// The lane in which the key is due.
     pub lane: Lane,
     /// The time from which the key can be claimed.
     pub at: Time,
 }
 
-/// The queues.
+/// Sends messages to the two queues.
 #[derive(Clone)]
 pub struct Queues {
     client: Client,
@@ -48,7 +49,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Creates the queues at these addresses. Sends no request yet.
+    /// Creates a sender for the queues at these addresses. The function sends no request.
     pub fn new(client: Client, urls: Urls) -> Self {
         Self { client, urls }
     }
@@ -65,7 +66,8 @@ impl Queues {
         for (at, due) in due.iter().enumerate() {
             let message = Message { key: due.key.clone(), lane: due.lane, at: due.at };
             let body = serde_json::to_string(&message).unwrap_or_default();
-            // SQS delays by whole seconds. The worker waits for the rest.
+            // SQS can delay a message only by whole seconds. The worker waits for the rest of the
+            // time.
             let delay = i32::try_from(due.at.since(now).as_secs()).unwrap_or(i32::MAX);
             let entry = SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(body);
             entries.extend(entry.delay_seconds(delay).build());
@@ -84,7 +86,8 @@ impl Queues {
 #[async_trait]
 impl Wake for Queues {
     async fn wake(&self, due: Vec<Due>, now: Time) {
-        // A key with a longer wait gets its message later, from the task of every minute.
+        // SQS can delay a message for 15 minutes at most. If a key becomes due later than that, the
+        // task that runs every minute sends the message later.
         let (events, sweeps): (Vec<Due>, Vec<Due>) = due
             .into_iter()
             .filter(|due| due.at.since(now) <= LONGEST)

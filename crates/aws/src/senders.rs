@@ -1,5 +1,5 @@
-//! The senders of webhooks, with the secrets that can be read. The intake takes no more of
-//! `beadle.toml`, and knows no client of a vendor, because that makes its cold start short.
+//! Finds the senders whose webhooks the intake accepts. The intake uses no other part of
+//! `beadle.toml` and contains no client of a vendor, so that it starts fast.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,8 @@ use beadle_hooks::github::OrgFacts;
 use beadle_secrets::{SecretError, SecretStore, SecretString};
 use beadle_server::Senders;
 
-/// Returns the senders, and the names of those whose secret is missing.
+/// Returns the senders whose secrets can be read, and the names of the senders whose secrets are
+/// missing.
 pub(crate) fn senders(
     file: &File,
     secret_store: &SecretStore,

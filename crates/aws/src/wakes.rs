@@ -1,4 +1,5 @@
-//! Handles messages: claims the keys of the messages, if they are due, and runs them.
+//! Handles messages of the queues. The handler claims those keys of the messages that are due, and
+//! runs them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +13,32 @@ use tokio_util::sync::CancellationToken;
 use crate::invocation::{Again, Answer, Record};
 use crate::queues::{Message, Queues};
 
-/// The handler waits for a key that becomes due within this time. Messages can arrive early, and
-/// clocks differ.
+/// How long the handler waits for a key that is not due yet. A message can arrive too early, and
+/// clocks can differ.
 const SOON: Duration = Duration::from_secs(2);
-/// The time before the end of a function in which it begins no further block of keys.
+/// The handler begins no further block of keys if less than this time remains before Lambda stops
+/// the function.
 const LAST_BEGIN: Duration = Duration::from_secs(30);
-/// The time before the end of a function at which it returns unfinished keys to the queue.
+/// When only this time remains before Lambda stops the function, the handler returns unfinished
+/// keys to the queue.
 const LAST_END: Duration = Duration::from_secs(10);
 
 /// Handles messages of the queues.
 pub struct WakeHandler {
-    /// The worker, which runs claimed keys.
+    /// The worker that runs the claimed keys.
     pub worker: Arc<Worker>,
-    /// The store of the keys.
+    /// The store that contains the queue of keys.
     pub store: DynamoStore,
-    /// The queues for further messages.
+    /// The queues to which the handler sends further messages.
     pub queues: Queues,
-    /// The clock.
+    /// The source of the current time.
     pub clock: Clock,
 }
 
 impl WakeHandler {
-    /// Runs the keys of the messages. Returns the messages that the queue must deliver again: those
-    /// that cannot be parsed, and those whose keys could not be claimed. All other messages are
-    /// done, because the rows of their keys have the next step.
+    /// Runs the keys of the messages. Returns the messages that the queue must deliver again:
+    /// messages that cannot be parsed, and messages whose keys could not be claimed because of an
+    /// error. All other messages are done, because the row of each key says what happens next.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();
@@ -50,13 +53,13 @@ impl WakeHandler {
         }
         let cut = CancellationToken::new();
         let guard = self.cut_at(deadline, &cut);
-        // A block has as many keys as can run at the same time, so that no lease waits for its
-        // turn.
+        // A block contains only as many keys as can run at the same time. Otherwise the lease of a
+        // claimed key could end before its run begins.
         let blocks = messages.chunks(self.worker.settings.concurrency.max(1));
         for (at, block) in blocks.enumerate() {
             let now = self.clock.now();
-            // The first block always begins. Otherwise a function with a short time limit would
-            // never begin one.
+            // The first block begins in any case. Otherwise a function with a short time limit
+            // would never run a key.
             if at > 0 && now + LAST_BEGIN >= deadline {
                 let due = block.iter().map(|(_, message)| message.clone());
                 let due = due.map(|Message { key, lane, at }| Due { key, lane, at }).collect();
@@ -73,7 +76,7 @@ impl WakeHandler {
         Answer { batch_item_failures: again.collect() }
     }
 
-    /// Returns unfinished keys to the queue shortly before the deadline.
+    /// Waits until shortly before the deadline, and then returns unfinished keys to the queue.
     fn cut_at(&self, deadline: Time, cut: &CancellationToken) -> tokio_util::task::AbortOnDropHandle<()> {
         let (cut, left) = (cut.clone(), deadline.since(self.clock.now()).saturating_sub(LAST_END));
         let clock = self.clock.clone();
@@ -110,9 +113,9 @@ impl WakeHandler {
         }
     }
 
-    /// Handles the keys that could not be claimed at `tried`. Keys that become due soon are claimed
-    /// then. Keys that a mark delayed get a message for their time. For all other keys, the end of
-    /// their current run sends the message.
+    /// Handles the keys that could not be claimed at `tried`. If a key becomes due soon, the
+    /// handler waits and claims it. If a new mark has delayed a key for longer, the handler sends a
+    /// message for the later time. All other keys get their message when their current run ends.
     async fn wait_for(
         &self,
         mut keys: Vec<Key>,
@@ -121,8 +124,8 @@ impl WakeHandler {
         cut: &CancellationToken,
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
-        // The first round also retries keys that are due: another worker may have had the key, or
-        // the claim may have failed.
+        // The first round also tries to claim keys again that were due already. Another worker may
+        // have had the key, or the claim may have failed.
         let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {
@@ -131,15 +134,16 @@ impl WakeHandler {
             for key in std::mem::take(&mut keys) {
                 let Some(row) = self.store.row(&key).await? else { continue };
                 let is_leased = row.lease_until.is_some_and(|until| until > now);
-                // A due key that twice could not be claimed is paused.
+                // A due key that could not be claimed in two tries is paused. The handler does not
+                // try a third time.
                 let fits = |at: &Time| !is_leased && (is_again || *at > tried);
                 let Some(at) = row.due_at().filter(fits) else { continue };
                 if at <= last {
                     latest = latest.max(at);
                     soon.push(key);
                 } else if row.attempts == 0 && row.run_at == at {
-                    // A mark delayed the key, and no run will send its message. For every other
-                    // wait, the end of the run sent it.
+                    // A mark has delayed this key, and no run will send a message for it. In all
+                    // other cases, the end of a run has already sent the message.
                     later.push(Due { key, lane: row.lane, at });
                 }
             }

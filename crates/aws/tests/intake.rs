@@ -1,5 +1,5 @@
-//! The program of the intake under the Runtime API and behind gateways, with the secrets, the table
-//! and the queues of moto.
+//! Tests of the intake's program with the Runtime API of Lambda, behind gateways. The secrets, the
+//! table and the queues are those of moto, a simulation of AWS.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;
@@ -59,7 +59,7 @@ impl World {
         answer["Attributes"]["ApproximateNumberOfMessages"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Sends a signed delivery, and returns the status and the text of the answer.
+    /// Sends a signed delivery. Returns the status and the text of the answer.
     async fn send(&self, gateway: &Gateway, secret: &str, id: &str, form: bool) -> (StatusCode, String) {
         let event = json!({
             "action": "created", "repository": { "id": 7, "node_id": "R_7", "name": "a b%20c", "owner": { "login": "acme" } },
@@ -100,7 +100,8 @@ async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sen
     for (shape, name) in [(Shape::Http, "http"), (Shape::Rest, "rest")] {
         let gateway = world.gateway(shape).await;
         for form in [false, true] {
-            // A form arrives in base64. The signature of both covers the bytes as they were sent.
+            // A gateway passes a form on in base64. The signature covers the bytes of the original
+            // form.
             let id = format!("{name}-{form}");
             let (status, text) = world.send(&gateway, &github, &id, form).await;
             assert_eq!(status, StatusCode::ACCEPTED, "{id}: {text}");
@@ -129,7 +130,8 @@ async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sen
     let listing = Listing { limit: 100, ..Listing::default() };
     let kept = world.store.deliveries(listing).await.unwrap();
     assert_eq!(kept.iter().filter(|delivery| delivery.source == "github").count(), stored);
-    // One message for the repository and one for the group, for any number of marks.
+    // Several marks of one key cause only one message: one for the repository, and one for the
+    // group.
     assert_eq!(world.messages().await, 2);
 }
 
@@ -146,7 +148,8 @@ async fn a_secret_is_replaced_without_a_pause_and_a_placeholder_is_logged() {
     assert!(intake.log().contains("has no `hook`"), "{}", intake.log());
     world.moto.replace_secret("github", &first).await;
     assert_eq!(world.send(&gateway, &first, "a", false).await.0, StatusCode::ACCEPTED);
-    // An invalid signature does not make the intake read secrets again that it has just read.
+    // The intake has read the secrets a moment ago, so an invalid signature does not make it read
+    // them again.
     let second = secret();
     world.moto.replace_secret("github", &second).await;
     assert_eq!(world.send(&gateway, &second, "b", false).await.0, StatusCode::UNAUTHORIZED);

@@ -1,4 +1,4 @@
-//! The rules of the whole file that need no vendor's crate.
+//! Checks the rules that concern the whole configuration file and that need no vendor's crate.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,15 +11,17 @@ use crate::{
     TeamsFile, Users, did_you_mean, nearest,
 };
 
-/// GitHub answers 100 requests at the same time, from all programs that use a credential.
+/// The maximum of `concurrency`. GitHub accepts 100 requests at the same time for a credential, and
+/// other programs may use the same credential.
 const MOST_AT_ONCE: usize = 90;
-/// The shortest window of a guard.
+/// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// GitHub may deliver an event again for 7 days.
+/// The shortest time for which ids of deliveries must be kept. GitHub may deliver an event again
+/// for 7 days.
 const SHORTEST_IDS: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl File {
-    /// Checks the rules that the types do not have.
+    /// Checks the rules that the types of the file cannot express.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         self.check_names()?;
         for (entry, okta) in self.okta.iter().enumerate() {
@@ -48,7 +50,7 @@ impl File {
         self.check_service()
     }
 
-    /// Names are parts of keys, so no two are the same.
+    /// Checks that each name is unique, because names are parts of keys.
     fn check_names(&self) -> Result<(), Invalid> {
         let mut names: BTreeMap<String, &str> = BTreeMap::new();
         let orgs = self.org.iter().enumerate().map(|(entry, org)| ("org", entry, &org.name));
@@ -57,7 +59,7 @@ impl File {
         for (table, entry, name) in orgs.chain(oktas).chain(targets) {
             let at = KeyPath::new(table).entry(entry).key("name");
             let shown = name.escape_debug();
-            // A name is also in logs and in the names of files.
+            // Names also appear in logs and in the names of files.
             if name.trim().is_empty() {
                 return Err(Invalid::must(at, &format!("not be empty, found `{shown}`")));
             }
@@ -87,7 +89,8 @@ impl File {
             let hint = "GitHub can deliver an event again for 7 days";
             return Err(Invalid::must(table.key("ids"), "be at least `8d`").hint(Some(hint.into())));
         }
-        // The journal keeps what a guard counts in its window.
+        // The guard's window must not be longer than the time for which the journal is kept,
+        // because the journal shows what the guard counted.
         let window = self.longest_window();
         if Duration::from(self.retention.journal) < window {
             let seconds = window.as_secs();
@@ -116,17 +119,17 @@ impl File {
     }
 }
 
-/// Checks that a number is at most a limit.
+/// Returns an error if a number is greater than `most`.
 fn at_most(at: KeyPath, most: u64, found: u64) -> Result<(), Invalid> {
     if found <= most { Ok(()) } else { Err(Invalid::must(at, &format!("be at most {most}, found {found}"))) }
 }
 
-/// Checks that a number is at least 1.
+/// Returns an error if a number is zero.
 fn at_least_one(at: KeyPath, found: Option<usize>) -> Result<(), Invalid> {
     if found == Some(0) { Err(Invalid::must(at, "be at least 1, found 0")) } else { Ok(()) }
 }
 
-/// Checks that exactly one of two keys is set, for `who`.
+/// Returns an error unless exactly one of two keys is set. `who` names the table in the error.
 fn exactly_one(table: &KeyPath, who: &str, keys: [(&str, bool); 2], lacks: &str) -> Result<(), Invalid> {
     let [(one, has_one), (other, has_other)] = keys;
     match (has_one, has_other) {
@@ -142,7 +145,8 @@ fn exactly_one(table: &KeyPath, who: &str, keys: [(&str, bool); 2], lacks: &str)
     }
 }
 
-/// Checks the form of a reference to a secret. The text is not shown: it may be the secret itself.
+/// Returns an error if a text is not a reference to a secret. The error does not show the text,
+/// because the text may be the secret itself.
 fn check_reference(at: KeyPath, reference: &str) -> Result<(), Invalid> {
     reference.parse::<Reference>().map(drop).map_err(|error| {
         let what = format!("`{at}`: {error}");
@@ -150,7 +154,7 @@ fn check_reference(at: KeyPath, reference: &str) -> Result<(), Invalid> {
     })
 }
 
-/// Checks the references to the values of one secret that are valid now.
+/// Checks the references to all values of one secret that are valid now.
 fn check_valid_secrets(at: &KeyPath, references: &[String]) -> Result<(), Invalid> {
     if references.len() > 2 {
         let rule = format!("have at most 2 secrets, found {}", references.len());
@@ -171,7 +175,7 @@ fn check_window(guard: &KeyPath, window: Duration) -> Result<(), Invalid> {
     }
 }
 
-/// Checks that a table of a kind has a name. The hint names the most similar one.
+/// Returns an error if no table of this kind has the name. The hint contains the most similar name.
 fn check_known<'a>(
     at: KeyPath,
     kind: &str,
@@ -228,10 +232,11 @@ impl DispatchFile {
             return Err(Invalid::must(table.key("name"), &rule));
         }
         let (event, action) = self.on.split_once('.').unwrap_or((&self.on, ""));
-        // An event that is new at GitHub passes. One that is similar to a known event is a mistake.
+        // GitHub may add events, so an unknown event is allowed. If it is similar to a known event,
+        // it is probably a typing mistake, so it is an error.
         for (word, known) in [(event, EVENTS), (action, REPOSITORY_ACTIONS)] {
             let is_checked = !word.is_empty() && (word == event || event == "repository");
-            // `repos` is the beginning of an event, and no event.
+            // `repos` is only the beginning of the name of an event.
             let begun = || known.iter().copied().find(|other| other.starts_with(word));
             if is_checked
                 && !known.contains(&word)
@@ -348,7 +353,7 @@ impl TeamsFile {
 }
 
 impl GroupsFile {
-    /// Checks a mapping in the table at this path, of this file or of one of `groups_from`.
+    /// Checks a mapping. `table` is its path in the main file or in a file of `groups_from`.
     pub fn check(&self, file: &File, table: &KeyPath) -> Result<(), Invalid> {
         let sources = file.okta.iter().map(|okta| okta.name.as_str());
         check_known(table.key("source"), "[[okta]]", self.source.get_ref(), sources)?;

@@ -1,5 +1,5 @@
-//! Checks that docs/configuration.md has exactly the keys of the shapes, and that the examples of
-//! the repository are valid.
+//! Tests that docs/configuration.md describes exactly the keys that the configuration file can
+//! have, and that the examples in the repository are valid.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +14,8 @@ use crate::{
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
-/// Returns the keys of a shape. The error of an unknown key lists them.
+/// Returns the keys of a table. They come from the error text for an unknown key, which lists all
+/// keys.
 fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
     let Err(error) = toml::from_str::<T>("no_key_has_this_name = 1") else {
         panic!("the shape accepts an unknown key");
@@ -23,17 +24,18 @@ fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
     words.skip(1).map(str::to_owned).collect()
 }
 
-/// Returns the part of the page between a heading and the next heading.
+/// Returns the text of the page from a heading to the next heading.
 fn section(heading: &str) -> &'static str {
     let start = PAGE.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading: {heading}"));
     let text = &PAGE[start + 1 + heading.len()..];
     text.find("\n#").map_or(text, |end| &text[..end])
 }
 
-/// Returns the keys of the first column of the tables of a section.
+/// Returns the keys in the first column of the tables below a heading.
 fn documented(heading: &str) -> BTreeSet<String> {
     let cells = section(heading).lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
-    // The prefix has the first backtick, so every second part is a key, starting with the first.
+    // The prefix contains the first backtick. After the split at backticks, the first part and
+    // every second part after it are keys.
     cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|key| is_key(key)).map(str::to_owned).collect()
 }
 

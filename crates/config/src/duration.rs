@@ -1,11 +1,11 @@
-//! Durations as the file has them.
+//! Durations in the configuration file.
 
 use std::time::Duration;
 
 use beadle_engine::parse_span;
 use serde::Deserialize;
 
-/// A duration such as `90s`, `2h` or `7d`.
+/// A duration that is written as text, such as `90s`, `2h` or `7d`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Span(Duration);

@@ -1,11 +1,11 @@
-//! Errors of configuration files. Each one names the file, the line and the key.
+//! Errors in configuration files. Each error names the file, the line and the key.
 
 use std::fmt;
 use std::io;
 
 use crate::KeyPath;
 
-/// A configuration file that Beadle cannot use.
+/// The reason why Beadle cannot use a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -13,22 +13,22 @@ pub enum ConfigError {
     Unreadable {
         /// The path of the file.
         file: String,
-        /// The error of the system.
+        /// The error that the operating system reported.
         error: io::Error,
     },
-    /// The file breaks a rule.
+    /// The content of the file is invalid.
     #[error("{file}:{line}: {invalid}")]
     Invalid {
         /// The path of the file.
         file: String,
-        /// The line, from 1.
+        /// The number of the line. The first line is 1.
         line: usize,
-        /// The rule.
+        /// What is wrong with the content.
         invalid: Invalid,
     },
 }
 
-/// A rule that a file breaks: the key, the description of the error, and a hint.
+/// What is wrong with the content of a file: the key, a description and, if possible, a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     at: KeyPath,
@@ -37,25 +37,27 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// Creates an error at a key. The text must name the key, or the table or list of the key.
+    /// Creates an error at a key. The text must name the key, or the table or list that contains
+    /// it.
     pub fn new(at: KeyPath, what: impl Into<String>) -> Self {
         Self { at, what: what.into(), hint: None }
     }
 
-    /// Describes a value that must be something else: `must("be at least 1, found 0")`.
+    /// Creates the error for a value that breaks a rule, for example `must(at, "be at least 1,
+    /// found 0")`.
     pub fn must(at: KeyPath, rule: &str) -> Self {
         let what = format!("`{at}` must {rule}");
         Self::new(at, what)
     }
 
-    /// Adds a hint, if there is one.
+    /// Sets the hint of the error; `None` means that there is no hint.
     #[must_use]
     pub fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
         self
     }
 
-    /// Returns the path to the key.
+    /// Returns the path to the key that is wrong.
     pub fn at(&self) -> &KeyPath {
         &self.at
     }

@@ -1,4 +1,5 @@
-//! The shape of the whole file. An unknown key is an error, with the most similar known key.
+//! The types of the whole configuration file. An unknown key is an error, and the error text names
+//! the most similar known key.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,58 +11,60 @@ use serde::Deserialize;
 
 use crate::{ConfigError, GroupsFile, OktaFile, OrgFile, Source, Span, TargetFile};
 
-/// The whole file.
+/// The whole content of `beadle.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// The place of the state.
+    /// Where Beadle keeps its own state.
     #[serde(default)]
     pub store: StoreFile,
     /// The listeners of `beadle serve`.
     #[serde(default)]
     pub server: ServerFile,
-    /// The age at which Beadle deletes stored data.
+    /// How old stored data may become before Beadle deletes it.
     #[serde(default)]
     pub retention: RetentionFile,
-    /// The search for missed webhooks.
+    /// How often Beadle searches for missed webhooks.
     #[serde(default)]
     pub recovery: RecoveryFile,
-    /// Parallel work and claims.
+    /// How many keys Beadle works on at the same time, and how long a claim is valid.
     #[serde(default)]
     pub worker: WorkerFile,
-    /// Organisations of GitHub.
+    /// The organisations of GitHub.
     #[serde(default)]
     pub org: Vec<Arc<OrgFile>>,
-    /// Directories.
+    /// The directories, which are organisations of Okta.
     #[serde(default)]
     pub okta: Vec<Arc<OktaFile>>,
-    /// Targets of groups.
+    /// The targets, whose groups Beadle manages.
     #[serde(default)]
     pub target: Vec<Arc<TargetFile>>,
-    /// Mappings from a directory to a target.
+    /// The mappings from groups of a directory to groups of a target.
     #[serde(default)]
     pub groups: Vec<GroupsFile>,
-    /// Files that have only further `[[groups]]`. The service applies changes of them as it runs.
+    /// Paths of files that contain only further `[[groups]]`. If such a file changes, the service
+    /// reads it again while it runs.
     #[serde(default)]
     pub groups_from: Vec<PathBuf>,
 }
 
 impl File {
-    /// Parses and checks a file. It reads no secret and no further file.
+    /// Parses and checks a configuration file. The function reads no secrets and no files of
+    /// `groups_from`.
     pub fn parse(source: &Source) -> Result<Self, ConfigError> {
         let file: Self = source.parse()?;
         file.check().map_err(|invalid| source.error(invalid))?;
         Ok(file)
     }
 
-    /// Returns the targets that are teams of an organisation.
+    /// Returns the targets whose groups are the teams of an organisation.
     pub fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<TargetFile>> {
         let is_its =
             move |target: &&Arc<TargetFile>| target.github.as_ref().is_some_and(|teams| teams.org == org);
         self.target.iter().filter(is_its)
     }
 
-    /// Returns the longest window of a guard.
+    /// Returns the longest window of all guards in the file.
     pub fn longest_window(&self) -> Duration {
         let orgs = self.org.iter().map(|org| org.limits().window);
         let all = orgs.chain(self.target.iter().map(|target| target.limits().window));
@@ -69,13 +72,14 @@ impl File {
     }
 }
 
-/// `[store]`: the place of the state.
+/// `[store]`: where Beadle keeps its own state.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreFile {
-    /// A file, or `dynamodb://TABLE`.
+    /// The path of an SQLite file, or `dynamodb://TABLE`.
     pub path: String,
-    /// The largest size of the file, in MiB. If the file is full, Beadle answers webhooks with 503.
+    /// The maximum size of the file, in MiB. When the file has reached it, Beadle answers webhooks
+    /// with 503.
     pub max_mib: Option<u64>,
 }
 
@@ -89,13 +93,13 @@ impl Default for StoreFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerFile {
-    /// The listener for webhooks.
+    /// The address of the public listener, which receives webhooks.
     pub listen: SocketAddr,
-    /// The operator listener.
+    /// The address of the operator listener.
     pub operator: SocketAddr,
-    /// A reference to the token that a caller of the operator listener must send.
+    /// A reference to the token that callers of the operator listener must send.
     pub operator_token: Option<String>,
-    /// The total size of the webhook bodies that Beadle receives at the same time, in MiB.
+    /// The maximum total size of the webhook bodies that Beadle receives at the same time, in MiB.
     pub in_flight_mib: u64,
 }
 
@@ -110,15 +114,15 @@ impl Default for ServerFile {
     }
 }
 
-/// `[retention]`: the age at which Beadle deletes stored data.
+/// `[retention]`: how old stored data may become before Beadle deletes it.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionFile {
-    /// The age of the bodies of deliveries.
+    /// The age at which Beadle deletes the bodies of deliveries.
     pub bodies: Span,
-    /// The age of the ids of deliveries.
+    /// The age at which Beadle deletes the ids of deliveries.
     pub ids: Span,
-    /// The age of entries of the journal.
+    /// The age at which Beadle deletes the entries of the journal.
     pub journal: Span,
 }
 
@@ -128,7 +132,7 @@ impl Default for RetentionFile {
     }
 }
 
-/// `[recovery]`: the search for missed webhooks.
+/// `[recovery]`: how often Beadle searches for missed webhooks.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecoveryFile {
@@ -142,13 +146,13 @@ impl Default for RecoveryFile {
     }
 }
 
-/// `[worker]`: parallel work and claims.
+/// `[worker]`: how Beadle works on keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerFile {
-    /// The number of keys on which Beadle works at the same time.
+    /// The maximum number of keys on which Beadle works at the same time.
     pub concurrency: usize,
-    /// How long a claim holds without a renewal.
+    /// How long a claim of a key is valid if the worker does not renew it.
     pub lease: Span,
 }
 

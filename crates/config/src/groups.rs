@@ -10,80 +10,83 @@ use crate::Source;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsFile {
-    /// The name of the `[[okta]]`.
+    /// The name of the `[[okta]]` from which the mapping takes its groups.
     pub source: Spanned<String>,
-    /// The name of the `[[target]]`.
+    /// The name of the `[[target]]` to which the groups belong.
     pub target: String,
-    /// Patterns of the groups of the directory.
+    /// Patterns. The mapping selects the groups of the directory whose names match one of them.
     pub include: Vec<String>,
-    /// Patterns of groups that the mapping leaves out.
+    /// Patterns. A group whose name matches one of them does not belong to the mapping.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// A text that Beadle removes from the start of the name.
+    /// A text that Beadle removes from the beginning of the group's name.
     pub strip_prefix: Option<String>,
-    /// A text that Beadle removes from the end of the name.
+    /// A text that Beadle removes from the end of the group's name.
     pub strip_suffix: Option<String>,
-    /// Pairs of a regular expression and its replacement.
+    /// Replacements in the group's name. Each is a pair of a regular expression and the new text.
     #[serde(default)]
     pub replace: Vec<(String, String)>,
-    /// The case of the name.
+    /// The case to which Beadle converts the group's name.
     pub case: Option<Case>,
-    /// A text that Beadle puts before the name.
+    /// A text that Beadle puts before the group's name.
     pub prefix: Option<String>,
-    /// The name of one group that all groups of the mapping make.
+    /// The name of one group at the target. If it is set, the members of all groups of the mapping
+    /// become members of this group.
     pub into: Option<String>,
-    /// The mode of the mapping.
+    /// The mode of the mapping, which decides how far Beadle may go.
     #[serde(default)]
     pub mode: Mode,
-    /// What Beadle does if the target has no group of the name.
+    /// What Beadle does if the target has no group with the name that the mapping gives.
     #[serde(default)]
     pub on_missing_group: OnMissingGroup,
     /// What Beadle does if the target has no account of a person.
     #[serde(default)]
     pub on_missing_user: OnMissingUser,
-    /// Whether Beadle manages accounts.
+    /// Whether Beadle manages the accounts at the target.
     #[serde(default)]
     pub users: Users,
-    /// What Beadle does if the group of the directory has a new name.
+    /// What Beadle does if the group of the directory gets a new name.
     #[serde(default)]
     pub on_rename: OnRename,
-    /// What Beadle does if the group of the directory is gone.
+    /// What Beadle does if the group no longer exists in the directory.
     #[serde(default)]
     pub on_delete: OnDelete,
-    /// Whether Beadle takes over a group of the name that it did not create.
+    /// Whether Beadle takes over an existing group of the target that has the same name.
     #[serde(default)]
     pub adopt: bool,
-    /// Whether a source without members needs no approval.
+    /// Whether Beadle may remove all members of a group without an approval, if the group of the
+    /// directory has no members.
     #[serde(default)]
     pub may_empty: bool,
-    /// Patterns of groups to which `group_guard.count` applies, however large they are.
+    /// Patterns of group names. For groups that match, the limit is `group_guard.count`, even if
+    /// the group is large.
     #[serde(default)]
     pub protected: Vec<String>,
-    /// The role of the members in a team.
+    /// The role that the members have in a team of GitHub.
     pub role: Option<Role>,
-    /// The team above a new team.
+    /// The parent team that a new team gets.
     pub parent: Option<String>,
-    /// The description of a team.
+    /// The description that a team gets.
     pub description: Option<String>,
 }
 
 impl GroupsFile {
-    /// Returns the line of the mapping in its file, from 1: the line of its `source`.
+    /// Returns the number of the line at which the mapping names its `source`. The first line is 1.
     pub fn line(&self, source: &Source) -> u32 {
         u32::try_from(source.line(self.source.span().start)).unwrap_or(u32::MAX)
     }
 }
 
-/// A file that has only mappings.
+/// A file of `groups_from`, which contains only mappings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MappingsFile {
-    /// The mappings.
+    /// The mappings of the file.
     #[serde(default)]
     pub groups: Vec<GroupsFile>,
 }
 
-/// The case of a name.
+/// The case to which Beadle converts a group's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Case {
@@ -93,13 +96,13 @@ pub enum Case {
     Upper,
 }
 
-/// What Beadle does if the target has no group of the name.
+/// What Beadle does if the target has no group with the name that the mapping gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingGroup {
     /// Beadle creates the group.
     Create,
-    /// Beadle retries: another program creates the group.
+    /// Beadle waits and retries, because another program creates the group.
     #[default]
     Wait,
     /// Beadle reports the group and parks it.
@@ -110,56 +113,56 @@ pub enum OnMissingGroup {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingUser {
-    /// Beadle retries: another program creates accounts.
+    /// Beadle waits and retries, because another program creates accounts.
     #[default]
     Wait,
-    /// Beadle continues without the person.
+    /// Beadle writes the group without the person.
     Skip,
     /// Beadle reports the group and parks it.
     Error,
 }
 
-/// Whether Beadle manages accounts.
+/// Whether Beadle manages the accounts at the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Users {
-    /// Beadle leaves accounts alone.
+    /// Beadle does not change accounts.
     #[default]
     Leave,
     /// Beadle creates, updates and deactivates accounts.
     Provision,
 }
 
-/// What Beadle does if the group of the directory has a new name.
+/// What Beadle does if the group of the directory gets a new name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRename {
-    /// Beadle renames the group of the target.
+    /// Beadle gives the group of the target the new name too.
     #[default]
     Follow,
-    /// The rename waits for an approval.
+    /// Beadle holds the rename until an operator approves it.
     Hold,
 }
 
-/// What Beadle does if the group of the directory is gone.
+/// What Beadle does if the group no longer exists in the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDelete {
-    /// Beadle keeps the group of the target and reports it.
+    /// Beadle keeps the group of the target with its members, and reports it.
     #[default]
     Keep,
-    /// Beadle removes all members.
+    /// Beadle removes all members from the group of the target.
     Empty,
-    /// Beadle deletes the group after an approval.
+    /// Beadle deletes the group of the target, after an operator has approved the deletion.
     Delete,
 }
 
-/// The role of the members in a team.
+/// The role that the members have in a team of GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// A member.
+    /// The members get the role `member`.
     Member,
-    /// A member who can change the team.
+    /// The members get the role `maintainer`, which allows them to change the team.
     Maintainer,
 }

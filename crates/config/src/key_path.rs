@@ -1,15 +1,15 @@
-//! Paths to keys of a file, and the lines of the keys.
+//! Paths to keys of a configuration file, and the search for the line of a key.
 
 use std::fmt;
 
 use toml::de::{DeArray, DeTable};
 
-/// One step to a key.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    /// A key of a table.
+    /// To the key with this name in a table.
     Key(String),
-    /// An entry of a list, from 0.
+    /// To the entry at this position in a list. The first position is 0.
     Entry(usize),
 }
 
@@ -39,8 +39,8 @@ impl KeyPath {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 
-    /// Returns the line of the key in the text of a file, from 1. If the file does not have the
-    /// key, the line is that of the innermost table or list on the path.
+    /// Returns the number of the line that contains the key. The first line is 1. If the file does
+    /// not contain the key, the result is the line of the innermost table or list on the path.
     pub fn line(&self, text: &str) -> usize {
         let start = DeTable::parse(text).map_or(0, |document| self.start(document.get_ref()));
         text.get(..start).unwrap_or_default().matches('\n').count() + 1
@@ -67,7 +67,7 @@ impl KeyPath {
 }
 
 impl fmt::Display for KeyPath {
-    /// Writes the keys without the numbers of entries: `org.app.id`.
+    /// Writes the path without the positions in lists, such as `org.app.id`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.0.iter().filter_map(|step| match step {
             Step::Key(key) => Some(key.escape_debug()),
@@ -97,7 +97,7 @@ mod tests {
             (org(1).key("guard").key("window"), 8),
             (org(1).key("guard").key("webhook_secrets").entry(1), 11),
             (KeyPath::new("server").key("listen"), 14),
-            // A missing key has the line of its table.
+            // A missing key has the line of the table in which it is missing.
             (org(0).key("app"), 1),
             (org(1).key("token"), 4),
             (KeyPath::new("server").key("operator"), 13),

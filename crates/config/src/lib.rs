@@ -1,10 +1,10 @@
-//! The configuration file `beadle.toml`: its shapes, its validation, and errors that name the file,
-//! the line and the key.
+//! The configuration file `beadle.toml`: its types, its checks, and errors that name the file, the
+//! line and the key.
 //!
-//! The binary and the intake on AWS read the file with this crate, so both refuse the same file
-//! with the same error. The crate must stay light, because each cold start of the intake loads it.
-//! It knows no client of a vendor. The binary checks what only the vendors' crates know, such as
-//! the names of aspects and the templates of dispatch rules.
+//! Both the binary and the intake on AWS read the file with this crate, so both report the same
+//! errors. The crate must stay small and contain no client of a vendor, because the intake loads it
+//! at each cold start. Some checks need a vendor's crate, for example the checks of aspects and of
+//! templates in dispatch rules. Only the binary does these checks.
 
 mod check;
 #[cfg(test)]
@@ -41,5 +41,5 @@ pub use target::{
     TargetFile, TeamsFile,
 };
 
-/// An example of a file, with comments.
+/// The text of the example file, with comments.
 pub const EXAMPLE: &str = include_str!("../../../examples/beadle.toml");

@@ -1,9 +1,11 @@
-//! The known name that is most similar to an unknown one.
+//! Finds the known name that is most similar to an unknown name, for hints in errors.
 
-/// No name is this long, and the distance of long texts takes long.
+/// The maximum length of a name that is compared. Real names are shorter, and the comparison of
+/// long texts would take long.
 const LONGEST: usize = 160;
 
-/// Returns the known name that is most similar to `name`, if one is similar enough.
+/// Returns the known name that is most similar to `name`. Returns `None` if no known name is
+/// similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
@@ -13,7 +15,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance <= other.len().max(name.len()) / 3 + 1).then_some(other)
 }
 
-/// Returns the hint that names the most similar known name.
+/// Returns a hint with the most similar known name, if one is similar enough.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }

@@ -1,100 +1,100 @@
-//! `[[okta]]`: directories.
+//! `[[okta]]`: the directories from which Beadle reads people and groups.
 
 use serde::Deserialize;
 
 use crate::{Schedule, Span};
 
-/// The scopes that Beadle needs at Okta.
+/// The scopes that Beadle needs in every organisation of Okta.
 pub const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
 
-/// The scope that Beadle needs to see which groups Okta pushes itself.
+/// A further scope. Beadle needs it to see which groups Okta itself pushes to an application.
 pub const PUSH_SCOPE: &str = "okta.apps.read";
 
-/// `[[okta]]`: an Okta organisation.
+/// `[[okta]]`: one directory, which is an organisation of Okta.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OktaFile {
-    /// The name of the directory in Beadle.
+    /// The name of the directory in Beadle and in its keys.
     pub name: String,
-    /// The address of the Okta organisation.
+    /// The address of the organisation at Okta.
     pub url: String,
-    /// A reference to the token that Beadle uses in place of an app.
+    /// A reference to an API token. Beadle uses the token if no `app` is set.
     pub token: Option<String>,
-    /// The app that Beadle uses.
+    /// The OAuth 2.0 app with which Beadle reads from Okta.
     pub app: Option<OktaAppFile>,
-    /// References to the values of the event hook's header that are valid now.
+    /// References to all values of the event hook's header that are valid now.
     #[serde(default)]
     pub hook_secrets: Vec<String>,
-    /// The name of the event hook's header.
+    /// The name of the header that proves a request of the event hook.
     #[serde(default = "authorization")]
     pub hook_header: String,
     /// A second header that the event hook must send, such as an API key.
     pub hook_key: Option<HookKeyFile>,
-    /// The statuses of people whose access must go.
+    /// The Okta statuses of people who must lose their access.
     #[serde(default = "leaving")]
     pub leaving: Vec<String>,
-    /// The statuses of people for whom Beadle can create accounts.
+    /// The Okta statuses of people for whom Beadle may create accounts.
     #[serde(default = "provisioned")]
     pub provisioned: Vec<String>,
-    /// The ids of applications into which Okta can push groups itself. Beadle only observes those
-    /// groups.
+    /// The ids of applications to which Okta itself may push groups. Beadle does not change groups
+    /// that Okta pushes.
     #[serde(default)]
     pub push_apps: Vec<String>,
-    /// The time between two sweeps. It is one day if `schedule` is not set either.
+    /// The time between two sweeps. The default is one day, unless `schedule` is set.
     pub sweep_every: Option<Span>,
-    /// The times of sweeps, as cron in UTC.
+    /// The times at which sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
-    /// The time between two readings of the System Log.
+    /// How often Beadle reads the System Log.
     #[serde(default = "minute")]
     pub log_every: Span,
-    /// The time between two searches for groups with changed members.
+    /// How often Beadle searches for groups whose members have changed.
     #[serde(default = "five_minutes")]
     pub changes_every: Span,
     /// The share of each budget, in percent, that sweeps leave for events and operators.
     #[serde(default = "reserve")]
     pub reserve: u64,
-    /// The number of requests at the same time.
+    /// The maximum number of requests that are in progress at the same time.
     #[serde(default = "concurrency")]
     pub concurrency: usize,
 }
 
 impl OktaFile {
-    /// Returns the times of sweeps.
+    /// Returns when the sweeps of the directory begin.
     pub fn schedule(&self) -> Schedule<'_> {
         Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
     }
 
-    /// Returns the references to the credential.
+    /// Returns the references to the secrets with which Beadle reads from Okta.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         self.token.iter().chain(self.app.iter().map(|app| &app.key))
     }
 
-    /// Returns the references to the secrets of the event hook.
+    /// Returns the references to the secrets that the event hook sends.
     pub fn hook_references(&self) -> impl Iterator<Item = &String> {
         let key = self.hook_key.iter().flat_map(|key| &key.secrets);
         self.hook_secrets.iter().chain(key)
     }
 }
 
-/// `app` of a directory: an OAuth 2.0 service app of Okta.
+/// `app` of a directory: an OAuth 2.0 service app at Okta.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OktaAppFile {
-    /// The client id.
+    /// The client id of the app.
     pub client_id: String,
-    /// A reference to the private key.
+    /// A reference to the app's private key.
     pub key: String,
-    /// The id of the key at Okta.
+    /// The id that Okta gave to the private key.
     pub key_id: Option<String>,
 }
 
-/// `hook_key` of a directory: a second header of the event hook.
+/// `hook_key` of a directory: a second header that the event hook must send.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HookKeyFile {
     /// The name of the header.
     pub header: String,
-    /// References to the values that are valid now.
+    /// References to all values of the header that are valid now.
     pub secrets: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ fn leaving() -> Vec<String> {
     vec!["SUSPENDED".into(), "DEPROVISIONED".into()]
 }
 
-/// Returns all statuses but those of people who are not activated yet or whose access must go.
+/// Returns the statuses of all people who are activated and do not have to lose their access.
 fn provisioned() -> Vec<String> {
     ["PROVISIONED", "ACTIVE", "RECOVERY", "LOCKED_OUT", "PASSWORD_EXPIRED"].map(String::from).to_vec()
 }

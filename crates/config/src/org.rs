@@ -1,4 +1,4 @@
-//! `[[org]]`: organisations of GitHub.
+//! `[[org]]`: the organisations of GitHub that Beadle manages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,92 +9,96 @@ use serde::Deserialize;
 
 use crate::{Schedule, Span};
 
-/// `[[org]]`: an organisation of GitHub.
+/// `[[org]]`: one organisation of GitHub.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrgFile {
     /// The login of the organisation.
     pub name: String,
-    /// The address of the REST API.
+    /// The address of GitHub's REST API.
     #[serde(default = "github")]
     pub api: String,
-    /// The App that Beadle uses.
+    /// The GitHub App with which Beadle works in the organisation.
     pub app: Option<AppFile>,
-    /// A reference to the token that Beadle uses in place of an App.
+    /// A reference to an access token. Beadle uses the token if no `app` is set.
     pub token: Option<String>,
-    /// References to the webhook secrets that are valid now.
+    /// References to all webhook secrets that are valid now.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
-    /// The folder of the policy.
+    /// The path of the folder that contains the policy.
     pub policy: PathBuf,
-    /// The repository that holds the policy.
+    /// The name of the repository that contains the policy.
     #[serde(default = "admin")]
     pub policy_repository: String,
-    /// The mode of the organisation.
+    /// The mode of the organisation, which decides how far Beadle may go.
     #[serde(default)]
     pub mode: Mode,
-    /// Modes of single aspects.
+    /// The modes of single aspects, by the name of the aspect.
     #[serde(default)]
     pub modes: BTreeMap<String, Mode>,
-    /// References to the secrets that the policy can name, by their names there.
+    /// References to secrets. The policy uses these secrets by the names that are given here.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
-    /// The limits of the guard.
+    /// The limits of the guard for the organisation.
     #[serde(default)]
     pub guard: GuardFile,
-    /// The use of GitHub's rate limits.
+    /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,
-    /// The time between two sweeps. It is one day if `schedule` is not set either.
+    /// The time between two sweeps. The default is one day, unless `schedule` is set.
     pub sweep_every: Option<Span>,
-    /// The times of sweeps, as cron in UTC.
+    /// The times at which sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
-    /// The workflows that Beadle dispatches for webhooks.
+    /// The rules by which Beadle starts workflows when webhooks arrive.
     #[serde(default)]
     pub dispatch: Vec<DispatchFile>,
 }
 
 impl OrgFile {
-    /// Returns the times of sweeps.
+    /// Returns when the sweeps of the organisation begin.
     pub fn schedule(&self) -> Schedule<'_> {
         Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
     }
 
-    /// Returns the limits of the guard.
+    /// Returns the limits of the guard, with defaults for all limits that are not set.
     pub fn limits(&self) -> Limits {
         self.guard.limits()
     }
 
-    /// Returns the references to the credential and to the secrets that the policy can name.
+    /// Returns the references to the secrets with which Beadle works at GitHub, and to those that
+    /// the policy uses.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         let app = self.app.iter().map(|app| &app.key);
         self.token.iter().chain(self.secrets.values()).chain(app)
     }
 }
 
-/// `[[org.dispatch]]`: a workflow that Beadle dispatches for a webhook.
+/// `[[org.dispatch]]`: a rule by which Beadle starts a workflow when a webhook arrives.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DispatchFile {
-    /// The name of the rule, for keys and for the journal.
+    /// The name of the rule, which appears in keys and in the journal.
     pub name: String,
-    /// The event, such as `repository.created`.
+    /// The event that starts the workflow, such as `repository.created`.
     pub on: String,
-    /// The condition: an expression over the payload, such as `not repository.private`.
+    /// A condition for the payload, such as `not repository.private`. The workflow starts only if
+    /// the condition is true.
     pub when: Option<String>,
-    /// The repository of the workflow, in the organisation.
+    /// The name of the repository that contains the workflow. It belongs to the same organisation.
     pub repository: String,
-    /// The file of the workflow.
+    /// The file name of the workflow.
     pub workflow: String,
-    /// The branch or the tag that the workflow runs on: a template over the payload.
+    /// The branch or tag on which the workflow runs. The text is a template that can use the
+    /// payload.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// The inputs of the workflow, as templates over the payload.
+    /// The inputs of the workflow. The values are templates that can use the payload.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
-    /// The input that gets a token by which Beadle finds the run again.
+    /// The name of an input to which Beadle passes a random token. With the token, Beadle finds the
+    /// workflow's run again.
     pub token_input: Option<String>,
-    /// The mode of the rule. The more careful mode of the rule and the organisation counts.
+    /// The mode of the rule. If the organisation has a more careful mode, that mode applies.
     #[serde(default)]
     pub mode: Mode,
 }
@@ -103,20 +107,20 @@ fn github() -> String {
     "https://api.github.com".into()
 }
 
-/// Returns the name that safe-settings has as its default.
+/// Returns the default name of the repository, which is the same as in safe-settings.
 fn admin() -> String {
     "admin".into()
 }
 
-/// `app` of an organisation: a GitHub App.
+/// `app` of an organisation: the GitHub App with which Beadle works.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {
     /// The id of the App.
     pub id: u64,
-    /// A reference to the private key.
+    /// A reference to the App's private key.
     pub key: String,
-    /// The id of the installation. Without it, Beadle looks the installation up.
+    /// The id of the App's installation. If it is not set, Beadle asks GitHub for the id.
     pub installation: Option<u64>,
 }
 
@@ -124,25 +128,26 @@ pub struct AppFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardFile {
-    /// The length of the window.
+    /// The length of the window in which the guard counts.
     pub window: Option<Span>,
-    /// The largest number of removals in a window.
+    /// The maximum number of removals in a window.
     pub removes: Option<u32>,
-    /// The largest number of weakenings in a window.
+    /// The maximum number of weakenings in a window.
     pub weakens: Option<u32>,
-    /// The largest number of exposures in a window.
+    /// The maximum number of exposures in a window.
     pub exposes: Option<u32>,
-    /// How often Beadle makes the same change within an hour.
+    /// How many times Beadle may make the same change within an hour before the change counts as
+    /// contested.
     pub repeats: Option<u32>,
-    /// The share of the repositories, in percent, in which one aspect can remove or weaken
-    /// something in a window.
+    /// The maximum share of the repositories, in percent, in which one aspect may remove or weaken
+    /// something within a window.
     pub percent: Option<u32>,
-    /// The number of repositories that `percent` always allows.
+    /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
 }
 
 impl GuardFile {
-    /// Returns the limits, with the defaults of what is not set.
+    /// Returns the limits. Limits that are not set have their default values.
     pub fn limits(&self) -> Limits {
         let default = Limits::default();
         Limits {
@@ -158,25 +163,26 @@ impl GuardFile {
     }
 }
 
-/// `[org.budget]`: the use of GitHub's rate limits.
+/// `[org.budget]`: how much of GitHub's rate limits Beadle may use.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetFile {
-    /// The number of requests at the same time.
+    /// The maximum number of requests that are in progress at the same time.
     pub concurrency: usize,
     /// The share of each budget, in percent, that sweeps leave for events and operators.
     pub reserve: u64,
-    /// The period of the points. It is shorter than a minute only for a simulator.
+    /// The period in which points are counted. It is a minute at GitHub, and only a simulator uses
+    /// a shorter period.
     pub minute: Span,
-    /// The points of REST requests in a minute. GitHub allows 900.
+    /// The maximum number of points of REST requests in a minute. GitHub's limit is 900.
     pub rest_points: u32,
-    /// The points of GraphQL requests in a minute. GitHub allows 2,000.
+    /// The maximum number of points of GraphQL requests in a minute. GitHub's limit is 2,000.
     pub graphql_points: u32,
     write_every: Option<Span>,
 }
 
 impl BudgetFile {
-    /// Returns the time between two bulk writes: a sixtieth of the minute, if it is not set.
+    /// Returns the time between two bulk writes. The default is a sixtieth of `minute`.
     pub fn write_every(&self) -> Duration {
         self.write_every.map_or(Duration::from(self.minute) / 60, Duration::from)
     }

@@ -1,32 +1,32 @@
-//! Schedules of sweeps.
+//! When sweeps begin.
 
 use beadle_engine::Time;
 
 use crate::{Invalid, KeyPath, Span};
 
-/// The times of sweeps.
+/// When the sweeps of an organisation or a directory begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'a> {
-    /// The time between two sweeps. It is one day if `cron` is not set either.
+    /// The time between two sweeps. The default is one day, unless `cron` is set.
     pub(crate) every: Option<Span>,
-    /// Cron, in UTC.
+    /// A cron expression in UTC.
     pub(crate) cron: Option<&'a str>,
 }
 
 impl Schedule<'_> {
-    /// Returns the time of the sweep after the one at `last`.
+    /// Returns the time at which the next sweep begins, if the last sweep began at `last`.
     pub fn next(&self, last: Time) -> Option<Time> {
         let Some(schedule) = self.cron else {
             return Some(last + self.every.unwrap_or(Span::from_days(1)).into());
         };
-        // The start of the program has checked the text.
+        // This error does not occur, because the program checks the expression when it starts.
         let schedule: croner::Cron = schedule.parse().ok()?;
         let last = jiff::Timestamp::from_millisecond(last.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
         let next = schedule.find_next_occurrence(&last, false).ok()?;
         Some(Time(next.timestamp().as_millisecond()))
     }
 
-    /// Checks the schedule of the table at `table`.
+    /// Checks the schedule in the table that has the path `table`.
     pub(crate) fn check(&self, table: &KeyPath) -> Result<(), Invalid> {
         let at = table.key("schedule");
         match (self.cron, self.every) {

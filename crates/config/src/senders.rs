@@ -1,4 +1,4 @@
-//! The senders of webhooks.
+//! The senders whose webhooks the intake accepts, as the configuration file describes them.
 
 use beadle_hooks::github::{Dispatched, OrgFacts, Sender};
 use beadle_hooks::okta;
@@ -8,14 +8,15 @@ use beadle_secrets::{Reference, SecretString};
 use crate::{File, OktaFile, OrgFile};
 
 impl File {
-    /// Returns the references to the secrets of all senders.
+    /// Returns the references to the webhook secrets of all organisations and directories.
     pub fn sender_references(&self) -> Vec<Reference> {
         let orgs = self.org.iter().flat_map(|org| &org.webhook_secrets);
         let oktas = self.okta.iter().flat_map(|okta| okta.hook_references());
         orgs.chain(oktas).filter_map(|reference| reference.parse().ok()).collect()
     }
 
-    /// Returns an organisation as a sender with the values of its webhook secrets.
+    /// Returns the organisation `org` as a sender of webhooks. `secrets` are the values of its
+    /// webhook secrets.
     pub fn github_sender(&self, org: &OrgFile, secrets: Vec<SecretString>, known: OrgFacts) -> Sender {
         Sender {
             instance: org.name.clone(),
@@ -30,7 +31,7 @@ impl File {
 }
 
 impl OrgFile {
-    /// Returns the events for which Beadle dispatches workflows.
+    /// Returns the events for which the organisation has dispatch rules.
     pub fn dispatched(&self) -> Vec<Dispatched> {
         let rules = self.dispatch.iter();
         rules.map(|rule| Dispatched { name: rule.name.clone(), event: rule.on.clone() }).collect()
@@ -38,7 +39,8 @@ impl OrgFile {
 }
 
 impl OktaFile {
-    /// Returns the directory as a sender. `values` reads the values of secrets that are valid now.
+    /// Returns the directory as a sender of webhooks. `values` returns all values of a secret that
+    /// are valid now.
     pub fn sender<E>(
         &self,
         values: impl Fn(&[String]) -> Result<Vec<SecretString>, E>,
@@ -47,7 +49,8 @@ impl OktaFile {
             Ok(HeaderSecret { header: header.to_lowercase(), values: values(references)? })
         };
         let mut header_secrets = Vec::new();
-        // A sender without `hook_secrets` is never accepted.
+        // If `hook_secrets` is empty, the sender has no required header, and the intake accepts no
+        // request from it.
         if !self.hook_secrets.is_empty() {
             header_secrets.push(header_secret(&self.hook_header, &self.hook_secrets)?);
             if let Some(key) = &self.hook_key {

@@ -1,6 +1,7 @@
-//! The text of a configuration file, and its errors. An error names the key, the rule of its value
-//! and the kind of value that was found. It shows no line of the file, and no value that may be a
-//! secret: a secret that stands in place of its reference must not reach a log.
+//! The text of a configuration file, and the errors in it. An error names the key, the rule, and
+//! the kind of value that was found. It never shows a line of the file, or a value that may be a
+//! secret. If somebody writes a secret in place of its reference, the secret therefore never
+//! reaches a log.
 
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{ConfigError, Invalid, KeyPath, did_you_mean, nearest};
 
-/// The text of a configuration file, and its path for errors.
+/// The text of a configuration file, together with its path for errors.
 #[derive(Debug)]
 pub struct Source {
     file: String,
@@ -21,7 +22,7 @@ impl Source {
         Self { file: path.display().to_string(), text: text.into() }
     }
 
-    /// Reads a file.
+    /// Reads a configuration file from the disk.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(Self::new(path, text)),
@@ -29,12 +30,12 @@ impl Source {
         }
     }
 
-    /// Returns the line of a byte of the text, from 1.
+    /// Returns the number of the line that contains the byte at position `at`. The first line is 1.
     pub fn line(&self, at: usize) -> usize {
         line(&self.text, at.min(self.text.len()))
     }
 
-    /// Parses the text.
+    /// Parses the text into a type.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         toml::from_str(&self.text).map_err(|error: toml::de::Error| {
             let line = self.line(error.span().map_or(0, |span| span.start));
@@ -43,25 +44,26 @@ impl Source {
         })
     }
 
-    /// Returns the error of a rule that the file breaks, with the line of the key.
+    /// Returns the error for an invalid value, completed with the file and the line of the key.
     pub fn error(&self, invalid: Invalid) -> ConfigError {
         let line = invalid.at().line(&self.text);
         ConfigError::Invalid { file: self.file.clone(), line, invalid }
     }
 }
 
-/// Describes an error of the format. Its line is known, so it needs no path to the key.
+/// Creates an error in the syntax of the file. It needs no path to a key, because its line is
+/// known.
 fn wrong(what: impl Into<String>) -> Invalid {
     Invalid::new(KeyPath::default(), what)
 }
 
-/// Returns the line of a byte of the text, from 1.
+/// Returns the number of the line that contains the byte at position `at`. The first line is 1.
 fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-/// Returns the keys that lead to a value, such as `org.app.id`. Only the text of an error without
-/// its input has them.
+/// Returns the path of the value that caused an error, such as `org.app.id`. The library names the
+/// path only in the text of an error that does not contain the file.
 fn path_of(error: &toml::de::Error) -> String {
     let mut bare = error.clone();
     bare.set_input(None);
@@ -94,7 +96,7 @@ fn explain(message: &str, path: &str, text: &str, line: usize) -> Invalid {
     }
     let message = message.replace(char::is_control, " ");
     if path.is_empty() {
-        // The library's texts on syntax quote nothing of the file.
+        // The library's messages about syntax quote no text of the file, so they are safe to show.
         return wrong(match key_at(text, line) {
             Some(key) => format!("`{key}`: {message}"),
             None => message,
@@ -145,7 +147,8 @@ fn other_kind(path: &str, found: &str, wanted: &str) -> Invalid {
     wrong(format!("`{path}` must be {wanted}, found {found}")).hint((!hint.is_empty()).then_some(hint))
 }
 
-/// Returns the kind of value that serde found, without the value.
+/// Returns the kind of the value that serde found, such as a string. The result never contains the
+/// value.
 fn kind(found: &str) -> &'static str {
     const KINDS: &[(&str, &str)] = &[
         ("string", "a string"),
@@ -158,7 +161,7 @@ fn kind(found: &str) -> &'static str {
     KINDS.iter().find(|(word, _)| found.starts_with(word)).map_or("another kind of value", |(_, kind)| *kind)
 }
 
-/// Returns the kind of value that serde expected, in Beadle's words.
+/// Returns the kind of value that serde expected, in the words that Beadle uses.
 fn kind_wanted(wanted: &str) -> &str {
     match wanted {
         "a boolean" => "true or false",
@@ -170,7 +173,7 @@ fn kind_wanted(wanted: &str) -> &str {
     }
 }
 
-/// Returns the words that a message has in backticks.
+/// Returns the words in a message that are in backticks.
 fn quoted(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }
@@ -179,21 +182,21 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Returns whether the value of a key may be a secret.
+/// Returns whether the value of the key with this path may be a secret.
 fn is_sensitive(path: &str) -> bool {
     let path = path.to_lowercase();
     ["secret", "token", "key", "password", "credential"].iter().any(|word| path.contains(word))
 }
 
-/// Returns whether a word in the place of a key or a choice may be a secret.
+/// Returns whether a word may be a secret, although it stands where a key or a choice is expected.
 fn may_be_secret(word: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);
     let begins = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// Returns the key whose value begins in a line, or before it. The text after `=` in base64 is not
-/// a value.
+/// Returns the key to which a line belongs, because its value begins in this line or in an earlier
+/// one. The text after the `=` of base64 does not count as a value.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {

@@ -1,28 +1,28 @@
-//! The place of the state: a file, or a table.
+//! Where Beadle keeps its own state: in a file or in a table.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The place of the state.
+/// The place where Beadle keeps its own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreLocation {
     /// A file of SQLite.
     File(PathBuf),
     /// A table of DynamoDB.
     Table {
-        /// The name of the table.
+        /// The name of the table in DynamoDB.
         name: String,
-        /// The region, if it is not that of the configuration of AWS.
+        /// The region of the table, if it differs from the region in the configuration of AWS.
         region: Option<String>,
-        /// An address other than that of AWS.
+        /// The address of DynamoDB, if it is not the public address of AWS.
         endpoint: Option<String>,
     },
 }
 
 impl StoreLocation {
-    /// Returns the place with an absolute path. A path of the command line starts at the current
-    /// folder.
+    /// Makes a relative path absolute. The path comes from the command line, so it begins in the
+    /// current folder.
     #[must_use]
     pub fn absolute(self) -> Self {
         match self {
@@ -35,7 +35,8 @@ impl StoreLocation {
 impl FromStr for StoreLocation {
     type Err = String;
 
-    /// Parses a path, or `dynamodb://TABLE` with an optional `?region=` and `&endpoint=`.
+    /// Parses the path of a file, or `dynamodb://TABLE` with optional parameters (`?region=`,
+    /// `&endpoint=`).
     fn from_str(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix("dynamodb://") else {
             return match text.split_once("://") {

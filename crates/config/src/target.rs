@@ -1,4 +1,4 @@
-//! `[[target]]`: SCIM servers, and the teams of organisations.
+//! `[[target]]`: the targets, which are SCIM servers or the teams of organisations.
 
 use std::path::PathBuf;
 
@@ -7,33 +7,35 @@ use serde::Deserialize;
 
 use crate::{GuardFile, Span};
 
-/// `[[target]]`: the place of groups, which is a SCIM 2.0 server or the teams of an organisation.
+/// `[[target]]`: one system whose groups Beadle manages. It is a SCIM 2.0 server, or the teams of
+/// an organisation of GitHub.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
-    /// The name of the target in Beadle.
+    /// The name of the target in Beadle and in its keys.
     pub name: String,
-    /// The SCIM server.
+    /// The SCIM server, if the target is one.
     pub scim: Option<ScimFile>,
-    /// The teams.
+    /// The organisation of GitHub whose teams are the groups, if the target is one.
     pub github: Option<TeamsFile>,
-    /// The limits over all groups of the target.
+    /// The limits of the guard for all groups of the target together.
     #[serde(default)]
     pub guard: GuardFile,
-    /// The limits of each group.
+    /// The limits for the members of each single group.
     #[serde(default)]
     pub group_guard: GroupGuardFile,
-    /// The use of the SCIM server. Teams use the budget of their organisation.
+    /// How much Beadle may use the SCIM server. Teams have no such setting, because they use the
+    /// budget of their organisation.
     pub budget: Option<TargetBudgetFile>,
 }
 
 impl TargetFile {
-    /// Returns the limits over all groups of the target.
+    /// Returns the limits of the guard for all groups of the target together.
     pub fn limits(&self) -> Limits {
         self.guard.limits()
     }
 
-    /// Returns a description of the place of the groups, for people.
+    /// Returns a description of the system that contains the groups, for output.
     pub fn place(&self) -> String {
         match (&self.scim, &self.github) {
             (Some(scim), _) => scim.url.clone(),
@@ -43,28 +45,29 @@ impl TargetFile {
     }
 }
 
-/// `[target.github]`: the teams of an organisation.
+/// `[target.github]`: an organisation of GitHub whose teams are the groups.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamsFile {
-    /// The name of the `[[org]]`, whose credential and budget Beadle uses.
+    /// The name of the `[[org]]`. Beadle uses its credential and its budget.
     pub org: String,
-    /// How Beadle finds the account of a person, the surest way first.
+    /// The ways in which Beadle finds the account of a person, with the most reliable way first.
     #[serde(rename = "match")]
     pub found_by: Vec<Match>,
-    /// A file of `"login, address or id at the directory" = "login at GitHub"`.
+    /// The path of a file that assigns accounts to people. Its lines have the form `"login, address
+    /// or id at the directory" = "login at GitHub"`.
     pub users_from: Option<PathBuf>,
 }
 
-/// A way to find the account of a person at GitHub.
+/// One way in which Beadle finds the account of a person at GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// By the name that the identity provider of the organisation has for the person.
+    /// By the name of the person at the identity provider that is connected to the organisation.
     Saml,
-    /// By an address in a domain that the organisation has verified.
+    /// By the person's mail address, if the organisation has verified its domain.
     Mail,
-    /// By the file of `users_from`.
+    /// By the entry of the person in the file `users_from`.
     File,
 }
 
@@ -74,109 +77,112 @@ pub enum Match {
 pub struct ScimFile {
     /// The address of the server.
     pub url: String,
-    /// A reference to the token of the server.
+    /// A reference to the token with which Beadle calls the server.
     pub token: String,
-    /// The name of the dialect.
+    /// The name of the SCIM dialect that the server speaks.
     pub dialect: String,
-    /// How lists continue.
+    /// How Beadle requests the next page of a list.
     pub paging: Option<Paging>,
-    /// Where Beadle reads the members of a group.
+    /// Where Beadle reads who the members of a group are.
     pub members: Option<Members>,
-    /// How Beadle removes members.
+    /// How a request of Beadle removes members from a group.
     pub removal: Option<Removal>,
-    /// The largest number of rows of a page.
+    /// The maximum number of entries that Beadle requests in one page.
     pub page: Option<usize>,
-    /// The largest number of members that one request changes.
+    /// The maximum number of members that Beadle adds or removes with one request.
     pub changes: Option<usize>,
-    /// Whether lists can leave out attributes that Beadle does not ask for.
+    /// Whether the server can leave out of a list the attributes that Beadle does not ask for.
     pub attributes: Option<bool>,
-    /// The extent of `beadle targets probe`.
+    /// Whether `beadle targets probe` only reads, or also writes.
     #[serde(default)]
     pub probe: Probing,
-    /// The last day of the token, as `2027-03-01`.
+    /// The last day on which the token is valid, such as `2027-03-01`.
     pub token_ends: Option<jiff::civil::Date>,
-    /// The Identity Store of AWS, from which Beadle reads the members in place of SCIM.
+    /// The Identity Store of AWS. If it is set, Beadle reads the members from it and not from the
+    /// SCIM server.
     pub identity_store: Option<IdentityStoreFile>,
 }
 
-/// How lists of a SCIM server continue.
+/// How Beadle requests the next page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Paging {
-    /// By `startIndex` (RFC 7644, 3.4.2.4).
+    /// With `startIndex` (RFC 7644, 3.4.2.4).
     Index,
-    /// By `cursor` (RFC 9865).
+    /// With `cursor` (RFC 9865).
     Cursor,
 }
 
-/// Where Beadle reads the members of a group.
+/// Where Beadle reads who the members of a group are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Members {
-    /// In the group.
+    /// In the group itself, from its list of members.
     Group,
-    /// Among the users, by `groups.value eq "..."`.
+    /// In the list of users, with the filter `groups.value eq "..."`.
     Users,
 }
 
-/// How Beadle removes members.
+/// How a request of Beadle removes members from a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Removal {
-    /// By `members[value eq "..."]`, one operation each (RFC 7644, 3.5.2.2).
+    /// With the path `members[value eq "..."]`, and one operation for each member (RFC 7644,
+    /// 3.5.2.2).
     Path,
-    /// By `members` with the list of the removed members as its value.
+    /// With the path `members`, and a list of the removed members as the value.
     Array,
 }
 
-/// The extent of a probe.
+/// Whether `beadle targets probe` only reads, or also writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probing {
     /// The probe only reads.
     #[default]
     Read,
-    /// The probe also creates a group of its own, adds three users, removes them one by one and
-    /// deletes the group.
+    /// The probe also writes: it creates a test group, adds three users, removes them one by one,
+    /// and deletes the test group.
     Write,
 }
 
-/// `identity_store`: the Identity Store of AWS behind the SCIM server.
+/// `identity_store`: the Identity Store of AWS that belongs to the SCIM server.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityStoreFile {
-    /// The id, such as `d-1234567890`.
+    /// The id of the Identity Store, such as `d-1234567890`.
     pub id: String,
-    /// The region.
+    /// The region of AWS that contains the Identity Store.
     pub region: String,
-    /// An address other than that of AWS.
+    /// The address of the Identity Store, if it is not the public address of AWS.
     pub endpoint: Option<String>,
 }
 
-/// `[target.group_guard]`: the limits on the members who leave one group.
+/// `[target.group_guard]`: how many members may leave one group in a window.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupGuardFile {
-    /// The number of members from which a group is large.
+    /// The number of members from which a group counts as large.
     pub large: Option<usize>,
-    /// The share of a large group, in percent, that can leave in a window.
+    /// The maximum share of the members of a large group, in percent, who may leave in a window.
     pub percent: Option<usize>,
-    /// The number of members who can leave a smaller or protected group in a window.
+    /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,
-    /// The number of further members who can leave in a window, because the directory confirms
-    /// each.
+    /// The number of members who may leave in addition, if the directory confirms for each of these
+    /// people that their access must go.
     pub leavers: Option<usize>,
-    /// The length of the window.
+    /// The length of the window in which leaving members are counted.
     pub window: Option<Span>,
 }
 
-/// `[target.budget]`: the use of a SCIM server.
+/// `[target.budget]`: how much Beadle may use a SCIM server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetBudgetFile {
-    /// The number of requests at the same time.
+    /// The maximum number of requests that are in progress at the same time.
     pub concurrency: usize,
-    /// The points of requests in a minute. A write has five points.
+    /// The maximum number of points in a minute. A read costs one point, and a write costs five
+    /// points.
     pub points: u32,
     /// The time between two bulk writes.
     pub write_every: Span,
@@ -184,7 +190,8 @@ pub struct TargetBudgetFile {
 
 impl Default for TargetBudgetFile {
     fn default() -> Self {
-        // AWS publishes no rate limit. It was seen to answer 429 after about 40,000 calls in 15 s.
+        // AWS publishes no rate limit. In a test, it answered with 429 after about 40,000 calls
+        // within 15 s.
         Self { concurrency: 10, points: 20_000, write_every: Span::from_millis(50) }
     }
 }

@@ -1,7 +1,9 @@
-//! Deliveries, keys, lanes, leases, plans, risks, the guard, budgets and the journal.
+//! The parts of Beadle that are the same for every vendor: deliveries, keys, lanes, leases, plans,
+//! risks, the guard, budgets and the journal.
 //!
-//! The engine knows no vendor, no SQL and no HTTP. An event only marks a [`Key`] as due; the [`Worker`] claims due
-//! keys from a [`Store`] and hands them to a [`Reconcile`]r, which plans, passes the [`guard`] and applies.
+//! The engine contains no code for a vendor, for SQL or for HTTP. An event only marks a [`Key`] as
+//! due. The [`Worker`] claims due keys from a [`Store`] and passes each of them to a
+//! [`Reconcile`]r. The reconciler plans, submits the plan to the [`guard`], and applies the plan.
 
 pub mod apply;
 pub mod background;

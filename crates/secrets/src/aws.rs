@@ -1,4 +1,4 @@
-//! Values in AWS: Secrets Manager and the Parameter Store.
+//! Reads secrets from AWS Secrets Manager and from the Parameter Store.
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>,
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html>
@@ -15,21 +15,23 @@ use serde_json::Value;
 use crate::secret_store::FetchedSecret;
 use crate::{Reference, SecretStore};
 
-/// The stages of a secret that are valid during a rotation.
+/// The two stages of a secret that are both valid during a rotation: the current one and the
+/// previous one.
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {
-    /// Returns the same store with this configuration of AWS.
+    /// Returns the same store. From now on, it reads secrets with this configuration of AWS.
     #[must_use]
     pub fn asking(mut self, aws: SdkConfig) -> Self {
         self.aws = tokio::sync::OnceCell::new_with(Some(aws));
         self
     }
 
-    /// Returns the configuration of AWS, which comes from the environment once.
+    /// Returns the configuration of AWS. It is read from the environment at the first call.
     async fn aws(&self) -> &SdkConfig {
         let load = || async {
-            // The limits are short, because a missing secret stops the start of a process.
+            // The time limits are short, because a process cannot start while it waits for a
+            // secret.
             let patience = aws_config::timeout::TimeoutConfig::builder()
                 .operation_attempt_timeout(Duration::from_secs(3))
                 .operation_timeout(Duration::from_secs(10))
@@ -39,7 +41,8 @@ impl SecretStore {
         self.aws.get_or_init(load).await
     }
 
-    /// Reads all references at the same time. A secret with several wanted texts is read once.
+    /// Reads the values of all references in parallel. If several references need different texts
+    /// of one secret, the secret is read only once.
     pub(crate) async fn ask(&self, references: &[Reference]) -> HashMap<Reference, FetchedSecret> {
         let ids: BTreeSet<&str> = references
             .iter()
@@ -84,7 +87,7 @@ impl SecretStore {
     }
 }
 
-/// Returns the text of each stage of a secret, the current one first.
+/// Returns the text of each stage of a secret. The current stage comes first.
 async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec<String>, String> {
     let [current, previous] =
         STAGES.map(|stage| client.get_secret_value().secret_id(id).version_stage(stage));
@@ -95,7 +98,7 @@ async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec
     };
     let current = current.map_err(|error| {
         let refused = error.as_service_error().filter(|error| error.is_resource_not_found_exception());
-        // A template can create a secret without a value.
+        // A template can create a secret that has no value yet.
         match refused.and_then(|error| error.meta().message()) {
             Some(message) if message.contains("staging label") => {
                 "the secret has no value yet: set one".to_owned()
@@ -104,7 +107,7 @@ async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec
         }
     })?;
     let current = text(&current).ok_or("the value is not text")?;
-    // Before the first rotation there is no previous value, and the current value is enough.
+    // A secret that was never rotated has no previous stage. The current value is then enough.
     let previous = previous.ok().as_ref().and_then(text);
     Ok([Some(current), previous].into_iter().flatten().collect())
 }
@@ -117,7 +120,8 @@ async fn parameter(client: &aws_sdk_ssm::Client, name: &str) -> FetchedSecret {
     Ok(vec![SecretString::from(value)])
 }
 
-/// Returns the wanted text of each stage. A previous stage without it is left out.
+/// Returns the text that a reference needs from each stage. If the previous stage does not contain
+/// it, only the current text is returned.
 fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     let text = |stage: &String| match json_key {
         None => Ok(SecretString::from(stage.as_str())),
@@ -130,8 +134,8 @@ fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
                     Err(format!("the JSON object has no `{key}`, only: {}", keys.join(", ")))
                 }
             },
-            // Neither the value nor the error of the parser is shown, because both can have the
-            // secret.
+            // The message contains neither the value nor the parser's error, because both could
+            // reveal the secret.
             _ => Err(format!("the value is not a JSON object, so it has no `{key}`")),
         },
     };
@@ -141,7 +145,8 @@ fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     Ok(values)
 }
 
-/// Returns an error with its causes, because the SDK's own text is only `service error`.
+/// Returns the message of an error together with its causes, because the message of the SDK alone
+/// is only `service error`.
 pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

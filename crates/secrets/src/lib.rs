@@ -1,6 +1,5 @@
-//! Reads the values of references to secrets (`env:NAME`, `file:PATH`,
-//! `aws-secretsmanager:NAME#KEY`, `aws-ssm:NAME`), and signs with private keys. The crate never
-//! prints a value.
+//! Reads secrets by reference (`env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY`,
+//! `aws-ssm:NAME`), and signs with private keys. The crate never prints the value of a secret.
 
 #[cfg(feature = "aws")]
 mod aws;
@@ -17,10 +16,11 @@ pub use signing::{Algorithm, Header, SigningError, SigningKey};
 
 use std::path::PathBuf;
 
-/// An error about a secret. No text of it has a value.
+/// The reason why a secret cannot be read. The error text never contains the value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The text is not a reference. The text is not shown, because it may be the secret itself.
+    /// The text is not a reference. The error does not show the text, because the text may be the
+    /// secret itself.
     #[error(
         "a secret must be a reference, not a value: `env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY` or `aws-ssm:NAME`"
     )]
@@ -31,32 +31,32 @@ pub enum SecretError {
     /// The file cannot be read.
     #[error("cannot read {}: {why}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The error of the system.
+        /// The error that the operating system reported.
         why: std::io::Error,
     },
     /// The value is empty.
     #[error("{0} is empty")]
     Empty(String),
-    /// The value is the placeholder of a template.
+    /// The value is still the placeholder from a template.
     #[error("{0} still has a placeholder in `<` and `>`: replace it with the real value")]
     Placeholder(String),
-    /// AWS returned no usable value.
+    /// AWS did not return a value that Beadle can use.
     #[error("{reference}: {why}")]
     NotGiven {
-        /// The reference.
+        /// The reference as it is written in the configuration.
         reference: String,
         /// The error of AWS, or the reason why the value is not usable.
         why: String,
     },
-    /// Beadle has not read the secret from AWS yet.
+    /// The value must come from AWS, and Beadle has not asked AWS yet.
     #[error("{0} was not read yet")]
     NotRead(String),
-    /// This build has no AWS SDK.
+    /// The reference needs AWS, and this build of Beadle does not contain the AWS SDK.
     #[error("{0} needs a Beadle built with `--features aws`")]
     NeedsAws(String),
-    /// The reference is a key that can only sign.
+    /// The reference names a key in AWS KMS, which can sign but whose value nobody can read.
     #[error("{0} can sign but has no readable value: use it only as a private key")]
     OnlySigns(String),
     /// The value is not a private key.

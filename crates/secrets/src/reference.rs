@@ -1,4 +1,5 @@
-//! References to the values of secrets.
+//! References, which name the place of a secret and are written in the configuration instead of its
+//! value.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,23 +7,23 @@ use std::str::FromStr;
 
 use crate::SecretError;
 
-/// A reference: the place of a secret's value.
+/// The place from which Beadle reads the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// An environment variable.
     Env(String),
-    /// A file. The line end after the value does not belong to the value.
+    /// A file. A line break at the end of the file does not belong to the value.
     File(PathBuf),
     /// A secret in AWS Secrets Manager.
     Manager {
         /// The name or ARN of the secret.
         id: String,
-        /// The key of the text, if the secret is a JSON object.
+        /// If the secret is a JSON object, the key whose text is the value.
         json_key: Option<String>,
     },
     /// A parameter in the Parameter Store of AWS Systems Manager.
     Parameter(String),
-    /// A private key in AWS KMS, which signs with it and never returns it.
+    /// A private key in AWS KMS. KMS signs with the key, and nobody can read it.
     Kms(String),
 }
 
@@ -36,7 +37,7 @@ impl FromStr for Reference {
         match kind {
             "env" => Ok(Self::Env(rest.to_owned())),
             "file" => Ok(Self::File(rest.into())),
-            // Neither a name nor an ARN can have `#`.
+            // A name or an ARN cannot contain `#`, so the rest after it is a key.
             "aws-secretsmanager" => match rest.split_once('#') {
                 Some((id, key)) if !id.is_empty() && !key.is_empty() => {
                     Ok(Self::Manager { id: id.to_owned(), json_key: Some(key.to_owned()) })

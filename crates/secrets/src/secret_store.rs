@@ -1,5 +1,5 @@
-//! The values of references. Beadle reads local values at each use, and values of AWS once, all at
-//! the same time.
+//! Keeps the values of secrets. Beadle reads a value from the environment or a file each time it is
+//! used. It reads values from AWS once, all of them in parallel.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Reference, SecretError};
 
-/// The answer of AWS for a reference: the current value and the previous value, if there is one, or
-/// the error.
+/// What AWS returned for a reference: the current value and, if there is one, the previous value.
+/// If AWS returned no usable value, it is the error.
 pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
 
-/// A reader of secrets, which keeps the values that AWS returned.
+/// Reads secrets, and keeps the values that come from AWS.
 pub struct SecretStore {
-    /// The folder of relative paths.
+    /// The folder in which relative paths begin.
     base: PathBuf,
     given: RwLock<HashMap<Reference, FetchedSecret>>,
     #[cfg(feature = "aws")]
@@ -29,7 +29,8 @@ impl std::fmt::Debug for SecretStore {
 }
 
 impl SecretStore {
-    /// Creates a store for a configuration in this folder. It uses no network yet.
+    /// Creates a store for a configuration file in this folder. The function does not use the
+    /// network.
     pub fn new(base: PathBuf) -> Self {
         Self {
             base,
@@ -39,11 +40,12 @@ impl SecretStore {
         }
     }
 
-    /// Reads the missing values from AWS, all at the same time. A placeholder counts as missing. An
-    /// error shows when the value is used.
+    /// Reads from AWS the values that are missing or are still placeholders, all of them in
+    /// parallel. If a value cannot be read, its error is returned when the value is used.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
     pub async fn fetch(&self, references: &[Reference]) {
-        // Local references are skipped, because a file can be on a file system that hangs.
+        // Values in the environment and in files are not read here, because a file may be on a file
+        // system that does not respond.
         let missing = |reference: &&Reference| {
             !matches!(reference, Reference::Env(_) | Reference::File(_)) && self.valid(reference).is_err()
         };
@@ -56,8 +58,8 @@ impl SecretStore {
         drop(wanted);
     }
 
-    /// Reads all values from AWS again, and returns whether one of them changed. If AWS returns an
-    /// error, the value stays.
+    /// Reads all values from AWS again. Returns whether any value has changed. If AWS returns an
+    /// error for a reference, the old value stays.
     #[cfg(feature = "aws")]
     pub async fn fetch_again(&self, references: &[Reference]) -> bool {
         let asked = self.ask(references).await;
@@ -80,14 +82,15 @@ impl SecretStore {
         changed
     }
 
-    /// Returns the current value.
+    /// Returns the current value of a secret.
     pub fn current(&self, reference: &Reference) -> Result<SecretString, SecretError> {
         let first = self.valid(reference)?.into_iter().next();
         first.ok_or_else(|| SecretError::NotRead(reference.to_string()))
     }
 
-    /// Returns the valid values, the current one first. AWS Secrets Manager keeps the previous
-    /// value, so that a webhook secret can be replaced without a pause.
+    /// Returns all values of a secret that are valid now, with the current value first. AWS Secrets
+    /// Manager also returns the previous value. Webhooks are therefore accepted without
+    /// interruption while their secret is replaced.
     pub fn valid(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
         match reference {
             #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]
@@ -121,7 +124,7 @@ impl SecretStore {
         let (current, before) = values.split_first().unzip();
         let current = current.ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
         let mut valid = vec![usable(reference, current.expose_secret())?];
-        // A previous value that is a placeholder or equals the current value adds nothing.
+        // The previous value is left out if it is a placeholder or equals the current value.
         for value in before.unwrap_or_default() {
             if let Ok(value) = usable(reference, value.expose_secret())
                 && value.expose_secret() != valid[0].expose_secret()
@@ -133,7 +136,7 @@ impl SecretStore {
     }
 }
 
-/// Returns a value without the line end after it. Refuses an empty value and a placeholder.
+/// Returns a value without the line break at its end. An empty value or a placeholder is an error.
 fn usable(reference: &Reference, value: &str) -> Result<SecretString, SecretError> {
     let value = value.trim_end_matches(['\r', '\n']);
     let bare = value.trim();

@@ -1,5 +1,5 @@
-//! Private keys that sign assertions (RS256): local keys, and keys in AWS KMS, which never leave
-//! KMS.
+//! Private keys that sign tokens (RS256). A key is either in the memory of this process, or in AWS
+//! KMS, from which nobody can read it.
 
 use std::sync::Arc;
 
@@ -12,46 +12,46 @@ use serde_json::Value;
 
 use crate::{Reference, SecretError, SecretStore};
 
-/// An error of signing.
+/// The reason why a private key did not sign.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// The local key cannot sign.
+    /// A key in this process failed to sign.
     #[error("cannot sign: {0}")]
     Local(#[from] jsonwebtoken::errors::Error),
-    /// AWS KMS did not sign.
+    /// AWS KMS refused to sign, or did not answer.
     #[error("AWS KMS did not sign: {0}")]
     Kms(String),
 }
 
-/// A private key that signs.
+/// A private key with which Beadle signs its tokens.
 #[derive(Clone)]
 pub struct SigningKey(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    /// A local key.
+    /// A key in the memory of this process.
     Here(Arc<EncodingKey>),
-    /// A key in AWS KMS.
+    /// A key in AWS KMS, which signs on request.
     #[cfg(feature = "kms")]
     Kms { client: aws_sdk_kms::Client, key: String },
 }
 
 impl SigningKey {
-    /// Signs claims as a JSON Web Token.
+    /// Returns the claims as a signed JSON Web Token.
     #[cfg_attr(not(feature = "kms"), expect(clippy::unused_async, reason = "with AWS' SDK it may ask AWS"))]
     pub async fn sign(&self, header: &Header, claims: &Value) -> Result<String, SigningError> {
         match &self.0 {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
-            // The future of the SDK is large, and every call that may need a token contains it.
-            // Boxed, it stays out of their futures.
+            // The SDK's future is large. In a box, it does not enlarge the futures of all calls
+            // that may need a token.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }
 }
 
 impl SecretStore {
-    /// Returns the private key of a reference.
+    /// Returns the private key that a reference names.
     pub fn signing_key(&self, reference: &Reference) -> Result<SigningKey, SecretError> {
         #[cfg(not(feature = "kms"))]
         if matches!(reference, Reference::Kms(_)) {
@@ -69,9 +69,9 @@ impl SecretStore {
     }
 }
 
-/// Returns the private key from its PEM form, or the reason why the text is not a private key.
+/// Reads a private key in PEM form. The error explains why the text is not a private key.
 fn local(pem: &str) -> Result<EncodingKey, String> {
-    // The library also reads a public key, and fails only when it signs with it.
+    // The library also accepts a public key here, and reports an error only when it signs.
     if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
         return Err(
             "it is the public key: set the private key, which GitHub shows once, when it creates the key"
@@ -83,8 +83,9 @@ fn local(pem: &str) -> Result<EncodingKey, String> {
     tried.map(|_| key).map_err(|error| format!("the key cannot sign ({error})"))
 }
 
-/// Signs claims with AWS KMS. KMS hashes and signs a message of up to 4 KiB, and an assertion has a
-/// few hundred bytes: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
+/// Signs claims with AWS KMS. KMS accepts a message of up to 4 KiB and computes its hash itself. A
+/// token has only a few hundred bytes:
+/// <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
 #[cfg(feature = "kms")]
 async fn kms(
     client: &aws_sdk_kms::Client,

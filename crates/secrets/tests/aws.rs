@@ -1,4 +1,4 @@
-//! Secrets, parameters and keys in the AWS of moto.
+//! Tests of secrets, parameters and keys with moto, a simulation of AWS.
 #![cfg(feature = "kms")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -41,7 +41,8 @@ async fn secrets_and_parameters_are_read_together_and_a_missing_one_is_named() {
         let why = secret_store.current(reference).unwrap_err().to_string();
         assert!(why.contains(&reference.to_string()) && !why.contains(&secret), "{why}");
     }
-    // A secret with two wanted texts is read once, in both of its stages.
+    // Two references need different texts of the same secret. The secret is read only once, in both
+    // stages.
     let asked = moto.calls_of("any").into_iter().filter(|call| call == "secretsmanager:GetSecretValue");
     assert_eq!(asked.count(), 2 * 3, "plain, json and none");
     assert!(!secret_store.fetch_again(&there).await, "nothing was replaced");

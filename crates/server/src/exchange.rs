@@ -1,4 +1,4 @@
-//! Requests to the routes of a listener without a network, for tests.
+//! Lets tests send requests to the routes of a listener without a network.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
-/// Sends a request to the routes, and returns the head and the text of the answer.
+/// Sends a request to the routes. Returns the head of the answer, and the body as text.
 pub(crate) async fn exchange(router: axum::Router, request: Request<Body>) -> (response::Parts, String) {
     let response = TowerToHyperService::new(router).call(request).await.unwrap();
     let (head, body) = response.into_parts();
@@ -18,7 +18,7 @@ pub(crate) async fn exchange(router: axum::Router, request: Request<Body>) -> (r
     (head, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Creates a request. A header without a value is left out.
+/// Creates a request. A header whose value is empty is not added.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
@@ -27,7 +27,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     request.body(body).unwrap()
 }
 
-/// Creates a store in a folder.
+/// Creates a store in this folder for a test.
 pub(crate) fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
     let path = folder.path().join("beadle.db");
     Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap())

@@ -1,18 +1,19 @@
-//! A limit on the bytes of all bodies that the intake receives at the same time.
+//! Limits the total size of the bodies that the intake receives at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bytes of one permit. A semaphore counts in whole permits, and kibibytes are exact enough.
+/// The number of bytes that one permit of the semaphore stands for. Sizes are rounded to kibibytes,
+/// which is exact enough.
 const GRAIN: u64 = 1024;
 
-/// The size below which a body counts as small. Most webhooks are smaller.
+/// The maximum size of a small body, in bytes. Most webhooks are smaller.
 const SMALL: u64 = 64 * 1024;
 
-/// Room for bodies. A quarter of the room is only for small bodies, so that large bodies cannot
-/// take all of it.
+/// The memory that bodies may occupy. A quarter of it is only for small bodies, so that large
+/// bodies can never occupy all of it.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     small: Pool,
@@ -25,12 +26,12 @@ struct Pool {
     whole: u32,
 }
 
-/// The room of one body. A drop frees it.
+/// The memory that one body occupies. It becomes free when this value is dropped.
 #[derive(Debug)]
 pub struct Taken(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl InFlight {
-    /// Creates room for `bytes`.
+    /// Creates a limit of `bytes` bytes for all bodies together.
     pub fn new(bytes: u64) -> Self {
         let pool = |bytes| {
             let whole = grains(bytes);
@@ -39,8 +40,8 @@ impl InFlight {
         Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
-    /// Waits at most `patience` for room for a body of `bytes`. Returns `None` if there is no room
-    /// by then.
+    /// Reserves memory for a body of this size, and waits at most `patience` until enough is free.
+    /// Returns `None` if not enough becomes free in this time.
     pub async fn take(&self, bytes: u64, patience: Duration) -> Option<Taken> {
         let pool = if bytes <= SMALL { &self.small } else { &self.large };
         let wanted = grains(bytes).min(pool.whole);

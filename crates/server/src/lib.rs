@@ -1,5 +1,5 @@
-//! The public listener (webhooks, `/healthz`) and the operator listener (`/readyz`, `/metrics`,
-//! `/tasks`) over HTTP.
+//! The two HTTP listeners of Beadle: the public listener (webhooks, `/healthz`) and the operator
+//! listener (`/readyz`, `/metrics`, `/tasks`).
 
 #[cfg(test)]
 mod exchange;

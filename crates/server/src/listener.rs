@@ -1,4 +1,4 @@
-//! A listening socket with a time limit for headers and a graceful end.
+//! Serves HTTP on a socket, limits the time for the headers of a request, and ends gracefully.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// The time limit for the head of a request.
+/// The maximum time that a client may need for the headers of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// Serves `router` until `stop`. Then waits at most `grace` for open requests to end.
+/// Serves `router` on the socket until `stop`. After that, it accepts no new connection and waits
+/// at most `grace` until the open requests have ended.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new();
@@ -25,7 +26,8 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: Cancellati
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Usually the process has no free file descriptors. Connections that end free some.
+                // The usual cause is that the process has no free file descriptors. When other
+                // connections end, some become free.
                 tracing::error!(%error, "connection not accepted, retrying");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;

@@ -1,4 +1,4 @@
-//! The metrics for Prometheus.
+//! The metrics of the process, for Prometheus.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,7 +50,7 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// The metrics of the process.
+/// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -68,7 +68,8 @@ pub struct Metrics {
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
     task_took: Family<OfTask, Gauge>,
-    /// Lets one scrape run at a time, because two at once would count the same runs twice.
+    /// A lock that allows only one scrape at a time. Two scrapes at the same time would count the
+    /// same runs twice.
     scraping: Mutex<()>,
 }
 
@@ -152,13 +153,13 @@ impl Metrics {
         self
     }
 
-    /// Counts one webhook request.
+    /// Counts one webhook request with its answer and its duration.
     pub fn delivery(&self, status: StatusCode, took: Duration) {
         self.deliveries.get_or_create(&Status { status: status.as_u16() }).inc();
         self.answered.observe(took.as_secs_f64());
     }
 
-    /// Sets the days until the token of a target ends.
+    /// Sets the number of days until the token of a target expires.
     pub fn token_days(&self, target: &str, days: i64) {
         self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
     }
@@ -179,7 +180,7 @@ impl Metrics {
         }
     }
 
-    /// Returns the text of a scrape, in the format of OpenMetrics.
+    /// Returns the values of all metrics as text in the format OpenMetrics.
     pub fn scrape(
         &self,
         depth: &Depth,

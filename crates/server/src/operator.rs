@@ -1,4 +1,5 @@
-//! The operator listener: `/readyz`, `/metrics`, `/tasks`. It listens on loopback by default.
+//! The operator listener with `/readyz`, `/metrics` and `/tasks`. By default, it accepts
+//! connections only from the same machine.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,24 +15,25 @@ use subtle::ConstantTimeEq;
 
 use crate::metrics::Metrics;
 
-/// The time limit for an answer of the store. Callers give up not much later.
+/// How long the listener waits for the store. Most callers end their requests soon after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The state that the operator listener shows.
+/// Everything that the operator listener shows.
 pub struct Operator {
-    /// The store.
+    /// The store whose queue and holds are shown.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The source of the current time.
     pub clock: Clock,
-    /// The metrics.
+    /// The metrics of this process.
     pub metrics: Arc<Metrics>,
-    /// The counts of the worker.
+    /// The counts of the worker's results.
     pub counts: Arc<WorkerCounts>,
-    /// The budgets of the credentials, for organisations that are open.
+    /// The budgets of the credentials of all opened organisations.
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
-    /// The background tasks.
+    /// The driver of the background tasks.
     pub driver: Driver,
-    /// The bearer token that callers must send. It is required if the listener is not on loopback.
+    /// The bearer token that callers must send. It is required if the listener accepts connections
+    /// from other machines.
     pub token: Option<SecretString>,
 }
 
@@ -60,8 +62,8 @@ const UNAUTHORISED: (StatusCode, &str) =
 const FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
 
-/// Returns whether the request comes from a page in a browser. Such a page can reach loopback,
-/// where no token is required.
+/// Returns whether a web page in a browser sent the request. A web page can send requests to its
+/// own machine, where no token is required.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)
 }
@@ -73,19 +75,21 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Err(refused) = in_time(operator.store.ready()).await {
         return refused.into_response();
     }
-    // The service still accepts webhooks, so it is ready, and names what fails.
+    // The service is ready even if a background task fails, because it still accepts webhooks. The
+    // answer only names the failing tasks.
     let failing = operator.driver.status().into_iter().filter_map(|task| failure_line(&task));
     let lines = std::iter::once("ready".to_owned()).chain(failing);
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
 }
 
-/// Returns the name of a failing task and the first line of its failure.
+/// Returns the name of a failing task and the first line of its error. Returns `None` if the task
+/// does not fail.
 fn failure_line(task: &TaskRecord) -> Option<String> {
     let why = task.failure.as_ref()?;
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
 }
 
-/// Answers with the records of all background tasks.
+/// Answers with the status of all background tasks.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if !operator.admits(&headers) {
         return UNAUTHORISED.into_response();
@@ -93,7 +97,7 @@ async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     Json(operator.driver.status()).into_response()
 }
 
-/// Runs a background task, and answers with its record after the run.
+/// Runs a background task now, and answers with its status after the run.
 async fn run_task(
     State(operator): State<Arc<Operator>>,
     Path(name): Path<String>,
@@ -111,10 +115,11 @@ async fn run_task(
     }
 }
 
-/// The status and the text of a refusal.
+/// The status and the text of an answer that refuses a request.
 type Refused = (StatusCode, String);
 
-/// Returns the answer of the store, or a refusal with the reason why there is none.
+/// Waits for the answer of the store. If there is no answer in time, or if it is an error, the
+/// function returns a refusal.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -124,8 +129,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Returns the state of the queue, and the number of held changes. The store leaves out paused
-/// keys, because they can be all repositories of an organisation.
+/// Returns the number of keys in the queue and the number of held changes. Paused keys do not count
+/// as waiting, because a pause may cover all repositories of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     Ok((store.depth(now).await?, store.holds().await?.len()))
 }
@@ -156,8 +161,8 @@ mod tests {
     use super::*;
     use crate::exchange::{exchange, request, store};
 
-    /// Sends a request to an operator listener with the token `secret`, and returns the status and
-    /// the text of the answer.
+    /// Sends a request to an operator listener whose token is `secret`. Returns the status and the
+    /// text of the answer.
     async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let folder = tempfile::tempdir().unwrap();
         let (store, clock) = (store(&folder), Clock::system());

@@ -11,16 +11,18 @@
 //! | an instance's window | `window` | the instance | |
 //! | notes, pauses, counters | `note`, `pause`, `counter` | the name | |
 //!
-//! A change of an item that others may change is a conditional write. The item is read consistently
-//! and changed by the engine's pure functions. It is written only if its version is still the one
-//! that was read. Each write carries a token of its own, so that a repeated write, whose first
-//! answer was lost, is recognised.
+//! If several processes may change an item, each change is a conditional write. The store reads the
+//! item consistently and changes it with the engine's pure functions. It then writes the item only
+//! if the version in the table is still the version that was read. Each write has a unique token.
+//! If the answer to a write is lost and the write is repeated, the store recognises the first write
+//! by the token.
 //!
 //! The store assumes that writes to one item are linearizable, and that a consistent read sees
-//! every answered write. The index is eventually consistent: the next look finds a missing entry,
-//! and a row is read consistently before it is claimed. Leases are compared with the caller's
-//! clock. If clocks differ by more than the duration of a lease (60 s), two workers could work on
-//! one key. Every write to a vendor is idempotent, and the lease is checked before it.
+//! every write that was answered. The index is eventually consistent. If an entry is missing in the
+//! index, a later look finds it. Before a key is claimed, its row is read consistently. Leases are
+//! compared with the clock of the caller. If clocks differ by more than the duration of a lease (60
+//! s), two workers could work on one key. This does no harm, because every write to a vendor is
+//! idempotent, and the lease is checked before the write.
 
 mod guard;
 mod holds;

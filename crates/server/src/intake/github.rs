@@ -1,4 +1,4 @@
-//! `POST /hooks/github`: deliveries of GitHub.
+//! The route `POST /hooks/github`, which receives deliveries of GitHub.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMa
 async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
     let text = |name: &str| header(headers, name);
     let declared = intake.declared(headers)?;
-    // These checks come before the body, so that a request with invalid headers costs no memory.
+    // The headers are checked before the body is read. A request with invalid headers therefore
+    // occupies no memory for its body.
     ContentType::parse(text("content-type").unwrap_or_default())?;
     if !headers.contains_key("x-hub-signature-256") {
         return Err(WebhookRefusal::Unsigned.into());

@@ -1,5 +1,5 @@
-//! The public listener: it verifies, stores and answers deliveries. An answer of 2xx means that the
-//! delivery is on disk.
+//! The public listener, which verifies and stores webhooks. It answers with 2xx only after the
+//! delivery is stored durably.
 
 mod github;
 mod okta;
@@ -25,15 +25,17 @@ use crate::metrics::Metrics;
 /// The limits of the intake.
 #[derive(Clone, Copy, Debug)]
 pub struct IntakeLimits {
-    /// The maximum size of a body in bytes. GitHub sends up to 25 MB.
+    /// The maximum size of one body, in bytes. GitHub sends bodies of up to 25 MB.
     pub body: u64,
-    /// The maximum size of all bodies in bytes that the intake receives or stores at the same time.
+    /// The maximum total size of the bodies that the intake receives or stores at the same time, in
+    /// bytes.
     pub in_flight: u64,
-    /// The time limit for a whole body.
+    /// The maximum time that a sender may need for a whole body.
     pub slow: Duration,
-    /// The time limit for a pause of the sender, so that its room becomes free for others.
+    /// The maximum time that a sender may pause within a body. After that time, its memory becomes
+    /// free for other bodies.
     pub silence: Duration,
-    /// The time limit for free room.
+    /// How long a request may wait until enough memory is free for its body.
     pub patience: Duration,
 }
 
@@ -52,13 +54,13 @@ impl Default for IntakeLimits {
 /// The senders whose webhooks the intake accepts.
 #[derive(Default)]
 pub struct Senders {
-    /// Organisations of GitHub.
+    /// The organisations of GitHub that may send webhooks.
     pub github: Vec<beadle_hooks::github::Sender>,
-    /// Directories of Okta.
+    /// The directories of Okta that may send event hooks.
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 
-/// The public listener.
+/// The public listener, with everything that it needs to accept webhooks.
 pub struct Intake {
     senders: Senders,
     store: Arc<dyn Store>,
@@ -67,15 +69,16 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     limits: IntakeLimits,
     room: InFlight,
-    /// The refused senders that are not configured, so that the journal gets one entry for each.
+    /// The unknown senders that are already in the journal, so that each sender gets only one
+    /// entry.
     refused: Mutex<HashSet<String>>,
-    /// The time of the last log line about an invalid signature or secret.
+    /// The time at which the last line about an invalid signature or secret was logged.
     said: Mutex<Option<Time>>,
 }
 
 impl Intake {
-    /// Creates an intake for the webhooks of `senders`. It rings `bell` for each webhook that makes
-    /// a key due.
+    /// Creates an intake that accepts the webhooks of `senders`. It notifies `bell` whenever a
+    /// webhook makes a key due.
     pub fn new(
         senders: Senders,
         store: Arc<dyn Store>,
@@ -107,8 +110,8 @@ impl Intake {
             .with_state(self)
     }
 
-    /// Returns the length of the body according to `Content-Length`. Refuses a body that is too
-    /// large before it is read.
+    /// Returns the length of the body from `Content-Length`. If the body is too large, the function
+    /// returns an error before the body is read.
     fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
         let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
@@ -119,7 +122,7 @@ impl Intake {
         if declared > self.limits.body { Err(self.too_large()) } else { Ok(declared) }
     }
 
-    /// Waits for room, and returns the body.
+    /// Waits for free memory, then receives the body and returns it.
     async fn body(&self, body: Body, declared: u64, patience: Duration) -> Result<(Vec<u8>, Taken), Problem> {
         let room = self.room.take(declared, patience).await.ok_or(Problem::Busy)?;
         let read = tokio::time::timeout(self.limits.slow, self.read(body, declared)).await;
@@ -131,8 +134,8 @@ impl Intake {
 
     async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        // The declared length is not allocated in advance, because a sender can declare much and
-        // send little.
+        // The header is not a reason to allocate memory, because a sender can announce a large body
+        // and send little.
         let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
         let silent =
             |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender paused for too long".into());
@@ -155,8 +158,8 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// Logs an invalid signature or secret, at most once a minute. A wrong secret is the most
-    /// frequent mistake of a new webhook.
+    /// Logs that a signature or a secret is invalid, at most once a minute. Such a line is
+    /// important, because a wrong secret is the most frequent mistake with a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -166,8 +169,8 @@ impl Intake {
         }
     }
 
-    /// Writes a sender that is not configured to the journal, once, so that an operator can find
-    /// it.
+    /// Adds an unknown sender to the journal, so that an operator can find it. Each sender gets
+    /// only one entry.
     async fn remember(&self, who: &str) {
         let new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned());
         if !new {
@@ -189,7 +192,7 @@ impl Intake {
     }
 }
 
-/// The reason for an answer other than 2xx.
+/// The reason why a request gets an answer other than 2xx.
 enum Problem {
     Refused(StatusCode, String),
     NotConfigured(String, String),
@@ -205,7 +208,7 @@ impl From<StoreError> for Problem {
 }
 
 impl Intake {
-    /// Returns the answer to a delivery, and counts it.
+    /// Returns the answer to a delivery, and counts it in the metrics.
     async fn respond(&self, received: Result<Accepted, Problem>, started: Time) -> Response {
         let response = match received {
             Ok(Accepted::Stored) => answer(StatusCode::ACCEPTED, "stored"),
@@ -216,7 +219,8 @@ impl Intake {
                 }
                 let mut response = answer(status, &why);
                 if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                    // The rest of the body is not read, so the connection cannot be used again.
+                    // The rest of the body is not read, so the connection must not be used for
+                    // another request.
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response

@@ -1,4 +1,5 @@
-//! `/hooks/okta`: `GET` is the verification of the address by Okta, `POST` is a delivery.
+//! The route `/hooks/okta`. With a `GET` request, Okta verifies the address once. A `POST` request
+//! is a delivery.
 //!
 //! <https://developer.okta.com/docs/guides/event-hook-implementation/>
 
@@ -17,9 +18,10 @@ use serde_json::json;
 
 use super::{Intake, Problem, answer, header};
 
-/// The time limit for free room. Okta waits 3 s for an answer and retries only once.
+/// How long a request may wait for free memory. The time is short, because Okta waits only 3 s for
+/// the answer and retries only once.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The maximum length of a challenge in bytes. Challenges of Okta are shorter.
+/// The maximum length of a challenge, in bytes. Okta sends shorter challenges.
 const LONGEST: usize = 1024;
 
 impl From<HookRefusal> for Problem {
@@ -32,8 +34,8 @@ impl From<HookRefusal> for Problem {
     }
 }
 
-/// Answers the verification of the address with the challenge of the request. This request needs no
-/// secret, and the answer has nothing else.
+/// Answers Okta's verification of the address with the challenge from the request. The request
+/// needs no secret, because the answer contains only the challenge.
 pub(super) async fn verify(headers: HeaderMap) -> Response {
     match header(&headers, "x-okta-verification-challenge") {
         Some(challenge) if challenge.len() <= LONGEST => {
@@ -55,12 +57,13 @@ pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMa
 async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
     let declared = intake.declared(headers)?;
     let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    // This check comes before the body, so that a request without the secret costs no memory.
+    // The secret is checked before the body is read. A request without the secret therefore
+    // occupies no memory for its body.
     let sender = okta::sender(&intake.senders.okta, &value)?;
     let (body, _room) = intake.body(body, declared, PATIENCE).await?;
     let verified = okta::receive(sender, body, intake.clock.now())?;
-    // The events come first: if the process ends in between, Okta retries the delivery, and the
-    // stored events stay stored.
+    // The events are stored before the delivery. If the process ends in between, Okta sends the
+    // delivery again, and events that are already stored are not stored twice.
     let events = verified.events.into_iter().map(|(event, marks)| async move {
         let marked = !marks.is_empty();
         let accepted = intake.store.accept(event, marks).await?;

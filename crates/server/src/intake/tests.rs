@@ -1,4 +1,4 @@
-//! The answers of the public listener to each kind of refusal.
+//! Tests of the answers with which the public listener refuses requests.
 
 use beadle_hooks::github::{OrgFacts, sign};
 use beadle_hooks::okta::HeaderSecret;
@@ -10,7 +10,7 @@ use crate::exchange::{exchange, request, store};
 const SECRET: &str = "a secret";
 const BODY: &str = r#"{"organization":{"login":"acme"},"repository":{"id":7}}"#;
 
-/// An intake for one organisation and one directory. The store ends with the folder.
+/// An intake for one organisation and one directory. Its store is deleted together with the folder.
 struct Listener {
     intake: Arc<Intake>,
     _folder: tempfile::TempDir,
@@ -36,7 +36,7 @@ impl Listener {
         Self { intake: Arc::new(intake), _folder: folder }
     }
 
-    /// Sends a request, and returns the status, the head and the result of the answer.
+    /// Sends a request. Returns the status, the headers and the field `result` of the answer.
     async fn send(
         &self,
         method: &str,
@@ -50,7 +50,7 @@ impl Listener {
         (head.status.as_u16(), head.headers, json["result"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Sends a delivery of GitHub with these headers in place of the valid ones.
+    /// Sends a delivery of GitHub. The headers in `replaced` replace valid headers.
     async fn github(&self, replaced: &[(&str, &str)], body: &str) -> (u16, HeaderMap, String) {
         let signature = sign(SECRET, body.as_bytes());
         let valid = [
@@ -65,7 +65,8 @@ impl Listener {
     }
 }
 
-/// The headers that differ from a valid request, the body, the status, and a part of the reason.
+/// One case of a test: the headers that differ from a valid request, the body, the expected status,
+/// and a part of the expected reason.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
 
 #[tokio::test]

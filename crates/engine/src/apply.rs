@@ -118,7 +118,7 @@ pub enum StepResult {
     Withheld,
     /// The guard holds the change until an operator approves it.
     Held {
-        /// The digest by which an operator approves the change.
+        /// The digest of the change, by which an operator can approve it.
         digest: String,
         /// The reason for the hold, such as the exceeded limit.
         why: String,
@@ -187,7 +187,7 @@ impl Report {
         self.count(|result| *result == StepResult::Blocked)
     }
 
-    /// Creates the report of a plan that has no changes to apply.
+    /// Creates the report of a plan without changes, for which nothing is written.
     pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
         Self {
             subject: plan.subject.clone(),

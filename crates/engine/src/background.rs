@@ -37,7 +37,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(1);
 pub enum TaskStatus {
     /// The task found nothing to do.
     Idle,
-    /// The task did the work that the text names.
+    /// The task did some work, which the text describes.
     Done(String),
     /// The task could not do all of its work, for the reason in the text. It runs again after
     /// [`BackgroundTask::retry`], or when the used-up budget is available again.

@@ -12,7 +12,7 @@ pub struct Delivery {
     pub source: String,
     /// The id that the sender gave to the delivery. It is unique together with `source`.
     pub id: String,
-    /// The sender's name for the event, such as `repository.created`.
+    /// The name that the sender gives to the event, such as `repository.created`.
     pub event: String,
     /// The person or program that caused the event, as the sender names it. Beadle only writes it
     /// to the journal.

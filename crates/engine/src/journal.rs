@@ -1,4 +1,5 @@
-//! The journal records each delivery, key, plan, change and result.
+//! The journal, which is the record of Beadle's work: what it wrote, held and refused, when, and
+//! why.
 
 mod detail;
 

@@ -79,12 +79,13 @@ fn read<M: Metadata>(text: &str) -> Option<M> {
     serde_json::from_str(text).ok()
 }
 
-/// Returns the name of a note: its kind and its parts, joined by colons. A kind always has the same
-/// number of parts.
+/// Returns the name of a note: its kind and its parts, joined by colons. All notes of one kind have
+/// the same number of parts.
 ///
-/// In all parts but the last, a colon is written `%3A` and a percent sign `%25`, so that two
-/// different lists of parts never make one name. The last part stays as it is. An empty last part
-/// makes the beginning of all names with these other parts.
+/// In all parts except the last one, a colon is written as `%3A` and a percent sign as `%25`. Two
+/// different lists of parts therefore never have the same name. The last part is not changed. If
+/// the last part is empty, the result is the prefix of the names of all notes that have the same
+/// other parts.
 pub fn note(kind: &'static str, parts: &[&str]) -> String {
     let mut name = kind.to_owned();
     for (at, part) in parts.iter().enumerate() {

@@ -7,7 +7,7 @@ use crate::key::{Key, Lane};
 use crate::queue::Row;
 use crate::store::{Store, StoreError};
 
-/// The number of marks in one transaction.
+/// The maximum number of keys that one transaction makes due.
 const BATCH: usize = 500;
 
 /// Returns the text that is the beginning of the error of every run that a pause of `scope` ended.

@@ -21,8 +21,8 @@
 //! every write that was answered. The index is eventually consistent. If an entry is missing in the
 //! index, a later look finds it. Before a key is claimed, its row is read consistently. Leases are
 //! compared with the clock of the caller. If clocks differ by more than the duration of a lease (60
-//! s), two workers could work on one key. This does no harm, because every write to a vendor is
-//! idempotent, and the lease is checked before the write.
+//! s), two workers could work on one key. The result is at most a repeated write, because every
+//! write to a vendor is idempotent and the lease is checked before it.
 
 mod guard;
 mod holds;

@@ -1,4 +1,4 @@
-//! Creates and configures the table.
+//! Creates the table in DynamoDB, and enables its expiry of items and its backups.
 
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ pub struct RateLimitHeaders {
 impl RateLimitHeaders {
     /// The headers that GitHub uses.
     pub const GITHUB: Self = Self { prefix: "x-ratelimit", share: 100 };
-    /// The headers of Okta. One token may use half of a limit.
+    /// The headers that Okta uses. One API token may use half of Okta's limits.
     ///
     /// <https://developer.okta.com/docs/reference/rl-best-practices/>
     pub const OKTA: Self = Self { prefix: "x-rate-limit", share: 50 };

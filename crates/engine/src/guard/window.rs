@@ -94,7 +94,7 @@ pub struct GuardReservation {
     pub exposes: u32,
     /// The number of removals, counted for every repository that the change reaches.
     pub removes: u32,
-    /// The number of repositories that the change reaches.
+    /// The number of repositories that the change affects.
     #[serde(default = "one")]
     pub reaches: u32,
 }

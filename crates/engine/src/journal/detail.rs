@@ -133,7 +133,7 @@ pub struct WriteResult {
 /// The result of a dispatch that GitHub carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatched {
-    /// Whether the workflow was dispatched: always `Yes`.
+    /// Always `Yes`. It distinguishes this shape from a dispatch that failed.
     pub dispatched: Happened,
     /// The id of the workflow's run, if GitHub's answer named it.
     pub run: Option<u64>,
@@ -296,7 +296,7 @@ pub struct Recovered {
     pub beyond: bool,
     /// The number of attempts in the vendor's log for the searched period.
     pub seen: usize,
-    /// The number of deliveries without a successful attempt.
+    /// The number of deliveries for which the vendor's log shows no successful attempt.
     pub failed: usize,
     /// Whether several readings of the log differed. Beadle then reads the same period again soon.
     pub open: bool,

@@ -13,11 +13,12 @@ use crate::queue::Row;
 /// The age at which a store deletes data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Bodies of deliveries received before this time are deleted. The ids stay.
+    /// The store deletes the bodies of deliveries that arrived before this time. It keeps their
+    /// ids.
     pub bodies_before: Time,
-    /// Ids of deliveries received before this time are deleted.
+    /// The store deletes the ids of deliveries that arrived before this time.
     pub ids_before: Time,
-    /// Journal entries before this time are deleted.
+    /// The store deletes journal entries that are older than this time.
     pub journal_before: Time,
     /// The maximum number of rows that one call deletes.
     pub batch: u32,
@@ -35,7 +36,7 @@ pub enum StoreRecord {
     Entries(Vec<Entry>),
     /// A change that is held or approved.
     Hold(Hold),
-    /// Reservations in the guard's windows, in order.
+    /// Reservations of room in the guard's windows, in order.
     Bookings(Vec<GuardReservation>),
 }
 

@@ -24,9 +24,10 @@ pub struct Sender {
     pub instance: String,
     /// The login of the organisation at GitHub. Upper and lower case are the same.
     pub login: String,
-    /// The id of the App that the organisation uses, if it uses one.
+    /// The id of the GitHub App with which Beadle works in the organisation; `None` if it uses a
+    /// token.
     pub app_id: Option<u64>,
-    /// The valid secrets: one, or two during a rotation.
+    /// The secrets that are valid now: usually one, and two while a secret is replaced.
     pub secrets: Vec<SecretString>,
     /// Facts about the organisation that can change while the service runs.
     pub known: OrgFacts,
@@ -40,10 +41,10 @@ pub struct Sender {
 /// An event for which Beadle dispatches a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatched {
-    /// The name of the event. `repository.created` matches only one action, and `repository`
-    /// matches all actions.
+    /// The name of the dispatch rule in the configuration.
     pub name: String,
-    /// The event. `repository.created` matches one action, `repository` every action.
+    /// The event that starts the workflow. `repository.created` matches only one action, and
+    /// `repository` matches all actions.
     pub event: String,
 }
 

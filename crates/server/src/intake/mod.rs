@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
-/// The limits of the intake.
+/// The limits that protect the intake from large bodies and slow senders.
 #[derive(Clone, Copy, Debug)]
 pub struct IntakeLimits {
     /// The maximum size of one body, in bytes. GitHub sends bodies of up to 25 MB.

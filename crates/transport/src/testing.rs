@@ -277,13 +277,13 @@ pub struct Entry {
     pub sends: &'static [&'static str],
 }
 
-/// Makes every call with every hostile value in the place of each of its texts, and of those that
-/// every call takes.
+/// Makes every call with every dangerous value. The value takes the place of each text of the call,
+/// and of each text that all calls use.
 ///
 /// # Panics
 ///
-/// When a request arrives that is not the one which a plain value sends, with the other value in
-/// its place.
+/// If a call sends another request than the same call with a plain value. Only the value in its
+/// place may differ.
 pub async fn walk(
     entries: &[Entry],
     everywhere: &[&str],
@@ -334,12 +334,13 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
     }
 }
 
-/// Returns the public asynchronous methods and functions in the source of a package, as
-/// `Type::method` or `function`. A walk is compared with them, so that it cannot forget one.
+/// Returns the public asynchronous methods and functions of a package, in the form `Type::method`
+/// or `function`. They come from the source text. A test compares its entries with them, so that no
+/// method is forgotten.
 ///
 /// # Panics
 ///
-/// When the source cannot be read.
+/// If the source cannot be read.
 pub fn methods(package: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![FilePath::new(package).join("src")];
@@ -374,11 +375,11 @@ fn methods_in(source: &str) -> Vec<String> {
     found
 }
 
-/// Compares the entries of a walk with the source of the package.
+/// Checks that the entries of a test cover all methods of a package.
 ///
 /// # Panics
 ///
-/// When a method has no entry, or an entry no method.
+/// If a method has no entry, or if an entry has no method.
 pub fn holds_all(entries: &[Entry], package: &str) {
     let walked: BTreeSet<String> = entries.iter().map(|entry| entry.call.to_owned()).collect();
     let there = methods(package);

@@ -17,7 +17,7 @@ pub(crate) struct Places {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     /// The number of keys. It is so small that an instance outside `full` stays within its limit,
-    /// even if all claimed keys belong to it.
+    /// even if all claimed keys belong to this instance.
     pub(crate) keys: usize,
     /// The instances that occupy as many places as they may.
     pub(crate) full: Vec<String>,

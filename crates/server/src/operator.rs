@@ -62,8 +62,8 @@ const UNAUTHORISED: (StatusCode, &str) =
 const FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
 
-/// Returns whether a web page in a browser sent the request. A web page can send requests to its
-/// own machine, where no token is required.
+/// Returns whether a web page in a browser sent the request. A web page can send requests to the
+/// machine of its browser, and on that machine the listener may require no token.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)
 }

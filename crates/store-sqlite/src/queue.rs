@@ -237,7 +237,7 @@ pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Dept
         let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
         depth.due[lane as usize] = group.get(1)?;
     }
-    // The query finds the oldest key that is not paused with the index on ages.
+    // The query uses the index on ages to find the oldest key that is not paused.
     let oldest = "SELECT first_dirty FROM work
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) AND NOT EXISTS
              (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))

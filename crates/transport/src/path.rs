@@ -31,8 +31,8 @@ pub enum Refused {
     /// instead of an entry of the list.
     #[error("the name is empty")]
     Empty,
-    /// The value consists of dots and slashes. Servers and proxies resolve such segments, so the
-    /// request would name a resource further up.
+    /// A part of the value consists only of dots, or is empty. Servers and proxies resolve such a
+    /// segment, so the request would name another resource, one that is higher in the path.
     #[error("the name `{0}` cannot be a part of an address, because it has a meaning in paths")]
     Dots(String),
     /// The value contains a control character, which could end a line or a header.

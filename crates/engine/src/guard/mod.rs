@@ -111,9 +111,9 @@ pub struct Hold {
     pub subject: String,
     /// The time at which the hold began.
     pub since: Time,
-    /// The reason for the hold. If the planner or a contested aspect stops the change, the text is
-    /// not empty when the guard gets the change, and the guard holds the change unless an operator
-    /// approved it.
+    /// The reason for the hold. The planner, or the check for contested changes, can set the reason
+    /// before the change is submitted to the guard. The guard then holds the change, unless an
+    /// operator approved it.
     pub why: String,
     /// Whether the change is held because its aspect is contested.
     #[serde(default)]

@@ -82,8 +82,8 @@ pub struct GuardReservation {
     /// The aspect of the change; empty if an older version stored the reservation.
     #[serde(default)]
     pub aspect: String,
-    /// The time at which the room was reserved or, after the write began, the time at which it
-    /// began.
+    /// The time at which the room was reserved. After the write has begun, it is the time at which
+    /// the write began.
     pub at: Time,
     /// What became of the room.
     #[serde(alias = "written")]

@@ -134,8 +134,8 @@ impl Intake {
 
     async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        // The header is not a reason to allocate memory, because a sender can announce a large body
-        // and send little.
+        // The buffer starts small and grows with the received data, because a sender can announce a
+        // large body and send little.
         let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
         let silent =
             |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender paused for too long".into());

@@ -36,9 +36,9 @@ pub struct WakeHandler {
 }
 
 impl WakeHandler {
-    /// Runs the keys of the messages. Returns the messages that the queue must deliver again:
-    /// messages that cannot be parsed, and messages whose keys could not be claimed because of an
-    /// error. All other messages are done, because the row of each key says what happens next.
+    /// Runs the keys of the messages. Returns the messages that the queue must deliver again. These
+    /// are messages that cannot be parsed, and messages whose keys could not be claimed because of
+    /// an error. All other messages are done, because the row of each key says what happens next.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();

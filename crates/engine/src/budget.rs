@@ -193,8 +193,8 @@ impl Budgets {
 
     /// Records the figures of a vendor's answer. Answers can arrive in another order than their
     /// calls, so within one period the lowest figure counts. Figures of an earlier period are
-    /// ignored, with one exception: they count if the known period is over or its end is not
-    /// credible, because then a clock was ahead when the known period was recorded.
+    /// ignored, with one exception. If the known period is over or its end is not credible, a clock
+    /// was ahead when the known period was recorded. The figures then count.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);

@@ -17,8 +17,8 @@ pub struct Key(String);
 pub struct KeyError(String);
 
 impl Key {
-    /// Creates a key from its parts. A colon in `kind` or `instance` is written as `%3A`, because a
-    /// plain colon would end the part, and the key would belong to another instance. Names in the
+    /// Creates a key from its parts. A colon in `kind` or `instance` is written as `%3A`. A plain
+    /// colon would end the part, and the key would belong to another instance. Names in the
     /// configuration cannot contain a colon.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
         let part = |text: &str| text.replace(':', "%3A");

@@ -220,9 +220,9 @@ impl Row {
 
     /// Returns the time for which a sleeping worker must get a message about this row. `before` is
     /// the row before the change. A message is necessary if a worker can claim the key earlier or
-    /// in a more urgent lane than before, or if a run ended and the key is still due. `None` means
-    /// that no message is necessary. A change during a run causes no message, because the end of
-    /// the run causes one.
+    /// in a more urgent lane than before. It is also necessary if a run ended and the key is still
+    /// due. `None` means that no message is necessary. A change during a run causes no message,
+    /// because the end of the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);

@@ -182,8 +182,9 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim has anything to do. That is the case if a key is due, or if the time of
-/// a key is further in the future than any vendor's rate limit and must be shortened.
+/// Returns whether a claim has anything to do. That is the case if a key is due. It is also the
+/// case if a key must wait longer than any vendor's rate limit, because the claim must shorten such
+/// a wait.
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";

@@ -167,7 +167,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     assert_eq!(to.bookings(Time(0)).await.unwrap().len(), 2, "what no longer counts is left where it was");
     assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
     assert_eq!(to.get("cursor").await.unwrap(), Some(long));
-    // The copy continues where the source ended: the next entry gets the next number, the window
+    // The copy continues where the source ended. The next entry gets the next number, the window
     // has the same free room, and the delivery is known.
     let next = to.journal(None, vec![entry(EntryKind::Run, Time(9), None)], LATER).await.unwrap().unwrap();
     assert!(next[0] > numbers[0] + 2, "{next:?}");

@@ -15,8 +15,8 @@ const KEYS: u64 = 4;
 const EVENTS: u64 = 60;
 const WORKERS: usize = 4;
 
-/// What the runs have seen: how many marks each key had when its last run began, and whether two
-/// runs worked on one key at the same time.
+/// What the runs have seen. `last` is the number of marks that each key had when its last run
+/// began. `two_at_once` tells whether two runs ever worked on one key at the same time.
 #[derive(Default)]
 struct Seen {
     running: HashMap<Key, usize>,

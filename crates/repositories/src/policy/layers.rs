@@ -86,6 +86,8 @@ pub struct Layer {
     pub additive: Vec<String>,
     /// The sections that `disable_plugins` removes from the layers of a higher rank.
     pub disabled_above: Vec<String>,
+    /// True if the file has no text, so that it may be the rest of a failed write.
+    pub is_blank: bool,
 }
 
 /// The rank of a suborg or a layer that sets no `rank`.
@@ -274,7 +276,8 @@ impl Layer {
         let root = root.without(&["rank", "select", "except", "first_match"]);
         let (root, list_modes) = plain(&without_plugins(&root, &own));
         let additive = plugins(&root, "additive_plugins");
-        Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive, disabled_above }
+        let (file, is_blank) = (file.to_owned(), false);
+        Self { file, kind, rank, root, cases, list_modes, additive, disabled_above, is_blank }
     }
 
     /// Returns whether the layer reaches every repository.

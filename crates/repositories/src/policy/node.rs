@@ -45,7 +45,7 @@ impl Node {
         let name: Arc<str> = file.into();
         // A document without a value, such as a file of comments.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
-        if !text.lines().map(str::trim).any(is_written) {
+        if !text.trim_start_matches('\u{feff}').lines().map(str::trim).any(is_written) {
             let asked = PolicyLocation { file: name, line: 1 };
             return Ok(Self { asked, column: 1, kind: Kind::Null });
         }

@@ -84,6 +84,26 @@ fn a_file_without_any_text_removes_no_entry() {
 }
 
 #[test]
+fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
+    let doubt = |file: &str, text: &str, name: &str| {
+        let policy = accepted(&[("layers/wiki.yml", "repository: { has_wiki: false }\n"), (file, text)]);
+        let seen = repository(&Node::parse("test", &format!("{{ name: {name} }}")).unwrap());
+        match policy.resolve(&seen, &OverrideStatus::default()) {
+            Verdict::Reached(target) => target.doubt(),
+            Verdict::Skipped(why) => panic!("{why}"),
+        }
+    };
+    // The selectors of a suborg or of a layer are lost with its text.
+    for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
+        for text in ["", " \n", "\u{feff}\n"] {
+            assert!(doubt(file, text, "shop").is_some_and(|why| why.starts_with(file)), "{file}: {text:?}");
+        }
+        assert_eq!(doubt(file, "# nothing\n", "shop"), None, "{file}");
+    }
+    assert_eq!(doubt("repos/shop.yml", "", "blog"), None);
+}
+
+#[test]
 fn a_section_without_a_value_is_not_specified() {
     let settings = (
         "settings.yml",

@@ -5,7 +5,9 @@ use beadle_github::{Permission, Repository};
 use serde_json::Value;
 
 use super::files::Policy;
+use super::layers::without_plugins;
 use super::node::{Kind, Node};
+use super::normal::{each, leaves_actors};
 use super::pattern::Pattern;
 use super::targeting::MergedLayers;
 use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
@@ -102,7 +104,10 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let place = |key: &str| wants.iter().position(|want| want.key == key);
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // Both keys set the visibility: the narrower layer wins.
-        let narrower = target.rank(&wants[private].asked) > target.rank(&wants[visibility].asked);
+        let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
+        // In layers of one rank, the value counts that does not expose the repository.
+        let is_private = wants[private].value == true && wants[visibility].value == "public";
+        let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
         wants.remove(if narrower { visibility } else { private });
     }
     wants
@@ -112,11 +117,18 @@ impl Policy {
     /// Returns the values of `target` without disabled sections and without entries for other
     /// repositories.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
-        let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
-        let mut root = target.root.as_ref()?.without(&disabled);
-        if let Some(repository) = root.get("repository").filter(|_| disabled.contains(&"archive")).cloned() {
-            root = root.with("repository", &repository.without(&["archived"]));
+        let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
+        if let Some(repository) = root.child("repository") {
+            // As in `settings`.
+            if repository.get("archived").is_some_and(Node::is_null) {
+                *repository = repository.without(&["archived"]);
+            }
         }
+        each(&mut root, "rulesets", |ruleset| {
+            if leaves_actors(ruleset) {
+                *ruleset = ruleset.without(&["bypass_actors"]);
+            }
+        });
         for list in ["teams", "collaborators"] {
             let Some(node) = root.get(list).cloned() else { continue };
             let items = node.items().iter().filter(|item| holds(item, repository)).cloned().collect();

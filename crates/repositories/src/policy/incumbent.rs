@@ -63,7 +63,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             color.kind = Kind::Text(text);
         }
     });
-    each(root, "rulesets", |ruleset| named_actors(ruleset, problems));
+    each(root, "rulesets", named_actors);
     each(root, "branches", |branch| {
         let Some(protection) = branch.child("protection") else { return };
         let is_empty = matches!(&protection.kind, Kind::List(items) if items.is_empty());
@@ -89,15 +89,14 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
     });
 }
 
-/// Leaves the bypass actors of a ruleset alone if an entry has the name of its actor and not the id.
-/// A list without this entry would remove the actor.
-fn named_actors(ruleset: &mut Node, problems: &mut Vec<Problem>) {
-    let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
-    let Some(name) = actors.iter().find_map(|actor| actor.get("name")) else { return };
-    let text = "`bypass_actors[].name`: Beadle knows actors by `actor_id` only, and leaves the bypass actors of this \
-                ruleset alone";
-    problems.push(warning(name, text.to_owned()).severity(Severity::NotYet));
-    *ruleset = ruleset.without(&["bypass_actors"]);
+/// Keeps only one bypass actor of a ruleset if an entry has the name of its actor and not the id.
+/// The entry stays in the merged layers, so that no layer replaces the actors of the ruleset
+/// (`normal::leaves_actors`): a list without the named actor would remove the actor.
+fn named_actors(ruleset: &mut Node) {
+    let Some(Kind::List(actors)) = ruleset.child("bypass_actors").map(|list| &mut list.kind) else { return };
+    if let Some(at) = actors.iter().position(|actor| actor.get("name").is_some()) {
+        *actors = vec![actors.swap_remove(at)];
+    }
 }
 
 /// Removes one of `private` and `visibility` if they contradict each other. The private value

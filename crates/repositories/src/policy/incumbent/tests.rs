@@ -4,7 +4,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::policy::assertions::repository;
-use crate::policy::{Desired, Node, OverrideStatus, Policy, PolicyError, Severity, Verdict};
+use crate::policy::{Desired, Node, OverrideStatus, Policy, PolicyError, Severity, Verdict, leaves_actors};
 
 fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
     let sources: BTreeMap<String, String> =
@@ -32,6 +32,15 @@ fn desired(policy: &Policy) -> Desired {
     let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
     match policy.resolve(&shop, &OverrideStatus::default()) {
         Verdict::Reached(target) => policy.desired(&target, &shop),
+        Verdict::Skipped(why) => panic!("{why}"),
+    }
+}
+
+/// Returns the values that `explain` shows for the repository `shop`.
+fn shown(policy: &Policy) -> serde_json::Value {
+    let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
+    match policy.resolve(&shop, &OverrideStatus::default()) {
+        Verdict::Reached(target) => policy.declared(&target, &shop).unwrap().json(),
         Verdict::Skipped(why) => panic!("{why}"),
     }
 }
@@ -193,6 +202,26 @@ fn of_private_and_visibility_the_private_value_counts() {
 }
 
 #[test]
+fn of_private_and_visibility_in_layers_of_one_rank_the_private_value_counts() {
+    let (private, public) = ("repository: { private: true }\n", "repository: { visibility: public }\n");
+    let policy = accepted(&[("layers/a.yml", private), ("layers/b.yml", public)]);
+    assert_eq!((setting(&policy, "private"), setting(&policy, "visibility")), (Some(json!(true)), None));
+    let cases = "repository: { visibility: public }\nfirst_match: [{ repository: { private: true } }]\n";
+    let policy = accepted(&[("layers/a.yml", cases)]);
+    assert_eq!((setting(&policy, "private"), setting(&policy, "visibility")), (Some(json!(true)), None));
+    let policy = accepted(&[("settings.yml", private), ("layers/b.yml", public)]);
+    assert_eq!(setting(&policy, "visibility"), Some(json!("public")), "the higher layer wins");
+}
+
+#[test]
+fn explain_shows_only_what_the_plan_wants() {
+    let settings =
+        "repository: { has_wiki: false, topics: [a], archived: false }\ndisable_plugins: [topics]\n";
+    let policy = accepted(&[("settings.yml", settings)]);
+    assert_eq!(shown(&policy)["repository"], json!({ "has_wiki": false }));
+}
+
+#[test]
 fn an_empty_protection_removes_the_rule_and_says_so() {
     for (empty, count) in [("null", 0), ("{}", 0), ("[]", 1), ("false", 1)] {
         let text = format!("branches:\n- name: main\n  protection: {empty}\n");
@@ -214,9 +243,20 @@ fn bypass_actors_with_a_name_are_left_alone() {
     let policy = accepted(&[("repos/shop.yml", text)]);
     let found = remarks(&policy);
     let [(Severity::NotYet, message)] = found.as_slice() else { panic!("{found:?}") };
-    assert!(message.starts_with("repos/shop.yml:6 `bypass_actors[].name`"), "{message}");
-    let wants = desired(&policy);
-    assert!(wants.sections["rulesets"].items()[0].get("bypass_actors").is_none());
+    assert!(message.starts_with("repos/shop.yml:6 `rulesets[0].bypass_actors[0].name`"), "{message}");
+    let named = "bypass_actors: [{ actor_type: Team, name: core }]";
+    let by_id = "bypass_actors: [{ actor_type: Team, actor_id: 5 }]";
+    for (lower, higher) in [(named, by_id), (by_id, named), (named, named)] {
+        let ruleset = |actors: &str| format!("rulesets: [{{ name: main, enforcement: active, {actors} }}]\n");
+        let (lower, higher) = (format!("suborgrepos: [shop]\n{}", ruleset(lower)), ruleset(higher));
+        let policy = accepted(&[("suborgs/a.yml", lower.as_str()), ("repos/shop.yml", higher.as_str())]);
+        let wants = desired(&policy);
+        // A list of one layer would remove the actor of the other layer.
+        assert!(leaves_actors(&wants.sections["rulesets"].items()[0]), "{lower} {higher}");
+        let shown = shown(&policy);
+        let rulesets = shown["rulesets"].as_array().unwrap();
+        assert!(rulesets.len() == 1 && rulesets[0].get("bypass_actors").is_none(), "{shown}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
-use super::contradictions::{across, incomplete, remarks};
+use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
@@ -166,6 +166,7 @@ impl Policy {
         } else {
             Shape::Map(kind.keys()).check("", root, problems);
             check_layer(kind, root, problems);
+            idle_plugins(kind, root, problems);
             remarks(root, &lists(), problems);
         }
         let root = empty.as_ref().unwrap_or(root);

@@ -128,6 +128,14 @@ pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     root.with("repository", &repository.without(&parts))
 }
 
+/// Removes the modes of the lists that `names` has. An additive list removes nothing, so its mode
+/// stays.
+pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
+    let has = |name: &str| names.iter().any(|other| other == name);
+    let is_disabled = |list: &str| has(list) || (list == "topics" && has("repository"));
+    list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
+}
+
 /// Returns the mode of a list, and the list itself.
 fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
     for (key, exclusive) in [("exclusive", true), ("additive", false)] {
@@ -274,7 +282,9 @@ impl Layer {
             cases.push(Case { choice: choice(case, problems), root: plain, list_modes });
         }
         let root = root.without(&["rank", "select", "except", "first_match"]);
-        let (root, list_modes) = plain(&without_plugins(&root, &own));
+        let (root, mut list_modes) = plain(&root);
+        let root = without_plugins(&root, &own);
+        drop_modes(&mut list_modes, &own);
         let additive = plugins(&root, "additive_plugins");
         let (file, is_blank) = (file.to_owned(), false);
         Self { file, kind, rank, root, cases, list_modes, additive, disabled_above, is_blank }

@@ -5,7 +5,9 @@ use beadle_github::{Known, Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
-use super::layers::{Layer, LayerKind, ListMode, ListModes, conflicts, contradictions, without_plugins};
+use super::layers::{
+    Layer, LayerKind, ListMode, ListModes, conflicts, contradictions, drop_modes, without_plugins,
+};
 use super::merge::{merge, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
@@ -257,8 +259,7 @@ impl MergedLayers {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
         let disabled: Vec<String> = below.map(|(_, name)| name.clone()).collect();
-        // An additive list removes nothing, so its mode stays.
-        list_modes.retain(|section, mode| !mode.exclusive || !disabled.contains(section));
+        drop_modes(&mut list_modes, &disabled);
         self.disabled_above.extend(layer.disabled_above.iter().map(|name| (layer.rank, name.clone())));
         (without_plugins(&root, &disabled), list_modes)
     }

@@ -337,6 +337,44 @@ fn disable_plugins_of_a_file_reaches_the_layers_of_its_target() {
 }
 
 #[test]
+fn a_list_that_is_disabled_makes_no_other_list_exclusive() {
+    let teams = |mode: &str, more: &str| format!("teams: {{ {mode}: [{{ name: core }}] }}\n{more}");
+    let topics = |mode: &str, more: &str| format!("repository: {{ topics: {{ {mode}: [a] }} }}\n{more}");
+    let disable = |name: &str| format!("disable_plugins: [{{ plugin: {name}, target: self }}]\n");
+    let own = ("repos/shop.yml", "teams: [{ name: web }]\nrepository: { topics: [b] }\n");
+    // The mode of an additive list stays.
+    let files = [teams("additive", &disable("teams")), topics("additive", &disable("repository"))];
+    let wants = desired(&accepted(&[("settings.yml", files[0].as_str()), own]));
+    assert_eq!((wants.teams.as_ref().unwrap().items.len(), wants.teams.unwrap().exclusive), (1, false));
+    assert!(!desired(&accepted(&[("settings.yml", files[1].as_str()), own])).topics.unwrap().exclusive);
+    // The mode of an exclusive list does not.
+    let settings = topics("additive", "");
+    let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", &disable("repository")));
+    let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];
+    assert!(!desired(&accepted(&files)).topics.unwrap().exclusive);
+    let settings = format!("{settings}disable_plugins: [{{ plugin: repository, target: children }}]\n");
+    let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", ""));
+    let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];
+    assert!(!desired(&accepted(&files)).topics.unwrap().exclusive);
+}
+
+#[test]
+fn an_entry_of_disable_plugins_without_an_effect_is_reported() {
+    let wiki = "repository: { has_wiki: false }\n";
+    for (file, text) in [
+        ("deployment-settings.yml", "disable_plugins: [{ plugin: teams, target: self }]\n"),
+        ("repos/shop.yml", "disable_plugins: [{ plugin: teams, target: children }]\n"),
+    ] {
+        let found = remarks(&accepted(&[("layers/wiki.yml", wiki), (file, text)]));
+        let [(Severity::Warning, message)] = found.as_slice() else { panic!("{file}: {found:?}") };
+        assert!(message.starts_with(&format!("{file}:1 `target: ")), "{message}");
+    }
+    let refused =
+        errors(&[("settings.yml", "repository: { has_wiki: false }\ndisable_plugins: [{ target: self }]\n")]);
+    assert!(refused.contains("must have `plugin`"), "{refused}");
+}
+
+#[test]
 fn disable_plugins_can_name_a_part_and_stand_in_the_deployment_settings() {
     let settings = ("settings.yml", "repository: { has_wiki: false, archived: true, topics: [a] }\n");
     let own = "repository: { archived: true, topics: [b] }\ndisable_plugins: [archive, { plugin: topics, target: self }]\n";

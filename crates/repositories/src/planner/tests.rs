@@ -118,6 +118,24 @@ async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_una
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_without_a_permission_changes_no_access() {
+    let text = "teams: [{ name: platform }]\ncollaborators: [{ username: mona }]\n";
+    for (permission, new) in [(Some("admin"), 0), (Some("pull"), 0), (None, 2)] {
+        let mut doc = acme(201, 301);
+        if let Some(permission) = permission {
+            doc["orgs"]["acme"]["repos"]["shop"]["teams"] = json!({ "platform": permission });
+            doc["orgs"]["acme"]["repos"]["shop"]["collaborators"] = json!({ "mona": permission });
+        }
+        let plan = Stage::new(doc, text).await.plan().await;
+        assert!(plan.unknowns.is_empty(), "{:?}", plan.unknowns);
+        let after = plan.changes.iter().map(|change| change.fields[0].after.as_str());
+        let mut after: Vec<&str> = after.map(Option::unwrap_or_default).collect();
+        after.sort_unstable();
+        assert_eq!(after, ["pull", "push"][..new], "{permission:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;

@@ -48,19 +48,30 @@ impl Policy {
         desired.teams = section("teams").map(|list| Listed {
             exclusive: exclusive("teams"),
             asked: list.asked.clone(),
-            items: access(list, "name", repository, |slug, permission, asked| TeamWant {
-                slug,
-                permission,
-                asked,
+            items: access(list, "name", repository, |slug, permission, asked| {
+                let mut teams = repository.teams.value().into_iter().flatten();
+                let seen = teams.find(|team| team.slug.eq_ignore_ascii_case(&slug));
+                let is_stated = permission.is_some();
+                // GitHub grants `pull` to a team for which no permission is specified.
+                let permission = permission.or_else(|| Some(seen?.permission.clone()));
+                TeamWant { slug, permission: permission.unwrap_or(Permission::Pull), is_stated, asked }
             }),
         });
         desired.collaborators = section("collaborators").map(|list| Listed {
             exclusive: exclusive("collaborators"),
             asked: list.asked.clone(),
-            items: access(list, "username", repository, |login, permission, asked| CollaboratorWant {
-                login,
-                permission,
-                asked,
+            items: access(list, "username", repository, |login, permission, asked| {
+                let mut people = repository.collaborators.value().into_iter().flatten();
+                let seen = people.find(|person| person.login.eq_ignore_ascii_case(&login));
+                let is_stated = permission.is_some();
+                // GitHub grants `push` to a person for whom no permission is specified.
+                let permission = permission.or_else(|| Some(seen?.permission.clone()));
+                CollaboratorWant {
+                    login,
+                    permission: permission.unwrap_or(Permission::Push),
+                    is_stated,
+                    asked,
+                }
             }),
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
@@ -152,14 +163,14 @@ fn access<T>(
     list: &Node,
     who: &str,
     repository: &Repository,
-    make: impl Fn(String, Permission, PolicyLocation) -> T,
+    make: impl Fn(String, Option<Permission>, PolicyLocation) -> T,
 ) -> Vec<T> {
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get(who)?.text()?.to_owned();
         if !holds(item, repository) {
             return None;
         }
-        let permission = item.get("permission").and_then(Node::text).unwrap_or("push").to_owned().into();
+        let permission = item.get("permission").and_then(Node::text).map(|text| text.to_owned().into());
         Some(make(name, permission, item.asked.clone()))
     });
     wants.collect()

@@ -135,14 +135,19 @@ fn a_section_without_a_value_is_not_specified() {
 }
 
 #[test]
-fn a_team_without_a_permission_gets_push_unless_a_lower_layer_has_one() {
-    let policy =
-        accepted(&[("settings.yml", "teams: [{ name: core }]\ncollaborators: [{ username: mona }]\n")]);
-    assert_eq!(teams(&policy), pairs(&[("core", "push")]));
-    assert_eq!(desired(&policy).collaborators.unwrap().items[0].permission.as_str(), "push");
-    let lower = ("settings.yml", "teams: [{ name: core, permission: pull }]\n");
+fn a_team_without_a_permission_keeps_its_access_unless_a_lower_layer_has_a_permission() {
+    let text = "teams: [{ name: core }, { name: core-team }]\ncollaborators: [{ username: mona }]\n";
+    let policy = accepted(&[("settings.yml", text)]);
+    // Only `core-team` has access.
+    assert_eq!(teams(&policy), pairs(&[("core", "pull"), ("core-team", "push")]));
+    let wants = desired(&policy);
+    assert!(wants.teams.unwrap().items.iter().all(|team| !team.is_stated));
+    let mona = &wants.collaborators.unwrap().items[0];
+    assert_eq!((mona.permission.as_str(), mona.is_stated), ("push", false));
+    let lower = ("settings.yml", "teams: [{ name: core, permission: triage }]\n");
     let policy = accepted(&[lower, ("repos/shop.yml", "teams: [{ name: core }]\n")]);
-    assert_eq!(teams(&policy), pairs(&[("core", "pull")]));
+    assert_eq!(teams(&policy), pairs(&[("core", "triage")]));
+    assert!(desired(&policy).teams.unwrap().items[0].is_stated);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use super::normal::each;
 use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
-/// The keys beside the sections that have no meaning without a value.
-const LISTS: &[&str] =
-    &["additive_plugins", "disable_plugins", "suborgrepos", "suborgteams", "suborgproperties"];
+/// The selectors of a suborg. One of them can have no value if another one has a value: a suborg
+/// whose only selector is lost would reach no repository.
+const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
 /// Returns a file in the form that the check knows.
 pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
@@ -29,9 +29,13 @@ fn warning(at: &Node, text: String) -> Problem {
 
 /// Accepts the forms in a file, or in one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
+    let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
+    // `additive_plugins` and `disable_plugins` are no sections: without their values, Beadle would
+    // remove more.
     let is_section = |name: &str| {
         let carried = |key: &&Key| key.status == Status::Carried;
-        LISTS.contains(&name) || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
+        (selects && SELECTORS.contains(&name))
+            || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
     };
     drop_unset(root, "", is_section, problems);
     if let Some(repository) = root.child("repository") {
@@ -138,6 +142,8 @@ fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
         word.starts_with(is_letter)
             && word.ends_with(is_letter)
             && word.chars().all(|c| is_letter(c) || c == '-' || c == '_')
+            // GitHub writes one hyphen for several.
+            && !word.contains("--")
     };
     if !text.contains(' ') || !text.split(' ').all(is_word) {
         return;

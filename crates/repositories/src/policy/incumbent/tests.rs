@@ -130,6 +130,15 @@ fn a_section_without_a_value_is_not_specified() {
         said("settings.yml:3", "repository.topics"),
     ];
     assert_eq!(messages, expected);
+    for key in ["additive_plugins", "disable_plugins"] {
+        let refused =
+            errors(&[("settings.yml", format!("repository: {{ has_wiki: false }}\n{key}:\n").as_str())]);
+        assert!(refused.contains(&format!("`{key}` must be a list")), "Beadle would remove more: {refused}");
+    }
+    let other = "suborgrepos:\nsuborgteams: [core]\nrepository: { has_wiki: false }\n";
+    assert_eq!(accepted(&[("suborgs/a.yml", other)]).remarks.len(), 1);
+    let none = errors(&[("suborgs/a.yml", "suborgrepos:\nsuborgteams:\nrepository: { has_wiki: false }\n")]);
+    assert!(none.contains("`suborgrepos` must be a list"), "it would reach no repository: {none}");
     let selects = errors(&[("layers/a.yml", "select:\nrepository: { has_wiki: false }\n")]);
     assert!(selects.contains("`select` must be"), "it would reach every repository: {selects}");
 }
@@ -170,7 +179,7 @@ fn the_display_name_of_a_team_is_its_slug() {
     let policy = accepted(&[("suborgs/a.yml", "suborgteams: [Core Team]\nteams: [{ name: Core Team }]\n")]);
     assert_eq!(teams(&policy), pairs(&[("core-team", "push")]));
     assert!(remarks(&policy).iter().all(|(_, text)| text.ends_with("Beadle uses the slug `core-team`")));
-    for name in ["Core  Team", "C++ Team", "Core - Team", "' Core'", "Kärn Team"] {
+    for name in ["Core  Team", "C++ Team", "Core - Team", "Core a--b", "' Core'", "Kärn Team"] {
         let text = format!("teams: [{{ name: {name}, permission: pull }}]\n");
         assert!(errors(&[("settings.yml", text.as_str())]).contains("must be a slug"), "{name}");
     }

@@ -151,8 +151,8 @@ fn a_team_without_a_permission_keeps_its_access_unless_a_lower_layer_has_a_permi
     assert_eq!(teams(&policy), pairs(&[("core", "pull"), ("core-team", "push")]));
     let wants = desired(&policy);
     assert!(wants.teams.unwrap().items.iter().all(|team| !team.is_stated));
-    let mona = &wants.collaborators.unwrap().items[0];
-    assert_eq!((mona.permission.as_str(), mona.is_stated), ("push", false));
+    let people = wants.collaborators.unwrap().items;
+    assert_eq!((people[0].permission.as_str(), people[0].is_stated), ("push", false));
     let lower = ("settings.yml", "teams: [{ name: core, permission: triage }]\n");
     let policy = accepted(&[lower, ("repos/shop.yml", "teams: [{ name: core }]\n")]);
     assert_eq!(teams(&policy), pairs(&[("core", "triage")]));

@@ -316,7 +316,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         refusals.end(&change.digest(key));
     }
     if let Err(error) = refusals.write(&remembered, context.store.as_ref(), key).await {
-        tracing::warn!(%key, subject = plan.subject, %error, "refused changes not stored, next sweep sends them again");
+        tracing::warn!(%key, subject = plan.subject, %error, "refusals by the vendor not stored, the next sweep sends the refused changes again");
     }
     let steps = plan.changes.iter().zip(results);
     Ok(Report {

@@ -45,10 +45,10 @@ pub enum CopyError {
     #[error("the target store has {0} already: copy into an empty store")]
     NotEmpty(&'static str),
     /// An earlier copy did not end.
-    #[error("an earlier copy into the target store did not end: delete the store, and copy again")]
+    #[error("an earlier copy into the target store stopped halfway: delete the store, and copy again")]
     Unfinished,
     /// The source is itself an unfinished copy.
-    #[error("the copy into the source store did not end: copy from the original store")]
+    #[error("the copy into the source store stopped halfway: copy from the original store")]
     FromUnfinished,
     /// A store failed.
     #[error(transparent)]

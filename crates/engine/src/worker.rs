@@ -367,7 +367,7 @@ impl Worker {
 
     fn say_unresolved(&self, key: &Key, why: &str) {
         if self.is_news(key, why) {
-            tracing::warn!(%key, why, "part of the policy cannot be resolved, left alone for all keys");
+            tracing::warn!(%key, why, "part of the policy cannot be resolved, Beadle changes nothing for this part");
         }
     }
 

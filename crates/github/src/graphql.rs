@@ -13,7 +13,7 @@ use crate::api::Api;
 #[derive(Debug, Deserialize)]
 struct Envelope {
     data: Option<Value>,
-    /// The only field of an answer that reports a secondary limit with status 200.
+    /// GitHub may report a secondary limit with status 200 and an answer that has only this field.
     message: Option<String>,
     #[serde(default)]
     errors: Vec<GraphQlError>,

@@ -61,7 +61,8 @@ impl GroupLink {
         self.sources = with(&self.sources, sources);
     }
 
-    /// Returns Beadle's name for the group if the target shows its own form of that name.
+    /// Returns the name that Beadle gave the group if `shown` is the form in which the target shows
+    /// that name, otherwise `shown` itself.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }

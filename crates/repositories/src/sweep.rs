@@ -65,7 +65,7 @@ impl Reconcile for Sweep {
             Ok(0) => {}
             Ok(notes) => tracing::info!(instance, notes, "notes of deleted repositories removed"),
             Err(error) => {
-                tracing::warn!(instance, %error, "notes of deleted repositories not removed, the next sweep retries");
+                tracing::warn!(instance, %error, "stored data about deleted repositories not removed, the next sweep retries");
             }
         }
         tracing::info!(instance, repositories = swept.len(), "sweep started");

@@ -18,7 +18,7 @@ use crate::{DynamoStore, SHARDS};
 const PART: usize = 350_000;
 /// An interrupted delivery is finished after this time. Until then its own process may finish it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
-/// The part of the index with deliveries whose keys are not all marked.
+/// The part of the index where a delivery is until all its keys are marked as due.
 const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {

@@ -37,7 +37,7 @@ pub struct ClientSettings {
     pub concurrency: usize,
     /// The timeout of one request.
     pub deadline: Duration,
-    /// The window of the secondary limits.
+    /// The period over which the secondary rate limits count requests.
     pub window: Duration,
     /// The maximum number of points of REST requests in a window.
     pub rest_points: u32,

@@ -96,7 +96,7 @@ pub enum TransportError {
         now: Time,
     },
     /// A link or redirect leads to another place than the configured origin.
-    #[error("{request}: not followed to {target}, which is not the configured origin")]
+    #[error("{request}: link or redirect not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
         /// The method and the path.
         request: String,

@@ -66,8 +66,9 @@ impl FileReader {
     }
 }
 
-/// Waits for the end of a read while the read continues with other files. A large folder on a slow
-/// file system takes time. Returns `None` if the read stays at one file.
+/// Waits until a read ends. A large folder on a slow file system takes time, so the wait continues as
+/// long as the read moves from file to file. Returns `None` if the read stays at one file for the
+/// time `patience`.
 async fn end_of<T>(
     at: &ReadingAt,
     patience: Duration,

@@ -66,7 +66,7 @@ pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::R
 /// Refuses a store that `beadle store copy` did not fill completely.
 pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
     if is_unfinished(store).await {
-        anyhow::bail!("a copy into {place} did not end: delete it, and copy again");
+        anyhow::bail!("an earlier copy into {place} stopped halfway: delete {place}, and copy again");
     }
     Ok(())
 }

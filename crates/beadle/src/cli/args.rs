@@ -16,8 +16,8 @@ pub(crate) enum TargetsCommand {
     /// With `probe = "write"` in `[target.scim]`, Beadle also creates a group of its own, fills it,
     /// empties it and deletes it. Otherwise the probe writes nothing.
     ///
-    /// Beadle stops a target if a write removed other members. After a probe whose own writes
-    /// succeed, Beadle writes to this target again.
+    /// Beadle stops writing to a target if a write removed members that it should not remove. Beadle
+    /// starts again after a probe whose test writes succeed.
     ///
     /// Exit code: 0 all tests passed, 1 a test failed or was not possible.
     Probe {
@@ -31,7 +31,7 @@ pub(crate) enum TargetsCommand {
 pub(crate) enum TasksCommand {
     /// Run a task in the running service, wait for its result
     ///
-    /// Asks the operator listener of this configuration. Exit code: 0 success, 1 the task failed.
+    /// Sends a request to the configured operator listener. Exit code: 0 success, 1 the task failed.
     Run {
         /// Name of the task, such as `policy of acme`; `beadle tasks` lists the names
         name: String,
@@ -245,7 +245,7 @@ pub(crate) enum SchemaFile {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Limit to the deliveries of the last time, such as `2h` or `7d`
+    /// Limit to the deliveries that are not older than this, such as `2h` or `7d`
     #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to the deliveries that concern a key, such as `repository:acme:1296269` or
@@ -276,7 +276,7 @@ pub(crate) struct JournalArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: JournalFormat,
-    /// Limit to the entries of the last time, such as `2h` or `7d`
+    /// Limit to the entries that are not older than this, such as `2h` or `7d`
     #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`

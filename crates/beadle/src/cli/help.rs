@@ -40,7 +40,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "sweep",
         &[
-            ("beadle sweep", "everything, with the guard's window of the store"),
+            ("beadle sweep", "everything; the guard also counts the earlier changes in the store"),
             ("beadle sweep --shard 1/4 --without-store", "a quarter of the repositories, in a job"),
             ("beadle sweep --approve 8f0c1d2e3a4b", "approve one change by its digest"),
         ],

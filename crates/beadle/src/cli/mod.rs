@@ -23,8 +23,9 @@ const GLOBAL: &str = "Global options";
 
 /// Keep GitHub repositories and access groups as declared
 ///
-/// A policy declares the repositories, a directory such as Okta declares the groups. Beadle repairs
-/// a difference within seconds of the event, and again on every sweep.
+/// A policy declares the repositories, and a directory such as Okta declares the groups. Beadle
+/// repairs a difference within seconds of the event that reports it. Sweeps repair what no event
+/// reported.
 ///
 /// Start with `beadle example > beadle.toml` and edit the file. Then run `beadle check`, `beadle plan`
 /// and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes

@@ -51,7 +51,8 @@ pub enum Tone {
 impl Tone {
     const ALL: [Self; 5] = [Self::Heading, Self::Faint, Self::Good, Self::Notice, Self::Danger];
 
-    /// Returns the mark that begins a text of this tone, between `paint` and the printer.
+    /// Returns the character that `paint` puts before a text of this tone. The printer turns it into
+    /// colour.
     fn mark(self) -> char {
         match self {
             Self::Heading => '\u{fdd0}',

@@ -15,8 +15,8 @@ use crate::config::read_mappings;
 /// The task.
 pub(super) struct MappingsReload {
     service: Arc<Service>,
-    /// The generation that the last run read. If a file is in the middle of a change, the next run
-    /// reads another generation.
+    /// The generation that the last run read. It comes into force only if the next run reads the
+    /// same one, because somebody may be changing a file at this moment.
     candidate: Mutex<Option<String>>,
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,

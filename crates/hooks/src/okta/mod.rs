@@ -35,7 +35,7 @@ pub struct Sender {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HookRefusal {
     /// A configured header is missing or has another value: 401.
-    #[error("the header with the hook's secret is missing, or its value is not a configured value")]
+    #[error("the header with the hook's secret is missing, or its value matches no configured secret")]
     Unproved,
     /// The body is not a delivery: 400.
     #[error("the body is not a delivery of an event hook: {0}")]

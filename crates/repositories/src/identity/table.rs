@@ -104,8 +104,8 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// The fields that identify entries of other lists, by the rule of safe-settings: the first of
-/// these fields that an entry has counts.
+/// The fields that can identify an entry of a list that is not in [`TABLE`]. As in safe-settings,
+/// Beadle uses the first of these fields that is in the entry.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 

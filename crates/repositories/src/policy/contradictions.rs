@@ -392,7 +392,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// Lists of safe-settings that can be additive, and that Beadle does not carry out yet.
+/// The keys of lists that can be additive in safe-settings, but that Beadle does not support yet.
 const LATER: &[&str] =
     &["milestones", "environments", "variables", "custom_repository_roles", "app_installations"];
 

@@ -5,7 +5,7 @@
 use super::node::{Kind, Node};
 use crate::identity::pair_layers;
 
-/// Merges `over` over `under`.
+/// Merges the wider layer `under` and the narrower layer `over`. The values of `over` win.
 pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }

@@ -47,7 +47,7 @@ pub(crate) struct Key {
     pub(crate) doc: &'static str,
 }
 
-/// The state of a key in this version.
+/// Whether this version of Beadle supports a key of the policy's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,

@@ -14,7 +14,7 @@ use crate::write::{Changed, Writer};
 
 /// The number of people in the group.
 const PEOPLE: usize = 3;
-/// The waits for a server that shows a write a moment later.
+/// The times to wait between reads, because some servers show a write only after a moment.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
 /// The question about additions, and its right answer.

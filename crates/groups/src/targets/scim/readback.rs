@@ -81,7 +81,8 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Returns whether a large group is as expected, by one written member and one who stays.
+    /// Returns whether a large group is as expected. Checks only one added, one removed and one kept
+    /// member.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -216,7 +217,9 @@ impl ScimWriter {
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
-            Err(failure) => tracing::error!(group, why = failure.text, "stop of the target not stored"),
+            Err(failure) => {
+                tracing::error!(group, why = failure.text, "target stopped, but this is not stored");
+            }
         }
         let mut left = 0;
         let mut refused = 0;
@@ -237,7 +240,7 @@ impl ScimWriter {
         }
         let back = wanted.len() - left - refused;
         let text = stopped(written, lost, &format!("{back} were put back"));
-        tracing::error!(group, lost = lost.len(), back, "target removed other members with a write");
+        tracing::error!(group, lost = lost.len(), back, "a write made the target remove other members too");
         self.reader.seen().stopped = Some(text.clone());
         Failure::new(Class::Rejected, text)
     }

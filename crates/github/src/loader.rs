@@ -343,8 +343,10 @@ mod tests {
         let api = Api::new(&endpoint, "acme", token, budgets, &clock, settings).unwrap();
         let loader = Loader::new(api.clone(), Asks::default());
         let read = loader.by_ids(&api, &["R_1".to_owned(), "R_2".to_owned()]).await;
-        let nodes: Vec<_> = read.iter().filter_map(|(_, found)| found.as_ref().ok()?.as_ref()).collect();
-        let nodes: Vec<&str> = nodes.iter().map(|found| found.node_id.as_str()).collect();
+        let node_of = |found: &Result<Option<Repository>, Failure>| {
+            found.as_ref().ok()?.as_ref().map(|repository| repository.node_id.clone())
+        };
+        let nodes: Vec<String> = read.iter().filter_map(|(_, found)| node_of(found)).collect();
         assert_eq!(nodes, ["R_1", "R_2"]);
         assert_eq!(wire.arrived().len(), 3);
     }

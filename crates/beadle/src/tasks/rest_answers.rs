@@ -23,7 +23,7 @@ const PAGE: u32 = 25;
 const PAGES: usize = 200;
 /// The time after which a run begins no further page. The function on AWS has less than a minute for
 /// its tasks.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task.
 pub(super) struct RestAnswers(pub(super) Arc<Service>);

@@ -12,8 +12,8 @@ use crate::store::{Listing, Store, StoreError, StoreRecord};
 
 /// The number of records in flight.
 const AT_ONCE: usize = 16;
-/// The number of notes that are in memory at the same time. Kept answers of a vendor can have several
-/// hundred kilobytes.
+/// The number of notes that are in memory at the same time. Kept answers of a vendor can have
+/// several hundred kilobytes.
 const NOTES: u32 = 100;
 /// The number of journal entries in a record.
 const ENTRIES: u32 = 500;

@@ -190,7 +190,8 @@ fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<P
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
     }
-    // An error without a path does not tell which parts of the data are missing: any null may be one.
+    // An error without a path does not tell which parts of the data are missing: any null may be
+    // one.
     let of_all = envelope.errors.iter().find(|error| error.path.is_empty());
     let of_all = of_all.map(|error| error.failure(doing));
     match envelope.data.filter(|data| !data.is_null()) {

@@ -222,8 +222,8 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
-/// Returns whether an answer shows something in the place of an actor. Without an identity, it does not
-/// mean that nobody has the name: a removal would go to an unknown owner of the name.
+/// Returns whether an answer shows something in the place of an actor. Without an identity, it does
+/// not mean that nobody has the name: a removal would go to an unknown owner of the name.
 fn is_shown(place: &Value, actor: &Actor) -> bool {
     let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
     !found.is_null()

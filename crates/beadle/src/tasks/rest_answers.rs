@@ -21,8 +21,8 @@ const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 const PAGE: u32 = 25;
 /// The number of pages that one run reads.
 const PAGES: usize = 200;
-/// The time after which a run begins no further page. The function on AWS has less than a minute for
-/// its tasks.
+/// The time after which a run begins no further page. The function on AWS has less than a minute
+/// for its tasks.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task.
@@ -124,8 +124,8 @@ async fn forget_unread(store: &dyn Store, clock: &Clock) -> Result<Forgotten, St
     Ok(Forgotten { deleted, is_finished: search.after.is_empty() })
 }
 
-/// Searches one page, and stores the place behind it: if the run is cancelled, or fails, the next run
-/// continues there. Returns the number of deleted answers.
+/// Searches one page, and stores the place behind it: if the run is cancelled, or fails, the next
+/// run continues there. Returns the number of deleted answers.
 async fn forget_page(store: &dyn Store, search: &mut Search, now: Time) -> Result<u64, StoreError> {
     let mut page = store.notes_page(&kept_answers(), &search.after, PAGE).await?;
     let mut deleted = 0;

@@ -13,6 +13,9 @@ use crate::store::{Listing, Store, StoreError, StoreRecord};
 
 /// The number of records that are written at the same time.
 const AT_ONCE: usize = 16;
+/// The maximum number of notes that are in memory at the same time. A note can be large, because a
+/// stored answer of a vendor can have several hundred kilobytes.
+const NOTES: u32 = 100;
 /// The number of journal entries in one record.
 const ENTRIES: u32 = 500;
 /// A call of the source store that takes longer than this counts as interrupted.
@@ -46,10 +49,10 @@ pub enum CopyError {
     #[error("the target store has {0} already: copy into an empty store")]
     NotEmpty(&'static str),
     /// An earlier copy into the target store did not end.
-    #[error("an earlier copy into the target store did not end: delete the store, and copy again")]
+    #[error("an earlier copy into the target store stopped halfway: delete the store, and copy again")]
     Unfinished,
     /// The source store is incomplete, because an earlier copy into it did not end.
-    #[error("the copy into the source store did not end: copy from the original store")]
+    #[error("the copy into the source store stopped halfway: copy from the original store")]
     FromUnfinished,
     /// A call of one of the stores failed.
     #[error(transparent)]
@@ -83,12 +86,19 @@ pub async fn copy(
         copied.holds += 1;
     }
     to.take(StoreRecord::Bookings(from.bookings(now - window).await?)).await?;
-    let notes = from.notes("").await?.into_iter().filter(|(name, _)| name != READY);
-    copied.notes = stream::iter(notes)
-        .map(|(name, value)| async move { to.put(&name, &value).await })
-        .buffer_unordered(AT_ONCE)
-        .try_fold(0, async |count, ()| Ok(count + 1))
-        .await?;
+    let mut after = String::new();
+    loop {
+        let page = from.notes_page("", &after, NOTES).await?;
+        let Some((last, _)) = page.last() else { break };
+        after.clone_from(last);
+        let notes = page.into_iter().filter(|(name, _)| name != READY);
+        let count: u64 = stream::iter(notes)
+            .map(|(name, value)| async move { to.put(&name, &value).await })
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, async |count, ()| Ok(count + 1))
+            .await?;
+        copied.notes += count;
+    }
     let mut rows = from.rows(u32::MAX).await?;
     let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
     // Deliveries are written in the order of their arrival, with the oldest first.

@@ -54,12 +54,12 @@ pub struct GroupsFile {
     /// Whether Beadle takes over an existing group of the target that has the same name.
     #[serde(default)]
     pub adopt: bool,
-    /// Whether Beadle may remove all members of a group without an approval, if the group of the
-    /// directory has no members.
+    /// Whether a group of the directory may have no members. If it is `false`, the removals for
+    /// such a group need an approval.
     #[serde(default)]
     pub may_empty: bool,
-    /// Patterns of group names. For groups that match, the limit is `group_guard.count`, even if
-    /// the group is large.
+    /// Patterns of groups. For a group that matches, the limit is `group_guard.count`, even if the
+    /// group is large.
     #[serde(default)]
     pub protected: Vec<String>,
     /// The role that the members have in a team of GitHub.

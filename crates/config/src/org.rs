@@ -95,8 +95,8 @@ pub struct DispatchFile {
     /// The inputs of the workflow. The values are templates that can use the payload.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
-    /// The name of an input to which Beadle passes a random token. With the token, Beadle finds the
-    /// workflow's run again.
+    /// The name of an input to which Beadle passes a token of the delivery. If GitHub's answer is
+    /// lost, Beadle finds the workflow's run by this token.
     pub token_input: Option<String>,
     /// The mode of the rule. If the organisation has a more careful mode, that mode applies.
     #[serde(default)]

@@ -16,7 +16,7 @@ use crate::{DynamoStore, SHARDS};
 /// The attributes of an item, by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The level of compression. It is low, because speed matters more than size.
+/// The level of compression. It is low, as in the SQLite store, so that compression is fast.
 pub(crate) const LEVEL: i32 = 1;
 /// The maximum size of a value after decompression.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;

@@ -158,8 +158,8 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// Logs that a signature or a secret is invalid, at most once a minute. Such a line is
-    /// important, because a wrong secret is the most frequent mistake with a new webhook.
+    /// Logs that a signature or a secret is invalid, at most once a minute. The usual cause is a
+    /// wrong secret in a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

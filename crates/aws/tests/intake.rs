@@ -100,8 +100,8 @@ async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sen
     for (shape, name) in [(Shape::Http, "http"), (Shape::Rest, "rest")] {
         let gateway = world.gateway(shape).await;
         for form in [false, true] {
-            // A gateway passes a form on in base64. The signature covers the bytes of the original
-            // form.
+            // The gateway encodes a form in base64 before it calls the function. The signature
+            // covers the bytes of the form before that.
             let id = format!("{name}-{form}");
             let (status, text) = world.send(&gateway, &github, &id, form).await;
             assert_eq!(status, StatusCode::ACCEPTED, "{id}: {text}");

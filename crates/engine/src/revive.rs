@@ -1,5 +1,5 @@
 //! Makes keys due after an operator has removed the cause that stopped them, for example a pause.
-//! Otherwise such keys would wait until their wait ends or until the next sweep.
+//! Without this, such keys would start only at the end of their wait, or with the next sweep.
 
 use crate::clock::Time;
 use crate::delivery::Mark;

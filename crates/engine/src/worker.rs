@@ -150,7 +150,8 @@ pub struct WorkerSettings {
     pub poll: Duration,
     /// The maximum duration of a run.
     pub run_limit: Duration,
-    /// How many times a key is tried whose changes the vendor refuses. Then the key is parked.
+    /// How many times the worker tries a key if the vendor refuses the changes of the key. After
+    /// that, the key is parked.
     pub rejected_attempts: u32,
     /// Whether one instance may occupy at most half of the places that the other instances leave
     /// free. With this limit, a vendor that never answers delays only its own keys.

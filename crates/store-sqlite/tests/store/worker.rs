@@ -47,7 +47,8 @@ struct Reconciler {
     takes: Duration,
 }
 
-/// Marks a key as worked on until this value is dropped, also if the task of the run is dropped.
+/// Shows that a run works on the key. When the value is dropped, the sign goes away, also if the
+/// task of the run was dropped.
 struct Working(Arc<Mutex<Outside>>, Key);
 
 impl Drop for Working {

@@ -139,7 +139,7 @@ pub(crate) struct TopicNode {
     pub(crate) topic: Topic,
 }
 
-/// The topic in a [`TopicNode`](self::TopicNode).
+/// The topic in one row of the list.
 #[derive(Deserialize)]
 pub(crate) struct Topic {
     pub(crate) name: String,

@@ -106,8 +106,8 @@ impl AspectPlanner for Security {
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // Keys of safe-settings that lower layers set are already removed, so a key that is
-            // still there comes from a higher layer and wins.
+            // If `security` sets the same feature in a layer of higher rank, Beadle has already
+            // removed the key of safe-settings. So a key of safe-settings that is still there wins.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {

@@ -170,8 +170,8 @@ fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Returns whether a permission includes write access. Beadle does not know what a custom role
-/// permits, so it assumes write access; GitHub then decides.
+/// Returns whether a permission certainly includes write access. Beadle does not know what a custom
+/// role permits, so the function returns `false` and the caller asks GitHub.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }

@@ -99,10 +99,10 @@ impl AspectPlanner for Protection {
 }
 
 /// Returns the branches that the entry `default` means. Usually this is the present default branch.
-/// If the policy declares another default branch and this branch exists, `default` means the
-/// declared branch, because the same run makes it the default branch. Otherwise, if somebody had
-/// changed the default branch by hand, Beadle would create a rule for the wrong branch and the rule
-/// would remain.
+/// If the policy declares another default branch and this branch exists, the same run makes it the
+/// default branch. Then `default` means only the declared branch: if somebody changed the default
+/// branch by hand, a rule for the wrong branch would remain. If the mode does not let the run
+/// change the default branch, `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();

@@ -41,8 +41,8 @@ impl Difference {
     }
 }
 
-/// Returns a bypass actor in a form that can be compared. The form has no id for kinds of actors
-/// that need no id, because GitHub shows an id for some of them.
+/// Returns a bypass actor in a form that can be compared. GitHub shows an id for some kinds of
+/// actors that need none, so for these kinds the form has the same id in every case.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {

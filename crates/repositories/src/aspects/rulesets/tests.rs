@@ -118,8 +118,8 @@ fn what_graphql_cannot_tell_apart_is_read_by_rest() {
     assert!(is_blurred(&node(&reviewers), &json!({})));
 }
 
-/// Returns a list for the test: the type of the rule, the parameter that contains the list, and two
-/// random versions of the list's entries. The entries differ in any of their fields.
+/// Returns random data for a test: the type of a rule, the parameter that contains the list, and
+/// two versions of the list's entries. The versions can differ in every field of an entry.
 fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec<Value>)> {
     let check = (0u8..3, proptest::option::of(1u64..4)).prop_map(|(name, app)| match app {
         Some(app) => json!({ "context": format!("c{name}"), "integration_id": app }),

@@ -24,7 +24,7 @@ use crate::shard::Shard;
 /// The aspects whose observed state can come from a read of the whole organisation, which may be
 /// old.
 const AGED: &[&str] = &["teams", "custom_properties"];
-/// How many times Beadle plans a repository again at most because the reads took too long.
+/// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;
 /// The number of repositories that Beadle plans at the same time. The transport limits the number
 /// of requests.
@@ -320,8 +320,9 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // Data from a read of the whole organisation can be out of date. If such data would select
-        // other layers or would change something, Beadle first reads the repository's own data.
+        // Data from a read of the whole organisation can be out of date. So Beadle first reads the
+        // repository's own data again in three cases: other layers reach the repository now, the
+        // plan has a change that the guard counts, or the plan changes teams or properties.
         let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
             let mut fresh = seen.clone();
             self.reader.refresh(&mut fresh).await?;

@@ -7,14 +7,15 @@ use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, WriteTarget};
 
-/// Writes to repositories of one organisation.
+/// Writes to the repositories of one organisation.
 pub struct RepositoryWriter {
     writer: Writer,
     reader: Reader,
 }
 
 impl RepositoryWriter {
-    /// Creates a writer. The reader finds the repository again before the first write.
+    /// Creates a writer. It uses the reader to find the node id of a repository before the first
+    /// write.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }

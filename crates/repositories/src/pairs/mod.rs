@@ -148,7 +148,8 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies the policy, approves the changes that the guard held, and applies it again.
+    /// Applies the policy. Then it approves the changes that the guard held, so that the next apply
+    /// writes them.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {

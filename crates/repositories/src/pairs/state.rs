@@ -102,7 +102,8 @@ fn live(dice: &mut Dice, name: String) -> Live {
     Live { name, sections }
 }
 
-/// Replaces each name with GitHub's spelling of the name, and removes duplicates.
+/// Replaces each name with GitHub's spelling of the name. Removes an entry if its name is not in
+/// `pool`.
 fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     entries.retain_mut(|entry| {
         let name = entry[id].as_str().unwrap_or_default();

@@ -1,5 +1,6 @@
-//! Accepts the forms of safe-settings and of the Probot settings app that this version reads
-//! differently, before the check. If a form has a safe meaning, Beadle uses it and reports the line.
+//! Accepts forms of safe-settings and of the Probot settings app that Beadle would otherwise
+//! refuse. It runs before the check of the policy. If a form has a safe meaning, Beadle uses this
+//! meaning and reports the line.
 //!
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
@@ -9,11 +10,11 @@ use super::normal::each;
 use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
-/// The keys beside the sections that have no meaning without a value.
+/// The keys that are not sections and that count as missing if they have no value.
 const LISTS: &[&str] =
     &["additive_plugins", "disable_plugins", "suborgrepos", "suborgteams", "suborgproperties"];
 
-/// Returns a file in the form that the check knows.
+/// Converts a file to the form that the check of the policy expects.
 pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
     let mut root = root.clone();
     part(&mut root, problems);
@@ -27,7 +28,7 @@ fn warning(at: &Node, text: String) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::Warning)
 }
 
-/// Accepts the forms in a file, or in one entry of `first_match`.
+/// Converts the sections of a file, or of one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let is_section = |name: &str| {
         let carried = |key: &&Key| key.status == Status::Carried;
@@ -35,7 +36,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     };
     drop_unset(root, "", is_section, problems);
     if let Some(repository) = root.child("repository") {
-        // A key that can be null has a meaning for null.
+        // If a key accepts null, then null has a meaning, and the key does not count as missing.
         let is_setting = |name: &str| {
             let known = REPOSITORY.iter().find(|key| key.name == name);
             known.is_some_and(|key| key.status == Status::Carried && !matches!(key.shape, Shape::OrNull(_)))
@@ -55,7 +56,8 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         slug(name, problems);
     }
     each(root, "labels", |label| {
-        // A number of six digits in its usual spelling is the same text.
+        // YAML reads a colour of six decimal digits as a number. Only a number that has exactly six
+        // digits can be turned back into the text of the file.
         let color = label.child("color");
         if let Some(color) = color
             && let Some(text) = color.int().map(|number| number.to_string()).filter(|text| text.len() == 6)
@@ -75,7 +77,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     });
 }
 
-/// Removes keys that have no value, and reports them.
+/// Removes keys that have no value, and reports each of them.
 fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, problems: &mut Vec<Problem>) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| {
@@ -89,8 +91,9 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
     });
 }
 
-/// Leaves the bypass actors of a ruleset alone if an entry has the name of its actor and not the id.
-/// A list without this entry would remove the actor.
+/// Removes the list of bypass actors from a ruleset if an entry has only the name of the actor and
+/// no id. Beadle then does not change the bypass actors at GitHub. If Beadle ignored only this
+/// entry, it would remove the actor at GitHub.
 fn named_actors(ruleset: &mut Node, problems: &mut Vec<Problem>) {
     let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
     let Some(name) = actors.iter().find_map(|actor| actor.get("name")) else { return };
@@ -100,8 +103,8 @@ fn named_actors(ruleset: &mut Node, problems: &mut Vec<Problem>) {
     *ruleset = ruleset.without(&["bypass_actors"]);
 }
 
-/// Removes one of `private` and `visibility` if they contradict each other. The private value
-/// stays, because the other one would expose the repository.
+/// Removes one of the keys `private` and `visibility` if they contradict each other. The key with
+/// the stricter value stays, because the other value would expose the repository.
 fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
     let private = repository.get("private").and_then(Node::bool);
     let visibility = repository.get("visibility").and_then(Node::text);
@@ -118,7 +121,7 @@ fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
     *repository = repository.without(&[ignored]);
 }
 
-/// Turns `topics: a, b` into a list.
+/// Converts a text such as `topics: a, b` to a list.
 fn split(topics: &mut Node) {
     let Some(text) = topics.text() else { return };
     let names: Vec<&str> = text.split(',').map(str::trim).collect();
@@ -130,8 +133,8 @@ fn split(topics: &mut Node) {
     topics.kind = Kind::List(items);
 }
 
-/// Replaces the display name of a team with its slug. A name whose slug is not certain stays, and
-/// the check refuses it.
+/// Replaces the display name of a team with the team's slug. If Beadle cannot derive the slug with
+/// certainty, the name stays, and the check of the policy refuses it.
 fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
     let Some(text) = name.text() else { return };
     let is_letter = |c: char| c.is_ascii_alphanumeric();

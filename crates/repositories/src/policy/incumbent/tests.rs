@@ -16,18 +16,18 @@ fn accepted(files: &[(&str, &str)]) -> Policy {
     load(files).unwrap_or_else(|error| panic!("{files:?}\n{error}"))
 }
 
-/// Returns the findings as `file:line message`, with their severities.
+/// Returns the findings of a policy, each with its severity and as `file:line message`.
 fn remarks(policy: &Policy) -> Vec<(Severity, String)> {
     let text = |problem: &crate::policy::Problem| format!("{} {}", problem.asked, problem.message);
     policy.remarks.iter().map(|problem| (problem.severity, text(problem))).collect()
 }
 
-/// Returns the errors of a policy that is refused.
+/// Loads files that Beadle must refuse, and returns the errors.
 fn errors(files: &[(&str, &str)]) -> String {
     load(files).unwrap_err().to_string()
 }
 
-/// Returns the values that a policy asks for in the repository `shop`.
+/// Returns the values that a policy declares for the repository `shop`.
 fn desired(policy: &Policy) -> Desired {
     let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
     match policy.resolve(&shop, &OverrideStatus::default()) {
@@ -36,12 +36,12 @@ fn desired(policy: &Policy) -> Desired {
     }
 }
 
-/// Returns the setting of a key; `None` if the policy does not ask for it.
+/// Returns the value that a policy declares for a setting, or `None` if it declares none.
 fn setting(policy: &Policy, key: &str) -> Option<serde_json::Value> {
     desired(policy).settings.into_iter().find(|want| want.key == key).map(|want| want.value)
 }
 
-/// Returns the teams of the repository `shop`, with their permissions.
+/// Returns the teams that a policy declares for the repository `shop`, with their permissions.
 fn teams(policy: &Policy) -> Vec<(String, String)> {
     let teams = desired(policy).teams.map(|teams| teams.items).unwrap_or_default();
     teams.into_iter().map(|team| (team.slug, team.permission.as_str().to_owned())).collect()
@@ -302,8 +302,9 @@ fn a_plugin_that_cannot_be_additive_is_an_error() {
     }
 }
 
-/// The keys of the published schemas and samples of safe-settings, and of the Probot settings app,
-/// that Beadle does not carry out. Each is a file and a text with the key in its last line.
+/// Keys that Beadle does not support. They come from the published schemas and samples of
+/// safe-settings, and from the Probot settings app. Each element is a file name and a text; the
+/// last line of the text contains the key.
 const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "repository:\n  auto_init: true"),
     ("settings.yml", "repository:\n  gitignore_template: node"),
@@ -335,7 +336,7 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "teams:\n- name: a\n  repo_names: [acme/b]"),
 ];
 
-/// The keys that Beadle carries out.
+/// Keys of safe-settings that Beadle supports, as texts of files.
 const CARRIED_OUT: &[(&str, &str)] = &[
     (
         "settings.yml",

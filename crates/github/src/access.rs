@@ -1,4 +1,4 @@
-//! Who may write to a repository, and with which role.
+//! Finds out who may write to a repository, and with which role.
 
 use beadle_engine::Failure;
 use beadle_transport::Path;
@@ -12,7 +12,8 @@ use crate::shape::{object, optional, shape};
 /// The access of an account to a repository, as GitHub answers it.
 #[derive(Deserialize)]
 struct UserAccess {
-    /// `admin`, `write`, `read` or `none`. A custom role counts as the role that it is based on.
+    /// The role: `admin`, `write`, `read` or `none`. A custom role counts as the role that it is
+    /// based on.
     permission: String,
 }
 

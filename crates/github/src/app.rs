@@ -16,7 +16,7 @@ pub struct HookDelivery {
     pub id: u64,
     /// The id of the delivery. All attempts of the same delivery have this id.
     pub guid: String,
-    /// The time of the attempt, as GitHub writes it.
+    /// When GitHub made the attempt, in GitHub's format.
     pub delivered_at: String,
     /// The HTTP status with which the receiver answered.
     pub status_code: u16,

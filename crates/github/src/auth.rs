@@ -22,9 +22,9 @@ const LIFE: i64 = 540;
 
 /// How Beadle authenticates to GitHub.
 pub enum Credential {
-    /// A personal or fine-grained token.
+    /// A personal access token, classic or fine-grained.
     Token(SecretString),
-    /// A GitHub App.
+    /// The installation of a GitHub App.
     App {
         /// The id of the App.
         id: u64,

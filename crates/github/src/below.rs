@@ -20,13 +20,13 @@ impl Below {
         Self(Path::at("labels").value(name))
     }
 
-    /// Appends an id.
+    /// Appends an id to the path.
     #[must_use]
     pub fn id(self, id: u64) -> Self {
         Self(self.0.id(id))
     }
 
-    /// Appends a literal.
+    /// Appends a literal to the path.
     #[must_use]
     pub fn then(self, literal: &'static str) -> Self {
         Self(self.0.then(literal))

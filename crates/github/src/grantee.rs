@@ -16,7 +16,7 @@ use crate::repository::{Actor, ActorKind};
 pub struct Grantee {
     kind: ActorKind,
     id: u64,
-    /// The name at the time of the plan.
+    /// The name that the team or the account had when Beadle made the plan.
     name: String,
     /// When Beadle resolved the name. `None` if the name comes from a list, because Beadle does not
     /// know how old the list is.
@@ -83,9 +83,9 @@ impl Grantee {
 /// What a write does for a team or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It gives access.
+    /// The write gives access.
     Grant,
-    /// It removes access.
+    /// The write removes access.
     Remove,
 }
 

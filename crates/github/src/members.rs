@@ -1,4 +1,4 @@
-//! The members of an organisation and of its teams, and their names at the identity provider.
+//! Reads the members of an organisation and of its teams, and their names at the identity provider.
 
 use std::collections::HashMap;
 
@@ -20,13 +20,13 @@ use crate::shape::shape;
 /// A team of the organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
-    /// The immutable id.
+    /// The immutable id of the team.
     pub id: u64,
-    /// The node id.
+    /// The node id of the team.
     pub node_id: String,
     /// The team's name in the paths of the API. It changes when somebody renames the team.
     pub slug: String,
-    /// The name.
+    /// The name of the team, as people see it.
     pub name: String,
     /// The description. It is an empty string if the team has no description.
     pub description: String,
@@ -37,25 +37,25 @@ pub struct Team {
 /// A member of an organisation, or an invited account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The immutable id.
+    /// The immutable id of the account.
     pub id: u64,
-    /// The node id.
+    /// The node id of the account.
     pub node_id: String,
     /// The login. It can change, and another account can then get it.
     pub login: String,
     /// Whether the account owns the organisation. GitHub makes an owner a maintainer of every team
     /// that the owner is in.
     pub is_owner: bool,
-    /// The mail addresses of the account in domains that the organisation has verified.
+    /// The mail addresses of the account that are in a domain that the organisation has verified.
     pub emails: Vec<String>,
 }
 
 /// An account that is linked to a person of the organisation's identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The account's id.
+    /// The immutable id of the account.
     pub account: u64,
-    /// The person's names in SAML and in SCIM.
+    /// The names that the identity provider sent for the person, by SAML and by SCIM.
     pub names: Vec<String>,
 }
 
@@ -63,11 +63,11 @@ pub struct Identity {
 /// in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamMembers {
-    /// The team.
+    /// The team itself.
     pub team: Team,
     /// Each member, with `true` if the member is a maintainer of the team.
     pub members: Vec<(Member, bool)>,
-    /// The invited accounts.
+    /// The accounts that are invited to the team.
     pub invited: Vec<Member>,
 }
 
@@ -149,7 +149,7 @@ impl Reader {
         each(&shown(rows, &doing)?, &doing, |row| shape(row).map(|team: Numbered| team.database_id))
     }
 
-    /// Returns all members of the organisation.
+    /// Returns all members of the organisation, with the owners.
     pub async fn members(&self) -> Result<Vec<Member>, Failure> {
         const DOING: &str = "reading the organisation's members";
         let variables = json!({ "org": self.organisation(), "after": null });
@@ -191,7 +191,7 @@ impl Reader {
         let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
             further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
-        // A person who was invited by mail has no account yet.
+        // An invitation by mail has no account yet, so Beadle skips it.
         let invited = invited.iter().filter_map(shape::<InvitationNode>);
         let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))
@@ -248,7 +248,7 @@ pub(crate) async fn names(api: &Api, team: &str, accounts: &[String]) -> Result<
     let ids: Vec<&str> = std::iter::once(team).chain(accounts.iter().map(String::as_str)).collect();
     let variables = json!({ "org": api.organisation(), "ids": ids });
     let data = run(api, DOING, people::NAMES, variables, false).await?;
-    // GitHub answers null and an error for an object that no longer exists.
+    // If an object no longer exists, GitHub returns null and an error. This is not a failure.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }

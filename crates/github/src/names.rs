@@ -26,9 +26,9 @@ const AT_ONCE: usize = 50;
 /// The team, the account or the App to which a name belongs at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The node id.
+    /// The node id of the owner of the name.
     pub node_id: String,
-    /// The immutable id.
+    /// The immutable id of the owner of the name.
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
@@ -39,7 +39,7 @@ pub struct Resolved {
 /// The repository that GitHub finds under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
-    /// The immutable id.
+    /// The immutable id of the repository.
     pub id: u64,
     /// The present name. It differs from the name that Beadle asked for if the repository was
     /// renamed.
@@ -63,8 +63,8 @@ impl SelectedBy {
 
 /// The names that layers use to select repositories but that do not exist. Each name is in lower
 /// case and has the reason why it is missing. If a layer selects by such a name, Beadle cannot know
-/// whether the layer reaches a repository. Only if another condition of the layer does not match is
-/// it certain that the layer does not reach the repository.
+/// whether the layer reaches a repository. But if another condition of the layer does not match,
+/// the layer certainly does not reach the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -269,7 +269,7 @@ pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Re
     Ok(named.map(|(found, actor)| found.unwrap_or_else(|| Err(no_such(actor, api.organisation())))).collect())
 }
 
-/// A GitHub App, as REST shows it.
+/// A GitHub App, as the REST API returns it.
 #[derive(Deserialize)]
 struct AppRow {
     id: u64,

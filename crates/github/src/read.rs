@@ -53,15 +53,15 @@ impl Default for Cursor {
 /// A repository in the list that shows only a few fields of each repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexRow {
-    /// The immutable id.
+    /// The immutable id of the repository.
     pub id: u64,
-    /// The node id.
+    /// The node id of the repository.
     pub node_id: String,
-    /// The name.
+    /// The name of the repository.
     pub name: String,
     /// Whether the repository is archived.
     pub archived: bool,
-    /// The visibility.
+    /// The visibility of the repository. `None` if GitHub does not show it.
     pub visibility: Option<Visibility>,
 }
 
@@ -99,7 +99,7 @@ struct Login {
 }
 
 impl Reader {
-    /// Creates a reader of the parts that `asks` names.
+    /// Creates a reader that reads the parts of repositories that `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
@@ -111,7 +111,7 @@ impl Reader {
         Self { api: self.api.in_lane(lane), ..self.clone() }
     }
 
-    /// Returns the lane of the reads.
+    /// Returns the lane in which this reader sends its calls.
     pub fn lane(&self) -> Lane {
         self.api.lane()
     }
@@ -399,7 +399,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
     Ok(Some((database_id, owner.login, name)))
 }
 
-/// Reads the pending invitations of a repository. Only REST shows them.
+/// Reads the invitations of a repository that nobody has accepted yet. Only REST shows them.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;
@@ -413,7 +413,7 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
     Ok(rows.into_iter().map(invitation).collect())
 }
 
-/// Reads the settings that only REST shows.
+/// Reads the settings of a repository that only REST shows.
 pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
     let answer = api.read(&Path::at("repos").value(owner).value(name)).await?;
     answer.json().map_err(Failure::from)

@@ -23,7 +23,7 @@ pub enum Known<T> {
 }
 
 impl<T> Known<T> {
-    /// Returns the part, if it is known.
+    /// Returns the part if it is known, otherwise `None`.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -32,24 +32,24 @@ impl<T> Known<T> {
     }
 }
 
-/// The parts of a repository that Beadle reads. It reads only the parts that a policy needs.
+/// Which parts of a repository Beadle reads. It reads only the parts that the policy needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
-    /// Topics.
+    /// Whether to read the topics.
     pub topics: bool,
-    /// Teams and their permissions.
+    /// Whether to read the teams and their permissions.
     pub teams: bool,
-    /// Direct collaborators and pending invitations.
+    /// Whether to read the direct collaborators and the pending invitations.
     pub collaborators: bool,
-    /// Branch protection rules.
+    /// Whether to read the branch protection rules.
     pub protection: bool,
-    /// Settings that only the REST API shows.
+    /// Whether to read the settings that only the REST API shows.
     pub rest_settings: bool,
-    /// Labels.
+    /// Whether to read the labels.
     pub labels: bool,
-    /// The repository's own rulesets.
+    /// Whether to read the rulesets that belong to the repository.
     pub rulesets: bool,
-    /// Values of custom properties.
+    /// Whether to read the values of the custom properties.
     pub properties: bool,
 }
 
@@ -189,11 +189,11 @@ impl fmt::Display for Permission {
 /// An account that has access to the repository directly, not through a team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collaborator {
-    /// The account's immutable id.
+    /// The immutable id of the account.
     pub id: u64,
-    /// The account's login.
+    /// The login of the account.
     pub login: String,
-    /// The account's permission.
+    /// The permission of the account.
     pub permission: Permission,
 }
 
@@ -206,7 +206,7 @@ pub struct Invitation {
     pub account: Option<u64>,
     /// The login of the invited account. `None` if somebody was invited by mail.
     pub login: Option<String>,
-    /// The permission that the account will get.
+    /// The permission that the account gets when it accepts the invitation.
     pub permission: Permission,
     /// Whether the invitation has expired.
     pub expired: bool,
@@ -227,11 +227,11 @@ pub enum ActorKind {
 /// A user, a team or an App that a branch rule names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The kind.
+    /// Whether the actor is a user, a team or an App.
     pub kind: ActorKind,
     /// The login or the slug. Beadle ignores upper and lower case when it compares the name.
     pub name: String,
-    /// The node id, if it is known.
+    /// The node id of the actor, if it is known.
     pub id: Option<String>,
     /// The immutable id as a number, if it is known.
     pub number: Option<u64>,
@@ -240,9 +240,9 @@ pub struct Actor {
 /// A status check that a branch rule requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusCheck {
-    /// The check's name.
+    /// The name of the check.
     pub context: String,
-    /// The App that must report the check. `None` if any source may report it.
+    /// The id of the App that must report the check. `None` if any source may report it.
     pub app_id: Option<i64>,
     /// The node id of the App that must report the check, if it is known.
     pub app_node: Option<String>,
@@ -264,17 +264,17 @@ pub struct Allowances {
 /// A branch protection rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The node id.
+    /// The node id of the rule.
     pub id: String,
-    /// The pattern of the names of the protected branches.
+    /// The pattern that decides which branches the rule protects, by their names.
     pub pattern: String,
     /// The flags and numbers of the rule, by their names in GraphQL.
     pub fields: Map<String, Value>,
-    /// The required checks.
+    /// The status checks that must pass before a merge.
     pub checks: Vec<StatusCheck>,
-    /// The environments that need a deployment before a merge.
+    /// The environments to which a deployment must succeed before a merge.
     pub environments: Vec<String>,
-    /// The lists of actors.
+    /// The actors who may do what the rule forbids to others.
     pub allowances: Allowances,
     /// The lists of actors of which GitHub does not show every entry, by the names of their GraphQL
     /// connections.
@@ -286,28 +286,28 @@ pub struct Rule {
 pub struct Label {
     /// The name. Beadle ignores upper and lower case when it compares the name.
     pub name: String,
-    /// The color: six hexadecimal digits.
+    /// The colour: six hexadecimal digits.
     pub color: String,
-    /// The description.
+    /// The description. `None` if the label has no description.
     pub description: Option<String>,
 }
 
 /// The observed state of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
-    /// The immutable id.
+    /// The immutable id of the repository.
     pub id: u64,
-    /// The node id.
+    /// The node id of the repository.
     pub node_id: String,
-    /// The name.
+    /// The name of the repository, without its owner.
     pub name: String,
-    /// The owner's login.
+    /// The login of the owner.
     pub owner: String,
     /// Whether the repository is archived. GitHub refuses writes to an archived repository.
     pub archived: bool,
     /// Whether the repository is a fork.
     pub fork: bool,
-    /// The visibility.
+    /// The visibility of the repository.
     pub visibility: Visibility,
     /// The settings, by their names in the body of `PATCH /repos/{owner}/{repo}`.
     pub settings: Map<String, Value>,
@@ -330,20 +330,20 @@ pub struct Repository {
     pub invitations: Known<Vec<Invitation>>,
     /// The branch protection rules.
     pub protection: Known<Vec<Rule>>,
-    /// The time of creation, as GitHub writes it.
+    /// When the repository was created, in GitHub's format.
     pub created_at: String,
     /// Whether Dependabot alerts are on. `None` if this GitHub server does not show it.
     pub vulnerability_alerts: Option<bool>,
     /// The labels.
     pub labels: Known<Vec<Label>>,
-    /// The repository's own rulesets.
+    /// The rulesets that belong to the repository.
     pub rulesets: Known<Vec<Ruleset>>,
     /// The values of the custom properties. Each value is a text or a list of texts.
     pub properties: Known<BTreeMap<String, Value>>,
 }
 
 impl Repository {
-    /// Returns `owner/name`.
+    /// Returns the full name of the repository, `owner/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }

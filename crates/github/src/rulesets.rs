@@ -12,11 +12,11 @@ use crate::shape::shape;
 /// A ruleset of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ruleset {
-    /// The id.
+    /// The id of the ruleset.
     pub id: u64,
-    /// The name.
+    /// The name of the ruleset.
     pub name: String,
-    /// The time of the last change, as GitHub writes it.
+    /// When the ruleset was last changed, in GitHub's format.
     pub updated_at: String,
     /// The content of the ruleset, in the form of the body of a REST request.
     pub body: Value,

@@ -17,9 +17,9 @@ use crate::write::Writer;
 /// A team that Beadle is going to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTeam<'a> {
-    /// The name.
+    /// The name of the new team.
     pub name: &'a str,
-    /// The description.
+    /// The description of the new team.
     pub description: &'a str,
     /// The id of the team above the new team.
     pub parent: Option<u64>,
@@ -211,7 +211,7 @@ impl NamedTeam {
     /// returns GitHub's reason.
     pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
         match self.send(Method::DELETE, Some(account), None).await? {
-            // The account is not in the team any more.
+            // The account is no longer in the team, so there is nothing to remove.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),

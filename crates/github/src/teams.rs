@@ -21,9 +21,9 @@ use crate::shape::shape;
 /// A team's permission on a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeamPermission {
-    /// The team's immutable id.
+    /// The immutable id of the team.
     pub id: u64,
-    /// The team's slug.
+    /// The slug of the team.
     pub slug: String,
     /// The permission. It is the greater one of two permissions: the permission that the repository
     /// gives to the team, and the permission of the team above it.

@@ -7,7 +7,7 @@ use beadle_engine::{Class, Failure};
 /// Why Beadle does not know whether something is true for a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsure {
-    /// The reason.
+    /// The reason, as a text for people.
     pub why: String,
     /// Whether a retry can help, because the cause is a failed read.
     pub transient: bool,

@@ -18,7 +18,7 @@ fn unknown(field: &str) -> Value {
 /// What one read of a repository returned.
 struct Outcome {
     reader: Reader,
-    /// Whether the collaborators are known.
+    /// Whether the collaborators are known, or the error of the read.
     known: Result<bool, Failure>,
     /// The number of queries that Beadle sent.
     queries: usize,

@@ -26,8 +26,8 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 
 impl Facts {
     /// Returns the facts of a repository. If a list was not read, the result has the list's facts
-    /// of `before`. So if an entry of the list gets lost in the meantime, Beadle notices it when it
-    /// reads the list again.
+    /// of `before`. So if the repository loses an entry of the list now, Beadle notices it at the
+    /// next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());

@@ -329,8 +329,8 @@ mod tests {
         let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
         assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
     }
-    /// Returns the files of a policy that wait because of this repository, and whether the
-    /// repository has a file of its own.
+    /// Returns the files of a policy that wait because of this repository. Also returns whether
+    /// another file belongs to the repository.
     async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
         let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
         let seen = Repository { id, owner: "acme".into(), ..repository(&given) };

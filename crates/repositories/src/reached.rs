@@ -116,7 +116,7 @@ const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username
 struct Selection<'a> {
     /// The name by which Beadle remembers the selection.
     name: String,
-    /// The digest of the selectors.
+    /// The digest of the selectors. It changes when the policy changes the selection.
     digest: String,
     layer: &'a Layer,
     /// The file or the case that must also reach the repository if this selection is an entry of a

@@ -95,8 +95,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // GitHub also sends a `push` for each deleted branch, so the event `delete` is not needed
-        // by itself.
+        // `delete` also marks a key. The aspects do not list it, because GitHub sends a `push` too
+        // if a branch is deleted.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }

@@ -14,8 +14,8 @@ pub struct RepositoryWriter {
 }
 
 impl RepositoryWriter {
-    /// Creates a writer. It uses the reader to find the node id of a repository before the first
-    /// write.
+    /// Creates a writer. The reader must have read a repository before the writer can write to it,
+    /// because the reader remembers the node id of the repository.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }

@@ -1,4 +1,4 @@
-//! The documents about teams, members and identities, and the types of their answers.
+//! The GraphQL documents about teams, members and identities, and the types of their answers.
 
 use serde::Deserialize;
 
@@ -54,7 +54,7 @@ pub(crate) struct TeamNode {
     pub(crate) child_teams: Count,
 }
 
-/// The number of entries of a list.
+/// The part of an answer that tells how many entries a list has.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Count {
@@ -131,7 +131,7 @@ pub(crate) const IDENTITIES: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A person of the identity provider who has an account.
+/// A person of the identity provider who has an account at GitHub.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IdentityNode {
@@ -169,7 +169,7 @@ pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
     }
 }";
 
-/// A team or a person that still exists.
+/// A team or a person whose present name GitHub returned. Both still exist.
 #[derive(Deserialize)]
 #[serde(tag = "__typename")]
 pub(crate) enum NameNode {
@@ -177,7 +177,7 @@ pub(crate) enum NameNode {
     User(UserName),
 }
 
-/// The present name of a team.
+/// The present name of a team, and whether there are teams below it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TeamName {

@@ -1,4 +1,4 @@
-//! The documents about branch protection rules, and the types of their answers.
+//! The GraphQL documents about branch protection rules, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::Value;

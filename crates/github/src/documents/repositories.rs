@@ -1,4 +1,4 @@
-//! The documents about repositories, and the types of their answers.
+//! The GraphQL documents about repositories, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -226,7 +226,7 @@ pub(crate) struct IndexNode {
 pub(crate) const NAME: &str =
     "query ($id: ID!) { node(id: $id) { __typename ... on Repository { databaseId name owner { login } } } }";
 
-/// A repository with its name and its owner.
+/// The present name and the owner of a repository.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NamedRepository {

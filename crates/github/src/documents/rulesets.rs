@@ -1,4 +1,4 @@
-//! The documents about rulesets, and the types of their answers.
+//! The GraphQL documents about rulesets, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::{Number, Value};

@@ -81,16 +81,16 @@ impl AppPermission {
     }
 }
 
-/// The permission that most aspects need.
+/// The permission that most aspects need: administration of the repository.
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("administration", "administration (repository)");
 
 /// How much a permission allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccessLevel {
-    /// The App may read.
+    /// The permission allows the App to read.
     Read,
-    /// The App may read and write.
+    /// The permission allows the App to read and write.
     Write,
 }
 
@@ -230,7 +230,7 @@ pub enum Stage {
     /// Changes the visibility so that more people see the repository. Beadle does this late, after
     /// the protection is in place.
     Widen,
-    /// Changes security features.
+    /// Changes security features. Some of them need the new visibility of the repository.
     Security,
     /// Renames the repository.
     Rename,
@@ -240,9 +240,9 @@ pub enum Stage {
 
 /// A change and the stage in which Beadle writes it.
 pub struct PlannedChange {
-    /// The change.
+    /// The change itself.
     pub change: Change<Box<dyn Step>>,
-    /// The stage.
+    /// The stage in which Beadle writes the change.
     pub stage: Stage,
 }
 

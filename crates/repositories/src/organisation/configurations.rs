@@ -88,8 +88,8 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// How a step finds a configuration. If an earlier step of the same run creates the configuration,
-/// only its name is known when Beadle plans.
+/// How a step finds a configuration: by its id, or by its name. If an earlier step of the same run
+/// creates the configuration, Beadle knows only its name when it plans.
 #[derive(Clone)]
 enum Id {
     Known(u64),

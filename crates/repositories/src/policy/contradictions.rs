@@ -44,7 +44,7 @@ const PAIRS: &[TitleAndMessage] = &[
 /// The keys of the merge methods. GitHub requires that at least one method is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Values that GitHub refuses together, although each value is valid.
+/// Values that GitHub refuses together, although each of them is valid.
 pub(super) struct Contradiction<'a> {
     /// If `disable_plugins` contains one of these names, Beadle does not use the values. The names
     /// are the section, and in some cases a part of the section.
@@ -75,7 +75,7 @@ impl<'a> Contradiction<'a> {
         self
     }
 
-    /// Returns the problem to report, if one file has all of the values.
+    /// Returns the problem to report for a file that contains all of the values.
     fn problem(self) -> Option<Problem> {
         let problem = error(self.values.first()?, self.text);
         Some(match self.hint {

@@ -34,7 +34,7 @@ pub enum PolicyError {
     /// force.
     #[error("{}: Beadle failed with an internal error while it read this policy; please report it", .0.display())]
     Panicked(PathBuf),
-    /// The files have errors.
+    /// The files of the policy have errors.
     #[error("{}", render(problems, sources))]
     Invalid {
         /// All findings, including warnings.

@@ -33,7 +33,7 @@ pub struct Overridden {
     pub said_by: String,
 }
 
-/// Returns every value of a repository whose path begins with `key`.
+/// Returns the values of a repository whose paths begin with `key`, each with its explanation.
 pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, key: &str) -> Vec<Explained> {
     let Some(root) = &policy.declared(target, repository) else { return Vec::new() };
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();

@@ -299,7 +299,8 @@ fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
             root.get(section)
         };
         let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
-        // The team has an entry with `include` or `exclude`, which may apply to the repository.
+        // An entry of the team counts even if it has `include` or `exclude`, because it may apply
+        // to the repository.
         let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
         has_team
             || list.is_some_and(|list| list.get("additive").is_some())

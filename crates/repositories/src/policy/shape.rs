@@ -21,11 +21,11 @@ pub(crate) enum Shape {
     Map(&'static [Key]),
     /// Either `null`, or a value of this shape.
     OrNull(&'static Shape),
-    /// One of two shapes.
+    /// A value of one of two shapes.
     Either(&'static Shape, &'static Shape),
     /// A colour: six hexadecimal digits, with or without `#`.
     Color,
-    /// A regular expression.
+    /// A text that is a regular expression.
     Regex,
     /// A text, a number or a boolean.
     Scalar,

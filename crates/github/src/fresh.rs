@@ -8,8 +8,8 @@ use beadle_engine::Time;
 /// How long Beadle uses a resolved name without asking GitHub again.
 pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
-/// How often Beadle at most looks up the names for one write again. It does so when the write had
-/// to wait and the names became too old.
+/// The maximum number of times that Beadle looks up the names for one write again. It does so if
+/// the write had to wait and the names became too old.
 pub(crate) const TRIES: u32 = 5;
 
 /// Returns whether an answer is still recent enough to use. `asked` is when Beadle asked. A time in

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached};
 
-/// How long Beadle waits after a check for repositories that are gone until it checks again.
+/// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How long a repository must be gone until Beadle deletes the notes about it.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);

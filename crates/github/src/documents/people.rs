@@ -169,7 +169,7 @@ pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
     }
 }";
 
-/// A team or a person whose present name GitHub returned. Both still exist.
+/// A team or a person that still exists, with its present name.
 #[derive(Deserialize)]
 #[serde(tag = "__typename")]
 pub(crate) enum NameNode {

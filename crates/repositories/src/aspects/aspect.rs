@@ -230,7 +230,8 @@ pub enum Stage {
     /// Changes the visibility so that more people see the repository. Beadle does this late, after
     /// the protection is in place.
     Widen,
-    /// Changes security features. Some of them need the new visibility of the repository.
+    /// Changes security features. Beadle does this after the other changes, because some features
+    /// are available only after the repository is public.
     Security,
     /// Renames the repository.
     Rename,

@@ -208,7 +208,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Finds the lists in a value that are not empty, and adds their keys to `found`.
+/// Adds to `found` the keys of all lists in a value that are not empty.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

@@ -292,7 +292,7 @@ impl Layer {
         }
     }
 
-    /// Returns whether the file sets no value. Such a file has no effect on repositories.
+    /// Returns whether the file sets no value in any section.
     pub(super) fn is_empty(&self) -> bool {
         let is_mode = |entry: &(Node, Node)| entry.0.text() == Some("additive_plugins");
         self.roots().all(|root| root.entries().iter().all(is_mode))

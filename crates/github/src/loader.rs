@@ -45,9 +45,9 @@ impl Pending {
         self.asks.len() == 1
     }
 
-    /// Closes the batch before anything is read for it. A later request goes into the next batch.
-    /// This matters because an event may arrive during a read: a read that answers a request must
-    /// begin after the request.
+    /// Closes the batch before Beadle reads anything for it. A later request goes into the next
+    /// batch. So every read begins after all requests that it answers. Otherwise a run could use
+    /// data that is older than the event that caused the run.
     fn close(&mut self) -> (Vec<(String, Reply)>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }

@@ -199,8 +199,8 @@ impl Reader {
 
     /// Returns which other system sets the members of a team: the team synchronisation of the
     /// organisation, or of the enterprise. Returns `None` if GitHub shows no such system. An App
-    /// may not read the synchronisation of the organisation. If it is active, GitHub refuses the
-    /// App's writes.
+    /// may not read the synchronisation of the organisation. If that synchronisation is active,
+    /// GitHub refuses the App's writes.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>

@@ -87,8 +87,8 @@ impl Names {
         Ok(id.map(|NamedId(id)| id))
     }
 
-    /// Returns the id that Beadle remembers for a name, if it differs from `id`, to which the name
-    /// belongs now. If Beadle remembers no id for the name, it remembers `id` and the function
+    /// Returns the id that a name meant before, if this is another id than `id`, the id of the
+    /// present owner. If Beadle does not know the name yet, it remembers `id` and the function
     /// returns `None`.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());

@@ -2,7 +2,7 @@
 //! merge of layers, the comparison and the writes all use this decision.
 //!
 //! The identity of an entry consists of all fields that distinguish it from other entries. An entry
-//! matches at most one entry of the other list. If an entry omits an optional field, it matches any
+//! matches at most one entry of the other list. An entry that omits an optional field matches any
 //! value of this field. Entries that are equal in all identifying fields match first.
 
 mod pair;

@@ -3,7 +3,7 @@
 //! Every pair must fulfil these conditions:
 //!
 //! - After some applies, the plan is empty or unknown, and another apply writes nothing.
-//! - Beadle changed nothing that no file names.
+//! - Beadle changed only values that a file names.
 //! - Beadle removed nothing from a list that was unknown.
 //!
 //! In some pairs, the first reads fail or are incomplete. In some pairs, somebody renames, deletes

@@ -101,7 +101,10 @@ impl AspectPlanner for Teams {
                 plan.cannot_resolve(before);
                 continue;
             }
-            if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
+            if !want.is_stated
+                || is_covered(seen, found, &want.permission)
+                || same(context, want, found).await?
+            {
                 continue;
             }
             // Beadle does not know what a custom role permits, so it cannot tell which of the two

@@ -10,9 +10,9 @@ use super::normal::each;
 use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
-/// The keys that are not sections and that count as missing if they have no value.
-const LISTS: &[&str] =
-    &["additive_plugins", "disable_plugins", "suborgrepos", "suborgteams", "suborgproperties"];
+/// The selectors of a suborg. Beadle accepts a selector without a value only if another selector
+/// has a value. Otherwise the suborg would reach no repository.
+const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
 /// Converts a file to the form that the check of the policy expects.
 pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
@@ -30,9 +30,13 @@ fn warning(at: &Node, text: String) -> Problem {
 
 /// Converts the sections of a file, or of one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
+    let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
+    // `additive_plugins` and `disable_plugins` do not count here. If Beadle ignored one of them
+    // because it has no value, Beadle could remove more at GitHub.
     let is_section = |name: &str| {
         let carried = |key: &&Key| key.status == Status::Carried;
-        LISTS.contains(&name) || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
+        (selects && SELECTORS.contains(&name))
+            || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
     };
     drop_unset(root, "", is_section, problems);
     if let Some(repository) = root.child("repository") {
@@ -65,7 +69,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             color.kind = Kind::Text(text);
         }
     });
-    each(root, "rulesets", |ruleset| named_actors(ruleset, problems));
+    each(root, "rulesets", named_actors);
     each(root, "branches", |branch| {
         let Some(protection) = branch.child("protection") else { return };
         let is_empty = matches!(&protection.kind, Kind::List(items) if items.is_empty());
@@ -91,16 +95,15 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
     });
 }
 
-/// Removes the list of bypass actors from a ruleset if an entry has only the name of the actor and
-/// no id. Beadle then does not change the bypass actors at GitHub. If Beadle ignored only this
-/// entry, it would remove the actor at GitHub.
-fn named_actors(ruleset: &mut Node, problems: &mut Vec<Problem>) {
-    let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
-    let Some(name) = actors.iter().find_map(|actor| actor.get("name")) else { return };
-    let text = "`bypass_actors[].name`: Beadle knows actors by `actor_id` only, and leaves the bypass actors of this \
-                ruleset alone";
-    problems.push(warning(name, text.to_owned()).severity(Severity::NotYet));
-    *ruleset = ruleset.without(&["bypass_actors"]);
+/// Handles a ruleset in which a bypass actor has a name and no id. Beadle must then not change the
+/// bypass actors at GitHub, because a list without the named actor would remove this actor. So the
+/// function keeps the entry with the name and drops the other entries. In the merged layers, the
+/// entry marks the ruleset (`normal::leaves_actors`).
+fn named_actors(ruleset: &mut Node) {
+    let Some(Kind::List(actors)) = ruleset.child("bypass_actors").map(|list| &mut list.kind) else { return };
+    if let Some(at) = actors.iter().position(|actor| actor.get("name").is_some()) {
+        *actors = vec![actors.swap_remove(at)];
+    }
 }
 
 /// Removes one of the keys `private` and `visibility` if they contradict each other. The key with
@@ -142,6 +145,8 @@ fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
         word.starts_with(is_letter)
             && word.ends_with(is_letter)
             && word.chars().all(|c| is_letter(c) || c == '-' || c == '_')
+            // GitHub replaces several hyphens in a row with one hyphen, so the slug is not certain.
+            && !word.contains("--")
     };
     if !text.contains(' ') || !text.split(' ').all(is_word) {
         return;

@@ -88,6 +88,8 @@ pub struct Layer {
     pub additive: Vec<String>,
     /// The sections that `disable_plugins` of the file removes from the layers of a higher rank.
     pub disabled_above: Vec<String>,
+    /// Whether the file has no text at all. Such a file may be the result of a failed write.
+    pub is_blank: bool,
 }
 
 /// The rank of a file in suborgs/ or layers/ that sets no `rank`.
@@ -127,6 +129,14 @@ pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
         return root;
     };
     root.with("repository", &repository.without(&parts))
+}
+
+/// Removes the modes of the lists whose names are in `names`. The mode of an additive list stays,
+/// because an additive list removes nothing.
+pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
+    let has = |name: &str| names.iter().any(|other| other == name);
+    let is_disabled = |list: &str| has(list) || (list == "topics" && has("repository"));
+    list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
 }
 
 /// Returns the mode of a list, if the list sets one, and the list itself.
@@ -278,9 +288,12 @@ impl Layer {
             cases.push(Case { choice: choice(case, problems), root: plain, list_modes });
         }
         let root = root.without(&["rank", "select", "except", "first_match"]);
-        let (root, list_modes) = plain(&without_plugins(&root, &own));
+        let (root, mut list_modes) = plain(&root);
+        let root = without_plugins(&root, &own);
+        drop_modes(&mut list_modes, &own);
         let additive = plugins(&root, "additive_plugins");
-        Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive, disabled_above }
+        let (file, is_blank) = (file.to_owned(), false);
+        Self { file, kind, rank, root, cases, list_modes, additive, disabled_above, is_blank }
     }
 
     /// Returns whether the layer reaches every repository.

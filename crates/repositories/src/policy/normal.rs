@@ -81,6 +81,13 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
+/// Returns whether Beadle must not change the bypass actors of a ruleset at GitHub. This is so if
+/// the policy names an actor without its id.
+pub(crate) fn leaves_actors(ruleset: &Node) -> bool {
+    let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
+    actors.iter().any(|actor| actor.get("name").is_some())
+}
+
 /// Converts the entries of `suborgproperties` to the form of safe-settings, in which the name of
 /// the property is the key.
 pub(super) fn suborg_properties(list: &Node) -> Node {

@@ -39,6 +39,9 @@ pub struct TeamWant {
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
+    /// Whether the policy sets a permission. If it is false, Beadle does not change the permission
+    /// of a team that already has access.
+    pub is_stated: bool,
     /// The line of the policy that declares the team.
     pub asked: PolicyLocation,
 }
@@ -50,6 +53,9 @@ pub struct CollaboratorWant {
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
+    /// Whether the policy sets a permission. If it is false, Beadle does not change the permission
+    /// of a person who already has access.
+    pub is_stated: bool,
     /// The line of the policy that declares the person.
     pub asked: PolicyLocation,
 }

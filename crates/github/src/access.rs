@@ -1,4 +1,4 @@
-//! Who may write to a repository, and with which role.
+//! Finds out who may write to a repository, and with which role.
 
 use beadle_engine::Failure;
 use beadle_transport::Path;
@@ -9,14 +9,15 @@ use crate::read::Reader;
 use crate::repository::Permission;
 use crate::shape::{object, optional, shape};
 
-/// The access of an account to a repository.
+/// The access of an account to a repository, as GitHub answers it.
 #[derive(Deserialize)]
 struct UserAccess {
-    /// `admin`, `write`, `read` or `none`. A custom role counts as the role that it is based on.
+    /// The role: `admin`, `write`, `read` or `none`. A custom role counts as the role that it is
+    /// based on.
     permission: String,
 }
 
-/// A repository as GitHub shows it to a team.
+/// The part of GitHub's answer that names the role of a team on a repository.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct TeamAccess {
@@ -32,8 +33,9 @@ struct TeamPermissions {
 }
 
 impl Reader {
-    /// Returns whether an account may write to a repository, in whichever way. A custom role counts
-    /// as the role that it is based on.
+    /// Returns whether an account may write to a repository. It does not matter whether the account
+    /// has this access from the repository, from a team or from the organisation. A custom role
+    /// counts as the role that it is based on.
     ///
     /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
     pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
@@ -50,8 +52,8 @@ impl Reader {
         }
     }
 
-    /// Returns the role of a team on a repository, or `None` if the team has none. A custom role
-    /// has its own name.
+    /// Returns the role of a team on a repository, or `None` if the team has no role there. For a
+    /// custom role, this is the name of the custom role.
     pub async fn team_role(
         &self,
         slug: &str,
@@ -69,7 +71,7 @@ impl Reader {
         Ok(access.and_then(|access| access.permissions).is_some_and(|permissions| permissions.push))
     }
 
-    /// Returns a repository as GitHub shows it to a team, or `None` if the team has no access.
+    /// Returns the access of a team to a repository, or `None` if the team has no access.
     async fn team_access(&self, slug: &str, owner: &str, name: &str) -> Result<Option<TeamAccess>, Failure> {
         let team = Path::at("orgs").value(self.organisation()).then("teams").value(slug);
         let path = team.then("repos").value(owner).value(name);

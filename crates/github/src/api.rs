@@ -1,4 +1,5 @@
-//! One organisation's way to GitHub: address, credential, headers.
+//! Sends the requests of one organisation to GitHub, with the right address, credential and
+//! headers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,24 +16,28 @@ use crate::connection::Distinct;
 use crate::owners::Owners;
 use crate::{conditional, documents};
 
-/// GitHub's versioned media type.
+/// The versioned media type of GitHub's REST API, which every request accepts.
 pub(crate) const ACCEPT: &str = "application/vnd.github+json";
+/// The version of the REST API that every request asks for.
+///
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
-/// The rows of a page that is full.
+/// The number of rows on a full page of a REST list.
 const WHOLE_PAGE: usize = 100;
 
-/// Where GitHub is.
+/// The addresses of GitHub's two APIs on one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Where REST paths begin, such as `https://api.github.com/` or `https://ghe.example.com/api/v3/`.
+    /// The address with which every REST path begins, such as `https://api.github.com/` or
+    /// `https://ghe.example.com/api/v3/`.
     pub rest: String,
-    /// Where GraphQL is, relative to the server's root.
+    /// The path of the GraphQL API, relative to the root of the server.
     pub graphql: String,
 }
 
 impl Endpoint {
-    /// From the configured address: `https://api.github.com`, or an Enterprise Server with or without `/api/v3`.
+    /// Returns the addresses for the configured address. The configured address is
+    /// `https://api.github.com`, or an Enterprise Server with or without `/api/v3`.
     pub fn new(address: &str) -> Self {
         let address = address.trim_end_matches('/');
         match address.strip_suffix("/api/v3") {
@@ -42,25 +47,27 @@ impl Endpoint {
     }
 }
 
-/// Shared by the reader and the writer of one organisation.
+/// The connection to GitHub for one organisation. The organisation's reader and writer share it.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
     auth: Arc<Auth>,
     graphql: Path,
     organisation: Arc<str>,
-    /// GraphQL fields that this server turned out not to know: an older Enterprise Server.
+    /// The GraphQL fields that this server reported as unknown. An older Enterprise Server lacks
+    /// some fields.
     lacking: Arc<Mutex<BTreeSet<String>>>,
-    /// Where answers are kept, so that what did not change is not sent again.
+    /// The store that keeps GitHub's answers, so that GitHub does not send an unchanged answer
+    /// again.
     kept: Option<Arc<dyn Store>>,
-    /// The last answers about names that writes address.
+    /// The last answer about each name of a team or an account that a write addresses.
     owners: Arc<Owners>,
-    /// The time until which the plan of the writes is valid.
+    /// The time until which the plan of the writes is valid. `None` if no plan limits the writes.
     valid_until: Option<Time>,
 }
 
 impl Api {
-    /// The way to `organisation`.
+    /// Creates the connection for `organisation`.
     pub fn new(
         endpoint: &Endpoint,
         organisation: &str,
@@ -83,13 +90,14 @@ impl Api {
         })
     }
 
-    /// The same for the writes of one plan. A write that waits for longer than the plan is valid is
-    /// not sent: [`TransportError::Outdated`].
+    /// Returns a copy of this connection for the writes of one plan. Beadle does not send a write
+    /// that has to wait until the plan is no longer valid, and returns
+    /// [`TransportError::Outdated`].
     pub(crate) fn until(&self, valid_until: Time) -> Self {
         Self { valid_until: Some(valid_until), ..self.clone() }
     }
 
-    /// Returns the same for calls in this lane.
+    /// Returns a copy of this connection that sends its calls in `lane`.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { client: self.client.in_lane(lane), ..self.clone() }
@@ -99,7 +107,7 @@ impl Api {
         self.client.lane()
     }
 
-    /// Keeps answers in `store` between runs.
+    /// Makes this connection keep GitHub's answers in `store` between runs.
     #[must_use]
     pub fn keeping(mut self, store: Arc<dyn Store>) -> Self {
         self.kept = Some(store);
@@ -110,7 +118,7 @@ impl Api {
         self.kept.as_ref()
     }
 
-    /// A document without the fields that this server does not know.
+    /// Returns a GraphQL document without the fields that this server does not know.
     pub(crate) fn without_lacking(&self, document: &str) -> String {
         let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
         lacking.iter().fold(document.to_owned(), |document, field| documents::without(&document, field))
@@ -120,8 +128,8 @@ impl Api {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(field)
     }
 
-    /// This server does not know a field. `false` when it cannot be done without, or was left out
-    /// already.
+    /// Remembers that this server does not know a field. Returns `false` if the field is not
+    /// optional, or if Beadle already leaves it out.
     pub(crate) fn lacks(&self, field: &str) -> bool {
         let new = documents::OPTIONAL.contains(&field)
             && self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned());
@@ -131,22 +139,22 @@ impl Api {
         new
     }
 
-    /// The organisation's login.
+    /// Returns the organisation's login.
     pub fn organisation(&self) -> &str {
         &self.organisation
     }
 
-    /// Time.
+    /// Returns the clock that the calls use.
     pub fn clock(&self) -> &Clock {
         self.client.clock()
     }
 
-    /// The budget that calls are booked on.
+    /// Returns the budgets to which the calls are charged.
     pub fn budgets(&self) -> &Budgets {
         self.client.budgets()
     }
 
-    /// The client below, for those who share its budget.
+    /// Returns the HTTP client of this connection, for code that must share its budget.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -171,7 +179,8 @@ impl Api {
         self.call(Call { accept, ..Call::read(path) }).await.map(|(answer, _)| answer)
     }
 
-    /// A read with the tag that `tag` gives for the token in use; and that token.
+    /// Reads a path with the `ETag` that `tag` returns for the present token. Returns the answer
+    /// and this token.
     pub(crate) async fn get_if_changed(
         &self,
         path: &Path,
@@ -180,17 +189,18 @@ impl Api {
         self.call(Call { tag: Some(tag), ..Call::read(path) }).await
     }
 
-    /// A read that costs nothing while nothing changed.
+    /// Reads a path. The read costs nothing from the budget if the answer has not changed since the
+    /// last read.
     pub(crate) async fn read(&self, path: &Path) -> Result<Answer, TransportError> {
         conditional::read(self, path).await
     }
 
-    /// Every row of a list, page by page.
+    /// Reads all rows of a list, page by page. The store keeps the pages between runs.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &Path) -> Result<Vec<T>, TransportError> {
         self.pages(path, true).await
     }
 
-    /// The same, which is not kept between runs.
+    /// Reads all rows of a list, page by page. The store does not keep the pages.
     pub(crate) async fn list_anew<T: DeserializeOwned>(&self, path: &Path) -> Result<Vec<T>, TransportError> {
         self.pages(path, false).await
     }
@@ -202,8 +212,8 @@ impl Api {
             let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
             let mut page: Vec<Value> = answer.json()?;
             if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
-                // The body does not tell whether another page follows: an unchanged page may have a
-                // next one now.
+                // The body does not show whether another page follows. A page can be unchanged and
+                // have a next page that did not exist before.
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }
@@ -218,12 +228,12 @@ impl Api {
         Ok(rows)
     }
 
-    /// A call in the App's own name.
+    /// Sends a read as the App itself, not as one of its installations.
     pub(crate) async fn get_as_app(&self, path: Path) -> Result<Answer, TransportError> {
         self.client.send(&self.auth.as_app(Method::GET, path, None).await?).await
     }
 
-    /// A write in the App's own name.
+    /// Sends a write as the App itself, not as one of its installations.
     pub(crate) async fn post_as_app(&self, path: Path) -> Result<Answer, TransportError> {
         self.client.send(&self.auth.as_app(Method::POST, path, None).await?).await
     }
@@ -238,7 +248,8 @@ impl Api {
         self.call(call).await.map(|(answer, _)| answer)
     }
 
-    /// The same, at a path that holds a name which is worth something until `by` only.
+    /// Sends a write to a path that contains a name. Beadle knows only until `by` that the name has
+    /// the planned owner, so it does not send the write after `by`.
     pub(crate) async fn write_by(
         &self,
         method: Method,
@@ -271,7 +282,7 @@ impl Api {
         let mut again = true;
         loop {
             let authorization = match self.auth.authorization(&self.client).await {
-                // Also an App that is not installed any more denies every key.
+                // If the App is no longer installed, every key of the organisation is denied too.
                 Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => {
                     return Err(self.client.denied(error));
                 }
@@ -287,15 +298,16 @@ impl Api {
                 Err(TransportError::Late { request }) if call.writes && self.is_outdated() => {
                     return Err(TransportError::Outdated { request, now: self.clock().now() });
                 }
-                // The token may have been revoked early: once more with a new one.
+                // GitHub may have revoked the token early, so Beadle tries once more with a new
+                // token.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {
                     again = false;
                 }
-                // GraphQL tells in its answer what single objects are denied: a whole query that is
-                // denied is the credential's. A mutation that is denied is the mutation's own
-                // matter.
+                // If GitHub denies single objects of a GraphQL query, it reports this in the
+                // answer. If it denies the whole query, the credential is the problem. If it denies
+                // a mutation, only that mutation is the problem.
                 Err(error)
                     if error.status() == Some(401)
                         || (error.status() == Some(403)
@@ -310,10 +322,10 @@ impl Api {
     }
 }
 
-/// Returns the tag of the known body for the token in use.
+/// Returns the `ETag` of the kept body for a token, if Beadle knows it.
 pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync + 'a;
 
-/// A call in the installation's name.
+/// A call that Beadle sends as the installation, or with the token.
 struct Call<'a> {
     method: Method,
     path: &'a Path,
@@ -321,9 +333,10 @@ struct Call<'a> {
     resource: Resource,
     accept: &'static str,
     writes: bool,
-    /// Until when the path is worth something.
+    /// The time until which the name in the path can be used. `None` if the path contains no such
+    /// name.
     by: Option<Time>,
-    /// Asks only whether it changed.
+    /// The `ETag` to send. With an `ETag`, GitHub sends the body only if the body has changed.
     tag: Option<&'a Tag<'a>>,
 }
 

@@ -1,5 +1,5 @@
-//! The reads that are about the credential itself: its permissions, the log of its webhook
-//! deliveries, the workflow runs that it dispatched, its limits, and GitHub's clock.
+//! The reads about the credential: its permissions, the log of its webhook deliveries, the workflow
+//! runs that it dispatched, its limits, and GitHub's clock.
 
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
@@ -9,28 +9,29 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// A row of the log of webhook deliveries.
+/// One attempt of GitHub to send a webhook delivery, from the App's log.
 #[derive(Clone, Debug, Deserialize)]
 pub struct HookDelivery {
-    /// The id of the attempt.
+    /// The id of the attempt. Each attempt of the same delivery has a new id.
     pub id: u64,
-    /// The id of the delivery. It stays the same if GitHub sends the delivery again.
+    /// The id of the delivery. All attempts of the same delivery have this id.
     pub guid: String,
-    /// The time of the attempt, as GitHub writes it.
+    /// When GitHub made the attempt, in GitHub's format.
     pub delivered_at: String,
-    /// The status of the answer.
+    /// The HTTP status with which the receiver answered.
     pub status_code: u16,
-    /// The event.
+    /// The name of the event, such as `push`.
     pub event: String,
-    /// The action of the event.
+    /// The action of the event, such as `created`, if the event has actions.
     pub action: Option<String>,
-    /// The installation that the event belongs to.
+    /// The installation to which the event belongs.
     pub installation_id: Option<u64>,
-    /// The repository that the event is about.
+    /// The repository that the event is about, if the event is about one.
     pub repository_id: Option<u64>,
 }
 
-/// Returns the runs of a page. A page without a list, and a list without an end, are unknown.
+/// Returns the workflow runs of one page of the list. If the page has no list, or if the list has
+/// no end, the runs are unknown and the function returns an error.
 fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
     let unknown = |why: String| Failure::new(Class::Retry, format!("reading the runs of a workflow: {why}"));
     let runs = page.get_mut("workflow_runs").and_then(Value::as_array_mut).map(std::mem::take);
@@ -40,7 +41,7 @@ fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) ->
 }
 
 impl Reader {
-    /// Returns the permissions and events of the App. Returns `None` for a token.
+    /// Returns the permissions and events of the App. Returns `None` if the credential is a token.
     pub async fn app(&self) -> Result<Option<Value>, Failure> {
         if !self.api().is_app() {
             return Ok(None);
@@ -50,18 +51,20 @@ impl Reader {
         Ok(Some(installation))
     }
 
-    /// Returns the remaining limits. The call is free.
+    /// Returns the limits of the credential and what remains of them. GitHub does not count this
+    /// call.
     pub async fn rate_limit(&self) -> Result<Value, Failure> {
         self.api().get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
     }
 
-    /// Returns the slug of the App, which acts as `SLUG[bot]`. Returns `None` for a token.
+    /// Returns the slug of the App. GitHub shows the writes of the App as `SLUG[bot]`. Returns
+    /// `None` if the credential is a token.
     pub async fn app_slug(&self) -> Result<Option<String>, Failure> {
         let installation = self.app().await?;
         Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
     }
 
-    /// Returns one page of the log of the App's webhook deliveries, newest first, and the place of
+    /// Returns one page of the log of the App's webhook deliveries, newest first, and the cursor of
     /// the next page.
     pub async fn deliveries(
         &self,
@@ -73,7 +76,7 @@ impl Reader {
         Ok((answer.json().map_err(Failure::from)?, next))
     }
 
-    /// Returns the runs of a workflow that were dispatched since a time, newest first.
+    /// Returns the runs of a workflow that somebody dispatched since the given time, newest first.
     pub async fn dispatched(
         &self,
         repository: &str,
@@ -93,8 +96,8 @@ impl Reader {
         Ok(runs)
     }
 
-    /// Returns the organisation, and the seconds by which GitHub's clock is ahead of the local
-    /// clock.
+    /// Returns the organisation, and the number of seconds by which GitHub's clock is ahead of the
+    /// local clock.
     pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
         let answer = self.api().get(&Path::at("orgs").value(self.organisation())).await?;
         let date = answer.headers.get("date").and_then(|date| date.to_str().ok());

@@ -1,4 +1,5 @@
-//! Reads a repository from its GraphQL node. Each part is known, or unknown for a reason.
+//! Builds a repository from its GraphQL node. Each part of the repository is known, or is unknown
+//! for a reason.
 
 use std::sync::Arc;
 
@@ -21,8 +22,9 @@ use crate::rulesets::Ruleset;
 use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// Returns the reason why a failed part is unknown. If a budget is used up, the whole read fails
-/// instead, and is repeated later.
+/// Returns the reason why a part is unknown after its read failed. If the read failed because a
+/// budget is used up, the function returns the failure instead. The whole read then fails, and
+/// Beadle repeats it later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),
@@ -30,7 +32,7 @@ pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     }
 }
 
-/// Returns the repository of a node, and reads every list to its end.
+/// Builds the repository of a GraphQL node, and reads every list of the repository to its end.
 pub(crate) async fn assemble(
     api: &Api,
     node: &Value,
@@ -159,7 +161,8 @@ async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
     Ok(crate::rulesets::ruleset(node, &rules, &actors))
 }
 
-/// Returns the part that `read` reads. `error` is the error of the part in the first answer.
+/// Reads one part of a repository with `read`. `error` is the error that the first answer had for
+/// this part; if there is one, the part is unknown.
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
@@ -173,7 +176,8 @@ pub(crate) async fn part<T>(
     }
 }
 
-/// Returns every row of a connection, from its first page on, checked against its `totalCount`.
+/// Returns all rows of a connection, beginning with its first page, and compares their number with
+/// the connection's `totalCount`.
 async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> Result<Vec<Value>, Failure> {
     let doing = format!("reading {what}");
     let mut rows = Vec::new();
@@ -191,11 +195,12 @@ async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> R
     Ok(rows)
 }
 
-/// The way by which an account has access to a repository.
+/// How an account has access to a repository.
 enum Access {
-    /// A grant on the repository itself.
+    /// The repository itself gives the account a role.
     Own(Collaborator),
-    /// A team, the organisation or ownership. The list of collaborators does not show such access.
+    /// A team, the organisation or ownership gives the account access. Beadle does not list such an
+    /// account as a collaborator.
     Other,
 }
 
@@ -271,7 +276,7 @@ fn actor(row: &Value) -> Option<Actor> {
     Some(Actor { kind, name: name?, id: actor.id, number: actor.database_id })
 }
 
-/// The settings of the body of `PATCH /repos/{owner}/{repo}`, with their names in GraphQL.
+/// The settings in the body of `PATCH /repos/{owner}/{repo}`, each with its name in GraphQL.
 const NAMES: &[(&str, &str)] = &[
     ("name", "name"),
     ("description", "description"),
@@ -327,7 +332,8 @@ mod tests {
 
     #[test]
     fn a_grant_on_the_repository_makes_a_collaborator_known() {
-        // The permission that the repository itself gives. The outer `None`: it is unknown.
+        // The permission that the repository itself gives to the account. The outer `None` means
+        // that the permission is unknown.
         let own = |sources: &Value, node: &Value| {
             let access = collaborator(&json!({ "permissionSources": sources, "node": node }))?;
             Some(access.of_its_own().map(|collaborator| collaborator.permission.to_string()))

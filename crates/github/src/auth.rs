@@ -1,4 +1,4 @@
-//! The credential of the requests: a GitHub App's installation, or a token.
+//! The credential of the requests: the installation of a GitHub App, or a token.
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>
 
@@ -12,25 +12,26 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-/// Beadle renews a token whose remaining time is shorter than this.
+/// Beadle renews a token that is valid for less than this time.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The age of a JWT's `iat`, in seconds. GitHub accepts only an `iat` in the past, and clocks
-/// differ.
+/// The number of seconds by which Beadle sets the `iat` of a JWT into the past. GitHub accepts only
+/// an `iat` in the past, and the local clock may be ahead of GitHub's clock.
 const BACK: i64 = 60;
-/// The validity of a JWT, in seconds. GitHub accepts at most ten minutes.
+/// The number of seconds for which a JWT is valid. GitHub accepts at most ten minutes.
 const LIFE: i64 = 540;
 
-/// A credential for GitHub.
+/// How Beadle authenticates to GitHub.
 pub enum Credential {
-    /// A personal or fine-grained token.
+    /// A personal access token, classic or fine-grained.
     Token(SecretString),
-    /// A GitHub App.
+    /// The installation of a GitHub App.
     App {
         /// The id of the App.
         id: u64,
         /// The private key of the App.
         key: SigningKey,
-        /// The installation. `None`: Beadle looks it up by the name of the organisation.
+        /// The id of the App's installation. If it is `None`, Beadle looks up the installation by
+        /// the name of the organisation.
         installation: Option<u64>,
     },
 }
@@ -40,7 +41,7 @@ struct Token {
     expires: Time,
 }
 
-/// The credential of one organisation, with its present token.
+/// The credential of one organisation, and the token that Beadle uses at present.
 pub(crate) struct Auth {
     credential: Credential,
     organisation: String,
@@ -55,7 +56,7 @@ struct Minted {
     expires_at: jiff::Timestamp,
 }
 
-/// A secret in an answer. This type cannot be printed.
+/// A secret that GitHub sent in an answer. This type has no way to be printed.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct SecretText(String);
@@ -80,8 +81,8 @@ impl Auth {
         matches!(self.credential, Credential::App { .. })
     }
 
-    /// Returns the value of the `Authorization` header for a call as the installation, or with the
-    /// token.
+    /// Returns the value of the `Authorization` header for a call as the installation, or for a
+    /// call with the configured token.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
         let Credential::App { installation, .. } = &self.credential else {
             let Credential::Token(token) = &self.credential else {
@@ -89,7 +90,8 @@ impl Auth {
             };
             return Ok(bearer(token.expose_secret()));
         };
-        // The lock is held during the request, so that parallel calls request one token together.
+        // The lock is held during the request, so that parallel calls request only one token
+        // together.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
@@ -99,7 +101,7 @@ impl Auth {
             None => self.find_installation(client).await?,
         };
         let minted = match self.mint(client, installation).await {
-            // Somebody installed the App again, so it has another installation now.
+            // Somebody installed the App again, so the App has a new installation id.
             Err(error) if error.status() == Some(404) && self.installation.lock().await.take().is_some() => {
                 let installation = self.find_installation(client).await?;
                 self.mint(client, installation).await?
@@ -113,7 +115,7 @@ impl Auth {
         Ok(slot.insert(token).authorization.clone())
     }
 
-    /// Forgets a token that GitHub refused, and returns whether another token can be requested.
+    /// Forgets a token that GitHub refused. Returns whether Beadle can request another token.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;
         let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();
@@ -156,7 +158,7 @@ impl Auth {
         Ok(*known.insert(found.id))
     }
 
-    /// Creates a request as the App itself.
+    /// Creates a request that Beadle sends as the App itself.
     pub(crate) async fn as_app(
         &self,
         method: Method,

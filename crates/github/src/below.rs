@@ -1,37 +1,38 @@
-//! Places below a repository or an organisation that a write may name without a check. A team or an
-//! account needs a check, because its name may have another owner by now: see [`crate::Grantee`].
+//! Places in a repository or an organisation that a write may name without a check. The name of a
+//! team or an account needs a check, because another team or account may have the name by now: see
+//! [`crate::Grantee`].
 
 use beadle_transport::Path;
 
-/// A place below a repository or an organisation. It consists of literals and ids. The only names
-/// in it are names of labels, which exist only in their repository.
+/// A path below a repository or an organisation. It consists of literals and ids. The only names in
+/// it are names of labels, and each repository has its own labels.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 
 impl Below {
-    /// Creates a place that begins with a literal.
+    /// Creates a path that begins with a literal.
     pub fn at(literal: &'static str) -> Self {
         Self(Path::at(literal))
     }
 
-    /// Returns the place of a label.
+    /// Returns the path of a label.
     pub fn label(name: &str) -> Self {
         Self(Path::at("labels").value(name))
     }
 
-    /// Appends an id.
+    /// Appends an id to the path.
     #[must_use]
     pub fn id(self, id: u64) -> Self {
         Self(self.0.id(id))
     }
 
-    /// Appends a literal.
+    /// Appends a literal to the path.
     #[must_use]
     pub fn then(self, literal: &'static str) -> Self {
         Self(self.0.then(literal))
     }
 
-    /// Returns the path.
+    /// Returns the path as the type that requests use.
     pub(crate) fn into_path(self) -> Path {
         self.0
     }

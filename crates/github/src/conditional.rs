@@ -1,9 +1,10 @@
-//! Reads that cost nothing while nothing changed.
+//! Reads that cost nothing from the budget if the answer has not changed.
 //!
-//! An `ETag` depends on the token, and an App's tokens change every hour. Observed, and not
-//! documented: it is `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So the tag of a kept
-//! body can be computed for a new token. Every answer checks whether that still holds; where it
-//! does not, a tag is used with the token that it came with only.
+//! GitHub's `ETag` depends on the token, and the token of an App changes every hour. GitHub does
+//! not document how it computes the tag, but Beadle's authors observed that the tag is
+//! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So Beadle can compute the tag of a kept
+//! body for a new token. Beadle checks each answer against this formula. If the tag of an answer
+//! does not follow the formula, Beadle sends the tag only with the token that it was received with.
 
 use std::time::Duration;
 
@@ -17,21 +18,22 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{ACCEPT, Api};
 
-/// The time after which the time of an answer's last read is stored again. Stored with every read,
-/// each read of an unchanged answer would be a write.
+/// How old a stored time of reading must be before Beadle stores a new time. If Beadle stored the
+/// time after each read, each read of an unchanged answer would cause a write to the store.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// An answer as it is kept between runs.
+/// An answer that the store keeps between runs.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     etag: String,
-    /// Of the token that it was read with, never the token itself.
+    /// The digest of the token with which Beadle read the answer. The store never contains the
+    /// token.
     token: String,
-    /// Whether the tag was the one that can be computed.
+    /// Whether the tag follows the known formula, so that Beadle can compute it for another token.
     computable: bool,
     link: Option<String>,
-    /// The time of the last read, at most [`NOTED_EVERY`] late. Answers of older versions have
-    /// none.
+    /// The time of the last read. The real time can be later than this time by up to
+    /// [`NOTED_EVERY`]. Answers that an older version of Beadle stored have no time.
     read: Option<Time>,
     body: String,
 }
@@ -44,7 +46,8 @@ fn computed(authorization: &str, body: &str) -> String {
     format!("\"{}\"", hex::encode(Sha256::digest(format!("{ACCEPT}:{authorization}::{body}"))))
 }
 
-/// A weak tag names the same body.
+/// Returns a tag without the prefix of a weak tag. The weak and the strong tag stand for the same
+/// body.
 fn strong(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
@@ -64,13 +67,13 @@ impl Kept {
         })
     }
 
-    /// Returns whether the time of this read has to be stored. A stored time in the future comes
-    /// from a clock that was ahead.
+    /// Returns whether Beadle has to store the time of this read. A stored time in the future comes
+    /// from a clock that was ahead, so Beadle replaces it.
     fn is_read_news(&self, now: Time) -> bool {
         self.read.is_none_or(|read| read > now || now.since(read) >= NOTED_EVERY)
     }
 
-    /// The tag to send with this token, if there is one.
+    /// Returns the tag to send with this token, or `None` if the tag for this token is unknown.
     fn tag(&self, authorization: &str) -> Option<String> {
         if self.token == hex::encode(Sha256::digest(authorization)) {
             return Some(self.etag.clone());
@@ -79,35 +82,36 @@ impl Kept {
     }
 }
 
-/// The part of a kept answer that has the time of the last read.
+/// The part of a kept answer that contains the time of the last read.
 #[derive(Deserialize)]
 struct LastRead {
     read: Option<Time>,
 }
 
-/// Returns the beginning of the names of all kept answers in a store.
+/// Returns the prefix with which the names of all kept answers in a store begin.
 pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
 
-/// Returns the time of the last read of a kept answer, at most a day late; `None` if an older
-/// version stored the answer.
+/// Returns the time of the last read of a kept answer. The real time can be up to a day later.
+/// Returns `None` if an older version of Beadle stored the answer.
 pub fn last_read(answer: &str) -> Option<Time> {
     serde_json::from_str::<LastRead>(answer).ok()?.read
 }
 
-/// Keeps an answer. An answer that is not kept costs a call, and nothing else.
+/// Stores an answer. If the store fails, the only consequence is that the next read costs a call.
 async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) {
     if let Err(error) = note.put(store, kept).await {
         tracing::debug!(%error, "answer not stored, the next read requests it again");
     }
 }
 
-/// Reads `path`, and takes what was kept where GitHub says that it did not change.
+/// Reads `path`. If GitHub answers that the content has not changed, the function returns the kept
+/// answer.
 pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportError> {
     let Some(store) = api.kept() else { return api.get(path).await };
     let note = Note::<Kept>::of(&[api.organisation(), &path.to_string()]);
-    // A store that cannot be read costs a call, and nothing else.
+    // If the store cannot be read, the only consequence is that this read costs a call.
     let kept = note.get(store.as_ref()).await.ok().flatten();
     let tag = |authorization: &SecretString| kept.as_ref()?.tag(authorization.expose_secret());
     let (answer, authorization) = api.get_if_changed(path, &tag).await?;
@@ -120,7 +124,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
             keep(&note, store.as_ref(), &kept).await;
         }
         let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
-        // Where GitHub says it again, that counts.
+        // If GitHub's new answer has a `Link` header too, the new header is used.
         if let Some(link) = kept.link.and_then(|link| HeaderValue::from_str(&link).ok()) {
             answer.headers.entry(header::LINK).or_insert(link);
         }

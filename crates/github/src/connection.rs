@@ -1,5 +1,5 @@
-//! A list is complete or unknown. Beadle compares the pages of a GraphQL connection and of a REST
-//! list with their totals and with each other.
+//! Checks that a list is complete; otherwise the list is unknown. Beadle compares the pages of a
+//! GraphQL connection or of a REST list with the totals of the list, and with each other.
 
 use std::collections::HashSet;
 
@@ -10,16 +10,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::shape::{optional, shape};
 
-/// The maximum number of pages of a list.
+/// The maximum number of pages that Beadle reads of one list.
 const MOST_PAGES: usize = 1000;
 
-/// Returns the rows of a page: its `edges`, or its `nodes`.
+/// Returns the rows of a page: the page's `edges` if it has them, otherwise its `nodes`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The place of a page in its list.
+/// The field of a page that tells whether another page follows, and with which cursor.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {
@@ -28,7 +28,7 @@ struct PageInfo {
     end_cursor: Option<String>,
 }
 
-/// Returns the cursor of a connection's next page, if there is one.
+/// Returns the cursor of the next page of a connection, or `None` after the last page.
 pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     match shape(&connection["pageInfo"]) {
         Some(PageInfo { has_next_page: false, .. }) => Ok(None),
@@ -37,18 +37,20 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// The rows of a list that were read so far. A row that comes twice means that the list changed
-/// during the read, or that GitHub repeated a page. In both cases a row may be missing.
+/// The rows of a list that Beadle has read so far. If a row appears twice, either the list changed
+/// during the read or GitHub repeated a page. In both cases a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    /// Digests, because the rows of a long list may be whole repositories.
+    /// The digests of the rows. The rows of a long list may be whole repositories, so Beadle does
+    /// not keep the rows here.
     rows: HashSet<[u8; 16]>,
     pages: usize,
     cursors: HashSet<String>,
 }
 
 impl Distinct {
-    /// Adds a page of rows and the place of the next page. An error names the problem of the list.
+    /// Adds the rows of a page and the cursor of the next page. The returned error says why the
+    /// list cannot be trusted.
     pub(crate) fn page<'a>(
         &mut self,
         rows: impl IntoIterator<Item = &'a Value>,
@@ -80,9 +82,9 @@ fn digest(row: &Value) -> [u8; 16] {
     std::array::from_fn(|at| whole[at])
 }
 
-/// Returns whether a row does not tell which account it is about. GitHub hides the account, the
-/// document does not describe its type, or there is none yet, as in an invitation by mail. Two such
-/// rows are no repetition.
+/// Returns whether a row does not show which account it is about. Either GitHub hides the account,
+/// or the document does not read accounts of its type, or an invitation by mail has no account yet.
+/// Two equal rows of this sort can be about two accounts, so they do not count as a repeated row.
 fn is_nameless(row: &Value) -> bool {
     let tells_nothing = |who: &Value| {
         let is_bare = |fields: &Map<String, Value>| fields.keys().all(|name| name.as_str() == "__typename");
@@ -91,22 +93,22 @@ fn is_nameless(row: &Value) -> bool {
     ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
-/// The pages of one connection, compared with the total that each page names.
+/// Compares the pages of one connection with the total that each page names.
 ///
-/// If somebody deletes an entry of an early page, the later entries move forward. One of them can
-/// move into a page that was read already, so that no page shows it. The totals tell this, because
-/// the last page names a smaller total than the first one.
+/// If somebody deletes an entry of an early page during the read, the later entries move forward.
+/// One of them can move into a page that Beadle has already read, so that no page shows this entry.
+/// Beadle detects this because the last page then names a smaller total than the first page.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     seen: u64,
     total: Option<u64>,
-    /// The pages name different totals.
+    /// Whether the pages name different totals.
     pub(crate) moved: bool,
     distinct: Distinct,
 }
 
 impl Tally {
-    /// Adds a page, and returns the cursor of the next one.
+    /// Adds a page, and returns the cursor of the next page.
     pub(crate) fn page(&mut self, connection: &Value) -> Result<Option<Value>, Failure> {
         let next = next(connection)?;
         let total = connection["totalCount"].as_u64().unwrap_or(u64::MAX);
@@ -118,7 +120,7 @@ impl Tally {
         Ok(next)
     }
 
-    /// Returns an error if the list is shorter than the total of one of its pages.
+    /// Returns an error if Beadle read fewer rows than the total that a page names.
     pub(crate) fn complete(&self, doing: &str) -> Result<(), Failure> {
         let total = self.total.unwrap_or(u64::MAX);
         if self.seen >= total {
@@ -133,8 +135,8 @@ fn retry(text: impl Into<String>) -> Failure {
     Failure::new(Class::Retry, text.into())
 }
 
-/// Reads every entry with `read`. An entry that `read` cannot read has no identity, and makes the
-/// list unknown.
+/// Converts every row with `read`. If `read` cannot convert a row, the row has no usable identity,
+/// and the whole list is unknown.
 pub(crate) fn each<T>(
     rows: &[Value],
     doing: &str,

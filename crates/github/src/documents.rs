@@ -1,8 +1,7 @@
-//! The documents of GraphQL, each beside the types of its answer. A document asks for many objects
-//! at once.
+//! The GraphQL documents, each next to the types of its answer. One document reads many objects.
 //!
-//! The price of a query is the number of its connections, divided by 100. A query for everything of
-//! 40 repositories costs about 11 points.
+//! GitHub computes the price of a query as the number of its connections divided by 100. A query
+//! that reads everything of 40 repositories costs about 11 points.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,12 +14,12 @@ pub(crate) mod teams;
 
 pub(crate) use repositories::{BRANCH, INDEX, by_ids, listing};
 
-/// The number of repositories in one query. GitHub ends a query after 10 s. Beadle halves a batch
-/// that GitHub ended.
+/// The number of repositories in one query. GitHub ends a query after 10 s. If GitHub ends a query
+/// early, Beadle splits its batch in half.
 pub(crate) const BATCH: usize = 40;
 
-/// Fields that older versions of Enterprise Server do not know. One unknown field fails a whole
-/// query, so Beadle leaves out such a field, and its value is unknown.
+/// Fields that older versions of Enterprise Server do not know. One unknown field makes a whole
+/// query fail, so Beadle leaves out such a field, and the value of the field is unknown.
 pub(crate) const OPTIONAL: &[&str] = &[
     "hasDiscussionsEnabled",
     "allowUpdateBranch",
@@ -40,31 +39,33 @@ pub(crate) const OPTIONAL: &[&str] = &[
     "requiredDeploymentEnvironments",
 ];
 
-/// Returns a document without a field. None of the optional fields has arguments or a selection.
+/// Returns a document without one field. This works because no optional field has arguments or a
+/// selection of fields.
 pub(crate) fn without(document: &str, field: &str) -> String {
     let words = document.split_inclusive(char::is_whitespace);
     words.filter(|word| word.trim_end() != field).collect()
 }
 
-/// Which of these nodes are Apps. The nodes are [`TypedNode`].
+/// Reads which of the given nodes are GitHub Apps. The answer contains [`TypedNode`]s.
 pub(crate) const APPS: &str =
     "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
 
-/// An object of which only the immutable id is read.
+/// An object of which Beadle reads only the immutable id.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Numbered {
     pub(crate) database_id: u64,
 }
 
-/// A node of which only the type is read.
+/// A node of which Beadle reads only the type.
 #[derive(Deserialize)]
 pub(crate) struct TypedNode {
     #[serde(rename = "__typename")]
     pub(crate) typename: String,
 }
 
-/// The answer to a question about several ids: an entry for each id, in their order.
+/// The answer to a query for several node ids. It has one entry for each id, in the order of the
+/// ids.
 #[derive(Deserialize)]
 pub(crate) struct Nodes {
     pub(crate) nodes: Vec<Value>,

@@ -1,18 +1,19 @@
-//! How long the answer to a question about a name is valid. REST writes go to names, and the owner
-//! of a name can change at any time.
+//! How long Beadle trusts the answer about the owner of a name. REST writes address names, and a
+//! name can get another owner at any time.
 
 use std::time::Duration;
 
 use beadle_engine::Time;
 
-/// The time for which a resolved name is valid.
+/// How long Beadle uses a resolved name without asking GitHub again.
 pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
-/// The number of times that Beadle looks up the names again for a write that waited for too long.
+/// The maximum number of times that Beadle looks up the names for one write again. It does so if
+/// the write had to wait and the names became too old.
 pub(crate) const TRIES: u32 = 5;
 
-/// Returns whether the answer to a question of this time is still valid. A time in the future comes
-/// from a clock that was ahead, and is not valid.
+/// Returns whether an answer is still recent enough to use. `asked` is when Beadle asked. A time in
+/// the future comes from a clock that was ahead, so such an answer is not used.
 pub(crate) fn is_fresh(asked: Time, now: Time) -> bool {
     now >= asked && now.since(asked) < FRESH
 }

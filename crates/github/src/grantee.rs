@@ -1,6 +1,7 @@
-//! Teams and accounts that a write addresses by their names. GitHub publishes no address by id for
-//! them, and a slug or a login can have another owner at any time. So a change carries the id of
-//! its plan, and a write uses a name only if the name stood for this id a moment ago.
+//! Teams and accounts that a write addresses by their names. GitHub has no address by id for them,
+//! and a slug or a login can get another owner at any time. So a planned change contains the id of
+//! the team or the account. A write uses the name only if GitHub confirmed a moment ago that the
+//! name belongs to this id.
 
 use beadle_engine::{Class, Failure, Time};
 
@@ -10,41 +11,41 @@ use crate::names::{Resolved, resolve};
 use crate::owners::Owner;
 use crate::repository::{Actor, ActorKind};
 
-/// A team or an account that a change means.
+/// The team or the account to which a change gives access, or from which it removes access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grantee {
     kind: ActorKind,
     id: u64,
-    /// The name at the time of the plan.
+    /// The name that the team or the account had when Beadle made the plan.
     name: String,
-    /// The time at which the name was resolved. `None` if the name comes from a list of unknown
-    /// age.
+    /// When Beadle resolved the name. `None` if the name comes from a list, because Beadle does not
+    /// know how old the list is.
     asked: Option<Time>,
 }
 
 impl Grantee {
-    /// Returns the team that a list showed.
+    /// Returns a team that Beadle found in a list.
     pub fn team(id: u64, slug: &str) -> Self {
         Self { kind: ActorKind::Team, id, name: slug.to_owned(), asked: None }
     }
 
-    /// Returns the account that a list showed.
+    /// Returns an account that Beadle found in a list.
     pub fn user(id: u64, login: &str) -> Self {
         Self { kind: ActorKind::User, id, name: login.to_owned(), asked: None }
     }
 
-    /// Returns the team that a slug stands for.
+    /// Returns the team to which a slug was resolved.
     pub fn resolved_team(found: &Resolved) -> Self {
         Self { asked: Some(found.asked), ..Self::team(found.id, &found.name) }
     }
 
-    /// Returns the account that a login stands for.
+    /// Returns the account to which a login was resolved.
     pub fn resolved_user(found: &Resolved) -> Self {
         Self { asked: Some(found.asked), ..Self::user(found.id, &found.name) }
     }
 
-    /// Checks that the name stands for the planned id now. If the name was resolved less than five
-    /// seconds ago, for the plan or for another write, the check costs no call.
+    /// Checks that the name belongs to the planned id now. If Beadle resolved the name less than
+    /// five seconds ago, for the plan or for another write, the check needs no call.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {
@@ -67,7 +68,7 @@ impl Grantee {
                 return Ok(Confirmed { name: self.name.clone(), asked: found.asked });
             }
             Some(Ok(found)) => format!("has the id {} now, the plan has the id {}", found.id, self.id),
-            // The removal of a name that nobody has does no harm.
+            // Nobody has this name, so a removal by this name does no harm.
             _ if purpose == Purpose::Remove => {
                 return Ok(Confirmed { name: self.name.clone(), asked: now });
             }
@@ -79,17 +80,17 @@ impl Grantee {
     }
 }
 
-/// The effect of a write on a team or an account.
+/// What a write does for a team or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It gives access.
+    /// The write gives access.
     Grant,
-    /// It removes access.
+    /// The write removes access.
     Remove,
 }
 
-/// A name that stood for the planned id at the time of the question. Only [`Grantee::confirm`]
-/// creates one, and the path of a write to a team or an account needs one.
+/// A name that GitHub confirmed for the planned id. Only [`Grantee::confirm`] creates this type.
+/// The path of a write to a team or an account can be built only from it.
 pub(crate) struct Confirmed {
     name: String,
     asked: Time,
@@ -101,7 +102,7 @@ impl Confirmed {
         &self.name
     }
 
-    /// Returns the time of the question.
+    /// Returns when Beadle asked GitHub about the name.
     pub(crate) fn asked(&self) -> Time {
         self.asked
     }

@@ -1,5 +1,5 @@
-//! Requests and answers of GraphQL. A partial error belongs to its own path, and GitHub reports a
-//! used-up budget with status 200.
+//! Sends GraphQL requests and reads their answers. An error in an answer counts only for the part
+//! that the error names. GitHub reports a used-up budget with status 200.
 //!
 //! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
@@ -13,7 +13,8 @@ use crate::api::Api;
 #[derive(Debug, Deserialize)]
 struct Envelope {
     data: Option<Value>,
-    /// GitHub may report a secondary limit with status 200 and an answer that has only this field.
+    /// The error message of a secondary limit. GitHub may report such a limit with status 200 and
+    /// an answer that has only this field.
     message: Option<String>,
     #[serde(default)]
     errors: Vec<GraphQlError>,
@@ -28,26 +29,26 @@ pub(crate) struct GraphQlError {
     pub(crate) path: Vec<Value>,
 }
 
-/// The data of an answer, and the errors of the parts that are missing.
+/// The data of an answer, and an error for each part that is missing from the data.
 pub(crate) struct PartialAnswer {
     pub(crate) data: Value,
     pub(crate) errors: Vec<GraphQlError>,
 }
 
 impl PartialAnswer {
-    /// Returns the first error at `path` or below it.
+    /// Returns the first error about the part of the answer at `path`, or about a part inside it.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }
 
-    /// Returns whether parts of the data are missing because the query asked for too much.
+    /// Returns whether parts of the data are missing because the query asked for too many objects.
     ///
     /// <https://github.blog/changelog/2025-09-01-graphql-api-resource-limits>
     pub(crate) fn is_cut(&self) -> bool {
         self.errors.iter().any(|error| error.kind.as_deref() == Some("RESOURCE_LIMITS_EXCEEDED"))
     }
 
-    /// Returns the data, or the first error if there is one.
+    /// Returns the data if the answer has no errors, otherwise the first error.
     pub(crate) fn whole(self, doing: &str) -> Result<Value, Failure> {
         match self.errors.first() {
             None => Ok(self.data),
@@ -72,14 +73,14 @@ impl GraphQlError {
     }
 }
 
-/// A batch without an answer.
+/// The failure of a query for a batch of objects.
 pub(crate) struct Unanswered {
     pub(crate) failure: Failure,
-    /// GitHub gave up on the batch. A smaller one can succeed.
+    /// Whether GitHub gave up because the batch was too large. A smaller batch can succeed.
     pub(crate) too_much: bool,
 }
 
-/// Runs a query over many objects. A failure tells whether the query asked for too many.
+/// Runs a query for many objects. A failure says whether the query asked for too many objects.
 pub(crate) async fn run_batch(
     api: &Api,
     doing: &str,
@@ -94,7 +95,7 @@ pub(crate) async fn run_batch(
         })?;
         if let Some(read) = read(api, doing, &answer, false).await {
             return read.map_err(|failure| {
-                // GitHub reports its own time-out with status 200 and an error without a type.
+                // GitHub reports its own time-out with status 200 and an error that has no type.
                 let too_much = failure.class == Class::Retry;
                 Unanswered { failure, too_much }
             });
@@ -102,7 +103,7 @@ pub(crate) async fn run_batch(
     }
 }
 
-/// Runs a document. A mutation's errors are never partial.
+/// Runs a document. If it is a mutation and has an error, the whole call fails.
 pub(crate) async fn run(
     api: &Api,
     doing: &str,
@@ -120,8 +121,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Reads an answer. Returns `None` if the document must be sent again: without a field that the
-/// server does not know, or after a wait for the budget.
+/// Reads an answer. Returns `None` if Beadle must send the document again. This is so if the server
+/// does not know an optional field, or after Beadle waited for the budget.
 async fn read(
     api: &Api,
     doing: &str,
@@ -141,8 +142,8 @@ async fn read(
     }
 }
 
-/// Waits for a used-up budget if a command asks, and returns whether it did. GraphQL may report
-/// such a budget with status 200.
+/// Waits for a used-up budget if a command makes the call, and returns whether the function waited.
+/// GraphQL may report a used-up budget with status 200.
 async fn waited(api: &Api, failure: &Failure) -> bool {
     let Class::RateLimited { until, .. } = failure.class else { return false };
     if !api.client().is_patient() {
@@ -153,8 +154,8 @@ async fn waited(api: &Api, failure: &Failure) -> bool {
     true
 }
 
-/// Returns whether the server does not know a field that can be left out, and that the document
-/// still had.
+/// Returns whether the answer names an optional field that the server does not know and that the
+/// document still contained.
 fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
     if envelope.data.as_ref().is_some_and(|data| !data.is_null()) {
         return false;
@@ -164,11 +165,12 @@ fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
         error.message.contains("doesn't exist on type").then(|| field.to_owned())
     };
     let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
-    // Beadle notes all of them, so that the next request leaves them all out.
+    // `count` visits all fields, so Beadle remembers all of them and the next request leaves all of
+    // them out.
     fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 
-/// Returns the data of an answer, or the reason why it has none.
+/// Returns the data of an answer, or a failure that says why the answer has no data.
 fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<PartialAnswer, Failure> {
     let limited = envelope
         .errors
@@ -190,8 +192,8 @@ fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<P
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
     }
-    // An error without a path does not tell which parts of the data are missing: any null may be
-    // one.
+    // If an error has no path, Beadle cannot know which parts of the data are missing: any null may
+    // be a missing part.
     let of_all = envelope.errors.iter().find(|error| error.path.is_empty());
     let of_all = of_all.map(|error| error.failure(doing));
     match envelope.data.filter(|data| !data.is_null()) {
@@ -217,7 +219,8 @@ mod tests {
     use crate::api::Endpoint;
     use crate::auth::Credential;
 
-    /// Reads two nodes. GitHub answers one of them and this error.
+    /// Reads two nodes from a simulated GitHub, which returns only one of them, together with
+    /// `error`.
     async fn answer_with(error: Value) -> Result<PartialAnswer, Unanswered> {
         let wire = Recorder::new(move |_| {
             (200, json!({ "data": { "nodes": [{ "id": "R_1" }, null] }, "errors": [error.clone()] }))

@@ -1,5 +1,6 @@
-//! Reads are batched under the reconcilers: the asks of the same moment go into one query over many ids, and an error
-//! in the answer belongs to its own repository.
+//! Reads many repositories with one query. The loader collects the requests of several reconcilers
+//! that arrive at the same moment, and reads all of their repositories together. An error in the
+//! answer counts only for the repository that it names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,9 +21,10 @@ use crate::read::{invitations, rest_settings};
 use crate::repository::{Asks, Known, Repository};
 use crate::teams::{Snapshot, of_repository, snapshot};
 
-/// How long the first ask waits for others.
+/// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
-/// From so many repositories on, teams are read by organisation, unless that is known to take more calls.
+/// From this number of repositories on, Beadle reads the teams of the whole organisation instead of
+/// the teams of each repository. It does not do so if it knows that this needs more calls.
 const MANY: usize = 20;
 
 type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
@@ -35,37 +37,39 @@ struct Pending {
 }
 
 impl Pending {
-    /// Takes an ask into the batch that is not sent yet. `true`: it is the first of it, and
-    /// somebody has to send it.
+    /// Adds a request to the batch that waits. Returns `true` if the request is the first of its
+    /// batch; the caller must then send the batch.
     fn join(&mut self, node_id: &str, reply: Reply, lane: Lane) -> bool {
         self.asks.push((node_id.to_owned(), reply));
         self.lane = Some(self.lane.map_or(lane, |other| other.min(lane)));
         self.asks.len() == 1
     }
 
-    /// Closes the batch, before anything is read for it. A later ask is of the next one: a run may
-    /// count as covering a mark only if everything that it saw was read after that mark.
+    /// Closes the batch before Beadle reads anything for it. A later request goes into the next
+    /// batch. So every read begins after all requests that it answers. Otherwise a run could use
+    /// data that is older than the event that caused the run.
     fn close(&mut self) -> (Vec<(String, Reply)>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }
 }
 
-/// How many calls it takes to read something by organisation, as far as that is known.
+/// The known number of calls that a read of the whole organisation takes, for each kind of read.
 #[derive(Clone, Copy, Default)]
 struct CallCounts {
     teams: usize,
     properties: usize,
 }
 
-/// What was read by organisation, for many repositories at once.
+/// The data that Beadle reads for the whole organisation and uses for many repositories.
 pub struct Bulk {
     teams: Option<Result<Snapshot, Failure>>,
     properties: Option<Result<Properties, Failure>>,
-    /// `Err`: a budget is used up, and nothing can be said of any repository.
+    /// The names that do not exist. `Err` if a budget is used up; then every repository of the
+    /// batch fails and is read later.
     missing: Result<Arc<Missing>, Failure>,
 }
 
-/// Gathers asks for repositories.
+/// Collects requests for repositories and reads the repositories in batches.
 pub struct Loader {
     api: Api,
     asks: Mutex<Asks>,
@@ -99,7 +103,7 @@ impl Loader {
         self.selected_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads again, for one repository, what came from a snapshot.
+    /// Reads the parts of one repository again that came from a read of the whole organisation.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let Asks { teams, properties, .. } = self.asks();
@@ -122,7 +126,7 @@ impl Loader {
             tokio::spawn(async move {
                 loader.api.clock().sleep(GATHER).await;
                 let (asks, lane) = loader.pending.lock().unwrap_or_else(PoisonError::into_inner).close();
-                // The batch travels in the most urgent lane of those who asked.
+                // Beadle sends the batch in the most urgent lane of all its requests.
                 let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
                 loader.answer(&api, asks).await;
             });
@@ -146,13 +150,13 @@ impl Loader {
         let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
         let bulk = self.bulk_with(api, found.len(), std::future::ready(missing)).await;
         let failures = self.complete(api, &mut found, &bulk).await;
-        // GitHub may answer an old id of a node with the node's present id: what was asked for by the
-        // old id has its answer all the same, and the immutable id tells which repository it is.
+        // Beadle may ask with an old node id, and GitHub may answer with the present node id. The
+        // answer still belongs to the request. The immutable id shows which repository it is.
         for ((id, repository), failure) in ids.into_iter().zip(found).zip(failures) {
             results.insert(id, failure.map_or(Ok(Some(repository)), Err));
         }
         for (id, reply) in asks {
-            // Two may ask for one.
+            // Two callers may ask for the same repository.
             let unanswered = || Err(Failure::new(Class::Retry, format!("node {id} was not answered")));
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
             let _ = reply.send(result); // who gave up waiting needs no answer
@@ -168,7 +172,8 @@ impl Loader {
             Ok(answer) => answer.is_cut(),
             Err(unanswered) => unanswered.too_much,
         };
-        // One poisonous repository does not take the rest along.
+        // If one repository makes the whole batch too expensive, the other repositories still get
+        // an answer.
         if ids.len() > 1 && is_too_much {
             let (left, right) = ids.split_at(ids.len() / 2);
             let mut results = Box::pin(self.by_ids(api, left)).await;
@@ -195,7 +200,7 @@ impl Loader {
         results
     }
 
-    /// What is read by organisation rather than one by one, for so many repositories.
+    /// Reads the data of the whole organisation that this number of repositories needs.
     pub(crate) async fn bulk(&self, api: &Api, repositories: usize) -> Bulk {
         let selected_by = self.selected_by();
         Box::pin(self.bulk_with(api, repositories, missing(api, &selected_by))).await
@@ -209,7 +214,8 @@ impl Loader {
     ) -> Bulk {
         let (asks, known) = (self.asks(), self.known());
         let many = |calls: usize| repositories >= MANY.max(calls);
-        // Lists that would not keep still are no snapshot: each repository is asked for its own.
+        // If the lists changed during the read, they cannot be used. Beadle then reads the data of
+        // each repository separately.
         let (teams, properties, missing) = futures::join!(
             async { if asks.teams && many(known.teams) { snapshot(api).await.transpose() } else { None } },
             async {
@@ -228,7 +234,8 @@ impl Loader {
         Bulk { teams, properties, missing }
     }
 
-    /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
+    /// Reads the parts that GraphQL does not provide. Returns for each repository the failure that
+    /// makes Beadle read it again later, if there is one.
     pub(crate) async fn complete(
         &self,
         api: &Api,
@@ -255,7 +262,8 @@ impl Loader {
         repository.missing = bulk.missing.clone()?;
         repository.has_age = bulk.teams.is_some() || bulk.properties.is_some();
         let id = repository.id;
-        // GraphQL knows no default branch of an empty repository; REST says what it will be.
+        // GraphQL shows no default branch for an empty repository. REST shows the name that the
+        // branch will have.
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
         let teams = async {
             match &bulk.teams {
@@ -297,7 +305,7 @@ impl Loader {
     }
 }
 
-/// A part, where it is asked for.
+/// Reads a part if the reader asks for it.
 async fn asked<T>(
     is_asked: bool,
     read: impl Future<Output = Result<Known<T>, Failure>>,
@@ -359,7 +367,7 @@ mod tests {
         assert!(!pending.join("R_1", reply(), Lane::Event), "two asks for one, of the same moment");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
-        // The same repository, marked while that batch is on its way.
+        // A request for the same repository arrives while the first batch is being read.
         assert!(pending.join("R_1", reply(), Lane::Sweep), "a batch of its own");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));

@@ -1,4 +1,4 @@
-//! The members of an organisation and of its teams, and their names at the identity provider.
+//! Reads the members of an organisation and of its teams, and their names at the identity provider.
 
 use std::collections::HashMap;
 
@@ -17,56 +17,57 @@ use crate::documents::{Nodes, Numbered};
 use crate::graphql::run;
 use crate::shape::shape;
 
-/// A team.
+/// A team of the organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
-    /// The immutable id.
+    /// The immutable id of the team.
     pub id: u64,
-    /// The node id.
+    /// The node id of the team.
     pub node_id: String,
-    /// The name in paths. A rename changes it.
+    /// The team's name in the paths of the API. It changes when somebody renames the team.
     pub slug: String,
-    /// The name.
+    /// The name of the team, as people see it.
     pub name: String,
-    /// The description. It is empty if the team has none.
+    /// The description. It is an empty string if the team has no description.
     pub description: String,
-    /// Whether other teams are below it.
+    /// Whether there are teams below this team.
     pub is_parent: bool,
 }
 
 /// A member of an organisation, or an invited account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The immutable id.
+    /// The immutable id of the account.
     pub id: u64,
-    /// The node id.
+    /// The node id of the account.
     pub node_id: String,
-    /// The login. It may change, and another account may get it then.
+    /// The login. It can change, and another account can then get it.
     pub login: String,
-    /// Whether the account owns the organisation. An owner is a maintainer of each team that they
-    /// are in.
+    /// Whether the account owns the organisation. GitHub makes an owner a maintainer of every team
+    /// that the owner is in.
     pub is_owner: bool,
-    /// The mail addresses of the account in domains that the organisation has verified.
+    /// The mail addresses of the account that are in a domain that the organisation has verified.
     pub emails: Vec<String>,
 }
 
 /// An account that is linked to a person of the organisation's identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The account's id.
+    /// The immutable id of the account.
     pub account: u64,
-    /// The person's names in SAML and in SCIM.
+    /// The names that the identity provider sent for the person, by SAML and by SCIM.
     pub names: Vec<String>,
 }
 
-/// A team, its own members and its invited accounts. Members of a team below it do not count.
+/// A team, its direct members and its invited accounts. The members of the teams below it are not
+/// in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamMembers {
-    /// The team.
+    /// The team itself.
     pub team: Team,
-    /// Each member, and whether the member is a maintainer of the team.
+    /// Each member, with `true` if the member is a maintainer of the team.
     pub members: Vec<(Member, bool)>,
-    /// The invited accounts.
+    /// The accounts that are invited to the team.
     pub invited: Vec<Member>,
 }
 
@@ -89,8 +90,8 @@ fn identity_of(node: IdentityNode) -> Identity {
     Identity { account: node.user.database_id, names }
 }
 
-/// Returns every entry of a complete list. `first` is the answer with its first page, if that was
-/// read already. Returns `None` if the list does not exist.
+/// Returns every entry of a list, which must be complete. If the caller has already read the first
+/// page, `first` is the answer with this page. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -125,13 +126,14 @@ async fn all(
     }
 }
 
-/// Returns the rows of an organisation. If GitHub does not show the organisation, they are unknown.
+/// Returns the rows of a list of the organisation. If GitHub does not show the organisation, the
+/// list is unknown and the function returns an error.
 fn shown(rows: Option<Vec<Value>>, doing: &str) -> Result<Vec<Value>, Failure> {
     rows.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: GitHub does not show the organisation")))
 }
 
 impl Reader {
-    /// Returns all teams.
+    /// Returns all teams of the organisation.
     pub async fn all_teams(&self) -> Result<Vec<Team>, Failure> {
         const DOING: &str = "reading the organisation's teams";
         let variables = json!({ "org": self.organisation(), "after": null });
@@ -147,7 +149,7 @@ impl Reader {
         each(&shown(rows, &doing)?, &doing, |row| shape(row).map(|team: Numbered| team.database_id))
     }
 
-    /// Returns all members of the organisation.
+    /// Returns all members of the organisation, with the owners.
     pub async fn members(&self) -> Result<Vec<Member>, Failure> {
         const DOING: &str = "reading the organisation's members";
         let variables = json!({ "org": self.organisation(), "after": null });
@@ -158,8 +160,8 @@ impl Reader {
     }
 
     /// Returns the accounts that are linked to people of the organisation's identity provider.
-    /// Returns `None` if GitHub shows no provider: there is none, it belongs to the enterprise, or
-    /// the App may not see it.
+    /// Returns `None` if GitHub shows no provider. In this case there is no provider, or the
+    /// provider belongs to the enterprise, or the App may not see the provider.
     ///
     /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
     pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
@@ -167,11 +169,11 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/samlIdentityProvider/externalIdentities";
         let rows = all(self.api(), DOING, people::IDENTITIES, variables, list, None).await?;
-        // A person without an account is not read.
+        // A person without an account does not fit the type, so Beadle skips the person.
         Ok(rows.map(|rows| rows.iter().filter_map(shape).map(identity_of).collect()))
     }
 
-    /// Returns all members of a team, or `None` if there is no such team.
+    /// Returns all members of a team, or `None` if the team does not exist.
     pub async fn team_members(&self, slug: &str) -> Result<Option<TeamMembers>, Failure> {
         let doing = format!("reading the members of team {slug}");
         let variables = json!({ "org": self.organisation(), "slug": slug });
@@ -189,15 +191,16 @@ impl Reader {
         let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
             further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
-        // A person who was invited by mail has no account yet.
+        // An invitation by mail has no account yet, so Beadle skips it.
         let invited = invited.iter().filter_map(shape::<InvitationNode>);
         let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// Returns what else sets the members of a team: the team synchronisation of the organisation,
-    /// or of its enterprise. Returns `None` if GitHub shows neither. An App may not ask for the
-    /// former; GitHub refuses its writes then.
+    /// Returns which other system sets the members of a team: the team synchronisation of the
+    /// organisation, or of the enterprise. Returns `None` if GitHub shows no such system. An App
+    /// may not read the synchronisation of the organisation. If that synchronisation is active,
+    /// GitHub refuses the App's writes.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>
@@ -220,7 +223,7 @@ impl Reader {
                         return Ok(Some(group.group_name.clone()));
                     }
                 }
-                // Not every plan of GitHub has such a list, and not every credential may read it.
+                // Some plans of GitHub do not have this list, and some credentials may not read it.
                 Err(error) if matches!(error.status(), Some(400 | 403 | 404 | 422)) => {}
                 Err(error) => return Err(Failure::from(error)),
             }
@@ -231,11 +234,11 @@ impl Reader {
 
 /// The present names of a team and of people.
 pub(crate) struct Names {
-    /// The id and the slug of the team, and whether other teams are below it. `None` if the team no
+    /// The id and the slug of the team, and whether there are teams below it. `None` if the team no
     /// longer exists.
     pub(crate) team: Option<(u64, String, bool)>,
-    /// For the id of each account: the login, and whether GitHub shows that the account is in the
-    /// organisation.
+    /// The login of each account, by the id of the account, and whether GitHub shows that the
+    /// account is in the organisation.
     pub(crate) accounts: HashMap<u64, (String, bool)>,
 }
 
@@ -245,7 +248,7 @@ pub(crate) async fn names(api: &Api, team: &str, accounts: &[String]) -> Result<
     let ids: Vec<&str> = std::iter::once(team).chain(accounts.iter().map(String::as_str)).collect();
     let variables = json!({ "org": api.organisation(), "ids": ids });
     let data = run(api, DOING, people::NAMES, variables, false).await?;
-    // GitHub answers null and an error for an object that no longer exists.
+    // If an object no longer exists, GitHub returns null and an error. This is not a failure.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }

@@ -1,5 +1,5 @@
-//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. Beadle
-//! compares a name only after it resolved the name to an immutable id.
+//! Resolves the names of a policy: logins, slugs of teams and Apps, and custom properties. Beadle
+//! resolves each name to an immutable id before it compares the name with anything.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,37 +20,38 @@ use crate::repository::{Actor, ActorKind};
 use crate::shape::{optional, shape};
 use crate::unsure::Unsure;
 
-/// Names of repositories in one query.
+/// The number of repository names in one query.
 const AT_ONCE: usize = 50;
 
-/// The present meaning of a name.
+/// The team, the account or the App to which a name belongs at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The node id.
+    /// The node id of the owner of the name.
     pub node_id: String,
-    /// The immutable id.
+    /// The immutable id of the owner of the name.
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
-    /// The time of the question. The name can have another owner later.
+    /// When Beadle asked GitHub about the name. Another owner can get the name later.
     pub asked: Time,
 }
 
-/// A repository that a name leads to.
+/// The repository that GitHub finds under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
-    /// The immutable id.
+    /// The immutable id of the repository.
     pub id: u64,
-    /// The present name. It differs from the requested name if the repository was renamed.
+    /// The present name. It differs from the name that Beadle asked for if the repository was
+    /// renamed.
     pub name: String,
 }
 
 /// The names by which layers of a policy select repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelectedBy {
-    /// Slugs of teams.
+    /// The slugs of the teams.
     pub teams: Vec<String>,
-    /// Custom properties.
+    /// The names of the custom properties.
     pub properties: Vec<String>,
 }
 
@@ -60,9 +61,10 @@ impl SelectedBy {
     }
 }
 
-/// The names by which layers select and that nothing has, each in lower case and with the reason.
-/// If a layer selects by such a name, nobody knows whether the layer reaches a repository that its
-/// other conditions do not match.
+/// The names that layers use to select repositories but that do not exist. Each name is in lower
+/// case and has the reason why it is missing. If a layer selects by such a name, Beadle cannot know
+/// whether the layer reaches a repository. But if another condition of the layer does not match,
+/// the layer certainly does not reach the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -70,19 +72,20 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Returns the reason if no team has the slug.
+    /// Returns why the slug is missing, or `None` if a team has it.
     pub fn team(&self, slug: &str) -> Option<&Unsure> {
         self.teams.get(&slug.to_lowercase())
     }
 
-    /// Returns the reason if no custom property has the name.
+    /// Returns why the custom property is missing, or `None` if it exists.
     pub fn property(&self, name: &str) -> Option<&Unsure> {
         self.properties.get(&name.to_lowercase())
     }
 }
 
-/// Resolves the names by which layers select. A name that could not be resolved counts as missing.
-/// If a budget is used up, the whole call fails, and the run is repeated later.
+/// Returns which names of the layers' selectors do not exist. A name that could not be resolved
+/// counts as missing. If a budget is used up, the whole call fails, and Beadle repeats the run
+/// later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -128,20 +131,21 @@ async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
     Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
 }
 
-/// Returns the repository of an answer, if it belongs to the organisation.
+/// Returns the repository of a GraphQL node if it belongs to the organisation.
 fn called_of(found: &Value, organisation: &str) -> Option<Called> {
     let NamedRepository { database_id: id, name, owner } = shape(found)?;
     owner.login.eq_ignore_ascii_case(organisation).then_some(Called { id, name })
 }
 
 impl Reader {
-    /// Resolves actors. The place of an actor that does not exist has an error.
+    /// Resolves the names of actors to ids. For an actor that does not exist, the entry of the
+    /// result is an error.
     pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
         resolve(self.api(), actors).await
     }
 
-    /// Returns for each name the repository of the organisation that has the name, or had it before
-    /// it was renamed.
+    /// Returns for each name the organisation's repository that has this name now, or had it before
+    /// a rename.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         const DOING: &str = "resolving the names of repositories";
         let mut called = Vec::with_capacity(names.len());
@@ -193,13 +197,13 @@ impl Reader {
     }
 }
 
-/// The team in the place of an organisation.
+/// The part of an answer in which GitHub returns a team of an organisation.
 #[derive(Deserialize)]
 struct TeamPlace {
     team: FoundNode,
 }
 
-/// A team or an account.
+/// The identity of a team or an account in an answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FoundNode {
@@ -211,8 +215,9 @@ struct FoundNode {
     login: Option<String>,
 }
 
-/// Returns the team or the account in the place of an actor. Returns `None` if there is none, or if
-/// it has no identity.
+/// Returns the team or the account that an answer has for an actor. `place` is the part of the
+/// answer for this actor. Returns `None` if the actor does not exist, or if GitHub shows no
+/// identity.
 fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     let FoundNode { id: node_id, database_id: id, slug, login } = match actor.kind {
         ActorKind::Team => shape::<TeamPlace>(place)?.team,
@@ -222,14 +227,15 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
-/// Returns whether an answer shows something in the place of an actor. Without an identity, it does
-/// not mean that nobody has the name: a removal would go to an unknown owner of the name.
+/// Returns whether an answer shows an owner of the name, even one without an identity. In this
+/// case, the name does not count as free, because a removal would go to an unknown owner.
 fn is_shown(place: &Value, actor: &Actor) -> bool {
     let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
     !found.is_null()
 }
 
-/// Resolves actors. The place of an actor that does not exist has an error.
+/// Resolves the names of actors to ids. For an actor that does not exist, the entry of the result
+/// is an error.
 pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
     let asked = api.clock().now();
@@ -274,7 +280,7 @@ pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Re
     Ok(named.map(|(found, actor)| found.unwrap_or_else(|| Err(no_such(actor, api.organisation())))).collect())
 }
 
-/// A GitHub App, as REST shows it.
+/// A GitHub App, as the REST API returns it.
 #[derive(Deserialize)]
 struct AppRow {
     id: u64,
@@ -283,7 +289,7 @@ struct AppRow {
     slug: Option<String>,
 }
 
-/// Returns an App by its slug.
+/// Looks up an App by its slug.
 ///
 /// <https://docs.github.com/rest/apps/apps#get-an-app>
 async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failure> {

@@ -1,5 +1,6 @@
-//! The last answers about names of teams and accounts. If a sweep removes one team from many
-//! repositories, Beadle asks for its name once for all of these writes.
+//! Remembers the last answer about each name of a team or an account. If a sweep removes one team
+//! from many repositories, Beadle asks GitHub once for the team's name and uses the answer for all
+//! of these writes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,25 +9,27 @@ use beadle_engine::Time;
 
 use crate::repository::ActorKind;
 
-/// From this number of names on, Beadle forgets the names that nobody asks for.
+/// If Beadle remembers this number of names or more, it forgets the names that nothing uses at the
+/// moment.
 const MOST: usize = 1000;
 
-/// The id that a name stood for, and the time of the question.
+/// The id to which a name belonged, and when Beadle asked.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner {
     pub(crate) id: u64,
     pub(crate) asked: Time,
 }
 
-/// The last answer about one name. The holder of the lock asks GitHub.
+/// The last answer about one name. Whoever holds the lock asks GitHub, and everybody else waits for
+/// the answer.
 pub(crate) type Answer = tokio::sync::Mutex<Option<Owner>>;
 
-/// The last answers about all names of one organisation.
+/// The last answers about the names of one organisation.
 #[derive(Default)]
 pub(crate) struct Owners(Mutex<HashMap<(ActorKind, String), Arc<Answer>>>);
 
 impl Owners {
-    /// Returns the place of the answer about a name.
+    /// Returns the entry that holds the last answer about a name.
     pub(crate) fn of(&self, kind: ActorKind, name: &str) -> Arc<Answer> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST {

@@ -1,4 +1,4 @@
-//! Values of custom properties, of one repository or of all repositories at once.
+//! Reads the values of custom properties, of one repository or of all repositories at once.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::repository::Known;
 use crate::unsure::Unsure;
 
-/// The values of every repository of an organisation.
+/// The property values of all repositories of an organisation.
 pub(crate) struct Properties {
     by_repository: HashMap<u64, BTreeMap<String, Value>>,
     /// The approximate number of calls that the read took.
@@ -21,8 +21,8 @@ pub(crate) struct Properties {
 }
 
 impl Properties {
-    /// Returns the values of a repository. The values of a repository that is not in the list are
-    /// unknown, not empty.
+    /// Returns the values of a repository. If the list does not contain the repository, its values
+    /// are unknown. They do not count as empty.
     pub(crate) fn of(&self, repository: u64) -> Known<BTreeMap<String, Value>> {
         let why = "the organisation's list of property values does not contain this repository";
         let unknown = || Known::Unknown(Unsure::for_now(why.to_owned()));
@@ -47,7 +47,7 @@ fn values(properties: Vec<Property>) -> BTreeMap<String, Value> {
     set.map(|property| (property.property_name, property.value)).collect()
 }
 
-/// Reads the values of every repository of the organisation.
+/// Reads the property values of all repositories of the organisation.
 pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
     let path = Path::at("orgs").value(api.organisation()).then("properties/values?per_page=100");
     let rows: Vec<Row> = api.list(&path).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
     Ok(Properties { by_repository, calls })
 }
 
-/// Reads the values of one repository.
+/// Reads the property values of one repository.
 pub(crate) async fn of_repository(
     api: &Api,
     owner: &str,

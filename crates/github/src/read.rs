@@ -1,4 +1,4 @@
-//! All reads. None of them changes anything.
+//! All reads of GitHub. No read changes anything.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,20 +26,21 @@ use crate::teams::TeamPermission;
 pub struct Page {
     /// The repositories of the page.
     pub repositories: Vec<Repository>,
-    /// The total that GitHub names for the organisation.
+    /// The number of repositories that the organisation has, as GitHub reports it.
     pub total: u64,
-    /// The reason why a repository of the page is missing, if one is. Such a page is not an error.
+    /// Why a repository is missing from the page. `None` if no repository is missing. A page with a
+    /// missing repository is not an error.
     pub short: Option<String>,
-    /// The place of the next page.
+    /// The cursor of the next page. `None` on the last page.
     pub next: Option<Cursor>,
 }
 
-/// The place of a page of repositories.
+/// Where a page of repositories begins.
 #[derive(Clone, Debug)]
 pub struct Cursor {
     after: Value,
-    /// The number of repositories on the page. It gets smaller if GitHub cannot answer so many at
-    /// once.
+    /// The number of repositories on the page. Beadle makes it smaller if GitHub cannot answer for
+    /// so many repositories in one query.
     first: usize,
 }
 
@@ -49,35 +50,37 @@ impl Default for Cursor {
     }
 }
 
-/// One row of the light listing.
+/// A repository in the list that shows only a few fields of each repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexRow {
-    /// The immutable id.
+    /// The immutable id of the repository.
     pub id: u64,
-    /// The node id.
+    /// The node id of the repository.
     pub node_id: String,
-    /// The name.
+    /// The name of the repository.
     pub name: String,
     /// Whether the repository is archived.
     pub archived: bool,
-    /// The visibility.
+    /// The visibility of the repository. `None` if GitHub does not show it.
     pub visibility: Option<Visibility>,
 }
 
-/// Reads. It has no method that writes.
+/// Reads from GitHub. It has no method that writes.
 #[derive(Clone)]
 pub struct Reader {
     api: Api,
     loader: Arc<Loader>,
-    /// The node of every repository that was read: a writer finds it again by that.
+    /// The node ids of the repositories that were read, by their immutable ids. A writer addresses
+    /// a repository by its node id.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
-    /// When each ruleset was changed last, as it was first seen or settled.
+    /// The time of the last change of each ruleset, as it was when Beadle first saw the ruleset or
+    /// last found it as wanted.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
-    /// Rulesets that REST showed as the policy wants them.
+    /// The rulesets for which REST showed the state that the policy wants.
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
 }
 
-/// The time of a ruleset's last change, and the digest of the wanted state at that time.
+/// When a ruleset was last changed, and the digest of the state that the policy wanted then.
 type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
@@ -96,24 +99,24 @@ struct Login {
 }
 
 impl Reader {
-    /// Creates a reader of the parts that `asks` names.
+    /// Creates a reader that reads the parts of repositories that `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
     }
 
-    /// Returns the same reader for reads in this lane. Both remember the same.
+    /// Returns a copy of the reader that reads in this lane. Both readers share what they remember.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { api: self.api.in_lane(lane), ..self.clone() }
     }
 
-    /// Returns the lane of the reads.
+    /// Returns the lane in which this reader sends its calls.
     pub fn lane(&self) -> Lane {
         self.api.lane()
     }
 
-    /// Sets the parts that the reader reads from now on.
+    /// Sets the parts of a repository that the reader reads from now on.
     pub fn ask_for(&self, asks: Asks) {
         self.loader.ask_for(asks);
     }
@@ -124,7 +127,7 @@ impl Reader {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads by repository what came from a snapshot of the whole organisation.
+    /// Reads the parts of one repository again that came from a read of the whole organisation.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -132,7 +135,7 @@ impl Reader {
             return Ok(());
         };
         for team in now.iter_mut().filter(|team| team.permission.rank().is_some()) {
-            // A list may show the role that a custom role is based on.
+            // A list may show the base role instead of the custom role.
             let was_custom =
                 |other: &&TeamPermission| other.id == team.id && other.permission.rank().is_none();
             if before.iter().any(|other| was_custom(&other))
@@ -144,7 +147,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Returns the node id of a repository that was read before.
+    /// Returns the node id of a repository that this reader has already read.
     pub fn node_of(&self, id: u64) -> Option<String> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
@@ -163,18 +166,19 @@ impl Reader {
         self.api.organisation()
     }
 
-    /// Returns the clock.
+    /// Returns the clock of the connection.
     pub fn clock(&self) -> &Clock {
         self.api.clock()
     }
 
-    /// Returns the budgets that the calls use.
+    /// Returns the budgets to which the calls are charged.
     pub fn budgets(&self) -> &Budgets {
         self.api.budgets()
     }
 
-    /// Returns a repository by its node id, or `None` if there is none. Reads of the same moment
-    /// share one query. The caller checks that the repository has the expected immutable id.
+    /// Returns a repository by its node id, or `None` if it does not exist. Requests that arrive at
+    /// the same moment share one query. The caller must check that the repository has the expected
+    /// immutable id.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
         let found = self.loader.load(node_id, self.lane()).await?;
         if let Some(repository) = &found {
@@ -183,7 +187,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// Reads what Beadle reads by organisation for this approximate number of repositories.
+    /// Reads the data of the whole organisation that a read of about this number of repositories
+    /// needs.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
         self.loader.bulk(&self.api, repositories).await
     }
@@ -197,7 +202,7 @@ impl Reader {
         let answer = loop {
             let variables = json!({ "org": self.organisation(), "first": first, "after": cursor.after });
             match run_batch(&self.api, DOING, &document, variables).await {
-                // GitHub ends a query after 10 s, so ask for fewer repositories.
+                // GitHub ends a query after 10 s, so Beadle asks for fewer repositories.
                 Err(unanswered) if unanswered.too_much && first > 5 => first /= 2,
                 Ok(answer) if answer.is_cut() && first > 5 => first /= 2,
                 answer => break answer.map_err(|unanswered| unanswered.failure)?,
@@ -271,7 +276,7 @@ impl Reader {
         }
     }
 
-    /// Returns whether this server does not know a GraphQL field, as an earlier query showed.
+    /// Returns whether an earlier query showed that this server does not know a GraphQL field.
     pub fn lacks(&self, field: &str) -> bool {
         self.api.is_lacking(field)
     }
@@ -284,8 +289,8 @@ impl Reader {
         Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
-    /// Returns the answer of REST at `path` below a repository, or `None` if there is nothing. The
-    /// read is free if nothing changed since the last one.
+    /// Returns REST's answer at `path` below a repository, or `None` if nothing exists there. The
+    /// read costs nothing from the budget if the answer has not changed since the last read.
     pub async fn below(
         &self,
         repository: &Repository,
@@ -299,8 +304,8 @@ impl Reader {
         }
     }
 
-    /// Returns every row of a list below a repository. A row without one of the keys of `identity`
-    /// makes the list unknown.
+    /// Returns all rows of a list below a repository. If a row lacks one of the fields in
+    /// `identity`, the list is unknown.
     pub async fn list_below(
         &self,
         repository: &Repository,
@@ -310,7 +315,8 @@ impl Reader {
         identified(self.api.list(&below(repository, path)).await?, identity)
     }
 
-    /// Returns the same rows, and keeps no answer between runs.
+    /// Returns all rows of a list below a repository, like `list_below`. The store does not keep
+    /// the answer.
     pub async fn list_anew_below(
         &self,
         repository: &Repository,
@@ -320,14 +326,14 @@ impl Reader {
         identified(self.api.list_anew(&below(repository, path)).await?, identity)
     }
 
-    /// Returns the answer of REST at `path` below the organisation.
+    /// Returns REST's answer at `path` below the organisation.
     pub async fn of_organisation(&self, path: impl Into<Path>) -> Result<Value, Failure> {
         let path = Path::at("orgs").value(self.organisation()).then(path);
         self.api.read(&path).await?.json().map_err(Failure::from)
     }
 
-    /// Returns every row of a list below the organisation. A row without one of the keys of
-    /// `identity` makes the list unknown.
+    /// Returns all rows of a list below the organisation. If a row lacks one of the fields in
+    /// `identity`, the list is unknown.
     pub async fn list_of_organisation(
         &self,
         path: impl Into<Path>,
@@ -337,9 +343,9 @@ impl Reader {
         identified(self.api.list(&path).await?, identity)
     }
 
-    /// Returns whether a ruleset was changed since Beadle first saw it or last settled it. GraphQL
-    /// does not show a whole ruleset, so Beadle reads a changed one by REST until REST shows the
-    /// wanted state.
+    /// Returns whether somebody changed a ruleset since Beadle first saw it or last found it as
+    /// wanted. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by REST
+    /// until REST shows the wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
         let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
@@ -353,9 +359,9 @@ impl Reader {
         settled.insert(ruleset.id, (ruleset.updated_at.clone(), digest(wanted)));
     }
 
-    /// Returns whether REST showed the ruleset in the `wanted` state since its last change. Only
-    /// then does Beadle know the parts that GraphQL does not show. A policy that wants another
-    /// state needs another read.
+    /// Returns whether REST has shown the ruleset in the `wanted` state since the ruleset's last
+    /// change. Only then does Beadle know the parts that GraphQL does not show. If the policy now
+    /// wants another state, Beadle must read the ruleset by REST again.
     pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         settled
@@ -369,7 +375,7 @@ fn digest(wanted: &Value) -> Vec<u8> {
     Sha256::digest(wanted.to_string()).to_vec()
 }
 
-/// Returns the rows if each of them has all keys of its identity.
+/// Returns the rows if every row has all fields in `identity`, otherwise an error.
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
     Ok(rows)
@@ -379,7 +385,8 @@ fn below(repository: &Repository, path: impl Into<Path>) -> Path {
     Path::at("repos").value(&repository.owner).value(&repository.name).then(path)
 }
 
-/// Looks up the id, the owner and the name of a repository. The writer asks before its first write.
+/// Looks up the id, the owner and the name of a repository. The writer needs them before its first
+/// write.
 pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
     const DOING: &str = "looking up the name of the repository";
     let answer = run(api, DOING, NAME, json!({ "id": node_id }), false).await?;
@@ -393,7 +400,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
     Ok(Some((database_id, owner.login, name)))
 }
 
-/// Reads the pending invitations of a repository. Only REST shows them.
+/// Reads the invitations of a repository that nobody has accepted yet. Only REST shows them.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;
@@ -407,7 +414,7 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
     Ok(rows.into_iter().map(invitation).collect())
 }
 
-/// Reads the settings that only REST shows.
+/// Reads the settings of a repository that only REST shows.
 pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
     let answer = api.read(&Path::at("repos").value(owner).value(name)).await?;
     answer.json().map_err(Failure::from)

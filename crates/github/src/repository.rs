@@ -1,4 +1,4 @@
-//! The observed state of a repository, in the terms of the REST API, which the policy uses too.
+//! The observed state of a repository. It uses the names of the REST API, as policies do.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,20 +10,20 @@ use serde_json::{Map, Value};
 use crate::rulesets::Ruleset;
 use crate::unsure::Unsure;
 
-/// A part of a repository. An unknown part is never an empty one: Beadle removes nothing because of
-/// it.
+/// A part of a repository that Beadle knows or does not know. An unknown part is not the same as an
+/// empty part: Beadle removes nothing because of an unknown part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known<T> {
-    /// Nobody asked for the part.
+    /// Beadle did not read the part, because nothing asked for it.
     NotAsked,
-    /// The part was not read to its end, for this reason.
+    /// Beadle could not read the part to its end, for this reason.
     Unknown(Unsure),
-    /// The whole part.
+    /// The complete part.
     Known(T),
 }
 
 impl<T> Known<T> {
-    /// Returns the part, if it is known.
+    /// Returns the part if it is known, otherwise `None`.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -32,29 +32,29 @@ impl<T> Known<T> {
     }
 }
 
-/// The parts of a repository that Beadle reads. It reads only the parts that a policy needs.
+/// Which parts of a repository Beadle reads. It reads only the parts that the policy needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
-    /// Topics.
+    /// Whether to read the topics.
     pub topics: bool,
-    /// Teams and their permissions.
+    /// Whether to read the teams and their permissions.
     pub teams: bool,
-    /// Direct collaborators and pending invitations.
+    /// Whether to read the direct collaborators and the pending invitations.
     pub collaborators: bool,
-    /// Branch protection rules.
+    /// Whether to read the branch protection rules.
     pub protection: bool,
-    /// Settings that only the REST API shows.
+    /// Whether to read the settings that only the REST API shows.
     pub rest_settings: bool,
-    /// Labels.
+    /// Whether to read the labels.
     pub labels: bool,
-    /// The repository's own rulesets.
+    /// Whether to read the rulesets that belong to the repository.
     pub rulesets: bool,
-    /// Values of custom properties.
+    /// Whether to read the values of the custom properties.
     pub properties: bool,
 }
 
 impl Asks {
-    /// Returns the parts that at least one of both asks for.
+    /// Returns the parts for which at least one of the two asks.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {
@@ -70,15 +70,15 @@ impl Asks {
     }
 }
 
-/// The people who can see a repository, from few to many.
+/// Who can see a repository, ordered from the fewest people to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
-    /// The people with access.
+    /// Only the people with access to the repository.
     Private,
     /// All members of the enterprise.
     Internal,
-    /// All people.
+    /// Everybody.
     Public,
 }
 
@@ -95,7 +95,7 @@ impl FromStr for Visibility {
 }
 
 impl Visibility {
-    /// Returns the value in REST.
+    /// Returns the name of the visibility in the REST API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Private => "private",
@@ -109,22 +109,22 @@ impl Visibility {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
-    /// Read.
+    /// May read.
     Pull,
-    /// Read, and manage issues.
+    /// May read, and manage issues and pull requests.
     Triage,
-    /// Write.
+    /// May read and write.
     Push,
-    /// Manage without dangerous actions.
+    /// May manage the repository, except for sensitive and destructive actions.
     Maintain,
-    /// All actions.
+    /// May do everything.
     Admin,
-    /// A custom role of the organisation.
+    /// A custom role of the organisation, by its name.
     Custom(String),
 }
 
 impl Permission {
-    /// Returns the name in the permissions of teams.
+    /// Returns the name that GitHub uses for the permission of a team.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pull => "pull",
@@ -136,7 +136,8 @@ impl Permission {
         }
     }
 
-    /// Returns the name in invitations, which have no custom roles.
+    /// Returns the name that GitHub uses for the permission in an invitation. Invitations have no
+    /// custom roles.
     pub fn as_invitation(&self) -> &str {
         match self {
             Self::Pull => "read",
@@ -145,8 +146,8 @@ impl Permission {
         }
     }
 
-    /// Returns the rank, from the least permission to the greatest. A custom role has no rank,
-    /// because Beadle does not know what it permits.
+    /// Returns the rank of the permission; a higher rank permits more. A custom role has no rank,
+    /// because Beadle does not know what the role permits.
     pub fn rank(&self) -> Option<u8> {
         match self {
             Self::Pull => Some(0),
@@ -160,7 +161,7 @@ impl Permission {
 }
 
 impl From<String> for Permission {
-    /// Accepts the names of teams, of invitations and of GraphQL.
+    /// Accepts the names that GitHub uses for teams, in invitations and in GraphQL.
     fn from(text: String) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "pull" | "read" => Self::Pull,
@@ -185,37 +186,37 @@ impl fmt::Display for Permission {
     }
 }
 
-/// A direct collaborator.
+/// An account that has access to the repository directly, not through a team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collaborator {
-    /// The account's immutable id.
+    /// The immutable id of the account.
     pub id: u64,
-    /// The account's login.
+    /// The login of the account.
     pub login: String,
-    /// The account's permission.
+    /// The permission of the account.
     pub permission: Permission,
 }
 
-/// A pending invitation.
+/// An invitation to a repository that the account has not accepted yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     /// The id of the invitation.
     pub id: u64,
-    /// The immutable id of the invited account. `None` for an invitation by mail.
+    /// The immutable id of the invited account. `None` if somebody was invited by mail.
     pub account: Option<u64>,
-    /// The account's login.
+    /// The login of the invited account. `None` if somebody was invited by mail.
     pub login: Option<String>,
-    /// The permission that the account will get.
+    /// The permission that the account gets when it accepts the invitation.
     pub permission: Permission,
     /// Whether the invitation has expired.
     pub expired: bool,
 }
 
-/// The kind of an actor.
+/// The kind of an actor in a branch rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActorKind {
-    /// A person.
+    /// A user account.
     User,
     /// A team of the organisation.
     Team,
@@ -223,36 +224,36 @@ pub enum ActorKind {
     App,
 }
 
-/// An account, a team or an App that a branch rule names.
+/// A user, a team or an App that a branch rule names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The kind.
+    /// Whether the actor is a user, a team or an App.
     pub kind: ActorKind,
-    /// The login or the slug. Beadle compares it without case.
+    /// The login or the slug. Beadle ignores upper and lower case when it compares the name.
     pub name: String,
-    /// The node id, if it is known.
+    /// The node id of the actor, if it is known.
     pub id: Option<String>,
-    /// The immutable id, if it is known.
+    /// The immutable id as a number, if it is known.
     pub number: Option<u64>,
 }
 
-/// A required status check.
+/// A status check that a branch rule requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusCheck {
-    /// The check's name.
+    /// The name of the check.
     pub context: String,
-    /// The App that must report the check. `None` if any source may report it.
+    /// The id of the App that must report the check. `None` if any source may report it.
     pub app_id: Option<i64>,
-    /// The App's node id, if it is known.
+    /// The node id of the App that must report the check, if it is known.
     pub app_node: Option<String>,
 }
 
 /// The four lists of actors of a branch rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowances {
-    /// The actors who may push if pushes are restricted.
+    /// The actors who may push if the rule restricts pushes.
     pub push: Vec<Actor>,
-    /// The actors who may dismiss reviews if that is restricted.
+    /// The actors who may dismiss reviews if the rule restricts dismissals.
     pub dismissal: Vec<Actor>,
     /// The actors who may merge without a pull request.
     pub bypass_pull_request: Vec<Actor>,
@@ -263,90 +264,92 @@ pub struct Allowances {
 /// A branch protection rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The node id.
+    /// The node id of the rule.
     pub id: String,
-    /// The pattern of the names of the protected branches.
+    /// The pattern that decides which branches the rule protects, by their names.
     pub pattern: String,
-    /// The flags and numbers, by their names in GraphQL.
+    /// The flags and numbers of the rule, by their names in GraphQL.
     pub fields: Map<String, Value>,
-    /// The required checks.
+    /// The status checks that must pass before a merge.
     pub checks: Vec<StatusCheck>,
-    /// The environments that need a deployment before a merge.
+    /// The environments to which a deployment must succeed before a merge.
     pub environments: Vec<String>,
-    /// The lists of actors.
+    /// The actors who may do what the rule forbids to others.
     pub allowances: Allowances,
-    /// The lists of actors that GitHub does not show completely, by the names of their connections.
+    /// The lists of actors of which GitHub does not show every entry, by the names of their GraphQL
+    /// connections.
     pub hidden: Vec<String>,
 }
 
 /// A label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The name. Beadle compares it without case.
+    /// The name. Beadle ignores upper and lower case when it compares the name.
     pub name: String,
-    /// The color: six hexadecimal digits.
+    /// The colour: six hexadecimal digits.
     pub color: String,
-    /// The description.
+    /// The description. `None` if the label has no description.
     pub description: Option<String>,
 }
 
 /// The observed state of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
-    /// The immutable id.
+    /// The immutable id of the repository.
     pub id: u64,
-    /// The node id.
+    /// The node id of the repository.
     pub node_id: String,
-    /// The name.
+    /// The name of the repository, without its owner.
     pub name: String,
-    /// The owner's login.
+    /// The login of the owner.
     pub owner: String,
-    /// Whether the repository is archived. GitHub refuses writes then.
+    /// Whether the repository is archived. GitHub refuses writes to an archived repository.
     pub archived: bool,
     /// Whether the repository is a fork.
     pub fork: bool,
-    /// The visibility.
+    /// The visibility of the repository.
     pub visibility: Visibility,
-    /// The settings, by the names of the body of `PATCH /repos/{owner}/{repo}`.
+    /// The settings, by their names in the body of `PATCH /repos/{owner}/{repo}`.
     pub settings: Map<String, Value>,
-    /// The settings that only REST shows.
+    /// The settings that only the REST API shows.
     pub rest_settings: Known<Map<String, Value>>,
-    /// The default branch. An empty repository may have none yet.
+    /// The default branch. `None` if the repository is empty and has no default branch yet.
     pub default_branch: Option<String>,
-    /// Topics.
+    /// The topics.
     pub topics: Known<Vec<String>>,
-    /// Teams.
+    /// The teams that have access, with their permissions.
     pub teams: Known<Vec<crate::TeamPermission>>,
-    /// Whether the teams or the properties come from a snapshot of the whole organisation.
+    /// Whether the teams or the properties come from a read of the whole organisation. Such data
+    /// can be older than the rest.
     pub has_age: bool,
-    /// The names by which layers select and that nothing has.
+    /// The names that layers use to select repositories but that do not exist.
     pub missing: std::sync::Arc<crate::Missing>,
-    /// Direct collaborators.
+    /// The accounts that have access directly, not through a team.
     pub collaborators: Known<Vec<Collaborator>>,
-    /// Pending invitations.
+    /// The invitations that nobody has accepted yet.
     pub invitations: Known<Vec<Invitation>>,
-    /// Branch protection rules.
+    /// The branch protection rules.
     pub protection: Known<Vec<Rule>>,
-    /// The time of creation, as GitHub writes it.
+    /// When the repository was created, in GitHub's format.
     pub created_at: String,
-    /// Whether Dependabot alerts are on. `None` if this GitHub does not show it.
+    /// Whether Dependabot alerts are on. `None` if this GitHub server does not show it.
     pub vulnerability_alerts: Option<bool>,
-    /// Labels.
+    /// The labels.
     pub labels: Known<Vec<Label>>,
-    /// The repository's own rulesets.
+    /// The rulesets that belong to the repository.
     pub rulesets: Known<Vec<Ruleset>>,
-    /// Values of custom properties. Each value is a text or a list of texts.
+    /// The values of the custom properties. Each value is a text or a list of texts.
     pub properties: Known<BTreeMap<String, Value>>,
 }
 
 impl Repository {
-    /// Returns `owner/name`.
+    /// Returns the full name of the repository, `owner/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
     /// Returns whether the repository is a private fork that GitHub created for a security
-    /// advisory. Beadle leaves such a fork alone.
+    /// advisory. Beadle does not manage such a fork.
     pub fn is_advisory_fork(&self) -> bool {
         const ALPHABET: &str = "23456789cfghjmpqrvwx";
         let Some((_, suffix)) = self.name.rsplit_once("-ghsa-") else { return false };

@@ -1,8 +1,8 @@
-//! Rulesets as GraphQL shows them, in the shape of REST, which policies are written in.
+//! Converts rulesets from GraphQL to the form of the REST API, which policies use.
 //!
 //! GraphQL does not show everything: only REST knows some types of rules and of bypass actors.
-//! Beadle marks a ruleset that has one of them, and reads it by REST before it compares the
-//! ruleset.
+//! Beadle marks a ruleset that has such a rule or actor, and reads the ruleset by REST before it
+//! compares the ruleset.
 
 use serde_json::{Map, Value, json};
 
@@ -12,20 +12,20 @@ use crate::shape::shape;
 /// A ruleset of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ruleset {
-    /// The id.
+    /// The id of the ruleset.
     pub id: u64,
-    /// The name.
+    /// The name of the ruleset.
     pub name: String,
-    /// The time of the last change, as GitHub writes it.
+    /// When the ruleset was last changed, in GitHub's format.
     pub updated_at: String,
-    /// The content, in the shape of the body of REST.
+    /// The content of the ruleset, in the form of the body of a REST request.
     pub body: Value,
     /// Whether the ruleset has a part that GraphQL does not show.
     pub is_veiled: bool,
 }
 
-/// Renames keys at every depth: `requiredStatusChecks` → `required_status_checks`. Leaves out null
-/// values, as REST does.
+/// Converts the names of fields at every depth from GraphQL's form to REST's form, such as
+/// `requiredStatusChecks` to `required_status_checks`. Omits null values, as REST does.
 fn snake(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -52,7 +52,8 @@ fn lower(text: Option<&str>) -> Value {
     json!(text.unwrap_or_default().to_lowercase())
 }
 
-/// Returns a rule. Returns `None` for a rule that GraphQL names and does not describe.
+/// Converts a rule to the form of REST. Returns `None` for a rule whose content GraphQL does not
+/// show.
 fn rule(row: &Value) -> Option<Value> {
     let RulesetRule { kind, parameters } = shape(row)?;
     let mut rule = json!({ "type": kind.to_lowercase() });
@@ -68,7 +69,8 @@ fn rule(row: &Value) -> Option<Value> {
     Some(rule)
 }
 
-/// Returns a bypass actor. Returns `None` for an actor that GraphQL does not describe.
+/// Converts a bypass actor to the form of REST. Returns `None` for an actor that GraphQL does not
+/// show.
 fn bypass_actor(row: &Value) -> Option<Value> {
     let node: BypassNode = shape(row)?;
     let mode = lower(node.bypass_mode.as_deref());
@@ -86,7 +88,7 @@ fn bypass_actor(row: &Value) -> Option<Value> {
     Some(json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode }))
 }
 
-/// Returns the ruleset of a node whose lists were read to their ends.
+/// Returns the ruleset of a GraphQL node. `rules` and `actors` are the complete lists.
 pub(crate) fn ruleset(node: RulesetNode, rules: &[Value], actors: &[Value]) -> Ruleset {
     let shown: Vec<Value> = rules.iter().filter_map(rule).collect();
     let bypass: Vec<Value> = actors.iter().filter_map(bypass_actor).collect();

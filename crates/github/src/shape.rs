@@ -1,19 +1,20 @@
-//! Reads the types of answers from JSON. GitHub may leave out a field, or send null or another type
-//! than it documents. A required field then makes the whole object unreadable, and an optional
-//! field is missing; one optional field never takes the rest of its object along.
+//! Reads typed objects from the JSON of an answer. GitHub may omit a field, or send null, or send
+//! another type than it documents. If such a field is required, the whole object is unreadable. If
+//! it is optional, only this field is missing, and the other fields are read.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Reads an object. Returns `None` if the value is no object, or if a required field of the object
-/// is missing, null or of another type.
+/// Reads an object. Returns `None` if the value is not an object, or if a required field is
+/// missing, null or of the wrong type.
 pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    // A type would also accept a list that has the values of its fields.
+    // Without this check, serde would also accept a list with the values of the fields.
     if value.is_object() { T::deserialize(value).ok() } else { None }
 }
 
-/// Reads an optional field: a text, a number, a boolean, or a list of any values.
+/// Reads an optional field that is a text, a number, a boolean, or a list with elements of any
+/// type.
 pub(crate) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -31,7 +32,7 @@ where
     Ok(shape(&Value::deserialize(deserializer)?))
 }
 
-/// Reads an optional list of texts. The result has no other elements of the list.
+/// Reads an optional list of texts. Elements that are not texts are omitted.
 pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Array(rows) => rows.iter().filter_map(|row| Some(row.as_str()?.to_owned())).collect(),

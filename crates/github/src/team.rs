@@ -1,4 +1,4 @@
-//! The writes to one team.
+//! Writes to one team of the organisation: its name, its description and its members.
 //!
 //! <https://docs.github.com/rest/teams>
 
@@ -17,26 +17,26 @@ use crate::write::Writer;
 /// A team that Beadle is going to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTeam<'a> {
-    /// The name.
+    /// The name of the new team.
     pub name: &'a str,
-    /// The description.
+    /// The description of the new team.
     pub description: &'a str,
-    /// The id of the team above it.
+    /// The id of the team above the new team.
     pub parent: Option<u64>,
 }
 
-/// The writes to one team. The ids identify the team and its people. Beadle looks up their names at
-/// most five seconds before each write.
+/// Writes to one team. The team and its people are identified by ids. Beadle looks up their present
+/// names at most five seconds before each write.
 pub struct NamedTeam {
     api: Api,
     team: Team,
-    /// The node ids of the people.
+    /// The node ids of the people whom the writes can address.
     accounts: Vec<String>,
     is_parent: bool,
     known: tokio::sync::Mutex<TeamNow>,
 }
 
-/// The names of a team and of people, and the time of the question.
+/// The present names of a team and of people, and when Beadle asked for them.
 struct TeamNow {
     asked: Time,
     slug: String,
@@ -45,7 +45,8 @@ struct TeamNow {
     accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up the present names of a team and of people. The team must have the planned id.
+/// Looks up the present names of a team and of people. Returns an error if the team no longer has
+/// the planned id.
 async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<TeamNow, Failure> {
     let asked = api.clock().now();
     let found = names(api, &team.node_id, accounts).await?;
@@ -70,8 +71,9 @@ struct Made {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: creates a team that the organisation can see, because teams below
-    /// and above other teams must be visible. Returns `None` if a team has this name already.
+    /// `POST /orgs/{org}/teams`: creates a team. The team is visible to the organisation, because
+    /// GitHub requires this of teams that have a team above or below them. Returns `None` if a team
+    /// already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let mut body = json!({ "name": new.name, "description": new.description, "privacy": "closed" });
@@ -90,7 +92,8 @@ impl Writer {
         }
     }
 
-    /// Opens the writes to a team and to people. The team must have the planned id.
+    /// Prepares the writes to a team and to people. Returns an error if the team no longer has the
+    /// planned id.
     pub async fn team(&self, team: &Team, accounts: &[String]) -> Result<NamedTeam, Failure> {
         let known = look_up(self.api(), team, accounts).await?;
         Ok(NamedTeam {
@@ -104,7 +107,7 @@ impl Writer {
 }
 
 impl NamedTeam {
-    /// Returns the present names. Asks again if the last answer is not fresh.
+    /// Returns the present names. Asks GitHub again if the last answer is too old.
     async fn known(&self) -> Result<tokio::sync::MutexGuard<'_, TeamNow>, Failure> {
         let mut known = self.known.lock().await;
         if !is_fresh(known.asked, self.api.clock().now()) {
@@ -114,7 +117,7 @@ impl NamedTeam {
     }
 
     /// Returns the path of the team, or of the membership of an account, and the time until which
-    /// it is valid.
+    /// the names in the path can be used.
     async fn path(&self, account: Option<u64>) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
@@ -131,8 +134,8 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to the membership of an account. If the write waited so long that a
-    /// name may have another owner, Beadle looks up the names again.
+    /// Writes to the team, or to the membership of an account. If the write had to wait and a name
+    /// may have another owner by then, Beadle looks up the names again.
     async fn send(
         &self,
         method: Method,
@@ -153,7 +156,7 @@ impl NamedTeam {
         self.send(method, None, body).await?.map_err(Failure::from)
     }
 
-    /// Returns whether other teams are below the team.
+    /// Returns whether there are teams below the team.
     pub fn is_parent(&self) -> bool {
         self.is_parent
     }
@@ -163,8 +166,8 @@ impl NamedTeam {
         Ok(self.known().await?.accounts.contains_key(&account))
     }
 
-    /// Returns whether an account is in the organisation now. Asks REST if GraphQL does not show
-    /// the membership.
+    /// Returns whether an account is in the organisation now. If GraphQL does not show the
+    /// membership, the function asks REST.
     ///
     /// <https://docs.github.com/rest/orgs/members#check-organization-membership-for-a-user>
     pub async fn is_member(&self, account: u64) -> Result<bool, Failure> {
@@ -181,8 +184,8 @@ impl NamedTeam {
         }
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another name. This changes the slug, so the
-    /// method consumes the writer.
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another name. A new name changes the slug, so
+    /// this writer cannot be used after the rename.
     pub async fn rename(self, name: &str) -> Result<(), Failure> {
         self.write(Method::PATCH, Some(json!({ "name": name }))).await
     }
@@ -193,8 +196,8 @@ impl NamedTeam {
     }
 
     /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: adds an account to the team, or
-    /// changes its role. GitHub would invite an account that is not in the organisation. Returns
-    /// the reason if GitHub refuses.
+    /// changes the account's role in the team. If the account is not in the organisation, GitHub
+    /// invites the account. If GitHub refuses the write, the function returns GitHub's reason.
     pub async fn put_member(&self, account: u64, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
         match self.send(Method::PUT, Some(account), Some(json!({ "role": role }))).await? {
@@ -204,10 +207,11 @@ impl NamedTeam {
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: removes an account from the
-    /// team, or withdraws its invitation. Returns the reason if GitHub refuses.
+    /// team, or withdraws the account's invitation. If GitHub refuses the write, the function
+    /// returns GitHub's reason.
     pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
         match self.send(Method::DELETE, Some(account), None).await? {
-            // The account is not in the team any more.
+            // The account is no longer in the team, so there is nothing to remove.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),

@@ -1,7 +1,7 @@
-//! The teams that have access to repositories. Beadle reads the teams of one repository by REST. It
-//! reads the teams of many repositories by organisation, as a snapshot. GraphQL shows a custom role
-//! as the role that it is based on. So if the organisation may have custom roles, Beadle reads the
-//! snapshot by REST, which names them.
+//! Reads which teams have access to repositories. Beadle reads the teams of one repository by REST.
+//! For many repositories, it reads the teams of the whole organisation together, which is called a
+//! snapshot. GraphQL shows a custom role as the role that it is based on. REST names the custom
+//! role. So if the organisation may have custom roles, Beadle reads the snapshot by REST.
 
 use std::collections::HashMap;
 
@@ -21,19 +21,19 @@ use crate::shape::shape;
 /// A team's permission on a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeamPermission {
-    /// The team's immutable id.
+    /// The immutable id of the team.
     pub id: u64,
-    /// The team's slug.
+    /// The slug of the team.
     pub slug: String,
-    /// The permission: the greater one of the team's own grant and the permission of the team above
-    /// it.
+    /// The permission. It is the greater one of two permissions: the permission that the repository
+    /// gives to the team, and the permission of the team above it.
     pub permission: Permission,
-    /// The slug of the team above it.
+    /// The slug of the team directly above the team.
     #[serde(default)]
     pub parent: Option<String>,
 }
 
-/// Every team's permissions, by repository id.
+/// The permissions of all teams of the organisation, by the id of the repository.
 pub(crate) struct Snapshot {
     by_repository: HashMap<u64, Vec<TeamPermission>>,
     /// The number of calls that the read took.
@@ -51,36 +51,36 @@ struct Row {
     id: u64,
     slug: String,
     permission: String,
-    /// The way by which the team has access. Beadle can remove only a grant on the repository
-    /// itself.
+    /// How the team has access. Beadle can remove only access that the repository itself gives.
     access_source: Option<String>,
     parent: Option<Above>,
 }
 
-/// The team above another one.
+/// The team directly above a team.
 #[derive(Deserialize)]
 struct Above {
     slug: String,
 }
 
-/// A repository of a team, as REST lists it.
+/// A repository to which a team has access, as REST lists it.
 #[derive(Deserialize)]
 struct Granted {
     id: u64,
     role_name: Option<String>,
 }
 
-/// The custom repository roles of an organisation.
+/// The number of custom repository roles that an organisation has.
 #[derive(Deserialize)]
 struct CustomRoles {
     total_count: u64,
 }
 
-/// The number of lists that are read at once.
+/// The number of lists that Beadle reads at the same time.
 const AT_ONCE: usize = 16;
 
-/// Returns whether the organisation may have custom repository roles. A GitHub without such roles
-/// answers 404. If the credential may not ask (403), the organisation may have some.
+/// Returns whether the organisation may have custom repository roles. A GitHub server that does not
+/// support such roles answers 404. If the credential may not ask (403), the organisation may have
+/// some.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -93,8 +93,9 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     }
 }
 
-/// Returns the slug of a team and its repositories with the names of custom roles. Returns `None`
-/// if the team no longer exists, or has another name by now.
+/// Reads by REST to which repositories a team has access. REST shows the names of custom roles. The
+/// function also returns the team's slug. Returns `None` if the team no longer exists or was
+/// renamed.
 async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Granted>)>, Failure> {
     let slug = team.slug.as_deref().unwrap_or_default();
     let path =
@@ -106,15 +107,15 @@ async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Grante
     }
 }
 
-/// Returns whether a list has as many rows as GraphQL counts. If GraphQL counts repositories that
-/// Beadle may not see, the numbers cannot be compared, and the list counts as complete.
+/// Returns whether a list has as many rows as GraphQL counts. If GraphQL also counts repositories
+/// that Beadle may not see, the numbers cannot be compared, and the function returns `true`.
 fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
 }
 
-/// Adds the repositories of teams to the snapshot. Returns `false` if a list changed during the
-/// read.
+/// Reads the repositories of teams by REST and adds them to the snapshot. Returns `false` if a list
+/// changed during the read.
 async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> Result<bool, Failure> {
     for teams in teams.chunks(AT_ONCE) {
         let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
@@ -125,7 +126,8 @@ async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> 
             }
             snapshot.calls += 1;
             for row in rows {
-                // A row without a role has no known permission: Beadle reads the repository itself.
+                // If a row has no role, the permission is unknown, and Beadle reads the teams of
+                // this repository separately.
                 let permission = row.role_name.unwrap_or_default().into();
                 let Some(id) = team.database_id else { return Ok(false) };
                 let parent = team.parent_team.as_ref().map(|parent| parent.slug.clone());
@@ -137,7 +139,7 @@ async fn read_by_rest(api: &Api, teams: &[TeamRow], snapshot: &mut Snapshot) -> 
     Ok(true)
 }
 
-/// Reads the present teams of one repository.
+/// Reads the teams that have access to one repository.
 pub(crate) async fn of_repository(
     api: &Api,
     owner: &str,
@@ -156,7 +158,7 @@ pub(crate) async fn of_repository(
     Ok(direct.map(team).collect())
 }
 
-/// Reads the teams of all repositories. Returns `None` if the lists changed during the read.
+/// Reads the teams of all repositories. Returns `None` if a list changed during the read.
 pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     const DOING: &str = "reading the organisation's teams";
     let mut snapshot = Snapshot { by_repository: HashMap::new(), calls: 1 };
@@ -192,8 +194,8 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     }
 }
 
-/// Adds the repositories of a team to the snapshot. Returns `false` if the list changed during the
-/// read.
+/// Adds the repositories of one team to the snapshot. Returns `false` if the list changed during
+/// the read.
 async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let TeamRow { database_id: Some(team_id), slug: Some(slug), parent_team, repositories: mut page } = team
     else {
@@ -206,7 +208,7 @@ async fn read_team(api: &Api, team: TeamRow, snapshot: &mut Snapshot) -> Result<
     loop {
         let Ok(next) = tally.page(&page) else { return Ok(false) };
         for RepositoryEdge { node, permission } in entries(&page).iter().filter_map(shape) {
-            // Beadle may not see this repository, so it does not manage the repository either.
+            // Beadle may not see this repository, so Beadle does not manage the repository.
             let Some(repository) = node else { continue };
             snapshot.by_repository.entry(repository.database_id).or_default().push(TeamPermission {
                 id: team_id,

@@ -1,41 +1,42 @@
-//! Reasons why a question about a repository has no answer.
+//! Why Beadle could not find out something about a repository.
 
 use std::fmt;
 
 use beadle_engine::{Class, Failure};
 
-/// The reason why nobody knows whether something holds for a repository.
+/// Why Beadle does not know whether something is true for a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsure {
-    /// The reason.
+    /// The reason, as a text for people.
     pub why: String,
-    /// A retry can help: something could not be read.
+    /// Whether a retry can help, because the cause is a failed read.
     pub transient: bool,
 }
 
 impl Unsure {
-    /// Creates a reason that a retry can end.
+    /// Creates a reason for which a retry can help.
     pub fn for_now(why: String) -> Self {
         Self { why, transient: true }
     }
 
-    /// Creates a reason that a person has to end, in the policy or at GitHub.
+    /// Creates a reason for which a retry cannot help: a person must change the policy or GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }
 
-    /// Creates a reason from a failed read. A retry cannot end a final refusal of the vendor.
+    /// Creates a reason from a failed read. A retry cannot help if GitHub finally refused the read.
     pub(crate) fn of(failure: &Failure, why: String) -> Self {
         Self { why, transient: !matches!(failure.class, Class::Rejected | Class::Fatal) }
     }
 
-    /// Adds the name of the policy file that asks.
+    /// Adds the name of the policy file that needs the answer.
     #[must_use]
     pub fn of_file(&self, file: &str) -> Self {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }
     }
 
-    /// Returns one of two reasons: the first one, unless a retry can end only the other one.
+    /// Returns the more useful one of two reasons. It is `one`, except if a retry can help only for
+    /// `other`.
     pub fn sooner<'a>(one: Option<&'a Self>, other: &'a Self) -> &'a Self {
         one.filter(|one| one.transient || !other.transient).unwrap_or(other)
     }

@@ -1,4 +1,4 @@
-//! All writes. A plan cannot reach them.
+//! All writes to GitHub. The code that plans has no access to them.
 
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
@@ -15,14 +15,14 @@ use crate::read::name_of;
 use crate::repository::Permission;
 use crate::shape::shape;
 
-/// Writes to an organisation.
+/// Writes to an organisation and its repositories.
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
 }
 
-/// The writes to one repository. Beadle looks up the name by the id at most five seconds before
-/// each write.
+/// Writes to one repository. The repository is identified by its id. Beadle looks up its present
+/// name at most five seconds before each write.
 pub struct Named {
     api: Api,
     id: u64,
@@ -30,7 +30,7 @@ pub struct Named {
     known: tokio::sync::Mutex<RepositoryNow>,
 }
 
-/// The name of the repository, and the time of the answer.
+/// The present name of the repository, and when Beadle asked for it.
 #[derive(Clone)]
 struct RepositoryNow {
     owner: String,
@@ -38,32 +38,33 @@ struct RepositoryNow {
     asked: Time,
 }
 
-/// The run of a dispatched workflow.
+/// The workflow run that GitHub started for a dispatch.
 #[derive(Deserialize)]
 struct DispatchedRun {
     workflow_run_id: u64,
 }
 
-/// The repository in the answer to a write.
+/// The repository that GitHub names in the answer to a write.
 #[derive(Deserialize)]
 struct Written {
     id: u64,
 }
 
 impl Writer {
-    /// Creates a writer.
+    /// Creates a writer that uses this connection.
     pub fn new(api: Api) -> Self {
         Self { api }
     }
 
-    /// Returns the same writer for calls in this lane.
+    /// Returns a copy of the writer that sends its calls in this lane.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { api: self.api.in_lane(lane) }
     }
 
-    /// Returns a writer for one plan, whose writes are valid until this time. Beadle sends no write
-    /// that waited longer, because its body may replace newer changes of others.
+    /// Returns a copy of the writer for one plan, whose writes are valid until this time. If a
+    /// write has to wait longer, Beadle does not send it, because its body may overwrite newer
+    /// changes of others.
     #[must_use]
     pub fn until(&self, valid_until: Time) -> Self {
         Self { api: self.api.until(valid_until) }
@@ -73,8 +74,8 @@ impl Writer {
         &self.api
     }
 
-    /// Looks up the present name of a repository. The repository must have the planned id and
-    /// owner.
+    /// Looks up the present name of a repository. Returns an error if the repository no longer has
+    /// the planned id and owner.
     pub async fn named(&self, id: u64, node_id: &str) -> Result<Named, Failure> {
         let known = look_up(&self.api, id, node_id).await?;
         let known = tokio::sync::Mutex::new(known);
@@ -86,7 +87,7 @@ impl Writer {
         self.mutate("creating a branch protection rule", protection::CREATE_RULE, input).await
     }
 
-    /// Changes a branch protection rule in place.
+    /// Updates a branch protection rule.
     pub async fn update_rule(&self, input: Value) -> Result<(), Failure> {
         self.mutate("changing a branch protection rule", protection::UPDATE_RULE, input).await
     }
@@ -103,7 +104,7 @@ impl Writer {
         self.api.post_as_app(path).await.map(drop).map_err(Failure::from)
     }
 
-    /// Dispatches a workflow. Returns the id of the run, if GitHub names it.
+    /// Dispatches a workflow. Returns the id of the workflow run if GitHub's answer contains it.
     pub async fn dispatch(
         &self,
         repository: &str,
@@ -115,12 +116,12 @@ impl Writer {
         let path = path.then("actions/workflows").value(workflow).then("dispatches");
         let body = json!({ "ref": reference, "inputs": inputs, "return_run_details": true });
         let answer = self.api.write(Method::POST, &path, Some(body)).await?;
-        // An older GitHub sends an empty answer.
+        // An older GitHub server sends an empty answer.
         let run = answer.json::<Value>().ok().and_then(|run| shape(&run));
         Ok(run.map(|DispatchedRun { workflow_run_id }| workflow_run_id))
     }
 
-    /// Writes at `path` below the organisation.
+    /// Sends a write to `path` below the organisation.
     pub async fn to_organisation(
         &self,
         method: Method,
@@ -136,7 +137,8 @@ impl Writer {
     }
 }
 
-/// Looks up the present name of a repository.
+/// Looks up the present name of a repository. Returns an error if the repository no longer has the
+/// planned id and owner.
 async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<RepositoryNow, Failure> {
     let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
     let asked = api.clock().now();
@@ -153,29 +155,29 @@ async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<RepositoryNow, Fai
 }
 
 impl RepositoryNow {
-    /// `{owner}/{repo}`.
+    /// Returns the path `{owner}/{repo}`.
     fn path(&self) -> Path {
         Path::at("").value(&self.owner).value(&self.name)
     }
 
-    /// `/repos/{owner}/{repo}`.
+    /// Returns the path `/repos/{owner}/{repo}`.
     fn repository(&self) -> Path {
         Path::at("repos").then(self.path())
     }
 
-    /// `/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
+    /// Returns the path `/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     fn team(&self, team: &Confirmed) -> Path {
         Path::at("orgs").value(&self.owner).then("teams").value(team.name()).then("repos").then(self.path())
     }
 
-    /// `/repos/{owner}/{repo}/collaborators/{username}`.
+    /// Returns the path `/repos/{owner}/{repo}/collaborators/{username}`.
     fn collaborator(&self, account: &Confirmed) -> Path {
         self.repository().then("collaborators").value(account.name())
     }
 }
 
 impl Named {
-    /// Returns the name of the repository. Asks again if the last answer is not fresh.
+    /// Returns the present name of the repository. Asks GitHub again if the last answer is too old.
     async fn known(&self) -> Result<RepositoryNow, Failure> {
         let mut known = self.known.lock().await;
         if !is_fresh(known.asked, self.api.clock().now()) {
@@ -184,8 +186,8 @@ impl Named {
         Ok(known.clone())
     }
 
-    /// Writes at the path that `path` makes of the name. If the write waited so long that the name
-    /// may have another owner, Beadle looks up the name again.
+    /// Sends a write to the path that `path` builds from the repository's name. If the write had to
+    /// wait and the name may have another owner by then, Beadle looks up the name again.
     async fn attempt(
         &self,
         method: Method,
@@ -212,7 +214,7 @@ impl Named {
         self.attempt(method, path, body).await?.map_err(Failure::from)
     }
 
-    /// Writes at `path` below the repository.
+    /// Sends a write to `path` below the repository.
     pub async fn send(
         &self,
         method: Method,
@@ -224,7 +226,7 @@ impl Named {
         self.write(method, path, body).await.map(drop)
     }
 
-    /// `PATCH /repos/{owner}/{repo}`.
+    /// `PATCH /repos/{owner}/{repo}`: changes settings, and may rename the repository.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
         let renamed = body["name"].as_str().map(str::to_owned);
         let answer = self.write(Method::PATCH, RepositoryNow::repository, Some(body)).await?;
@@ -234,12 +236,12 @@ impl Named {
         self.is_answered_for(&answer).await
     }
 
-    /// Checks that the repository in an answer is the planned one.
+    /// Checks that the answer to a write is about the planned repository.
     async fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
         let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
             Some(Written { id: other }) if other != self.id => {
-                // The next write looks up the name again.
+                // With this time, the next write looks up the name again.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(
                     "GitHub answered for repository {other} in place of repository {}, because another \
@@ -252,8 +254,9 @@ impl Named {
         }
     }
 
-    /// `PATCH /repos/{owner}/{repo}` with a body without a new name. If GitHub refuses the body
-    /// (422), the result is `Ok` with GitHub's message. GitHub may accept a part of the body.
+    /// `PATCH /repos/{owner}/{repo}` with a body that does not rename the repository. If GitHub
+    /// refuses the body (422), the function returns `Ok` with GitHub's message. GitHub may still
+    /// have accepted a part of the body.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         match self.attempt(Method::PATCH, RepositoryNow::repository, Some(body)).await? {
             Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),
@@ -262,13 +265,14 @@ impl Named {
         }
     }
 
-    /// `PUT /repos/{owner}/{repo}/topics`.
+    /// `PUT /repos/{owner}/{repo}/topics`: replaces all topics.
     pub async fn replace_topics(&self, topics: &[String]) -> Result<(), Failure> {
         self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await
     }
 
-    /// Writes at the path that `path` makes of both names. If the write waited so long that one of
-    /// the names may have another owner, Beadle looks up both again.
+    /// Sends a write to the path that `path` builds from two names: the repository's name and the
+    /// name of the team or account. If the write had to wait and one of the names may have another
+    /// owner by then, Beadle looks up both names again.
     async fn write_for(
         &self,
         method: Method,
@@ -288,35 +292,37 @@ impl Named {
         }
     }
 
-    /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
+    /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`: gives a team a permission.
     pub async fn put_team(&self, team: &Grantee, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
         self.write_for(Method::PUT, (team, Purpose::Grant), RepositoryNow::team, Some(body)).await
     }
 
-    /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
+    /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`: removes a team's access.
     pub async fn remove_team(&self, team: &Grantee) -> Result<(), Failure> {
         self.write_for(Method::DELETE, (team, Purpose::Remove), RepositoryNow::team, None).await
     }
 
-    /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.
+    /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites an account, or changes its
+    /// permission.
     pub async fn put_collaborator(&self, account: &Grantee, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
         self.write_for(Method::PUT, (account, Purpose::Grant), RepositoryNow::collaborator, Some(body)).await
     }
 
-    /// `DELETE /repos/{owner}/{repo}/collaborators/{username}`.
+    /// `DELETE /repos/{owner}/{repo}/collaborators/{username}`: removes an account's access.
     pub async fn remove_collaborator(&self, account: &Grantee) -> Result<(), Failure> {
         self.write_for(Method::DELETE, (account, Purpose::Remove), RepositoryNow::collaborator, None).await
     }
 
-    /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`.
+    /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`: changes the permission in an
+    /// invitation.
     pub async fn change_invitation(&self, id: u64, permission: &Permission) -> Result<(), Failure> {
         let path = Below::at("invitations").id(id);
         self.send(Method::PATCH, path, Some(json!({ "permissions": permission.as_invitation() }))).await
     }
 
-    /// `DELETE /repos/{owner}/{repo}/invitations/{invitation_id}`.
+    /// `DELETE /repos/{owner}/{repo}/invitations/{invitation_id}`: withdraws an invitation.
     pub async fn withdraw_invitation(&self, id: u64) -> Result<(), Failure> {
         self.send(Method::DELETE, Below::at("invitations").id(id), None).await
     }

@@ -1,5 +1,5 @@
-//! A write of access reaches the team or the account with the planned id, even if the name has
-//! another owner at the time of the write.
+//! Tests that a write of access reaches the team or the account with the planned id. This must hold
+//! even if the name has another owner at the time of the write.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::sync::Arc;
@@ -23,7 +23,8 @@ struct World {
 }
 
 impl World {
-    /// Creates a GitHub where the names have the ids that `owner` returns for each question.
+    /// Creates a simulated GitHub. `owner` gets the number of the question and returns the id that
+    /// the name has in the answer.
     fn new(owner: fn(usize) -> u64) -> Self {
         let asked = AtomicUsize::new(0);
         let wire = Recorder::new(move |arrived| {
@@ -65,7 +66,7 @@ impl World {
         Self { wire, budgets, clock, api }
     }
 
-    /// Returns the requests to REST, and the number of requests to GraphQL.
+    /// Returns the requests that REST got, and the number of requests that GraphQL got.
     fn sent(&self) -> (Vec<String>, usize) {
         let arrived = self.wire.arrived();
         let (asked, written): (Vec<_>, Vec<_>) = arrived.iter().partition(|one| one.method == "POST");
@@ -102,7 +103,7 @@ async fn no_access_is_removed_from_a_new_owner_of_a_name() {
     named.remove_team(&Grantee::team(7, "platform")).await.unwrap_err();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap_err();
     assert_eq!(world.sent().0, [""; 0]);
-    // A removal from a name that nobody has does no harm.
+    // Nobody has this name, so a removal by this name does no harm.
     let world = World::new(|_| 0);
     let named = Writer::new(world.api.clone()).named(1, "R_1").await.unwrap();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap();
@@ -137,7 +138,7 @@ async fn a_grant_that_waits_for_a_budget_does_not_reach_the_next_owner_of_the_na
 
 #[tokio::test(start_paused = true)]
 async fn a_member_is_written_by_the_present_login() {
-    // The account gets another login after its team was opened.
+    // The account gets another login after Beadle prepared the writes to the team.
     let world = World::new(|asked| if asked == 0 { 7 } else { 8 });
     let team = Team {
         id: 5,

@@ -1,4 +1,5 @@
-//! A server that does not know an optional field answers the same document without the field.
+//! Tests that Beadle can read from a server that does not know an optional field. Beadle sends the
+//! same document again without this field.
 
 use std::error::Error;
 
@@ -14,16 +15,16 @@ fn unknown(field: &str) -> Value {
     json!({ "errors": [{ "message": message, "path": ["query"] }] })
 }
 
-/// The result of reading a repository.
+/// What one read of a repository returned.
 struct Outcome {
     reader: Reader,
-    /// Whether the collaborators are known.
+    /// Whether the collaborators are known, or the error of the read.
     known: Result<bool, Failure>,
-    /// The number of queries.
+    /// The number of queries that Beadle sent.
     queries: usize,
 }
 
-/// Reads a repository from a GitHub that answers documents with `graphql`.
+/// Reads a repository from a simulated GitHub. `graphql` returns the answer to each document.
 async fn read(graphql: fn(&str) -> Value) -> Result<Outcome, Box<dyn Error>> {
     let wire = Recorder::new(move |arrived: &Arrived| {
         if arrived.method != "POST" {

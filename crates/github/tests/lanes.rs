@@ -1,4 +1,5 @@
-//! The lane of a run is a part of its reader. So the requests of a task that the run spawns keep it.
+//! Tests that the lane belongs to the reader. Requests of a task that the run spawns must use the
+//! lane of the run.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::json;
 
-/// A reader, and the requests that arrive. Only the reserve of the budget is left.
+/// Creates a reader, and a recorder of its requests. Only the reserve of the budget remains.
 fn reader() -> Result<(Reader, Arc<Recorder>), Box<dyn Error>> {
     let wire = Recorder::new(|_| {
         let gone = json!([{ "type": "NOT_FOUND", "path": ["nodes", 0], "message": "no such node" }]);

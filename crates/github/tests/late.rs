@@ -1,4 +1,5 @@
-//! A write reaches its repository by the present name, even after a long wait.
+//! Tests that a write uses the present name of its repository, even if the write had to wait for a
+//! long time.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +29,7 @@ async fn a_write_that_waits_for_a_budget_goes_to_the_present_name() -> Result<()
     let endpoint = Endpoint::new("https://github.test");
     let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;
     let named = Writer::new(api).named(1, "R_1").await?;
-    // A command waits for the budget, and longer than a name is valid.
+    // A command waits for the budget. The wait is longer than the time for which a name is valid.
     budgets.refuse(Resource::Core, Some(clock.now() + Duration::from_secs(60)), clock.now());
     named.replace_topics(&["rust".to_owned()]).await?;
     let arrived = wire.arrived();
@@ -58,7 +59,7 @@ async fn a_body_that_waited_longer_than_its_plan_is_valid_is_not_sent() -> Resul
         let writer = writer.until(now + Duration::from_secs(120));
         let named = writer.named(1, "R_1").await?;
         let before = wire.arrived().len();
-        // In these five minutes, somebody may change what the body replaces.
+        // During these five minutes, somebody may change the values that the body replaces.
         for resource in [Resource::Core, Resource::GraphQl] {
             budgets.refuse(resource, Some(now + Duration::from_secs(300)), now);
         }

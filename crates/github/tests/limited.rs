@@ -1,4 +1,5 @@
-//! If a budget is used up, Beadle reads later. It does not count what it could not read as missing.
+//! Tests what happens when a budget is used up: Beadle reads later. It does not treat something
+//! that it could not read as missing.
 
 use std::error::Error;
 use std::time::Duration;

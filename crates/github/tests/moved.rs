@@ -1,4 +1,4 @@
-//! A repository can be read by an old id of its node.
+//! Tests that Beadle can read a repository by an old node id.
 
 use std::error::Error;
 

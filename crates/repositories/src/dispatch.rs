@@ -1,4 +1,5 @@
-//! The reconciler of `dispatch` keys: dispatches a workflow of the organisation, once for each delivery.
+//! The reconciler of `dispatch` keys. It starts a workflow of the organisation once for each
+//! delivery.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 
@@ -17,38 +18,40 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// The time until GitHub lists a new run among the runs of its workflow.
+/// How long GitHub may need until a new run appears in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// The limit of work of one template. A step costs one unit, and so do 64 bytes of output.
+/// The maximum amount of work that one template may do. A step costs one unit, and 64 bytes of
+/// output also cost one unit.
 const FUEL: u64 = 100_000;
 
-/// The condition on which a workflow is dispatched, and its inputs.
+/// A rule of the configuration that says when Beadle dispatches a workflow, and with which inputs.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
-    /// The name in keys and in the journal.
+    /// The name of the rule in keys and in the journal.
     pub name: String,
-    /// The condition on the payload: an expression, such as `not repository.private`.
+    /// The condition that the payload must meet. It is an expression such as `not
+    /// repository.private`. `None` if every payload meets it.
     pub when: Option<String>,
-    /// The repository of the workflow.
+    /// The name of the repository that contains the workflow.
     pub repository: String,
-    /// The file of the workflow.
+    /// The file name of the workflow.
     pub workflow: String,
-    /// The branch or tag to run it on, as a template over the payload.
+    /// The branch or tag on which the workflow runs. It is a template that can use the payload.
     pub reference: String,
-    /// Inputs, as templates over the payload.
+    /// The inputs of the workflow. Each value is a template that can use the payload.
     pub inputs: BTreeMap<String, String>,
-    /// The input that gets a token. The workflow's `run-name` must contain this input, so that
-    /// Beadle finds the run of a dispatch whose answer was lost.
+    /// The input that gets a token. The workflow's `run-name` must contain this input. If GitHub's
+    /// answer to a dispatch gets lost, Beadle finds the run by this token.
     pub token_input: Option<String>,
-    /// The mode. In `observe` Beadle dispatches nothing.
+    /// The mode of the rule. In `observe`, Beadle dispatches nothing.
     pub mode: Mode,
 }
 
 impl DispatchRule {
-    /// Checks the templates and the condition.
+    /// Checks that the templates and the condition are valid.
     pub fn check(&self) -> Result<(), String> {
-        // There is no payload yet: the check tries each template without one.
+        // There is no payload yet, so the check evaluates each template without a payload.
         let mut environment = environment();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         let texts = self.inputs.iter().map(|(input, template)| (format!("inputs.{input}"), template));
@@ -63,8 +66,8 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// Returns the ref and the inputs for a payload, or `None` if the condition `when` is false. A
-    /// template may take a while.
+    /// Returns the ref and the inputs for a payload, or `None` if the condition `when` is false.
+    /// The function can take a long time, because templates can contain loops.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -105,7 +108,8 @@ impl DispatchRule {
 
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
-    // A name that the payload does not have is a mistake, not an empty text.
+    // If a template names a value that the payload does not have, this is an error. The template
+    // must not use an empty text instead.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment
@@ -120,8 +124,8 @@ fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Refuses a template that does too much work even without a payload. The payload may correct any
-/// other error.
+/// Returns an error if a template does too much work even without a payload. It ignores all other
+/// errors, because they may be caused by the missing payload.
 fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
@@ -129,26 +133,26 @@ fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), St
     }
 }
 
-/// Reconciles `dispatch` keys.
+/// Runs the `dispatch` keys of an organisation.
 pub struct Dispatch {
-    /// Finds the runs of workflows.
+    /// Finds earlier runs of the workflows.
     pub reader: Reader,
-    /// Sends the dispatches.
+    /// Dispatches the workflows.
     pub writer: Writer,
-    /// The inbox and the journal.
+    /// Contains the payloads in the inbox, and the journal.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// The rules.
+    /// The rules of the configuration.
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch that GitHub may have got.
+/// A dispatch of which Beadle does not know whether GitHub received it.
 struct Uncertain {
     intent: u64,
-    /// The time of the first try.
+    /// When Beadle tried the dispatch for the first time.
     at: Time,
-    /// The time from which on GitHub lists the run of every try.
+    /// The time from which on GitHub's list shows the runs of all tries.
     listed: Time,
 }
 
@@ -170,7 +174,8 @@ impl Reconcile for Dispatch {
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template may take a while, and all runs share the threads of the runtime.
+            // A template can take a long time, and all runs share the threads of the runtime. So
+            // the template runs on another thread.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -220,7 +225,7 @@ enum Before {
 }
 
 impl Dispatch {
-    /// Returns the result of earlier tries, as the journal has it.
+    /// Returns the result of earlier tries, as recorded in the journal.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
@@ -230,7 +235,7 @@ impl Dispatch {
             let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
-                // The process ended before the answer.
+                // The process ended before it recorded GitHub's answer.
                 _ => Happened::Unknown,
             };
             match dispatched {
@@ -238,10 +243,11 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // GitHub got the request between the intent and its result, if at all.
+            // If GitHub received the request, it did so between the intent and the result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
-                // The run may be of any of several tries.
+                // The run can belong to any of the tries, so Beadle waits until GitHub lists the
+                // latest one.
                 Some(first) => first.listed = first.listed.max(listed),
                 None => uncertain = Some(Uncertain { intent: intent.seq, at: intent.at, listed }),
             }
@@ -249,7 +255,7 @@ impl Dispatch {
         Ok(uncertain.map_or(Before::Never, Before::Uncertain))
     }
 
-    /// Finds the run of an earlier try by the token in its name.
+    /// Finds the run that an earlier try started, by the token in the run's name.
     async fn find(
         &self,
         run: &Run,
@@ -260,7 +266,7 @@ impl Dispatch {
         if rule.token_input.is_none() {
             return Ok(None);
         }
-        // The clocks differ a little.
+        // The clocks of Beadle and GitHub can differ a little.
         let since = tried.at - Duration::from_secs(60);
         let reader = self.reader.in_lane(run.lane);
         let runs = reader.dispatched(&rule.repository, &rule.workflow, since).await?;
@@ -291,7 +297,8 @@ impl Dispatch {
         let detail = match &sent {
             Ok(id) => Detail::Dispatched(Dispatched { dispatched: Happened::Yes, run: *id, why: None }),
             Err(failure) => {
-                // After a lost answer, nobody knows whether the request was carried out.
+                // If the answer is lost, Beadle does not know whether GitHub carried out the
+                // request.
                 let is_lost = failure.class == Class::Retry;
                 let dispatched = if is_lost { Happened::Unknown } else { Happened::No };
                 Detail::NotDispatched(NotDispatched { dispatched, why: failure.text.clone() })
@@ -316,7 +323,8 @@ impl Dispatch {
     }
 }
 
-/// Has the queue run the key again when GitHub lists the run. No worker waits for it.
+/// Returns the failure with which the queue runs the key again when GitHub lists the run. No worker
+/// waits until then.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

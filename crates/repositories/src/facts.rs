@@ -1,5 +1,5 @@
-//! The facts by which layers can select a repository, besides its name: visibility, topics, teams
-//! and custom properties.
+//! The facts by which layers can select a repository, except for its name: visibility, topics,
+//! teams and custom properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,12 @@ use serde_json::Value;
 use crate::aspects::properties::comparable;
 use crate::policy::{Desired, Listed, Node};
 
-/// Facts by name, such as `topic rust` or `property tier`.
+/// The facts about a repository, by name, such as `topic rust` or `property tier`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Facts(BTreeMap<String, String>);
 
-/// Returns the name that the policy gives a repository, if it gives one.
+/// Returns the name that the policy declares for a repository, or `None` if it declares none.
 pub(crate) fn asked_name(desired: &Desired) -> Option<&str> {
     setting(desired, "name")
 }
@@ -25,8 +25,9 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// Returns the facts of a repository. A list that was not read keeps the facts of `before`. So
-    /// a loss in the meantime shows when Beadle reads the list again.
+    /// Returns the facts of a repository. If a list was not read, the result has the list's facts
+    /// of `before`. So if the repository loses an entry of the list now, Beadle notices it at the
+    /// next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
@@ -45,7 +46,8 @@ impl Facts {
         facts
     }
 
-    /// Takes the facts of one list: the ones that were `read`, or those of `before`.
+    /// Adds the facts of one list: the facts that were `read`, or the facts of `before` if the list
+    /// was not read.
     fn take(&mut self, kind: &str, read: Option<Vec<(String, String)>>, before: Option<&Self>) {
         let prefix = format!("{kind} ");
         if let Some(read) = read {
@@ -57,7 +59,7 @@ impl Facts {
         }
     }
 
-    /// Returns whether each fact that differs is now as the policy asks for it.
+    /// Returns whether the policy asks for every difference between these facts and `now`.
     pub(crate) fn differ_only_as_asked(&self, now: &Self, desired: &Desired) -> bool {
         let names: BTreeSet<&String> = self.0.keys().chain(now.0.keys()).collect();
         let mut differ = names.into_iter().filter(|name| self.0.get(*name) != now.0.get(*name));
@@ -65,14 +67,15 @@ impl Facts {
     }
 }
 
-/// Returns whether a list asks for an entry that is there, or for the absence of an entry that is
-/// gone. Only an exclusive list removes entries.
+/// Returns whether a list of the policy explains a difference. If the entry is there now, the list
+/// must contain the entry. If it is gone, the list must be exclusive and must not contain the
+/// entry.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }
 
-/// Returns whether the policy asks for a fact with this value. `None` stands for the absence of the
-/// fact.
+/// Returns whether the policy asks for this value of a fact. With `None`, the question is whether
+/// the policy asks that the fact is absent.
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {

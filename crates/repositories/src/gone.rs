@@ -1,6 +1,7 @@
-//! Deletes the notes of repositories that are gone: deleted, transferred, or no longer visible to
-//! the App. Only a sweep that read the whole list knows which ones are gone. The notes stay for a
-//! long time, because somebody can restore a repository, or show it to the App again.
+//! Deletes the stored notes about repositories that are gone: deleted, transferred, or no longer
+//! visible to the App. Only a sweep knows which repositories are gone, because only a sweep reads
+//! the whole list. Beadle keeps the notes for a long time, because somebody can restore a
+//! repository or show it to the App again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,21 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached};
 
-/// The time between two checks of the notes.
+/// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The time after which Beadle deletes the notes of a repository that is gone.
+/// How long a repository must be gone until Beadle deletes the notes about it.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The maximum number of repositories whose absence is noted.
+/// The maximum number of repositories that Beadle lists as gone.
 const MOST: usize = 1000;
-/// The maximum number of repositories whose notes one check deletes.
+/// The maximum number of repositories whose notes Beadle deletes in one check.
 const AT_ONCE: usize = 100;
 
-/// The repositories of one organisation that are gone and still have notes.
+/// The repositories of one organisation that are gone and about which the store still has notes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gone {
     /// The time of the last check.
     looked: Time,
-    /// The time of the first check that did not see the repository, by id.
+    /// When a check first found that the repository is gone, by the id of the repository.
     since: BTreeMap<u64, Time>,
 }
 
@@ -37,13 +38,14 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns whether a check is due. A time in the future comes from a clock that was ahead.
+    /// Returns whether a check is due. A time of the last check in the future comes from a clock
+    /// that was ahead, so a check is due then too.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }
 
-    /// Notes which of the `remembered` repositories are not `there`. Returns the repositories whose
-    /// notes Beadle deletes now.
+    /// Records which of the `remembered` repositories are no longer `there`. Returns the
+    /// repositories whose notes Beadle must delete now.
     fn look(&mut self, remembered: &BTreeSet<u64>, there: &BTreeSet<u64>, now: Time) -> Vec<u64> {
         self.looked = now;
         self.since.retain(|id, _| remembered.contains(id) && !there.contains(id));
@@ -61,9 +63,11 @@ impl Gone {
     }
 }
 
-/// Returns the notes of repositories, by id. If the policy still has a file, the notes of its owner
-/// stay. Then another repository that takes the name gets the file only from an operator, and the
-/// same repository still has the file if it returns under another name.
+/// Returns the names of the stored notes about each repository, by the id of the repository. If the
+/// policy still contains a file of repos/, the notes about the file's owner are not in the result,
+/// so Beadle keeps them. As long as these notes exist, another repository that takes the name gets
+/// the file only if an operator confirms it. If the owner returns under another name, the file
+/// still belongs to it.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -99,9 +103,9 @@ async fn remembered(
     Ok(notes)
 }
 
-/// Deletes the notes of repositories that have been gone for a long time, if a check is due.
-/// `there` has the ids of all repositories. `has_file` returns whether the policy has a file, in
-/// lower case. Returns the number of deleted notes.
+/// Deletes the notes about repositories that have been gone for a long time, if a check is due.
+/// `there` contains the ids of all repositories. `has_file` returns whether the policy contains a
+/// file, whose path is in lower case. Returns the number of deleted notes.
 pub(crate) async fn forget(
     store: &dyn Store,
     (organisation, instance): (&str, &str),
@@ -148,7 +152,7 @@ mod tests {
         assert!(gone.is_due(NOW));
         assert!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW).is_empty());
         assert!(!gone.is_due(NOW + Duration::from_secs(3600)) && gone.is_due(NOW + DAY));
-        // The second one comes back for a day.
+        // Repository 2 comes back for a day.
         assert!(gone.look(&ids([1, 2, 3]), &ids([1, 2]), NOW + DAY * 20).is_empty());
         assert!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW + DAY * 21).is_empty());
         assert_eq!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW + DAY * 30), [3]);
@@ -183,7 +187,7 @@ mod tests {
             store.put(&overrides::note_of_repository("acme", &id.to_string()), "repos/x.yml").await.unwrap();
             store.put(&refused(id), "{}").await.unwrap();
         }
-        // Two files of the second one: the policy has one of them.
+        // Repository 2 had two files. The policy still contains one of them.
         store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
         store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
         store.put(&reached::note_of("other", "2"), "{}").await.unwrap();

@@ -7,7 +7,8 @@ use beadle_engine::Mode;
 
 use crate::policy::Policy;
 
-/// The generation of the policy that is in force. A new generation can replace it at any time.
+/// The policy that is in force at the moment. All clones of the handle see a new generation at
+/// once.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
 
@@ -17,23 +18,24 @@ impl PolicyHandle {
         Self(Arc::new(RwLock::new(Arc::new(policy))))
     }
 
-    /// Returns the generation in force.
+    /// Returns the generation that is in force now.
     pub fn current(&self) -> Arc<Policy> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another generation in force.
+    /// Puts another generation into force.
     pub fn replace(&self, policy: Policy) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }
 
-/// The modes of the aspects.
+/// The modes that an organisation and its aspects have.
 #[derive(Clone, Debug, Default)]
 pub struct Modes {
     /// The mode of the organisation.
     pub organisation: Mode,
-    /// The modes of single aspects. The more careful mode counts.
+    /// The modes that the configuration sets for single aspects. The more careful mode of the two
+    /// counts.
     pub aspects: BTreeMap<String, Mode>,
 }
 

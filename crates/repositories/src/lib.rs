@@ -1,4 +1,5 @@
-//! The reconciler of repositories: policy, targeting, aspects.
+//! Reconciles repositories with a policy: it reads the policy, finds the repositories that each
+//! file reaches, and plans and writes each aspect.
 
 pub mod aspects;
 pub mod dispatch;
@@ -23,7 +24,7 @@ pub mod writer;
 
 pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 
-/// Returns the name of every aspect, of repositories and of the organisation.
+/// Returns the names of all aspects, of repositories and of the organisation.
 pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     let own = organisation::ALL.iter().map(|aspect| aspect.name);
     aspects::ALL.iter().map(|aspect| aspect.name).chain(own)

@@ -1,5 +1,6 @@
-//! Remembers the id that each name of a policy meant. Beadle follows a renamed login or slug by its
-//! id. A new owner of the name gets nothing until an operator confirms it.
+//! Remembers for each name in a policy the id that the name meant. If somebody renames an account
+//! or a team, Beadle still finds it by the id. If the name gets a new owner, Beadle gives nothing
+//! to the new owner until an operator confirms the name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,21 +9,21 @@ use std::time::Duration;
 use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-/// The time for which Beadle trusts a confirmed name without a read of the store. A run for an
-/// event always reads the store, because an operator may have confirmed another owner.
+/// How long Beadle trusts a confirmed name without reading the store. A run for an event always
+/// reads the store, because an operator may have confirmed another owner.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// The kind of thing that a name stands for.
+/// The kind of thing to which a name belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
-    /// A team, by its slug.
+    /// A team, which a policy names by its slug.
     Team,
-    /// An account, by its login.
+    /// An account, which a policy names by its login.
     User,
 }
 
 impl Named {
-    /// Returns the kind's name as it is stored and printed.
+    /// Returns the word for this kind in stored notes and in output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Team => "team",
@@ -31,7 +32,7 @@ impl Named {
     }
 }
 
-/// The id that a name stands for.
+/// The id that a name means.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct NamedId(u64);
@@ -40,36 +41,37 @@ impl Metadata for NamedId {
     const KIND: &'static str = "name";
 }
 
-/// Remembers the ids behind the names of one organisation's policy. Without a store it remembers
-/// nothing.
+/// Remembers the ids that the names in one organisation's policy mean. Without a store, it
+/// remembers nothing.
 #[derive(Clone)]
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// Beadle reads the memory and adds nothing to it.
+    /// Whether Beadle only reads what is remembered, and remembers nothing new.
     looks_only: bool,
-    /// The lane of the run that asks.
+    /// The lane of the run that uses the names.
     lane: Lane,
-    /// The ids of names by their notes, each with the time of the read.
+    /// The ids that Beadle read from the store, with the time of the read. The key of the map is
+    /// the name of the stored note.
     known: Arc<Mutex<HashMap<String, (u64, Time)>>>,
 }
 
 impl Names {
-    /// Creates the memory of one organisation.
+    /// Creates the memory for the names in one organisation's policy.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
         let organisation = organisation.to_lowercase();
         let (looks_only, lane) = (false, Lane::Manual);
         Self { store, organisation, clock: clock.clone(), looks_only, lane, known: Arc::default() }
     }
 
-    /// Returns the same memory for a run in this lane.
+    /// Returns a copy for a run in this lane. Both copies remember the same.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { lane, ..self.clone() }
     }
 
-    /// Remembers no new name from now on.
+    /// Makes this value remember no new names from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -78,15 +80,16 @@ impl Names {
         Note::of(&[&self.organisation, named.as_str(), &name.to_lowercase()])
     }
 
-    /// Returns the remembered id of a name.
+    /// Returns the id that Beadle remembers for a name, if it remembers one.
     pub async fn remembered(&self, named: Named, name: &str) -> Result<Option<u64>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
         let id = self.note(named, name).get(store.as_ref()).await?;
         Ok(id.map(|NamedId(id)| id))
     }
 
-    /// Returns the id that a name meant before, if the name resolves to another `id` now. Remembers
-    /// a new name.
+    /// Returns the id that a name meant before, if this is another id than `id`, the id of the
+    /// present owner. If Beadle does not know the name yet, it remembers `id` and the function
+    /// returns `None`.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
         if self.is_believed(note.name(), id, now) {
@@ -102,7 +105,7 @@ impl Names {
         Ok(None)
     }
 
-    /// Returns whether the store confirmed a short time ago that a name means this id.
+    /// Returns whether Beadle has recently read from the store that the name means this id.
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
@@ -117,8 +120,8 @@ impl Names {
         }
     }
 
-    /// Returns the report of a name that has another owner now, with the line of the policy.
-    /// Returns `None` if the name has the same owner.
+    /// Returns a message with the line of the policy if the name now has another owner. Returns
+    /// `None` if the name still has the same owner.
     pub async fn another_owner(
         &self,
         named: Named,

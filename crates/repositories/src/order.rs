@@ -1,5 +1,5 @@
-//! Orders the changes of a plan: which change depends on which other one, and which changes Beadle
-//! can write at the same time.
+//! Orders the changes of a plan. It decides which change depends on which other changes, and which
+//! changes Beadle can write at the same time.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use beadle_engine::{Change, Failure, Turn};
 
 use crate::aspects::{ALL, Aspect, PlannedChange, Stage, Step, WriteTarget};
 
-/// A step with its place in the order.
+/// A step, and when Beadle writes it relative to other steps.
 struct Timed {
     turn: Turn,
     step: Box<dyn Step>,
@@ -29,10 +29,10 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
     ALL.iter().copied().find(|aspect| aspect.name == planned.change.aspect)
 }
 
-/// Returns the name of the track of a change within its stage. Beadle writes tracks at the same
-/// time, and the changes of one track one after the other. Each aspect has a track. If an aspect is
-/// apart, each of its things has a track. The stages that change the repository as a whole, or
-/// build on an earlier feature, have one track.
+/// Returns the track of a change in its stage. Beadle writes the changes of one track one after the
+/// other, and different tracks at the same time. Usually each aspect has one track. If Beadle may
+/// write the things of an aspect in any order, each thing has its own track. In the stages that
+/// change the whole repository, or that need an earlier feature, all changes share one track.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
@@ -43,7 +43,7 @@ fn track_of(planned: &PlannedChange) -> (String, String) {
     }
 }
 
-/// Orders changes by stage, and sets which change depends on which others.
+/// Orders changes by their stages, and sets for each change on which other changes it depends.
 pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
     for planned in &mut planned_changes {
         if planned.stage == Stage::Body
@@ -61,8 +61,8 @@ pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Bo
         let track = *tracks.entry(track_of(&planned)).or_insert(new);
         let PlannedChange { change, stage } = planned;
         let after = match stage {
-            // GitHub accepts no write to an archived repository. More people can see a repository
-            // only after everything else is as declared.
+            // GitHub accepts no write to an archived repository. And Beadle lets more people see
+            // the repository only after everything else is as declared.
             Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < stage).collect(),
             _ => (0..at).filter(|before| stages[*before] == Stage::Open && stage != Stage::Open).collect(),
         };
@@ -86,7 +86,8 @@ mod tests {
         }
     }
 
-    /// Returns the ordered changes of these aspects, each with its thing and its stage.
+    /// Returns the changes in their order. Each element of `planned` is an aspect, a thing of this
+    /// aspect and a stage.
     fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
         let mut plan = AspectPlan::default();
         for (aspect, what, stage) in planned {
@@ -129,7 +130,7 @@ mod tests {
         let turns = body(&[("labels", "label a"), ("labels", "label b"), ("labels", "label a")]);
         assert_eq!(turns[0], turns[2]);
         assert_ne!(turns[0].track, turns[1].track);
-        // A thing of the same name in another aspect has another track.
+        // Two things with the same name in different aspects have different tracks.
         let turns = body(&[("labels", "label a"), ("webhooks", "label a")]);
         assert_ne!(turns[0].track, turns[1].track);
     }

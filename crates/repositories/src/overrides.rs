@@ -1,6 +1,7 @@
-//! A file in repos/ belongs to one repository, by its immutable id: the first one that Beadle saw
-//! with the file. Beadle reports a rename, and another repository under the old name, and changes
-//! nothing because of them.
+//! Decides to which repository a file in repos/ belongs. A file belongs to one repository, by the
+//! immutable id of the repository: the first repository that Beadle saw with the name of the file.
+//! If this repository is renamed, or another repository gets the old name, Beadle reports it and
+//! changes nothing because of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,51 +12,54 @@ use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 
-/// The time after which Beadle asks again for the repositories of files whose owner is unknown.
+/// If Beadle does not know to which repository a file belongs, it asks GitHub again after this
+/// time.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// Remembers which repository each file belongs to. All clones remember the same.
+/// Remembers to which repository each file belongs. All clones remember the same.
 #[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// The memory of this process, for a run without a store and for a plan that is only shown.
+    /// What this process remembers. A run without a store uses it, and a plan that is only shown.
     here: Arc<Mutex<BTreeMap<String, String>>>,
-    /// The repositories that a file without an owner can belong to, by id, each with the file and
-    /// the reason of the doubt.
+    /// The repositories that may be the owner of a file that has no owner yet, by id. Each has the
+    /// path of the file and the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The last generation whose files were followed, with the time.
+    /// The last generation of the policy for which Beadle asked GitHub about files without an
+    /// owner, and when it asked.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
-    /// Beadle reads the store's memory and adds nothing to it.
+    /// Whether Beadle only reads what the store remembers, and adds nothing to the store.
     looks_only: bool,
 }
 
-/// Returns the name of the note of a file's repository. With an empty `file`, returns the prefix of
-/// all these names.
+/// Returns the name of the stored note that says which repository owns a file. With an empty
+/// `file`, returns the prefix of the names of all such notes.
 pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
     note("override", &[organisation, &file.to_lowercase()])
 }
 
-/// Returns the name of the note of a repository's file. With an empty `id`, returns the prefix of
-/// all these names.
+/// Returns the name of the stored note that says which file belongs to a repository. With an empty
+/// `id`, returns the prefix of the names of all such notes.
 pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// The repository that a file without an owner leads to.
+/// What GitHub says about the owner of a file that has no owner yet.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
-    /// The repository that has the name of the file, or had the name before a rename.
+    /// The file belongs to this repository, which has the name of the file, or had it before a
+    /// rename.
     Of(u64),
-    /// One repository has or had the name of the file, and another one has the name that the file
-    /// gives.
+    /// The file can belong to either of two repositories. The first one has or had the name of the
+    /// file. The second one has the name that the file gives to its repository.
     Either(u64, u64),
 }
 
-/// Finds the repository of a file that is called `name` and gives the name `given`. `called`
-/// returns the repository of a name. `has_file` returns whether the repository of a name has a file
-/// of its own.
+/// Finds the repository to which a file belongs. `name` is the name of the file. `given` is the
+/// name that the file gives to its repository, if it gives one. `called` returns the repository
+/// that has or had a name. `has_file` returns whether the policy has a file with a name.
 fn lead(
     name: &str,
     given: Option<&str>,
@@ -63,26 +67,27 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // A renamed repository needs no other file if its present name has one.
+    // The repository was renamed, and the policy already has a file with the present name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // Perhaps the file renamed its repository before, and another repository took the name.
+        // Perhaps the file gave its repository a new name earlier, and then another repository took
+        // the old name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
 }
 
 impl Overrides {
-    /// Creates the memory of one organisation.
+    /// Creates the memory of the files in one organisation's policy.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
         let (here, doubts, followed) = (Arc::default(), Arc::default(), Arc::default());
         Self { store, here, doubts, followed, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// Adds nothing to the store's memory from now on.
+    /// Makes this value add nothing to the store from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -108,7 +113,7 @@ impl Overrides {
         note_of_file(&self.organisation, &layer.file)
     }
 
-    /// Returns the prefix of the notes of all files.
+    /// Returns the prefix of the names of the notes about all files.
     fn of_files(&self) -> String {
         note_of_file(&self.organisation, "")
     }
@@ -117,9 +122,9 @@ impl Overrides {
         note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub for the repository of each file in repos/ that has no remembered repository. A
-    /// job has no store, but GitHub remembers the former names of a repository. If a file can
-    /// belong to two repositories, Beadle gives it to neither.
+    /// Asks GitHub for the owner of each file in repos/ that has no remembered owner. A job has no
+    /// store, so it remembers no owners; but GitHub remembers the former names of a repository. If
+    /// a file can belong to two repositories, Beadle gives it to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> =
@@ -152,9 +157,10 @@ impl Overrides {
         Ok(())
     }
 
-    /// Does the same once for each generation of the policy, before Beadle plans a single
-    /// repository. While the owner of a file is unknown, Beadle asks again after some minutes. For
-    /// the repository `id` of such a file, Beadle asks again at once.
+    /// Calls [`Self::follow`] once for each generation of the policy, before Beadle plans a single
+    /// repository. As long as the owner of a file is not known, Beadle asks GitHub again after some
+    /// minutes. If the repository `id` may be this owner, Beadle asks again at once, except in a
+    /// sweep.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
@@ -167,16 +173,17 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether the answers of the time `at` still count for a repository. If the file of a
-    /// repository is in doubt, an event or an operator needs new answers. A sweep can use old ones.
+    /// Returns whether answers that GitHub gave at the time `at` are still good enough for a
+    /// repository. If the repository may be the owner of a file and an event or an operator caused
+    /// the run, Beadle needs new answers. A sweep can use old answers.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = at <= now && now.since(at) < AGAIN;
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns the file that can belong to this repository or to another one, with the reason of
-    /// the doubt.
+    /// Returns the file that may belong to this repository or to another one, and the reason why
+    /// this is not certain.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, why) = doubts.get(&id)?;
@@ -184,7 +191,7 @@ impl Overrides {
         Some((layer, why.clone()))
     }
 
-    /// Returns the files in repos/ without a remembered repository, each with its name.
+    /// Returns the files in repos/ that have no remembered owner, each with its name.
     async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
         let mut known: BTreeSet<String> =
             self.here.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
@@ -198,18 +205,19 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// Returns the file that belongs to a repository by the memory. A file that was deleted from
-    /// the policy, or belongs to another repository now, does not count.
+    /// Returns the file that belongs to a repository as Beadle remembers it. Returns `None` if the
+    /// policy no longer contains the file, or if the file now belongs to another repository.
     async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
         let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
-        // The case of a file name makes no difference.
+        // Upper and lower case in a file name do not matter.
         let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
         let Some(layer) = policy.layers.iter().find(is_it) else { return Ok(None) };
         let owner = self.get(&self.of_file(layer)).await?;
         Ok(owner.is_some_and(|owner| owner == id.to_string()).then_some(layer))
     }
 
-    /// Returns the relation of the files in repos/ to a repository.
+    /// Returns which file in repos/ applies to a repository, and which files wait until somebody
+    /// decides about them.
     pub(crate) async fn of<'a>(
         &self,
         policy: &'a Policy,
@@ -222,7 +230,7 @@ impl Overrides {
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            // A doubt about one file does not change the owner of another file.
+            // The uncertain owner of this file does not matter for another file.
             named = named.filter(|named| named.file != layer.file);
             standing.waits.push((layer, why));
         }
@@ -246,7 +254,7 @@ impl Overrides {
         }
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
-            // The file itself renamed the repository.
+            // The file has given the repository its present name.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
@@ -256,8 +264,8 @@ impl Overrides {
         Ok(standing)
     }
 
-    /// Gives a file to a repository. If the policy has another file of that repository, changes
-    /// nothing and returns that file.
+    /// Makes a repository the owner of a file. If the repository already owns another file of the
+    /// policy, the function changes nothing and returns the other file.
     async fn give<'a>(
         &self,
         policy: &'a Policy,
@@ -271,10 +279,11 @@ impl Overrides {
         Ok(other)
     }
 
-    /// Gives a file to a repository.
+    /// Makes a repository the owner of a file.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
-        // The note of the file comes last. If the process dies before it, the next run gives the
-        // file again, and no rename loses the file.
+        // Beadle writes the note of the file last. If the process ends before this write, the next
+        // run makes the repository the owner again. So the repository keeps the file even if it is
+        // renamed.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }
@@ -287,8 +296,8 @@ mod tests {
     use super::*;
     use crate::policy::{Node, repository};
 
-    /// Returns the repositories by the names that lead to them, each with its id and its present
-    /// name.
+    /// Calls `lead` with a simulated GitHub. Each element of `called` is a name, the id of the
+    /// repository that GitHub returns for this name, and the present name of the repository.
     fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
         let find = |wanted: &str| {
             let found = called.iter().find(|(name, ..)| *name == wanted);
@@ -320,8 +329,8 @@ mod tests {
         let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
         assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
     }
-    /// Returns the files of a policy that wait for this repository, and whether it has a file of
-    /// its own.
+    /// Returns the files of a policy that wait because of this repository. Also returns whether
+    /// another file belongs to the repository.
     async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
         let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
         let seen = Repository { id, owner: "acme".into(), ..repository(&given) };
@@ -381,7 +390,7 @@ mod tests {
         assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
     }
 
-    /// Puts the owner of a file in doubt between two repositories.
+    /// Makes it uncertain which of two repositories owns a file.
     fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
         let doubt = || (file.to_owned(), "it may be of either".to_owned());
         *overrides.doubts.lock().unwrap() = ids.into_iter().map(|id| (id, doubt())).collect();

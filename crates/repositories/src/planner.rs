@@ -1,4 +1,4 @@
-//! Makes a plan from a policy and a repository.
+//! Plans the changes of repositories: compares the policy with the observed state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,16 +21,17 @@ use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Verdict, explain
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 
-/// The aspects whose state can come from a snapshot of the organisation.
+/// The aspects whose observed state can come from a read of the whole organisation, which may be
+/// old.
 const AGED: &[&str] = &["teams", "custom_properties"];
-/// The number of attempts for a plan whose reads take too long.
+/// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;
-/// The number of repositories that Beadle plans at the same time. The transport limits the
-/// requests.
+/// The number of repositories that Beadle plans at the same time. The transport limits the number
+/// of requests.
 const AT_ONCE: usize = 64;
 
-/// Plans repositories of one organisation. The planner has a reader and nothing that writes. All
-/// clones remember the same.
+/// Plans the repositories of one organisation. The planner has a reader and no writer, so it cannot
+/// write. All clones remember the same.
 #[derive(Clone)]
 pub struct RepositoryPlanner {
     reader: Reader,
@@ -40,28 +41,30 @@ pub struct RepositoryPlanner {
     reached: Option<Reached>,
     names: Names,
     secrets: Arc<Secrets>,
-    /// The list of repositories, for keys whose hint leads to no repository. Hundreds of deleted
-    /// repositories can need the list at the same time.
+    /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
+    /// If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
 }
 
-/// Explains the desired values of a repository.
+/// Why a repository has its desired values.
 #[derive(Debug, Default, Serialize)]
 pub struct Explanation {
-    /// `owner/name`.
+    /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// The reason why Beadle leaves the repository alone, if it does.
+    /// Why Beadle does not manage the repository. `None` if Beadle manages it.
     pub skipped: Option<String>,
-    /// The files that reach the repository, lowest first, each with its rank.
+    /// The files that reach the repository, each with its rank, from the lowest rank to the
+    /// highest.
     pub layers: Vec<(String, i64)>,
-    /// The sections that are unknown, each with the reason.
+    /// The sections about which Beadle cannot decide, each with the reason.
     pub doubtful: Vec<(String, String)>,
-    /// Every value, with the line that sets it.
+    /// The desired values, each with the line of the policy that sets it.
     pub values: Vec<Explained>,
 }
 
-/// Returns what GitHub answered for the node of a listed repository. Another repository in its
-/// place does not mean that the listed one is gone.
+/// Checks that GitHub's answer is about the listed repository. If GitHub answers with another
+/// repository, this does not prove that the listed repository is gone, so the function returns an
+/// error.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {
@@ -72,18 +75,18 @@ fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>,
     }
 }
 
-/// The plans of a whole organisation.
+/// The plans for a whole organisation.
 pub struct OrganisationPlan {
-    /// One plan for each repository.
+    /// The plan of each repository, with its key.
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
-    /// The reason why the list of repositories is incomplete, if it is.
+    /// Why the list of repositories is incomplete. `None` if it is complete.
     pub short: Option<String>,
-    /// The parts of the policy that match no repository.
+    /// The parts of the policy that reach no repository.
     pub unmatched: Vec<String>,
 }
 
 impl RepositoryPlanner {
-    /// Creates a planner.
+    /// Creates a planner that remembers nothing between runs.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation(), reader.clock()).in_lane(reader.lane());
         let overrides = Overrides::new(None, reader.organisation());
@@ -99,15 +102,16 @@ impl RepositoryPlanner {
         }
     }
 
-    /// Lets the policy name these secrets.
+    /// Lets the policy use these secrets by their names.
     #[must_use]
     pub fn lending(mut self, secrets: Secrets) -> Self {
         self.secrets = Arc::new(secrets);
         self
     }
 
-    /// Remembers three things in `store`: the repository that each file in repos/ belongs to, the
-    /// layers that reached each repository, and the ids that names meant.
+    /// Makes the planner remember three things in `store`. These are the repository to which each
+    /// file in repos/ belongs, the layers that reached each repository, and the ids that names
+    /// meant.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -117,13 +121,14 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Returns the same planner for a run in this lane.
+    /// Returns a copy of the planner for a run in this lane.
     fn in_lane(&self, lane: Lane) -> Self {
         Self { reader: self.reader.in_lane(lane), names: self.names.in_lane(lane), ..self.clone() }
     }
 
-    /// Adds nothing to the memory. A plan that is only shown can be of a policy that is not in
-    /// force, and the memory must hold the state under the policy that is in force.
+    /// Makes the planner add nothing to what it remembers. A plan that is only shown may use a
+    /// policy that is not in force. But the planner must remember only what it saw under the policy
+    /// in force.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
@@ -134,13 +139,13 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Returns the reader of the planner.
+    /// Returns the reader that the planner uses.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Plans the organisation and every repository of `shard`. If there are `names`, plans only the
-    /// repositories with these names.
+    /// Plans the organisation and every repository of `shard`. If `names` is not empty, the
+    /// function plans only the repositories with these names.
     pub async fn organisation(
         &self,
         instance: &str,
@@ -155,7 +160,7 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // An organisation without sections of its own needs no call.
+            // If the policy has no section about the organisation itself, no call is needed.
             if shard.is_first() && !self.sections_of_organisation(&policy).is_empty() {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -183,8 +188,8 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Plans all repositories of a shard, page by page, so that the memory never holds all of them.
-    /// Reads the next page while it plans one page.
+    /// Plans all repositories of a shard, page by page, so that they are never all in memory at the
+    /// same time. While Beadle plans one page, it reads the next page.
     async fn all(
         &self,
         policy: &Policy,
@@ -196,8 +201,8 @@ impl RepositoryPlanner {
         let mut page = self.reader.page(&Cursor::default()).await?;
         let total = page.total;
         let bulk = self.reader.bulk(usize::try_from(total / shard.of()).unwrap_or(usize::MAX)).await;
-        // A repository that appears twice counts once, because another repository may be missing in
-        // its place.
+        // If a repository appears twice in the list, another repository may be missing. So a
+        // repository counts only once.
         let (mut names, mut pages) = (BTreeMap::new(), 0);
         loop {
             plan.short = plan.short.take().or(page.short);
@@ -207,7 +212,7 @@ impl RepositoryPlanner {
             pages += 1;
             let is_endless = (came > 0 && names.len() == before) || pages > total.saturating_add(1);
             if page.next.is_some() && is_endless {
-                // Without this check Beadle would read pages that bring nothing new for ever.
+                // Without this check, Beadle would read pages that contain nothing new without end.
                 page.next = None;
                 let text = "the list has no end: a page repeats the repositories of other pages";
                 plan.short.get_or_insert_with(|| text.to_owned());
@@ -217,7 +222,8 @@ impl RepositoryPlanner {
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
                 let plans = own.iter().map(|repository| self.keyed(policy, instance, repository));
-                // Some aspects read more for each repository.
+                // Some aspects read more data for each repository, so Beadle plans several at the
+                // same time.
                 futures::stream::iter(plans).buffered(AT_ONCE).try_collect::<Vec<_>>().await
             };
             let next = async {
@@ -253,8 +259,8 @@ impl RepositoryPlanner {
         Ok((key, self.repository(policy, repository).await?))
     }
 
-    /// Explains the values of a repository below `key`. Returns `None` if there is no repository of
-    /// this name.
+    /// Returns the desired values of a repository below `key`, and where they come from. Returns
+    /// `None` if no repository has this name.
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
@@ -281,13 +287,13 @@ impl RepositoryPlanner {
         Ok(Some(explanation))
     }
 
-    /// Plans the organisation itself.
+    /// Plans the aspects of the organisation itself.
     async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
         let context = organisation::Context::new(&self.reader);
         organisation::plan(&context, &self.sections_of_organisation(policy)).await
     }
 
-    /// Returns the sections of the policy about the organisation itself.
+    /// Returns the sections of the policy that are about the organisation itself.
     fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::DesiredSection<'a>> {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
@@ -306,7 +312,7 @@ impl RepositoryPlanner {
         sections
     }
 
-    /// Plans one repository as it was observed.
+    /// Plans one repository from its observed state.
     pub async fn repository(
         &self,
         policy: &Policy,
@@ -316,8 +322,9 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // A snapshot of the organisation can be out of date. Beadle reads again before a snapshot
-        // selects other layers or removes anything.
+        // Data from a read of the whole organisation can be out of date. So Beadle first reads the
+        // repository's own data again in three cases: other layers reach the repository now, the
+        // plan has a change that the guard counts, or the plan changes teams or properties.
         let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
             let mut fresh = seen.clone();
             self.reader.refresh(&mut fresh).await?;
@@ -364,14 +371,16 @@ impl RepositoryPlanner {
         };
         let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();
-        // No aspect waits for the reads of another one.
+        // The aspects are planned at the same time, so that no aspect waits for another one's
+        // reads.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name);
             let (own, unknowns) = planned?;
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
-            // The same move may weaken a section that Beadle could not read.
+            // The layers of the repository changed, and this may weaken a section that Beadle could
+            // not read. So this section waits too.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
                 aspect.name.clone_into(&mut planned.change.aspect);
@@ -394,8 +403,8 @@ impl RepositoryPlanner {
         Ok((plan, moves))
     }
 
-    /// Returns the changes and the unknowns of one aspect. A failure in one aspect does not stop
-    /// the others.
+    /// Returns the changes and the unknown parts of one aspect. If one aspect fails, Beadle still
+    /// plans the other aspects.
     async fn aspect(
         &self,
         aspect: &Aspect,
@@ -429,7 +438,7 @@ impl RepositoryPlanner {
 }
 
 impl RepositoryPlanner {
-    /// Reads one key and plans it.
+    /// Reads the repository of a key and plans its changes.
     async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
         let id: u64 = key
             .id()
@@ -447,8 +456,8 @@ impl RepositoryPlanner {
             None => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id decides. The hint may lead to another repository or to none, and the list has
-            // the node of every id.
+            // The id decides which repository the key means. The hint may lead to another
+            // repository or to none. The list of all repositories has the node id for every id.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -468,8 +477,9 @@ impl RepositoryPlanner {
 impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
-    /// Some bodies replace a whole object and are made from the reads. If the reads took too long,
-    /// Beadle plans again, because somebody may have written since the first read.
+    /// Some writes replace a whole object with a body that Beadle builds from its reads. If the
+    /// reads took too long, somebody may have changed the object in the meantime, so Beadle plans
+    /// again.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
         let planner = self.in_lane(lane);
         let clock = planner.reader.clock();
@@ -490,7 +500,8 @@ impl Planner for RepositoryPlanner {
         self.policy.current().generation.clone()
     }
 
-    /// A policy can name a deleted team for every repository.
+    /// If the policy names a deleted team, the names of every repository may be unresolved. Beadle
+    /// must not park all of these keys.
     fn parks_unresolved(&self) -> bool {
         false
     }

@@ -1,8 +1,9 @@
-//! Remembers which selective layers reached a repository last. A repository can leave or enter a
-//! layer because the repository changed (its name, a property, a topic, a team), and not the
-//! policy. An administrator of the repository can cause such a move. So each removal, weakening and
-//! exposure because of a move waits for an operator. Beadle settles a move section by section: a
-//! section that is unknown or waits keeps no other section open.
+//! Remembers which layers with selectors reached a repository in the last run. A repository can
+//! leave or enter a layer although the policy did not change, because its name, a property, a topic
+//! or a team changed. This is called a move. An administrator of the repository can cause a move.
+//! So each removal, weakening and exposure that a move causes waits for an operator. Beadle settles
+//! a move separately for each section. If one section is unknown or waits, the other sections can
+//! still be settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,61 +16,61 @@ use sha2::{Digest, Sha256};
 use crate::facts::{Facts, asked_name};
 use crate::policy::{Desired, Layer, LayerKind, MergedLayers, Node, Policy, holds};
 
-/// Remembers which layers reached which repository.
+/// Remembers which layers reached each repository.
 #[derive(Clone)]
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
-    /// Beadle reads the memory and adds nothing to it.
+    /// Whether Beadle only reads what is remembered, and remembers nothing new.
     looks_only: bool,
 }
 
-/// Returns the name of the note of a repository. With an empty `id`, returns the prefix of all
-/// these names.
+/// Returns the name of the stored note about a repository. With an empty `id`, returns the prefix
+/// of the names of all such notes.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note("reached", &[organisation, id])
 }
 
-/// The memory of one repository.
+/// What Beadle remembers about one repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
-    /// The former name.
+    /// The name that the repository had in the last run.
     name: String,
-    /// The facts that layers can select by.
+    /// The facts by which layers can select the repository.
     #[serde(default)]
     facts: Facts,
-    /// The selections that held: the file of a layer, or one of its cases, each with the digest of
-    /// its selectors.
+    /// The selections that contained the repository: a layer's file, or one of its cases. Each has
+    /// the digest of its selectors.
     held: BTreeMap<String, String>,
-    /// The digests of all selections of the policy.
+    /// The digests of all selections that the policy had.
     known: BTreeSet<String>,
-    /// The moves that are not settled, by selection.
+    /// The moves that are not settled yet, by the name of the selection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     open: BTreeMap<String, Moved>,
 }
 
-/// A layer that started or stopped to reach a repository, although the policy did not change.
+/// A layer that began or ceased to reach a repository although the policy did not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
-    /// The digest of the selectors. Another digest means that the policy changed.
+    /// The digest of the selectors. If it is different now, the policy has changed.
     digest: String,
-    /// The sections of the layer that are not settled.
+    /// The sections of the layer for which the move is not settled yet.
     pub(crate) sections: BTreeSet<String>,
-    /// The reason why changes in these sections need an approval.
+    /// Why the changes in these sections need an approval.
     pub(crate) why: String,
 }
 
-/// The layers that moved, and the memory to write for a repository.
+/// The moves of a repository, and what Beadle must remember about the repository.
 #[derive(Default)]
 pub(crate) struct Moves {
-    /// The moves by selection.
+    /// The moves, by the name of the selection.
     moved: BTreeMap<String, Moved>,
-    /// The sections that are unknown, or that have a waiting change.
+    /// The sections that are unknown, or in which a change waits for an approval.
     waiting: BTreeSet<String>,
     memory: Option<Next>,
 }
 
-/// The memory before and after, with the name of its note.
+/// What Beadle remembered before and will remember now, with the name of the stored note.
 struct Next {
     note: String,
     before: Memory,
@@ -77,24 +78,26 @@ struct Next {
 }
 
 impl Moves {
-    /// Returns the move of one of the sections that `owns` names.
+    /// Returns a move that affects a section for which `owns` returns `true`.
     pub(crate) fn of(&self, owns: impl Fn(&str) -> bool) -> Option<&Moved> {
         self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// Keeps the moves of these sections open, because a section is unknown or a change waits.
+    /// Does not settle the moves of the sections for which `owns` returns `true`. The reason is
+    /// that such a section is unknown, or that a change waits there.
     pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
         let sections = self.moved.values().flat_map(|moved| &moved.sections);
         let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();
         self.waiting.extend(sections);
     }
 
-    /// Returns whether the repository differs from the memory, or has moves to settle.
+    /// Returns whether the repository differs from what Beadle remembers, or has moves that are not
+    /// settled.
     pub(crate) fn is_news(&self) -> bool {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
 
-    /// Returns the moves that stay open.
+    /// Returns the moves that are still not settled, because one of their sections waits.
     fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
         let rest = moved.into_iter().map(|(selection, mut moved)| {
             moved.sections.retain(|section| waiting.contains(section));
@@ -104,24 +107,26 @@ impl Moves {
     }
 }
 
-/// The lists whose entries can name their repositories, each with the key of an entry's name.
+/// The lists whose entries can select repositories. Each has the key that contains the name of an
+/// entry.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// A selection of repositories: a layer, one of its cases, or an entry of its lists with `include`
-/// or `exclude`.
+/// A selection of repositories. It is a layer, one case of a layer, or an entry of a list that has
+/// `include` or `exclude`.
 struct Selection<'a> {
-    /// The name in the memory.
+    /// The name by which Beadle remembers the selection.
     name: String,
-    /// The digest of the selectors.
+    /// The digest of the selectors. It changes when the policy changes the selection.
     digest: String,
     layer: &'a Layer,
-    /// The layer's file, or one of its cases, that must reach the repository.
+    /// The file or the case that must also reach the repository if this selection is an entry of a
+    /// list.
     base: String,
-    /// The entry, with its list and its name.
+    /// The entry of a list that selects repositories. `None` for a layer or a case.
     entry: Option<Entry<'a>>,
 }
 
-/// An entry of a list that counts in some repositories only.
+/// An entry of a list that applies only to some repositories.
 struct Entry<'a> {
     list: &'static str,
     who: &'a str,
@@ -134,7 +139,7 @@ impl Selection<'_> {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
 
-    /// Returns the sections that the selection decides.
+    /// Returns the sections for which the selection decides whether they apply.
     fn sections(&self) -> BTreeSet<String> {
         match &self.entry {
             Some(entry) => BTreeSet::from([entry.list.to_owned()]),
@@ -142,7 +147,7 @@ impl Selection<'_> {
         }
     }
 
-    /// Returns the name for reports.
+    /// Returns the name of the selection for messages.
     fn called(&self) -> String {
         match &self.entry {
             Some(entry) => format!("{} (`{}` in `{}`)", self.layer.file, entry.who, entry.list),
@@ -151,7 +156,7 @@ impl Selection<'_> {
     }
 }
 
-/// Returns all selections of a layer.
+/// Returns all selections in a layer.
 fn selections(layer: &Layer) -> Vec<Selection<'_>> {
     let file = &layer.file;
     let mut all = Vec::new();
@@ -193,8 +198,9 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Returns the merged layers of a repository as if the former selections still held. A selection
-/// that is new in the policy counts as it is now.
+/// Returns the merged layers of a repository as they would be if each selection still contained the
+/// same repositories as in the last run. If the policy has a new selection, the present
+/// repositories of this selection count.
 fn as_before(
     policy: &Policy,
     target: &MergedLayers,
@@ -209,7 +215,8 @@ fn as_before(
     })
 }
 
-/// Returns the former moves that are still open, because their selections did not change.
+/// Returns the earlier moves that are not settled yet. A move is not in the result if the selectors
+/// changed since then.
 fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
     let is_there = |selection: &str, moved: &Moved| {
         all.iter().any(|one| one.name == selection && one.digest == moved.digest)
@@ -219,12 +226,12 @@ fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
 }
 
 impl Reached {
-    /// Creates the memory of one organisation.
+    /// Creates the memory for the repositories of one organisation.
     pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
         Self { store, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// Adds nothing to the memory from now on.
+    /// Makes this value remember nothing new from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -233,8 +240,8 @@ impl Reached {
         if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
     }
 
-    /// Compares the layers that reach a repository now with the layers that reached it last. A
-    /// change that the policy itself asks for is not a move.
+    /// Compares the layers that reach a repository now with the layers that reached it in the last
+    /// run. If the policy itself asked for the change that caused a difference, this is not a move.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -257,7 +264,8 @@ impl Reached {
             open: BTreeMap::new(),
         };
         for one in &all {
-            // A layer that cannot be evaluated reaches the repository if it did before.
+            // If Beadle cannot evaluate a layer, the layer counts as reaching the repository if it
+            // did so in the last run.
             let doubtful = target.undecided_files.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
@@ -272,8 +280,8 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // A layer that comes or goes does not explain its own move: the policy must have asked for
-        // the same facts while the former layers still held.
+        // The policy must have asked for the change even with the layers of the last run.
+        // Otherwise, a layer that newly reaches the repository could justify its own move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(
@@ -301,7 +309,7 @@ impl Reached {
         Ok(Moves { moved, waiting: BTreeSet::new(), memory })
     }
 
-    /// Writes the memory: the observed facts, and the moves that stay open.
+    /// Stores the observed facts and the moves that are not settled.
     pub(crate) async fn settle(&self, moves: Moves) -> Result<(), StoreError> {
         let Some(Next { note, before, mut now }) = moves.memory else { return Ok(()) };
         now.open = Moves::open(moves.moved, &moves.waiting);

@@ -1,16 +1,16 @@
-//! The permissions and webhook events that the GitHub App needs for a policy. They come from the
-//! aspects.
+//! The permissions and webhook events that the GitHub App needs for a policy. They are collected
+//! from the aspects.
 
 use std::collections::BTreeSet;
 
 use crate::aspects::{self, AppPermission};
 use crate::organisation;
 
-/// Events that every policy needs: they report a new or renamed repository, a change of what layers
-/// select by, and a renamed organisation.
+/// The events that every policy needs. They report a new or renamed repository, a change of a value
+/// by which layers can select, and a renamed organisation.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
-/// Returns the permissions that the sections of a policy need, each with its section.
+/// Returns the permissions that the sections of a policy need. Each has the name of its section.
 pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     let mut needed = Vec::new();
     for aspect in aspects::ALL {
@@ -21,7 +21,7 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
     }
-    // Several aspects share the section `repository`.
+    // Several aspects belong to the section `repository`, so the list can contain duplicates here.
     let mut unique = Vec::with_capacity(needed.len());
     for one in needed {
         if !unique.contains(&one) {
@@ -31,8 +31,8 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     unique
 }
 
-/// Returns the webhook events that report drift, sorted. Beadle finds drift without an event in the
-/// next sweep.
+/// Returns the webhook events that report drift, sorted by name. Without such an event, Beadle
+/// finds the drift only in the next sweep.
 pub fn events() -> BTreeSet<&'static str> {
     let of_repositories = aspects::ALL.iter().flat_map(|aspect| aspect.events);
     let of_organisation = organisation::ALL.iter().flat_map(|aspect| aspect.events);
@@ -50,14 +50,14 @@ mod tests {
 
     use super::*;
 
-    /// The page with the tables of permissions and events.
+    /// The page of the documentation that has the tables of permissions and events.
     const PAGE: &str = "docs/permissions.md";
 
     fn page(path: &str) -> String {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
     }
 
-    /// Returns whether an event marks a key.
+    /// Returns whether Beadle marks a key as due because of an event.
     fn marks(event: &str) -> bool {
         const SECRET: &str = "secret";
         let sender = Sender {
@@ -95,7 +95,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // GitHub sends a `push` for each deleted branch too.
+        // `delete` also marks a key. The aspects do not list it, because GitHub sends a `push` too
+        // if a branch is deleted.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }

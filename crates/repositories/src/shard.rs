@@ -1,11 +1,11 @@
-//! A stable share of an organisation's repositories.
+//! A fixed share of an organisation's repositories. Jobs use shares to divide a sweep.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-/// The share `index` of `of` shares. The first one is 1.
+/// Share number `index` of a total of `of` shares. The number of the first share is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     index: u64,
@@ -19,29 +19,31 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// Returns the number of shares.
+    /// Returns the total number of shares.
     pub fn of(self) -> u64 {
         self.of
     }
 
-    /// Returns the part of a limit that belongs to this share. The first shares get the remainder.
+    /// Returns the part of a limit that this share may use. If the limit cannot be divided equally,
+    /// the first shares may use one more than the others.
     pub fn part(self, limit: u32) -> u32 {
         let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
         u32::try_from(part).unwrap_or(limit)
     }
 
-    /// Returns the index of this share. The first one is 1.
+    /// Returns the number of this share. The number of the first share is 1.
     pub fn index(self) -> u64 {
         self.index
     }
 
-    /// Returns whether this share does the work that belongs to no repository.
+    /// Returns whether this share also does the work that belongs to no repository.
     pub fn is_first(self) -> bool {
         self.index == 1
     }
 
-    /// Returns whether a repository belongs to this share. A hash of the id decides, so a new or
-    /// deleted repository moves no other one.
+    /// Returns whether a repository belongs to this share. This depends only on a hash of the
+    /// repository's id. So the other repositories stay in their shares when a repository is created
+    /// or deleted.
     pub fn holds(self, repository: u64) -> bool {
         let hash = Sha256::digest(repository.to_string());
         let number = hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_share_of_an_id_is_the_same_for_ever() {
-        // Another hash would move every repository to another share.
+        // With another hash, every repository could get into another share.
         let shares: Vec<u64> = [1u64, 2, 3, 1_296_269]
             .iter()
             .map(|id| (1..=8).find(|index| Shard { index: *index, of: 8 }.holds(*id)).unwrap())

@@ -1,4 +1,5 @@
-//! A sweep: marks the organisation and all its repositories as due, and sums up the results.
+//! A sweep: marks the organisation and all of its repositories as due. Later, it summarises the
+//! results.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,18 +14,18 @@ use beadle_github::Reader;
 use crate::gone;
 use crate::in_force::PolicyHandle;
 
-/// The number of marks in one transaction.
+/// The number of keys that Beadle marks in one transaction.
 const BATCH: usize = 500;
 
-/// Reconciles a `sweep` key: marks the organisation and its repositories.
+/// Runs a `sweep` key: marks the organisation and its repositories as due.
 pub struct Sweep {
     /// Lists the repositories.
     pub reader: Reader,
-    /// The store that takes the marks.
+    /// The store in which the keys are marked.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// The policy, for the report of parts that match no repository.
+    /// The policy. The sweep reports the parts of the policy that match no repository.
     pub policy: PolicyHandle,
 }
 
@@ -32,7 +33,7 @@ pub struct Sweep {
 impl Reconcile for Sweep {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
-        // An incomplete list fails the sweep, and Beadle retries.
+        // If the list is incomplete, the sweep fails and Beadle retries it.
         let index = self.reader.in_lane(run.lane).index().await?;
         let policy = self.policy.current();
         let now = self.clock.now();
@@ -40,7 +41,8 @@ impl Reconcile for Sweep {
         if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
             tracing::warn!(instance, "previous sweep not ended, its repositories join this sweep");
         }
-        // The guard's limit is a share of the repositories that accept writes.
+        // The guard can limit changes to a share of the repositories. Archived repositories accept
+        // no writes, so they do not count.
         let count = index.iter().filter(|row| !row.archived).count();
         let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
@@ -79,8 +81,8 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Sums up a sweep after its last repository. Returns `None` while the sweep runs, or if there is
-/// none.
+/// Summarises a sweep after its last repository. Returns `None` while the sweep runs, or if no
+/// sweep was started.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
     let scopes = ["repository", "organisation", "sweep"].map(|kind| KeyScope::new(kind, instance));
     engine::summarise(store, instance, &scopes, now).await

@@ -7,14 +7,15 @@ use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, WriteTarget};
 
-/// Writes to repositories of one organisation.
+/// Writes to the repositories of one organisation.
 pub struct RepositoryWriter {
     writer: Writer,
     reader: Reader,
 }
 
 impl RepositoryWriter {
-    /// Creates a writer. The reader finds the repository again before the first write.
+    /// Creates a writer. The reader must have read a repository before the writer can write to it,
+    /// because the reader remembers the node id of the repository.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }

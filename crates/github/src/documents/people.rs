@@ -1,11 +1,11 @@
-//! The documents about teams, members and identities, and the types of their answers.
+//! The GraphQL documents about teams, members and identities, and the types of their answers.
 
 use serde::Deserialize;
 
 use super::Numbered;
 use crate::shape::{object, optional, texts};
 
-/// The teams of an organisation. The nodes are [`TeamNode`].
+/// Reads the teams of an organisation. The nodes are [`TeamNode`].
 pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
@@ -15,7 +15,7 @@ pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// The teams that an account is in. The nodes are [`Numbered`](super::Numbered).
+/// Reads the teams that an account is in. The nodes are [`Numbered`](super::Numbered).
 pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, userLogins: [$login]) {
@@ -24,8 +24,9 @@ pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after
     }
 }";
 
-/// One team ([`TeamNode`]), its own members ([`MemberEdge`]) and the invited people
-/// ([`InvitationNode`]). GitHub's default also counts the members of the teams below it.
+/// Reads one team ([`TeamNode`]), its direct members ([`MemberEdge`]) and the people who are
+/// invited to it ([`InvitationNode`]). The document asks for direct members, because by default
+/// GitHub also counts the members of the teams below the team.
 pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
     organization(login: $org) {
         team(slug: $slug) {
@@ -40,7 +41,7 @@ pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
     }
 }";
 
-/// A team.
+/// A team, as the documents of this file read it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TeamNode {
@@ -53,14 +54,14 @@ pub(crate) struct TeamNode {
     pub(crate) child_teams: Count,
 }
 
-/// The number of entries of a list.
+/// The part of an answer that tells how many entries a list has.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Count {
     pub(crate) total_count: u64,
 }
 
-/// The members of an organisation. The edges are [`MemberEdge`].
+/// Reads the members of an organisation. The edges are [`MemberEdge`].
 pub(crate) const MEMBERS: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         membersWithRole(first: 100, after: $after) {
@@ -70,7 +71,7 @@ pub(crate) const MEMBERS: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// Further members of a team ([`MemberEdge`]).
+/// Reads a further page of a team's members ([`MemberEdge`]).
 pub(crate) const TEAM_MEMBERS: &str = "query ($org: String!, $slug: String!, $after: String) {
     organization(login: $org) {
         team(slug: $slug) {
@@ -81,14 +82,15 @@ pub(crate) const TEAM_MEMBERS: &str = "query ($org: String!, $slug: String!, $af
     }
 }";
 
-/// A member, with the role in the organisation (`ADMIN`) or in the team (`MAINTAINER`).
+/// A member, with the member's role in the organisation (such as `ADMIN`) or in the team (such as
+/// `MAINTAINER`).
 #[derive(Deserialize)]
 pub(crate) struct MemberEdge {
     pub(crate) role: String,
     pub(crate) node: MemberNode,
 }
 
-/// An account.
+/// The account of a member or of an invited person.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MemberNode {
@@ -99,7 +101,7 @@ pub(crate) struct MemberNode {
     pub(crate) organization_verified_domain_emails: Vec<String>,
 }
 
-/// Further people who are invited to a team ([`InvitationNode`]).
+/// Reads a further page of the people who are invited to a team ([`InvitationNode`]).
 pub(crate) const TEAM_INVITATIONS: &str = "query ($org: String!, $slug: String!, $after: String) {
     organization(login: $org) {
         team(slug: $slug) {
@@ -110,14 +112,14 @@ pub(crate) const TEAM_INVITATIONS: &str = "query ($org: String!, $slug: String!,
     }
 }";
 
-/// An invitation to a team. An invitation by mail has no account yet.
+/// An invitation to a team. A person who was invited by mail has no account yet.
 #[derive(Deserialize)]
 pub(crate) struct InvitationNode {
     pub(crate) invitee: MemberNode,
 }
 
-/// The accounts that are linked to people of the organisation's identity provider. The nodes are
-/// [`IdentityNode`].
+/// Reads the accounts that are linked to people of the organisation's identity provider. The nodes
+/// are [`IdentityNode`].
 pub(crate) const IDENTITIES: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         samlIdentityProvider {
@@ -129,7 +131,7 @@ pub(crate) const IDENTITIES: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A person of the identity provider who has an account.
+/// A person of the identity provider who has an account at GitHub.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IdentityNode {
@@ -140,7 +142,7 @@ pub(crate) struct IdentityNode {
     pub(crate) user: Numbered,
 }
 
-/// The names of a person in SAML.
+/// The names that the identity provider sent for a person by SAML.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SamlIdentity {
@@ -150,15 +152,15 @@ pub(crate) struct SamlIdentity {
     pub(crate) username: Option<String>,
 }
 
-/// The name of a person in SCIM.
+/// The name that the identity provider sent for a person by SCIM.
 #[derive(Deserialize)]
 pub(crate) struct ScimIdentity {
     #[serde(default, deserialize_with = "optional")]
     pub(crate) username: Option<String>,
 }
 
-/// The present names of a team and of people ([`NameNode`]), and which of them are in the
-/// organisation.
+/// Reads the present names of a team and of people ([`NameNode`]), and which of the people are in
+/// the organisation.
 pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
     nodes(ids: $ids) {
         __typename
@@ -167,7 +169,7 @@ pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
     }
 }";
 
-/// A team or a person that still exists.
+/// A team or a person that still exists, with its present name.
 #[derive(Deserialize)]
 #[serde(tag = "__typename")]
 pub(crate) enum NameNode {
@@ -175,7 +177,7 @@ pub(crate) enum NameNode {
     User(UserName),
 }
 
-/// The present name of a team.
+/// The present name of a team, and whether there are teams below it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TeamName {
@@ -185,7 +187,8 @@ pub(crate) struct TeamName {
     pub(crate) child_teams: Option<Count>,
 }
 
-/// The present name of a person, and the organisation if GitHub shows that the person is in it.
+/// The present name of a person. The organisation is present if GitHub shows that the person is in
+/// the organisation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserName {
@@ -202,7 +205,8 @@ mod tests {
     use super::*;
     use crate::shape::shape;
 
-    /// Returns the row without one field, and with null and a value of another type in its place.
+    /// Returns damaged copies of a row: without `field`, with null in `field`, and with a value of
+    /// the wrong type in `field`.
     fn spoilt(row: &Value, field: &str) -> Vec<Value> {
         let spoil = |value: Option<Value>| {
             let mut row = row.clone();

@@ -1,11 +1,11 @@
-//! The documents about branch protection rules, and the types of their answers.
+//! The GraphQL documents about branch protection rules, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::shape::{object, optional, texts};
 
-/// The fields of a rule ([`RuleNode`]).
+/// The fields that Beadle reads of a branch protection rule ([`RuleNode`]).
 pub(super) const RULE: &str = "
     id pattern allowsDeletions allowsForcePushes blocksCreations dismissesStaleReviews isAdminEnforced
     lockAllowsFetchAndMerge lockBranch requireLastPushApproval requiredApprovingReviewCount
@@ -18,11 +18,11 @@ pub(super) const RULE: &str = "
     bypassPullRequestAllowances(first: 10) { ...bypassPulls }
     bypassForcePushAllowances(first: 10) { ...bypassForce }";
 
-/// The actor of an entry of a list ([`AllowanceNode`]).
+/// The fields that Beadle reads of the actor of a list entry ([`AllowanceNode`]).
 const ACTOR: &str = "actor { __typename ... on App { id databaseId slug } ... on Team { id databaseId slug } ... on User { id databaseId login } }";
 
-/// Returns the fragments of the four lists of actors. The connections have the same shape and
-/// different types.
+/// Returns the GraphQL fragments for the four lists of actors of a rule. GitHub gives each list a
+/// type of its own, with the same fields, so each list needs a fragment.
 pub(super) fn allowance_fragments() -> String {
     let page = format!("{{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {ACTOR} }} }}");
     format!(
@@ -33,7 +33,7 @@ pub(super) fn allowance_fragments() -> String {
     )
 }
 
-/// Returns the document that reads further rules.
+/// Returns the document that reads a further page of a repository's rules.
 pub(crate) fn more_rules() -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Repository {{
@@ -44,7 +44,7 @@ pub(crate) fn more_rules() -> String {
     )
 }
 
-/// Returns the document that reads further actors of one of a rule's lists.
+/// Returns the document that reads a further page of actors of one list of a rule.
 pub(crate) fn more_actors(list: &str) -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on BranchProtectionRule {{
@@ -54,22 +54,23 @@ pub(crate) fn more_actors(list: &str) -> String {
     )
 }
 
-/// Creates a rule.
+/// Creates a branch protection rule.
 pub(crate) const CREATE_RULE: &str = "mutation ($input: CreateBranchProtectionRuleInput!) {
     createBranchProtectionRule(input: $input) { branchProtectionRule { id } }
 }";
 
-/// Changes in place what the input names.
+/// Updates a branch protection rule. GitHub changes only the fields that the input names.
 pub(crate) const UPDATE_RULE: &str = "mutation ($input: UpdateBranchProtectionRuleInput!) {
     updateBranchProtectionRule(input: $input) { branchProtectionRule { id } }
 }";
 
-/// Deletes a rule.
+/// Deletes a branch protection rule.
 pub(crate) const DELETE_RULE: &str = "mutation ($input: DeleteBranchProtectionRuleInput!) {
     deleteBranchProtectionRule(input: $input) { clientMutationId }
 }";
 
-/// A rule. Its flags and numbers are read by name.
+/// A branch protection rule. Beadle reads the rule's flags and numbers from the JSON by their
+/// names.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RuleNode {
@@ -77,7 +78,7 @@ pub(crate) struct RuleNode {
     pub(crate) id: Option<String>,
     #[serde(deserialize_with = "optional")]
     pub(crate) pattern: Option<String>,
-    /// Entries are [`CheckNode`].
+    /// The required checks. Each entry is a [`CheckNode`].
     #[serde(deserialize_with = "optional")]
     pub(crate) required_status_checks: Option<Vec<Value>>,
     #[serde(deserialize_with = "texts")]
@@ -88,7 +89,7 @@ pub(crate) struct RuleNode {
     pub(crate) bypass_force_push_allowances: Value,
 }
 
-/// A required check.
+/// A required check of a rule.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct CheckNode {
@@ -98,7 +99,7 @@ pub(crate) struct CheckNode {
     pub(crate) app: Option<CheckApp>,
 }
 
-/// The App that has to report a check.
+/// The GitHub App that must report a required check.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct CheckApp {
@@ -108,13 +109,13 @@ pub(crate) struct CheckApp {
     pub(crate) database_id: Option<i64>,
 }
 
-/// An entry of a list of actors.
+/// One entry of a rule's list of actors.
 #[derive(Deserialize)]
 pub(crate) struct AllowanceNode {
     pub(crate) actor: ActorNode,
 }
 
-/// An App or a team, which has a slug, or a user, who has a login.
+/// An actor: an App or a team, which has a slug, or a user, who has a login.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ActorNode {

@@ -1,4 +1,4 @@
-//! The documents about repositories, and the types of their answers.
+//! The GraphQL documents about repositories, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,13 +58,14 @@ fn repository_fragment(asks: Asks) -> String {
     )
 }
 
-/// Returns the document that reads repositories by their ids ([`RepositoryNode`]).
+/// Returns the document that reads repositories by their node ids ([`RepositoryNode`]).
 pub(crate) fn by_ids(asks: Asks) -> String {
     format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...repository }} }} {}", repository_fragment(asks))
 }
 
-/// Returns the document that reads one page of an organisation's repositories, oldest first. No
-/// change during the listing can change this order.
+/// Returns the document that reads one page of an organisation's repositories, oldest first. The
+/// date of creation never changes, so no change during the listing can move a repository to another
+/// page.
 pub(crate) fn listing(asks: Asks) -> String {
     format!(
         "query ($org: String!, $first: Int!, $after: String) {{
@@ -78,7 +79,7 @@ pub(crate) fn listing(asks: Asks) -> String {
     )
 }
 
-/// A repository. The values of its settings are read by name.
+/// A repository. Beadle reads the values of its settings from the JSON by their names.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RepositoryNode {
@@ -114,43 +115,43 @@ pub(crate) struct RepositoryNode {
     pub(crate) rulesets: Value,
 }
 
-/// The owner of a repository.
+/// The account that owns a repository.
 #[derive(Deserialize)]
 pub(crate) struct OwnerNode {
     pub(crate) login: String,
 }
 
-/// A branch.
+/// The default branch of a repository.
 #[derive(Deserialize)]
 pub(crate) struct BranchNode {
     pub(crate) name: String,
 }
 
-/// Further topics ([`TopicNode`]).
+/// Reads a further page of a repository's topics ([`TopicNode`]).
 pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: repositoryTopics(first: 100, after: $after) {
         totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } }
     } } } }";
 
-/// A topic of a repository.
+/// One row of a repository's list of topics.
 #[derive(Deserialize)]
 pub(crate) struct TopicNode {
     pub(crate) topic: Topic,
 }
 
-/// A topic.
+/// The topic in one row of the list.
 #[derive(Deserialize)]
 pub(crate) struct Topic {
     pub(crate) name: String,
 }
 
-/// Further labels ([`LabelNode`]).
+/// Reads a further page of a repository's labels ([`LabelNode`]).
 pub(crate) const MORE_LABELS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: labels(first: 100, after: $after) {
         totalCount pageInfo { hasNextPage endCursor } nodes { name color description }
     } } } }";
 
-/// A label.
+/// A label of a repository.
 #[derive(Deserialize)]
 pub(crate) struct LabelNode {
     pub(crate) name: String,
@@ -159,7 +160,7 @@ pub(crate) struct LabelNode {
     pub(crate) description: Option<String>,
 }
 
-/// Further collaborators ([`CollaboratorEdge`]).
+/// Reads a further page of a repository's collaborators ([`CollaboratorEdge`]).
 pub(crate) const MORE_COLLABORATORS: &str =
     "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: collaborators(affiliation: DIRECT, first: 100, after: $after) {
@@ -167,11 +168,11 @@ pub(crate) const MORE_COLLABORATORS: &str =
         edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
     } } } }";
 
-/// A collaborator.
+/// A collaborator, with the reasons why the account has access.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CollaboratorEdge {
-    /// Entries are [`PermissionSource`].
+    /// The sources of the account's access. Each entry is a [`PermissionSource`].
     pub(crate) permission_sources: Vec<Value>,
     pub(crate) node: CollaboratorNode,
 }
@@ -184,7 +185,8 @@ pub(crate) struct CollaboratorNode {
     pub(crate) login: String,
 }
 
-/// What gives an account its access: the repository itself, a team or the organisation.
+/// A source from which an account has its access: the repository itself, a team or the
+/// organisation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PermissionSource {
@@ -196,7 +198,8 @@ pub(crate) struct PermissionSource {
     pub(crate) permission: Option<String>,
 }
 
-/// One page of an organisation's repositories with their names ([`IndexNode`]).
+/// Reads one page of an organisation's repositories, with only a few fields of each
+/// ([`IndexNode`]).
 pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {
@@ -205,7 +208,7 @@ pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A repository of the light listing.
+/// A repository as the document `INDEX` reads it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IndexNode {
@@ -219,11 +222,11 @@ pub(crate) struct IndexNode {
     pub(crate) visibility: Option<String>,
 }
 
-/// The present name and owner of a repository ([`NamedRepository`]).
+/// Reads the present name and owner of a repository ([`NamedRepository`]).
 pub(crate) const NAME: &str =
     "query ($id: ID!) { node(id: $id) { __typename ... on Repository { databaseId name owner { login } } } }";
 
-/// A repository with its name and its owner.
+/// The present name and the owner of a repository.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NamedRepository {
@@ -232,5 +235,5 @@ pub(crate) struct NamedRepository {
     pub(crate) owner: OwnerNode,
 }
 
-/// A branch of a repository, if it exists.
+/// Reads whether a repository has a branch.
 pub(crate) const BRANCH: &str = "query ($id: ID!, $name: String!) { node(id: $id) { ... on Repository { ref(qualifiedName: $name) { name } } } }";

@@ -1,14 +1,16 @@
-//! The documents about rulesets, and the types of their answers.
+//! The GraphQL documents about rulesets, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use crate::shape::{object, optional};
 
-/// A pattern that a text has to match. The five types have the same fields.
+/// The fields of a rule that compares a text with a pattern. All five types of such rules have
+/// these fields.
 const PATTERN: &str = "{ name negate operator pattern }";
 
-/// Returns the fields of a ruleset ([`RulesetNode`]), with the types of rules that GraphQL knows.
+/// Returns the fields that Beadle reads of a ruleset ([`RulesetNode`]), with the types of rules
+/// that GraphQL knows.
 pub(super) fn ruleset() -> String {
     format!(
         "databaseId id name target enforcement updatedAt conditions {{ refName {{ include exclude }} }}
@@ -18,7 +20,7 @@ pub(super) fn ruleset() -> String {
     )
 }
 
-/// The fields of a bypass actor ([`BypassNode`]).
+/// The fields that Beadle reads of a bypass actor ([`BypassNode`]).
 const BYPASS: &str = "bypassMode deployKey enterpriseOwner organizationAdmin repositoryRoleDatabaseId
     actor { __typename ... on App { databaseId } ... on Team { databaseId } }";
 
@@ -52,7 +54,7 @@ fn parameters() -> String {
     )
 }
 
-/// Returns the document that reads further rulesets.
+/// Returns the document that reads a further page of a repository's rulesets.
 pub(crate) fn more_rulesets() -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Repository {{
@@ -63,7 +65,7 @@ pub(crate) fn more_rulesets() -> String {
     )
 }
 
-/// Returns the document that reads further rules of a ruleset.
+/// Returns the document that reads a further page of a ruleset's rules.
 pub(crate) fn more_ruleset_rules() -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on RepositoryRuleset {{
@@ -74,7 +76,7 @@ pub(crate) fn more_ruleset_rules() -> String {
     )
 }
 
-/// Returns the document that reads further bypass actors of a ruleset.
+/// Returns the document that reads a further page of a ruleset's bypass actors.
 pub(crate) fn more_bypass_actors() -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on RepositoryRuleset {{
@@ -84,7 +86,7 @@ pub(crate) fn more_bypass_actors() -> String {
     )
 }
 
-/// A ruleset.
+/// A ruleset of a repository.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RulesetNode {
@@ -108,7 +110,7 @@ pub(crate) struct RulesetNode {
     pub(crate) bypass_actors: Value,
 }
 
-/// The conditions of a ruleset.
+/// The conditions that decide where a ruleset applies.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Conditions {
@@ -116,7 +118,7 @@ pub(crate) struct Conditions {
     pub(crate) ref_name: Option<RefName>,
 }
 
-/// The branches or tags that a ruleset reaches.
+/// The branches or tags to which a ruleset applies.
 #[derive(Deserialize)]
 pub(crate) struct RefName {
     #[serde(default)]
@@ -125,7 +127,7 @@ pub(crate) struct RefName {
     pub(crate) exclude: Value,
 }
 
-/// A rule of a ruleset.
+/// One rule of a ruleset.
 #[derive(Deserialize)]
 pub(crate) struct RulesetRule {
     #[serde(rename = "type")]
@@ -134,7 +136,7 @@ pub(crate) struct RulesetRule {
     pub(crate) parameters: Value,
 }
 
-/// A bypass actor of a ruleset.
+/// An actor that may bypass a ruleset, and when the actor may do so.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BypassNode {
@@ -152,7 +154,7 @@ pub(crate) struct BypassNode {
     pub(crate) actor: Option<BypassActor>,
 }
 
-/// An App or a team that may bypass a ruleset. GraphQL describes no other type.
+/// An App or a team that may bypass a ruleset. GraphQL shows no other type of actor in this field.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BypassActor {

@@ -1,4 +1,5 @@
-//! The documents about the teams of all repositories, and the types of their answers.
+//! The documents that read which teams have access to which repositories, and the types of their
+//! answers.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use super::Numbered;
 use crate::shape::{object, optional};
 
-/// The teams of an organisation ([`TeamRow`]), each with its first repositories.
+/// Reads the teams of an organisation ([`TeamRow`]), each with its first page of repositories.
 pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
@@ -21,8 +22,8 @@ pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A team. Each way to read the repositories of teams has its own treatment of a team without an
-/// identity, so no field is required.
+/// A team. No field is required, because the two readers of this row treat a team without an
+/// identity differently.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct TeamRow {
@@ -36,13 +37,13 @@ pub(crate) struct TeamRow {
     pub(crate) repositories: Value,
 }
 
-/// The team above another one.
+/// The team directly above a team.
 #[derive(Deserialize)]
 pub(crate) struct ParentTeam {
     pub(crate) slug: String,
 }
 
-/// Further repositories of one team ([`RepositoryEdge`]).
+/// Reads a further page of the repositories of one team ([`RepositoryEdge`]).
 pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!, $after: String) {
     organization(login: $org) {
         team(slug: $slug) {
@@ -53,7 +54,7 @@ pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!
     }
 }";
 
-/// A repository of a team. `node` is `None` if Beadle may not see the repository.
+/// A repository to which a team has access. `node` is `None` if Beadle may not see the repository.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RepositoryEdge {

@@ -1,5 +1,5 @@
-//! The answers of the simulated GitHub of the walk. They have the texts in the places of live
-//! state.
+//! The answers of the simulated GitHub for this test. The answers contain the dangerous texts in
+//! place of names and other live values.
 
 use beadle_transport::testing::{Arrived, Texts};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn page(nodes: &Value) -> Value {
     json!({ "totalCount": total, "pageInfo": info, "nodes": nodes })
 }
 
-/// Returns the answer of GraphQL, which fits every document of the client.
+/// Returns an answer of GraphQL that fits every document of the client.
 pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
     let document = arrived.body["query"].as_str().unwrap_or_default();
     let mut repositories = page(&json!([]));
@@ -43,7 +43,7 @@ pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
     })
 }
 
-/// Returns the answer of REST.
+/// Returns the answer of REST to a request.
 pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
     let path: Vec<&str> = arrived.segments.iter().map(String::as_str).collect();
     let body = match (arrived.method.as_str(), path.as_slice()) {

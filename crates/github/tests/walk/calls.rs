@@ -1,4 +1,4 @@
-//! The calls of the walk.
+//! The calls that the test makes: one for each method of the client.
 
 use std::sync::Arc;
 
@@ -151,7 +151,8 @@ fn team(node: &str) -> Team {
     }
 }
 
-/// Writes to a repository, whose name comes from GitHub.
+/// Calls a method that writes to a repository, and returns whether it succeeded. The repository's
+/// name comes from GitHub.
 pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let role = || Permission::from(text("role").to_owned());
@@ -174,7 +175,8 @@ pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Tex
     }
 }
 
-/// Writes to a team. Its slug and the logins of its people come from GitHub.
+/// Calls a method that writes to a team, and returns whether it succeeded. The team's slug and the
+/// logins of its people come from GitHub.
 pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let Ok(named) = writer.team(&team("T_5"), &["U_9".to_owned()]).await else { return false };

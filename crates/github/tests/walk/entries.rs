@@ -1,8 +1,8 @@
-//! The texts that each call takes, and the requests that it sends.
+//! For each call, the texts that it takes and the requests that it sends.
 
 use beadle_transport::testing::Entry;
 
-/// The texts that every call takes.
+/// The texts that every call takes in addition to the texts of its entry.
 pub(crate) const EVERYWHERE: &[&str] = &["organisation"];
 
 const fn entry(call: &'static str, texts: &'static [&'static str], sends: &'static [&'static str]) -> Entry {
@@ -75,9 +75,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["slug", "owner", "name"],
         &["GET /orgs/organisation/teams/slug/repos/owner/name"],
     ),
-    // These are calls of an App, and a token sends nothing for them. They take no text: the place
-    // of a page of deliveries is the vendor's whole address, which the client follows to its own
-    // origin only.
+    // Only an App makes these calls; a token sends no request for them. The calls take no text. The
+    // cursor of a page of deliveries is a whole address from GitHub, and the client follows such an
+    // address only if it is on the same origin.
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::deliveries", &[], &[]),

@@ -1,4 +1,5 @@
-//! Actions: whether they run, which actions are allowed, and what the workflow token may do.
+//! The Actions permissions of a repository: whether Actions run, which actions are allowed, and
+//! what the workflow token may do.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
 
@@ -15,7 +16,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::TEXTS;
 
-/// The repository's Actions permissions.
+/// The aspect of a repository's Actions permissions.
 pub(crate) const ACTIONS: Aspect = Aspect {
     name: "actions",
     sections: &[key(
@@ -49,13 +50,14 @@ const SHAPE: Shape = Shape::Map(&[
 
 struct Actions;
 
-/// The keys of each call. GitHub and the policy use the same names.
+/// The keys in the body of each call. GitHub and the policy use the same names.
 const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// Paths and bodies of PUT requests, in their order. GitHub accepts the list of selected actions
-/// only after `allowed_actions` is `selected`.
+/// The PUT requests of a step, in the order in which Beadle sends them. Each has its path and its
+/// body. The order matters: GitHub accepts the list of selected actions only after
+/// `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -74,7 +76,7 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
-/// Reads a path if the policy has a key of it.
+/// Reads a path if the policy sets a value that this path contains.
 async fn read_if(
     is_asked: bool,
     context: &Context<'_>,
@@ -97,7 +99,7 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// The values from the narrowest to the widest.
+/// The values of `allowed_actions`, ordered from the fewest allowed actions to the most.
 const ALLOWED: &[&str] = &["local_only", "selected", "all"];
 
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
@@ -119,14 +121,16 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older server does not show a key that it does not know: the key counts as off.
+        // An older GitHub server does not show a value that it does not know. The value counts as
+        // off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
     });
     differ.collect()
 }
 
-/// Returns the whole body: the wanted values, and the observed values of the other keys.
+/// Returns the complete body of a PUT request: the wanted values, and the observed values of all
+/// fields that the policy does not set.
 fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
     let mut body = Map::new();
     for key in keys {
@@ -155,7 +159,7 @@ impl AspectPlanner for Actions {
                 want.unwrap_or_else(|| seen[key].clone())
             };
             if after("enabled") == json!(false) {
-                // GitHub rejects the other keys while Actions are off.
+                // While Actions are off, GitHub rejects all fields except `enabled`.
                 let off: Vec<_> = permissions.iter().filter(|(key, _)| *key == "enabled").copied().collect();
                 let fields = differences(&off, &seen);
                 if !fields.is_empty() {
@@ -174,7 +178,8 @@ impl AspectPlanner for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Everything was allowed before, so each list is narrower.
+                        // Until now, every action was allowed, so each list allows fewer actions
+                        // than before.
                         for field in &mut more {
                             field.risk = Risk::Changes;
                         }

@@ -1,6 +1,6 @@
-//! An aspect as a value: everything that the rest of Beadle has to know about it. The sections of a
-//! policy, the JSON Schema, `beadle doctor` and the tables of the documentation all derive from the
-//! aspects.
+//! The description of an aspect. It contains everything that the rest of Beadle needs to know about
+//! the aspect. The sections of a policy, the JSON Schema, `beadle doctor` and the tables of the
+//! documentation are all made from the aspects.
 
 use std::collections::BTreeMap;
 
@@ -14,58 +14,60 @@ use crate::names::Names;
 use crate::policy::shape::Key;
 use crate::policy::{Desired, Node};
 
-/// One facet of a repository. Each aspect is a constant of this type, in a file of its own.
+/// One part of a repository that Beadle reads, compares and writes by itself. Each aspect is a
+/// constant of this type, in its own file.
 pub struct Aspect {
-    /// The name in plans, modes and metrics.
+    /// The name of the aspect in plans, modes and metrics.
     pub name: &'static str,
     /// The sections that the aspect adds to the files of a policy.
     pub(crate) sections: &'static [Key],
     /// The keys that the aspect adds to the section `repository`.
     pub(crate) repository_keys: &'static [Key],
-    /// The permissions that the App needs for these sections.
+    /// The permissions of the GitHub App that these sections need.
     pub(crate) permissions: &'static [AppPermission],
-    /// The webhook events that report a change of the aspect at GitHub.
+    /// The webhook events by which GitHub reports a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Returns the parts of a repository that Beadle must read in bulk if a policy has these
-    /// sections. The planner reads everything else itself.
+    /// Returns the parts of a repository that Beadle must read for many repositories at once if a
+    /// policy has these sections. The planner of the aspect reads everything else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
-    /// The stage of the changes that the planner adds to the body of the run.
+    /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
-    /// True if changes of different things may be written in any order. Otherwise the changes of the
-    /// aspect keep their order.
+    /// Whether Beadle may write changes of different things, such as two labels, in any order. If
+    /// it is false, Beadle writes the changes of the aspect in the order of the plan.
     pub(crate) is_apart: bool,
-    /// Compares the desired state with the observed state.
+    /// Compares the desired state with the observed state and plans the changes.
     pub(crate) planner: &'static dyn AspectPlanner,
 }
 
 impl Aspect {
-    /// Returns the sections of a policy that the aspect carries out, completely or in part.
+    /// Returns the sections of a policy of which this aspect applies at least a part.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
     }
 
-    /// Returns whether the aspect carries out a section of the policy, completely or in part.
+    /// Returns whether this aspect applies at least a part of a section.
     pub(crate) fn owns(&self, section: &str) -> bool {
         self.owned().any(|own| own == section)
     }
 }
 
-/// Finds the differences of one aspect.
+/// Finds the differences of one aspect between the policy and the repository.
 #[async_trait]
 pub(crate) trait AspectPlanner: Send + Sync {
-    /// Adds the differences to `plan`. The context has a reader and nothing that writes.
+    /// Adds a change to `plan` for each difference. The context has a reader and no writer, so a
+    /// planner cannot write.
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure>;
 }
 
-/// A permission of the GitHub App.
+/// A permission that the GitHub App needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppPermission {
-    /// The name in the REST API.
+    /// The name of the permission in the REST API.
     pub name: &'static str,
-    /// The name in the settings of the App, with the kind of permission.
+    /// The name of the permission in the settings of the App, with the kind of the permission.
     pub title: &'static str,
-    /// The least level that is enough.
+    /// The lowest level that is sufficient.
     pub level: AccessLevel,
 }
 
@@ -79,16 +81,16 @@ impl AppPermission {
     }
 }
 
-/// The permission that most aspects need.
+/// The permission that most aspects need: administration of the repository.
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("administration", "administration (repository)");
 
-/// The level of a permission.
+/// How much a permission allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccessLevel {
-    /// The App may read.
+    /// The permission allows the App to read.
     Read,
-    /// The App may read and write.
+    /// The permission allows the App to read and write.
     Write,
 }
 
@@ -102,19 +104,19 @@ impl AccessLevel {
     }
 }
 
-/// The sections of one file of a policy that Beadle carries out in repositories.
+/// The sections of one policy file that Beadle applies to repositories.
 pub(crate) struct Sections<'a> {
     root: &'a Node,
     left_out: &'a [&'a str],
 }
 
 impl<'a> Sections<'a> {
-    /// Creates the sections of `root`, without those whose names are in `left_out`.
+    /// Creates the sections of the file `root`. The sections in `left_out` are not among them.
     pub(crate) fn new(root: &'a Node, left_out: &'a [&'a str]) -> Self {
         Self { root, left_out }
     }
 
-    /// Returns a section, if the file has it.
+    /// Returns a section, or `None` if the file does not have it.
     pub(crate) fn get(&self, section: &str) -> Option<&'a Node> {
         self.root.get(section).filter(|_| !self.left_out.contains(&section))
     }
@@ -125,53 +127,54 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Reads nothing in bulk.
+/// Returns that no part must be read for many repositories at once. It is for aspects whose planner
+/// reads everything itself.
 pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
     Asks::default()
 }
 
-/// Holds everything that an aspect plans with.
+/// Everything that the planner of an aspect needs.
 pub struct Context<'a> {
-    /// Reads everything that was not read in bulk.
+    /// Reads the parts that Beadle does not read for many repositories at once.
     pub reader: &'a Reader,
-    /// The desired state.
+    /// The state that the policy declares for the repository.
     pub desired: &'a Desired,
-    /// The observed state.
+    /// The state that Beadle read from GitHub.
     pub repository: &'a Repository,
-    /// The secrets that the policy can name.
+    /// The secrets that the policy may name.
     pub secrets: &'a Secrets,
-    /// True if the mode lets this run write settings.
+    /// Whether the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
-    /// The remembered ids of the policy's names.
+    /// Remembers the ids to which the names of the policy belonged.
     pub names: &'a Names,
 }
 
-/// The secrets that a policy can name, by their names in the configuration.
+/// The values of the secrets that a policy may name, by their names in the configuration.
 pub type Secrets = BTreeMap<String, SecretString>;
 
-/// Writes a change.
+/// The code that writes one planned change to GitHub.
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
-    /// Writes the change. A second write does no harm.
+    /// Writes the change. Writing it twice must do no harm, because Beadle may repeat the write.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
-    /// Returns the place of the change in the order of writes.
+    /// Returns when Beadle writes the change, relative to other changes.
     fn turn(&self) -> Turn {
         Turn::default()
     }
 }
 
-/// The destination of a step's writes.
+/// The repository or the organisation to which a step writes.
 pub struct WriteTarget {
-    /// The repository by its present name. `None` for the organisation.
+    /// The writer for the repository. `None` if the step writes to the organisation.
     pub(crate) named: Option<Named>,
-    /// Writes by node ids, and below the organisation.
+    /// The writer for objects with a node id, and for paths below the organisation.
     pub(crate) writer: Writer,
-    /// Finds objects that the same run created.
+    /// Reads from GitHub. A step needs it to find objects that an earlier step of the run created.
     pub(crate) reader: Reader,
 }
 
 impl WriteTarget {
-    /// Returns the repository.
+    /// Returns the writer for the repository, or an error if the step writes to the organisation.
     pub fn named(&self) -> Result<&Named, Failure> {
         self.named.as_ref().ok_or_else(|| {
             Failure::new(
@@ -181,7 +184,8 @@ impl WriteTarget {
         })
     }
 
-    /// Writes at `path` below the repository, or the organisation.
+    /// Sends a write to `path` below the repository. If the step writes to the organisation, `path`
+    /// is below the organisation.
     pub async fn send(
         &self,
         method: Method,
@@ -194,7 +198,7 @@ impl WriteTarget {
         }
     }
 
-    /// Returns the id of the code security configuration with this name.
+    /// Returns the id of the code security configuration that has this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
         let all = self
             .reader
@@ -211,59 +215,60 @@ impl WriteTarget {
     }
 }
 
-/// The stages of a run, in their order.
+/// The stages in which Beadle writes the changes of a run, first to last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Unarchives the repository. GitHub accepts no other write before.
+    /// Unarchives the repository. GitHub accepts no other write to an archived repository.
     Open,
-    /// Lets fewer people see the repository.
+    /// Changes the visibility so that fewer people see the repository.
     Narrow,
-    /// Changes settings and access. GitHub accepts a restriction only with people who have access,
-    /// and some rules only with a setting.
+    /// Changes settings and access. GitHub accepts some rules only after a setting is on, and
+    /// accepts a person or team in a restriction only after this person or team has access.
     Access,
-    /// Changes everything else.
+    /// Makes all changes that belong to no other stage.
     Body,
-    /// Lets more people see the repository. It comes late, so that the protection is in place
-    /// before.
+    /// Changes the visibility so that more people see the repository. Beadle does this late, after
+    /// the protection is in place.
     Widen,
-    /// Changes security features.
+    /// Changes security features. Beadle does this after the other changes, because some features
+    /// are available only after the repository is public.
     Security,
     /// Renames the repository.
     Rename,
-    /// Archives the repository. GitHub accepts no other write after.
+    /// Archives the repository. GitHub accepts no other write to an archived repository.
     Close,
 }
 
-/// A change with its stage.
+/// A change and the stage in which Beadle writes it.
 pub struct PlannedChange {
-    /// The change.
+    /// The change itself.
     pub change: Change<Box<dyn Step>>,
-    /// The stage.
+    /// The stage in which Beadle writes the change.
     pub stage: Stage,
 }
 
-/// The findings of an aspect.
+/// What the planner of an aspect found.
 #[derive(Default)]
 pub struct AspectPlan {
-    /// The changes.
+    /// The changes that would make the aspect as declared.
     pub changes: Vec<PlannedChange>,
-    /// The parts that could not be read or resolved.
+    /// The parts of the aspect that Beadle could not read or resolve.
     pub unresolved: Vec<Unresolved>,
 }
 
-/// A part that could not be read or resolved.
+/// A part of an aspect that Beadle could not read or resolve.
 pub struct Unresolved {
-    /// The part of the aspect; `None` for the whole aspect.
+    /// The name of the part. `None` if the whole aspect is unknown.
     pub part: Option<String>,
-    /// The problem, and how to solve it.
+    /// The problem, and how a person can solve it.
     pub reason: String,
-    /// True if a retry can end the problem.
+    /// Whether a retry can solve the problem.
     pub transient: bool,
 }
 
 impl AspectPlan {
-    /// Creates the plan of an aspect that failed: the aspect as a whole is unknown. Returns a failure
-    /// that ends the whole run.
+    /// Creates the plan of an aspect whose planner failed: the whole aspect is unknown. If the
+    /// failure must end the whole run, the function returns the failure instead.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
@@ -273,19 +278,19 @@ impl AspectPlan {
         Ok(Self { changes: Vec::new(), unresolved: vec![whole] })
     }
 
-    /// Drops the removals if the aspect as a whole is unresolved.
+    /// Drops all removals if the whole aspect is unknown.
     pub(crate) fn settle(&mut self) {
         if self.unresolved.iter().any(|unresolved| unresolved.part.is_none()) {
             self.changes.retain(|planned| planned.change.risks().count(Risk::Removes) == 0);
         }
     }
 
-    /// Adds a change in the body of the run.
+    /// Adds a change to the stage [`Stage::Body`].
     pub fn change(&mut self, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
         self.change_at(Stage::Body, what, fields, step);
     }
 
-    /// Adds a change.
+    /// Adds a change to a stage.
     pub fn change_at(&mut self, stage: Stage, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
         let change = Change {
             aspect: String::new(), // the planner sets it
@@ -300,43 +305,46 @@ impl AspectPlan {
         self.changes.push(PlannedChange { change, stage });
     }
 
-    /// Returns a part of the repository that the policy asks for. If the part is not known, notes
-    /// the reason, and the aspect as a whole is unknown.
+    /// Returns a part of the repository that the policy needs. If the part is unknown, the function
+    /// records the reason, and the whole aspect counts as unknown.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
         match part {
             Known::Known(_) => {}
             Known::Unknown(unsure) => self.cannot_read(&unsure.why),
-            // Another plan of the same moment can change what is asked for, if the policy changes.
+            // Beadle reads only the parts that the policy in force needs. If the policy changes
+            // during the run, this plan can need a part that was not read.
             Known::NotAsked => self.cannot_read("Beadle did not read this part of the repository"),
         }
         part.value()
     }
 
-    /// Notes that a read failed. The aspect as a whole is unknown, and a retry may help.
+    /// Records that a read failed. The whole aspect counts as unknown, and a retry can help.
     pub fn cannot_read(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }
 
-    /// Notes that a name stands for nothing. The aspect as a whole is unknown until somebody fixes the
-    /// policy or the organisation.
+    /// Records that a name of the policy does not exist at GitHub. The whole aspect counts as
+    /// unknown until somebody corrects the policy or the organisation.
     pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
 
-    /// Notes that the read of one part failed. The rest of the aspect goes on, with its removals.
+    /// Records that the read of one part failed. Beadle still plans the other parts of the aspect,
+    /// with their removals.
     pub fn cannot_read_part(&mut self, part: &str, reason: impl Into<String>) {
         let part = Some(part.to_owned());
         self.unresolved.push(Unresolved { part, reason: reason.into(), transient: true });
     }
 
-    /// Notes that one part cannot be resolved. The rest of the aspect goes on, with its removals.
+    /// Records that one part cannot be resolved. Beadle still plans the other parts of the aspect,
+    /// with their removals.
     pub fn cannot_resolve_part(&mut self, part: &str, reason: impl Into<String>) {
         let part = Some(part.to_owned());
         self.unresolved.push(Unresolved { part, reason: reason.into(), transient: false });
     }
 }
 
-/// Creates a field of a change.
+/// Creates one field of a change, with the value before and after.
 pub fn field(name: &str, before: Value, after: Value, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     Field { name: name.to_owned(), before, after, asked: asked.cloned(), risk }
 }

@@ -1,6 +1,7 @@
-//! Autolinks. GitHub has no call to change an autolink, so Beadle deletes it and creates it again.
-//! GitHub does not document whether the case of a prefix matters. Beadle takes a link whose prefix
-//! differs only in case for the listed link, and deletes nothing because of it.
+//! The autolinks of a repository. GitHub has no call to change an autolink, so Beadle deletes the
+//! autolink and creates it again. GitHub does not document whether upper and lower case of a prefix
+//! matter. If the prefix of a live autolink differs from a listed prefix only in case, Beadle
+//! treats them as the same autolink and does not delete it.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -18,7 +19,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
-/// The repository's autolinks.
+/// The aspect of a repository's autolinks.
 pub(crate) const AUTOLINKS: Aspect = Aspect {
     name: "autolinks",
     sections: &[key("autolinks", SHAPE, "Autolinks. Beadle removes others, unless the list is `additive`.")],
@@ -50,7 +51,8 @@ struct Autolinks;
 
 enum Write {
     Create(Value),
-    /// Has the present body too, so that Beadle can restore it if GitHub rejects the new one.
+    /// Deletes an autolink and creates it again. The step keeps the old body, so that Beadle can
+    /// restore the autolink if GitHub rejects the new body.
     Replace {
         id: u64,
         body: Value,
@@ -72,7 +74,7 @@ impl Step for Write {
                 named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await?;
                 let made = named.send(Method::POST, "autolinks", Some(body.clone())).await;
                 if made.is_err() {
-                    // If this fails too, the next run creates the autolink.
+                    // If this request fails too, the next run creates the autolink.
                     let _ = named.send(Method::POST, "autolinks", Some(before.clone())).await;
                 }
                 made.map_err(Failure::after_a_part)

@@ -1,4 +1,4 @@
-//! People with direct access, and invitations that are not accepted yet.
+//! The people with direct access to a repository, and the invitations that nobody has accepted yet.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -18,7 +18,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, LOGIN, PERMISSION, listed};
 use crate::policy::{CollaboratorWant, Listed};
 
-/// The repository's direct collaborators.
+/// The aspect of a repository's direct collaborators.
 pub(crate) const COLLABORATORS: Aspect = Aspect {
     name: "collaborators",
     sections: &[key(
@@ -46,7 +46,8 @@ fn reads(sections: &Sections<'_>) -> Asks {
 struct Collaborators;
 
 enum Write {
-    /// Invites an account, or changes its permission. Withdraws an expired invitation before.
+    /// Invites an account, or changes the account's permission. If the account has an expired
+    /// invitation, Beadle withdraws this invitation first.
     Put {
         account: Grantee,
         permission: Permission,
@@ -73,7 +74,7 @@ impl Step for Write {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
                 let put = to.named()?.put_collaborator(account, permission).await;
-                // The expired invitation is gone already.
+                // At this point, Beadle has already withdrawn the expired invitation.
                 put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
@@ -111,15 +112,16 @@ impl AspectPlanner for Collaborators {
     }
 }
 
-/// The access of an account to the repository.
+/// The access that an account has to the repository at present.
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
-    /// The login belongs to another account now. Beadle does nothing for that account.
+    /// The login now belongs to another account. Beadle changes nothing for the other account.
     Another,
 }
 
-/// Finds the account of an entry: by its login, or by its id if the account was renamed.
+/// Finds the account that an entry of the policy means. Beadle looks for the login first. If the
+/// account was renamed, Beadle finds it by the remembered id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -150,7 +152,7 @@ async fn meant<'a>(
     Ok(Some((id, found)))
 }
 
-/// Returns the reason if the login of an entry belongs to another account now.
+/// Returns a reason if the login in an entry now belongs to another account.
 async fn names_another(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -193,12 +195,12 @@ fn present(
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
-            // The policy may have the former login of the account.
+            // The policy may still contain the old login of the account.
             let login = invitation.login.as_deref().unwrap_or(&want.login);
             plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
-        // GitHub shows the base of a custom role in an invitation. Beadle compares the role after
-        // the account accepted.
+        // GitHub shows the base role of a custom role in an invitation. Beadle compares the role
+        // after the account has accepted the invitation.
         Found::Invitation(_) if want.permission.rank().is_none() || !want.is_stated => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
@@ -213,8 +215,9 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
     vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)]
 }
 
-/// Invites accounts that exist, and returns their ids. If a login does not exist, the whole list is
-/// unknown: the login may be a typo, or the former name of somebody who has access.
+/// Plans an invitation for each account that exists, and returns the ids of these accounts. If a
+/// login does not exist, the whole list counts as unknown: the login may be a typing error, or the
+/// former login of somebody who has access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],
@@ -268,8 +271,8 @@ fn absent(
         plan.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {
-        // GitHub does not show the account of an invitation by mail. Beadle leaves such an
-        // invitation alone.
+        // GitHub does not show the account of a person who was invited by mail. Beadle does not
+        // change such an invitation.
         let account = invitation.account.filter(|account| !paired.contains(account));
         if let (Some(_), Some(login)) = (account, &invitation.login) {
             let write = Write::Withdraw { invitation: invitation.id };

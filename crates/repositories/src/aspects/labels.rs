@@ -1,5 +1,6 @@
-//! Labels. GitHub compares their names without case. Beadle renames a label in place and never
-//! deletes and creates it again.
+//! The labels of a repository. GitHub ignores upper and lower case in the names of labels. If a
+//! label has another name than the policy declares, Beadle renames the label, so that issues keep
+//! it.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -16,7 +17,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{BY_REGEX, listed};
 use crate::policy::{Node, forms};
 
-/// The repository's labels.
+/// The aspect of a repository's labels.
 pub(crate) const LABELS: Aspect = Aspect {
     name: "labels",
     sections: &[key("labels", SHAPE, "Labels. Beadle removes others, unless the list is `additive`.")],
@@ -75,7 +76,7 @@ struct Want<'a> {
     name: &'a str,
     color: Option<String>,
     description: Option<&'a str>,
-    /// The former name of the label.
+    /// The name that the label had before, if the policy renames the label.
     oldname: Option<&'a str>,
     asked: &'a PolicyLocation,
 }
@@ -86,7 +87,7 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            // `null` means no description, as at GitHub.
+            // In the policy, as at GitHub, `null` means that the label has no description.
             description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,
@@ -120,7 +121,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // The address of the label would be the address of another object.
+                    // The path of this label would be the path of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -138,9 +139,9 @@ impl AspectPlanner for Labels {
     }
 }
 
-/// Matches listed labels with live labels: by the name, and if no label has the name, by the former
-/// name. The match is one to one. If two listed labels have the same former name, the first one is
-/// the renamed label.
+/// Matches the labels of the policy with live labels. A label matches by its name. If no live label
+/// has the name, the label matches by its former name. Each label has at most one match. If two
+/// labels of the policy have the same former name, the first one gets the match.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -197,7 +198,8 @@ fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
 mod tests {
     use super::*;
 
-    /// Returns the match of each listed label, and the remaining live labels.
+    /// Returns the live label that matches each label of the policy, and the live labels without a
+    /// match.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();
@@ -262,8 +264,8 @@ mod tests {
             let live: Vec<&str> = live.iter().map(String::as_str).collect();
             let policy = json!(list).to_string();
             let (of, left) = matches(&policy, &live);
-            // The match is one to one: no label is renamed twice, and a remaining label has no
-            // match.
+            // Each label has at most one match: no label is renamed twice, and no remaining label
+            // is the match of a listed label.
             let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
             taken.sort();
             taken.dedup();

@@ -1,6 +1,6 @@
-//! The aspects of a repository: one file each. An aspect describes itself (see [`Aspect`]). Everything
-//! else derives from the list [`ALL`]. To add an aspect, add its file and its line in the list:
-//! CONTRIBUTING.md shows how.
+//! The aspects of a repository, one file for each. An aspect describes itself (see [`Aspect`]), and
+//! everything else is made from the list [`ALL`]. To add an aspect, add its file, and add a line to
+//! the list; CONTRIBUTING.md shows how.
 
 pub mod actions;
 mod aspect;
@@ -22,7 +22,7 @@ pub use aspect::{
     WriteTarget, field,
 };
 
-/// Every aspect, in the order in which they are planned.
+/// All aspects of a repository, in the order in which Beadle plans them.
 pub const ALL: &[&Aspect] = &[
     &settings::SETTINGS,
     &topics::TOPICS,

@@ -1,4 +1,4 @@
-//! Values of custom properties.
+//! The values of a repository's custom properties.
 //!
 //! <https://docs.github.com/rest/repos/custom-properties>
 
@@ -14,7 +14,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{BY_REGEX, listed};
 use crate::policy::{Node, forms};
 
-/// The repository's custom properties.
+/// The aspect of a repository's custom properties.
 pub(crate) const PROPERTIES: Aspect = Aspect {
     name: "custom_properties",
     sections: &[key(
@@ -57,8 +57,8 @@ impl Step for Set {
     }
 }
 
-/// Returns a value in the form for comparisons. Texts stay as they are. GitHub returns lists in any
-/// order, and all other values as texts.
+/// Returns a value in a form that can be compared. GitHub returns a list in any order, and returns
+/// values such as numbers as texts. Texts stay unchanged.
 pub(crate) fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -71,8 +71,8 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the names that the organisation does not define. Such a name may be the former name of a
-/// property that is set, so the whole list is unknown.
+/// Returns the properties of the policy that the organisation does not define. Such a name may be
+/// the former name of a property that has a value, so the whole list counts as unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

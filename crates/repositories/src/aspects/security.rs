@@ -1,6 +1,6 @@
-//! Security features of each repository. Nobody can read back the state of GitHub's "enable for
-//! all" of an organisation. Secret scanning and push protection are settings
-//! (`repository.security_and_analysis`).
+//! The security features of a repository. Beadle does not use GitHub's "enable for all" of an
+//! organisation, because no API shows whether it is on. Secret scanning and push protection are not
+//! here: they are settings (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -19,7 +19,7 @@ use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{OPTIONAL_TEXT, TEXTS};
 use crate::policy::{Node, Want};
 
-/// The repository's security features.
+/// The aspect of a repository's security features.
 pub(crate) const SECURITY: Aspect = Aspect {
     name: "security",
     sections: &[key("security", SHAPE, "Security features.")],
@@ -88,14 +88,15 @@ impl Step for Write {
     }
 }
 
-/// The switches: the key of the policy, the key of safe-settings, and the path.
+/// The features that are on or off. Each has its key in the policy, its key in safe-settings, and
+/// its path in the API.
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
     ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),
     ("private_vulnerability_reporting", "", "private-vulnerability-reporting"),
 ];
 
-/// The path of the default setup of code scanning.
+/// The path of the default setup of code scanning, below the repository.
 const CODE_SCANNING: &str = "code-scanning/default-setup";
 
 #[async_trait]
@@ -105,7 +106,8 @@ impl AspectPlanner for Security {
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // The keys of safe-settings that remain come from a higher layer.
+            // If `security` sets the same feature in a layer of higher rank, Beadle has already
+            // removed the key of safe-settings. So a key of safe-settings that is still there wins.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
@@ -119,7 +121,7 @@ impl AspectPlanner for Security {
         for ((key, path, want, wanted), read) in wants.into_iter().zip(reads) {
             let seen = match read {
                 Ok(Some(seen)) => seen,
-                // The feature is for public repositories only.
+                // GitHub offers this feature only for public repositories.
                 Ok(None) => continue,
                 Err(failure) => {
                     note_failure(plan, key, &failure)?;
@@ -140,7 +142,7 @@ impl AspectPlanner for Security {
     }
 }
 
-/// Returns whether a feature is on. `None`: the repository cannot have the feature.
+/// Returns whether a feature is on. Returns `None` if the repository cannot have the feature.
 async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<Option<bool>, Failure> {
     let repository = context.repository;
     if key == "dependabot_alerts"
@@ -161,15 +163,15 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     }
     let seen = context.reader.below(repository, path).await?;
     Ok(Some(match seen {
-        // The answer for alerts is empty if they are on, and 404 if they are off.
+        // If the alerts are on, the answer is empty. If they are off, GitHub answers 404.
         Some(Value::Null) => true,
         Some(seen) => seen["enabled"] == json!(true),
         None => false,
     }))
 }
 
-/// Notes that a feature is unknown because its read failed, for example without a licence or a
-/// permission. The other features go on.
+/// Records that a feature is unknown because its read failed, for example because a licence or a
+/// permission is missing. Beadle still plans the other features.
 fn note_failure(plan: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
     match failure.class {
         Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),

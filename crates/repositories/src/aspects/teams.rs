@@ -1,4 +1,4 @@
-//! Teams and their permissions.
+//! The teams that have access to a repository, with their permissions.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -18,7 +18,7 @@ use crate::policy::TeamWant;
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 
-/// The repository's teams.
+/// The aspect of a repository's teams.
 pub(crate) const TEAMS: Aspect = Aspect {
     name: "teams",
     sections: &[key(
@@ -49,7 +49,8 @@ const ENTRY: Shape = Shape::Map(&[
     never("repo_names", OF_THE_TEAM),
     never("external_group", "the mappings of Beadle connect teams with groups of a directory"),
 ]);
-/// The remark on keys with which safe-settings creates a team.
+/// The explanation for the keys with which safe-settings creates a team. Beadle does not use these
+/// keys here.
 const OF_THE_TEAM: &str = "Beadle creates no team, and changes only the access of a team";
 const SHAPE: Shape = listed!(ENTRY);
 
@@ -74,11 +75,12 @@ impl Step for Write {
     }
 }
 
-/// Returns the risk of a change from one permission to another.
+/// Returns the risk of replacing one permission with another.
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // The team gets more than before, or a custom role, whose extent is unknown.
+        // The team gets more than before, or a custom role. Beadle does not know what the role
+        // permits.
         _ => Risk::Exposes,
     }
 }
@@ -105,8 +107,8 @@ impl AspectPlanner for Teams {
             {
                 continue;
             }
-            // The extent of a custom role is unknown: Beadle cannot tell which role covers the
-            // other.
+            // Beadle does not know what a custom role permits, so it cannot tell which of the two
+            // roles permits more.
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(
@@ -141,7 +143,8 @@ impl AspectPlanner for Teams {
     }
 }
 
-/// Finds the team of an entry: by its slug, or by its id if the team was renamed.
+/// Finds the team that an entry of the policy means. Beadle looks for the slug first. If the team
+/// was renamed, Beadle finds it by the remembered id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
@@ -163,13 +166,14 @@ async fn meant<'a>(
     Ok(found)
 }
 
-/// Returns the reason if the slug of an entry belongs to another team now.
+/// Returns a reason if the slug in an entry now belongs to another team.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the permission of the parent team if it hides the team's own grant. GitHub then does not
-/// show whether the team has a grant of its own, or whether somebody changed or removed it.
+/// Returns the parent team's permission if it hides the permission that the team itself has on the
+/// repository. In this case GitHub does not show whether the team itself has a permission, or
+/// whether somebody changed or removed it.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -180,8 +184,9 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Returns whether the parent team has the wanted permission already. GitHub then would not show a
-/// grant of the team's own. The extent of a custom role is unknown, so only `admin` covers it.
+/// Returns whether the parent team already has the wanted permission. If it has, GitHub would not
+/// show that the team itself has the permission. Beadle does not know what a custom role permits,
+/// so only `admin` covers a custom role.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
@@ -189,7 +194,8 @@ fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permissio
 }
 
 /// Returns whether the team has the wanted permission. GraphQL and the lists of REST show the base
-/// of a custom role. So Beadle reads a single team if the policy asks for a custom role.
+/// role instead of a custom role. So if the policy declares a custom role, Beadle reads the role of
+/// this team with a separate call.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
         return Ok(true);
@@ -202,7 +208,8 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
     Ok(role.as_ref().is_some_and(|role| *role == want.permission))
 }
 
-/// Adds teams that exist. If a slug does not exist, the whole aspect is unknown.
+/// Plans access for the teams that exist. If a slug does not exist, the whole aspect counts as
+/// unknown.
 async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
@@ -246,7 +253,7 @@ mod tests {
             |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
         let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
         assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
-        // Beadle does not remove it either if the policy has only the parent team.
+        // If the policy lists only the parent team, Beadle does not remove the child team.
         assert!(above(&seen, &seen[1]).is_some());
         let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
         assert!(!covered(&seen, "triage") && above(&seen, &seen[1]).is_none());

@@ -1,4 +1,4 @@
-//! Topics. GitHub keeps them in lower case.
+//! The topics of a repository. GitHub stores them in lower case.
 //!
 //! <https://docs.github.com/rest/repos/repos#replace-all-repository-topics>
 
@@ -15,7 +15,7 @@ use super::aspect::{
 use crate::policy::forms;
 use crate::policy::shape::{Shape, key};
 
-/// The repository's topics.
+/// The aspect of a repository's topics.
 pub(crate) const TOPICS: Aspect = Aspect {
     name: "topics",
     sections: &[],
@@ -68,7 +68,8 @@ impl AspectPlanner for Topics {
         }
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // The removal is a change of its own: if the guard holds it, the additions go on.
+            // The removal is a separate change. If the guard holds the removal, Beadle still adds
+            // the new topics.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
             plan.change("", fields.collect(), Replace(wants.into_iter().collect()));

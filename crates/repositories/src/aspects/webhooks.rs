@@ -1,5 +1,5 @@
-//! Webhooks of the repository, by their address. GitHub shows only whether a webhook has a secret,
-//! and never the secret itself. So Beadle writes a secret only to a webhook without one.
+//! The webhooks of a repository, by their addresses. GitHub shows whether a webhook has a secret,
+//! but never the secret itself. So Beadle writes a secret only to a webhook that has none.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -20,7 +20,7 @@ use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{TEXTS, listed};
 use crate::policy::{Node, forms};
 
-/// The repository's webhooks.
+/// The aspect of a repository's webhooks.
 pub(crate) const WEBHOOKS: Aspect = Aspect {
     name: "webhooks",
     sections: &[key("webhooks", SHAPE, "Webhooks. Beadle removes others, unless the list is `additive`.")],
@@ -54,8 +54,8 @@ enum Write {
         body: Value,
         secret: Option<SecretString>,
     },
-    /// Changes the events and whether the webhook is active. A PATCH without `config` keeps the
-    /// secret.
+    /// Changes the events of a webhook, and whether the webhook is active. The PATCH request has no
+    /// `config`, because GitHub then keeps the secret.
     Update {
         id: u64,
         body: Value,
@@ -134,7 +134,7 @@ impl<'a> Want<'a> {
 impl AspectPlanner for Webhooks {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
-        // Addresses can contain secrets, so the answer is not kept between runs.
+        // Addresses can contain secrets, so the store must not keep this answer.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
@@ -148,7 +148,8 @@ impl AspectPlanner for Webhooks {
             plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
             return Ok(());
         }
-        // One webhook of an address is the listed one. Others with the same address are not listed.
+        // If several webhooks have the same address, one of them counts as the listed webhook. The
+        // others count as not listed.
         let matched = pair_entries(kind("webhooks"), &desired, &observed);
         for (at, want) in wants.iter().enumerate() {
             let named = want.secret.and_then(Node::text);
@@ -181,7 +182,8 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// Returns an address without the parts that can be secret. A hash distinguishes the hidden parts.
+/// Returns an address without the parts that can be secret. The result contains a hash of the
+/// hidden parts, so that two addresses can still be told apart.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));

@@ -1,4 +1,4 @@
-//! Templates, and dispatches whose answer is lost.
+//! Tests templates, and dispatches for which the answer is lost.
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
 use beadle_github::{Api, Asks, Credential, Endpoint};
@@ -19,7 +19,7 @@ impl Wire for InProcess {
     }
 }
 
-/// Returns a simulated organisation with the workflow of the rule.
+/// Returns a simulated organisation that has the workflow of the rule.
 async fn simulated() -> Arc<Sim> {
     let sim = Sim::start(([127, 0, 0, 1], 0).into(), beadle_sim::Settings::default()).await.unwrap();
     let workflow = json!({ "run_name": "police ${{ inputs.token }}" });

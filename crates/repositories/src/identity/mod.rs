@@ -1,9 +1,9 @@
-//! Decides which entries of a list are the same at GitHub. The check, the layers, the comparison
-//! and the writes all use this decision.
+//! Decides which entries of two lists are the same entry at GitHub. The check of the policy, the
+//! merge of layers, the comparison and the writes all use this decision.
 //!
-//! An identity has all fields that distinguish two entries. Entries match one to one. If an entry
-//! leaves out an optional field, it matches any value of the field, but entries that match in all
-//! fields come first.
+//! The identity of an entry consists of all fields that distinguish it from other entries. An entry
+//! matches at most one entry of the other list. An entry that omits an optional field matches any
+//! value of this field. Entries that are equal in all identifying fields match first.
 
 mod pair;
 mod table;
@@ -17,13 +17,13 @@ pub(crate) use self::table::{Kind, kind};
 use self::table::{Part, is_nested, parts};
 use crate::policy::Node;
 
-/// An entry of a list in a policy, or in an answer of GitHub.
+/// An entry of a list, either from a policy or from an answer of GitHub.
 pub(crate) trait Entry {
     /// Returns the value at a path such as `reviewer.id`.
     fn value(&self, path: &str) -> Option<Value>;
-    /// Returns the whole entry.
+    /// Returns the entry as JSON.
     fn whole(&self) -> Value;
-    /// Returns whether the entry is a block of keys.
+    /// Returns whether the entry is a block of keys, and not a single value such as a text.
     fn is_block(&self) -> bool;
 }
 
@@ -51,19 +51,20 @@ impl Entry for Value {
     }
 }
 
-/// The identity of an entry.
+/// The part of an entry that decides whether two entries are the same at GitHub.
 #[derive(Clone, Debug, PartialEq)]
 enum Identity {
-    /// The identifying fields; `None` for an optional field that the entry leaves out.
+    /// The identifying fields. A field is `None` if it is optional and the entry omits it.
     Fields(Vec<Option<Part>>),
-    /// The entry has no identity: only an equal entry is the same.
+    /// The whole entry, if it has no identifying fields. Only an equal entry is the same.
     Whole(Value),
 }
 
-/// Distances of two matching entries: the nearest match comes first.
+/// How much each difference adds to the distance of two entries. The entries with the smallest
+/// distance match first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// From this distance on, it is unknown whether the entries are the same at GitHub.
+/// With this distance or more, Beadle does not know whether the entries are the same at GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -78,7 +79,8 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // Most entries differ here already, so that one comparison is enough.
+                        // Most entries already differ here, so that for most entries one comparison
+                        // is enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.written == other.written => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
@@ -98,9 +100,9 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the entries at GitHub. Names that differ only in a case
-/// that GitHub may ignore match last, so that Beadle does not delete such an entry and create it
-/// again.
+/// Matches the entries of a policy with the entries at GitHub. If GitHub may ignore the case of a
+/// name, entries whose names differ only in case match last. Because they match, Beadle does not
+/// delete the entry and create it again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -109,37 +111,38 @@ pub(crate) fn pair_entries(
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
-/// Returns whether every entry has an identity. Beadle cannot compare a list with other entries.
+/// Returns whether every entry has identifying fields. Beadle cannot compare a list if an entry has
+/// none.
 pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
 
-/// Matches the entries of a narrower layer with the entries of a wider layer. Only entries that are
-/// certainly the same match.
+/// Matches the entries of a layer of higher rank (`over`) with the entries of a layer of lower rank
+/// (`under`). Only entries that are certainly the same at GitHub match.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> EntryPairs {
     let kind = kind(list);
     let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < UNCERTAIN);
     pair(&identities(kind, over), &identities(kind, under), certain)
 }
 
-/// Returns whether two entries of a list are certainly the same.
+/// Returns whether two entries of a list are certainly the same at GitHub.
 pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     let kind = kind(list);
     let far = Identity::of(kind, one).closeness(&Identity::of(kind, other));
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
-/// The name of an entry in a path.
+/// The name by which a path identifies an entry of a list.
 pub(crate) struct Name {
-    /// The name as the file has it.
+    /// The name with the spelling of the file.
     pub(crate) written: String,
-    /// The name in the form for comparisons.
+    /// The name in a form that can be compared.
     pub(crate) key: String,
-    /// The key without the optional fields.
+    /// The name in a form that can be compared, made only of the required fields.
     pub(crate) open: String,
 }
 
-/// Returns the name of an entry; `None` if it has no identity.
+/// Returns the name of an entry, or `None` if the entry has no identifying fields.
 pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     let kind = kind(list);
     let Identity::Fields(fields) = Identity::of(kind, entry) else { return None };
@@ -154,8 +157,8 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Finds entries of nested lists that repeat an earlier entry with other values. Returns each entry
-/// with the key of its list.
+/// Finds contradictions in nested lists: entries that are the same as an earlier entry but have
+/// other values. Returns each such entry with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         contradictions(key.text().unwrap_or_default(), value, found);
@@ -163,11 +166,11 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
     let items = node.items();
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
-        // Another check finds two rules of one type.
+        // Another check reports two rules of the same type.
         if !is_nested(list) || list == "rules" {
             continue;
         }
-        // An entry that leaves out a field differs from an entry that sets the field.
+        // Here an entry that omits a field is not the same as an entry that sets the field.
         let fields = Identity::of(kind(list), item);
         let is_same = |other: &&Node| Identity::of(kind(list), *other).closeness(&fields) == Some(0);
         if items[..at].iter().find(is_same).is_some_and(|other| other.json() != item.json()) {

@@ -1,25 +1,26 @@
-//! Matches desired and observed entries one to one.
+//! Matches desired entries with observed entries, each entry with at most one other.
 
-/// The matches between two lists, by the indexes of the entries.
+/// Which entries of two lists match. An entry is named by its index in its list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
     /// The indexes of the desired and the observed entry of each match.
     pub(crate) both: Vec<(usize, usize)>,
-    /// The desired entries without a match.
+    /// The indexes of the desired entries that have no match.
     pub(crate) only_desired: Vec<usize>,
-    /// The observed entries without a match.
+    /// The indexes of the observed entries that have no match.
     pub(crate) only_observed: Vec<usize>,
 }
 
 impl EntryPairs {
-    /// Returns the observed entry that matches a desired entry.
+    /// Returns the index of the observed entry that matches a desired entry, if there is one.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
         self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
     }
 }
 
-/// Matches two lists one to one. `closeness` returns `None` for different entries. Among several
-/// candidates, the lowest value wins; among equal values, the first candidate wins.
+/// Matches the entries of two lists, each entry with at most one other. `closeness` compares two
+/// entries: it returns `None` if they are different, and a lower number for a better match. The
+/// best matches are made first. If two matches are equally good, the first in the list wins.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

@@ -1,57 +1,59 @@
-//! The table of identities: the fields that identify an entry, for each kind of list.
+//! The table of identities. It lists for each kind of list which fields identify an entry.
 
 use serde_json::Value;
 
 use super::Entry;
 
-/// The comparison of two values of a field.
+/// How Beadle compares two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
-    /// Compares letter by letter.
+    /// As texts, with upper and lower case.
     Exact,
-    /// Without case. GitHub allows only ASCII in these names.
+    /// As texts, without case. GitHub allows only ASCII letters in these names.
     Folded,
-    /// Without the case of ASCII letters. GitHub does not document whether it ignores the case of
-    /// other letters.
+    /// As texts, without the case of ASCII letters. GitHub does not document whether it ignores the
+    /// case of other letters.
     FoldedAscii,
-    /// Letter by letter. GitHub does not document whether it ignores case.
+    /// As texts. If two values differ only in case, Beadle does not know whether they are the same,
+    /// because GitHub does not document whether it ignores case.
     PerhapsFolded,
-    /// Compares lists in any order.
+    /// As lists whose order does not matter.
     Set,
-    /// The id of an App. `null`, 0 and -1 mean any App.
+    /// As the id of an App. `null`, 0 and -1 mean any App.
     App,
-    /// The id of a bypass actor. Some kinds of actors have no id.
+    /// As the id of a bypass actor. Some kinds of bypass actors have no id.
     Actor,
 }
 
-/// The meaning of an entry without the field.
+/// What it means if an entry omits a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// The entry has no identity and is compared as a whole.
+    /// The entry has no identity, so it is compared as a whole.
     Nameless,
     /// The entry matches any value of the field.
     Open,
 }
 
-/// A field of an identity.
+/// A field that belongs to the identity of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// The paths of the field; the first path that the entry has counts.
+    /// The paths at which an entry can have the field. The first path that the entry contains
+    /// counts.
     paths: &'static [&'static str],
     compare: Compare,
     left_out: LeftOut,
 }
 
-/// A kind of list.
+/// A kind of list, with the fields that identify its entries.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// The key of these lists.
+    /// The key of such a list in a policy.
     key: &'static str,
-    /// The fields that make two entries the same at GitHub.
+    /// The identifying fields. Two entries with the same values are the same at GitHub.
     fields: &'static [Field],
-    /// The fields that GitHub leaves unset if an entry does not set them.
+    /// The fields that have no value at GitHub if an entry does not set them.
     pub(crate) unset: &'static [&'static str],
-    /// True if the list is part of an entry of another list.
+    /// Whether the list is inside an entry of another list.
     is_nested: bool,
 }
 
@@ -73,7 +75,7 @@ const fn nested(key: &'static str, fields: &'static [Field], unset: &'static [&'
 
 use Compare::{Actor, App, Exact, Folded, FoldedAscii, PerhapsFolded, Set};
 
-/// Every kind of list.
+/// All kinds of lists whose entries have an identity.
 const TABLE: &[Kind] = &[
     section("teams", &[needed(&["name"], Folded)]),
     section("collaborators", &[needed(&["username"], Folded)]),
@@ -84,12 +86,12 @@ const TABLE: &[Kind] = &[
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
     section("code_security_configurations", &[needed(&["name"], Exact)]),
-    // Lists of a branch protection rule.
+    // The lists in a branch protection rule.
     nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),
-    // Lists of a ruleset.
+    // The lists in a ruleset.
     nested("bypass_actors", &[needed(&["actor_type"], Exact), open(&["actor_id"], Actor)], &[]),
     nested("rules", &[needed(&["type"], Exact)], &[]),
-    // Lists of a ruleset's rules.
+    // The lists in the rules of a ruleset.
     nested(
         "required_status_checks",
         &[needed(&["context"], Exact), open(&["integration_id"], App)],
@@ -104,56 +106,59 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// The fields that can identify an entry of a list that is not in [`TABLE`]. As in safe-settings,
-/// Beadle uses the first of these fields that is in the entry.
+/// The fields that can identify an entry of a list that is not in [`TABLE`]. Beadle uses the first
+/// of these fields that the entry contains, as safe-settings does.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// Returns the number of required fields, which come first.
+    /// Returns the number of required fields. They are the first ones in the list of fields.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
 }
 
-/// Returns the kind of a list by its key.
+/// Returns the kind of the list that has this key.
 pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// Returns the keys of all kinds of lists: of sections, or of parts of entries.
+/// Returns the keys of all kinds of lists that are inside entries of other lists if `are_nested`,
+/// otherwise of those that are sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
 }
 
-/// The value of a field in the forms for comparisons.
+/// The value of an identifying field, in the forms that comparisons need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// The value as the file has it.
+    /// The value with the spelling of the file.
     pub(super) written: String,
-    /// If this form is equal, the values are certainly the same.
+    /// If two values are equal in this form, they are certainly the same at GitHub.
     pub(super) sure: String,
-    /// If this form is equal, the values are perhaps the same.
+    /// If two values are equal in this form, they may be the same at GitHub.
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors with one actor only, so that their id does not count.
+/// The kinds of bypass actors of which there is only one actor, so the id of the actor does not
+/// matter.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Removes the case of letters in every script: `ß` and `SS`, and both small sigmas, become the
-/// same.
+/// Returns a text without case, in every script. For example, `ß` becomes the same as `SS`, and the
+/// two small forms of sigma become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
-    /// Returns the value of the field; `None` if the entry leaves out an optional field; `Err` if
-    /// it leaves out a required field and has no identity.
+    /// Returns the value of the field in an entry. Returns `None` if the field is optional and the
+    /// entry omits it. Returns `Err` if the field is required and the entry omits it, because the
+    /// entry then has no identity.
     fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
         if self.compare == Compare::Actor {
             let kind = entry.value("actor_type");
@@ -163,7 +168,8 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // A `null` in a file means any App. A live check of any App has `null` too.
+            // A `null` in a file means any App. GitHub also shows `null` for a check that any App
+            // may report.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,
@@ -195,7 +201,7 @@ impl Field {
     }
 }
 
-/// Returns the parts of an entry's identity; `None` if it has no identity.
+/// Returns the identifying fields of an entry, or `None` if the entry has no identity.
 pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Option<Part>>> {
     match kind {
         Some(kind) => kind.fields.iter().map(|field| field.part(entry)).collect::<Result<_, ()>>().ok(),
@@ -207,7 +213,7 @@ pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Optio
     }
 }
 
-/// Returns whether lists of this key are parts of entries.
+/// Returns whether the lists with this key are inside entries of other lists.
 pub(super) fn is_nested(list: &str) -> bool {
     kind(list).is_some_and(|kind| kind.is_nested)
 }

@@ -1,4 +1,5 @@
-//! An aspect of the organisation itself as a value, like [`crate::aspects::Aspect`].
+//! The description of an aspect of the organisation itself. It is like [`crate::aspects::Aspect`],
+//! which describes an aspect of a repository.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};
@@ -9,31 +10,33 @@ use crate::aspects::{AppPermission, AspectPlan};
 use crate::policy::Node;
 use crate::policy::shape::Key;
 
-/// One facet of an organisation. Each aspect is a constant of this type, in a file of its own.
+/// One part of an organisation that Beadle reads, compares and writes by itself. Each aspect is a
+/// constant of this type, in its own file.
 pub(crate) struct OrganisationAspect {
-    /// The name in plans and modes.
+    /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that the aspect carries out. That section of `settings.yml`
-    /// belongs to no repository.
+    /// The section of `settings.yml` that declares this aspect. In `settings.yml`, this section
+    /// belongs to the organisation and to no repository.
     pub(crate) section: &'static str,
-    /// The description of the section, unless an aspect of repositories has it.
+    /// The description of the section. It is empty if an aspect of repositories already describes
+    /// the section.
     pub(crate) sections: &'static [Key],
-    /// The permissions that the App needs for the section.
+    /// The permissions of the GitHub App that the section needs.
     pub(crate) permissions: &'static [AppPermission],
-    /// The webhook events that report a change of the aspect at GitHub.
+    /// The webhook events by which GitHub reports a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Compares the desired state with the observed state.
+    /// Compares the desired state with the observed state and plans the changes.
     pub(crate) planner: &'static dyn OrganisationPlanner,
 }
 
-/// The permission to change rulesets and code security configurations.
+/// The permission to change the rulesets and the code security configurations of an organisation.
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("organization_administration", "administration (organisation)");
 
-/// Finds the differences of one aspect of an organisation.
+/// Finds the differences of one aspect between the policy and the organisation.
 #[async_trait]
 pub(crate) trait OrganisationPlanner: Send + Sync {
-    /// Adds the differences to `plan`.
+    /// Adds a change to `plan` for each difference.
     async fn plan(
         &self,
         context: &Context<'_>,
@@ -42,17 +45,17 @@ pub(crate) trait OrganisationPlanner: Send + Sync {
     ) -> Result<(), Failure>;
 }
 
-/// The desired values of an aspect.
+/// The section of the policy that declares an aspect.
 pub(crate) struct Section<'a> {
     pub(crate) node: &'a Node,
-    /// True if Beadle removes entries that are not listed.
+    /// Whether Beadle removes entries that the section does not list.
     pub(crate) exclusive: bool,
 }
 
-/// An aspect, its desired values, and the mode in which it runs.
+/// An aspect, the section that declares it, and the mode in which Beadle applies it.
 pub(crate) type DesiredSection<'a> = (&'static OrganisationAspect, Section<'a>, Mode);
 
-/// Holds everything that an aspect of an organisation plans with.
+/// Everything that the planner of an organisation's aspect needs.
 pub(crate) struct Context<'a> {
     pub(crate) reader: &'a Reader,
     index: OnceCell<Vec<IndexRow>>,
@@ -63,19 +66,20 @@ impl<'a> Context<'a> {
         Self { reader, index: OnceCell::new() }
     }
 
-    /// Returns every repository. Reads the list once.
+    /// Returns the list of all repositories. The first call reads it, and later calls reuse it.
     pub(crate) async fn index(&self) -> Result<&[IndexRow], Failure> {
         self.index.get_or_try_init(|| self.reader.index()).await.map(Vec::as_slice)
     }
 
-    /// Returns the number of repositories that a change of the whole organisation reaches.
+    /// Returns the number of repositories that a change of the whole organisation affects.
     async fn count(&self) -> Result<u32, Failure> {
         let open = self.index().await?.iter().filter(|row| !row.archived).count();
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets how many repositories the guarded changes of a plan reach, from the change `from` on:
-    /// `narrowed`, or the whole organisation.
+    /// Sets the number of repositories that each guarded change of a plan affects, beginning with
+    /// the change at index `from`. The number is `narrowed`, or the number of all repositories if
+    /// `narrowed` is `None`.
     pub(crate) async fn reach(
         &self,
         plan: &mut AspectPlan,

@@ -1,6 +1,7 @@
-//! Code security configurations: the security features of many repositories at once. A
-//! configuration can be attached to repositories and be the default of new ones. Beadle uses
-//! configurations in place of GitHub's "enable for all", because nobody can read that state back.
+//! The code security configurations of an organisation. A configuration sets the security features
+//! of many repositories. It can be attached to repositories, and it can be the default of new
+//! repositories. Beadle does not use GitHub's "enable for all", because no API shows whether it is
+//! on.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -17,7 +18,7 @@ use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::NAME;
 
-/// The organisation's code security configurations.
+/// The aspect of an organisation's code security configurations.
 pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
     name: "code_security_configurations",
     section: "code_security_configurations",
@@ -75,9 +76,9 @@ const ENTRY: Shape = Shape::Map(&[
 struct Configurations;
 
 const PATH: &str = "code-security/configurations";
-/// The keys of the policy that are not in the body for GitHub.
+/// The keys of the policy that are not fields in the body of GitHub's API.
 const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
-/// The number of repositories in one call.
+/// The maximum number of repositories in one call.
 const BATCH: usize = 250;
 
 enum Write {
@@ -87,7 +88,8 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// The identity of a configuration. A configuration that the same run creates has only a name yet.
+/// How a step finds a configuration: by its id, or by its name. If an earlier step of the same run
+/// creates the configuration, Beadle knows only its name when it plans.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -143,7 +145,8 @@ impl OrganisationPlanner for Configurations {
             if let Some(found) = found {
                 let from = plan.changes.len();
                 change(want, name, found, plan);
-                // A change of the configuration changes every repository that has it, perhaps all.
+                // A change of a configuration affects every repository to which it is attached.
+                // These can be all repositories.
                 context.reach(plan, from, None).await?;
             } else {
                 create(want, name, plan);
@@ -194,7 +197,7 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// Returns how much a value protects.
+/// Returns how much a value protects. A greater number protects more.
 fn strength(value: &Value) -> u8 {
     match value.as_str() {
         Some("enabled" | "enforced") => 3,
@@ -211,7 +214,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
     if before == after {
         return;
     }
-    // New repositories would no longer get the configuration.
+    // With the new value, some new repositories would no longer get the configuration.
     let risk = if before == "none" || after == "all" { Risk::Changes } else { Risk::Weakens };
     let fields = vec![field("default_for_new_repos", before, after.clone(), Some(&node.asked), risk)];
     let value = after.as_str().unwrap_or("none").to_owned();
@@ -259,7 +262,8 @@ async fn attach(
                         "GitHub could not attach the configuration to {name}; the repository may need a licence"
                     );
                     plan.cannot_resolve_part(name, why);
-                    // Beadle does not retry at every run.
+                    // GitHub failed to attach the configuration to this repository. Beadle counts
+                    // the repository as attached, so that it does not try again in every run.
                     attached.insert(repository);
                 }
                 _ if known == Some(other) => {
@@ -273,10 +277,11 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // A repository loses its present configuration, which may be stricter.
+    // A repository loses the configuration that it has now, which may be stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // The configuration may turn off a feature that was on in a repository without one.
+    // If a repository has no configuration, the new configuration may still turn off a feature that
+    // is on there.
     let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {

@@ -1,5 +1,5 @@
-//! The aspects of the organisation itself: its rulesets, and its code security configurations. One
-//! file each.
+//! The aspects of the organisation itself: its rulesets and its code security configurations, one
+//! file for each.
 
 mod aspect;
 mod configurations;
@@ -11,10 +11,10 @@ pub(crate) use aspect::{Context, DesiredSection, OrganisationAspect, Section};
 
 use crate::aspects::{AspectPlan, Step};
 
-/// Every aspect of an organisation.
+/// All aspects of an organisation.
 pub(crate) const ALL: &[&OrganisationAspect] = &[&rulesets::RULESETS, &configurations::CONFIGURATIONS];
 
-/// The sections of `settings.yml` that belong to the organisation, and not to its repositories.
+/// The sections of `settings.yml` that belong to the organisation and not to its repositories.
 pub(crate) const SECTIONS: [&str; ALL.len()] = {
     let mut sections = [""; ALL.len()];
     let mut at = 0;
@@ -25,7 +25,7 @@ pub(crate) const SECTIONS: [&str; ALL.len()] = {
     sections
 };
 
-/// Plans the organisation.
+/// Plans all changes of the organisation itself.
 pub(crate) async fn plan(
     context: &Context<'_>,
     sections: &[DesiredSection<'_>],

@@ -1,4 +1,5 @@
-//! Rulesets of the organisation. There are few, and REST shows all of them.
+//! The rulesets of the organisation. An organisation has only a few, and REST shows them
+//! completely.
 //!
 //! <https://docs.github.com/rest/orgs/rules>
 
@@ -12,7 +13,8 @@ use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-/// The organisation's rulesets. The repositories' rulesets describe the section.
+/// The aspect of an organisation's rulesets. The aspect of the repositories' rulesets describes the
+/// section.
 pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",
     section: "rulesets",
@@ -33,7 +35,8 @@ impl OrganisationPlanner for Rulesets {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
-        // The organisation cannot change the rulesets of its enterprise.
+        // The enterprise can also have rulesets. The organisation cannot change them, so Beadle
+        // skips them.
         let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
@@ -43,7 +46,8 @@ impl OrganisationPlanner for Rulesets {
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
                     let from = plan.changes.len();
                     change(want, name, &whole, plan);
-                    // The change reaches the repositories of the old and the new conditions.
+                    // The change affects the repositories that the old or the new conditions
+                    // select.
                     let wanted = want.get("conditions").map(Node::json);
                     let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
                     let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
@@ -69,8 +73,9 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// Returns the number of repositories that the conditions of a ruleset name one by one. Returns
-/// `None` if a pattern or a property can reach every repository.
+/// Returns the number of repositories if the conditions of a ruleset name each repository by its
+/// full name. Returns `None` if the conditions have a pattern or a property, which can match any
+/// repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

@@ -1,4 +1,4 @@
-//! Makes random values of the shapes in the description of the policy's files.
+//! Makes random values that fit the description of a policy's files.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -12,7 +12,7 @@ pub(super) const APPS: &[(&str, u64)] = &[("ci", 15_368), ("deployer", 777)];
 pub(super) const BRANCHES: &[&str] = &["main", "develop", "release/1.0", "früh"];
 pub(super) const PROPERTIES: &[&str] = &["tier", "Team", "cost-centre_2", "level$"];
 pub(super) const TOPICS: &[&str] = &["rust", "c-plus-plus", "3d", "infra", "legacy", "team-a"];
-/// Names that live labels can have, although no address can contain them.
+/// Names that a live label can have although the path of the API cannot contain them.
 pub(super) const UNREACHABLE: &[&str] = &["..", "."];
 const PATTERNS: &[&str] = &["default", "release/*", "*-lts", "feature/[0-9]*"];
 const LABELS: &[&str] = &[
@@ -41,7 +41,7 @@ const SENTENCES: &[&str] =
     &["", "What it is.", "Zwei Sätze. And ünïcode", "a \"quoted\" word: yes", "no # comment"];
 const COLORS: &[&str] = &["cc0000", "00FF00", "12e456", "000000", "#abcdef"];
 
-/// A source of random numbers that a seed determines.
+/// A source of random numbers. The same seed gives the same numbers.
 pub(super) struct Dice(StdRng);
 
 impl Dice {
@@ -49,12 +49,12 @@ impl Dice {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    /// Returns `true` with this probability, in percent.
+    /// Returns `true` with the given probability in percent.
     pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100_u32) < percent
     }
 
-    /// Returns a random number below another number, which must not be zero.
+    /// Returns a random number from zero to `bound - 1`. `bound` must not be zero.
     pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0.random_range(0..bound)
     }
@@ -63,13 +63,13 @@ impl Dice {
         of[self.below(of.len())].clone()
     }
 
-    /// Returns some of the values in their order. Each value is chosen with this probability, in
-    /// percent.
+    /// Returns a random selection of values, in their original order. `percent` is the probability
+    /// with which each value is selected.
     pub(super) fn some<T: Clone>(&mut self, of: &[T], percent: u32) -> Vec<T> {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }
 
-    /// Returns a random name, sometimes in another case.
+    /// Returns the name, sometimes with other upper and lower case.
     pub(super) fn cased(&mut self, name: &str) -> String {
         match self.below(12) {
             0 => name.to_uppercase(),
@@ -83,7 +83,8 @@ impl Dice {
         self.cased(name)
     }
 
-    /// Returns a block with at least one of the keys. Half of the values are those of `live`.
+    /// Returns a block that sets at least one of the keys. About half of the values are taken from
+    /// `live`.
     pub(super) fn block(&mut self, keys: &[Key], percent: u32, live: &Value) -> Map<String, Value> {
         let carried: Vec<&Key> = keys.iter().filter(|key| key.status == Status::Carried).collect();
         let mut chosen = self.some(&carried, percent);
@@ -96,7 +97,7 @@ impl Dice {
             .collect()
     }
 
-    /// Returns a random value of a shape for a key.
+    /// Returns a random value for a key with this shape.
     pub(super) fn value(&mut self, name: &str, shape: &Shape, live: &Value) -> Value {
         let is_whole = !matches!(shape, Shape::Map(_) | Shape::OrNull(_) | Shape::Either(..));
         if is_whole && !live.is_null() && self.chance(50) {
@@ -125,7 +126,7 @@ impl Dice {
         }
     }
 
-    /// Returns several different values.
+    /// Returns a list of several different values.
     fn list(&mut self, name: &str, item: &Shape) -> Value {
         let mut items: Vec<Value> = Vec::new();
         for _ in 0..self.below(4) {
@@ -146,7 +147,7 @@ impl Dice {
             },
             "repository_id" => json!(self.one(&[101, 102])),
             _ => {
-                // GitHub does not accept zero here.
+                // GitHub does not accept zero for this parameter.
                 let least = if name.starts_with("max_file") { 1 } else { least };
                 json!(self.0.random_range(least..=most.min(least.saturating_add(30))))
             }
@@ -203,7 +204,7 @@ impl Dice {
     }
 }
 
-/// Returns the identity of a value in a list.
+/// Returns the fields that identify a value in a list.
 fn id(item: &Value) -> String {
     let keys = ["context", "tool", "path", "app_id", "integration_id"];
     let parts: Vec<String> = keys.iter().map(|key| item[*key].to_string()).collect();

@@ -1,18 +1,18 @@
-//! Makes random sections of a policy, as people could write them. A section has some entries and
-//! values of a repository as they are, some changed, and some new ones.
+//! Makes random sections of a policy that could come from people. A section contains some live
+//! values without a change, some live values with a change, and some new values.
 
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, UNREACHABLE};
 use crate::policy::described::{Key, OF_REPOSITORIES, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
 
-/// A list of entries: its section, the identity of its entries, and the other keys that an entry
-/// must have.
+/// The description of a list: its section, the field that identifies an entry, and the other keys
+/// that an entry must have.
 pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// True if names match without case.
+    /// Whether two names that differ only in case are the same.
     pub(super) is_folded: bool,
 }
 
@@ -36,13 +36,14 @@ pub(super) const LISTS: &[List] = &[
     list("webhooks", "url", &[], false),
 ];
 
-/// The list of the organisation beside its rulesets.
+/// The code security configurations, a list of the organisation.
 pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
 
-/// The sections that are a block of keys.
+/// The sections that are a block of keys and not a list.
 pub(super) const BLOCKS: &[&str] = &["repository", "actions", "security"];
 
-/// Titles of merge commits, each with the messages that GitHub accepts with it.
+/// The titles of merge and squash commits. Each has the messages that GitHub accepts together with
+/// it.
 const PAIRS: &[(&str, &str, &str)] = &[
     ("squash_merge_commit", "PR_TITLE", "PR_BODY"),
     ("squash_merge_commit", "PR_TITLE", "BLANK"),
@@ -56,7 +57,7 @@ fn shape_of(section: &str) -> &'static Shape {
     &SETTINGS.iter().find(|key| key.name == section).unwrap().shape
 }
 
-/// Returns the keys of a block, or of the entries of a list.
+/// Returns the keys that a block can have, or that the entries of a list can have.
 pub(super) fn keys_of(section: &str) -> &'static [Key] {
     if section == "repository" {
         return REPOSITORY;
@@ -71,20 +72,20 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     }
 }
 
-/// The owner of a section.
+/// For which place the test makes a section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A live repository.
+    /// For a live repository.
     Live,
-    /// A file of a policy for many repositories.
+    /// For a policy file that can reach many repositories.
     Layer,
-    /// `settings.yml`.
+    /// For `settings.yml`.
     Settings,
-    /// A file in repos/.
+    /// For a file in repos/, which reaches one repository.
     Repository,
 }
 
-/// Returns a random section. Half of the values are those of `live`.
+/// Returns a random section. About half of the values are taken from `live`.
 pub(super) fn section(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Value {
     let known = LISTS.iter().find(|list| list.section == name);
     match known {
@@ -109,14 +110,15 @@ fn block(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Map<String,
     block
 }
 
-/// Turns the alerts on if the fixes are on, because the fixes need them.
+/// Turns the alerts on if the section turns the fixes on. GitHub cannot turn on the fixes without
+/// the alerts.
 fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
     if block.get(fixes) == Some(&json!(true)) {
         block.insert(alerts.to_owned(), json!(true));
     }
 }
 
-/// Removes values that contradict each other.
+/// Removes values of the section `repository` that contradict each other.
 fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
     if block.contains_key("visibility") {
         block.remove("private");
@@ -153,7 +155,8 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
         }
         Place::Layer | Place::Settings => {
             block.remove("name");
-            // The check would refuse the whole policy, and nothing else would be tested.
+            // With this value, the check would refuse the whole policy, and the test would test
+            // nothing else.
             block.remove("archived");
         }
         Place::Repository => {
@@ -177,13 +180,14 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// Returns the entries of a list: some live entries, as they are or changed, and some new ones.
+/// Returns the entries of a list. Some are live entries without a change, some are live entries
+/// with a change, and some are new.
 fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Value> {
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // A name occurs once, without regard to case: the check refuses duplicates, and GitHub
-        // cannot have them.
+        // Each name appears only once, without regard to case. The check refuses duplicates, and
+        // GitHub cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -236,7 +240,7 @@ fn entry(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Value {
     Value::Object(entry)
 }
 
-/// Removes keys that repeat the meaning of another key.
+/// Removes keys that set the same value as another key.
 fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     if place == Place::Live {
         if entry["name"] == "default" {
@@ -260,7 +264,8 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// Returns a list as it is, or as a block with its mode.
+/// Returns a list either as a plain list, or as a block that says whether the list is exclusive or
+/// additive.
 fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
     if section == "branches" {
         return Value::Array(entries);
@@ -279,9 +284,9 @@ fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
 fn rule(dice: &mut Dice, rule: &Rule, place: Place, live: &Value) -> Value {
     let mut parameters = Map::new();
     for key in rule.parameters {
-        // The values of these keys are not random.
+        // The test does not use random values for these parameters.
         let is_free = ["dismissal_restriction", "required_reviewers"].contains(&key.name);
-        // GitHub shows every parameter of a rule.
+        // For a live rule, GitHub shows every parameter.
         let is_demanded = place == Place::Live || rule.demanded.contains(&key.name);
         if !is_free && (is_demanded || dice.chance(50)) {
             let mut value = dice.value(key.name, &key.shape, &live[key.name]);
@@ -303,7 +308,8 @@ fn inner(shape: &Shape) -> &Shape {
     if let Shape::OrNull(inner) = shape { inner } else { shape }
 }
 
-/// Adds the keys that GitHub requires to the entries of a rule. Fills empty lists of merge methods.
+/// Adds the keys that GitHub requires to the entries of a rule's list. Adds merge methods to an
+/// empty list of merge methods.
 fn whole(name: &str, value: &mut Value) {
     let Some(items) = value.as_array_mut() else { return };
     if name == "allowed_merge_methods" && items.is_empty() {
@@ -348,12 +354,13 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// Names of rulesets, each with its target. The tests do not try two targets for one ruleset.
+/// The names of the rulesets, each with its target. The tests do not change the target of a
+/// ruleset.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
-/// Returns a random ruleset. In `settings.yml` it belongs to the organisation and names its
-/// repositories.
+/// Returns a random ruleset. For `settings.yml`, the ruleset belongs to the organisation, so it
+/// also names the repositories to which it applies.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
     let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());

@@ -1,4 +1,4 @@
-//! Makes a random policy for an organisation.
+//! Makes a random policy for a random organisation.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use super::dice::{Dice, PROPERTIES, TEAMS, TOPICS};
 use super::entries::{self, BLOCKS, LISTS, Place};
 use super::state::{Live, State};
 
-/// The files of a policy by their paths. The files are JSON, which is valid YAML.
+/// The content of each file of a policy, by the path of the file. The content is JSON, which is
+/// also valid YAML.
 pub(super) type Files = BTreeMap<String, Value>;
 
 pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
@@ -47,8 +48,8 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     }
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
-        // Two layers of equal rank may contradict each other. Then their sections are undecided, or
-        // the check refuses the policy.
+        // Sometimes two layers have the same rank and can contradict each other. In this case
+        // Beadle does not decide about the section, or the check refuses the policy.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             let chosen = choice(dice);
@@ -82,7 +83,7 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     files
 }
 
-/// Returns random sections, with values of one of the repositories.
+/// Returns random sections. Some of their values are taken from one of the live repositories.
 fn sections(dice: &mut Dice, state: &State, place: Place, percent: u32) -> Map<String, Value> {
     let live = &state.repositories[dice.below(state.repositories.len())];
     of(dice, live, &state.rulesets, place, percent)
@@ -96,7 +97,7 @@ fn of(dice: &mut Dice, live: &Live, rulesets: &Value, place: Place, percent: u32
         chosen.push(dice.one(&all));
     }
     for section in chosen {
-        // The rulesets of settings.yml belong to the organisation.
+        // In `settings.yml`, the section `rulesets` belongs to the organisation.
         let is_organisations = section == "rulesets" && place == Place::Settings;
         let live = if is_organisations { rulesets } else { &live.sections[section] };
         made.insert(section.to_owned(), entries::section(dice, section, place, live));
@@ -104,7 +105,7 @@ fn of(dice: &mut Dice, live: &Live, rulesets: &Value, place: Place, percent: u32
     made
 }
 
-/// Returns the selectors of a layer.
+/// Returns random selectors for a layer.
 fn choice(dice: &mut Dice) -> Value {
     match dice.below(5) {
         0 => json!({ "name": dice.one(&["shop", "Sho*", "*2", "nothing-*"]) }),
@@ -118,8 +119,9 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Makes sections set the values by which their file selects. Otherwise a file could remove
-/// repositories from its own selection, and each apply would change something.
+/// Makes the sections of a file set the same values by which the file selects repositories. Without
+/// this, a file could change a repository so that the file no longer selects it. Every apply would
+/// then change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -153,15 +155,15 @@ fn agree(body: &mut Map<String, Value>, selected: &Value) {
     }
 }
 
-/// Makes an exclusive list additive.
+/// Turns an exclusive list into an additive list.
 fn keep_others(list: &mut Value) {
     if let Some(items) = list.get("exclusive").cloned() {
         *list = json!({ "additive": items });
     }
 }
 
-/// Returns whether any file selects repositories by a value that a file sets. Only then may a pair
-/// need more and more applies.
+/// Returns whether a file selects repositories by a value that some file sets. Only in this case
+/// may Beadle need more and more applies for a pair.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -1,6 +1,6 @@
-//! Judges an apply: it must change only values that a file names, and must remove nothing from an
-//! unknown list. The judgement uses only the files and the state of the simulator, and no code that
-//! it tests.
+//! Judges what an apply changed. An apply may change only values that a file names, and may remove
+//! nothing from an unknown list. The judgement uses only the files and the state of the simulator.
+//! It uses no code of the planner, because that is the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::entries::{CONFIGURATIONS, LISTS, List};
 use super::files::Files;
 use super::state::ORGANISATION;
 
-/// The lists of a repository in the simulator's state, each with its section.
+/// The lists of a repository in the state of the simulator, each with its section of a policy.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -23,10 +23,10 @@ const KEPT: &[(&str, &str)] = &[
     ("hooks", "webhooks"),
 ];
 
-/// Fields that the simulator sets by itself, such as ids and dates.
+/// The fields that the simulator sets by itself, such as ids and dates.
 const VOLATILE: &[&str] = &["id", "updated_at"];
 
-/// Lists of actors. GitHub replaces each list as a whole.
+/// The lists of actors. A write to such a list replaces the whole list at GitHub.
 const ACTORS: &[&str] = &[
     ".restrictions",
     ".dismissal_restrictions",
@@ -34,13 +34,13 @@ const ACTORS: &[&str] = &[
     ".force_push_allowances",
 ];
 
-/// Returns the repositories of a state by their ids.
+/// Returns the repositories in a state of the simulator, by their ids.
 pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     let all = doc["orgs"][ORGANISATION]["repos"].as_object().into_iter().flatten();
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Returns whether a value by which layers can select has changed.
+/// Returns whether an apply changed a value by which a layer can select repositories.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -49,7 +49,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
         .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
-/// Returns the changes that no file names.
+/// Returns the changes for which no file has a value.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
@@ -60,7 +60,7 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
         let (old, new) = (take(&mut doc), take(&mut doc_after));
         list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
     }
-    // The repositories are compared one by one.
+    // The repositories are compared one by one below.
     for doc in [&mut doc, &mut doc_after] {
         doc["orgs"][ORGANISATION]["repos"].take();
     }
@@ -77,13 +77,14 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
     found
 }
 
-/// Returns the entries that are gone from a list of an aspect. The list was unknown.
+/// Returns the entries that an apply removed from a list of an aspect. The caller knows that the
+/// list was unknown, so every removal is an error.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
         "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
-        // In other lists, a file names each entry that is removed.
+        // In the other lists, Beadle removes an entry only if a file names the entry.
         _ => return Vec::new(),
     };
     let names = |repository: &Value| -> BTreeSet<String> {
@@ -96,10 +97,10 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     names(before).difference(&names(after)).cloned().collect()
 }
 
-/// The values of the files for one repository, or for the organisation.
+/// The values that the files set for one repository, or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
-    /// The other files that may reach the repository.
+    /// All other files that can reach the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }
@@ -119,7 +120,8 @@ impl<'a> AskedSections<'a> {
                     let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
                     names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
                 }
-                // The test does not trust selectors: here every layer may reach every repository.
+                // The test does not evaluate selectors. It assumes that every layer can reach every
+                // repository.
                 Some(_) => true,
             };
             if is_its {
@@ -140,13 +142,13 @@ impl<'a> AskedSections<'a> {
         if disabled.is_some_and(|names| names.contains(&json!(section))) {
             return Vec::new();
         }
-        // The rulesets of settings.yml belong to the organisation.
+        // In `settings.yml`, the section `rulesets` belongs to the organisation.
         let settings = Some(self.settings).filter(|_| self.is_of_organisation || section != "rulesets");
         let bodies = settings.into_iter().chain(self.bodies.iter().copied());
         bodies.filter_map(|body| body.get(section)).collect()
     }
 
-    /// Returns the value of a key in a section.
+    /// Returns every value that the files set for a key of a section.
     fn key(&self, section: &str, key: &str) -> Vec<&'a Value> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
@@ -164,7 +166,7 @@ impl<'a> AskedSections<'a> {
     }
 }
 
-/// Returns the entries of a list that can be exclusive or additive.
+/// Returns the entries of a list, which can be written as a plain list or as a block.
 fn entries(list: &Value) -> &[Value] {
     let inner = ["exclusive", "additive", "include"].into_iter().find_map(|word| list.get(word));
     inner.unwrap_or(list).as_array().map(Vec::as_slice).unwrap_or_default()
@@ -191,14 +193,14 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
             "actions" => asked.section("actions"),
             "vulnerability_alerts" => alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts"),
             "automated_security_fixes" => {
-                // GitHub turns them off with the alerts.
+                // GitHub turns the fixes off when the alerts are turned off.
                 let mut said = alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts");
                 said.extend(alerts(&asked, "enableAutomatedSecurityFixes", "dependabot_security_updates"));
                 said
             }
             "private_vulnerability_reporting" => asked.key("security", "private_vulnerability_reporting"),
             "code_scanning" => {
-                // Any key of the block turns the setup on.
+                // Any key of this block turns the default setup on.
                 if asked.key("security", "code_scanning_default_setup").is_empty() {
                     found.push(place);
                 }
@@ -244,9 +246,9 @@ fn topics(
     }
 }
 
-/// Returns a list as a map from the identity of each entry.
+/// Returns the entries of a list, by their identities.
 fn named(list: &Value, of: &List) -> BTreeMap<String, Value> {
-    // GitHub distinguishes names that differ in the case of letters other than ASCII.
+    // For letters that are not ASCII, GitHub treats upper and lower case as different.
     let fold = |name: &str| if of.is_folded { name.to_ascii_lowercase() } else { name.to_owned() };
     let invitations = list.as_array().into_iter().flatten();
     let invitations =
@@ -268,7 +270,7 @@ fn list(
     let (mut old, mut new) = (named(before, of), named(after, of));
     let mut all = said.iter().flat_map(|list| entries(list));
     if all.any(|entry| entry.get("attach_to").is_some()) {
-        // A repository has one configuration: to attach one detaches the other one.
+        // A repository has at most one configuration, so attaching one detaches the other.
         for entry in old.values_mut().chain(new.values_mut()).filter_map(Value::as_object_mut) {
             entry.remove("repositories");
         }
@@ -283,7 +285,8 @@ fn list(
         let is_named = |entry: &&Value| {
             let names = [entry[of.id].as_str(), entry["oldname"].as_str()];
             names.into_iter().flatten().any(|name| {
-                // Any branch may be the default branch.
+                // The entry `default` can mean any branch, because any branch may be the default
+                // branch.
                 (section == "branches" && name == "default")
                     || if of.is_folded { name.to_lowercase() == id.to_lowercase() } else { name == id }
             })
@@ -305,13 +308,14 @@ fn list(
     }
 }
 
-/// Compares blocks as deep as the files go. A file must name each difference.
+/// Compares two blocks in as much detail as the files do. Each difference that no file names is
+/// added to `found`.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;
     }
     if said.is_empty() {
-        // With any change of the rule, GitHub removes actors without write access from a
+        // Whenever a rule changes, GitHub removes actors without write access from the rule's
         // restriction.
         let drops = place.ends_with(".restrictions") && is_part(after, before);
         if !drops {
@@ -319,12 +323,12 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
         }
         return;
     }
-    // A file that names some actors of a list sets the whole list.
+    // If a file names some actors of a list, it sets the whole list.
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
-    // If a file sets a value as a whole, the whole value may change. The same holds for a new and a
-    // removed value.
+    // If a file sets a value as a whole, every part of the value may change. This is also true for
+    // a value that is new, and for a value that was removed.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
@@ -337,7 +341,8 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     }
 }
 
-/// Returns whether each list of `part` is contained in the same list of `whole`.
+/// Returns whether each list in `part` contains only entries that the same list in `whole` also
+/// contains.
 fn is_part(part: &Value, whole: &Value) -> bool {
     let mut lists = part.as_object().into_iter().flatten();
     lists.all(|(key, list)| {
@@ -351,8 +356,8 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
     both.map(|(key, _)| key.clone()).collect()
 }
 
-/// Returns whether two values are the same, except for the fields that the simulator sets. A
-/// missing value equals an empty value, because GitHub shows both alike.
+/// Returns whether two values are the same. It ignores the fields that the simulator sets. A
+/// missing value is the same as an empty value, because GitHub shows both in the same way.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

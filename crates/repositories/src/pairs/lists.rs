@@ -1,5 +1,6 @@
-//! Tests random lists of every kind that has an identity. After an apply the plan must be empty. If
-//! somebody removes, adds or changes a single entry, the plan must show it.
+//! Tests random lists of every kind whose entries have an identity. After an apply, the plan must
+//! be empty. If somebody then adds, removes or changes a single entry, the plan must show this
+//! difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +15,7 @@ use super::state::ORGANISATION;
 use super::{ROUNDS, Stage, files, folder, simulated, state};
 use crate::{Policy, Shard};
 
-/// The lists of a repository, each with its place in the simulator's state.
+/// The lists of a repository, each with its place in the state of the simulator.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -25,21 +26,21 @@ const KEPT: &[(&str, &str)] = &[
     ("custom_properties", "properties"),
     ("webhooks", "hooks"),
 ];
-/// Lists that other tests cover.
+/// The lists that this test skips because other tests cover them. Each has the reason.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),
 ];
-/// The number of random lists of each kind.
+/// The number of random lists for each kind of list.
 const SEEDS: u64 = 4;
 
-/// Gives an entry a value for every key that a mutation changes. Returns `None` if the entry names
-/// something that does not exist.
+/// Completes an entry, so that it has a value for every key that a mutation can change. Returns
+/// `None` if the entry names something that does not exist.
 fn stated(section: &str, mut entry: Value) -> Option<Value> {
     for key in ["include", "exclude", "oldname", "secret"] {
         entry.as_object_mut()?.remove(key);
     }
-    // A child team also has the access of its parent.
+    // A child team also has the access of its parent, so the test cannot use it.
     let text = entry.to_string().to_lowercase();
     if text.contains("ghost") || text.contains("\"child\"") {
         return None;
@@ -65,7 +66,7 @@ fn list(dice: &mut Dice, section: &str, live: &Value) -> Vec<Value> {
     items.into_iter().filter_map(|entry| stated(section, entry)).collect()
 }
 
-/// Returns an entry that is in no list.
+/// Returns a new entry that neither the policy nor the live list contains.
 fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Option<(String, Value)> {
     let free = |pool: &[&str]| {
         let is_free = |name: &&&str| !live.keys().chain(names).any(|known| known.eq_ignore_ascii_case(name));
@@ -87,12 +88,12 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
             let config = json!({ "url": url, "content_type": "json", "insecure_ssl": "0" });
             (url.to_owned(), json!({ "active": true, "events": ["push"], "config": config }))
         }
-        // Beadle keeps rules that are not listed.
+        // Beadle keeps rules that the policy does not list, so an added rule is not a difference.
         _ => return None,
     })
 }
 
-/// Returns an entry with another value.
+/// Returns the entry with one value changed.
 fn changed(section: &str, entry: &Value) -> Value {
     let mut other = entry.clone();
     match section {
@@ -110,7 +111,8 @@ fn changed(section: &str, entry: &Value) -> Value {
     other
 }
 
-/// Returns each list that differs from `live` in a single entry, with a description of the change.
+/// Returns copies of the list `live` in which one entry is added, removed or changed. Each copy has
+/// a description of its difference.
 fn mutations(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, entry) in live.iter().filter(|(name, _)| names.contains(&name.to_lowercase())) {
@@ -136,8 +138,8 @@ async fn changes(stage: &Stage) -> Result<usize, String> {
     Ok(whole.plans.iter().map(|(_, plan)| plan.changes.len()).sum())
 }
 
-/// Tries one list, and returns the number of mutations. It returns 0 if the check or GitHub refuses
-/// the list, or if a part of the list is unknown.
+/// Tests one random list, and returns the number of mutations that were tested. Returns 0 if the
+/// check or GitHub refuses the list, or if a part of the list is unknown.
 async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Path) -> Result<usize, String> {
     let mut dice = Dice::new(seed);
     let made = state::state(&mut dice);
@@ -206,7 +208,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Returns the keys of the lists in a value that have entries.
+/// Adds to `found` the keys of all lists in a value that are not empty.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

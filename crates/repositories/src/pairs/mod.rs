@@ -1,16 +1,17 @@
-//! Tests random pairs of an organisation and a policy against the simulated GitHub in this process.
-//! The pairs are made from the description of the policy's files. For every pair:
+//! Tests Beadle with random pairs of an organisation and a policy. Beadle applies the policy to a
+//! simulated GitHub in this process. The pairs are made from the description of the policy's files.
+//! Every pair must fulfil these conditions:
 //!
-//! - after some applies the plan is empty or unknown, and one more apply writes nothing;
-//! - nothing changed that no file names;
-//! - nothing was removed from a list that was unknown.
+//! - After some applies, the plan is empty or unknown, and another apply writes nothing.
+//! - Beadle changed only values that a file names.
+//! - Beadle removed nothing from a list that was unknown.
 //!
-//! Some pairs begin with a read that fails or is incomplete. In some pairs, somebody renames,
-//! deletes or adds things by hand after the first applies.
+//! In some pairs, the first reads fail or are incomplete. In some pairs, somebody renames, deletes
+//! or adds things by hand after the first applies.
 //!
-//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them;
-//! `PAIRS_FROM=42 PAIRS=1` tries the pair of one seed. A failure names its seed and shows the
-//! files.
+//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tests more pairs.
+//! `PAIRS_FROM=42 PAIRS=1` tests the pair with one seed. The message of a failure contains the seed
+//! and the files.
 
 mod dice;
 mod entries;
@@ -44,14 +45,15 @@ use self::state::ORGANISATION;
 use self::weather::Act;
 use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Shard};
 
-/// The usual number of pairs.
+/// The number of pairs that the test tries if `PAIRS` is not set.
 const USUAL: u64 = 150;
-/// The number of applies after which a pair must be at rest.
+/// The maximum number of applies until an apply of a pair must write nothing.
 const ROUNDS: usize = 5;
-/// The budget of the simulated GitHub, which is never used up.
+/// The budget of the simulated GitHub. It is so large that it is never used up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// Refusals by GitHub that the check cannot foresee.
+/// The messages with which GitHub may refuse a write although the policy is valid, because the
+/// check cannot know the live state. Each has the reason.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -69,12 +71,12 @@ impl Wire for InProcess {
     }
 }
 
-/// The result of a pair.
+/// What happened with a pair.
 #[derive(Debug)]
 enum Outcome {
-    /// The check refuses the policy, with this first finding.
+    /// The check refused the policy. The text is the first problem that it found.
     Refused(String),
-    /// The policy was applied.
+    /// Beadle applied the policy.
     Applied(Counts),
 }
 
@@ -83,25 +85,26 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// The pairs that did not come to rest because layers select by values that other files set.
+    /// The number of pairs in which every apply wrote something, because layers select repositories
+    /// by values that other files set.
     moved: usize,
 }
 
-/// The result of one apply of the whole policy.
+/// What one apply of the whole policy did.
 #[derive(Default)]
 struct Round {
-    /// The repositories, by id, with the aspects that were unknown as a whole.
+    /// The aspects that were unknown as a whole, by the id of the repository.
     doubts: BTreeMap<String, BTreeSet<String>>,
-    /// The changes that are neither unknown nor refused.
+    /// The changes that Beadle still plans, without those that are unknown or refused.
     left: Vec<String>,
-    /// The changes that GitHub refused, with the reasons.
+    /// The changes that GitHub refused, each with GitHub's reason.
     refusals: Vec<String>,
     written: usize,
-    /// The changes that were tried.
+    /// The changes that Beadle tried to write.
     made: Vec<String>,
     /// The number of changes that needed an approval.
     held: usize,
-    /// The number of calls that write.
+    /// The number of writing calls that GitHub received.
     calls: usize,
 }
 
@@ -114,7 +117,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// Creates a run with a new store and the current state of the simulated GitHub.
+    /// Prepares an apply. It has a new store, and begins with the present state of the simulated
+    /// GitHub.
     fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
         let store = SqliteStore::open_inline(path, SqliteSettings::default());
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
@@ -122,7 +126,7 @@ impl Stage {
         Ok(Self { sim: sim.clone(), store, clock, policy, token: sim.token() })
     }
 
-    /// Returns a planner and a writer that have nothing in memory.
+    /// Creates a planner and a writer that remember nothing from earlier applies.
     fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
         let wire = Arc::new(InProcess(self.sim.clone()));
         let settings = ClientSettings {
@@ -144,7 +148,8 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies the policy, and approves the changes that are held.
+    /// Applies the policy. Then it approves the changes that the guard held, so that the next apply
+    /// writes them.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {
@@ -180,7 +185,7 @@ impl Stage {
                     || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
-                    // The change waits for another change, which is judged by itself.
+                    // The change depends on another change, which is judged by itself.
                     StepResult::Blocked => {}
                     outcome => {
                         round.written += usize::from(*outcome == StepResult::Written);
@@ -214,7 +219,7 @@ impl Stage {
         ApplyContext { store, clock, lease: None, lane, limits, pace, patient: true, generation, planned }
     }
 
-    /// Changes something by hand. Ignores the refusals of GitHub.
+    /// Makes a change by hand. It is no problem if GitHub refuses this change.
     async fn act(&self, act: &Act) -> Result<(), String> {
         let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
         let request = http::Request::builder()
@@ -227,8 +232,8 @@ impl Stage {
         answer.map(drop).ok_or_else(|| "the connection broke".to_owned())
     }
 
-    /// Checks that the plan of a single repository is empty if the plan of all repositories is
-    /// empty.
+    /// If the plan of all repositories is empty, checks that the plan of a single repository is
+    /// empty too.
     async fn is_quiet_alone(&self) -> Result<(), String> {
         let (planner, _) = self.parts()?;
         let state = self.sim.state();
@@ -246,7 +251,8 @@ impl Stage {
     }
 }
 
-/// Applies a pair. For some pairs, somebody then changes something by hand, and it applies again.
+/// Tests a pair: applies its policy and judges the result. For some pairs, somebody then changes
+/// something by hand, and the test applies the policy and judges the result again.
 async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
     let fault = dice.chance(20).then(|| weather::fault(dice));
     let is_faulty = fault.is_some();
@@ -273,11 +279,13 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
     Ok(counts)
 }
 
-/// Applies until an apply writes nothing. A fault ends after the first apply.
+/// Applies the policy until an apply writes nothing. If a read is made to fail, it fails only in
+/// the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // No layer changes its own selection (`files::agree`). The check cannot see what a value of
-    // another file does to a selection, because the other file may not reach the repository.
+    // A file does not change which repositories the same file selects (`files::agree`). But a value
+    // of another file can change this. The check cannot find this out, because the other file may
+    // not reach the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)
@@ -304,7 +312,7 @@ async fn settle_once(
         let faulty = n == 0 && is_faulty;
         stage.sim.no_faults();
         let round = match tried {
-            // The code below compares the state, also after an apply that failed.
+            // The code below compares the state even if the apply failed.
             Err(_) if faulty => continue,
             tried => tried?,
         };
@@ -318,7 +326,7 @@ async fn settle_once(
         counts.written += round.written;
         counts.refused += round.refusals.len();
         last = round;
-        // All held changes are approved by now.
+        // At this point, the test has approved all changes that were held.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }
@@ -389,7 +397,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     })
 }
 
-/// Returns a finding without its names, so that findings of one kind are counted together.
+/// Returns a finding without the names in it, so that findings of the same kind are counted
+/// together.
 fn kind(message: &str) -> String {
     message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
 }
@@ -413,7 +422,7 @@ async fn simulated() -> Arc<Sim> {
     Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap())
 }
 
-/// Returns a folder for stores, in memory if possible.
+/// Returns a new folder for the stores. It is in memory if the system allows this.
 fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
@@ -437,7 +446,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
             Err(why) => failures.push(format!("seed {seed}: {why}\n\nAgain: PAIRS_FROM={seed} PAIRS=1")),
         }
     }
-    // A line for each failure, and all details of the first one.
+    // Prints one line for each failure, and all details of the first failure.
     for failure in &failures {
         eprintln!("{}", failure.lines().take(2).collect::<Vec<_>>().join(" "));
     }

@@ -1,6 +1,6 @@
-//! Tests every place of a policy that names a team, an account, an App, a role, a property, a
-//! branch or a repository. The name does not exist, was renamed, or belongs to something else now.
-//! In each case, an apply must change no repository.
+//! Tests every place of a policy that can name a team, an account, an App, a role, a property, a
+//! branch or a repository. In the tests, the name does not exist, or its owner was renamed, or the
+//! name now belongs to something else. In none of these cases may an apply change a repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,15 +30,15 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Situation {
-    /// The name does not exist, and Beadle remembers nothing.
+    /// The name does not exist, and Beadle remembers nothing about the name.
     Missing,
-    /// The name was renamed, and Beadle remembers its id.
+    /// The owner of the name was renamed, and Beadle remembers the owner's id.
     Renamed,
-    /// Something else has the name now.
+    /// The name now belongs to something else.
     Taken,
 }
 
-/// A place of a policy with a name.
+/// A place of a policy that contains a name.
 struct Place {
     path: String,
     kind: Kind,
@@ -50,17 +50,19 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
     Place { path: path.into(), kind, file, body }
 }
 
-/// Places whose names need not exist, or that have a test of their own.
+/// The places that this test skips. Each has the reason: the name need not exist, or another test
+/// covers it.
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether the name alone decides, so that the new owner of the name is right.
+/// Returns whether only the name decides at this place. If it does, it is right that Beadle uses
+/// the new owner of the name.
 fn is_by_name(place: &Place) -> bool {
-    // Only the owner of an App can give away its slug. If `except` has the name, the file reaches
-    // all other repositories.
+    // The slug of an App gets another owner only if the App's owner gives it away. If `except`
+    // contains the name, the file reaches all other repositories.
     matches!(place.kind, Kind::App | Kind::Role | Kind::Property | Kind::Branch)
         || place.path.starts_with("except.")
 }
@@ -123,7 +125,7 @@ fn places() -> Vec<Place> {
             "suborgs/a.yml",
             json!({ "suborgproperties": [{ OLD: "gold" }], "labels": labels() }),
         ),
-        // The name of a file is not a key.
+        // The name of a file is not a key of the policy, so the walk does not find it.
         place("repos/*.yml", Kind::Repository, "repos/nametoday.yml", json!({ "labels": labels() })),
     ];
     for key in ["select", "except"] {
@@ -152,7 +154,7 @@ fn places() -> Vec<Place> {
     places
 }
 
-/// Returns the paths of all keys that have names of things at GitHub.
+/// Finds the paths of all keys whose values are names of things at GitHub.
 fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
     const NAMES: &[&str] = &[
         "a slug",
@@ -178,7 +180,7 @@ fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
 }
 
 fn walk_keys(path: &str, keys: &[Key], found: &mut BTreeSet<String>) {
-    // An entry of `first_match` has the keys of a layer.
+    // An entry of `first_match` has the same keys as a layer, so the walk skips it.
     for key in keys.iter().filter(|key| key.status == Status::Carried && key.name != "first_match") {
         let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
         walk(&path, &key.shape, found);
@@ -202,7 +204,7 @@ fn every_place_of_a_name_is_tried() {
     }
 }
 
-/// Returns an organisation in which everything has the name.
+/// Returns an organisation in which the name exists for every kind of thing.
 fn organisation() -> Value {
     let repository = |id: u64| {
         json!({
@@ -224,12 +226,12 @@ fn organisation() -> Value {
     })
 }
 
-/// Returns the state after everything with the old name was renamed.
+/// Returns the state in which everything with the old name has the new name.
 fn renamed(state: &Value) -> Result<Value, String> {
     serde_json::from_str(&state.to_string().replace(OLD, NEW)).map_err(|error| error.to_string())
 }
 
-/// Gives the old name to new things.
+/// Creates new things that have the old name.
 fn take(state: &mut Value, kind: Kind) {
     let organisation = &mut state["orgs"][ORGANISATION];
     match kind {

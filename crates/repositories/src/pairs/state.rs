@@ -1,5 +1,5 @@
-//! Makes a random organisation: in the form of a policy, as the source of policies, and in the form
-//! of the simulator.
+//! Makes a random organisation. The test needs it in two forms: as sections of a policy, from which
+//! it makes policies, and as the state of the simulator.
 
 use serde_json::{Map, Value, json};
 
@@ -8,21 +8,21 @@ use super::entries::{self, BLOCKS, LISTS, Place};
 
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
-/// From this number of repositories on, Beadle reads teams by organisation.
+/// With this number of repositories or more, Beadle reads the teams of the whole organisation.
 const MANY: usize = 21;
 
-/// The live values of a repository, as sections of a policy.
+/// The live values of a repository, in the form of sections of a policy.
 pub(super) struct Live {
     pub(super) name: String,
     pub(super) sections: Value,
 }
 
-/// An organisation.
+/// A random organisation in both forms.
 pub(super) struct State {
     pub(super) repositories: Vec<Live>,
-    /// The values of the organisation itself, as sections of a policy.
+    /// The rulesets and configurations of the organisation itself, in the form of a policy.
     pub(super) rulesets: Value,
-    /// The whole organisation in the form of the simulator.
+    /// The whole organisation as the state of the simulator.
     pub(super) doc: Value,
 }
 
@@ -102,7 +102,8 @@ fn live(dice: &mut Dice, name: String) -> Live {
     Live { name, sections }
 }
 
-/// Returns all names in the spelling of GitHub.
+/// Replaces each name with GitHub's spelling of the name. Removes an entry if its name is not in
+/// `pool`.
 fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     entries.retain_mut(|entry| {
         let name = entry[id].as_str().unwrap_or_default();
@@ -112,14 +113,14 @@ fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     });
 }
 
-/// Returns a list as a map from the identity of each entry.
+/// Returns the entries of a list, by their identities.
 fn keyed(list: &Value, id: &str, value: impl Fn(&Value) -> Value) -> Value {
     let entries = list.as_array().into_iter().flatten();
     let named = entries.map(|entry| (entry[id].as_str().unwrap_or_default().to_owned(), value(entry)));
     Value::Object(named.filter(|(_, value)| !value.is_null()).collect())
 }
 
-/// Returns an entry without its name and without null values.
+/// Returns an entry without the key `name` and without null values.
 fn stripped(entry: &Value, name: &str) -> Value {
     let mut entry = without_nulls(entry);
     if let Some(entry) = entry.as_object_mut() {
@@ -139,7 +140,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Merges the values of a section over GitHub's defaults.
+/// Returns GitHub's defaults, in which the values of a section replace the defaults.
 fn over(mut defaults: Value, section: &Value) -> Value {
     for (key, value) in section.as_object().into_iter().flatten() {
         defaults[key] = value.clone();
@@ -206,7 +207,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     made
 }
 
-/// Returns the value of a property in the form of GitHub.
+/// Returns the value of a property in the form in which GitHub returns it.
 fn text(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(text).collect(),
@@ -215,7 +216,7 @@ fn text(value: &Value) -> Value {
     }
 }
 
-/// Returns a branch protection rule as the body of the REST PUT.
+/// Returns a branch protection rule in the form of the body of the REST PUT request.
 fn protection(rule: &Value) -> Value {
     let mut rule = without_nulls(rule);
     for list in [

@@ -1,5 +1,5 @@
-//! Makes events around applies: reads that fail or are incomplete, and people who rename, delete
-//! and add things by hand.
+//! Makes disturbances for the test: reads that fail or are incomplete, and people who rename,
+//! delete or add things by hand.
 
 use beadle_sim::Fault;
 use http::Method;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::dice::{Dice, TEAMS};
 use super::state::ORGANISATION;
 
-/// The lists that GraphQL shows.
+/// The lists that Beadle reads by GraphQL.
 const CONNECTIONS: &[&str] =
     &["labels", "collaborators", "branchProtectionRules", "rulesets", "repositoryTopics"];
-/// The paths below a repository that only REST shows.
+/// Paths below a repository that Beadle reads by REST.
 const PLACES: &[&str] = &["/autolinks", "/hooks", "/actions/permissions", "/automated-security-fixes"];
 
-/// Returns a fault of reads.
+/// Returns a random way in which reads fail.
 pub(super) fn fault(dice: &mut Dice) -> Fault {
     if dice.chance(50) {
         Fault { path: "/graphql".into(), shorten: Some(dice.one(CONNECTIONS).into()), ..Fault::default() }
@@ -24,12 +24,12 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
     }
 }
 
-/// A change by hand through the API.
+/// A change that somebody makes by hand through the API.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) method: Method,
     pub(super) path: String,
-    /// `null` for none.
+    /// The body of the request, or `null` if it has none.
     pub(super) body: Value,
 }
 
@@ -37,7 +37,7 @@ fn act(method: Method, path: String, body: Value) -> Act {
     Act { method, path, body }
 }
 
-/// Returns a change by hand to an organisation.
+/// Returns random changes by hand to an organisation.
 pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
     let organisation = &doc["orgs"][ORGANISATION];
     let names: Vec<&String> =
@@ -54,7 +54,7 @@ pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
                 let name = path.rsplit('/').next().unwrap_or_default().to_owned();
                 acts.push(act(Method::DELETE, path, Value::Null));
                 if dice.chance(50) {
-                    // Another team gets the old name.
+                    // A new team gets the old name of the renamed team.
                     let made = json!({ "name": name });
                     acts.push(act(Method::POST, format!("orgs/{ORGANISATION}/teams"), made));
                 }

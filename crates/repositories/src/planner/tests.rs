@@ -1,4 +1,5 @@
-//! Plans that somebody overtakes: while they are read, or before they are written.
+//! Tests what happens if somebody changes something while Beadle reads for a plan, or between the
+//! plan and the write.
 
 mod failing;
 mod organisation;
@@ -39,7 +40,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Returns an organisation with the repository `shop`, and a policy for it.
+    /// Creates an organisation with the repository `shop`, and a policy for it.
     async fn new(doc: Value, policy: &str) -> Self {
         Self::of_files(doc, &[("settings.yml", policy)]).await
     }
@@ -74,7 +75,7 @@ impl Stage {
         session.write(&plan.changes[0]).await
     }
 
-    /// Returns the number of calls that wrote.
+    /// Returns the number of writing calls that the simulated GitHub received.
     fn writes(&self) -> usize {
         self.sim.calls().iter().filter(|call| call["writes"] == true).count()
     }
@@ -84,7 +85,7 @@ fn shop() -> Key {
     Key::new("repository", "acme", 101)
 }
 
-/// Returns an organisation in which the login and the slug have these ids.
+/// Returns an organisation in which the login has the id `mona` and the slug has the id `platform`.
 fn acme(mona: u64, platform: u64) -> Value {
     let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
     json!({
@@ -139,7 +140,7 @@ async fn an_entry_without_a_permission_changes_no_access() {
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;
-    // The read of the Actions permissions waits for the budget; the topics were read before.
+    // The read of the Actions permissions waits for the budget. Beadle has already read the topics.
     let now = stage.clock.now();
     stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);
     let somebody = async {
@@ -175,7 +176,7 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         assert_eq!(failure.class, Class::Conflict, "{failure}");
         assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
-        // The planned one gets it.
+        // The names belong to the planned account and team again, so the write gives them access.
         stage.sim.begin_with(acme(501, 601));
         stage.write(&plan).await.unwrap();
         assert_eq!(stage.writes(), 1, "{policy}");

@@ -1,5 +1,5 @@
-//! Runs the tests of a policy: each describes a repository and the values that the policy must give
-//! it. `beadle check` runs them.
+//! Runs the tests of a policy, which `beadle check` uses. A test describes a repository, and the
+//! values that the policy must give to this repository.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,16 +21,16 @@ use super::targeting::{OverrideStatus, Verdict};
 /// The results of the tests of a policy.
 #[derive(Debug, Default)]
 pub struct Tested {
-    /// The number of tests.
+    /// The number of tests that Beadle ran.
     pub count: usize,
-    /// Failed expectations, and errors in the tests themselves.
+    /// The expectations that the policy does not meet, and the errors in the tests themselves.
     pub problems: Vec<Problem>,
-    /// The texts of the files, for excerpts.
+    /// The texts of the test files, from which messages show excerpts.
     pub sources: BTreeMap<String, String>,
 }
 
 impl Policy {
-    /// Runs the tests in `tests/*.yml` of the policy's folder.
+    /// Runs the tests in the files `tests/*.yml` of the policy's folder.
     pub fn test(&self, folder: &Path) -> Result<Tested, PolicyError> {
         let mut tested = Tested::default();
         let sources = read_part(folder, "tests", &[], &ReadingAt::default())?;
@@ -87,7 +87,7 @@ impl Policy {
         let got = self.declared(&target, &repository).as_ref().map(leaves).unwrap_or_default();
         for want in test.get("expect").map(leaves).unwrap_or_default() {
             let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
-            // A field that an expected entry leaves out may have any value.
+            // If an expected entry omits a field, the field may have any value.
             let found = got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path));
             let (path, value) = (&want.path, &want.value);
             match found.or_else(|| got.iter().find(|leaf| leaf.open == want.key)) {
@@ -101,7 +101,8 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            // A path in a section that does not exist would always be absent.
+            // The section must exist, because otherwise the expectation "absent" would always be
+            // met.
             let section = text.split(['.', '[']).next().unwrap_or_default();
             if !SETTINGS.iter().any(|key| key.name == section) {
                 let unknown = problem(path, format!("unknown section `{section}`"));
@@ -119,7 +120,7 @@ impl Policy {
     }
 }
 
-/// Returns the repository that a test describes.
+/// Builds the repository that a test describes.
 pub(crate) fn repository(given: &Node) -> Repository {
     let text = |key: &str| given.get(key).and_then(Node::text);
     let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);

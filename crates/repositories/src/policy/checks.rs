@@ -1,5 +1,5 @@
-//! Checks the rules that the shape of a file cannot express: duplicate entries, missing keys, and
-//! values that contradict each other.
+//! Checks rules that the shape of a file cannot express: no entry may appear twice, certain keys
+//! must not be missing, and values must not contradict each other.
 
 use super::contradictions;
 use super::keys::ALL_SECTIONS;
@@ -10,12 +10,13 @@ use super::problem::{Problem, Severity};
 use super::schema::FileKind;
 use crate::identity;
 
-/// Returns the sections whose entries have an identity (`crate::identity`).
+/// Returns the names of the sections whose entries have an identity (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
     ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
 }
 
-/// Checks that a list that is a block has its entries in exactly one key.
+/// Checks lists that are written as a block. The block must have its entries in exactly one of the
+/// keys `exclusive`, `additive` and `include`.
 fn check_list_modes(root: &Node, problems: &mut Vec<Problem>) {
     let topics = root.get("repository").and_then(|repository| repository.get("topics"));
     let lists = named().filter_map(|list| Some((list, root.get(list)?)));
@@ -52,8 +53,8 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns the name of an entry, for errors. The address of a webhook is left out, because it may
-/// contain a secret.
+/// Returns the name of an entry for error messages. For a webhook, the name does not contain the
+/// address, because the address may contain a secret.
 fn named_entry(list: &str, item: &Node) -> String {
     match identity::name(list, item).filter(|_| list != "webhooks") {
         Some(name) => format!("the entry `{}`", short(&name.written)),
@@ -72,7 +73,8 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that no repository gets two configurations, because GitHub attaches only one.
+/// Checks that no repository gets two code security configurations, because GitHub attaches only
+/// one.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     let claims =
         entries(root, "code_security_configurations").iter().filter_map(|item| item.get("attach_to"));
@@ -89,7 +91,7 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a file, or one entry of `first_match`, beyond its shape.
+/// Checks a file, or one entry of `first_match`, for the rules that its shape cannot express.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {
@@ -106,7 +108,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             problems.push(Problem::error(property.asked.clone(), property.column, text));
         }
     }
-    // The entries of `first_match` were checked above.
+    // The code above has already checked the entries of `first_match`.
     let own = root.without(&["first_match"]);
     let mut contradictions = Vec::new();
     identity::contradictions("", &own, &mut contradictions);
@@ -121,7 +123,8 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
                 item.get(key).map(|node| patterns(node, Pattern::glob, problems));
             }
             let same = |other: &Node| identity::same(list, other, item);
-            // Entries with `include` or `exclude` may name one team for different repositories.
+            // Several entries for the same team are valid if they have `include` or `exclude`,
+            // because they can then apply to different repositories.
             let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
             if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {
                 let text = format!("`{list}` has {} twice", named_entry(list, item));

@@ -1,4 +1,5 @@
-//! Finds values that contradict each other: each value is valid, but GitHub refuses them together.
+//! Finds values that contradict each other. Each of these values is valid, but GitHub refuses them
+//! together.
 
 mod across;
 
@@ -13,15 +14,15 @@ use super::rules;
 use super::schema::FileKind;
 use super::shape::Shape;
 
-/// The maximum number of topics of a repository.
+/// The maximum number of topics that GitHub accepts for a repository.
 const TOPICS: usize = 20;
 
-/// The keys of a title, of a message and of their merge method, and the messages that GitHub
-/// accepts with each title.
+/// For one kind of merge commit: the key of the title, the key of the message, the key of the merge
+/// method, and the messages that GitHub accepts with each title.
 type TitleAndMessage =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
-/// The valid pairs of a title and a message.
+/// The titles and messages that GitHub accepts together.
 const PAIRS: &[TitleAndMessage] = &[
     (
         "squash_merge_commit_title",
@@ -40,17 +41,18 @@ const PAIRS: &[TitleAndMessage] = &[
     ),
 ];
 
-/// The merge methods. GitHub requires at least one.
+/// The keys of the merge methods. GitHub requires that at least one method is on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Values that GitHub refuses together, although each value is valid.
+/// Values that GitHub refuses together, although each of them is valid.
 pub(super) struct Contradiction<'a> {
-    /// The names in `disable_plugins` that disable the values: the section, and perhaps a part of
-    /// it.
+    /// If `disable_plugins` contains one of these names, Beadle does not use the values. The names
+    /// are the section, and in some cases a part of the section.
     pub(super) names: &'static [&'static str],
-    /// The contradicting keys of the section; empty if the whole section is affected.
+    /// The keys of the section that contradict each other. If it is empty, Beadle cannot use the
+    /// whole section.
     pub(super) keys: Vec<&'static str>,
-    /// The values. Beadle reports the problem at the first value.
+    /// The contradicting values. Beadle reports the problem at the line of the first value.
     values: Vec<&'a Node>,
     text: String,
     hint: Option<String>,
@@ -61,7 +63,8 @@ impl<'a> Contradiction<'a> {
         Self { names, keys: Vec::new(), values, text: text.into(), hint: None }
     }
 
-    /// Limits the contradiction to these keys of its section.
+    /// Restricts the contradiction to these keys of the section. Without this, the whole section is
+    /// affected.
     fn only(mut self, keys: &[&'static str]) -> Self {
         self.keys = keys.to_vec();
         self
@@ -72,7 +75,7 @@ impl<'a> Contradiction<'a> {
         self
     }
 
-    /// Returns the problem of a file that has all the values.
+    /// Returns the problem to report for a file that contains all of the values.
     fn problem(self) -> Option<Problem> {
         let problem = error(self.values.first()?, self.text);
         Some(match self.hint {
@@ -81,7 +84,7 @@ impl<'a> Contradiction<'a> {
         })
     }
 
-    /// Returns the lines of the values, each line once.
+    /// Returns the lines of the values. No line appears twice.
     pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
         let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
@@ -89,13 +92,14 @@ impl<'a> Contradiction<'a> {
         places
     }
 
-    /// Returns the text for values of several files.
+    /// Returns the message for values that come from several files.
     pub(super) fn why(&self) -> String {
         let places: Vec<String> = self.places().into_iter().map(ToString::to_string).collect();
         format!("{} ({})", self.text, places.join(", "))
     }
 
-    /// Returns whether `disable_plugins` disables the values.
+    /// Returns whether `disable_plugins` disables the values. The contradiction then does not
+    /// matter.
     pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
         self.names.iter().any(|name| disabled.iter().any(|other| other == name))
     }
@@ -105,8 +109,8 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Finds the contradictions in the sections of one file, or of merged layers. `rank` returns the
-/// rank of the layer to which a line belongs.
+/// Finds the contradictions in the sections of one file, or of the merged layers of a repository.
+/// `rank` returns the rank of the layer that contains a line.
 pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -> Vec<Contradiction<'a>> {
     let mut found = Vec::new();
     let repository = root.get("repository");
@@ -114,7 +118,8 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
         merging(repository, &mut found);
         topics(repository, &mut found);
     }
-    // Both sections have the same switches: for each switch, the higher layer wins.
+    // Both sections can turn the same features on or off. For each feature, the layer of higher
+    // rank wins.
     let security = (repository.and_then(|node| node.get("security")), root.get("security"));
     let winner = |incumbent: &str, own: &'static str| {
         let one = security.0.and_then(|node| Some((node.get(incumbent)?, incumbent.to_owned())));
@@ -137,7 +142,7 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
     found
 }
 
-/// Checks one file.
+/// Checks one file for contradictions.
 pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let mut contradictions = found(root, &|_| 0);
     for configuration in entries(root, "code_security_configurations") {
@@ -160,7 +165,8 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation has no rule that only repositories can have.
+/// Checks that a ruleset of the organisation has no rule that GitHub accepts only in a ruleset of a
+/// repository.
 fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
         let Some(node) = rule.get("type") else { continue };
@@ -173,7 +179,8 @@ fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns the merge methods that a block of settings turns off.
+/// Returns for each merge method the value that turns it off, or `None` if the block does not turn
+/// it off.
 pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
     METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
 }
@@ -186,8 +193,9 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
         found.push(Contradiction::new(&["repository"], values, text).only(&METHODS));
     }
     for (title, message, method, pairs) in PAIRS {
-        // Beadle does not send the texts of a merge method that is off. If all methods are off,
-        // Beadle leaves the methods alone and sends the texts.
+        // If a merge method is off, Beadle does not send its title and message. But if the policy
+        // turns all methods off, Beadle does not change the methods, and sends the titles and
+        // messages.
         let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
         if is_off && off.contains(&None) {
             continue;
@@ -219,8 +227,8 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks that security updates are not on while the alerts are off. Each argument is a value with
-/// its key.
+/// Checks that the security updates are not on while the alerts are off. Each argument is a value
+/// and the name of its key.
 fn fixes<'a>(
     fixes: Option<(&'a Node, String)>,
     alerts: Option<(&'a Node, String)>,
@@ -239,8 +247,9 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as a list of actors. GitHub reads it as nobody in `restrictions` and as everybody
-/// in `dismissal_restrictions`, so the author may mean either.
+/// Refuses `{}` as a list of actors. In `restrictions`, GitHub reads `{}` as nobody. In
+/// `dismissal_restrictions`, GitHub reads it as everybody. So Beadle cannot know what the author
+/// means.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let reviews = protection.get("required_pull_request_reviews");
     let found = [
@@ -259,7 +268,7 @@ fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that no prefix of an autolink begins with the prefix of another autolink.
+/// Checks that the prefix of an autolink does not begin with the prefix of another autolink.
 fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
     let prefix = |link: &'a Node| Some((link, link.get("key_prefix")?.text()?));
     for (at, link) in links.iter().enumerate() {
@@ -275,7 +284,7 @@ fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks that a ruleset has only rules for its target.
+/// Checks that all rules of a ruleset are valid for the target of the ruleset.
 fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(target) = ruleset.get("target") else { return };
     let Some(what @ ("push" | "branch" | "tag")) = target.text() else { return };
@@ -295,7 +304,7 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks the rules of a ruleset and their parameters.
+/// Checks the rules of a ruleset, and the parameters of the rules.
 fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let rules = ruleset.get("rules").map(Node::items).unwrap_or_default();
     for (at, rule) in rules.iter().enumerate() {
@@ -319,7 +328,8 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation sets its repositories and their refs.
+/// Checks that a ruleset of the organisation says to which repositories and to which branches or
+/// tags it applies.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let has = |key: &str| ruleset.get("conditions").and_then(|conditions| conditions.get(key)).is_some();
     if !["repository_name", "repository_id", "repository_property"].into_iter().any(has) {
@@ -341,9 +351,10 @@ fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A rule and its ruleset.
+/// A rule as a file states it, and the ruleset that contains the rule.
 struct Stated<'a> {
-    /// True for a ruleset of the organisation, which does not merge with rulesets of repositories.
+    /// Whether the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
+    /// of repositories.
     is_organisations: bool,
     ruleset: String,
     kind: &'a str,
@@ -357,7 +368,7 @@ impl Stated<'_> {
     }
 }
 
-/// Finds rules that lack a required parameter. Another layer may add the parameter.
+/// Finds rules that lack a required parameter. A rule is complete if any layer adds the parameter.
 pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {
@@ -392,11 +403,11 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// The keys of lists that can be additive in safe-settings, but that Beadle does not support yet.
+/// The lists that can be additive in safe-settings but that Beadle does not support yet.
 const LATER: &[&str] =
     &["milestones", "environments", "variables", "custom_repository_roles", "app_installations"];
 
-/// Finds entries of `disable_plugins` that have no effect.
+/// Reports entries of `disable_plugins` that have no effect, or that name no plugin.
 pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
         if matches!(item.kind, Kind::Map(_)) && item.get("plugin").is_none() {
@@ -416,14 +427,14 @@ pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Probl
     }
 }
 
-/// Finds keys that Beadle carries out only partly, and lists that cannot be additive.
+/// Reports keys that Beadle supports only partly, and lists that cannot be additive.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut refused = Vec::new();
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // `topics` is a list inside `repository`. Beadle never removes unlisted branches and
-        // configurations.
+        // `topics` is a list inside `repository`. And Beadle never removes a branch rule or a
+        // configuration that the policy does not list, so these lists are always additive.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
         if !is_kept && LATER.contains(&name) {
             remark(item, format!("`additive_plugins`: Beadle does not carry out `{name}` yet"));

@@ -1,4 +1,4 @@
-//! Converts the merged layers of a repository into typed values.
+//! Converts the merged layers of a repository into the typed values that the aspects use.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::{Permission, Repository};
@@ -13,17 +13,17 @@ use super::targeting::MergedLayers;
 use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 use crate::aspects;
 
-/// Two keys of safe-settings, each with the key of the section `security` that means the same.
+/// The keys of safe-settings for which the section `security` has a key with the same meaning.
 const SAME: &[(&str, &str)] = &[
     ("enableVulnerabilityAlerts", "dependabot_alerts"),
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
 ];
 
-/// The sections that have fields of their own in [`Desired`].
+/// The sections for which [`Desired`] has a field with a type of its own.
 const TYPED: &[&str] = &["teams", "collaborators", "branches"];
 
 impl Policy {
-    /// Returns the values that `target` asks for in `repository`.
+    /// Returns the values that the merged layers `target` declare for `repository`.
     pub fn desired(&self, target: &MergedLayers, repository: &Repository) -> Desired {
         let Some(root) = &target.root else { return Desired::default() };
         let section = |name: &str| {
@@ -52,7 +52,7 @@ impl Policy {
                 let mut teams = repository.teams.value().into_iter().flatten();
                 let seen = teams.find(|team| team.slug.eq_ignore_ascii_case(&slug));
                 let is_stated = permission.is_some();
-                // GitHub grants `pull` to a team for which no permission is specified.
+                // If a request names no permission, GitHub gives a team `pull`.
                 let permission = permission.or_else(|| Some(seen?.permission.clone()));
                 TeamWant { slug, permission: permission.unwrap_or(Permission::Pull), is_stated, asked }
             }),
@@ -64,7 +64,7 @@ impl Policy {
                 let mut people = repository.collaborators.value().into_iter().flatten();
                 let seen = people.find(|person| person.login.eq_ignore_ascii_case(&login));
                 let is_stated = permission.is_some();
-                // GitHub grants `push` to a person for whom no permission is specified.
+                // If a request names no permission, GitHub gives a person `push`.
                 let permission = permission.or_else(|| Some(seen?.permission.clone()));
                 CollaboratorWant {
                     login,
@@ -76,7 +76,8 @@ impl Policy {
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
         if let (Some(old), Some(new)) = (&desired.security, section("security")) {
-            // Both sections have the same switches: for each switch, the higher layer wins.
+            // Both sections can turn the same features on or off. For each feature, the layer of
+            // higher rank wins.
             let higher = |(key, value): &(Node, Node)| {
                 let same = SAME.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
                 let other = same.and_then(|(_, own)| new.get(own));
@@ -99,12 +100,13 @@ impl Policy {
 fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let wants = node.entries().iter().filter_map(|(key, value)| {
         let key = key.text()?;
-        // `archived: false` of a layer is null (`normal.rs`).
+        // In a layer for several repositories, `archived: false` was replaced with null
+        // (`normal.rs`).
         let is_unset = key == "archived" && value.is_null();
         (!is_unset && crate::aspects::settings::is_setting(key)).then(|| Want {
             key: key.to_owned(),
             value: match value.text() {
-                // A folded text ends with a line break, which GitHub does not accept.
+                // A folded text in YAML ends with a line break, which GitHub does not accept.
                 Some(text) => Value::from(text.trim_end()),
                 None => value.json(),
             },
@@ -114,9 +116,10 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let mut wants: Vec<Want> = wants.collect();
     let place = |key: &str| wants.iter().position(|want| want.key == key);
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
-        // Both keys set the visibility: the narrower layer wins.
+        // `private` and `visibility` both set the visibility. The layer of higher rank wins.
         let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
-        // In layers of one rank, the value counts that does not expose the repository.
+        // If both layers have the same rank, Beadle uses the value that does not expose the
+        // repository.
         let is_private = wants[private].value == true && wants[visibility].value == "public";
         let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
         wants.remove(if narrower { visibility } else { private });
@@ -125,12 +128,13 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
 }
 
 impl Policy {
-    /// Returns the values of `target` without disabled sections and without entries for other
-    /// repositories.
+    /// Returns the values of `target`. Disabled sections are removed, and also entries of lists
+    /// that apply only to other repositories.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
         if let Some(repository) = root.child("repository") {
-            // As in `settings`.
+            // A null here means that Beadle does not change the value, as in the function
+            // `settings`.
             if repository.get("archived").is_some_and(Node::is_null) {
                 *repository = repository.without(&["archived"]);
             }
@@ -152,13 +156,13 @@ impl Policy {
 /// Returns whether an entry of a list applies to this repository.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
-        // The check has refused invalid globs.
+        // The check of the policy has already refused invalid globs.
         globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
     };
     item.get("include").is_none_or(matches) && !item.get("exclude").is_some_and(matches)
 }
 
-/// Reads the entries of `teams` or `collaborators` that apply to this repository.
+/// Converts the entries of `teams` or `collaborators` that apply to this repository.
 fn access<T>(
     list: &Node,
     who: &str,

@@ -1,4 +1,4 @@
-//! The reasons why a policy is not accepted.
+//! The errors that stop Beadle from accepting a policy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::problem::{Problem, Severity};
 
-/// The reason why a policy is not accepted.
+/// Why Beadle does not accept a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// Beadle cannot read a file or the folder. The last accepted generation stays in force.
@@ -17,27 +17,29 @@ pub enum PolicyError {
         /// The error of the operating system.
         why: std::io::Error,
     },
-    /// The folder has no file of a policy.
+    /// The folder contains no policy file.
     #[error("{}: no policy found: the folder must have settings.yml, suborgs/, layers/ or repos/", .0.display())]
     Empty(PathBuf),
-    /// The folder has no file of a policy, but its folder `.github` has. Beadle does not choose that
-    /// folder itself: its `settings.yml` may be the file of another tool for one repository.
+    /// The folder contains no policy file, but its subfolder `.github` does. Beadle does not switch
+    /// to the subfolder by itself, because the `settings.yml` there may belong to another tool, for
+    /// one repository.
     #[error("{}: no policy found: {} has files of a policy\n  hint: set `policy` to that folder", folder.display(), inner.display())]
     Inside {
-        /// The folder of the configuration.
+        /// The folder that the configuration names.
         folder: PathBuf,
-        /// The folder with the files.
+        /// The subfolder that contains policy files.
         inner: PathBuf,
     },
-    /// Beadle itself failed. The last accepted generation stays in force.
+    /// Beadle itself failed because of an internal error. The last accepted generation stays in
+    /// force.
     #[error("{}: Beadle failed with an internal error while it read this policy; please report it", .0.display())]
     Panicked(PathBuf),
-    /// The files have errors.
+    /// The files of the policy have errors.
     #[error("{}", render(problems, sources))]
     Invalid {
-        /// All findings, also those that are not errors.
+        /// All findings, including warnings.
         problems: Vec<Problem>,
-        /// The texts of the files, for excerpts.
+        /// The texts of the files, from which messages show excerpts.
         sources: BTreeMap<String, String>,
     },
 }

@@ -1,5 +1,5 @@
-//! Explains the values of a repository: each value, the line that set it, and the values that it
-//! overrode.
+//! Explains where the values of a repository come from. For each value, it shows the line that set
+//! the value, and the values of other layers that were overridden.
 
 use beadle_github::Repository;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::files::Policy;
 use super::leaves::leaves;
 use super::targeting::MergedLayers;
 
-/// One value and where it comes from.
+/// One value of a repository, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
     /// The path of the value, such as `teams[platform].permission`.
@@ -20,20 +20,20 @@ pub struct Explained {
     pub value: Value,
     /// The line that sets the value.
     pub set_by: String,
-    /// The overridden values of lower layers, the highest layer first.
+    /// The values that were overridden, from the layer of the highest rank to the lowest.
     pub overrode: Vec<Overridden>,
 }
 
-/// A value of a lower layer that a higher layer overrides.
+/// A value that a layer of higher rank overrides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Overridden {
-    /// The value of the lower layer.
+    /// The overridden value.
     pub value: Value,
-    /// The line of the lower layer that sets the value.
+    /// The line that sets the overridden value.
     pub said_by: String,
 }
 
-/// Returns every value of a repository whose path begins with `key`.
+/// Returns the values of a repository whose paths begin with `key`, each with its explanation.
 pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, key: &str) -> Vec<Explained> {
     let Some(root) = &policy.declared(target, repository) else { return Vec::new() };
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();
@@ -57,7 +57,8 @@ pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, 
     found
 }
 
-/// Removes the possible secrets from the address of a webhook: user, password and query.
+/// Removes the parts of a webhook's address that may be secret: the user, the password and the
+/// query.
 fn without_secrets(path: &str, value: Value) -> Value {
     match value {
         Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
@@ -69,7 +70,7 @@ fn without_secrets(path: &str, value: Value) -> Value {
     }
 }
 
-/// Removes the same secrets from a path, because the path of a webhook contains its address.
+/// Removes these secret parts from a path. The path of a webhook contains the webhook's address.
 fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

@@ -1,4 +1,4 @@
-//! Loads the folder of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml` and
+//! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml` and
 //! `deployment-settings.yml`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,39 +29,42 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The name of the generation: a hash of all files.
+    /// The name of the generation. It is a hash of all files.
     pub generation: String,
-    /// The layers, the lowest rank first.
+    /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
-    /// The patterns of the repositories that Beadle skips.
+    /// Beadle skips the repositories that match one of these patterns.
     pub excluded: Vec<Pattern>,
-    /// If not empty, Beadle skips all repositories that match none of these patterns.
+    /// If this list is not empty, Beadle skips all repositories that match none of its patterns.
     pub included: Vec<Pattern>,
-    /// The repository with the files of the policy. Beadle skips it unless a file names it.
+    /// The name of the repository that contains the policy files. Beadle skips this repository
+    /// unless a file in repos/ has its name.
     pub home: String,
-    /// The sections that Beadle leaves alone.
+    /// The sections that Beadle does not apply, because `disable_plugins` names them.
     pub disabled: Vec<String>,
-    /// The warnings, and the keys that Beadle does not carry out.
+    /// The findings that are not errors: warnings, and keys that Beadle does not support.
     pub remarks: Vec<Problem>,
-    /// The texts of the files, for excerpts.
+    /// The texts of the files, from which messages show excerpts.
     pub sources: BTreeMap<String, String>,
 }
 
 impl Policy {
-    /// Loads a folder. `home` is the name of the repository with the files of the policy.
+    /// Loads the policy in a folder. `home` is the name of the repository that contains the policy
+    /// files.
     pub fn load(folder: &Path, home: &str) -> Result<Self, PolicyError> {
         Self::load_noting(folder, home, &ReadingAt::default())
     }
 
-    /// Loads a folder like [`Self::load`], and notes in `at` which file is being read.
+    /// Loads a folder like [`Self::load`], and records in `at` which file it reads at the moment.
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
-        // If a library panics over the files of one organisation, the other organisations must go
-        // on.
+        // If a library panics because of the files of one organisation, Beadle must still serve the
+        // other organisations.
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
-    /// Reads the texts of files, by their paths relative to the folder.
+    /// Creates a policy from the texts of its files. Each text has the path of its file, relative
+    /// to the folder.
     pub(crate) fn from_sources(
         sources: BTreeMap<String, String>,
         home: &str,
@@ -102,7 +105,7 @@ impl Policy {
                 Err(problem) => problems.push(problem),
             }
         }
-        // A policy in which every file is empty is probably a mistake.
+        // If every file of a policy is empty, this is probably a mistake.
         if policy.layers.iter().all(Layer::is_empty) {
             let empty = problems.iter_mut().filter(|problem| problem.message.starts_with(EMPTY));
             empty.for_each(|problem| problem.severity = Severity::Error);
@@ -144,13 +147,14 @@ impl Policy {
             "layers" => FileKind::Layer,
             _ => FileKind::Repo,
         };
-        // A byte order mark is no text.
+        // A byte order mark does not count as text.
         let is_blank = text.chars().all(|c| c.is_whitespace() || c == '\u{feff}');
         let empty = root.is_null().then(|| nothing(root, is_blank));
         if root.is_null() {
             let asked = root.asked.clone();
             if kind == FileKind::Deployment && is_blank {
-                // Beadle would change the repositories that the file restricted.
+                // With an empty list, Beadle would change the repositories that the file restricted
+                // before.
                 let text = format!("{EMPTY}: it restricts no repository");
                 problems.push(Problem::error(asked, 1, text).hint("if that is right, delete the file"));
                 return;
@@ -186,7 +190,8 @@ impl Policy {
         self.layers.push(Layer { is_blank: is_blank && empty.is_some(), ..layer });
     }
 
-    /// Finds layers of equal rank that reach every repository and disagree about a value.
+    /// Finds layers of equal rank that both reach every repository and set different values for the
+    /// same key.
     fn certain_conflicts(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
@@ -221,8 +226,8 @@ impl Policy {
         }
     }
 
-    /// Returns the branches that the policy names. Beadle reacts if such a branch is created or
-    /// deleted.
+    /// Returns the names of the branches in the policy. If such a branch is created or deleted,
+    /// Beadle must check the repository.
     pub fn branches(&self) -> BTreeSet<String> {
         let mut branches = BTreeSet::new();
         for root in self.layers.iter().flat_map(Layer::roots) {
@@ -235,19 +240,19 @@ impl Policy {
         branches
     }
 
-    /// Returns the names of secrets in the policy.
+    /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
         let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
         hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
-    /// Returns the sections of all layers.
+    /// Returns the names of the sections that at least one layer sets.
     pub fn sections(&self) -> BTreeSet<&str> {
         let entries = self.layers.iter().flat_map(Layer::roots).flat_map(Node::entries);
         entries.filter_map(|(key, _)| key.text()).collect()
     }
 
-    /// Returns the teams and properties by which layers select repositories.
+    /// Returns the names of the teams and custom properties by which layers select repositories.
     pub fn selected_by(&self) -> SelectedBy {
         let mut selected_by = SelectedBy::default();
         for layer in &self.layers {
@@ -266,7 +271,7 @@ impl Policy {
         selected_by
     }
 
-    /// Returns the parts of a repository that the layers need.
+    /// Returns the parts of a repository that Beadle must read to apply the layers.
     pub fn asks(&self) -> Asks {
         let mut asks = Asks::default();
         for layer in &self.layers {
@@ -293,11 +298,12 @@ impl Policy {
     }
 }
 
-/// The beginning of the findings about files without a value.
+/// With this text, a finding about an empty file begins.
 const EMPTY: &str = "the file is empty";
 
-/// Returns the block of a file without a value. A file without any text may be the rest of a failed
-/// write: its lists are additive, so that Beadle removes no entry because of it.
+/// Returns the block that replaces an empty file. A file that is completely blank may be the result
+/// of a failed write. So the block makes all lists additive, and Beadle removes no entry because of
+/// the file.
 fn nothing(at: &Node, is_blank: bool) -> Node {
     let text = |name: &str| Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
     let names = lists().into_iter().chain(["topics"]).map(text).collect();

@@ -1,4 +1,5 @@
-//! Reads the files of a policy: only regular files of a bounded size inside the policy's folder.
+//! Reads the files of a policy. It reads only regular files that are inside the policy's folder and
+//! not too large.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -10,29 +11,31 @@ use rustix::fs::{Mode, OFlags};
 
 use super::error::PolicyError;
 
-/// The largest file that is read, in bytes.
+/// The maximum size of a file that Beadle reads, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// The endings of a policy's files.
+/// The extensions that the files of a policy can have.
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
-/// The path that is being read. If a file system hangs, the caller can name the path.
+/// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
+/// path.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 
 impl ReadingAt {
-    /// Notes the path that is read next.
+    /// Records the path that Beadle reads next.
     pub fn note(&self, path: &Path) {
         path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Returns the path that was noted last.
+    /// Returns the path that was recorded last.
     pub fn path(&self) -> PathBuf {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Reads the texts of all files of a policy, by their paths relative to the folder.
+/// Reads the texts of all policy files. The key of each text is the path of the file, relative to
+/// the folder.
 pub(super) fn read_folder(
     folder: &Path,
     at: &ReadingAt,
@@ -46,16 +49,15 @@ pub(super) fn read_folder(
     Ok(sources)
 }
 
-/// Returns the folder `.github` in a folder, where safe-settings has its files, if it has files of a
-/// policy.
+/// Returns the subfolder `.github` if it contains policy files. safe-settings has its files there.
 pub(super) fn inner_policy(folder: &Path) -> Option<PathBuf> {
     let inner = folder.join(".github");
     let names = ["settings.yml", "settings.yaml", "suborgs", "layers", "repos"];
     names.into_iter().any(|name| inner.join(name).exists()).then_some(inner)
 }
 
-/// Reads the texts of the YAML files in a part of the folder. If `stems` is not empty, only files
-/// with these names count.
+/// Reads the texts of the YAML files in a subfolder of the policy. If `stems` is not empty, the
+/// function reads only files with these names.
 pub(super) fn read_part(
     folder: &Path,
     part: &str,
@@ -66,7 +68,8 @@ pub(super) fn read_part(
     let root = folder.canonicalize().map_err(unreadable(folder))?;
     let path = folder.join(part);
     at.note(&path);
-    // A link that leads nowhere is an error: its files are unreadable, not deleted.
+    // If a symbolic link has no target, this is an error: the files cannot be read, but this does
+    // not mean that somebody deleted them.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
         found => found.map_err(unreadable(&path))?,
@@ -85,7 +88,7 @@ pub(super) fn read_part(
             continue;
         }
         if ending != right {
-            // The author expects Beadle to read this file.
+            // The author expects Beadle to read this file, so an unusual extension is an error.
             let why = format!(
                 "the extension must be `.{right}`, found `.{ending}`; rename the file to `{stem}.{right}`"
             );
@@ -100,26 +103,26 @@ pub(super) fn read_part(
     Ok(sources)
 }
 
-/// Reads the text of a regular file of a bounded size. It refuses pipes and devices, which can
-/// block their reader forever.
+/// Reads the text of a regular file that is not too large. It refuses pipes and devices, because
+/// they can block the reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // Some devices act when they are opened, so the check comes first.
+    // Opening a device can already have an effect, so this check comes before the file is opened.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without blocking. The path can lead to a pipe by now, and a plain open of a pipe
-/// waits for a writer.
+/// Opens a file without waiting. The path may lead to a pipe by now, and opening a pipe in the
+/// usual way waits for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. It checks the handle, because the path
-/// can lead to another file by now.
+/// Reads the text of an open file if the file is regular. It checks the open file and not the path,
+/// because the path may lead to another file by now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
-    // Files in /proc report no size.
+    // Files in /proc report no size, so the text is limited while it is read.
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
@@ -135,8 +138,9 @@ fn check_regular(found: &Metadata) -> Result<()> {
     if found.len() > LARGEST { Err(too_large()) } else { Ok(()) }
 }
 
-/// Resolves a path, which must stay inside the folder. A link to the outside would show other files
-/// of the machine in errors.
+/// Resolves the links in a path and checks that the result is inside the folder. Without this
+/// check, a link could lead to another file of the machine, and an error message could show the
+/// content of that file.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {
@@ -205,7 +209,7 @@ mod tests {
     #[test]
     fn links_inside_the_folder_are_followed() {
         use std::os::unix::fs::symlink;
-        // As Kubernetes mounts a ConfigMap.
+        // Kubernetes mounts a ConfigMap with links like these.
         let folder = folder();
         let policy = folder.path().join("policy");
         std::fs::create_dir(policy.join("..2026")).unwrap();
@@ -241,7 +245,8 @@ mod tests {
         let folder = folder();
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // As after a look at a regular file: the path leads to the pipe when it is opened.
+        // The test simulates this case: the path led to a regular file during the check, but leads
+        // to a pipe when it is opened.
         let (sender, read) = std::sync::mpsc::channel();
         let _reader = std::thread::spawn(move || sender.send(open(&pipe).and_then(read_opened)));
         let read = read.recv_timeout(std::time::Duration::from_secs(60)).expect("the pipe was waited for");

@@ -1,29 +1,30 @@
-//! Describes the names and texts that GitHub accepts, as data. Beadle reports a value that GitHub
-//! would refuse, or that cannot be part of a path, before it writes anything.
+//! Describes which names and texts GitHub accepts. If GitHub would refuse a value, or if the value
+//! cannot be part of a path, Beadle reports it before Beadle writes anything.
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 
 use beadle_github::segment;
 
-/// A form that a text must have.
+/// The rules that a kind of text must follow.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
-    /// The kind of text, for errors.
+    /// What the text is, for error messages.
     pub what: &'static str,
     check: fn(&str) -> Result<(), Misfit>,
 }
 
-/// The rule that a text breaks.
+/// Why a text does not follow the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// The rule, in the words that follow `must`, such as `have at most 50 characters`.
+    /// The rule that the text breaks. It continues an error message after the word `must`, for
+    /// example `have at most 50 characters`.
     pub must: String,
-    /// A hint with a valid text.
+    /// A hint for the author that shows a valid text.
     pub hint: Option<String>,
 }
 
 impl Form {
-    /// Checks a text.
+    /// Checks whether a text follows the rules.
     pub fn check(&self, text: &str) -> Result<(), Misfit> {
         (self.check)(text)
     }
@@ -40,42 +41,42 @@ impl Misfit {
     }
 }
 
-/// A name that may have any character, such as the name of a ruleset or of a status check.
+/// A name that can contain any character, such as the name of a ruleset or of a status check.
 pub const NAME: Form = Form { what: "a name", check: plain };
-/// A topic.
+/// A topic of a repository.
 pub const TOPIC: Form = Form { what: "a topic", check: topic };
-/// A label's name.
+/// The name of a label.
 pub const LABEL: Form = Form { what: "a label's name", check: label };
-/// A label's description.
+/// The description of a label.
 pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 100) };
-/// A repository's description.
+/// The description of a repository.
 pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 350) };
-/// A repository's homepage.
+/// The homepage of a repository.
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
 /// The prefix of an autolink.
 pub const AUTOLINK_PREFIX: Form = Form { what: "a prefix", check: autolink_prefix };
-/// The slug of a team, or of an App.
+/// The slug of a team or of an App.
 pub const SLUG: Form = Form { what: "a slug", check: slug };
 /// The login of a person or an organisation.
 pub const LOGIN: Form = Form { what: "a login", check: login };
-/// A repository's name, without its owner.
+/// The name of a repository, without its owner.
 pub const REPOSITORY: Form = Form { what: "a repository's name", check: repository };
-/// A branch, or a pattern of branches.
+/// The name of a branch, or a pattern of branch names.
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
-/// A branch.
+/// The name of a branch.
 pub const BRANCH: Form = Form { what: "a branch", check: branch };
-/// A custom property.
+/// The name of a custom property.
 pub const PROPERTY: Form = Form { what: "a property's name", check: property };
-/// A deployment environment.
+/// The name of a deployment environment.
 pub const ENVIRONMENT: Form =
     Form { what: "an environment's name", check: |text| plain(text).and(at_most(text, 255)) };
-/// The file of a workflow, or its id.
+/// The file name of a workflow, or the workflow's id.
 pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
-/// Checks the rules of every name: it is not empty, is not `.` or `..`, and has no control
-/// characters.
+/// Checks the rules that every name must follow: it is not empty, it is not `.` or `..`, and it
+/// contains no control characters.
 fn plain(text: &str) -> Result<(), Misfit> {
     if text.trim().is_empty() {
         return Err(Misfit::new("not be empty"));
@@ -89,7 +90,7 @@ fn plain(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Checks the name of a label, which is part of its address.
+/// Checks the name of a label. The name is part of the label's path in the API.
 fn label(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     at_most(text, 50)?;
@@ -104,7 +105,7 @@ fn at_most(text: &str, most: usize) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Replaces each run of invalid characters with one hyphen.
+/// Replaces each sequence of invalid characters with one hyphen.
 fn hyphened(text: &str, fits: fn(char) -> bool) -> String {
     let words: Vec<&str> = text.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();
     words.join("-").to_lowercase()
@@ -120,7 +121,7 @@ fn only(text: &str, must: &str, fits: fn(char) -> bool) -> Result<(), Misfit> {
     Err(if right.is_empty() { misfit } else { misfit.hint(format!("write it as `{right}`")) })
 }
 
-/// Checks a topic. Capitals are valid, because Beadle writes topics in lower case.
+/// Checks a topic. Capital letters are valid, because Beadle converts topics to lower case.
 fn topic(text: &str) -> Result<(), Misfit> {
     only(text, "have only letters, digits and hyphens", |c| c.is_ascii_alphanumeric() || c == '-')?;
     if text.starts_with('-') {

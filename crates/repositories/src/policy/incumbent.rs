@@ -1,5 +1,6 @@
-//! Accepts the forms of safe-settings and of the Probot settings app that this version reads
-//! differently, before the check. If a form has a safe meaning, Beadle uses it and reports the line.
+//! Accepts forms of safe-settings and of the Probot settings app that Beadle would otherwise
+//! refuse. It runs before the check of the policy. If a form has a safe meaning, Beadle uses this
+//! meaning and reports the line.
 //!
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
@@ -9,11 +10,11 @@ use super::normal::each;
 use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
-/// The selectors of a suborg. One of them can have no value if another one has a value: a suborg
-/// whose only selector is lost would reach no repository.
+/// The selectors of a suborg. Beadle accepts a selector without a value only if another selector
+/// has a value. Otherwise the suborg would reach no repository.
 const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
-/// Returns a file in the form that the check knows.
+/// Converts a file to the form that the check of the policy expects.
 pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
     let mut root = root.clone();
     part(&mut root, problems);
@@ -27,11 +28,11 @@ fn warning(at: &Node, text: String) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::Warning)
 }
 
-/// Accepts the forms in a file, or in one entry of `first_match`.
+/// Converts the sections of a file, or of one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
-    // `additive_plugins` and `disable_plugins` are no sections: without their values, Beadle would
-    // remove more.
+    // `additive_plugins` and `disable_plugins` do not count here. If Beadle ignored one of them
+    // because it has no value, Beadle could remove more at GitHub.
     let is_section = |name: &str| {
         let carried = |key: &&Key| key.status == Status::Carried;
         (selects && SELECTORS.contains(&name))
@@ -39,7 +40,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     };
     drop_unset(root, "", is_section, problems);
     if let Some(repository) = root.child("repository") {
-        // A key that can be null has a meaning for null.
+        // If a key accepts null, then null has a meaning, and the key does not count as missing.
         let is_setting = |name: &str| {
             let known = REPOSITORY.iter().find(|key| key.name == name);
             known.is_some_and(|key| key.status == Status::Carried && !matches!(key.shape, Shape::OrNull(_)))
@@ -59,7 +60,8 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         slug(name, problems);
     }
     each(root, "labels", |label| {
-        // A number of six digits in its usual spelling is the same text.
+        // YAML reads a colour of six decimal digits as a number. Only a number that has exactly six
+        // digits can be turned back into the text of the file.
         let color = label.child("color");
         if let Some(color) = color
             && let Some(text) = color.int().map(|number| number.to_string()).filter(|text| text.len() == 6)
@@ -79,7 +81,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     });
 }
 
-/// Removes keys that have no value, and reports them.
+/// Removes keys that have no value, and reports each of them.
 fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, problems: &mut Vec<Problem>) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| {
@@ -93,9 +95,10 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
     });
 }
 
-/// Keeps only one bypass actor of a ruleset if an entry has the name of its actor and not the id.
-/// The entry stays in the merged layers, so that no layer replaces the actors of the ruleset
-/// (`normal::leaves_actors`): a list without the named actor would remove the actor.
+/// Handles a ruleset in which a bypass actor has a name and no id. Beadle must then not change the
+/// bypass actors at GitHub, because a list without the named actor would remove this actor. So the
+/// function keeps the entry with the name and drops the other entries. In the merged layers, the
+/// entry marks the ruleset (`normal::leaves_actors`).
 fn named_actors(ruleset: &mut Node) {
     let Some(Kind::List(actors)) = ruleset.child("bypass_actors").map(|list| &mut list.kind) else { return };
     if let Some(at) = actors.iter().position(|actor| actor.get("name").is_some()) {
@@ -103,8 +106,8 @@ fn named_actors(ruleset: &mut Node) {
     }
 }
 
-/// Removes one of `private` and `visibility` if they contradict each other. The private value
-/// stays, because the other one would expose the repository.
+/// Removes one of the keys `private` and `visibility` if they contradict each other. The key with
+/// the stricter value stays, because the other value would expose the repository.
 fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
     let private = repository.get("private").and_then(Node::bool);
     let visibility = repository.get("visibility").and_then(Node::text);
@@ -121,7 +124,7 @@ fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
     *repository = repository.without(&[ignored]);
 }
 
-/// Turns `topics: a, b` into a list.
+/// Converts a text such as `topics: a, b` to a list.
 fn split(topics: &mut Node) {
     let Some(text) = topics.text() else { return };
     let names: Vec<&str> = text.split(',').map(str::trim).collect();
@@ -133,8 +136,8 @@ fn split(topics: &mut Node) {
     topics.kind = Kind::List(items);
 }
 
-/// Replaces the display name of a team with its slug. A name whose slug is not certain stays, and
-/// the check refuses it.
+/// Replaces the display name of a team with the team's slug. If Beadle cannot derive the slug with
+/// certainty, the name stays, and the check of the policy refuses it.
 fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
     let Some(text) = name.text() else { return };
     let is_letter = |c: char| c.is_ascii_alphanumeric();
@@ -142,7 +145,7 @@ fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
         word.starts_with(is_letter)
             && word.ends_with(is_letter)
             && word.chars().all(|c| is_letter(c) || c == '-' || c == '_')
-            // GitHub writes one hyphen for several.
+            // GitHub replaces several hyphens in a row with one hyphen, so the slug is not certain.
             && !word.contains("--")
     };
     if !text.contains(' ') || !text.split(' ').all(is_word) {

@@ -1,5 +1,5 @@
-//! A layer: one file of settings, the repositories that it reaches, and its rank. A higher rank
-//! wins over a lower one.
+//! A layer: one settings file, the repositories that it reaches, and its rank. If two layers set
+//! different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,96 +15,98 @@ use super::problem::Problem;
 use super::schema::FileKind;
 use super::selector::{Selector, incumbent};
 
-/// The repositories that a layer reaches.
+/// Which repositories a layer reaches.
 #[derive(Clone, Debug)]
 pub enum LayerKind {
-    /// Every repository.
+    /// The layer reaches every repository.
     Organisation,
-    /// The repositories that at least one selector of a suborg matches.
+    /// The layer is a suborg. It reaches each repository that matches at least one of these
+    /// selectors.
     Suborg {
-        /// Globs on names.
+        /// Globs that the name of the repository can match.
         globs: Vec<Pattern>,
-        /// Slugs of teams.
+        /// Slugs of teams that can have access to the repository.
         teams: Vec<String>,
-        /// Custom properties.
+        /// Values of custom properties that the repository can have.
         properties: Vec<Selector>,
     },
-    /// The repositories that `select` matches and `except` does not match.
+    /// The layer reaches the repositories that `select` matches and `except` does not match.
     Selected(Choice),
-    /// One repository. The file has its name.
+    /// The layer reaches one repository: the one with the name of the file.
     Repository(String),
 }
 
-/// `select:` and `except:`.
+/// The conditions `select:` and `except:` of a layer, or of an entry of `first_match`.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// The selected repositories.
+    /// The repositories that the layer selects.
     pub select: Selector,
-    /// The selected repositories that the layer does not reach.
+    /// The repositories that the layer does not reach although it selects them.
     pub except: Option<Selector>,
 }
 
 /// One entry of `first_match` in a layer.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The selected repositories.
+    /// The repositories to which this entry applies.
     pub choice: Choice,
-    /// The values.
+    /// The values that the entry sets.
     pub root: Node,
-    /// See [`Layer::list_modes`].
+    /// The modes that the entry itself sets for its lists, as in [`Layer::list_modes`].
     pub list_modes: ListModes,
 }
 
-/// The mode of a list: `exclusive` or `additive`.
+/// Whether a list is `exclusive` or `additive`, and where this is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
-    /// True if Beadle removes entries that are not listed.
+    /// Whether Beadle removes entries that the list does not contain.
     pub exclusive: bool,
-    /// The line that sets the mode.
+    /// The line of the policy that sets the mode.
     pub asked: PolicyLocation,
 }
 
-/// The modes of lists, by section.
+/// The modes of the lists, by the names of their sections.
 pub type ListModes = BTreeMap<String, ListMode>;
 
-/// One file of settings.
+/// One settings file.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// The path of the file, relative to the policy's folder.
     pub file: String,
-    /// The repositories that the layer reaches.
+    /// Which repositories the layer reaches.
     pub kind: LayerKind,
-    /// The rank: 0 for settings.yml, 1000 for a file in repos/.
+    /// The rank. It is 0 for settings.yml and 1000 for a file in repos/.
     pub rank: i64,
-    /// The values.
+    /// The values that the file sets.
     pub root: Node,
-    /// The entries of `first_match`. Only the first entry that matches a repository applies to it.
+    /// The entries of `first_match`. Of all entries that match a repository, only the first one
+    /// applies.
     pub cases: Vec<Case>,
     /// The modes that the file itself sets for its lists.
     pub list_modes: ListModes,
-    /// The lists that `additive_plugins` names.
+    /// The lists that `additive_plugins` of the file names.
     pub additive: Vec<String>,
-    /// The sections that `disable_plugins` removes from the layers of a higher rank.
+    /// The sections that `disable_plugins` of the file removes from the layers of a higher rank.
     pub disabled_above: Vec<String>,
-    /// True if the file has no text, so that it may be the rest of a failed write.
+    /// Whether the file has no text at all. Such a file may be the result of a failed write.
     pub is_blank: bool,
 }
 
-/// The rank of a suborg or a layer that sets no `rank`.
+/// The rank of a file in suborgs/ or layers/ that sets no `rank`.
 const SUBORG: i64 = 100;
 /// The rank of a file in repos/.
 const REPOSITORY: i64 = 1000;
 
-/// Returns the names in a list of plugins. An entry is a string, or a block with a `target`. For
-/// `additive_plugins`, Beadle ignores the `target` and applies the entry to every layer, because this
-/// is safer.
+/// Returns the names in a list of plugins. An entry of the list is a string, or a block with a
+/// `target`. For `additive_plugins`, Beadle ignores the `target` and applies the entry to every
+/// layer. This is safer, because Beadle then removes nothing.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     let items = root.get(key).map(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
 }
 
-/// Returns the names in `disable_plugins` that have one of these targets. The default target is
-/// `all`.
+/// Returns the names in `disable_plugins` whose target is one of `targets`. An entry without a
+/// target has the target `all`.
 pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
     let items = root.get("disable_plugins").map(Node::items).unwrap_or_default();
     let applies = |item: &&Node| {
@@ -115,7 +117,8 @@ pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
     items.iter().filter(applies).filter_map(name).collect()
 }
 
-/// Returns a block without the sections, and the parts of `repository`, that `names` has.
+/// Returns a block without the sections in `names`, and without the parts of `repository` that are
+/// in `names`.
 pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let root = root.without(&names);
@@ -128,15 +131,15 @@ pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     root.with("repository", &repository.without(&parts))
 }
 
-/// Removes the modes of the lists that `names` has. An additive list removes nothing, so its mode
-/// stays.
+/// Removes the modes of the lists whose names are in `names`. The mode of an additive list stays,
+/// because an additive list removes nothing.
 pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
     let has = |name: &str| names.iter().any(|other| other == name);
     let is_disabled = |list: &str| has(list) || (list == "topics" && has("repository"));
     list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
 }
 
-/// Returns the mode of a list, and the list itself.
+/// Returns the mode of a list, if the list sets one, and the list itself.
 fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
     for (key, exclusive) in [("exclusive", true), ("additive", false)] {
         if let Some(list) = node.get(key) {
@@ -147,8 +150,8 @@ fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
     (None, node.get("include").unwrap_or(node).clone())
 }
 
-/// Removes the keys `exclusive` and `additive` from the lists of a block, and returns the block and
-/// the modes of the lists.
+/// Removes the keys `exclusive` and `additive` from the lists of a block. Returns the new block,
+/// and the modes that these keys set.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
@@ -160,7 +163,7 @@ fn plain(root: &Node) -> (Node, ListModes) {
             list = one_name(&list);
         }
         let new = match node.get("exclude").cloned() {
-            // `exclude` has the patterns of the entries that Beadle keeps.
+            // `exclude` contains patterns. Beadle keeps the entries that match them.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
             None if ["labels", "custom_properties"].contains(&section) => block(node, &[("include", list)]),
             None => list,
@@ -178,7 +181,8 @@ fn plain(root: &Node) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Renames the key `property_name` to `name`, so that entries match by one key.
+/// Renames the key `property_name` to `name`. So the entries of two layers can be matched by the
+/// same key.
 fn one_name(list: &Node) -> Node {
     let entry = |item: &Node| {
         let entries = item.entries().iter().map(|(key, value)| {
@@ -211,7 +215,8 @@ fn choice(node: &Node, problems: &mut Vec<Problem>) -> Choice {
 }
 
 impl Choice {
-    /// Returns whether `select` and `except` reach a repository; `Err` if that is unknown.
+    /// Returns whether `select` and `except` together match a repository. Returns `Err` if this is
+    /// unknown.
     pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, beadle_github::Unsure> {
         if !self.select.is_match(repository)? {
             return Ok(false);
@@ -226,14 +231,14 @@ impl Choice {
         std::iter::once(&self.select).chain(&self.except)
     }
 
-    /// Returns whether every repository matches.
+    /// Returns whether there is no condition, so that every repository matches.
     pub(super) fn is_empty(&self) -> bool {
         self.except.is_none() && self.select.is_empty()
     }
 }
 
 impl Layer {
-    /// Reads a file that has passed the check.
+    /// Converts a file that has passed the check to a layer.
     pub(super) fn read(
         kind: FileKind,
         file: &str,
@@ -247,7 +252,8 @@ impl Layer {
             unarchives_nothing(&mut root);
         }
         let root = &root;
-        // `disable_plugins` of settings.yml with the target `all` counts for the whole policy.
+        // In settings.yml, an entry of `disable_plugins` with the target `all` applies to the whole
+        // policy, so it is handled elsewhere.
         let (own, above): (&[&str], &[&str]) = match kind {
             FileKind::Settings => (&["self"], &["children"]),
             FileKind::Repo => (&["self", "all"], &[]),
@@ -299,19 +305,19 @@ impl Layer {
         }
     }
 
-    /// Returns whether the file sets no value.
+    /// Returns whether the file sets no value in any section.
     pub(super) fn is_empty(&self) -> bool {
         let is_mode = |entry: &(Node, Node)| entry.0.text() == Some("additive_plugins");
         self.roots().all(|root| root.entries().iter().all(is_mode))
     }
 
-    /// Returns the values of the file, and of each entry of `first_match`.
+    /// Returns the block of the file, and the blocks of all entries of `first_match`.
     pub(super) fn roots(&self) -> impl Iterator<Item = &Node> {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
     }
 
-    /// Returns the sections that the layer sets, also if it only sets the mode of a list or removes
-    /// the section from other layers.
+    /// Returns the names of the sections for which the layer sets anything. This includes a layer
+    /// that only sets the mode of a list, or only removes the section from other layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =
@@ -322,7 +328,7 @@ impl Layer {
         sections.chain(with_mode).map(str::to_owned).collect()
     }
 
-    /// Returns every selector of the layer.
+    /// Returns all selectors of the layer, including those of `first_match`.
     pub(crate) fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let own: Vec<&Selector> = match &self.kind {
             LayerKind::Selected(choice) => choice.selectors().collect(),
@@ -332,14 +338,14 @@ impl Layer {
         own.into_iter().chain(self.cases.iter().flat_map(|case| case.choice.selectors()))
     }
 
-    /// Returns the name that a file in repos/ sets for its repository (`repository.name`).
+    /// Returns the name that a file in repos/ gives to its repository (`repository.name`).
     pub fn given_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("name")?.text()
     }
 }
 
-/// Finds the lists that are exclusive in one layer and additive in another layer. Returns each list
-/// with both lines.
+/// Finds the lists that one layer makes exclusive and the other layer makes additive. Returns for
+/// each list its name and the two lines.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,
@@ -351,14 +357,15 @@ pub(super) fn contradictions(
         .collect()
 }
 
-/// Finds the paths for which two blocks have different values. Returns each path with both lines.
+/// Finds the paths for which two blocks set different values. Returns for each path the two lines.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, PolicyLocation, PolicyLocation)> {
     let (one, other) = (leaves(one), leaves(other));
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
             let same = leaf.key == against.key && leaf.value != against.value;
-            // A null in one layer removes the block that the other layer fills.
+            // A null in one layer conflicts with a value in the other layer, because it removes the
+            // whole block that contains the value.
             let removes = |null: &Value, path: &str, inner: &str| {
                 null.is_null()
                     && inner.len() > path.len()

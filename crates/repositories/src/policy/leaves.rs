@@ -1,4 +1,5 @@
-//! Splits a policy into single values, each with its path and its line.
+//! Splits the blocks and lists of a policy into single values. Each value has its path and its
+//! line.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -6,14 +7,14 @@ use serde_json::Value;
 use super::node::{Kind, Node};
 use crate::identity::{self, Name};
 
-/// One value of a policy.
+/// One single value of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
     /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
-    /// The path in the form for comparisons.
+    /// The path in a form that can be compared.
     pub key: String,
-    /// The key without the optional fields of identities.
+    /// The path in a form that can be compared, made without the optional fields of identities.
     pub open: String,
     /// The line that sets the value.
     pub asked: PolicyLocation,
@@ -21,20 +22,21 @@ pub struct Leaf {
     pub value: Value,
 }
 
-/// Returns every value below a node.
+/// Returns all single values in a node.
 pub fn leaves(root: &Node) -> Vec<Leaf> {
     let mut found = Vec::new();
     walk(&Place::default(), root, &mut found);
     found
 }
 
-/// The path from the root to a node.
+/// The path from the root of the policy to a node.
 #[derive(Clone, Default)]
 struct Place {
     path: String,
     key: String,
     open: String,
-    /// The key of the nearest list: the node itself, or the list around it.
+    /// The key of the list to which the node belongs. If the node is a list, it is the key of the
+    /// node.
     list: String,
 }
 
@@ -53,7 +55,7 @@ impl Place {
         }
     }
 
-    /// Returns the place of an entry whose name is a text or an index.
+    /// Returns the place of an entry that has a text or an index as its name.
     fn plain(&self, name: &str) -> Self {
         self.item(&Name { written: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
     }
@@ -70,7 +72,7 @@ fn walk(place: &Place, node: &Node, found: &mut Vec<Leaf>) {
             for (key, value) in entries {
                 let Some(key) = key.text() else { continue };
                 if key == "include" && !place.path.is_empty() && !place.path.contains(['.', '[']) {
-                    // The list in `include` has the path of its section.
+                    // A list in `include` has the same path as its section.
                     walk(place, value, found);
                     continue;
                 }

@@ -1,4 +1,5 @@
-//! Decides from the files alone whether several parts of a policy can reach the same repository.
+//! Decides whether several parts of a policy can reach the same repository. It uses only the files
+//! of the policy, not the repositories.
 
 use std::collections::BTreeSet;
 
@@ -7,29 +8,32 @@ use super::node::Node;
 use super::pattern::Pattern;
 use super::selector::Selector;
 
-/// A part of a policy that applies to a repository as a whole or not at all: a file without its
-/// `first_match`, or one entry of `first_match`.
+/// A part of a policy that applies to a repository either completely or not at all. It is a file
+/// without its `first_match`, or one entry of `first_match`.
 pub(super) struct Part<'a> {
-    /// The layer; `None` for a name that only selectors mention.
+    /// The layer that contains the part. `None` if the part only stands for a name that a selector
+    /// mentions.
     pub(super) layer: Option<&'a Layer>,
-    /// The index of the entry of `first_match`.
+    /// The index of the entry in `first_match`. `None` if the part is not such an entry.
     case: Option<usize>,
-    /// The values of the part.
+    /// The values that the part sets.
     pub(super) root: Option<&'a Node>,
-    /// The conditions. All of them must match.
+    /// The conditions under which the part applies. All of them must match.
     conditions: Vec<Condition<'a>>,
 }
 
 enum Condition<'a> {
-    /// One repository: its name in lower case, and the name that its file sets.
+    /// Matches one repository. It has the name of the file in lower case, and the name that the
+    /// file gives to the repository.
     Named(String, Option<&'a str>),
-    /// The lists of a suborg. One of them must match.
+    /// Matches if one of the lists of a suborg matches.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
-    /// The selectors of a layer, or of an entry of `first_match`.
+    /// Matches if the selectors of a layer, or of an entry of `first_match`, match.
     Choice(&'a Choice),
 }
 
-/// Returns all parts in the order of the layers, and then the names that selectors mention.
+/// Returns all parts of the layers, in the order of the layers. After them, it returns a part for
+/// each name that a selector mentions.
 pub(super) fn parts(layers: &[Layer]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();
@@ -69,26 +73,27 @@ fn conditions(layer: &Layer) -> Vec<Condition<'_>> {
 }
 
 impl Part<'_> {
-    /// Returns whether the part is for one repository.
+    /// Returns whether the part applies to only one repository.
     pub(super) fn is_single(&self) -> bool {
         matches!(self.conditions.first(), Some(Condition::Named(..)))
     }
 
     /// Returns whether this part certainly reaches every repository that `narrow` reaches.
     pub(super) fn covers(&self, narrow: &Self) -> bool {
-        // A later entry of `first_match` applies only if no earlier entry does.
+        // A later entry of `first_match` applies only if no earlier entry matches, so it is never
+        // certain.
         let is_certain = self.case.is_none_or(|case| case == 0);
         let is_implied = |wide: &Condition<'_>| narrow.conditions.iter().any(|own| own.is_within(wide));
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
     }
 
-    /// Returns whether the two parts certainly never reach the same repository.
+    /// Returns whether it is certain that the two parts never reach the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let is_same_layer = match (self.layer, other.layer) {
             (Some(one), Some(two)) => one.file == two.file,
             _ => false,
         };
-        // Only one entry of `first_match` applies.
+        // Of all entries of one `first_match`, only one applies to a repository.
         let is_another_case = is_same_layer && self.case.is_some() && other.case.is_some();
         let apart = |one: &Condition<'_>| other.conditions.iter().any(|two| one.is_apart_from(two));
         is_another_case || self.conditions.iter().any(apart)
@@ -108,12 +113,13 @@ fn all_known(own: &[String], wide: &[String]) -> bool {
 }
 
 impl Condition<'_> {
-    /// Returns whether the condition matches a repository of this name, in lower case; `None` if
-    /// the name alone does not decide.
+    /// Returns whether the condition matches a repository with this name, which is in lower case.
+    /// Returns `None` if the name alone does not decide this.
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),
-            // The file renames its repository to this name, and still belongs to the repository.
+            // The file gives this name to its repository. After the rename, the file still belongs
+            // to the repository.
             Self::Named(_, Some(given)) if given.eq_ignore_ascii_case(name) => None,
             Self::Named(..) => Some(false),
             Self::Suborg { globs, .. } if globs.iter().any(|glob| glob.is_match(name)) => Some(true),

@@ -1,17 +1,18 @@
-//! Merges a narrower layer over a wider layer, by the rules of safe-settings. For each key, the
-//! narrower value wins. Entries of lists merge if they have the same identity (`crate::identity`).
-//! Other entries are appended.
+//! Merges two layers by the rules of safe-settings. If both layers set a key, the layer of higher
+//! rank wins. Entries of lists are merged if they have the same identity (`crate::identity`). All
+//! other entries are added to the list.
 
 use super::node::{Kind, Node};
 use crate::identity::pair_layers;
 
-/// Merges the wider layer `under` and the narrower layer `over`. The values of `over` win.
+/// Merges the layer of lower rank `under` with the layer of higher rank `over`. The values of
+/// `over` win.
 pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-/// Merges two values. `list` is the key of the nearest list: the values themselves, or the list
-/// around them.
+/// Merges two values. `list` is the key of the list to which the values belong. If the values are
+/// lists, it is their own key.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),
@@ -26,7 +27,7 @@ fn merge_maps(list: &str, under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<
     for (key, value) in over {
         match merged.iter_mut().find(|(name, _)| name.kind == key.kind) {
             Some((name, old)) => {
-                // The list of a section may be in `include`.
+                // The list of a section can be in the key `include`.
                 let inner = key.text().filter(|key| *key != "include").unwrap_or(list);
                 *old = merge_value(inner, old, value);
                 *name = key.clone();
@@ -47,7 +48,7 @@ fn merge_lists(list: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
     merged
 }
 
-/// Returns a list without the entries that the list `removed` has.
+/// Returns the list `root` without the entries that the list `removed` contains.
 pub(super) fn without_entries(list: &str, root: &Node, removed: &Node) -> Node {
     let kept = pair_layers(list, removed.items(), root.items()).only_observed;
     Node {

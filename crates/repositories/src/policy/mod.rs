@@ -1,4 +1,5 @@
-//! Reads and checks the files of a policy, and resolves them for one repository.
+//! Reads and checks the files of a policy, and finds out what the policy declares for one
+//! repository.
 
 mod assertions;
 mod checks;
@@ -48,7 +49,7 @@ pub use selector::Selector;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 
-/// Describes the files for tests that generate files.
+/// Gives tests access to the description of the policy's files, from which they generate files.
 #[cfg(test)]
 pub(crate) mod described {
     pub(crate) use super::keys::{LAYER, REPO, REPOSITORY, SETTINGS, SUBORG};

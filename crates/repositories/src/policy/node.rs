@@ -1,4 +1,4 @@
-//! Parses YAML into a tree in which each value has its line.
+//! Parses YAML into a tree. Each value in the tree knows its line.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,42 +10,44 @@ use serde_saphyr::Spanned;
 
 use super::problem::Problem;
 
-/// A value and its place in a file.
+/// A value in a policy file, with its place in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The file and line of the value.
     pub asked: PolicyLocation,
-    /// The column, from 1.
+    /// The column in which the value begins. The first column is 1.
     pub column: u32,
     /// The value itself.
     pub kind: Kind,
 }
 
-/// The value of a node.
+/// The type and the content of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// `null`, or an empty value.
+    /// `null`, or a missing value.
     Null,
-    /// `true` or `false`. The `yes` and `on` of YAML 1.1 are strings.
+    /// `true` or `false`. `yes` and `on`, which are booleans in YAML 1.1, are strings here.
     Bool(bool),
-    /// A whole number in the usual spelling. A number in another spelling (`0042`, `1.50`, `1e3`)
-    /// is a string, so that the value of a property, a label or a version keeps its spelling.
+    /// A whole number in the usual spelling. A number with another spelling, such as `0042`, `1.50`
+    /// or `1e3`, is a string. So a property, a label or a version keeps the spelling of the file.
     Int(i64),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// Keys and values in their order. A key is a node, because it has a line too.
+    /// A block of keys and values, in the order of the file. A key is also a node, because it has a
+    /// line.
     Map(Vec<(Node, Node)>),
 }
 
 impl Node {
-    /// Parses one document. Duplicate keys and alias bombs are errors.
+    /// Parses one document. A duplicate key is an error. Aliases that would make the document
+    /// extremely large are an error too.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
-        // A document without a value, such as a file of comments.
+        // The document has no value, for example because it contains only comments.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
-        // YAML also ends a line, and so a comment, with a carriage return alone.
+        // In YAML, a carriage return alone also ends a line, and therefore a comment.
         let mut lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
         if !lines.any(|line| is_written(line.trim())) {
             let asked = PolicyLocation { file: name, line: 1 };
@@ -55,11 +57,13 @@ impl Node {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
             strict_booleans: true,
             with_snippet: false,
-            // The parser collects the comments before a value, and fails at the 33rd comment.
+            // If this were true, the parser would collect the comments before a value, and would
+            // fail at the 33rd comment.
             emit_comments: false,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
-            // `12e456` is a colour, and too large for a number.
+            // A colour such as `12e456` looks like a number that is too large, so it must be passed
+            // on as text.
             non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         };
         let lines: Vec<&str> = text.split('\n').collect();
@@ -67,7 +71,8 @@ impl Node {
         parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            // The problem has the place already, and the author cannot set options of the library.
+            // The error already has a place, and the hints of the library about its options do not
+            // help the author. So both are removed from the message.
             let message = text.lines().next().unwrap_or_default();
             let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
                 .iter()
@@ -77,17 +82,17 @@ impl Node {
         })
     }
 
-    /// Returns the text of a string.
+    /// Returns the text if the value is a string.
     pub fn text(&self) -> Option<&str> {
         if let Kind::Text(text) = &self.kind { Some(text) } else { None }
     }
 
-    /// Returns the value of a boolean.
+    /// Returns the boolean if the value is one.
     pub fn bool(&self) -> Option<bool> {
         if let Kind::Bool(value) = self.kind { Some(value) } else { None }
     }
 
-    /// Returns the value of a whole number.
+    /// Returns the number if the value is a whole number.
     pub fn int(&self) -> Option<i64> {
         if let Kind::Int(value) = self.kind { Some(value) } else { None }
     }
@@ -102,22 +107,22 @@ impl Node {
         self.kind == Kind::Null
     }
 
-    /// Returns the items of a list, and no items for other values.
+    /// Returns the items if the value is a list, otherwise no items.
     pub fn items(&self) -> &[Node] {
         if let Kind::List(items) = &self.kind { items } else { &[] }
     }
 
-    /// Returns the entries of a map, and no entries for other values.
+    /// Returns the keys and values if the value is a map, otherwise nothing.
     pub fn entries(&self) -> &[(Node, Node)] {
         if let Kind::Map(entries) = &self.kind { entries } else { &[] }
     }
 
-    /// Returns the value of a key.
+    /// Returns the value of a key, if the value is a map that has the key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Returns the map without these keys.
+    /// Returns a copy of the map without these keys.
     #[must_use]
     pub fn without(&self, keys: &[&str]) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -125,7 +130,7 @@ impl Node {
         Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
     }
 
-    /// Returns the map with another value for an existing key.
+    /// Returns a copy of the map in which an existing key has another value.
     #[must_use]
     pub fn with(&self, key: &str, value: &Self) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -136,12 +141,12 @@ impl Node {
         Self { kind: Kind::Map(entries.collect()), ..self.clone() }
     }
 
-    /// Returns the strings of a list.
+    /// Returns the strings in a list. Other items are skipped.
     pub fn texts(&self) -> Vec<String> {
         self.items().iter().filter_map(|item| item.text().map(str::to_owned)).collect()
     }
 
-    /// Returns the value as JSON, without the lines.
+    /// Returns the value as JSON. The result does not contain the lines.
     pub fn json(&self) -> Value {
         match &self.kind {
             Kind::Null => Value::Null,
@@ -157,7 +162,7 @@ impl Node {
         }
     }
 
-    /// Returns the kind of the value, for messages.
+    /// Returns the name of the value's type, for messages.
     pub fn what(&self) -> &'static str {
         match self.kind {
             Kind::Null => "no value",
@@ -178,19 +183,19 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// Any other number, as the parser read it.
+    /// A number that is not a small whole number, as the parser returns it.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-/// Returns a number in the spelling of the file.
+/// Returns a number as it is written in the file.
 fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
     let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();
     if rest.peek() == Some(&'&') {
-        // The name of an anchor stands before the number.
+        // The number can have an anchor. The name of the anchor comes before the number.
         while rest.next_if(|c| *c != ' ').is_some() {}
         while rest.next_if_eq(&' ').is_some() {}
     }
@@ -336,7 +341,8 @@ mod tests {
         for text in ["", "\u{feff}", "# a\r# b\r", "---\r\n# a\r\n"] {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
-        // Whatever the parser makes of this line, it is not a file of comments.
+        // It does not matter how the parser reads this line. But the file must not count as a file
+        // that has only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

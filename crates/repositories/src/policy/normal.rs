@@ -1,14 +1,15 @@
-//! Converts fields to one normal form when a file is read, so that all other code needs to know one
-//! spelling only.
+//! Converts fields to one normal form when a file is read. So all other code needs to know only one
+//! form of each field.
 //!
-//! - `null` in the conditions or the parameters of a ruleset: not specified.
-//! - `null` for the description of a label: the empty text, which GitHub shows for no description.
-//! - `archived: false` in a file for several repositories: null.
-//! - `{ property_name: Team, values: [a] }` in `suborgproperties`: the same as `{ Team: [a] }`.
+//! - `null` in the conditions or parameters of a ruleset becomes a missing value.
+//! - `null` as the description of a label becomes an empty text, as GitHub shows a label without a
+//!   description.
+//! - `archived: false` in a file for several repositories becomes null.
+//! - `{ property_name: Team, values: [a] }` in `suborgproperties` becomes `{ Team: [a] }`.
 
 use super::node::{Kind, Node};
 
-/// Returns a file, or one entry of `first_match`, in normal form.
+/// Returns the normal form of a file, or of one entry of `first_match`.
 pub(super) fn normal(root: &Node) -> Node {
     let mut root = root.clone();
     each(&mut root, "labels", |label| {
@@ -32,8 +33,8 @@ pub(super) fn normal(root: &Node) -> Node {
     root
 }
 
-/// Changes every entry of a section's list, also if the list is a block with `include`, `exclusive`
-/// or `additive`.
+/// Calls `change` for each entry of a section's list. The list can also be in a block with
+/// `include`, `exclusive` or `additive`.
 pub(super) fn each(root: &mut Node, section: &str, mut change: impl FnMut(&mut Node)) {
     let Some(node) = root.child(section) else { return };
     if let Kind::Map(lists) = &mut node.kind {
@@ -54,13 +55,13 @@ fn drop_nulls(node: &mut Node) {
 }
 
 impl Node {
-    /// Returns a mutable reference to the value of a key.
+    /// Returns the value of a key so that the caller can change it.
     pub(super) fn child(&mut self, key: &str) -> Option<&mut Node> {
         let Kind::Map(entries) = &mut self.kind else { return None };
         entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Returns mutable references to the items of a list or the values of a block.
+    /// Returns the items of a list, or the values of a block, so that the caller can change them.
     pub(super) fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
         match &mut self.kind {
             Kind::List(items) => Box::new(items.iter_mut()),
@@ -70,8 +71,9 @@ impl Node {
     }
 }
 
-/// Turns `archived: false` of a layer into null. It overrides `archived: true` of a lower layer, and
-/// unarchives no repository.
+/// Replaces `archived: false` with null in a layer for several repositories. The null still
+/// overrides `archived: true` of a layer of lower rank, but Beadle unarchives no repository because
+/// of it.
 pub(super) fn unarchives_nothing(root: &mut Node) {
     let archived = root.child("repository").and_then(|repository| repository.child("archived"));
     if let Some(archived) = archived.filter(|archived| archived.bool() == Some(false)) {
@@ -79,15 +81,15 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
-/// Returns whether Beadle leaves the bypass actors of a ruleset alone, because the policy has the
-/// name of an actor and not the id.
+/// Returns whether Beadle must not change the bypass actors of a ruleset at GitHub. This is so if
+/// the policy names an actor without its id.
 pub(crate) fn leaves_actors(ruleset: &Node) -> bool {
     let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
     actors.iter().any(|actor| actor.get("name").is_some())
 }
 
-/// Returns the entries of `suborgproperties` in the form of safe-settings: the name of the property
-/// is the key.
+/// Converts the entries of `suborgproperties` to the form of safe-settings, in which the name of
+/// the property is the key.
 pub(super) fn suborg_properties(list: &Node) -> Node {
     let entry = |item: &Node| {
         let name = ["property_name", "name"].into_iter().find_map(|key| item.get(key));

@@ -1,4 +1,5 @@
-//! Matches names of repositories by glob or regular expression, without case.
+//! Matches the names of repositories with globs and regular expressions. Upper and lower case do
+//! not matter.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use super::node::Node;
 use super::problem::Problem;
 
-/// A glob, or a regular expression, with its text.
+/// A glob or a regular expression, with the text from which it was parsed.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
@@ -22,8 +23,9 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows the text of the pattern only. The matcher would also show its caches, which change with
-/// each use. Beadle remembers selectors between runs by this form, so it must not change.
+/// Shows only the text of the pattern. The matcher would also show its caches, and these change
+/// with each use. Beadle uses this output to remember selectors between runs, so the output must
+/// not change.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -34,7 +36,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// The texts that only a regular expression has.
+/// Texts that can appear in a regular expression but not in a glob.
 const MARKS: &[&str] = &["^", "$", ".*", ".+", "\\", "(", "|", "]+"];
 
 impl Pattern {
@@ -47,20 +49,21 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
     }
 
-    /// Parses a glob. A text that can only be a regular expression becomes a regular expression,
-    /// which may match any part of a name, as in `restrictedRepos` of safe-settings.
+    /// Parses a glob or a regular expression. If the text can only be a regular expression, it is
+    /// parsed as one, and it can match any part of a name. `restrictedRepos` of safe-settings works
+    /// in the same way.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }
 
-    /// Parses a regular expression, which may match any part of a name.
+    /// Parses a regular expression. It can match any part of a name.
     pub fn regex(text: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
         let regex = regex.map_err(|_| format!("invalid regular expression `{}`", short(text)))?;
         Ok(Self { text: text.to_owned(), matcher: Matcher::Regex(regex) })
     }
 
-    /// Returns whether a name matches.
+    /// Returns whether a name matches the pattern.
     pub fn is_match(&self, name: &str) -> bool {
         match &self.matcher {
             Matcher::Glob(glob) => glob.is_match(name),
@@ -68,23 +71,25 @@ impl Pattern {
         }
     }
 
-    /// Returns the pattern as the file has it.
+    /// Returns the text of the pattern as it is in the file.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// The characters with a meaning in a glob.
+/// The characters that have a special meaning in a glob.
 const META: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
 
 impl Pattern {
-    /// Returns the name, if the pattern is a glob that matches one name only.
+    /// Returns the name that the pattern matches, if the pattern is a glob that matches only one
+    /// name.
     pub(super) fn literal(&self) -> Option<String> {
         let is_glob = matches!(self.matcher, Matcher::Glob(_));
         (is_glob && !self.text.contains(META)).then(|| self.text.to_lowercase())
     }
 
-    /// Returns the beginning and the end of every matching name, in lower case.
+    /// Returns the text with which every matching name begins, and the text with which it ends,
+    /// both in lower case.
     fn ends(&self) -> (String, String) {
         if matches!(self.matcher, Matcher::Regex(_)) {
             return (String::new(), String::new());
@@ -95,7 +100,7 @@ impl Pattern {
         (start, end)
     }
 
-    /// Returns whether `other` certainly matches every name that this pattern matches.
+    /// Returns whether it is certain that `other` matches every name that this pattern matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         if let Some(name) = self.literal() {
             return other.is_match(&name);
@@ -112,7 +117,7 @@ impl Pattern {
         })
     }
 
-    /// Returns whether the two patterns certainly never match the same name.
+    /// Returns whether it is certain that the two patterns never match the same name.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         match (self.literal(), other.literal()) {
             (Some(name), _) => !other.is_match(&name),
@@ -127,7 +132,7 @@ impl Pattern {
     }
 }
 
-/// Shortens a text for an error.
+/// Shortens a long text for an error message.
 pub(super) fn short(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
@@ -136,7 +141,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Parses the patterns of a list, and reports the invalid ones.
+/// Parses the patterns in a list. An invalid pattern is reported and is not in the result.
 pub(crate) fn patterns(
     list: &Node,
     make: fn(&str) -> Result<Pattern, String>,

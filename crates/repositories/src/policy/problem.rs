@@ -1,67 +1,67 @@
-//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each finding
-//! has a file and a line.
+//! The findings in a policy: errors, warnings, and keys that Beadle does not support. Each finding
+//! names a file and a line.
 
 use std::fmt::Write as _;
 
 use beadle_engine::PolicyLocation;
 use serde::Serialize;
 
-/// The severity of a finding.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Beadle does not accept the policy.
+    /// Because of this finding, Beadle does not accept the policy.
     Error,
-    /// Beadle knows the key, but does not carry it out yet.
+    /// Beadle knows the key, but does not support it yet.
     NotYet,
-    /// Beadle accepts the policy, but the policy may not work as intended.
+    /// Beadle accepts the policy, but the policy may not do what the author expects.
     Warning,
 }
 
-/// The key whose value may be a secret. Excerpts do not show the value.
+/// The key whose value may be a secret. An excerpt does not show this value.
 const SECRET: &str = "secret:";
 
-/// The number of characters of a line that errors show.
+/// The maximum number of characters that an excerpt shows of a line.
 const EXCERPT: usize = 160;
 
-/// One finding.
+/// One finding in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The severity.
+    /// How serious the finding is.
     pub severity: Severity,
-    /// The file and the line.
+    /// The file and the line of the finding.
     pub asked: PolicyLocation,
-    /// The column, from 1.
+    /// The column of the finding. The first column is 1.
     pub column: u32,
-    /// The text of the finding.
+    /// The message of the finding.
     pub message: String,
-    /// A suggestion for the author.
+    /// What the author can do about the finding.
     pub hint: Option<String>,
 }
 
 impl Problem {
-    /// Creates an error.
+    /// Creates a finding that is an error.
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
-        // The message can quote control characters of the file, which a terminal would obey.
+        // The message can contain control characters from the file. A terminal would obey them.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None }
     }
 
-    /// Adds a hint.
+    /// Adds a hint for the author.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into().replace(char::is_control, " "));
         self
     }
 
-    /// Changes the severity.
+    /// Sets another severity.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
     }
 
-    /// Renders the finding for people, with an excerpt of the file.
+    /// Returns the finding as text for people, with an excerpt of the file.
     pub fn render(&self, source: Option<&str>) -> String {
         let word = match self.severity {
             Severity::Error => "error",
@@ -73,14 +73,15 @@ impl Problem {
             format!("{word}: {}\n  --> {}:{line}:{}\n", self.message, self.asked.file, self.column);
         let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1) as usize));
         if let Some(excerpt) = excerpt {
-            // The author may have written a secret in place of its name. It must not reach a log.
+            // The author may have written the secret itself instead of its name. The secret must
+            // not get into a log.
             let excerpt = match excerpt.find(SECRET) {
                 Some(at) => format!("{} (not shown)", &excerpt[..at + SECRET.len()]),
                 None => excerpt.to_owned(),
             };
             let gutter = line.to_string().len();
             let column = self.column.saturating_sub(1) as usize;
-            // Of a long line, the excerpt shows the part around the column.
+            // If the line is long, the excerpt shows only the part around the column.
             let from = if excerpt.chars().count() > EXCERPT { column.saturating_sub(EXCERPT / 2) } else { 0 };
             let excerpt: String = excerpt
                 .chars()
@@ -98,9 +99,10 @@ impl Problem {
     }
 }
 
-/// Returns the known name that is most similar to a misspelt name, if any is similar enough.
+/// Returns the known name that is most similar to a wrong name. Returns `None` if no known name is
+/// similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No known name is this long, and the comparison of long texts is slow.
+    // No known name is this long, and comparing long texts takes much time.
     if name.len() > EXCERPT {
         return None;
     }

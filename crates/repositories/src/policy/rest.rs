@@ -1,6 +1,7 @@
-//! Finds layers that select repositories by a value that the policy itself sets, so that the
-//! selection changes with each apply. All findings are warnings, because some of these policies
-//! come to rest after one change.
+//! Finds layers that select repositories by a value that the policy itself sets. With such a layer,
+//! an apply can change which repositories the layer reaches, and each apply may change something
+//! again. All findings are warnings, because some of these policies change nothing more after one
+//! apply.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use super::lists::entries;
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
-/// A kind of value by which layers select repositories.
+/// A kind of value by which layers can select repositories.
 #[derive(Clone, Debug, PartialEq)]
 enum Fact {
     Visibility,
@@ -18,7 +19,7 @@ enum Fact {
 }
 
 impl Fact {
-    /// Returns the sections that write the value. `disable_plugins` can name these sections.
+    /// Returns the sections that can set the value. `disable_plugins` can disable them.
     fn sections(&self) -> &'static [&'static str] {
         match self {
             Self::Visibility => &["repository"],
@@ -28,46 +29,49 @@ impl Fact {
         }
     }
 
-    /// Returns whether one of these sections is disabled.
+    /// Returns whether `disable_plugins` disables one of the sections that can set the value.
     fn is_disabled(&self, disabled: &[String]) -> bool {
         self.sections().iter().any(|section| disabled.iter().any(|other| other == section))
     }
 }
 
-/// The selection of a file by one kind of value.
+/// A condition by which a file selects repositories. It is about one kind of value.
 struct Pick<'a> {
     fact: Fact,
-    /// The values that match.
+    /// The values that match the condition.
     values: Vec<String>,
-    /// The node with the values.
+    /// The place of the condition in the file.
     at: &'a Node,
-    /// True for `except`: the file reaches only repositories without these values.
+    /// Whether the condition is in `except`. If it is, the file reaches only repositories that have
+    /// none of the values.
     is_excepted: bool,
 }
 
-/// Sections of a file that apply together, with the selections of the file.
+/// Sections of a file that apply together, and the conditions under which they apply.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
     root: &'a Node,
 }
 
-/// The effect of some sections on a selection.
+/// What some sections of a file do to a condition.
 struct Effect<'a> {
-    /// True if the repository matches the selection afterwards.
+    /// Whether a repository matches the condition after Beadle applied the sections.
     matches: bool,
-    /// The node that has the effect.
+    /// The place in the file that has this effect.
     at: &'a Node,
-    /// True if the sections set the value; false if a list removes it.
+    /// Whether the sections set the value. If it is false, a list removes the value.
     is_written: bool,
 }
 
-/// Finds selections that a file changes itself, and selections that several files change in a
-/// circle. `files` are the parsed files; `disabled` are the sections that Beadle leaves alone.
+/// Finds files that change the repositories that they select themselves, and groups of files that
+/// change each other's repositories in a circle. `files` are the parsed files. `disabled` are the
+/// sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
-    // Pairs of indexes: a value in the first part decides whether the second part applies.
+    // Each pair contains the indexes of two parts. A value that the first part sets decides whether
+    // the second part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
     for (at, writer) in parts.iter().enumerate() {
@@ -75,7 +79,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
             for pick in reader.picks.iter().filter(|pick| !pick.fact.is_disabled(disabled)) {
                 let Some(effect) = effect(writer.root, pick) else { continue };
                 let applies = effect.matches != pick.is_excepted;
-                // A file without a selector is in no circle.
+                // A file that has no selector always applies, so it cannot be in a circle.
                 let is_other = writer.file != reader.file && !writer.picks.is_empty();
                 if at == place {
                     let is_kept = applies || (!effect.is_written && is_listed(files, pick));
@@ -107,7 +111,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file that changes its own selection.
+/// Creates the warning about a file that changes which repositories it selects itself.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",
@@ -120,7 +124,8 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     problem.hint("change the selector, or select by a value that the file does not set")
 }
 
-/// Returns whether one part decides, directly or through other parts, whether another part applies.
+/// Returns whether part `from` decides whether part `to` applies. It can do this directly, or
+/// through other parts.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];
     let mut next = 0;
@@ -161,12 +166,13 @@ fn texts(node: &Node) -> Vec<String> {
     }
 }
 
-/// Returns the selections of `select` and `except`.
+/// Returns the conditions in `select` and `except`.
 fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
-        // All keys of `except` must match. If there are several keys, no single value decides.
+        // A repository must match all keys of `except`. If there are several keys, no single value
+        // decides.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -189,8 +195,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the selection of a suborg that has one list. If there are several lists, one matching
-/// list is enough, so that no single list decides.
+/// Returns the condition of a suborg that has exactly one list. If there are several lists, a
+/// repository needs to match only one of them, so no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -208,7 +214,8 @@ fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     }
 }
 
-/// Returns the effect of some sections on a selection; `None` if they do not change it.
+/// Returns what some sections do to a condition, or `None` if they do not change whether a
+/// repository matches.
 fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     let is_picked = |text: &str| pick.values.iter().any(|value| value.eq_ignore_ascii_case(text));
     let written = |at: &'a Node, matches: bool| Effect { matches, at, is_written: true };
@@ -220,7 +227,7 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
             }
             let at = repository.get("private")?;
             let is_private = at.bool()?;
-            // `private: true` keeps an internal repository internal.
+            // With `private: true`, an internal repository stays internal.
             let is_kept = is_private && is_picked("internal");
             let visibility = if is_private { "private" } else { "public" };
             (!is_kept).then(|| written(at, is_picked(visibility)))
@@ -233,7 +240,8 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
         }
         Fact::Team => {
             let list = root.get("teams")?;
-            // An entry with `include` or `exclude` has no effect on other repositories.
+            // An entry with `include` or `exclude` applies only to some repositories, so its effect
+            // is not certain.
             let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
             let item = team(root, pick);
             if item.is_some_and(for_some) { None } else { listed(list, item) }
@@ -246,7 +254,7 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
             };
             let item = entries(root, "custom_properties").iter().find(|item| name(item));
             match item.and_then(|item| item.get("value")) {
-                // The values of a property keep their case.
+                // For the values of a property, upper and lower case matter.
                 Some(value) => {
                     let matches = texts(value).iter().any(|text| pick.values.contains(text));
                     Some(written(value, matches && !value.is_null()))
@@ -257,7 +265,7 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     }
 }
 
-/// Returns the entry of a team that the selection names.
+/// Returns the entry of a team that the condition names, if the sections contain one.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);
@@ -265,8 +273,8 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns the effect of a list. `item` is the entry with the selected value, if the list has one.
-/// A null list removes nothing.
+/// Returns what a list does to a condition. `item` is the entry of the list that has the selected
+/// value, if there is one. If the list is null, it removes nothing.
 fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     match item {
         Some(at) => Some(Effect { matches: true, at, is_written: true }),
@@ -275,7 +283,8 @@ fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     }
 }
 
-/// Returns whether any file lists a value of the selection, or keeps unlisted entries.
+/// Returns whether any file adds a value that the condition names, or makes the list additive. The
+/// value is then not removed.
 fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,
@@ -290,7 +299,8 @@ fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
             root.get(section)
         };
         let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
-        // An entry with `include` or `exclude` may apply to the repository.
+        // An entry of the team counts even if it has `include` or `exclude`, because it may apply
+        // to the repository.
         let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
         has_team
             || list.is_some_and(|list| list.get("additive").is_some())
@@ -311,7 +321,7 @@ mod tests {
         found_without(files, &[])
     }
 
-    /// Returns the warnings about files. `disabled` are the sections that Beadle leaves alone.
+    /// Returns the warnings about files. `disabled` are the sections that Beadle does not apply.
     fn found_without(files: &[(&str, &str)], disabled: &[&str]) -> Vec<(Severity, String)> {
         let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
         let files: BTreeMap<String, Node> =

@@ -1,22 +1,23 @@
-//! Describes the rules of rulesets: the parameters of each type, their shapes, and the parameters
-//! that GitHub requires.
+//! Describes the rules that a ruleset can have: the parameters of each type of rule, the shapes of
+//! the parameters, and the parameters that GitHub requires.
 //!
 //! <https://docs.github.com/rest/repos/rules#create-a-repository-ruleset>
 
 use super::forms;
 use super::shape::{Key, Shape, key};
 
-/// The rules that only rulesets of repositories can have.
+/// The types of rules that GitHub accepts only in rulesets of repositories.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
-/// A type of rule. The check, the JSON Schema and the comparison take the types from [`RULES`].
+/// The description of a type of rule. The check of the policy, the JSON Schema and the comparison
+/// use the types in [`RULES`].
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
-    /// True if the rule is only for rulesets with `target: push`.
+    /// Whether the rule is valid only in a ruleset with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// The parameters that GitHub requires. Beadle adds the parameters of reviews and checks
-    /// itself.
+    /// The parameters that GitHub requires and that the policy must set. Some required parameters
+    /// of reviews and of checks are not in the list, because Beadle adds them itself.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -71,7 +72,7 @@ const TOOL: Shape = Shape::Map(&[
     ),
 ]);
 
-/// Every type of rule.
+/// All types of rules.
 pub(crate) const RULES: &[Rule] = &[
     rule("creation", &[], &[]),
     rule("update", &[on("update_allows_fetch_and_merge")], &[]),
@@ -155,7 +156,7 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &MEGABYTES)], &["max_file_size"]),
 ];
 
-/// Returns the description of a type of rule.
+/// Returns the description of a type of rule, if Beadle knows the type.
 pub(crate) fn find(kind: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.kind == kind)
 }
@@ -177,7 +178,7 @@ mod tests {
         }
     }
 
-    /// Returns the types of rules that the description lists, each with the schema of its
+    /// Returns the types of rules in GitHub's published description, each with the schema of its
     /// parameters.
     fn described<'a>(table: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
         let all = table["schemas"][list]["oneOf"].as_array().unwrap().iter();
@@ -203,7 +204,7 @@ mod tests {
         of("org-rules", &mut all().filter(|kind| !OF_REPOSITORIES.contains(kind)));
     }
 
-    /// Returns whether the check and the published description accept the same values.
+    /// Returns whether Beadle's check and GitHub's published description accept the same values.
     fn is_described(table: &Value, shape: &Shape, schema: &Value) -> bool {
         let schema = resolved(table, schema);
         match shape {
@@ -239,7 +240,7 @@ mod tests {
                 let described = parameters.get(key.name).unwrap_or(&Value::Null);
                 assert!(is_described(&table, &key.shape, described), "{kind}: {}: {described}", key.name);
             }
-            // Beadle adds those of reviews and checks itself, and that of updates.
+            // Beadle itself adds the required parameters of reviews, of checks and of updates.
             if !["pull_request", "required_status_checks", "update"].contains(&kind) {
                 assert_eq!(
                     json!(rule.demanded),

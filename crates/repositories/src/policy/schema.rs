@@ -1,11 +1,12 @@
-//! Makes the JSON Schema for editors from the description that the check uses.
+//! Makes the JSON Schema, with which an editor can check policy files. It is made from the same
+//! description that the check of the policy uses.
 
 use serde_json::{Map, Value, json};
 
 use super::keys::{DEPLOYMENT, LAYER, REPO, SETTINGS, SUBORG, TEST};
 use super::shape::{Key, Shape, Status};
 
-/// A kind of file.
+/// A kind of policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// `settings.yml`.
@@ -46,7 +47,7 @@ pub fn schema(kind: FileKind) -> Value {
     schema
 }
 
-/// Returns the JSON Schema of a file of tests.
+/// Returns the JSON Schema of the files in tests/.
 pub fn test_schema() -> Value {
     let mut schema = json!({ "type": "array", "items": of(&TEST) });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");

@@ -1,5 +1,5 @@
-//! Selects the repositories of a layer: `select:` and `except:`. Every key must match; in a list,
-//! one entry is enough.
+//! Decides which repositories the `select:` and `except:` of a layer match. A repository must match
+//! every key. If the value of a key is a list, the repository must match at least one entry.
 
 use beadle_github::{Known, Repository, Unsure};
 use jiff::civil::Date;
@@ -9,14 +9,14 @@ use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 
-/// The conditions that a repository must meet.
+/// The conditions of a `select:` or `except:`.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// Globs on the name.
+    /// Globs that the name of the repository can match.
     pub names: Vec<Pattern>,
     topics: Vec<String>,
     teams: Vec<String>,
-    /// Names of custom properties, each with the values that match.
+    /// The names of custom properties, each with the values that match.
     properties: Vec<(String, Vec<String>)>,
     visibilities: Vec<String>,
     fork: Option<bool>,
@@ -24,7 +24,7 @@ pub struct Selector {
     before: Option<Date>,
 }
 
-/// Returns the texts of a list, or a single text.
+/// Returns the texts in a list. A single text counts as a list of one text.
 fn texts(node: &Node) -> Vec<String> {
     let text = |node: &Node| match &node.kind {
         Kind::Text(text) => Some(text.clone()),
@@ -49,8 +49,8 @@ fn date(node: &Node, problems: &mut Vec<Problem>) -> Option<Date> {
     parsed
 }
 
-/// Reads `suborgproperties` by the rules of safe-settings: only the first key of an entry counts,
-/// and a repository needs to match only one entry.
+/// Reads `suborgproperties` by the rules of safe-settings: Beadle uses only the first key of each
+/// entry, and a repository needs to match only one entry.
 pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
     let entries = node.items().iter().filter_map(|item| {
         let (name, value) = item.entries().first()?;
@@ -61,7 +61,7 @@ pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
 }
 
 impl Selector {
-    /// Reads a block that has passed the check.
+    /// Reads a selector from a block that has passed the check.
     pub(super) fn read(node: &Node, problems: &mut Vec<Problem>) -> Self {
         let list = |key: &str| node.get(key).map(texts).unwrap_or_default();
         let names = match node.get("name") {
@@ -87,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Returns whether the selector matches every repository.
+    /// Returns whether the selector has no condition, so that every repository matches.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -99,39 +99,39 @@ impl Selector {
             && self.before.is_none()
     }
 
-    /// Returns whether the selector needs the topics of a repository.
+    /// Returns whether Beadle must know a repository's topics to evaluate the selector.
     pub fn asks_for_topics(&self) -> bool {
         !self.topics.is_empty()
     }
 
-    /// Returns the teams that the selector names.
+    /// Returns the slugs of the teams in the selector.
     pub(crate) fn teams(&self) -> &[String] {
         &self.teams
     }
 
-    /// Returns the custom properties that the selector names.
+    /// Returns the names of the custom properties in the selector.
     pub(crate) fn properties(&self) -> impl Iterator<Item = &String> {
         self.properties.iter().map(|(name, _)| name)
     }
 
-    /// Returns whether the selector needs the teams of a repository.
+    /// Returns whether Beadle must know a repository's teams to evaluate the selector.
     pub fn asks_for_teams(&self) -> bool {
         !self.teams.is_empty()
     }
 
-    /// Returns whether the selector needs the custom properties of a repository.
+    /// Returns whether Beadle must know a repository's custom properties to evaluate the selector.
     pub fn asks_for_properties(&self) -> bool {
         !self.properties.is_empty()
     }
 
-    /// Returns whether the selector matches a repository; `Err` if that is unknown.
+    /// Returns whether the selector matches a repository. Returns `Err` if this is unknown.
     pub fn is_match(&self, repository: &Repository) -> Result<bool, Unsure> {
         let sure = (self.names.is_empty() || self.names.iter().any(|glob| glob.is_match(&repository.name)))
             && (self.visibilities.is_empty()
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // One key does not match, so the unknown parts do not matter.
+            // One condition certainly does not match, so the unknown values do not matter.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -143,8 +143,9 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // If a team or property does not exist, it may have a new name, and the repository may have
-        // it. This matters only if everything else matches.
+        // If a team or property of the selector does not exist, somebody may have renamed it, and
+        // the repository may have it under the new name. So the result is unknown, unless another
+        // condition does not match.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -186,10 +187,10 @@ impl Selector {
     }
 }
 
-/// Compares selectors without a repository.
+/// Comparisons of selectors that do not need a repository.
 impl Selector {
-    /// Returns whether the selector matches a repository of this name; `None` if the name alone
-    /// does not decide.
+    /// Returns whether the selector matches a repository with this name. Returns `None` if the name
+    /// alone does not decide this.
     pub(super) fn of_name(&self, name: &str) -> Option<bool> {
         if !self.names.is_empty() && !self.names.iter().any(|glob| glob.is_match(name)) {
             return Some(false);
@@ -197,13 +198,14 @@ impl Selector {
         self.only_names().map(|_| true)
     }
 
-    /// Returns the globs on the name, if there are no other conditions.
+    /// Returns the globs for the name, if the selector has no other condition.
     pub(super) fn only_names(&self) -> Option<&[Pattern]> {
         let others = Self { names: Vec::new(), ..self.clone() };
         others.is_empty().then_some(self.names.as_slice())
     }
 
-    /// Returns whether `other` certainly matches every repository that this selector matches.
+    /// Returns whether it is certain that `other` matches every repository that this selector
+    /// matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         let names = || {
             !self.names.is_empty()
@@ -225,7 +227,7 @@ impl Selector {
             && other.before.is_none_or(|wide| self.before.is_some_and(|own| own <= wide))
     }
 
-    /// Returns whether the two selectors certainly never match the same repository.
+    /// Returns whether it is certain that the two selectors never match the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let names = !self.names.is_empty()
             && !other.names.is_empty()
@@ -234,8 +236,8 @@ impl Selector {
             && !other.visibilities.is_empty()
             && !self.visibilities.iter().any(|one| other.visibilities.contains(one));
         let forks = self.fork.is_some() && other.fork.is_some() && self.fork != other.fork;
-        // A property with several values may match both selectors. This is rare, and a plan still
-        // finds the contradiction.
+        // A property can have several values, so a repository could match both selectors. Beadle
+        // accepts this, because it is rare and a plan still finds the contradiction.
         let properties = self.properties.iter().any(|(name, own)| {
             other.values(name).is_some_and(|values| !own.iter().any(|value| values.contains(value)))
         });
@@ -246,7 +248,7 @@ impl Selector {
         names || visibilities || forks || properties || dates
     }
 
-    /// Returns the matching values of a custom property.
+    /// Returns the values of a custom property that the selector matches, if it names the property.
     pub(super) fn values(&self, property: &str) -> Option<&[String]> {
         let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
         found.map(|(_, values)| values.as_slice())

@@ -1,57 +1,57 @@
-//! Describes the contents of a policy file as data. The check, its hints and the JSON Schema come
-//! from this description.
+//! Describes what a policy file can contain. The check of the policy, the hints in its messages and
+//! the JSON Schema are made from this description.
 
 use super::forms::Form;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
-/// The form of a value.
+/// The shape that a value must have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
     Bool,
-    /// A whole number in a range.
+    /// A whole number between a minimum and a maximum.
     Int(i64, i64),
     Text,
-    /// A text of a form that GitHub accepts.
+    /// A text that follows the rules of GitHub for this form.
     Form(&'static Form),
-    /// One of these texts.
+    /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
     Map(&'static [Key]),
-    /// The shape, or `null`.
+    /// Either `null`, or a value of this shape.
     OrNull(&'static Shape),
-    /// One of two shapes.
+    /// A value of one of two shapes.
     Either(&'static Shape, &'static Shape),
-    /// Six hexadecimal digits, with or without `#`.
+    /// A colour: six hexadecimal digits, with or without `#`.
     Color,
-    /// A regular expression.
+    /// A text that is a regular expression.
     Regex,
-    /// A text, a number, true or false.
+    /// A text, a number or a boolean.
     Scalar,
-    /// A block whose keys are checked elsewhere.
+    /// A block whose keys are checked by other code.
     Free,
-    /// Any value: Beadle does not carry out the key.
+    /// Any value. Beadle does not use the value, because it does not support the key.
     Any,
 }
 
-/// A key of a map.
+/// A key that a block can have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) status: Status,
-    /// True if every entry of a list must have the key.
+    /// Whether the key must not be missing in an entry of a list.
     pub(crate) is_required: bool,
-    /// The description, for editors.
+    /// The description that editors show.
     pub(crate) doc: &'static str,
 }
 
-/// Whether this version of Beadle supports a key of the policy's files.
+/// Whether Beadle supports a key of the policy's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
-    /// Beadle does not carry out the key, for this reason.
+    /// Beadle does not support the key, for this reason.
     Not(&'static str),
 }
 
@@ -59,7 +59,7 @@ pub(crate) const fn key(name: &'static str, shape: Shape, doc: &'static str) -> 
     Key { name, shape, status: Status::Carried, is_required: false, doc }
 }
 
-/// Describes a key that every entry of a list must have.
+/// Marks a key as one that must not be missing in an entry of a list.
 pub(crate) const fn required(key: Key) -> Key {
     Key { is_required: true, ..key }
 }
@@ -92,7 +92,8 @@ impl Shape {
         }
     }
 
-    /// Returns whether a value has this shape, without a check of the values inside it.
+    /// Returns whether a value has this shape. It does not check the values inside a list or a
+    /// block.
     fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
             (Self::Bool, Kind::Bool(_))
@@ -114,11 +115,11 @@ impl Shape {
         }
     }
 
-    /// Checks a value and the values inside it.
+    /// Checks a value, and all values inside it.
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // The value may be a secret in place of its name.
+            // The value may be the secret itself instead of the name of a secret.
             let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
             let text = format!("{what} must be {}, found {found}", self.expectation());
             let problem = Problem::error(node.asked.clone(), node.column, text);
@@ -165,7 +166,7 @@ impl Shape {
         }
     }
 
-    /// Returns the keys of the entries of a list.
+    /// Returns the keys that the entries of a list can have.
     pub(crate) fn entry_keys(&self) -> &'static [Key] {
         match self {
             Self::List(Self::Map(keys)) => keys,
@@ -179,7 +180,8 @@ impl Shape {
         matches!(self, Self::Either(_, Self::Map(keys)) if keys.iter().any(|key| key.name == "exclusive"))
     }
 
-    /// Returns whether quotes would turn another single value into a value of this shape.
+    /// Returns whether the shape accepts a text. If it does, the author can correct a number or a
+    /// boolean by putting it into quotes.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,
@@ -188,7 +190,7 @@ impl Shape {
         }
     }
 
-    /// The hint for a text that must be of another kind.
+    /// Returns the hint for a text that should be a value of another type, such as a number.
     fn unquoted(&self, text: &str) -> Option<String> {
         match self {
             Self::Int(..) if text.parse::<i64>().is_ok() => Some("write the number without quotes".into()),
@@ -210,8 +212,8 @@ impl Shape {
     }
 }
 
-/// Returns the word that the author probably meant: the same word in another case, or the most
-/// similar word.
+/// Returns the word that the author probably meant. It is the same word in other upper or lower
+/// case, or else the most similar word.
 fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
     let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
     same.or_else(|| nearest(text, texts.iter().copied()))

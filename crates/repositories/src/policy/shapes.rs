@@ -1,4 +1,4 @@
-//! Shapes that several sections of a policy share.
+//! Shapes that several sections of a policy use.
 
 use super::forms;
 use super::shape::{Key, Shape, key};
@@ -15,7 +15,7 @@ macro_rules! listed {
             ]),
         )
     }};
-    // As in safe-settings, `exclude` has patterns of entries that Beadle keeps.
+    // `exclude` contains patterns, as in safe-settings. Beadle keeps the entries that match them.
     ($item:expr, $exclude:expr) => {{
         use $crate::policy::shape::{Shape, key};
         Shape::Either(
@@ -40,20 +40,20 @@ pub(crate) const SLUGS: Shape = Shape::List(&SLUG);
 pub(crate) const LOGIN: Shape = Shape::Form(&forms::LOGIN);
 pub(crate) const VISIBILITY: Shape = Shape::OneOf(&["private", "internal", "public"]);
 
-/// The permission of a team or a person.
+/// The key for the permission of a team or a person.
 pub(crate) const PERMISSION: Key = key(
     "permission",
     NAME,
     "pull, triage, push, maintain, admin, or a custom role's name. Default: no change.",
 );
-/// A regular expression on names, in `exclude` of a list.
+/// A regular expression for names, which `exclude` of a list can contain.
 pub(crate) const BY_REGEX: Shape = Shape::Either(
     &Shape::Regex,
     &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),
 );
-/// The repositories in which an entry of a list counts.
+/// The key that restricts an entry of a list to some repositories.
 pub(crate) const INCLUDE: Key =
     key("include", TEXTS, "Only in repositories whose names match one of these globs.");
-/// The repositories in which an entry of a list does not count.
+/// The key that excludes some repositories from an entry of a list.
 pub(crate) const EXCLUDE: Key =
     key("exclude", TEXTS, "Not in repositories whose names match one of these globs.");

@@ -13,11 +13,12 @@ use super::node::{Kind, Node};
 use super::pattern::Pattern;
 use crate::organisation;
 
-/// The repository with the defaults of an organisation, and the repository of safe-settings. Beadle
-/// skips them unless a file in repos/ names them.
+/// The names of two repositories with a special purpose: `.github` contains the defaults of an
+/// organisation, and `safe-settings` contains a policy. Beadle skips them unless a file in repos/
+/// has their name.
 const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
-/// The result of a policy for one repository.
+/// What the policy decides for one repository.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// Beadle skips the repository, for this reason.
@@ -26,49 +27,49 @@ pub enum Verdict {
     Reached(MergedLayers),
 }
 
-/// The layers that reach a repository, merged by rank.
+/// The layers that reach a repository, merged in the order of their ranks.
 #[derive(Clone, Debug)]
 pub struct MergedLayers {
-    /// The values of all layers.
+    /// The merged values of all layers. `None` if no layer reaches the repository.
     pub root: Option<Node>,
-    /// The sections that Beadle leaves alone, each with the reason: it is unknown whether a layer
-    /// reaches the repository, or two layers contradict each other.
+    /// The sections that Beadle does not change, each with the reason. Either it is unknown whether
+    /// a layer reaches the repository, or two layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
-    /// The layers that reach the repository, the lowest first.
+    /// The layers that reach the repository, from the lowest rank to the highest.
     pub layers: Vec<Reached>,
-    /// The files of the layers that perhaps reach the repository.
+    /// The files of the layers of which Beadle does not know whether they reach the repository.
     pub undecided_files: Vec<String>,
-    /// The sections that Beadle leaves alone in part, each with the reason: only a suspended file
-    /// sets the part, or values of `repository` contradict each other.
+    /// The sections of which Beadle does not change a part, each with the reason. Either only a
+    /// suspended file sets the part, or values of the section `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
-    /// The modes of the lists. The highest layer that sets a mode wins.
+    /// The modes of the lists. If several layers set a mode, the layer of the highest rank wins.
     pub list_modes: ListModes,
-    /// The sections that `disable_plugins` of a layer removes from the layers of a higher rank, each
-    /// with the rank of that layer.
+    /// The sections that a layer removes from the layers of higher rank with `disable_plugins`.
+    /// Each has the rank of the layer that removes it.
     disabled_above: Vec<(i64, String)>,
-    /// The file without any text that may apply to the repository. Its lost values may be the reason
-    /// for each change that removes, weakens or exposes anything.
+    /// A file without any text that may apply to the repository. If its values are lost, each
+    /// removal, weakening and exposure may be only a consequence of the loss.
     pub(crate) emptied: Option<String>,
 }
 
 /// A layer that reaches a repository.
 #[derive(Clone, Debug)]
 pub struct Reached {
-    /// The file of the layer.
+    /// The path of the layer's file.
     pub file: String,
     /// The rank of the layer.
     pub rank: i64,
-    /// The index of the matching entry of `first_match`.
+    /// The index of the entry of `first_match` that applies. `None` if no entry applies.
     case: Option<usize>,
-    /// The values of the layer for this repository.
+    /// The values that the layer sets for this repository.
     pub root: Node,
-    /// The modes of the layer's lists.
+    /// The modes that the layer sets for its lists.
     list_modes: ListModes,
 }
 
 impl Policy {
-    /// Resolves the policy for a repository. `status` tells which files in repos/ belong to the
-    /// repository.
+    /// Decides what the policy declares for a repository. `status` says which files in repos/
+    /// belong to the repository.
     pub fn resolve(&self, repository: &Repository, status: &OverrideStatus<'_>) -> Verdict {
         let name = repository.name.as_str();
         let suspended = &status.waits;
@@ -97,7 +98,7 @@ impl Policy {
             disabled_above: Vec::new(),
             emptied: None,
         };
-        // The selectors of a file without any text are lost too.
+        // If a file has no text, its selectors are lost too, so it may apply to this repository.
         let may_reach = |layer: &&Layer| {
             let layer: &Layer = layer;
             let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
@@ -117,8 +118,8 @@ impl Policy {
         target.contradict(&self.disabled);
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
-            // If Beadle leaves `archived` alone, it cannot unarchive the repository, and GitHub accepts
-            // no other write.
+            // If Beadle may not change `archived`, it cannot unarchive the repository, and GitHub
+            // accepts no other write to an archived repository.
             let leaves = |name: &str| ["repository", "archive"].contains(&name);
             let mut disabled = self.disabled.iter().chain(target.disabled_above.iter().map(|(_, name)| name));
             if archived != Some(false) || disabled.any(|name| leaves(name)) {
@@ -128,19 +129,20 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Returns whether plans and sweeps of all repositories skip this name. They skip the
-    /// repository of the policy and the names in `SKIPPED`, unless a file in repos/ has the name.
+    /// Returns whether plans and sweeps of all repositories skip the repository with this name.
+    /// They skip the repository of the policy and the names in `SKIPPED`, unless a file in repos/
+    /// has the name.
     pub fn leaves_out(&self, name: &str) -> bool {
         let mut skipped = SKIPPED.iter().copied().chain([self.home.as_str()]);
         skipped.any(|other| name.eq_ignore_ascii_case(other)) && self.file_of(name).is_none()
     }
 
-    /// Returns the file in repos/ for the repository of this name.
+    /// Returns the file in repos/ that has this name.
     pub fn file_of(&self, name: &str) -> Option<&Layer> {
         self.layers.iter().find(|layer| names(layer, name))
     }
 
-    /// Describes the files and the patterns that match none of these names.
+    /// Returns messages about the files and patterns of the policy that match none of these names.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
         for layer in &self.layers {
@@ -182,8 +184,8 @@ impl Policy {
 }
 
 impl MergedLayers {
-    /// Returns the reason why changes that remove, weaken or expose anything need an approval, if
-    /// there is one.
+    /// Returns why removals, weakenings and exposures need an approval. Returns `None` if they need
+    /// none.
     pub(crate) fn doubt(&self) -> Option<String> {
         let file = self.emptied.as_ref()?;
         Some(format!(
@@ -192,7 +194,7 @@ impl MergedLayers {
         ))
     }
 
-    /// Merges a layer over the layers below it.
+    /// Merges a layer into the layers of lower rank.
     fn lay(&mut self, layer: &Layer, repository: &Repository) {
         let mut applied = None;
         for (at, case) in layer.cases.iter().enumerate() {
@@ -225,9 +227,9 @@ impl MergedLayers {
         });
     }
 
-    /// Removes values that GitHub refuses together, so that Beadle leaves these values alone. In
-    /// the section `repository`, only the contradicting keys are affected. In other places, the
-    /// whole section is affected.
+    /// Removes values that GitHub would refuse together, so that Beadle does not change them. In
+    /// the section `repository`, only the contradicting keys are removed. Otherwise, the whole
+    /// section is removed.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
         let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
@@ -253,8 +255,8 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
-    /// Returns the values of a layer and the modes of its lists, without the sections that layers of a
-    /// lower rank disable. Notes the sections that this layer disables.
+    /// Returns the values of a layer and the modes of its lists. Sections that layers of lower rank
+    /// disable are not in the result. The function also records which sections this layer disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
@@ -272,8 +274,8 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Merges the layers again, as if `held` decided which selections apply.
-    /// [`MergedLayers::holds`] describes selections.
+    /// Merges the layers again. Here `held` decides for each selection whether it applies, instead
+    /// of the state of the repository. See [`MergedLayers::holds`] for the names of selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other =
             Self { root: None, list_modes: ListModes::new(), disabled_above: Vec::new(), ..self.clone() };
@@ -291,8 +293,8 @@ impl MergedLayers {
         other
     }
 
-    /// Returns whether a selection applies to the repository. The name of a selection is the file
-    /// of a layer, or `file#n` for entry n of its `first_match`.
+    /// Returns whether a selection applies to the repository. The name of a selection is the path
+    /// of a layer's file. For entry number n of the file's `first_match`, it is `file#n`.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -302,14 +304,15 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Suspends a file that perhaps belongs to another repository, and removes its values from the
-    /// merged layers. If only this file sets a value, Beadle leaves the value alone.
+    /// Suspends a file that may belong to another repository: removes the values of the file from
+    /// the merged layers. If no other file sets such a value, Beadle does not change the value at
+    /// GitHub.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_values("", root, &layer.root));
         }
         for section in layer.sections() {
-            // The file may add entries to a list, so Beadle removes no entry.
+            // The file may contain further entries of a list, so Beadle must not remove any entry.
             let additive = ListMode { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
@@ -320,31 +323,31 @@ impl MergedLayers {
         }
     }
 
-    /// Marks the sections of a layer as undecided.
+    /// Marks all sections of a layer as undecided, so that Beadle does not change them.
     fn leave_undecided(&mut self, layer: &Layer, why: &Unsure) {
         self.undecided_files.push(layer.file.clone());
         self.undecided.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
     }
 
-    /// Returns the rank of the layer to which a line belongs.
+    /// Returns the rank of the layer that contains a line.
     pub(crate) fn rank(&self, asked: &PolicyLocation) -> i64 {
         self.layers.iter().find(|layer| layer.file == *asked.file).map_or(0, |layer| layer.rank)
     }
 }
 
-/// The files in repos/ that concern a repository.
+/// Which files in repos/ apply to a repository, and which ones wait for somebody to decide.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files, with the reasons. A file is suspended if it belonged to another
-    /// repository of this name, if it belonged to this repository under another name, or if the
-    /// repository has another file already.
+    /// The suspended files, each with the reason. There are three possible reasons: the file
+    /// belonged to another repository that had this name, or the file belonged to this repository
+    /// under another name, or another file already belongs to the repository.
     pub waits: Vec<(&'a Layer, String)>,
-    /// The file that belongs to this repository although the file has another name.
+    /// The file that belongs to this repository although it has another name.
     pub own: Option<&'a Layer>,
 }
 
-/// Returns the values of a layer merged with one entry of its `first_match`, and the modes of its
-/// lists.
+/// Returns the values of a layer, merged with the values of one entry of the layer's `first_match`.
+/// Also returns the modes of the lists.
 fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     let mut root = match &layer.kind {
         LayerKind::Organisation => layer.root.without(&organisation::SECTIONS),
@@ -365,8 +368,8 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Removes all values and entries of lists from `root` that are in `removed` too. `section` is the
-/// section whose list is in `include`.
+/// Removes from `root` all values and all list entries that `removed` also contains. `section` is
+/// the section to which a list in `include` belongs.
 fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
@@ -391,12 +394,12 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     Node { kind, ..root.clone() }
 }
 
-/// Returns whether a layer is the file in repos/ with this name.
+/// Returns whether a layer is the file in repos/ that has this name.
 fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }
 
-/// Returns whether a layer reaches a repository; `Err` if that is unknown.
+/// Returns whether a layer reaches a repository. Returns `Err` if this is unknown.
 fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),

@@ -1,5 +1,5 @@
-//! The values that a policy asks for in one repository, as types. They are parsed once, in
-//! `desired.rs`.
+//! The types of the values that a policy declares for one repository. `desired.rs` creates them, so
+//! that the aspects do not have to parse the policy.
 
 use std::collections::BTreeMap;
 
@@ -10,104 +10,108 @@ use serde_json::Value;
 use super::node::Node;
 use super::pattern::Pattern;
 
-/// One setting.
+/// The declared value of one setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Want {
-    /// The key in the REST body.
+    /// The name of the field in the body of the REST request.
     pub key: String,
     /// The desired value.
     pub value: Value,
-    /// The line of the policy that asks for it.
+    /// The line of the policy that declares the value.
     pub asked: PolicyLocation,
 }
 
-/// A list, exclusive or additive.
+/// A declared list that is exclusive or additive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
-    /// True if Beadle removes entries that are not in the list.
+    /// Whether Beadle removes entries that the list does not contain.
     pub exclusive: bool,
-    /// The line of the list.
+    /// The line of the policy where the list begins.
     pub asked: PolicyLocation,
-    /// The entries that the policy asks for.
+    /// The entries that the policy declares.
     pub items: Vec<T>,
 }
 
-/// A team with its permission.
+/// A team to which the policy gives access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TeamWant {
     /// The slug of the team.
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
-    /// False if the policy has no permission: Beadle does not change the access that the team has.
+    /// Whether the policy sets a permission. If it is false, Beadle does not change the permission
+    /// of a team that already has access.
     pub is_stated: bool,
-    /// The line of the policy that asks for it.
+    /// The line of the policy that declares the team.
     pub asked: PolicyLocation,
 }
 
-/// A person with direct access.
+/// A person to whom the policy gives direct access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollaboratorWant {
     /// The login of the person.
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
-    /// False if the policy has no permission: Beadle does not change the access that the person has.
+    /// Whether the policy sets a permission. If it is false, Beadle does not change the permission
+    /// of a person who already has access.
     pub is_stated: bool,
-    /// The line of the policy that asks for it.
+    /// The line of the policy that declares the person.
     pub asked: PolicyLocation,
 }
 
-/// A branch protection rule.
+/// A branch protection rule that the policy declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BranchWant {
-    /// A branch or pattern; `None` for the default branch.
+    /// The name of a branch, or a pattern. `None` if the rule is for the default branch.
     pub pattern: Option<String>,
-    /// The rule; `None` if Beadle must remove the rule.
+    /// The content of the rule. `None` if the policy says that Beadle must remove the rule.
     pub protection: Option<Node>,
-    /// The line of the policy that asks for it.
+    /// The line of the policy that declares the rule.
     pub asked: PolicyLocation,
-    /// The rank of the layer that asks for it.
+    /// The rank of the layer that declares the rule.
     pub rank: i64,
 }
 
-/// The values that the policy asks for in one repository. If the policy does not set a part, its
-/// field is `None`, and Beadle does not read the part.
+/// Everything that a policy declares for one repository. If the policy does not declare a part, the
+/// field of the part is `None`, and Beadle does not read the part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
-    /// Settings.
+    /// The settings of the repository.
     pub settings: Vec<Want>,
-    /// Topics.
+    /// The topics of the repository.
     pub topics: Option<Listed<String>>,
-    /// Teams.
+    /// The teams that have access.
     pub teams: Option<Listed<TeamWant>>,
-    /// Direct collaborators.
+    /// The people who have direct access.
     pub collaborators: Option<Listed<CollaboratorWant>>,
-    /// Branch protection rules. Beadle keeps rules that are not listed.
+    /// The branch protection rules. Beadle keeps rules that the policy does not list.
     pub branches: Vec<BranchWant>,
-    /// Security features in the form of safe-settings: `repository.security`.
+    /// The security features as safe-settings declares them, in `repository.security`.
     pub security: Option<Node>,
-    /// The sections that their aspects read themselves, by name.
+    /// The sections that have no field of their own here, by name. The aspect of a section
+    /// interprets it.
     pub sections: BTreeMap<&'static str, Section>,
 }
 
-/// A section of the policy.
+/// A section of the policy, as its aspect receives it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
     /// The values of the section.
     pub node: Node,
-    /// True if Beadle removes entries that are not listed.
+    /// Whether Beadle removes entries that the section does not list.
     pub exclusive: bool,
 }
 
 impl Section {
-    /// Returns the entries of the section: a list, or the list in `include` of a block.
+    /// Returns the entries of the section. The section is a list, or a block that has the list in
+    /// `include`.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
     }
 
-    /// Returns the patterns of the names that Beadle keeps although they are not listed: `exclude` of
-    /// a block.
+    /// Returns the patterns in `exclude`. Beadle keeps entries whose names match one of them,
+    /// although the policy does not list these entries.
     pub(crate) fn kept(&self) -> Vec<Pattern> {
         let exclude = self.node.get("exclude").map(Node::items).unwrap_or_default();
         let texts = exclude.iter().filter_map(|item| item.get("name").unwrap_or(item).text());

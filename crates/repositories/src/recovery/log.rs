@@ -1,5 +1,5 @@
-//! Reads GitHub's log of deliveries without trust in its order: rows can be late, appear twice, or
-//! be on another page than expected.
+//! Reads GitHub's log of webhook deliveries. The code does not rely on the order of the log: a row
+//! can appear late, appear twice, or be on another page than expected.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// The maximum delay of a row after its delivery, and the maximum distance of a row from its place
-/// by time.
+/// How late a row can appear after its delivery, and how far a row can be from its place in the
+/// order of time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
-/// The statuses that `status=failure` lists. A delivery without an answer can have another status:
-/// only the whole log shows it.
+/// The statuses that the log shows with the filter `status=failure`. If a delivery got no answer,
+/// it can have another status. Only a reading of the whole log shows such a delivery.
 const FAILURES: Range<u16> = 400..600;
-/// The statuses of an accepted delivery.
+/// The statuses of a delivery that Beadle accepted.
 const ACCEPTED: Range<u16> = 200..300;
 
 fn moment(row: &HookDelivery) -> Option<Time> {
@@ -22,31 +22,31 @@ fn moment(row: &HookDelivery) -> Option<Time> {
     Some(Time(parsed.as_millisecond()))
 }
 
-/// One reading of the log, page by page.
+/// One reading of the log, page by page, back to a start time.
 pub(super) struct Reading {
-    /// The start of the window, less the overlap.
+    /// The time back to which the log is read. It is earlier than the wanted time by the overlap.
     from: Time,
-    /// The attempts by their ids.
+    /// The attempts that were read, by their ids.
     attempts: BTreeMap<u64, HookDelivery>,
-    /// The number of pages that have rows of the window.
+    /// The number of pages that contained at least one wanted row.
     pages: usize,
-    /// The followed links.
+    /// The links to pages that were already followed.
     followed: HashSet<String>,
-    /// True if the reading reached the end of its window.
+    /// Whether the reading reached the start time.
     whole: bool,
 }
 
 impl Reading {
-    /// Begins to read everything since `since`.
+    /// Starts a reading of all attempts since `since`.
     pub(super) fn new(since: Time) -> Self {
         let (attempts, followed) = (BTreeMap::new(), HashSet::new());
         Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }
     }
 
-    /// Takes a page, and returns the link to read next. The window ends only where a whole page is
-    /// older than the window, because an old row can be before newer ones.
+    /// Adds a page, and returns the link to the page to read next. The reading ends only at a page
+    /// on which all rows are too old, because a single old row can come before newer rows.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
-        // A row with an invalid time counts as new.
+        // A row whose time is invalid counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
         let is_past = !rows.is_empty() && rows.iter().all(is_older);
         let newer: Vec<HookDelivery> = rows.into_iter().filter(|row| !is_older(row)).collect();
@@ -56,31 +56,32 @@ impl Reading {
             self.whole = true;
             return None;
         };
-        // A link that was followed before leads to no new page, so the reading stays incomplete.
+        // A link that was already followed leads to no new page. The reading then ends, and is
+        // incomplete.
         self.followed.insert(next.clone()).then_some(next)
     }
 
-    /// Returns the ids of the attempts before `until` that have a wanted status.
+    /// Returns the ids of the attempts that were made before `until` and have a wanted status.
     fn ids(&self, until: Time, is_wanted: impl Fn(u16) -> bool) -> BTreeSet<u64> {
         let of = |row: &&HookDelivery| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
         self.attempts.values().filter(of).map(|row| row.id).collect()
     }
 
-    /// Returns the ids of the failed attempts before `until`.
+    /// Returns the ids of the attempts that were made before `until` and failed.
     fn failures(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| FAILURES.contains(&status))
     }
 
-    /// Returns the ids of the attempts before `until` that were not accepted, with or without an
-    /// answer.
+    /// Returns the ids of the attempts that were made before `until` and were not accepted. It does
+    /// not matter whether Beadle answered.
     fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| !ACCEPTED.contains(&status))
     }
 
-    /// Returns whether Beadle must read the whole log once more before it closes the window. The
-    /// looks show failures only, so only another reading can show a skipped attempt without an
-    /// answer. In the usual case no further call is necessary: all rows of the window are on one
-    /// page, every one was accepted, and the looks show no other row.
+    /// Returns whether Beadle must read the whole log once more. The two `looks` show only
+    /// failures. If the first reading missed an attempt without an answer, only another reading of
+    /// the whole log can show it. Usually no further call is necessary. This is so if all wanted
+    /// rows are on one page, all of them were accepted, and the looks show no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -89,34 +90,35 @@ impl Reading {
     }
 }
 
-/// A delivery that the service never accepted.
+/// A delivery of which Beadle accepted no attempt.
 #[derive(Debug)]
 pub(super) struct Lost {
-    /// The newest attempt.
+    /// The newest attempt to send the delivery.
     pub(super) newest: HookDelivery,
-    /// The number of attempts in the log.
+    /// The number of attempts of this delivery in the log.
     pub(super) attempts: usize,
 }
 
-/// The result of all readings.
+/// What all readings of the log together show.
 #[derive(Debug)]
 pub(super) struct Findings {
-    /// The missed deliveries, by the id of the delivery.
+    /// The deliveries that Beadle missed, by the id of the delivery.
     pub(super) lost: BTreeMap<String, Lost>,
     /// The number of attempts in the log.
     pub(super) seen: usize,
-    /// True if every reading reached the end of the window.
+    /// Whether every reading reached its start time.
     pub(super) whole: bool,
-    /// The time up to which the looks agree about the failures. `None` if they do not agree.
+    /// The time up to which the readings agree, so that they need not be repeated. `None` if they
+    /// do not agree.
     pub(super) closed: Option<Time>,
 }
 
-/// Compares the readings of the whole log with two looks at its failures after the first reading.
-/// `begun` is the time at which the first reading began. They agree if the looks show the same
-/// failures, each reading shows no other failure, and all readings show the same attempts that were
-/// not accepted.
+/// Compares the readings of the whole log with each other, and with two looks at the failures.
+/// Beadle made the looks after the first reading, and `begun` is when the first reading began. The
+/// readings agree under three conditions. The looks show the same failures. No reading shows
+/// another failure. And all readings show the same attempts that were not accepted.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
-    // The next reading covers newer rows again.
+    // The next run reads the rows after this time again.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
     let agree = first == second
@@ -152,7 +154,7 @@ mod tests {
     const BEGUN: Time = Time(10_000_000);
     const SINCE: Time = Time(5_000_000);
 
-    /// Returns an attempt at `at` seconds.
+    /// Returns an attempt that was made at the time `at`, in seconds.
     fn row(id: u64, guid: &str, at: i64, status_code: u16) -> HookDelivery {
         HookDelivery {
             id,
@@ -166,8 +168,8 @@ mod tests {
         }
     }
 
-    /// Returns a hundred deliveries, of which every third failed, and every sixth was accepted when
-    /// it was sent again.
+    /// Returns a log with 100 deliveries. Every third one failed. Every sixth one failed first and
+    /// was accepted when GitHub sent it again.
     fn rows() -> Vec<HookDelivery> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {
@@ -180,7 +182,7 @@ mod tests {
         rows
     }
 
-    /// Another order every time, the same for the same seed.
+    /// Returns the rows in a random order. The same seed gives the same order.
     fn shuffled(mut rows: Vec<HookDelivery>, seed: u64) -> Vec<HookDelivery> {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         for at in (1..rows.len()).rev() {
@@ -215,7 +217,7 @@ mod tests {
             let mut rows = rows();
             let repeated = rows[..20].to_vec();
             rows.extend(repeated);
-            // Far older rows stand between the others.
+            // Some rows that are much older stand between the other rows.
             rows.extend((0..3).map(|n| row(5000 + n, &format!("old{n}"), 10, 502)));
             let rows = shuffled(rows, seed);
             let failures = failed(&rows);

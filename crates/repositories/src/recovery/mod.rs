@@ -1,5 +1,5 @@
-//! Missed webhooks: GitHub sends each webhook once and keeps a log of the answers. Beadle looks for
-//! the unanswered webhooks in that log.
+//! Recovers missed webhooks. GitHub sends each webhook once and keeps a log of the answers. Beadle
+//! searches this log for deliveries that it did not accept, and asks GitHub to send them again.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -22,40 +22,44 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 
 pub use beadle_engine::journal::Recovered;
 
-/// GitHub keeps deliveries for three days (an Enterprise Server for seven).
+/// How long GitHub keeps a delivery in the log. This is three days; on an Enterprise Server, it is
+/// seven days.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
-/// The whole log. The newest rows usually come first.
+/// The path of the whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";
-/// The failed attempts alone. A server that does not know the filter lists all attempts.
+/// The path of the log with only the failed attempts. A server that does not know the filter
+/// returns all attempts.
 const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
-/// The time after which Beadle requests a redelivery again if the log does not show it.
+/// How long Beadle waits until a requested redelivery appears in the log. After this time, Beadle
+/// requests it again.
 const UNSEEN: Duration = Duration::from_secs(600);
-/// The maximum number of requests for one delivery. After them the sweep covers it.
+/// The maximum number of redeliveries that Beadle requests for one delivery. After that, Beadle
+/// gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The number of requests in the note of a delivery that Beadle gave up.
+/// The number that stands for "Beadle gave up" in the stored number of requests for a delivery.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
-/// The maximum number of pages: more than three days of webhooks.
+/// The maximum number of pages of one reading. It is enough for more than three days of webhooks.
 const MOST_PAGES: usize = 2000;
 
-/// An organisation that the App is installed on.
+/// An organisation in which the App is installed.
 pub struct Installed {
-    /// The name in keys.
+    /// The name of the organisation in keys.
     pub instance: String,
     /// The id of the installation.
     pub installation: u64,
     /// The id of the organisation.
     pub organisation: u64,
-    /// The events whose payload is needed.
+    /// The events for which Beadle dispatches a workflow. Beadle needs the payload of these events.
     pub dispatches: Vec<Dispatched>,
 }
 
-/// The memory of an organisation between two readings.
+/// What Beadle remembers about an organisation from one reading of the log to the next.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     until: Time,
-    /// The number of redeliveries of each delivery.
+    /// The number of redeliveries that Beadle requested, by the id of the delivery.
     tries: BTreeMap<String, u32>,
-    /// The time of the last request, and the number of attempts in the log at that time.
+    /// The last request for each delivery: its time, and how many attempts the log showed then.
     #[serde(default)]
     asked: BTreeMap<String, AskedAgain>,
 }
@@ -71,44 +75,46 @@ impl Note {
         Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// Returns the memory of an organisation. Returns `None` the first time.
+    /// Returns what Beadle remembers about an organisation. Returns `None` if nothing is stored
+    /// yet.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // If the note is invalid, or comes from a clock that was ahead, Beadle reads the whole log.
+        // If the stored text is invalid, or comes from a clock that was ahead, Beadle reads the
+        // whole log.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Returns whether a redelivery that Beadle requested is not in the log yet. Deliveries that
-    /// Beadle gave up do not count, because a sweep covers them.
+    /// Returns whether Beadle requested a redelivery that is not in the log yet. If Beadle gave up
+    /// a delivery, the delivery does not count, because a sweep checks its repository.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
 
-    /// Returns whether the last requested redelivery is still under way.
+    /// Returns whether the redelivery that Beadle last requested may still arrive.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
 }
 
-/// Recovers the missed deliveries of one App.
+/// Recovers the missed deliveries of one GitHub App.
 pub struct Recovery {
-    /// Reads the log.
+    /// Reads the log of deliveries.
     pub reader: Reader,
     /// Requests redeliveries.
     pub writer: Writer,
-    /// The inbox.
+    /// Contains the inbox, and what Beadle remembers between two readings.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
     /// The id of the App.
     pub app: u64,
-    /// The organisations on which the App is installed.
+    /// The organisations in which the App is installed.
     pub installed: Vec<Installed>,
 }
 
 impl Recovery {
-    /// Reads the log since the last time. The first time there is nothing to recover, because the
-    /// first sweep covers everything.
+    /// Reads the log from the end of the last reading, and recovers missed deliveries. At the first
+    /// start there is nothing to recover, because the first sweep checks everything.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -139,7 +145,8 @@ impl Recovery {
                         sweeps.insert(&of.instance);
                     }
                     Err(error) => {
-                        // Beadle remembers the requests until here, and does not repeat them.
+                        // Beadle stores the requests that it made so far, so that it does not
+                        // repeat them.
                         failure = Some(error);
                         break 'all;
                     }
@@ -152,7 +159,7 @@ impl Recovery {
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
         self.say(&recovered, since, now).await?;
-        // A sweep covers what a reading did not reach.
+        // A sweep checks the repositories of deliveries that an incomplete reading did not reach.
         let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
         for (of, note) in &mut looked {
             let closed = closed.filter(|_| !note.is_waiting());
@@ -162,7 +169,7 @@ impl Recovery {
         failure.map_or(Ok(recovered), Err)
     }
 
-    /// Recovers one delivery. Returns `false` if Beadle gave it up.
+    /// Recovers one delivery. Returns `false` if Beadle gives up this delivery.
     async fn make_good(
         &self,
         of: &Installed,
@@ -189,7 +196,7 @@ impl Recovery {
         }
         let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
         if tries > MOST_TRIES {
-            // Beadle gave the delivery up before.
+            // Beadle already gave up this delivery in an earlier run.
             return Ok(true);
         }
         if tries == MOST_TRIES {
@@ -202,12 +209,12 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), tries + 1);
                 note.asked.insert(newest.guid.clone(), AskedAgain { at: now, attempts: lost.attempts });
             }
-            // The delivery may have left the log in the meantime.
+            // The delivery may no longer be in GitHub's log.
             Err(failure) if failure.class == Class::Rejected => {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
             }
-            // A failed request for a redelivery does not count.
+            // If the request for a redelivery fails, it does not count as a try.
             Err(failure) => return Err(failure),
         }
         Ok(true)
@@ -221,8 +228,8 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// Reads the whole log since a time, and its failures twice. Reads the whole log once more if
-    /// the first reading may lack rows.
+    /// Reads the whole log since a time, and then reads its failures twice. If the first reading
+    /// may have missed rows, the function reads the whole log once more.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
         let mut all = vec![self.reading(ALL, since).await?];
         let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
@@ -245,8 +252,8 @@ impl Recovery {
         Ok(reading)
     }
 
-    /// Stores the delivery by its id, without its payload, and marks its repository. So a late
-    /// redelivery changes nothing.
+    /// Stores the delivery in the inbox by its id, without its payload, and marks its repository as
+    /// due. If GitHub sends the delivery again later, Beadle already knows it and changes nothing.
     async fn mark(
         &self,
         of: &Installed,
@@ -272,7 +279,8 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
-        // A known delivery was recovered before, or only its answer was lost.
+        // If the inbox already knows the delivery, an earlier run recovered it, or only the answer
+        // to GitHub was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two reads, reading again");

@@ -1,4 +1,5 @@
-//! Status checks of a rule. The name and the App that must report it identify a check.
+//! The status checks that a branch rule requires. A check is identified by its name and by the App
+//! that must report it.
 
 use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
@@ -8,7 +9,8 @@ use super::translate::{Binding, DesiredRule, WantedCheck, app_node};
 use crate::aspects::{Context, field};
 use crate::identity::pair;
 
-/// Returns the differences between required and declared checks, and the list to write.
+/// Compares the checks that a rule requires with the declared checks. Returns the difference, and
+/// the complete list of checks for the write.
 pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field, Value)> {
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
@@ -16,15 +18,15 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     if matched.only_desired.is_empty() && matched.only_observed.is_empty() {
         return None;
     }
-    // The App of each check after the write.
+    // The App that must report each check after the write.
     let bound = |at: usize| match (checks[at].binding, matched.observed_of(at)) {
         (Binding::Unsaid, Some(live)) => seen[live].app_id.map_or(Binding::Any, Binding::App),
         (binding, _) => binding,
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // The rule is not weaker if every required check stays required, from the same App or from one
-    // certain App.
+    // The rule does not become weaker if it still requires every check. A check may not lose its
+    // App, but a check that any App could report may get one certain App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -38,7 +40,7 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
             json!({ "context": context, "appId": known_node(seen, *id).unwrap_or_else(|| app_node(*id)) })
         }
         Binding::Any => json!({ "context": context, "appId": "any" }),
-        // GitHub chooses the App that reported the check last.
+        // GitHub binds the check to the App that reported it last.
         Binding::Unsaid => json!({ "context": context }),
     });
     let input: Vec<Value> = input.collect();
@@ -52,9 +54,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     Some((shown, json!(input)))
 }
 
-/// Returns the reason if Beadle cannot write the list of checks. GitHub rejects a whole rule if one
-/// check names an App that does not exist. An App that a live rule shows exists, and one call
-/// resolves the others.
+/// Returns a reason if Beadle cannot write the list of checks. GitHub rejects the whole rule if a
+/// check names an App that does not exist. An App in a live rule exists. Beadle resolves all other
+/// Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -77,7 +79,8 @@ pub(super) async fn missing_apps(
     Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
-/// Returns the Apps of wanted checks that no live rule shows, each once, with its first check.
+/// Returns the Apps that the declared checks name but that no live rule shows. Each App appears
+/// once, with the first check that names it.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -90,8 +93,9 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
     unseen
 }
 
-/// Returns how close a live check is to a wanted one. The lowest value wins. A wanted check without
-/// an App takes a live check that the others leave, first one that is bound to an App.
+/// Returns how well a live check matches a declared check; the lowest value is the best match. A
+/// declared check without an App matches a live check that no other declared check takes. It
+/// prefers a live check that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;
@@ -113,7 +117,7 @@ fn label(context: &str, app: Option<i64>) -> String {
     app.map_or_else(|| context.to_owned(), |app| format!("{context} (app {app})"))
 }
 
-/// Returns the sorted names, each once.
+/// Returns the names sorted and without duplicates.
 pub(super) fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = names.collect();
     names.sort();
@@ -147,7 +151,7 @@ mod tests {
         }
     }
 
-    /// The risk of what differs, and the checks that are written.
+    /// Returns the risk of the planned difference, and the checks that Beadle would write.
     fn planned(wanted: &str, live: &Rule) -> Option<(Risk, Value)> {
         let node =
             Node::parse("f.yml", &format!("required_status_checks: {{ checks: [{wanted}] }}")).unwrap();
@@ -209,8 +213,8 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
-    /// Returns the list at GitHub after the write. GitHub binds a check without a source to the App
-    /// that reported it last.
+    /// Returns the checks that GitHub has after the write. GitHub binds a check that names no App
+    /// to the App that reported it last.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
         let bound = |check: &Value| match check["appId"].as_str() {
             Some("any") => None,

@@ -1,5 +1,5 @@
-//! The differences between a live rule and the declared one. A restriction and its exceptions are
-//! one difference, so that Beadle writes both or neither.
+//! Compares a live branch rule with the declared rule. A restriction and its exceptions are one
+//! difference, so that Beadle writes both or neither of them.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use super::translate::{DesiredRule, FLAGS, LISTS, List, better};
 use crate::aspects::{Context, field};
 use crate::names::Named;
 
-/// Values that are written together.
+/// Values of a rule that Beadle must write together.
 pub(super) struct Difference {
-    /// The fields that differ.
+    /// The fields that differ, as the plan shows them.
     pub(super) fields: Vec<Field>,
-    /// The keys and values of the mutation's input.
+    /// The fields of the mutation's input, with their values.
     pub(super) input: Vec<(&'static str, Value)>,
 }
 
 impl Difference {
-    /// Returns whether the guard counts the difference.
+    /// Returns whether the difference counts against the limits of the guard.
     pub(super) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
     }
 }
 
-/// The reason why a list could not be planned, and whether a retry can help.
+/// Why Beadle could not plan a list of actors, and `true` if a retry can help.
 pub(super) type UnresolvedList = (String, bool);
 
-/// The differences, and the lists that could not be planned.
+/// The differences of a rule, and the lists that Beadle could not plan.
 pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
-/// Returns the differences of `rule`, which is one of the live `rules`, and the lists that could
-/// not be planned.
+/// Returns the differences between the policy and the live `rule`, and the lists that Beadle could
+/// not plan. `rules` are all live rules of the repository.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -64,7 +64,8 @@ pub(super) async fn differences(
     Ok((found, unresolved))
 }
 
-/// Compares one list of actors. Returns the reasons too if a part could not be planned.
+/// Compares one list of actors. If Beadle could not plan a part of the list, the result contains
+/// the reasons.
 async fn list_of(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -120,7 +121,7 @@ fn flags(
     unresolved: &mut Vec<UnresolvedList>,
 ) {
     for flag in FLAGS {
-        // Beadle writes a flag with a list together with its list.
+        // Some flags turn a list on or off. Beadle writes such a flag together with its list.
         if LISTS.iter().any(|list| list.flag == Some(flag.graphql)) {
             continue;
         }
@@ -130,7 +131,7 @@ fn flags(
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
-        // A flag that GitHub leaves out of a live rule is off.
+        // If GitHub does not show a flag of a live rule, the flag is off.
         let is_off = |value: &Value| value == &json!(false) || value == &json!(0);
         if seen == *value || (rule.is_some() && seen.is_null() && is_off(value)) {
             continue;
@@ -164,18 +165,19 @@ fn environments(wanted: &DesiredRule, rule: Option<&Rule>, found: &mut Vec<Diffe
     });
 }
 
-/// Returns whether two actors are the same one.
+/// Returns whether two values name the same actor.
 fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Returns whether a permission includes write access. The extent of a custom role is unknown, so
-/// GitHub decides.
+/// Returns whether a permission certainly includes write access. Beadle does not know what a custom
+/// role permits, so the function returns `false` and the caller asks GitHub.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
 
-/// Returns whether the policy gives an actor write access. Apps have it from their installation.
+/// Returns whether the policy gives write access to an actor. An App has its access from its
+/// installation.
 fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     let is =
         |name: &str, permission: &Permission| name.eq_ignore_ascii_case(&actor.name) && writes(permission);
@@ -186,7 +188,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             .teams
             .as_ref()
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
-        // An invitation gives no access yet.
+        // An invited account has no access yet.
         ActorKind::User => {
             let seen = context.repository.collaborators.value();
             let has_joined = |login: &str| {
@@ -200,8 +202,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// Returns the new exceptions of a push restriction that have no write access. GitHub drops such
-/// actors without an error, so Beadle would write them at every run.
+/// Returns the new exceptions of a push restriction that have no write access. GitHub silently
+/// removes such actors, so without this check Beadle would try to add them in every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -226,14 +228,14 @@ async fn powerless(
     if powerless.is_empty() {
         return Ok(powerless);
     }
-    // The resolver reports an actor that does not exist.
+    // The resolver reports an actor that does not exist, so this function omits such actors.
     let exist = context.reader.resolve(&powerless).await?;
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
-/// Compares one list of actors, with the flag that puts the list into effect. `Err` names an actor
-/// that does not exist. Actors without write access are left out, as at GitHub. If no actor
-/// remains, Beadle does not write the restriction.
+/// Compares one list of actors, and the flag that turns the list on. Returns `Err` with the actor
+/// if an actor does not exist. Beadle omits actors without write access, as GitHub does. If no
+/// actor remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -252,22 +254,22 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule has no restriction at first.
+            // A new rule restricts nothing at first, so there is nothing to turn off.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
             }
         }
         if !on {
-            // Without the restriction its exceptions have no effect.
+            // While the restriction is off, its exceptions have no effect.
             return Ok(Ok((!difference.fields.is_empty()).then_some(difference)));
         }
     }
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Beadle remembers the present actors too, because the name can belong to another account
-        // at the next run.
+        // Beadle also remembers the ids of actors that the list already contains, because another
+        // account can get the name before the next run.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);
@@ -299,8 +301,8 @@ async fn actors(
     Ok(Ok((!difference.fields.is_empty()).then_some(difference)))
 }
 
-/// Returns the node ids of actors. The ids of present actors are known, and GitHub resolves the
-/// others.
+/// Returns the node ids of actors. The ids of actors in a live rule are known. GitHub resolves the
+/// names of all other actors.
 async fn ids(
     context: &Context<'_>,
     actors: &[Actor],
@@ -337,12 +339,12 @@ async fn ids(
     Ok(Ok(ids))
 }
 
-/// Returns the reason if the name of an actor belongs to another actor now.
+/// Returns a reason if the name of an actor now belongs to another actor.
 async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<Option<String>, Failure> {
     let named = match actor.kind {
         ActorKind::User => Named::User,
         ActorKind::Team => Named::Team,
-        // The slug of an App changes with its name, and only the owner of the App can change it.
+        // The slug of an App changes only if the owner of the App renames the App.
         ActorKind::App => return Ok(None),
     };
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)

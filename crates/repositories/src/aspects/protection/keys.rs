@@ -1,4 +1,5 @@
-//! The keys of a branch protection rule: the body of the REST PUT.
+//! The keys that a policy can set for a branch protection rule. They are the fields in the body of
+//! the REST PUT request.
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 
@@ -83,7 +84,7 @@ const PROTECTION: Shape = Shape::Map(&[
     ),
 ]);
 
-/// An entry of the section `branches`.
+/// The keys of one entry of the section `branches`.
 pub(super) const ENTRY: Shape = Shape::Map(&[
     required(key(
         "name",

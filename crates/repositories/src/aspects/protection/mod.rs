@@ -1,5 +1,6 @@
-//! Branch protection rules by pattern. Beadle uses GraphQL: it can protect a branch that does not
-//! exist yet, and change a rule in place without a deletion.
+//! The branch protection rules of a repository, by the pattern of branch names. Beadle writes them
+//! by GraphQL. With GraphQL, Beadle can protect a branch that does not exist yet, and can update a
+//! rule without deleting it first.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -24,7 +25,7 @@ use super::aspect::{
 use crate::policy::shape::{Shape, key};
 use crate::policy::{BranchWant, Node, merge};
 
-/// The repository's branch protection rules.
+/// The aspect of a repository's branch protection rules.
 pub(crate) const PROTECTION: Aspect = Aspect {
     name: "protection",
     sections: &[key(
@@ -64,7 +65,8 @@ impl Step for Write {
     }
 }
 
-/// The desired protection of one pattern, merged from all layers and from `default`.
+/// The declared protection of one pattern. It is merged from all layers, and from the entry
+/// `default` if that entry means the same branch.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -96,10 +98,11 @@ impl AspectPlanner for Protection {
     }
 }
 
-/// Returns the branches that `default` stands for. If the policy names another default branch and
-/// that branch exists, the same run makes it the default branch, and `default` stands for it.
-/// Otherwise `default` stands for the present default branch. If drift changed the default branch,
-/// a rule for the wrong branch would stay behind.
+/// Returns the branches that the entry `default` means. Usually this is the present default branch.
+/// If the policy declares another default branch and this branch exists, the same run makes it the
+/// default branch. Then `default` means only the declared branch. Otherwise, after somebody changed
+/// the default branch by hand, Beadle would also create a rule for the wrong branch. If the mode
+/// does not let the run change the default branch, `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -116,8 +119,8 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
     Ok(branches)
 }
 
-/// Returns the desired patterns. A narrower layer wins over a wider one. In one layer, a branch by
-/// its name wins over `default`.
+/// Returns the declared patterns. A layer of higher rank wins over a layer of lower rank. In the
+/// same layer, an entry with the name of the branch wins over the entry `default`.
 fn patterns<'a>(
     branches: &'a [BranchWant],
     defaults: &'a [String],
@@ -151,13 +154,13 @@ fn patterns<'a>(
     patterns
 }
 
-/// Returns the live rule of a pattern, if there is one.
+/// Returns the live rule for a pattern, or `None` if there is none.
 fn rule_of<'a>(want: &PatternWant<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.pattern == want.pattern)
 }
 
-/// Compares the live rule of a pattern with the declared one. Returns `None` if the policy declares
-/// no rule.
+/// Compares the live rule for a pattern with the declared rule. Returns `None` if the policy
+/// declares no rule for the pattern.
 async fn compared(
     context: &Context<'_>,
     want: &PatternWant<'_>,
@@ -177,7 +180,7 @@ fn plan_rule(
 ) {
     let what = format!("rule {}", want.pattern);
     for (why, transient) in unresolved {
-        // Beadle still writes the rest of the rule.
+        // Beadle still writes the parts of the rule that are known.
         if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
     }
     let Some(rule) = rule else {
@@ -186,7 +189,8 @@ fn plan_rule(
             ("pattern".to_owned(), json!(want.pattern)),
         ]);
         let shadowed = rules.iter().find(|rule| shadows(want.pattern, &rule.pattern));
-        // Only one rule applies to a branch, and an exact name wins over a pattern.
+        // GitHub applies only one rule to a branch, and a rule with the exact name wins over a
+        // pattern.
         let rule = match shadowed {
             Some(shadowed) => {
                 let before = json!(format!("protected by {}", shadowed.pattern));
@@ -197,14 +201,16 @@ fn plan_rule(
         let mut fields = vec![rule];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            // All flags of a new rule are off at first.
+            // All flags of a new rule are off at first, so a plan does not show flags that stay
+            // off.
             let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // Changes that the guard can hold are separate, so that no other change waits.
+    // The guard can hold some of these changes. They are separate from the other changes, so that
+    // the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -220,9 +226,9 @@ fn plan_rule(
     }
 }
 
-/// Returns whether a new rule for `name` takes the place of an existing rule for `pattern`.
+/// Returns whether a new rule for the branch `name` would replace an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // Somebody else may have written the live pattern.
+    // Somebody else may have written the live pattern, so it may have a form that Beadle rejects.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

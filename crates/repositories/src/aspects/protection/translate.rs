@@ -1,9 +1,9 @@
-//! Translates the body of the REST PUT, which is the form of policies, into the fields of GraphQL's
-//! rules.
+//! Translates a branch rule from the form of policies into the fields of GraphQL. The form of
+//! policies is the body of the REST PUT request.
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 //!
-//! Beadle leaves a key alone that the policy does not name.
+//! If the policy does not set a field, Beadle does not change the field.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 use crate::policy::{Kind, Node};
 
-/// A flag or number of a rule.
+/// A value of a rule that is true or false, or a number.
 pub(super) struct Flag {
-    /// Its key in the policy.
+    /// The name of the key in the policy.
     pub(super) rest: &'static str,
-    /// Its name in GraphQL, in rules and inputs alike.
+    /// The name of the field in GraphQL, both in the rule and in the input of a mutation.
     pub(super) graphql: &'static str,
-    /// A greater value is stricter.
+    /// Whether a greater value is stricter. `true` is greater than `false`.
     pub(super) strict: bool,
 }
 
@@ -32,7 +32,7 @@ const fn flag(rest: &'static str, graphql: &'static str, strict: bool) -> Flag {
 const REVIEWS: &str = "required_pull_request_reviews";
 const CHECKS: &str = "required_status_checks";
 
-/// Every flag and number.
+/// All flags and numbers of a rule.
 pub(super) const FLAGS: &[Flag] = &[
     flag(CHECKS, "requiresStatusChecks", true),
     flag("required_status_checks.strict", "requiresStrictStatusChecks", true),
@@ -55,7 +55,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("required_deployment_environments", "requiresDeployments", true),
 ];
 
-/// The flags that are keys of the protection itself.
+/// The flags that are keys of the rule itself, not of one of its blocks.
 const OWN: &[&str] = &[
     "enforce_admins",
     "required_linear_history",
@@ -68,7 +68,7 @@ const OWN: &[&str] = &[
     "allow_fork_syncing",
 ];
 
-/// The flags and numbers that are keys of the reviews.
+/// The flags and numbers in the block `required_pull_request_reviews`.
 const OF_REVIEWS: &[&str] = &[
     "required_approving_review_count",
     "dismiss_stale_reviews",
@@ -76,21 +76,21 @@ const OF_REVIEWS: &[&str] = &[
     "require_last_push_approval",
 ];
 
-/// A list of actors.
+/// A list of actors in a rule.
 pub(super) struct List {
-    /// Its key in the policy.
+    /// The name of the key in the policy.
     pub(super) rest: &'static str,
-    /// Its name in the mutations' inputs.
+    /// The name of the field in the input of a mutation.
     pub(super) graphql: &'static str,
-    /// The name of its connection in a rule.
+    /// The name of the GraphQL connection that shows the list.
     pub(super) connection: &'static str,
-    /// The flag that puts the list into effect.
+    /// The flag that turns the list on. `None` if the list is always on.
     pub(super) flag: Option<&'static str>,
-    /// Returns the list of an observed rule.
+    /// Returns this list from the lists of an observed rule.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
-/// Every list of actors.
+/// All lists of actors of a rule.
 pub(super) const LISTS: &[List] = &[
     List {
         rest: "restrictions",
@@ -122,29 +122,30 @@ pub(super) const LISTS: &[List] = &[
     },
 ];
 
-/// The App that must report a check.
+/// Which App must report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy names no App. GitHub binds the check to the App that reported it last, so every
-    /// App is right.
+    /// The policy does not say which App. GitHub binds the check to the App that reported it last,
+    /// so Beadle accepts every App.
     Unsaid,
-    /// Any App.
+    /// Any App may report the check.
     Any,
-    /// This App.
+    /// Only the App with this id may report the check.
     App(i64),
 }
 
-/// A check that a policy requires.
+/// A status check that a policy requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WantedCheck {
     pub(super) context: String,
     pub(super) binding: Binding,
 }
 
-/// The word of safe-settings for checks that are managed elsewhere: the live checks stay.
+/// The marker with which a policy of safe-settings says that somebody else manages the checks.
+/// Beadle then keeps the live checks.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// The desired values of a rule, by GraphQL's names.
+/// The declared values of a rule, by their names in GraphQL.
 #[derive(Debug, Default)]
 pub(super) struct DesiredRule {
     pub(super) fields: BTreeMap<&'static str, (Value, PolicyLocation)>,
@@ -221,7 +222,8 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // If both lists name a check, `checks` has more details.
+            // If both lists name the same check, Beadle uses the entry of `checks`, because it also
+            // contains the App.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
@@ -239,7 +241,8 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // As in REST, an empty block lets everybody with write access dismiss reviews.
+            // As in REST, an empty block means that everybody with write access may dismiss
+            // reviews.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
             self.list("dismissal_restrictions", dismissal);
@@ -250,13 +253,15 @@ impl DesiredRule {
     }
 }
 
-/// Returns whether a value is at least as strict as before.
+/// Returns whether `wanted` is at least as strict as `seen`. `strict` says whether a greater value
+/// is stricter.
 pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
     let number = |value: &Value| value.as_i64().or(value.as_bool().map(i64::from)).unwrap_or(0);
     if strict { number(wanted) >= number(seen) } else { number(wanted) <= number(seen) }
 }
 
-/// Returns the node id of an App in the form that needs no read.
+/// Returns the node id of an App. Beadle computes this old form of node ids from the id, so no read
+/// is necessary.
 ///
 /// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
 pub(super) fn app_node(id: i64) -> String {

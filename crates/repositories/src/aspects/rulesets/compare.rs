@@ -1,6 +1,6 @@
-//! The differences between a live ruleset and the declared one, and the whole body for the write. A
-//! PUT replaces everything. So Beadle builds the body from the answer of REST, and carries unknown
-//! parts through.
+//! Compares a live ruleset with the declared ruleset, and builds the body for the write. A PUT
+//! request replaces the whole ruleset. So Beadle starts from the ruleset that REST returned, and
+//! keeps the parts that the policy does not set.
 //!
 //! <https://docs.github.com/rest/repos/rules#update-a-repository-ruleset>
 
@@ -11,13 +11,13 @@ use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
 use crate::aspects::field;
 use crate::policy::{Node, leaves_actors};
 
-/// The keys of a body.
+/// The fields in the body of a ruleset.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// Types of rules that GraphQL does not show. Beadle carries such a rule through if the policy does
-/// not name it.
+/// The types of rules that GraphQL does not show. If the policy does not name such a rule, Beadle
+/// keeps the live rule in the body of the PUT.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
 
-/// A part of a ruleset that Beadle writes as a whole.
+/// A part of a ruleset that Beadle plans and writes as a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Top(&'static str),
@@ -25,24 +25,24 @@ enum Part {
     Rule(String),
 }
 
-/// A part that differs.
+/// A part of a ruleset that differs from the policy.
 pub(crate) struct Difference {
     part: Part,
-    /// The fields that a plan shows.
+    /// The fields of the part that differ, as the plan shows them.
     pub(crate) fields: Vec<Field>,
-    /// The wanted value of the part. `None` removes the part.
+    /// The declared value of the part. `None` if Beadle removes the part.
     after: Option<Value>,
 }
 
 impl Difference {
-    /// Returns whether the guard counts the difference.
+    /// Returns whether the difference counts against the limits of the guard.
     pub(crate) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
     }
 }
 
-/// Returns an actor in the form for comparisons. Some kinds of actors have no id, although GitHub
-/// shows one.
+/// Returns a bypass actor in a form that can be compared. GitHub shows an id for some kinds of
+/// actors that need none, so for these kinds the form has the same id in every case.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -54,7 +54,7 @@ fn actor(value: &Value) -> Value {
     json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode })
 }
 
-/// Returns how much a bypass mode allows.
+/// Returns how much a bypass mode allows. A greater number allows more.
 fn width(mode: &Value) -> u8 {
     match mode.as_str() {
         Some("exempt") => 2,
@@ -69,7 +69,8 @@ fn label(actor: &Value) -> Value {
     json!(format!("{}{id} ({})", text("actor_type"), text("bypass_mode")))
 }
 
-/// Returns whether the value `after` of a rule's parameter is at least as strict as `before`.
+/// Returns whether a parameter of a rule is at least as strict with the value `after` as with
+/// `before`.
 fn stricter(key: &str, before: &Value, after: &Value) -> bool {
     const LAX: &[&str] = &["update_allows_fetch_and_merge", "do_not_enforce_on_create"];
     let is_in = |item: &Value, many: &Value| list(many).iter().any(|other| !differ("", item, other));
@@ -82,7 +83,8 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
-        // A check for one certain App is at least as strict as the same check for any App.
+        // A check that one certain App must report is at least as strict as the same check from any
+        // App.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
             let keeps = |new: &Value| {
@@ -92,7 +94,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             list(after).iter().any(keeps)
         }),
         (_, Value::Array(_)) => kept(before, after),
-        // There was no value before, so each value is stricter.
+        // The parameter had no value before, so every value is at least as strict.
         (Value::Null, _) => true,
         // Beadle cannot tell which of two patterns is stricter.
         _ => false,
@@ -111,8 +113,8 @@ fn risk(stricter: bool) -> Risk {
     if stricter { Risk::Changes } else { Risk::Weakens }
 }
 
-/// Returns every part in which `seen` differs from the declared ruleset. `seen` has the form of a
-/// REST answer.
+/// Returns each part in which the live ruleset `seen` differs from the declared ruleset. `seen`
+/// must have the form of a REST answer.
 pub(crate) fn differences(wanted: &Node, seen: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     for (key, node) in wanted.entries() {
@@ -151,7 +153,8 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     if before == after {
         return None;
     }
-    // The new list is not weaker if each actor could bypass before, at least as widely.
+    // The new list is not weaker if each of its actors could already bypass the ruleset before, in
+    // at least as many cases.
     let known = |actor: &Value| {
         before.iter().any(|old| {
             let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];
@@ -240,8 +243,8 @@ fn is_known(kind: &str) -> bool {
     crate::policy::known_rule(kind).is_some()
 }
 
-/// Completes a new rule for REST: adds every required parameter, and removes the word for checks
-/// that are managed elsewhere.
+/// Completes a new rule for REST. It adds the parameters that GitHub requires, and removes the
+/// marker for checks that somebody else manages.
 fn complete(rule: &mut Value) {
     let demanded = match rule["type"].as_str() {
         Some("pull_request") => json!({
@@ -267,7 +270,8 @@ fn complete(rule: &mut Value) {
     }
 }
 
-/// Returns the whole body for a PUT: the live ruleset with the wanted values of these parts.
+/// Returns the body of a PUT request: the live ruleset, in which the given parts have their
+/// declared values.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));
     let mut body: Map<String, Value> = kept.collect();
@@ -285,7 +289,8 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
                 if let (true, Some(conditions)) =
                     (name.starts_with("repository_"), conditions.as_object_mut())
                 {
-                    // A ruleset can select repositories in one way only.
+                    // A ruleset can select repositories in only one way, so the old condition must
+                    // go.
                     conditions.retain(|other, _| !other.starts_with("repository_"));
                 }
                 conditions[name] = after.unwrap_or_default();
@@ -308,7 +313,7 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
     Value::Object(body)
 }
 
-/// Returns the body of a new ruleset.
+/// Returns the body that creates a ruleset.
 pub(crate) fn new_body(wanted: &Node) -> Value {
     let mut body = wanted.json();
     if leaves_actors(wanted) {

@@ -1,4 +1,5 @@
-//! The repository's own rulesets, by name. `crate::organisation` has the rulesets of the organisation.
+//! The rulesets that belong to a repository, by name. The rulesets of the organisation are in
+//! `crate::organisation`.
 //!
 //! <https://docs.github.com/rest/repos/rules>
 
@@ -20,7 +21,7 @@ use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, RULES};
 
-/// The repository's rulesets.
+/// The aspect of a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
     name: "rulesets",
     sections: &[key(
@@ -46,7 +47,7 @@ const RULE_KINDS: [&str; RULES.len()] = {
     }
     names
 };
-/// The remark on a bypass actor with a name.
+/// The explanation for a bypass actor that a policy names without an id.
 const NAMED_ACTOR: &str =
     "Beadle knows actors by `actor_id` only, and leaves the bypass actors of this ruleset alone";
 const ENTRY: Shape = Shape::Map(&[
@@ -135,8 +136,8 @@ impl AspectPlanner for Rulesets {
             if is_as_wanted(context, want, found) {
                 continue;
             }
-            // Only REST shows the whole ruleset. The differences and the body of a PUT come from
-            // REST.
+            // Only REST shows the whole ruleset, so Beadle compares the ruleset in the answer of
+            // REST, and builds the body of a PUT from this answer.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, plan) => {}
@@ -154,7 +155,7 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns whether GraphQL shows the whole ruleset, and shows it as the policy wants it.
+/// Returns whether GraphQL shows the complete ruleset and the ruleset is as the policy declares it.
 fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     let reader = context.reader;
     let changed = reader.has_changed(found);
@@ -163,12 +164,13 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
-/// Parameters that the queries leave out, because not every GitHub server has them in GraphQL.
+/// Parameters that Beadle does not read by GraphQL, because some GitHub servers do not have them in
+/// GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
-/// Returns whether the policy specifies a value that GraphQL cannot tell from another one. The
-/// bypass modes `always` and `exempt` look the same where GraphQL's enum has only one of them, and
-/// GraphQL does not show some parameters at all.
+/// Returns whether the policy sets a value that Beadle cannot compare by GraphQL. Some GitHub
+/// servers show the bypass modes `always` and `exempt` as the same value, and GraphQL does not show
+/// some parameters at all.
 fn is_blurred(want: &Node, seen: &Value) -> bool {
     let actors = seen["bypass_actors"].as_array().into_iter().flatten();
     let bypass = want.get("bypass_actors").is_some()
@@ -186,8 +188,9 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Adds the changes of a ruleset, and returns whether there are any. Changes that the guard can
-/// hold are separate, so that no other change waits.
+/// Adds the changes that make a ruleset as declared, and returns whether there are any. The guard
+/// can hold some of these changes. They are separate, so that the other changes do not have to
+/// wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

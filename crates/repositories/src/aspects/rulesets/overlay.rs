@@ -1,10 +1,12 @@
-//! Merges the declared ruleset into the live one, and brings both into one form for the comparison.
+//! Merges the declared ruleset into the live ruleset, and converts values to a form that can be
+//! compared.
 
 use serde_json::{Map, Value, json};
 
 use crate::identity::{Kind, kind, pair_entries};
 
-/// The word of safe-settings for checks that are managed elsewhere: the live checks stay.
+/// The marker with which a policy of safe-settings says that somebody else manages the checks.
+/// Beadle then keeps the live checks.
 pub(super) const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Returns the entries of a list. A value that is not a list has no entries.
@@ -12,7 +14,7 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Returns whether GitHub can leave a value out without a change of the meaning.
+/// Returns whether a value means the same as a missing value, such as null or an empty list.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -23,8 +25,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Returns a value in the form for comparisons: lists without order and repetition, blocks without
-/// the values that can be left out.
+/// Returns a value in a form that can be compared. In this form, the order and the repetition of
+/// list entries do not matter, and values that mean the same as a missing value are removed.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -47,7 +49,7 @@ fn normal(value: &Value) -> Value {
 /// Returns whether two values of a parameter have different meanings.
 pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     let form = |value: &Value| match normal(value) {
-        // A rule without merge methods allows all of them.
+        // A rule that names no merge methods allows all of them.
         value if key == "allowed_merge_methods" && is_nothing(&value) => json!(["merge", "rebase", "squash"]),
         value if is_nothing(&value) => Value::Null,
         value => value,
@@ -55,14 +57,16 @@ pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     form(one) != form(other)
 }
 
-/// Returns a value without its null keys. GitHub accepts a missing key, and not always a null.
+/// Returns a value without its null fields. GitHub accepts a missing field, but does not always
+/// accept null.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => map
             .into_iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| (key, without_nulls(value)))
-            // A rule has all of its parameters, or none.
+            // GitHub expects a rule either with all of its parameters, or without the field
+            // `parameters`.
             .filter(|(key, value)| key != "parameters" || *value != json!({}))
             .collect(),
         Value::Array(items) => items.into_iter().map(without_nulls).collect(),
@@ -70,8 +74,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Merges `wanted`, the value of `key`, into `seen`. Keys that `wanted` does not have stay, and
-/// lists become as wanted.
+/// Merges the declared value of `key` into the live value `seen`. The result keeps the fields that
+/// the declared value does not have. The entries of a list become those that the policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     match (wanted, seen) {
         (Value::Object(wanted), Value::Object(seen)) => Value::Object(overlay_block(wanted, seen)),
@@ -90,7 +94,8 @@ fn overlay_block(wanted: &Map<String, Value>, seen: &Map<String, Value>) -> Map<
     merged
 }
 
-/// The match of entries is one to one.
+/// Merges two lists. Each declared entry is merged into at most one live entry, and each live entry
+/// is used at most once.
 fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     let kind = kind(key);
     let is_external = wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED);
@@ -102,7 +107,7 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     }
     let matched = pair_entries(kind, &distinct, seen);
     if is_external {
-        // The live checks stay, and the named checks are added.
+        // The live checks stay in the list, and the declared checks are added to them.
         let missing = matched.only_desired.iter().map(|at| distinct[*at].clone());
         return seen.iter().cloned().chain(missing).collect();
     }
@@ -113,7 +118,8 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     distinct.iter().enumerate().map(entry).collect()
 }
 
-/// A field that a listed entry leaves out gets GitHub's default. Unknown fields stay unchanged.
+/// Merges a declared entry into the live entry. If the policy omits a field with a default at
+/// GitHub, the field gets the default. Fields that Beadle does not know stay unchanged.
 fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
     let mut merged = overlay_block(wanted, seen);

@@ -1,4 +1,4 @@
-//! Entries of a ruleset's lists: each is found by everything that it is.
+//! Tests that an entry of a ruleset's list is found by all fields that identify it.
 
 use beadle_engine::Risk;
 use proptest::prelude::*;
@@ -13,12 +13,12 @@ fn node(value: &Value) -> Node {
     Node::parse("settings.yml", &value.to_string()).unwrap()
 }
 
-/// Returns a ruleset with one rule, whose parameter `key` is `entries`.
+/// Returns a ruleset with one rule. The rule has the parameter `key` with the value `entries`.
 fn ruleset(kind: &str, key: &str, entries: &Value) -> Value {
     json!({ "name": "main", "rules": [{ "type": kind, "parameters": { key: entries } }] })
 }
 
-/// Returns the ruleset at GitHub after the plan for `wanted` was applied to `live`.
+/// Returns the ruleset that GitHub has after Beadle applied `wanted` to `live`.
 fn applied(wanted: &Value, live: &Value) -> Value {
     body(live, differences(&node(wanted), live).iter())
 }
@@ -118,8 +118,8 @@ fn what_graphql_cannot_tell_apart_is_read_by_rest() {
     assert!(is_blurred(&node(&reviewers), &json!({})));
 }
 
-/// Returns a list's rule and parameter, an entry that is in none of them, and entries that differ
-/// in any of their fields.
+/// Returns random data for a test: the type of a rule, the parameter that contains the list, and
+/// two versions of the list's entries. The versions can differ in every field of an entry.
 fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec<Value>)> {
     let check = (0u8..3, proptest::option::of(1u64..4)).prop_map(|(name, app)| match app {
         Some(app) => json!({ "context": format!("c{name}"), "integration_id": app }),
@@ -149,7 +149,7 @@ fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec
     ]
 }
 
-/// Returns a bypass actor: a kind, an id where it has one, and a mode.
+/// Returns a random bypass actor: a kind, an id if the kind has one, and a mode.
 fn actor() -> impl Strategy<Value = Value> {
     let kind =
         prop_oneof![Just("Team"), Just("RepositoryRole"), Just("OrganizationAdmin"), Just("DeployKey")];
@@ -200,7 +200,7 @@ proptest! {
         let mut refused = Vec::new();
         contradictions("", &policy, &mut refused);
         prop_assume!(refused.is_empty());
-        // GitHub keeps nothing twice.
+        // GitHub does not store the same entry twice.
         let mut kept: Vec<Value> = Vec::new();
         for entry in before {
             if !kept.contains(&entry) {

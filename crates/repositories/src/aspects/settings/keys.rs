@@ -1,4 +1,5 @@
-//! The keys of the section `repository` that are settings: the body of `PATCH /repos/{owner}/{repo}`.
+//! The keys of the section `repository` that belong to the aspect `settings`. They are the fields
+//! in the body of `PATCH /repos/{owner}/{repo}`.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -7,7 +8,7 @@ use crate::policy::shape::{Key, Shape, key};
 
 const STATUS: Shape = Shape::Map(&[key("status", Shape::OneOf(&["enabled", "disabled"]), "On or off.")]);
 
-/// The settings.
+/// The keys that a policy can set.
 pub(super) const KEYS: &[Key] = &[
     key(
         "name",

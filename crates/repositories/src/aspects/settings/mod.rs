@@ -1,5 +1,5 @@
-//! The settings of a repository: every key of the body of `PATCH /repos/{owner}/{repo}`, written in
-//! a safe order.
+//! The settings of a repository. They are the fields in the body of `PATCH /repos/{owner}/{repo}`,
+//! and Beadle writes them in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -15,20 +15,20 @@ use super::aspect::{
 };
 use crate::policy::{Node, Want};
 
-/// The effect of `true`, or of a value, on others.
+/// Whether a setting makes the repository safer or less safe when it is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
-    /// Neither value is stricter.
+    /// The setting does not change the safety.
     Plain,
-    /// `true` is stricter.
+    /// With `true`, the repository is better protected.
     Protects,
-    /// `true` lets more people do or see something.
+    /// With `true`, more people can do or see something.
     Opens,
 }
 
 use Direction::{Opens, Plain, Protects};
 
-/// Every key, its direction, and whether only REST shows it.
+/// All settings. Each has its direction, and `true` if only REST shows it.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -60,17 +60,17 @@ const KEYS: &[(&str, Direction, bool)] = &[
     ("security_and_analysis", Protects, true),
 ];
 
-/// Returns whether `key` is a setting.
+/// Returns whether the key `key` of a policy is a setting of this aspect.
 pub(crate) fn is_setting(key: &str) -> bool {
     KEYS.iter().any(|(name, ..)| *name == key)
 }
 
-/// Returns whether only REST shows a setting.
+/// Returns whether REST shows a setting and GraphQL does not.
 pub(crate) fn is_rest_only(key: &str) -> bool {
     KEYS.iter().any(|(name, _, rest_only)| *name == key && *rest_only)
 }
 
-/// The repository's own settings.
+/// The aspect of a repository's settings.
 pub(crate) const SETTINGS: Aspect = Aspect {
     name: "settings",
     sections: &[],
@@ -95,8 +95,8 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// Writes the body. GitHub rejects a body as a whole because of one key. Beadle then writes the
-    /// parts one by one, so that the valid ones take effect.
+    /// Writes the body. If one field is wrong, GitHub may reject the whole body. Beadle then writes
+    /// the parts of the body one by one, so that the valid parts take effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -116,8 +116,8 @@ impl Step for Patch {
     }
 }
 
-/// The merge methods with their titles and messages. One method must stay on, and a message needs
-/// its title.
+/// The merge methods, with their titles and messages. Beadle writes them together, because at least
+/// one method must stay on, and because a message needs its title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",
@@ -129,7 +129,7 @@ const MERGES: &[&str] = &[
     "merge_commit_message",
 ];
 
-/// Splits a body into parts that GitHub accepts one without the other.
+/// Splits a body into parts that GitHub accepts independently of each other.
 fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
     let mut merges = Map::new();
     let mut parts = Vec::new();
@@ -161,10 +161,11 @@ impl AspectPlanner for Settings {
                         vec![field("name", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
                     plan.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
                 }
-                // An empty repository gets its default branch with the first push.
+                // An empty repository gets its default branch with the first push, so Beadle does
+                // not set it.
                 "default_branch" if seen.is_null() || seen == want.value => {}
                 "default_branch" => default_branch(context, want, seen, plan).await?,
-                // Everybody can fork a public repository.
+                // Everybody can fork a public repository, so Beadle does not set this value.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if off(context, key) => {}
                 "security_and_analysis" => security(context, want, &seen, plan),
@@ -173,13 +174,13 @@ impl AspectPlanner for Settings {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // The guard can hold the change, or the organisation can forbid it. It is a
-                        // change of its own, so that no other change waits.
+                        // The guard can hold this setting, or the organisation can forbid it. It is
+                        // a separate change, so that the other changes do not have to wait.
                         plan.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), sent(&want.value));
-                        // GitHub accepts a message only with its title.
+                        // GitHub accepts a message only in a body that also contains its title.
                         if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
                         {
                             let live =
@@ -242,8 +243,8 @@ struct Differences {
     body: Map<String, Value>,
 }
 
-/// Returns the observed value of a setting. If the value is unknown, notes the reason and returns
-/// `None`.
+/// Returns the observed value of a setting. If the value is unknown, the function records the
+/// reason and returns `None`.
 fn seen(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) -> Option<Value> {
     let key = want.key.as_str();
     if !is_rest_only(key) {
@@ -274,7 +275,7 @@ fn patch(key: &str, value: Value) -> Patch {
     Patch(Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// Returns a value in GitHub's form: an empty text in place of null.
+/// Returns a value in the form that GitHub accepts: an empty text instead of null.
 fn sent(value: &Value) -> Value {
     if value.is_null() { json!("") } else { value.clone() }
 }
@@ -299,7 +300,7 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
 fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
-        // An internal repository fulfils `private: true` too, as at GitHub.
+        // As at GitHub, `private: true` also accepts an internal repository.
         Some(true) if seen != Visibility::Public => return,
         Some(true) => Visibility::Private,
         Some(false) => Visibility::Public,
@@ -319,8 +320,8 @@ fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
 }
 
 fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
-    // In an archived repository nobody can write. If it is unarchived, all former writers can write
-    // again.
+    // Nobody can write to an archived repository. When Beadle unarchives it, everybody who could
+    // write before can write again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
     let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
@@ -334,7 +335,7 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
             continue;
         }
         if before.is_null() {
-            // The feature is always on in public repositories, and GitHub does not show it.
+            // In public repositories this feature is always on, and GitHub does not show it.
             let always =
                 feature == "advanced_security" && context.repository.visibility == Visibility::Public;
             if !always && after != "disabled" {
@@ -353,8 +354,8 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
         let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
-        // Some features are available only after the repository is public, and no other change
-        // waits for them.
+        // Some features are available only after the repository is public, so Beadle writes them in
+        // a later stage. No other change waits for them.
         plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads that fail: they are tried again, and then the plan fails.
+//! Tests reads that fail. Beadle repeats the read, and if it still fails, the plan fails.
 
 use super::world::World;
 use super::*;

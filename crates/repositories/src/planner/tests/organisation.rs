@@ -1,5 +1,5 @@
-//! One mutation at a time of every field of the organisation itself: its rulesets and its code
-//! security configurations.
+//! Changes every field of the organisation's rulesets and code security configurations, one at a
+//! time. Beadle must find and undo each change.
 
 use super::world::World;
 use super::*;
@@ -32,13 +32,14 @@ code_security_configurations:
     attach_to: all
 ";
 
-/// Returns the organisation itself.
+/// Returns the part of the state that belongs to the organisation itself.
 fn own(state: &Value) -> Value {
     let org = &state["orgs"]["acme"];
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })
 }
 
-/// Returns the state in a fixed order, without ids and times that a new object changes.
+/// Returns the state in a form that can be compared: in a fixed order, and without the ids and
+/// times that differ for a new object.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -55,7 +56,7 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Every value below, changed one at a time.
+/// Adds copies of the document to `found`. In each copy, one value below `value` is changed.
 fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     let skipped = ["/id", "/updated_at", "/type", "/actor_type", "/actor_id"];
     if skipped.iter().any(|end| path.ends_with(end)) {

@@ -1,4 +1,5 @@
-//! Lists that are longer than a page of GitHub: entries after the first page count.
+//! Tests lists that are longer than one page of GitHub's answers. Beadle must also read the later
+//! entries.
 
 use std::fmt::Write as _;
 

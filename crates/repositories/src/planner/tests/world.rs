@@ -1,25 +1,25 @@
-//! Plans that are carried out in this process, in paused time.
+//! Plans and applies against a simulated GitHub in this process, with a paused clock.
 
 use beadle_engine::{ApplyContext, Limits, StepResult, WritePace, apply};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 use super::*;
 
-/// No budget is short.
+/// A budget that is never used up.
 const PLENTY: u64 = 1_000_000_000;
-/// No limit of the guard is reached.
+/// A limit of the guard that is never reached.
 const MOST: u32 = 1_000_000;
-/// The maximum number of applies until everything is written.
+/// The maximum number of applies until everything must be written.
 const ROUNDS: usize = 5;
 
-/// The simulated GitHub in this process, a store and a policy.
+/// A simulated GitHub in this process, with a store and a policy.
 pub(super) struct World {
     pub(super) sim: Arc<Sim>,
     token: String,
     clock: Clock,
     store: Arc<dyn Store>,
     policy: Policy,
-    /// The store is in it, and goes with it.
+    /// The folder of the store. It is deleted together with this value.
     _folder: tempfile::TempDir,
 }
 
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// Returns a planner and a writer that have nothing in memory.
+    /// Creates a planner and a writer that remember nothing from earlier applies.
     pub(super) fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let wire: Arc<dyn Wire> = Arc::new(InProcess(self.sim.clone()));
         let settings = ClientSettings {
@@ -73,7 +73,7 @@ impl World {
         (planner, RepositoryWriter::new(Writer::new(api), reader))
     }
 
-    /// Returns the changes of a plan, as text.
+    /// Returns the planned changes as texts.
     pub(super) async fn changes(&self) -> Vec<String> {
         let (planner, _) = self.parts();
         let plans = plans(&planner).await;
@@ -81,7 +81,7 @@ impl World {
         changes.map(|change| format!("{} {:?}", change.what, change.fields)).collect()
     }
 
-    /// Applies until nothing is left, and expects that every change is written.
+    /// Applies the policy until the plan is empty. Fails if a change is not written.
     pub(super) async fn apply(&self) {
         for _ in 0..ROUNDS {
             if self.apply_once().await == 0 {
@@ -92,7 +92,7 @@ impl World {
         panic!("it is not quiet after {ROUNDS} applies: {:?}", self.changes().await);
     }
 
-    /// Returns the number of changes.
+    /// Applies the policy once, and returns the number of changes.
     async fn apply_once(&self) -> usize {
         let (planner, writer) = self.parts();
         let planned = self.clock.now();
@@ -127,7 +127,8 @@ impl World {
         count
     }
 
-    /// Changes the state behind Beadle's back: `PUT` replaces it, `PATCH` merges into it.
+    /// Changes the state of the simulated GitHub without Beadle. `PUT` replaces the state, and
+    /// `PATCH` merges into it.
     pub(super) async fn control(&self, method: &str, state: &Value) {
         let request = http::Request::builder()
             .method(method)
@@ -137,7 +138,7 @@ impl World {
         assert_eq!(answer.map(|(status, ..)| status), Some(204));
     }
 
-    /// Checks every call against GitHub's published descriptions.
+    /// Checks that every call fits GitHub's published API descriptions.
     pub(super) fn check_calls(&self) {
         assert!(beadle_contracts::check(&self.sim.calls()) > 0);
     }

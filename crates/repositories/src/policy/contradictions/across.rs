@@ -1,7 +1,7 @@
-//! Finds contradictions between files. All findings are warnings, because the files alone do not
-//! show which of them reach the same repository: this also depends on renames, on skipped
-//! repositories and on `first_match`. A plan finds the contradictions again for each repository
-//! (`MergedLayers::contradict`).
+//! Finds contradictions between files. Every finding is a warning, because the files alone do not
+//! show whether they reach the same repository. This also depends on renames, on skipped
+//! repositories and on `first_match`. When Beadle plans a repository, it looks for contradictions
+//! again (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::policy::merge::merge;
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
-/// Finds the contradictions between layers that can reach the same repository. `layers` must be
-/// sorted by rank.
+/// Finds contradictions between layers that can reach the same repository. `layers` must be sorted
+/// by rank.
 pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
     let values: Vec<Option<Node>> = parts.iter().map(relevant).collect();
@@ -23,7 +23,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     if with_values.len() < 2 {
         return Vec::new();
     }
-    // The parts that certainly reach every repository of part `at`.
+    // Returns the parts that certainly reach every repository that part `at` reaches.
     let covering = |at: usize| -> Vec<usize> {
         with_values.iter().copied().filter(|wide| parts[*wide].covers(&parts[at])).collect()
     };
@@ -35,7 +35,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         search.look(members.clone(), true);
     }
     let can_meet = |one: usize, two: usize| {
-        // Two files of single repositories never reach the same repository.
+        // Two files that each reach only one repository never reach the same repository.
         let is_single = parts[one].is_single() && parts[two].is_single();
         !is_single && !parts[one].is_apart_from(&parts[two])
     };
@@ -50,7 +50,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             }
         }
     }
-    // Three files may each turn off one merge method. No other contradiction needs three files.
+    // Three files can each turn off one of the three merge methods. For all other contradictions,
+    // it is enough to compare two files.
     let methods = |at: &usize| {
         let repository = values[*at].as_ref()?.get("repository")?;
         let off = off(repository).map(|value| value.is_some());
@@ -78,13 +79,14 @@ struct Search<'a> {
     ranks: BTreeMap<&'a str, i64>,
     disabled: &'a [String],
     tried: BTreeSet<Vec<usize>>,
-    /// The lines of the contradictions that were found.
+    /// The contradictions that were already reported, each as the lines of its values.
     seen: BTreeSet<Vec<String>>,
     problems: Vec<Problem>,
 }
 
 impl Search<'_> {
-    /// Checks parts that reach the same repository, certainly or perhaps.
+    /// Looks for contradictions between parts that reach the same repository. `is_certain` says
+    /// whether this is certain or only possible.
     fn look(&mut self, mut members: Vec<usize>, is_certain: bool) {
         members.sort_unstable();
         members.dedup();
@@ -117,14 +119,15 @@ impl Search<'_> {
     }
 }
 
-/// Returns the values of a part that can contradict other values; `None` if there are none.
+/// Returns the values of a part that can contradict values of other parts, or `None` if there are
+/// none.
 fn relevant(part: &Part<'_>) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let kept = root.entries().iter().filter_map(|(key, value)| {
         let value = match key.text()? {
             "repository" => settings(value)?,
             "security" | "autolinks" => value.clone(),
-            // Rulesets of the organisation do not merge with rulesets of repositories.
+            // A ruleset of the organisation is not merged with rulesets of repositories.
             "rulesets" if !matches!(layer.kind, LayerKind::Organisation) => value.clone(),
             _ => return None,
         };

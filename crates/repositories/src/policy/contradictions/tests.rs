@@ -10,7 +10,7 @@ fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
     Policy::load(folder.path(), "admin")
 }
 
-/// Returns the findings as `file:line message`.
+/// Loads the files and returns the findings, each as `file:line message`.
 fn findings(files: &[(&str, &str)]) -> Vec<String> {
     let problems = match load(files) {
         Ok(policy) => policy.remarks,
@@ -169,12 +169,12 @@ fn a_layer_may_add_what_a_rule_of_another_lacks() {
     );
 }
 
-/// Two of the ways to merge are off.
+/// A section that turns off two of the three merge methods.
 const TWO_OFF: &str = "repository:\n  allow_squash_merge: false\n  allow_rebase_merge: false\n";
-/// The third one is off.
+/// A section that turns off the remaining merge method.
 const ONE_OFF: &str = "repository:\n  allow_merge_commit: false\n";
 
-/// Returns a layer for a selector.
+/// Returns the text of a layer with a selector.
 fn layer(select: &str, text: &str) -> String {
     format!("{text}select: {select}\n")
 }
@@ -260,7 +260,7 @@ fn a_contradiction_of_files_that_certainly_meet_is_a_warning_with_all_lines() {
             remark.severity == crate::Severity::Warning && remark.message.contains(lines)
         };
         assert!(remarks.iter().any(is_it), "{files:?}: {remarks:#?}");
-        // Each of them alone is fine.
+        // Each file alone has no contradiction.
         for file in files {
             assert!(load(&[file]).is_ok(), "{file:?}");
         }

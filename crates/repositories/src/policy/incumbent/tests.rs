@@ -16,18 +16,18 @@ fn accepted(files: &[(&str, &str)]) -> Policy {
     load(files).unwrap_or_else(|error| panic!("{files:?}\n{error}"))
 }
 
-/// Returns the findings as `file:line message`, with their severities.
+/// Returns the findings of a policy, each with its severity and as `file:line message`.
 fn remarks(policy: &Policy) -> Vec<(Severity, String)> {
     let text = |problem: &crate::policy::Problem| format!("{} {}", problem.asked, problem.message);
     policy.remarks.iter().map(|problem| (problem.severity, text(problem))).collect()
 }
 
-/// Returns the errors of a policy that is refused.
+/// Loads files that Beadle must refuse, and returns the errors.
 fn errors(files: &[(&str, &str)]) -> String {
     load(files).unwrap_err().to_string()
 }
 
-/// Returns the values that a policy asks for in the repository `shop`.
+/// Returns the values that a policy declares for the repository `shop`.
 fn desired(policy: &Policy) -> Desired {
     let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
     match policy.resolve(&shop, &OverrideStatus::default()) {
@@ -36,7 +36,7 @@ fn desired(policy: &Policy) -> Desired {
     }
 }
 
-/// Returns the values that `explain` shows for the repository `shop`.
+/// Returns the values that `beadle explain` shows for the repository `shop`.
 fn shown(policy: &Policy) -> serde_json::Value {
     let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
     match policy.resolve(&shop, &OverrideStatus::default()) {
@@ -45,12 +45,12 @@ fn shown(policy: &Policy) -> serde_json::Value {
     }
 }
 
-/// Returns the setting of a key; `None` if the policy does not ask for it.
+/// Returns the value that a policy declares for a setting, or `None` if it declares none.
 fn setting(policy: &Policy, key: &str) -> Option<serde_json::Value> {
     desired(policy).settings.into_iter().find(|want| want.key == key).map(|want| want.value)
 }
 
-/// Returns the teams of the repository `shop`, with their permissions.
+/// Returns the teams that a policy declares for the repository `shop`, with their permissions.
 fn teams(policy: &Policy) -> Vec<(String, String)> {
     let teams = desired(policy).teams.map(|teams| teams.items).unwrap_or_default();
     teams.into_iter().map(|team| (team.slug, team.permission.as_str().to_owned())).collect()
@@ -102,7 +102,8 @@ fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
             Verdict::Skipped(why) => panic!("{why}"),
         }
     };
-    // The selectors of a suborg or of a layer are lost with its text.
+    // If the text of a suborg or of a layer is lost, its selectors are lost too. So the file may
+    // apply to any repository.
     for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
         for text in ["", " \n", "\u{feff}\n"] {
             assert!(doubt(file, text, "shop").is_some_and(|why| why.starts_with(file)), "{file}: {text:?}");
@@ -147,7 +148,7 @@ fn a_section_without_a_value_is_not_specified() {
 fn a_team_without_a_permission_keeps_its_access_unless_a_lower_layer_has_a_permission() {
     let text = "teams: [{ name: core }, { name: core-team }]\ncollaborators: [{ username: mona }]\n";
     let policy = accepted(&[("settings.yml", text)]);
-    // Only `core-team` has access.
+    // Only `core-team` already has access to the repository.
     assert_eq!(teams(&policy), pairs(&[("core", "pull"), ("core-team", "push")]));
     let wants = desired(&policy);
     assert!(wants.teams.unwrap().items.iter().all(|team| !team.is_stated));
@@ -265,7 +266,8 @@ fn bypass_actors_with_a_name_are_left_alone() {
         let (lower, higher) = (format!("suborgrepos: [shop]\n{}", ruleset(lower)), ruleset(higher));
         let policy = accepted(&[("suborgs/a.yml", lower.as_str()), ("repos/shop.yml", higher.as_str())]);
         let wants = desired(&policy);
-        // A list of one layer would remove the actor of the other layer.
+        // If one layer lists other actors, its list must not remove the actor that the other layer
+        // names.
         assert!(leaves_actors(&wants.sections["rulesets"].items()[0]), "{lower} {higher}");
         let shown = shown(&policy);
         let rulesets = shown["rulesets"].as_array().unwrap();
@@ -356,12 +358,12 @@ fn a_list_that_is_disabled_makes_no_other_list_exclusive() {
     let topics = |mode: &str, more: &str| format!("repository: {{ topics: {{ {mode}: [a] }} }}\n{more}");
     let disable = |name: &str| format!("disable_plugins: [{{ plugin: {name}, target: self }}]\n");
     let own = ("repos/shop.yml", "teams: [{ name: web }]\nrepository: { topics: [b] }\n");
-    // The mode of an additive list stays.
+    // The mode of a disabled additive list stays in force.
     let files = [teams("additive", &disable("teams")), topics("additive", &disable("repository"))];
     let wants = desired(&accepted(&[("settings.yml", files[0].as_str()), own]));
     assert_eq!((wants.teams.as_ref().unwrap().items.len(), wants.teams.unwrap().exclusive), (1, false));
     assert!(!desired(&accepted(&[("settings.yml", files[1].as_str()), own])).topics.unwrap().exclusive);
-    // The mode of an exclusive list does not.
+    // The mode of a disabled exclusive list does not stay in force.
     let settings = topics("additive", "");
     let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", &disable("repository")));
     let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];
@@ -414,8 +416,9 @@ fn a_plugin_that_cannot_be_additive_is_an_error() {
     }
 }
 
-/// The keys of the published schemas and samples of safe-settings, and of the Probot settings app,
-/// that Beadle does not carry out. Each is a file and a text with the key in its last line.
+/// Keys that Beadle does not support. They come from the published schemas and samples of
+/// safe-settings, and from the Probot settings app. Each element is a file name and a text; the
+/// last line of the text contains the key.
 const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "repository:\n  auto_init: true"),
     ("settings.yml", "repository:\n  gitignore_template: node"),
@@ -447,7 +450,7 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "teams:\n- name: a\n  repo_names: [acme/b]"),
 ];
 
-/// The keys that Beadle carries out.
+/// Keys of safe-settings that Beadle supports, as texts of files.
 const CARRIED_OUT: &[(&str, &str)] = &[
     (
         "settings.yml",

@@ -1,9 +1,9 @@
-//! Joins lists of keys while the program is compiled, so that the keys of a file derive from the
-//! aspects.
+//! Joins lists of keys at compile time. So the keys of a policy file can be made from the lists of
+//! the aspects.
 
 use super::super::shape::{Key, Shape, key};
 
-/// Counts the keys of lists.
+/// Returns the number of keys in all lists together.
 pub(super) const fn count(lists: &[&[Key]]) -> usize {
     let (mut sum, mut list) = (0, 0);
     while list < lists.len() {
@@ -13,7 +13,7 @@ pub(super) const fn count(lists: &[&[Key]]) -> usize {
     sum
 }
 
-/// Joins lists of keys. `N` must be their [`count`].
+/// Joins lists of keys to one array. `N` must be the number of all keys, as [`count`] returns it.
 pub(super) const fn join<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut joined = [key("", Shape::Any, ""); N];
     let (mut at, mut list) = (0, 0);
@@ -30,7 +30,7 @@ pub(super) const fn join<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     joined
 }
 
-/// Joins the names of keys, and further names. `N` must be the number of all.
+/// Joins the names of keys, and further names, to one array. `N` must be the number of all names.
 pub(super) const fn names<const N: usize>(keys: &[Key], more: &[&'static str]) -> [&'static str; N] {
     let mut names = [""; N];
     let mut at = 0;
@@ -45,7 +45,7 @@ pub(super) const fn names<const N: usize>(keys: &[Key], more: &[&'static str]) -
     names
 }
 
-/// A constant list of the keys of several lists.
+/// Creates one constant list from several constant lists of keys.
 macro_rules! joined {
     ($($list:expr),+ $(,)?) => {{
         const LISTS: &[&[Key]] = &[$($list),+];

@@ -1,4 +1,4 @@
-//! Every key of the files of a policy. The sections of a file come from the aspects.
+//! All keys that the files of a policy can have. The sections of a file come from the aspects.
 //!
 //! <https://github.com/github/safe-settings> (docs/sample-settings)
 
@@ -11,7 +11,7 @@ use crate::{aspects, organisation};
 use joined::{count, join, joined, names};
 use selectors::{CHOICE, RANK};
 
-/// The keys that each aspect adds to the section `repository`.
+/// For each aspect, the keys that it adds to the section `repository`.
 const OF_REPOSITORY: [&[Key]; aspects::ALL.len()] = {
     let mut lists: [&[Key]; aspects::ALL.len()] = [&[]; aspects::ALL.len()];
     let mut at = 0;
@@ -22,7 +22,7 @@ const OF_REPOSITORY: [&[Key]; aspects::ALL.len()] = {
     lists
 };
 
-/// The sections that each aspect of a repository adds.
+/// For each aspect of a repository, the sections that it adds.
 const OF_ASPECTS: [&[Key]; aspects::ALL.len()] = {
     let mut lists: [&[Key]; aspects::ALL.len()] = [&[]; aspects::ALL.len()];
     let mut at = 0;
@@ -33,7 +33,7 @@ const OF_ASPECTS: [&[Key]; aspects::ALL.len()] = {
     lists
 };
 
-/// The sections that each aspect of the organisation adds to `settings.yml`.
+/// For each aspect of the organisation, the sections that it adds to `settings.yml`.
 const OF_ORGANISATION: [&[Key]; organisation::ALL.len()] = {
     let mut lists: [&[Key]; organisation::ALL.len()] = [&[]; organisation::ALL.len()];
     let mut at = 0;
@@ -48,7 +48,8 @@ const KEYS_OF_REPOSITORY: [Key; count(&OF_REPOSITORY)] = join(&OF_REPOSITORY);
 const SECTIONS_OF_ASPECTS: [Key; count(&OF_ASPECTS)] = join(&OF_ASPECTS);
 const SECTIONS_OF_ORGANISATION: [Key; count(&OF_ORGANISATION)] = join(&OF_ORGANISATION);
 
-/// The section `repository`: the keys of the aspects, and keys that Beadle does not carry out.
+/// The keys of the section `repository`. They are the keys of the aspects, and keys that Beadle
+/// knows but does not support.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
     &[
@@ -67,7 +68,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
     ],
 ];
 
-/// The sections that every file of settings may have.
+/// The sections that every settings file can have.
 pub(crate) const SECTIONS: &[Key] = joined![
     &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
     &SECTIONS_OF_ASPECTS,
@@ -79,16 +80,16 @@ pub(crate) const SECTIONS: &[Key] = joined![
     ],
 ];
 
-/// Returns the sections that are lists and can be exclusive or additive.
+/// Returns the names of the sections whose lists can be exclusive or additive.
 pub(crate) fn lists() -> Vec<&'static str> {
     SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
 }
 
-/// Every section, of repositories and of the organisation.
+/// All sections, those of repositories and those of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
 
-/// The parts of sections that a list of plugins may name, beside all sections, and two plugins that
-/// Beadle does not carry out yet.
+/// The names that a list of plugins can contain in addition to the sections. `topics` and `archive`
+/// are parts of the section `repository`. Beadle does not support the other two yet.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "custom_repository_roles", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
@@ -112,13 +113,13 @@ const ADDITIVE: Shape = Shape::List(&Shape::Either(
     ]),
 ));
 
-/// The description of `disable_plugins` in files below settings.yml.
+/// The description of `disable_plugins` for all files except settings.yml.
 const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a higher rank, or in both.";
 
-/// A key of the Probot settings app.
+/// The key with which the Probot settings app reads settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
-/// `settings.yml`.
+/// The keys of `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
     &SECTIONS_OF_ORGANISATION,
@@ -133,7 +134,7 @@ pub(crate) const SETTINGS: &[Key] = joined![
     ],
 ];
 
-/// `suborgs/*.yml`.
+/// The keys of `suborgs/*.yml`.
 pub(crate) const SUBORG: &[Key] = joined![
     SECTIONS,
     &[
@@ -153,7 +154,7 @@ pub(crate) const SUBORG: &[Key] = joined![
     ],
 ];
 
-/// `layers/*.yml`.
+/// The keys of `layers/*.yml`.
 pub(crate) const LAYER: &[Key] = joined![
     SECTIONS,
     &[
@@ -168,7 +169,7 @@ pub(crate) const LAYER: &[Key] = joined![
     ],
 ];
 
-/// One entry of `first_match` in a layer.
+/// The keys of one entry of `first_match` in a layer.
 const CASE: &[Key] = joined![
     SECTIONS,
     &[
@@ -177,7 +178,7 @@ const CASE: &[Key] = joined![
     ],
 ];
 
-/// `repos/*.yml`.
+/// The keys of `repos/*.yml`.
 pub(crate) const REPO: &[Key] = joined![
     SECTIONS,
     &[
@@ -188,7 +189,7 @@ pub(crate) const REPO: &[Key] = joined![
     ],
 ];
 
-/// One test in `tests/*.yml`.
+/// The keys of one test in `tests/*.yml`.
 pub(crate) const TEST: Shape = Shape::Map(&[
     key("name", Shape::Text, "The name of the test, for errors."),
     key(
@@ -219,11 +220,11 @@ const RESTRICTED: Shape = Shape::Either(
     ]),
 );
 
-/// The remark on validators.
+/// The explanation for the validators of safe-settings, which Beadle does not run.
 const VALIDATORS: &str =
     "Beadle ignores this rule, because it runs no JavaScript; write the rule as a test in tests/*.yml";
 
-/// `deployment-settings.yml`.
+/// The keys of `deployment-settings.yml`.
 pub(crate) const DEPLOYMENT: &[Key] = &[
     key(
         "restrictedRepos",

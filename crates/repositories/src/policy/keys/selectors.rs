@@ -3,7 +3,8 @@
 use super::super::shape::{Key, Shape, key};
 use super::super::shapes::{SLUG, SLUGS, TEXTS, VISIBILITY};
 
-/// The selector of a layer. Every key must match; in a list, one entry is enough.
+/// The keys of a layer's selector. A repository must match every key. If the value of a key is a
+/// list, the repository must match at least one entry of the list.
 pub(super) const CHOICE: Shape = Shape::Map(&[
     key("name", ONE_OR_MORE, "Globs on the name of the repository."),
     key("topic", ONE_OR_MORE, "Topics of the repository."),

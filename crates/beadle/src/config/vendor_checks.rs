@@ -1,4 +1,4 @@
-//! The rules of the file that need a vendor's crate.
+//! The checks of the configuration file that need the crate of a vendor.
 
 use beadle_config::{File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
 use beadle_groups::mapping::RESERVED;

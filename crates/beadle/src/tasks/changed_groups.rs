@@ -1,4 +1,5 @@
-//! Reads the changed groups from a directory, because its System Log does not record every change.
+//! Asks a directory which groups have changed. This is needed because the System Log does not
+//! record every change.
 
 use std::time::Duration;
 

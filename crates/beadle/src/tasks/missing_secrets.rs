@@ -1,4 +1,4 @@
-//! Reads the secrets from AWS that Beadle does not have yet.
+//! Reads those secrets from AWS that Beadle could not read before.
 
 use std::sync::Arc;
 use std::time::Duration;

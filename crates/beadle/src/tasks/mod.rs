@@ -56,20 +56,20 @@ pub(crate) use shared_budget::is_shared_budget;
 pub(crate) use sweep_start::other_modes;
 pub(crate) use target_probe::is_target_probe;
 
-/// The period of tasks that only check for work.
+/// The period of the tasks that only check whether there is work.
 const LOOK: Duration = Duration::from_secs(10);
 /// The timeout of tasks that use only the store and the disk.
 const LOCAL: Duration = Duration::from_secs(60);
 /// The timeout of tasks that send requests to a vendor.
 const REMOTE: Duration = Duration::from_secs(300);
 
-/// The process in which tasks run.
+/// The kind of process that runs the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches
-    /// its secrets by itself.
+    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items and the
+    /// function itself reads its secrets again.
     #[cfg(feature = "aws")]
     Function,
 }
@@ -125,7 +125,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     all
 }
 
-/// A directory, with the service of its tasks.
+/// A directory, and the service whose tasks use the directory.
 #[derive(Clone)]
 struct Directory {
     service: Arc<Service>,
@@ -138,15 +138,15 @@ impl Directory {
         crate::app::okta_client::catchup(&self.okta, &self.service.store, self.service.clock())
     }
 
-    /// Returns the period of tasks that only check for work. A short
-    /// `log_every` shortens it.
+    /// Returns the period of the tasks that only check whether there is work. If `log_every` is
+    /// shorter, `log_every` is the period.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }
 }
 
-/// Converts an error to the failure of a task. If the cause is a [`Failure`], it sets the time of
-/// the next run.
+/// Converts an error to the failure of a task. If the cause of the error is a [`Failure`], that
+/// failure decides when the task runs next.
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
     let of_store = || Some(Failure::from(error.downcast_ref::<StoreError>()?.clone()).class);

@@ -1,5 +1,5 @@
-//! Opens an organisation that could not be opened at the start: its policy was invalid, or a secret
-//! was missing.
+//! Opens an organisation that could not be opened at the start, for example because its policy was
+//! invalid or a secret was missing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Reads the login of an organisation's App, so that the intake recognises the webhooks of Beadle's
-//! own writes.
+//! Reads the login of an organisation's App. With the login, the intake can tell which webhooks
+//! Beadle's own writes caused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,7 +10,8 @@ use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::config::Span;
 
-/// The number of rows in a batch. The batch is small, so that other writes wait only shortly.
+/// The number of rows that one batch deletes. It is small, so that other writes to the store wait
+/// only for a short time.
 const BATCH: u32 = 2000;
 /// The wait between two batches.
 const BETWEEN: Duration = Duration::from_millis(200);

@@ -15,7 +15,7 @@ fn name_of(instance: &str) -> String {
     format!("sweep summary of {instance}")
 }
 
-/// Logs the summary of a sweep, if one has ended.
+/// If a sweep has ended, logs its summary. Returns the status of the task.
 fn ended(of: &str, summary: Option<Summary>) -> TaskStatus {
     let Some(Summary { checked, drifted, repaired, held, failed, unknown }) = summary else {
         return TaskStatus::Idle;

@@ -1,4 +1,4 @@
-//! Warns before the end of a target's token.
+//! Warns an operator before a target's token ends.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

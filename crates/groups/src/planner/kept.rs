@@ -23,7 +23,7 @@ const SETTLED: Duration = Duration::from_secs(600);
 /// The time after which Beadle reads the members of a group again, even if the group's time of
 /// change is the same.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// Beadle does not remember the members of a group that has at least this number of members.
+/// Beadle does not remember the members of a group that has more than this number of members.
 const MOST: usize = 5000;
 
 /// The remembered members of one group.

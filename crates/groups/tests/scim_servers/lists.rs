@@ -79,8 +79,8 @@ async fn a_server_that_ignores_filters_shows_no_strangers_as_members() {
     assert!(failure.text.contains("members = \"group\""), "{failure}");
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(probed.contradicts(), "{probed:?}");
-    // The probe tests the other way to read members. It must not recommend a way that does not
-    // work.
+    // The probe also tests the other way to read members. Here that way does not work either, so
+    // the probe must not recommend it.
     let stage = generic(&[Quirk::FiltersIgnored, Quirk::ShowsMembers(0)]).await;
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(!probed.contradicts(), "{probed:?}");

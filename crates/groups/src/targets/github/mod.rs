@@ -233,7 +233,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // A probe may have read the members a short time ago, so Beadle does not read them again.
+        // A probe may have read the accounts a moment ago, so Beadle forgets only what is older
+        // than a minute.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
     }

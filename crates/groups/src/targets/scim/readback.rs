@@ -19,8 +19,8 @@ const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs
 /// The maximum number of members that Beadle checks one by one. For all further members, Beadle
 /// relies on the list.
 const ASKED: usize = 5;
-/// The number of members from which Beadle checks only some members of a group after a write, if
-/// the server can check one member with one call.
+/// If a group has more than this number of members, and the server can check one member with one
+/// call, Beadle checks only some of the members after a write.
 const LARGE: usize = 100;
 
 impl ScimReader {

@@ -46,8 +46,8 @@ impl Written<'_> {
     }
 
     /// Returns the lost members that Beadle puts back: those for whom `has_to_stay` is true. If
-    /// only one member is lost, Beadle puts nobody back, because somebody else may have removed
-    /// that member at the same moment.
+    /// there is only one such member and the group still has others, Beadle puts nobody back,
+    /// because somebody else may have removed that member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();

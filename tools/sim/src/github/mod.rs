@@ -65,15 +65,15 @@ pub use deliver::{Hook, signature};
 pub use limits::Limits;
 pub use log::LogLies;
 
-/// The id of the simulated App.
+/// The id of the App that the simulator has.
 pub const APP_ID: u64 = 12_345;
-/// The slug of the simulated App.
+/// The slug of the App that the simulator has.
 pub const APP_SLUG: &str = "beadle-app";
 
-/// An error that stops the start of the simulator.
+/// An error because of which the simulator cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    /// The key of the App could not be generated.
+    /// The simulator could not generate the App's key.
     #[error("cannot generate an RSA key")]
     Key,
     /// The simulator cannot listen on the address.
@@ -81,17 +81,17 @@ pub enum SimError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// The error of the system.
+        /// The error of the operating system.
         why: std::io::Error,
     },
 }
 
-/// The settings of a start.
+/// The settings with which the simulator starts.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The rate limits.
     pub limits: Limits,
-    /// The initial state.
+    /// The state at the start. `None` means a state without organisations.
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: std::time::Duration,

@@ -128,7 +128,7 @@ fn user(user: &Value) -> Option<String> {
         "STAGED",
         "SUSPENDED",
     ];
-    // A test may use a status that the description does not have, so such a status is not an error.
+    // One test uses the status `BRAND_NEW`, which the description does not have.
     let status = user["status"].as_str().unwrap_or_default();
     strings(user, &["id", "status", "created", "lastUpdated"])
         .or_else(|| strings(&user["profile"], &["login", "email"]))

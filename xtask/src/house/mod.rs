@@ -23,7 +23,7 @@ use anyhow::bail;
 
 use crate::run::root;
 
-/// Checks the workspace.
+/// Checks the rules of the house for the workspace.
 pub(crate) fn check() -> anyhow::Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("house.toml");
     let rules = rules::read(&path)?;

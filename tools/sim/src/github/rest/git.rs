@@ -1,7 +1,9 @@
 //! Branches, commits and trees. Each repository has only one commit, and all of its branches point
 //! to that commit.
 //!
-//! <https://docs.github.com/rest/branches/branches>, <https://docs.github.com/rest/commits/commits>, <https://docs.github.com/rest/git/trees>
+//! <https://docs.github.com/rest/branches/branches>,
+//! <https://docs.github.com/rest/commits/commits>,
+//! <https://docs.github.com/rest/git/trees>
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

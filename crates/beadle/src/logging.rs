@@ -20,7 +20,8 @@ pub(crate) fn start_function() {
     builder.with_target(false).json().flatten_event(true).init();
 }
 
-/// Starts the log. By default, services log at level `info` and other commands at `warn`.
+/// Starts the log. Without an option, a service logs from level `info` on, and every other command
+/// from level `warn` on.
 pub(crate) fn start(cli: &Cli) {
     let default = if cli.command.is_service() { "info" } else { "warn" };
     let level = cli.log.clone().unwrap_or_else(|| default.to_owned());

@@ -16,7 +16,7 @@ use crate::mapping::GroupKey;
 use crate::mark::KIND;
 use crate::planner::Directory;
 
-/// The number of marks in one transaction.
+/// The maximum number of keys that one transaction marks.
 const BATCH: usize = 500;
 
 /// Reconciles the `sweep` key of a directory.

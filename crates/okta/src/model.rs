@@ -52,12 +52,12 @@ impl Row for Group {
     }
 }
 
-/// A group that Okta pushes into an application.
+/// A push mapping of Okta: a group that Okta itself pushes into an application.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PushMapping {
     pub(crate) source_group_id: String,
-    /// `ACTIVE`, `ERROR` or `INACTIVE`.
+    /// The status of the mapping: `ACTIVE`, `ERROR` or `INACTIVE`.
     pub(crate) status: String,
     /// The id of the mapping.
     id: String,

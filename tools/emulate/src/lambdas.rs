@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The Runtime API, with the address to which invocations are sent.
+/// A running Runtime API, with the address to which invocations are sent. It stops when this value
+/// is dropped.
 pub struct Lambdas {
     child: Child,
     url: String,

@@ -1,4 +1,4 @@
-//! Runs moto, which handles one request at a time.
+//! Runs moto, an emulator of AWS. moto handles one request at a time.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 
-/// The probability of each fault, in percent.
+/// How likely each fault is, in percent.
 #[derive(Clone, Copy, Debug)]
 pub struct Odds {
     /// The table throttles a request.

@@ -39,9 +39,9 @@ pub struct Fault {
     pub contains: String,
     /// The status of the answer.
     pub status: Option<u16>,
-    /// The `Retry-After` of the answer, in seconds.
+    /// The value of the header `Retry-After` in the answer, in seconds.
     pub retry_after: Option<u64>,
-    /// The `Location` of the answer.
+    /// The value of the header `Location` in the answer.
     pub location: Option<String>,
     /// The body of the answer.
     pub body: Option<Value>,

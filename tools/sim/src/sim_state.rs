@@ -222,7 +222,7 @@ fn change<V: Vendor>(sim_state: &Arc<SimState>, vendor: &Arc<V>, how: impl FnOnc
     vendor.clone().changed(sim_state, &before);
 }
 
-/// Applies a JSON merge patch (RFC 7396).
+/// Applies a JSON merge patch (RFC 7396) to a value.
 pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();

@@ -1,5 +1,5 @@
-//! The share of this process in the budget of a credential. Processes that use the same credential
-//! report their spending to each other through the store.
+//! Shares the budget of one credential among processes. Processes that use the same credential
+//! report to each other, through the store, how much of the budget they have spent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct BudgetShare {
 }
 
 impl BudgetShare {
-    /// Makes a share. The other processes see it after its first update.
+    /// Makes a record for this process. The other processes see the record after its first update.
     pub(crate) fn new(file: &OrgConfig, (api, pace): (&Api, &WritePace), store: &Arc<dyn Store>) -> Self {
         let process = format!("{:016x}", rand::random::<u64>());
         Self {

@@ -1,4 +1,4 @@
-//! The options with which the clients of vendors are opened.
+//! The options that the application passes to the clients of vendors.
 
 use std::sync::Arc;
 

@@ -21,14 +21,15 @@ const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and 
 /// An organisation of the configuration, whether it is open or not.
 pub(crate) struct ServedOrganisation {
     pub(crate) file: Arc<OrgConfig>,
-    /// The facts that the intake needs to know of the organisation.
+    /// The facts about the organisation that the intake needs.
     pub(crate) known: OrgFacts,
     open: RwLock<Option<Arc<GithubOrganisation>>>,
     /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,
     /// The reader of the files of the policy.
     files: Mutex<FileReader>,
-    /// The share of this process in the organisation's budget, once the organisation is open.
+    /// The record by which this process shares the organisation's budget, once the organisation is
+    /// open.
     share: Mutex<Option<BudgetShare>>,
 }
 
@@ -76,7 +77,7 @@ impl ServedOrganisation {
         Ok(true)
     }
 
-    /// Reads the policy from its files.
+    /// Reads the organisation's policy from the files of the policy folder.
     pub(crate) async fn read_policy(&self, config: &Config) -> anyhow::Result<Policy> {
         let mut files = self.files.lock().await;
         read_policy(config, &self.file, &mut files).await
@@ -92,7 +93,8 @@ impl ServedOrganisation {
         tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
     }
 
-    /// Updates the share of this process in the organisation's budget, if the organisation is open.
+    /// Updates the record by which this process shares the organisation's budget, if the
+    /// organisation is open.
     pub(crate) async fn update_share(&self) -> Result<(), StoreError> {
         match self.share.lock().await.as_mut() {
             Some(share) => share.update().await,

@@ -78,7 +78,8 @@ impl Directories {
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
-            // A plan of the target needs the groups of all its directories.
+            // If one directory of a target could not be opened, the target is unavailable, because
+            // a plan of the target needs the groups of all its directories.
             let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
             if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
                 unavailable.insert(file.name.clone());

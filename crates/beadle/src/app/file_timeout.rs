@@ -50,7 +50,7 @@ impl FileReader {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // The result of that read is old, and no caller uses it.
+            // The earlier read has ended. Its result is out of date, and its caller is gone.
             self.under_way = None;
         }
         let at = ReadingAt::default();

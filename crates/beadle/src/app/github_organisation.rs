@@ -13,7 +13,7 @@ use beadle_repositories::{
 use crate::app::file_timeout::FileReader;
 use crate::config::{self, Config, OrgConfig};
 
-/// An organisation that is open.
+/// An organisation that is open, so that Beadle can plan and write its repositories.
 pub(crate) struct GithubOrganisation {
     pub(crate) file: Arc<OrgConfig>,
     pub(crate) policy: PolicyHandle,

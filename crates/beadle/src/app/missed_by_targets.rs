@@ -33,7 +33,7 @@ pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The name of the directory.
     pub(crate) source: String,
-    /// The targets that could not be opened.
+    /// The names of the targets that could not be opened.
     pub(crate) unavailable: BTreeSet<String>,
     pub(crate) mappings: Arc<RwLock<Arc<Mappings>>>,
     pub(crate) store: Arc<dyn Store>,

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use crate::config::Config;
 use beadle_config::StoreLocation;
 
-/// Opens the store of the configuration, and creates its file if it does not exist.
+/// Opens the store that the configuration names. If it is a file that does not exist, creates the
+/// file.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;
@@ -73,7 +74,7 @@ pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Returns the settings of a table.
+/// Returns the settings with which a store in a DynamoDB table is opened.
 #[cfg(feature = "aws")]
 pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::DynamoSettings {
     let kept = config.file.retention;

@@ -13,7 +13,7 @@ const NAMESPACE: &str = "Beadle";
 /// The metrics of one minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EmfMetrics {
-    /// The number of seconds for which the oldest due key has waited.
+    /// How long the oldest due key has been due, in seconds.
     pub(super) oldest_due: u64,
     /// The number of changes that the guard holds.
     pub(super) held: usize,

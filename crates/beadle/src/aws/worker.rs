@@ -203,7 +203,7 @@ async fn serve(
     Ok(())
 }
 
-/// Keeps the shared budgets current while the function runs.
+/// Updates the shared budgets regularly while the function runs.
 async fn share_budgets(driver: Driver, clock: Clock) {
     loop {
         driver.run_due(clock.now() + FRESH, is_shared_budget).await;

@@ -79,7 +79,8 @@ async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printe
     Ok(FINE)
 }
 
-/// Returns whether a value has content.
+/// Returns whether a value has content. Null and an empty list have no content. An object has
+/// content if at least one of its values has content.
 fn has_content(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -36,7 +36,7 @@ pub(crate) enum Went {
     Quiet,
 }
 
-/// The rounds of one organisation or target.
+/// The rounds of `beadle apply` for one organisation or target, and what they wrote.
 #[derive(Default)]
 pub(crate) struct Rounds {
     /// The number of rounds that have ended.

@@ -117,7 +117,7 @@ async fn groups(
     Ok(all)
 }
 
-/// The results of one organisation or target.
+/// What the sweep of one organisation or target wrote, and what it could not write.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -251,7 +251,7 @@ fn ends(round: usize, planned: &BTreeSet<String>, tried: &BTreeSet<String>) -> b
     round >= MOST || planned.is_subset(tried)
 }
 
-/// Returns the digest of every change of a plan.
+/// Returns the digests of all changes in a plan.
 fn digests(shown: &WholePlan) -> BTreeSet<String> {
     let changes = shown.plans.iter();
     changes.flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()

@@ -111,7 +111,8 @@ impl Printer {
         to_stdout(text);
     }
 
-    /// Returns whether a part of the output could not be written.
+    /// Returns whether a part of the output could not be written, so that the command can end with
+    /// an error.
     pub fn has_lost(&self) -> bool {
         LOST.load(Ordering::Relaxed)
     }

@@ -51,7 +51,7 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        // Short work prints no progress.
+        // If the work is short, no progress is printed.
         let tenth = if total < 200 { 0 } else { done * 10 / total };
         if self.printed.fetch_max(tenth, Ordering::Relaxed) < tenth {
             self.printer.note(format!("{}: {done} of {total}", self.what));

@@ -8,7 +8,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{Directory, REMOTE};
 
-/// The task of one directory.
+/// The task that asks one directory which groups have changed.
 pub(super) struct ChangedGroups(pub(super) Directory);
 
 #[async_trait]

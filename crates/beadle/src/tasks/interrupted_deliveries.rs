@@ -10,7 +10,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use super::LOCAL;
 use crate::app::service::Service;
 
-/// The task.
+/// The task that finishes interrupted deliveries.
 pub(super) struct InterruptedDeliveries(pub(super) Arc<Service>);
 
 #[async_trait]

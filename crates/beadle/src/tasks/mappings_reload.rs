@@ -12,7 +12,7 @@ use crate::app::file_timeout::FileReader;
 use crate::app::service::Service;
 use crate::config::read_mappings;
 
-/// The task.
+/// The task that reads the mappings.
 pub(super) struct MappingsReload {
     service: Arc<Service>,
     /// The generation that the last run read. Somebody may be changing a file while a run reads it.
@@ -46,7 +46,7 @@ impl BackgroundTask for MappingsReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow.
+        // The file system may be slow, so the run gets the longer timeout.
         REMOTE
     }
 

@@ -9,7 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 
-/// The task.
+/// The task that reads missing secrets from AWS.
 pub(super) struct Secrets(pub(super) Arc<Service>);
 
 #[async_trait]

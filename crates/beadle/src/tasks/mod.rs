@@ -1,27 +1,27 @@
-//! Background tasks, one file each: the periodic work of a service.
+//! Background tasks: the work that a service repeats. Each task has its own file.
 //!
 //! | file | for each | what it does |
 //! |---|---|---|
 //! | `opening` | organisation | opens an organisation that could not be opened at the start |
-//! | `own_login` | organisation | reads the login of the App, to recognise Beadle's own writes |
+//! | `own_login` | organisation | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | shares the budget of the credential with other processes |
 //! | `sweep_start` | organisation, directory | starts sweeps |
 //! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
 //! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | compares the target with its configuration |
-//! | `token_expiry` | target | warns before the end of a token |
+//! | `token_expiry` | target | warns before a token ends |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
-//! | `changed_groups` | directory | reads the changed groups, as the System Log is incomplete |
-//! | `mappings` | process | puts new mappings in force |
-//! | `rest_answers` | process | deletes kept answers of GitHub that nothing reads any more |
-//! | `interrupted_deliveries` | process | finishes deliveries whose process ended |
+//! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
+//! | `mappings` | process | reads the mappings, and puts new ones in force |
+//! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
 //! | `pruning` | `beadle serve` | deletes records that are older than the retention |
 //!
-//! A task waits for its own vendor only: no task holds a lock that another organisation, directory
-//! or target needs.
+//! While a task waits for a vendor, it holds no lock that the tasks of another organisation,
+//! directory or target need. So the tasks of other vendors continue.
 
 mod changed_groups;
 mod interrupted_deliveries;
@@ -58,9 +58,9 @@ pub(crate) use target_probe::is_target_probe;
 
 /// The period of the tasks that only check whether there is work.
 const LOOK: Duration = Duration::from_secs(10);
-/// The timeout of tasks that use only the store and the disk.
+/// The timeout for each run of the tasks that use only the store and the disk.
 const LOCAL: Duration = Duration::from_secs(60);
-/// The timeout of tasks that send requests to a vendor.
+/// The timeout for each run of the tasks that send requests to a vendor.
 const REMOTE: Duration = Duration::from_secs(300);
 
 /// The kind of process that runs the tasks.
@@ -74,7 +74,7 @@ pub(crate) enum Host {
     Function,
 }
 
-/// Returns the driver of every task that the configuration needs.
+/// Returns a driver that runs every task that the configuration needs.
 pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
     Driver::new(service.store.clone(), service.clock().clone(), all(service, host))
 }

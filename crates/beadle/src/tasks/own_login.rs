@@ -12,7 +12,7 @@ use super::{LOOK, REMOTE};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The task of one organisation.
+/// The task that reads the login of one organisation's App.
 pub(super) struct OwnLogin {
     of: (Arc<Service>, Arc<ServedOrganisation>),
     is_known: AtomicBool,

@@ -10,7 +10,7 @@ use super::{LOOK, REMOTE};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The task of one organisation.
+/// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
     /// The generation that the last run read. Somebody may be changing the folder while a run reads
@@ -35,7 +35,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow.
+        // The file system may be slow, so the run gets the longer timeout.
         REMOTE
     }
 

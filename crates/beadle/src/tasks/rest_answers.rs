@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 
-/// The time between two searches.
+/// The time between two searches for answers that Beadle no longer reads.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// The time for which an answer is kept after Beadle last read it. It is long, because a deleted
 /// repository may be restored.
@@ -25,7 +25,7 @@ const PAGE: u32 = 25;
 /// all of its tasks.
 const PAGES: usize = 200;
 
-/// The task.
+/// The task that deletes stored answers.
 pub(super) struct RestAnswers(pub(super) Arc<Service>);
 
 #[async_trait]

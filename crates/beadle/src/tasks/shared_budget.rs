@@ -11,7 +11,7 @@ use super::LOCAL;
 use crate::app::budget_share::period;
 use crate::app::configured_organisation::ServedOrganisation;
 
-/// The task of one organisation.
+/// The task that shares the budget of one organisation.
 pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);
 
 const KIND: &str = "shared budget";

@@ -85,7 +85,7 @@ pub(crate) async fn other_modes(
     }))
 }
 
-/// The task of one organisation.
+/// The task that starts the sweeps of one organisation.
 pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
@@ -129,7 +129,7 @@ impl BackgroundTask for Repositories {
     }
 }
 
-/// The task of one directory.
+/// The task that starts the sweeps of one directory.
 pub(super) struct Groups(pub(super) Directory);
 
 #[async_trait]

@@ -10,7 +10,7 @@ use super::Directory;
 /// If Beadle has not read the log for a day, the log has many new pages, so a run can take long.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// The task of one directory.
+/// The task that reads the System Log of one directory.
 pub(super) struct SystemLog(pub(super) Directory);
 
 #[async_trait]

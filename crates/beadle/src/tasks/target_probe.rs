@@ -12,7 +12,7 @@ use super::{REMOTE, failed};
 use crate::app::group_target::GroupTarget;
 use crate::app::service::Service;
 
-/// The task of one target.
+/// The task that probes one target.
 pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,

@@ -19,7 +19,7 @@ pub struct Surveyed {
     pub changed: Option<String>,
 }
 
-/// One read of a whole directory.
+/// The result of one read of a whole directory.
 pub struct Survey {
     /// The time at which the read began, by this machine's clock.
     pub(crate) began: Time,

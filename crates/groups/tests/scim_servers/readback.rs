@@ -128,7 +128,7 @@ async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
     assert_eq!(stage.members("g1").await.len(), 20);
-    // The client sends each read three times.
+    // The client sends each read up to three times, so the fault must apply to three requests.
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(3), id(4)], &kept).await.unwrap_err();
@@ -161,7 +161,7 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     let kept = Kept::default();
     stage.members("g1").await;
-    // The client sends each read three times.
+    // The client sends each read up to three times, so the fault must apply to three requests.
     let (method, path) = (Some("GET".into()), "/Groups/g1".into());
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);
@@ -184,7 +184,7 @@ async fn a_write_of_long_ago_is_not_blamed_for_members_whom_somebody_else_remove
     let stage = generic(&[]).await;
     let kept = Kept::default();
     stage.members("g1").await;
-    // The client sends each read three times.
+    // The client sends each read up to three times, so the fault must apply to three requests.
     let (method, path) = (Some("GET".into()), "/Groups/g1".into());
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);

@@ -2,33 +2,34 @@
 //! installation tokens, rate limits, token-bound ETags, signed webhooks and their log. The contract
 //! tests check its answers against GitHub's published descriptions.
 //!
-//! The control in `/_sim/`:
+//! The control calls in `/_sim/`:
 //!
 //! | call | effect |
 //! |---|---|
-//! | `GET`, `PUT`, `PATCH state?webhooks=true` | reads or replaces the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes make webhooks |
+//! | `GET`, `PUT`, `PATCH state?webhooks=true` | reads or replaces the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes send webhooks |
 //! | `GET`, `DELETE calls` | returns or clears the log of API calls: method, path, operation, status, cost, ms |
-//! | `POST`, `DELETE faults` | adds a [`crate::Fault`], or removes all |
+//! | `POST`, `DELETE faults` | adds a [`crate::Fault`], or removes all faults |
 //! | `POST`, `DELETE tokens` | creates a personal token, or revokes all tokens |
-//! | `GET app.pem` | returns the private key of the App, which each start makes |
+//! | `GET app.pem` | returns the private key of the App, which each process generates |
 //! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of webhooks |
 //! | `PUT latency` | sets the delay of every answer: `{"ms": 100}` |
 //! | `GET deliveries` | returns every webhook with its answer, in the order in which attempts ended |
 //! | `PUT`, `DELETE log` | sets or removes the [`LogLies`], which shuffle, delay or repeat rows of the App's log |
-//! | `PUT limits` | `{"core": 4900, "graphql": 0}` spends from every account that was used; with `{"held": true}` no hour ends until `{"held": false}` |
+//! | `PUT limits` | `{"core": 4900, "graphql": 0}` spends calls and points of every token that was used; with `{"held": true}` no hour ends until `{"held": false}` |
 //! | `DELETE limits` | resets all rate limits |
 //!
 //! The state: `orgs.<login>` has `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`. A
-//! repository is GitHub's REST object with these further keys: `branches.<name>`,
+//! repository is GitHub's REST object that also has these keys: `branches.<name>`,
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
 //! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
 //! `issues` (an entry with `"pull_request": true` is a pull request). An organisation
 //! has its own `rulesets` and `security_configurations`, `property_definitions.<name>` (without
-//! them every property counts as defined), a `plan` (`free` and `team` refuse the features of
-//! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
-//! the existing accounts. Missing keys get the defaults of GitHub.
+//! this key, every property is defined), a `plan` (with `free` and `team`, the simulator
+//! refuses the features of enterprises) and the `permissions` of its installation. `users.<login>`
+//! and `apps.<slug>` are
+//! the accounts that exist. A missing key gets GitHub's default value.
 
 mod access;
 mod address;

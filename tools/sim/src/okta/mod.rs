@@ -1,18 +1,18 @@
 //! A simulated Okta: groups, users, the System Log, OAuth and API tokens, rate limits, and event
 //! hooks with the faults of their delivery.
 //!
-//! The control in `/_sim/`, beside that of every simulation:
+//! The control calls in `/_sim/`, in addition to those that all simulated vendors have:
 //!
 //! | call | effect |
 //! |---|---|
 //! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of events |
 //! | `GET deliveries` | returns every delivery with its answer |
-//! | `POST deliver` | sends the waiting deliveries, in the order of `{"order": [2, 0]}` or in their own order |
+//! | `POST deliver` | sends the deliveries that wait, in the order of `{"order": [2, 0]}` or in the order in which they were recorded |
 //! | `GET key.pem` | returns a private key of the service app `beadle`, as `{"pem": ...}` |
 //!
 //! The state has `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user
-//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. A change of the state
-//! makes the events that Okta records for such a change.
+//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. When the
+//! state changes, the simulated Okta records and sends the same events as Okta.
 
 mod events;
 mod filter;

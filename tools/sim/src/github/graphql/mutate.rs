@@ -1,4 +1,4 @@
-//! The mutations of branch protection rules.
+//! The GraphQL mutations that create, change and delete branch protection rules.
 
 use serde_json::{Map, Value, json};
 

@@ -77,7 +77,7 @@ pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<St
         }
         "defaultBranchRef" => {
             let name = repository["default_branch"].as_str().unwrap_or_default();
-            // An empty repository has no default branch.
+            // A repository without commits has no default branch.
             match repository["branches"].get(name) {
                 Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
                 None => Resolved::Value(Value::Null),

@@ -23,7 +23,7 @@ struct Ended {
 }
 
 /// Runs all jobs, at most `at_once` of them at the same time. Jobs start in the given order. If a
-/// job fails, the other jobs still run, and the result is an error at the end.
+/// job fails, the other jobs still run, and the function returns an error at the end.
 ///
 /// If a job prints the result of a libtest test, that line is shown at once, so that a developer
 /// can find a test that does not end. All other lines of a job are shown together when the job

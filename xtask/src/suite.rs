@@ -4,11 +4,10 @@
 //!
 //! - **libtest** runs all tests of one program as threads of one process. The end-to-end tests need
 //!   this, because a process reads GitHub's large descriptions only once for all of its tests.
-//! Tests
-//!   that emulate AWS also run in this way, so that they can share an emulator.
+//!   Tests that emulate AWS also run in this way, so that they can share an emulator.
 //! - **nextest** runs each of all other tests in a separate process. So the tests of all programs
-//!   can
-//!   run on all processors, and nextest ends a test that takes too long (`.config/nextest.toml`).
+//!   can run on all processors, and nextest ends a test that takes too long
+//!   (`.config/nextest.toml`).
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -13,13 +13,15 @@ pub struct GroupLimits {
     /// The number of members from which a group counts as large. The limit of a large group is a
     /// percentage.
     pub large: usize,
-    /// The percentage of a large group's members who may leave within the window. 100 means no
-    /// limit.
+    /// The maximum percentage of a large group's members who may leave within the window without an
+    /// approval. 100 means no limit.
     pub percent: usize,
-    /// The number of members who may leave a smaller or a protected group within the window.
+    /// The maximum number of members who may leave a small or a protected group within the window
+    /// without an approval.
     pub count: usize,
-    /// The number of further members who may leave beyond the limit, if the directory confirms for
-    /// each of them, in a separate request, that the person's access must go.
+    /// The maximum number of further members who may leave beyond the limit without an approval.
+    /// The directory must confirm for each of them, in a separate request, that the person's access
+    /// must go.
     pub leavers: usize,
     /// The time for which Beadle remembers a departure.
     pub window: Duration,

@@ -2,8 +2,7 @@
 //! dialects of servers.
 //!
 //! Servers differ, and a request in a wrong dialect often causes no error. So the configuration
-//! names
-//! the dialect, and [`Reader::probe`] compares it with what the server states and does.
+//! names the dialect, and [`Reader::probe`] compares it with what the server states and does.
 
 mod api;
 mod dialect;

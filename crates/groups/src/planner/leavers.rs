@@ -51,8 +51,8 @@ pub(super) struct SomeLeavers {
     pub(super) stop: Option<String>,
 }
 
-/// For each person who may leave beyond the group's limit, Beadle sends at most this number of
-/// requests to the directory.
+/// Beadle may send this number of requests to the directory for each person who may leave beyond
+/// the group's limit.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
@@ -87,7 +87,8 @@ impl GroupPlanner {
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
         let mut looks = asks;
-        // The number of people who may leave at once, while all further leavers wait.
+        // The number of people who may still leave at once. All further leavers wait for an
+        // approval.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,

@@ -127,7 +127,8 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns a group as the last list of all groups showed it. Sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;
-    /// Reads the list of all groups again. Returns the number of groups.
+    /// Reads the list of all groups again, so that [`Self::known`] uses it. Returns the number of
+    /// groups.
     async fn look(&self) -> Result<usize, Failure>;
     /// Returns all members of a group, or an error if the list is incomplete. Returns `None` if the
     /// group does not exist.

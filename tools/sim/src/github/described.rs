@@ -1,8 +1,6 @@
 //! Checks at run time that the bodies of all calls match GitHub's published description. The
-//! description
-//! is in a table that `cargo xtask described` generates. The simulator accepts only the writes in
-//! the
-//! table and in [`BODILESS`], so that no handler gets a body that was not checked.
+//! description is in a table that `cargo xtask described` generates. The simulator accepts only the
+//! writes in the table and in [`BODILESS`], so that no handler gets a body that was not checked.
 
 use std::sync::LazyLock;
 

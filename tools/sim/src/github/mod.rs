@@ -24,11 +24,10 @@
 //! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
-//! `issues` (an entry with `"pull_request": true` is a pull request). An organisation
-//! has its own `rulesets` and `security_configurations`, `property_definitions.<name>` (without
-//! this key, every property is defined), a `plan` (with `free` and `team`, the simulator
-//! refuses the features of enterprises) and the `permissions` of its installation. `users.<login>`
-//! and `apps.<slug>` are
+//! `issues` (an entry with `"pull_request": true` is a pull request). An organisation has its own
+//! `rulesets` and `security_configurations`, `property_definitions.<name>` (without this key, every
+//! property is defined), a `plan` (with `free` and `team`, the simulator refuses the features of
+//! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
 //! the accounts that exist. A missing key gets GitHub's default value.
 
 mod access;

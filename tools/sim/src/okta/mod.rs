@@ -11,8 +11,8 @@
 //! | `GET key.pem` | returns a private key of the service app `beadle`, as `{"pem": ...}` |
 //!
 //! The state has `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user
-//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. When the
-//! state changes, the simulated Okta records and sends the same events as Okta.
+//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. When the state changes,
+//! the simulated Okta records and sends the same events as Okta.
 
 mod events;
 mod filter;

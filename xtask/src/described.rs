@@ -1,6 +1,6 @@
-//! Generates the table by which the simulated GitHub checks bodies. For each route of a write, the
-//! table has the types, enums, bounds and required keys of the body. They come from GitHub's
-//! published description, without its prose.
+//! Generates the table with which the simulated GitHub checks the bodies of writes. For each route,
+//! the table has the types, enums, limits and required keys of the body. They come from GitHub's
+//! published description, without the explanations in it.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::run::root;
 use crate::tools;
 
-/// The routes of the simulated GitHub for writes with a body.
+/// The routes of the simulated GitHub that write and have a body.
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
     "PATCH /orgs/{org}/teams/{team_slug}",
@@ -52,7 +52,8 @@ const ROUTES: &[&str] = &[
     "PUT /repos/{owner}/{repo}/topics",
 ];
 
-/// The keywords that the simulator can check, beside those that contain schemas.
+/// The keywords of a schema that the simulator can check. Keywords that contain further schemas are
+/// handled separately.
 const KEPT: &[&str] = &[
     "type",
     "enum",
@@ -67,20 +68,20 @@ const KEPT: &[&str] = &[
     "minProperties",
     "maxProperties",
 ];
-/// The keywords that do not limit a body.
+/// The keywords of a schema that do not limit a body. The table leaves them out.
 const PROSE: &[&str] = &["title", "description", "default", "deprecated", "example", "examples", "format"];
 
 fn path() -> PathBuf {
     root().join("tools/sim/src/github/described.json")
 }
 
-/// Writes the table.
+/// Generates the table and writes it to its file.
 pub(crate) fn write() -> anyhow::Result<()> {
     let table = from_description()?;
     std::fs::write(path(), text(&table)).with_context(|| format!("cannot write {}", path().display()))
 }
 
-/// Compares the stored table with the description.
+/// Returns an error if the table in the file is not the one that the description gives.
 pub(crate) fn check() -> anyhow::Result<()> {
     let kept =
         std::fs::read_to_string(path()).with_context(|| format!("cannot read {}", path().display()))?;
@@ -101,8 +102,8 @@ fn from_description() -> anyhow::Result<Value> {
     table(&document, ROUTES, version)
 }
 
-/// Returns the text of the table, with one line for each route and each schema, so that the diff of
-/// a new version is short.
+/// Returns the text of the table. Each route and each schema is on one line, so that a new version
+/// of the description causes a short diff.
 fn text(table: &Value) -> String {
     let lines = |part: &str| {
         let entries = table[part].as_object().into_iter().flatten();
@@ -117,7 +118,7 @@ fn text(table: &Value) -> String {
     )
 }
 
-/// Returns the table of a description.
+/// Creates the table from a description, for these routes.
 fn table(document: &Value, routes: &[&str], version: &str) -> anyhow::Result<Value> {
     let mut wanted = Vec::new();
     let mut bodies = BTreeMap::new();
@@ -152,7 +153,8 @@ fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Returns a schema without its prose. Adds the schemas to which it refers to `wanted`.
+/// Returns a schema without its explanations. Adds the names of all schemas to which it refers to
+/// `wanted`.
 fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
     let Some(map) = schema.as_object() else { return Ok(schema.clone()) };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {

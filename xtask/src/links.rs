@@ -1,5 +1,5 @@
-//! Checks the Markdown files: every relative link leads to a file, every anchor leads to a heading,
-//! and every page of docs/ is in the table of contents.
+//! Checks the Markdown files. Every relative link must lead to a file, every anchor must lead to a
+//! heading, and every page of docs/ must be in the table of contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use anyhow::{Context as _, bail};
 
 use crate::run::root;
 
-/// The folders with checked Markdown files, beside the folder of the workspace.
+/// The folders whose Markdown files are checked, in addition to the workspace's folder.
 const FOLDERS: &[&str] = &["crates", "deploy", "docs", "examples", "tools", "xtask"];
-/// The table of contents of the book.
+/// The file that has the book's table of contents.
 const CONTENTS: &str = "docs/SUMMARY.md";
 
-/// Checks every page of the workspace.
+/// Checks all Markdown files of the workspace.
 pub(crate) fn check() -> anyhow::Result<()> {
     let problems = problems(root())?;
     if !problems.is_empty() {
@@ -64,7 +64,7 @@ fn problems(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Collects the Markdown files of a folder.
+/// Adds the Markdown files of a folder to `pages`. With `deep`, also those of the folders below it.
 fn collect(folder: &Path, deep: bool, pages: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
@@ -81,7 +81,7 @@ fn collect(folder: &Path, deep: bool, pages: &mut BTreeSet<PathBuf>) -> anyhow::
     Ok(())
 }
 
-/// Resolves `.` and `..` by the text of a path alone.
+/// Removes `.` and `..` from a path. Does not look at the file system.
 fn flat(path: &Path) -> PathBuf {
     let mut flat = PathBuf::new();
     for part in path.components() {
@@ -96,7 +96,7 @@ fn flat(path: &Path) -> PathBuf {
     flat
 }
 
-/// Returns the lines of a page outside of code blocks, with their numbers.
+/// Returns the lines of a page that are not in code blocks, with their line numbers.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fence: Option<String> = None;
     text.lines().enumerate().filter_map(move |(index, line)| {
@@ -112,7 +112,7 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Returns the relative links of a page, with their lines.
+/// Returns the relative links of a page, with their line numbers.
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in prose(text) {
@@ -136,17 +136,17 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Returns a line without its code in backticks.
+/// Returns a line without the code that is in backticks.
 fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
-    // A single backtick without a partner is plain text.
+    // If the last backtick has no partner, it is plain text.
     if parts.len().is_multiple_of(2) {
         return line.to_owned();
     }
     parts.into_iter().step_by(2).collect()
 }
 
-/// Returns the anchors of a page's headings, in the form of GitHub.
+/// Returns the anchors of a page's headings, in the form that GitHub gives them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -165,7 +165,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 fn anchor(title: &str) -> String {
-    // Only the text of a link is part of the anchor.
+    // If a heading contains a link, only the text of the link becomes part of the anchor.
     let mut text = String::new();
     let mut rest = title;
     while let Some((before, after)) = rest.split_once("](") {
@@ -181,7 +181,7 @@ fn anchor(title: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Checks a workspace of these files.
+    /// Checks a workspace that contains only these files. Returns the problems.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {

@@ -8,22 +8,22 @@ use anyhow::bail;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The functions: the program, the folder of the crate, whose manifest has the options of the
-/// build, and the maximum size of the package in MB.
+/// The Lambda functions. Each has its program, the folder of its crate (whose manifest has the
+/// build options), and the maximum size of its package in MB.
 const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
-/// The architectures of the functions. The first one is the default of the SAM and Terraform
-/// templates.
+/// The processor architectures for which packages are built. The SAM and Terraform templates use
+/// the first one by default.
 const TARGETS: &[(&str, &str, &[&str])] =
     &[("x86_64", "x86_64-unknown-linux-gnu", &[]), ("arm64", "aarch64-unknown-linux-gnu", &["--arm64"])];
 
-/// Returns the folder of an architecture, which has one folder for each function.
+/// Returns the folder for the packages of an architecture. It has one folder for each function.
 pub(crate) fn folder(architecture: &str) -> PathBuf {
     let lambda = root().join("target/lambda");
     if architecture == "x86_64" { lambda } else { lambda.join(architecture) }
 }
 
-/// Builds every package that the toolchain can build, and prints the sizes.
+/// Builds the packages for all architectures that the toolchain can build, and prints their sizes.
 #[expect(clippy::print_stdout, reason = "the sizes are the output of the command")]
 pub(crate) fn build() -> anyhow::Result<()> {
     tools::emulators()?;
@@ -37,7 +37,8 @@ pub(crate) fn build() -> anyhow::Result<()> {
         for (name, place, most) in FUNCTIONS {
             step(&format!("package {name} for {architecture}"));
             let lambda = folder(architecture);
-            // The program itself is for local runs.
+            // Deployments need only the zip file. The program itself is for running a function on
+            // this machine.
             for format in ["binary", "zip"] {
                 let mut command = Command::new(env!("CARGO"));
                 command.args(["lambda", "build", "--release", "--bin", name]).args(*flags);

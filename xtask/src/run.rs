@@ -1,4 +1,4 @@
-//! Runs programs, and reports their failures.
+//! Runs programs, and reports the programs that fail.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ pub(crate) fn step(name: &str) {
     eprintln!("\n== {name}");
 }
 
-/// Runs a program. An exit code other than 0 is an error.
+/// Runs a program, and returns an error if its exit code is not 0.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = format!("{command:?}");
     let status = command.status().with_context(|| format!("cannot run {shown}"))?;
@@ -20,7 +20,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the cargo that runs this command.
+/// Runs cargo. It is the same cargo that runs this command.
 pub(crate) fn cargo(args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     run(Command::new(env!("CARGO")).args(args).envs(env.iter().copied()).current_dir(root()))
 }

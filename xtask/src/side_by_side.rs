@@ -1,5 +1,5 @@
-//! Runs programs at the same time. The output of each program stays together, and the run ends with
-//! a table of times.
+//! Runs programs at the same time. The output of different programs is not mixed, and a table of
+//! times is printed at the end.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
@@ -22,11 +22,12 @@ struct Ended {
     is_ok: bool,
 }
 
-/// Runs all jobs in their order, at most `at_once` of them at the same time. Every job runs, also
-/// after a failure of another one. A job that fails makes the whole run fail.
+/// Runs all jobs, at most `at_once` of them at the same time. Jobs start in the given order. If a
+/// job fails, the other jobs still run, and the function returns an error at the end.
 ///
-/// The result line of each test of libtest is shown at once, so that a test that hangs can be
-/// found. The other lines of a job are shown together when the job ends.
+/// If a job prints the result of a libtest test, that line is shown at once, so that a developer
+/// can find a test that does not end. All other lines of a job are shown together when the job
+/// ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
@@ -56,7 +57,7 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     let (reader, writer) = std::io::pipe()?;
     command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-    // The command has the writing ends of the pipe. The pipe ends only when they are dropped.
+    // The command holds the writing ends of the pipe. Reading ends only after they are closed.
     drop(command);
     let mut held = format!("\n== {name}\n");
     let mut reader = BufReader::new(reader);
@@ -78,7 +79,8 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     Ok(Ended { name, took: begun.elapsed(), is_ok: status.success() })
 }
 
-/// Returns whether this line of libtest is the result of one test, or reports a slow test.
+/// Returns whether a line of libtest's output is the result of one test, or reports that a test is
+/// slow.
 fn is_of_one_test(line: &str) -> bool {
     let ends = [" ... ok", " ... FAILED", " ... ignored", " seconds"];
     let line = line.trim_end();
@@ -112,7 +114,8 @@ mod tests {
 
     #[test]
     fn jobs_run_side_by_side() {
-        // Each job waits for the file of the other one.
+        // Each job waits for a file that the other job writes. So they end only if they run at the
+        // same time.
         let folder = tempfile::tempdir().unwrap();
         let meets = |own: &str, other: &str| {
             let (own, other) = (folder.path().join(own), folder.path().join(other));

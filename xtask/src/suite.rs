@@ -1,12 +1,13 @@
-//! Runs the tests of the workspace, several programs at the same time.
+//! Runs the tests of the workspace. Several test programs run at the same time.
 //!
 //! Two ways to run tests are combined:
 //!
-//! - **libtest** runs the tests of one program in threads of one process. The end-to-end tests need
-//!   this: a process reads GitHub's descriptions once, for all of its tests. The tests that
-//!   emulate AWS may share an emulator in the same way.
-//! - **nextest** runs each other test in a process of its own. So the tests of all other programs
-//!   share the processors, and nextest ends a test that hangs (`.config/nextest.toml`).
+//! - **libtest** runs all tests of one program as threads of one process. The end-to-end tests need
+//!   this, because a process reads GitHub's large descriptions only once for all of its tests.
+//!   Tests that emulate AWS also run in this way, so that they can share an emulator.
+//! - **nextest** runs each of all other tests in a separate process. So the tests of all programs
+//!   can run on all processors, and nextest ends a test that takes too long
+//!   (`.config/nextest.toml`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,19 +19,19 @@ use crate::run::{cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
-/// The arguments of every build of the tests. They are always equal, so that no crate is built
-/// twice.
+/// The arguments with which the tests are built. They are always the same, so that cargo never
+/// builds a crate twice.
 const BUILD: &[&str] = &["--workspace", "--features", "beadle/failpoints,beadle/aws"];
 
-/// The program of the end-to-end tests: its package and its name.
+/// The package and the name of the end-to-end test program.
 const E2E: (&str, &str) = ("beadle", "e2e");
-/// The modules of the end-to-end tests that emulate AWS.
+/// The modules in the end-to-end test program whose tests emulate AWS.
 const AWS_MODULES: &[&str] = &["aws::", "dynamodb::", "identity_store::"];
-/// The other programs whose tests emulate AWS.
+/// All other test programs whose tests emulate AWS.
 const AWS_PROGRAMS: &[(&str, &str)] =
     &[("beadle-store-dynamodb", "store"), ("beadle-aws", "intake"), ("beadle-secrets", "aws")];
 
-/// A part of the tests.
+/// The tests that one run of this command selects.
 #[derive(Debug, PartialEq)]
 enum Part<'a> {
     /// The tests that do not emulate AWS.
@@ -39,7 +40,7 @@ enum Part<'a> {
     Aws,
     /// The tests whose names contain one of these texts.
     Named(&'a [String]),
-    /// The tests that `cargo test` runs with these arguments.
+    /// The tests that `cargo test` selects with these arguments.
     Passed(&'a [String]),
 }
 
@@ -54,18 +55,18 @@ impl<'a> Part<'a> {
     }
 }
 
-/// A program of tests, as cargo built it.
+/// A test program that cargo has built.
 #[derive(Debug, PartialEq)]
 struct Program {
     package: String,
     name: String,
     path: PathBuf,
-    /// The folder of its package, which is its working folder.
+    /// The folder of the program's package. The program runs in this folder.
     folder: PathBuf,
 }
 
-/// The runs of a part: the arguments of each program that runs in one process, and the arguments of
-/// nextest, if it has tests to run.
+/// What must run: for each program that runs in one process, its arguments; and the arguments of
+/// nextest, if nextest has tests to run.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,
@@ -97,11 +98,11 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new(&program.path);
         command.args(args).current_dir(&program.folder);
         if wanted == E2E {
-            // These tests wait more than they compute: for a lease, for a budget, for the next run
-            // of a task.
+            // These tests spend most of their time waiting, for example for a lease, a budget or
+            // the next run of a task. So they use more threads than processors.
             command.env("RUST_TEST_THREADS", (2 * processors).to_string());
         }
-        // `cargo test` sets the same variables.
+        // `cargo test` also sets these variables.
         command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);
         jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
     }
@@ -109,19 +110,20 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = Command::new(env!("CARGO"));
         command.args(["nextest", "run"]).args(BUILD).args(args);
         command.env("PATH", tools::path()?).current_dir(root());
-        // The second place is beside the end-to-end tests, which take longest.
+        // The end-to-end tests take longest, so they start first. The other tests start second, at
+        // the same time.
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");
     side_by_side::run(jobs, processors.max(2))
 }
 
-/// Runs one program of tests, built as for all tests.
+/// Builds all tests, and runs one test program with these arguments.
 pub(crate) fn one(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     cargo(&[&["test"][..], BUILD, &["--test", program], args].concat(), env)
 }
 
-/// Returns the runs of a part.
+/// Returns what must run for a selection of tests.
 fn plan(part: &Part<'_>) -> Plan {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
     let names = match part {
@@ -147,7 +149,7 @@ fn plan(part: &Part<'_>) -> Plan {
     Plan { programs, nextest }
 }
 
-/// Builds the tests, and returns the programs.
+/// Builds the tests, and returns the test programs.
 fn build() -> anyhow::Result<Vec<Program>> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]).args(BUILD);
@@ -159,17 +161,18 @@ fn build() -> anyhow::Result<Vec<Program>> {
     Ok(String::from_utf8_lossy(&built.stdout).lines().filter_map(program).collect())
 }
 
-/// Reads one message of cargo. Returns `None` if it is not about a program of tests.
+/// Parses one message of cargo. Returns `None` if the message is not about a test program.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
-    // A binary can have the name of a program of tests, and cargo builds a test of it too.
+    // A normal program can have the same name as a test program, and cargo also builds a test
+    // version of it. That version is not meant here.
     if message["profile"]["test"] != true || message["target"]["kind"][0] != "test" {
         return None;
     }
     let path = PathBuf::from(message["executable"].as_str()?);
     let folder = PathBuf::from(message["manifest_path"].as_str()?).parent()?.to_owned();
-    // `path+file:///beadle/crates/groups#beadle-groups@0.1.0`, or without the name if the name is
-    // that of the folder.
+    // An example is `path+file:///beadle/crates/groups#beadle-groups@0.1.0`. If the package has the
+    // name of its folder, the part before `@` is missing.
     let (place, version) = message["package_id"].as_str()?.rsplit_once('#')?;
     let package = version.split_once('@').or_else(|| place.rsplit_once('/').map(|(_, name)| (name, "")))?.0;
     let name = message["target"]["name"].as_str()?;
@@ -200,11 +203,12 @@ mod tests {
     fn both_parts_together_are_all_tests() {
         let without = plan(&Part::WithoutAws);
         let aws = plan(&Part::Aws);
-        // Of the end-to-end tests, one part skips the modules that the other part selects.
+        // The end-to-end tests are divided into two parts. One part must skip exactly the modules
+        // that the other part selects.
         let skipped: Vec<&String> = without.programs[0].1.iter().filter(|arg| *arg != "--skip").collect();
         assert_eq!(skipped, aws.programs[0].1.iter().collect::<Vec<_>>());
         assert_eq!(skipped.len() * 2, without.programs[0].1.len());
-        // The parts themselves run the tests that nextest leaves out.
+        // The tests that nextest leaves out must be the tests that the other programs run.
         let left_out = &without.nextest.unwrap()[3];
         for ((package, name), args) in &aws.programs {
             assert!(left_out.contains(&format!("binary_id({package}::{name})")), "{left_out}");

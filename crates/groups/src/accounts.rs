@@ -1,21 +1,22 @@
-//! Remembers the accounts that Beadle created, so that Beadle also checks an account whose person
-//! is in no group any more.
+//! Remembers the accounts that Beadle created. With this record, Beadle can also check the account
+//! of a person who is not in any group any more.
 
 use std::sync::Arc;
 
 use beadle_engine::{Failure, Metadata, Note, Store};
 use serde::{Deserialize, Serialize};
 
-/// A person's account at a target.
+/// A person, and the account that the person has at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PersonAccount {
-    /// The directory.
+    /// The name of the person's directory.
     pub(crate) source: String,
-    /// The directory's id for the person.
+    /// The id of the person at the directory.
     pub(crate) person: String,
-    /// The target's id for the account.
+    /// The id of the account at the target.
     pub(crate) account: String,
-    /// The sign-in name of the person, for people who read the note.
+    /// The sign-in name of the person. Beadle does not use it; it helps an operator who reads the
+    /// stored note.
     pub(crate) login: String,
 }
 
@@ -25,7 +26,7 @@ struct Kept {
     login: String,
 }
 
-/// The remembered accounts. Without a store, Beadle remembers none.
+/// The accounts that the store remembers. Without a store, Beadle remembers no accounts.
 #[derive(Clone, Default)]
 pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
@@ -67,7 +68,7 @@ impl Accounts {
         Ok(note(target, &whose.source, &whose.person).forget(store.as_ref()).await?)
     }
 
-    /// Returns the remembered accounts of a target for people of a directory.
+    /// Returns the remembered accounts at a target whose people belong to this directory.
     pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let all = note(target, source, "").list(store.as_ref()).await?;

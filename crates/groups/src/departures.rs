@@ -1,5 +1,5 @@
-//! Remembers who left a group of a target within the window, so that Beadle notices a slow loss as
-//! well as a sudden one.
+//! Remembers who left a group of a target within the window. So the limit also counts members who
+//! leave one after the other, not only members who leave at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::guard::{Departure, Recent};
 use crate::mapping::GroupKey;
 
-/// The remembered departures. Without a store, Beadle remembers none.
+/// The departures that the store remembers. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
-/// The departures from one group of a target.
+/// The departures from one group of a target, as they are stored.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Left(Vec<Departure>);
@@ -34,7 +34,7 @@ impl Departures {
         Ok(left.map(|Left(all)| all).unwrap_or_default())
     }
 
-    /// Returns the departures within the window of accounts that are not members again.
+    /// Returns the departures within the window. An account that is a member again does not count.
     pub(crate) async fn recent(
         &self,
         target: &str,
@@ -46,8 +46,8 @@ impl Departures {
         Ok(Recent::of(&self.all(target, group_key).await?, now, window, is_member))
     }
 
-    /// Remembers a departure. The caller calls this before the write, so that a write whose answer
-    /// is lost counts too.
+    /// Remembers a departure. The caller must call this function before the write. So a write
+    /// counts even if its answer is lost.
     pub(crate) async fn book(
         &self,
         target: &str,
@@ -63,7 +63,8 @@ impl Departures {
         Ok(note(target, group_key).put(store.as_ref(), &Left(all)).await?)
     }
 
-    /// Removes the accounts whose departure an operator approved. All other departures still count.
+    /// Stops counting the accounts whose departure an operator approved. All other departures still
+    /// count.
     pub(crate) async fn approved(
         &self,
         target: &str,

@@ -1,20 +1,21 @@
-//! Marks a group of a target as due, so that its run knows what it has to read.
+//! Creates the marks of a target's groups. A mark makes a group's key due, and its hint tells the
+//! run whether it may use the answers of a sweep.
 
 use std::sync::Arc;
 
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time};
 use serde::{Deserialize, Serialize};
 
-/// The prefix of the hint of a sweep's mark, before the time of the sweep's marks and the
-/// directory.
+/// The first word of the hint in a mark that a sweep made. The time of the sweep's marks and the
+/// directory follow.
 const SWEPT: &str = "swept ";
-/// The prefix of the hint of a key that a command plans without a mark, before the time of the
-/// sweep.
+/// The first word of the hint of a key that a command plans without a mark. The time at which the
+/// sweep began follows.
 const SHOWN: &str = "shown ";
-/// The hint of every other mark.
+/// The hint of a mark that no sweep made.
 const ALONE: &str = "alone";
 
-/// The time of a directory's last sweep that has marked all of its groups.
+/// The time of the last sweep of a directory that has marked all of the directory's groups.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Swept(Time);
@@ -27,29 +28,30 @@ fn marked(source: &str) -> Note<Swept> {
     Note::of(&[source])
 }
 
-/// Creates a mark of a group of a target. No other function may create one: a run must know whether
-/// its last mark in the sweep lane is a sweep's. `sweep` is the directory and the time of the
-/// sweep's marks.
+/// Creates a mark for a group of a target. All marks of groups must be created here, because a run
+/// must know whether its last mark in the sweep lane comes from a sweep. `sweep` is the directory
+/// and the time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     Mark { key, lane, hint: Some(hint) }
 }
 
-/// Notes that a sweep has marked all of its keys. Only after that may its runs share what they
-/// read: an earlier survey may be older than the last mark.
+/// Notes that a sweep has marked all of its keys. Only after this note may the runs of the sweep
+/// share one survey. A survey that was read earlier could be older than the last of the marks.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }
 
-/// Returns the hint with which a sweep without a queue plans a group. `began` is the start of the
-/// sweep.
+/// Returns the hint for a group that a sweep plans directly, without the queue. `began` is the time
+/// at which the sweep began.
 pub fn sweep_hint(began: Time) -> String {
     format!("{SHOWN}{}", began.0)
 }
 
-/// Returns the sweep whose survey a run may use. The last mark that the run covers must be the
-/// sweep's, and no later mark of any key may be. A mark of another lane moves the run into that
-/// lane.
+/// Returns the time of the sweep whose survey a run may use, or `None`. A run may use a survey only
+/// if the last mark that the run covers comes from a sweep, and that sweep is the directory's last
+/// sweep that has marked all of its keys. If an event or an operator marked the key too, the run is
+/// in another lane and uses no survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

@@ -1,4 +1,5 @@
-//! Limits the departures from one group within a window, in addition to the guard of the target.
+//! Limits how many members may leave one group within a window. This limit applies in addition to
+//! the guard of the target.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,14 +10,18 @@ use serde::{Deserialize, Serialize};
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupLimits {
-    /// The number of members from which on a percentage limits a group.
+    /// The number of members from which a group counts as large. The limit of a large group is a
+    /// percentage.
     pub large: usize,
-    /// The percentage of a large group that may leave within the window. 100 means no limit.
+    /// The maximum percentage of a large group's members who may leave within the window without an
+    /// approval. 100 means no limit.
     pub percent: usize,
-    /// The number of members of a smaller or protected group that may leave within the window.
+    /// The maximum number of members who may leave a small or a protected group within the window
+    /// without an approval.
     pub count: usize,
-    /// The number of further leavers, each of whom the directory confirms when Beadle asks for that
-    /// person alone.
+    /// The maximum number of further members who may leave beyond the limit without an approval.
+    /// The directory must confirm for each of them, in a separate request, that the person's access
+    /// must go.
     pub leavers: usize,
     /// The time for which Beadle remembers a departure.
     pub window: Duration,
@@ -28,32 +33,34 @@ impl Default for GroupLimits {
     }
 }
 
-/// Accounts that one write removed from a group.
+/// The accounts that one write removed from a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// The accounts of people whose departure the directory confirmed in a read of each person.
+    /// Those accounts of people for whom the directory confirmed, in a separate request for each
+    /// person, that the access must go.
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,
 }
 
-/// The people who left a group within the window and are not members again.
+/// The people who left a group within the window and have not become members again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// Their number, without the people whom the directory confirmed one by one.
+    /// The number of these people, without those whom the directory confirmed in a separate
+    /// request.
     pub(crate) gone: usize,
-    /// The number of people whom the directory confirmed one by one. They do not count against the
-    /// limit.
+    /// The number of these people whom the directory confirmed in a separate request. They do not
+    /// count against the limit.
     pub(crate) confirmed: usize,
     /// The number of members at the start of the window.
     pub(crate) members: usize,
 }
 
 impl Recent {
-    /// Returns the departures that count at `now`. An account that is a member again did not leave,
-    /// and neither did an account whose removal the target refused.
+    /// Returns the departures that count at the time `now`. An account does not count if it is a
+    /// member again or if the target refused to remove it.
     pub(crate) fn of(
         departures: &[Departure],
         now: Time,
@@ -81,29 +88,29 @@ impl Recent {
 }
 
 impl Departure {
-    /// Returns whether the departure still counts. A departure in the future counts too: a clock
-    /// that was ahead has noted it.
+    /// Returns whether the departure is still in the window. A departure with a time in the future
+    /// also counts, because a clock that was wrong may have set that time.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }
 }
 
-/// The people who would leave a group.
+/// The sizes that the limit needs to decide about the members who would leave a group now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
-    /// The number of leavers.
+    /// The number of members who would leave.
     pub(crate) count: usize,
-    /// The number of members.
+    /// The number of present members.
     pub(crate) members: usize,
-    /// The number of members of the source.
+    /// The number of people in the source group.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// Whether an empty source is allowed, so that it alone does not hold the group.
+    /// Whether the source may be empty. If it may not, an empty source holds all leavers.
     pub(crate) may_empty: bool,
 }
 
 impl GroupLimits {
-    /// Returns the reason why the departures must wait, if they must.
+    /// Returns why the leavers must wait for an approval, or `None` if they may leave now.
     pub(crate) fn stops(&self, leaving: Leaving, recent: &Recent) -> Option<String> {
         let Leaving { count, members, source, is_protected, may_empty } = leaving;
         if count == 0 {
@@ -164,7 +171,8 @@ mod tests {
         assert!(stops(3, 3) && stops(40, 40));
     }
 
-    /// Lets a group of 40 lose one member at a time.
+    /// Removes one member of a group of `size` after another, one in each period `every`. Returns
+    /// how many members the limits let leave.
     fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
         let (mut departures, mut now) = (Vec::new(), Time(0));
         for n in 0..size {

@@ -1,5 +1,5 @@
-//! The reconciler of groups: it makes groups of a target from groups of a directory, and keeps
-//! their members.
+//! The reconciler of groups. It creates groups at a target for groups of a directory, and adds and
+//! removes their members.
 
 mod accounts;
 mod departures;

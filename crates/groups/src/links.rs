@@ -1,5 +1,5 @@
-//! Remembers which group of a target belongs to which source, so that Beadle renames the target's
-//! group when its source is renamed.
+//! Remembers which group of a target belongs to which source group. So Beadle can rename the group
+//! at the target when the source group is renamed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,46 +10,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::mapping::GroupKey;
 
-/// The remembered facts about a group.
+/// What Beadle remembers about a group of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupLink {
-    /// The target's id for the group.
+    /// The id of the group at the target.
     pub(crate) group: String,
     /// The name that Beadle gave the group.
     pub(crate) name: String,
-    /// The name that the target shows, if it differs from the name that Beadle gave.
+    /// The name that the target shows for the group, if this is not exactly the name that Beadle
+    /// gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<String>,
-    /// The name of its source. It selects the mapping when the source is gone.
+    /// The name of the source group. When the source group is gone, Beadle finds the mapping with
+    /// this name.
     pub(crate) from: String,
     /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
-    /// The source groups that had members at the last write. An earlier version did not note them.
+    /// The source groups that had members at the last write. `None` if an earlier version of Beadle
+    /// wrote the link, because that version did not store this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filled: Option<Vec<String>>,
-    /// The name that Beadle could not give the group yet, because another group may have it.
+    /// The name that Beadle wants to give the group but could not give it yet, because another
+    /// group may have that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waits: Option<Waits>,
 }
 
-/// A name that a group waits for.
+/// A name that a group waits for, because another group may still have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waits {
     pub(crate) name: String,
-    /// The time of the last attempt.
+    /// The time of the last attempt to rename the group.
     pub(crate) at: Time,
 }
 
-/// The time without an attempt after which a group no longer waits for its name.
+/// If Beadle has not tried to rename a group for this time, the group no longer waits for its name.
 const WAITS: Duration = Duration::from_secs(3600);
 
 impl GroupLink {
-    /// Returns the sources that had members. If that is not known, each source may have had some.
+    /// Returns the source groups that had members at the last write. If this is not stored, returns
+    /// all source groups, because each of them may have had members.
     pub(crate) fn filled(&self) -> &[String] {
         self.filled.as_deref().unwrap_or(&self.sources)
     }
 
-    /// Adds sources, and the sources that have members. Only a settled removal drops a source.
+    /// Adds source groups to the link, and records which of them have members. Source groups are
+    /// never removed here: that happens only after the leavers of a former source group have been
+    /// removed.
     pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
@@ -61,15 +68,15 @@ impl GroupLink {
         self.sources = with(&self.sources, sources);
     }
 
-    /// Returns the name that Beadle gave the group if `shown` is the form in which the target shows
-    /// that name, otherwise `shown` itself.
+    /// Returns the name that Beadle gave the group, if `shown` is only the target's form of that
+    /// name. Otherwise returns `shown`.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }
 }
 
-/// Returns whether a target shows the given name in its own form: in other letters, or below a
-/// path.
+/// Returns whether `shown` is the form in which a target shows the name `given`: with another case
+/// of letters, or with a path before the name.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
         let place = shown.strip_suffix(given);
@@ -78,7 +85,7 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     given != shown && (given.eq_ignore_ascii_case(shown) || is_below())
 }
 
-/// The remembered links. Without a store, Beadle remembers none.
+/// The links that the store remembers. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
@@ -90,10 +97,10 @@ fn note(target: &str, group_key: &str) -> Note<GroupLink> {
     Note::of(&[target, group_key])
 }
 
-/// The beginning of the error text of a write to a stopped target.
+/// The text with which the error begins if Beadle must not write because the target is stopped.
 pub const STOPPED: &str = "the target is stopped";
 
-/// The reason why a target is stopped.
+/// Why a target is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StopReason(pub String);
@@ -104,20 +111,21 @@ impl Metadata for StopReason {
 }
 
 impl StopReason {
-    /// Returns the note of a target.
+    /// Returns the note that stores why the target is stopped.
     pub fn note(target: &str) -> Note<Self> {
         Note::of(&[target])
     }
 }
 
 impl GroupLinks {
-    /// Stops a target: Beadle writes nothing more to it.
+    /// Stops a target. From now on, Beadle writes nothing to it until an operator releases it.
     pub(crate) async fn stop(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(StopReason::note(target).put(store.as_ref(), &StopReason(why.to_owned())).await?)
     }
 
-    /// Withdraws what [`GroupLinks::stop`] noted, unless the note has another reason by now.
+    /// Deletes the note that [`GroupLinks::stop`] stored, if it still has this reason. A note with
+    /// another reason is not deleted.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let note = StopReason::note(target);
@@ -127,7 +135,7 @@ impl GroupLinks {
         Ok(())
     }
 
-    /// Returns the reason why a target is stopped.
+    /// Returns why a target is stopped, or `None` if it is not stopped.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         Ok(StopReason::note(target).get(store.as_ref()).await?.map(|StopReason(why)| why))
@@ -153,7 +161,8 @@ impl GroupLinks {
         Ok(note(target, &group_key.to_string()).forget(store.as_ref()).await?)
     }
 
-    /// Returns the groups of a target that wait for a name, by their ids at the target.
+    /// Returns the groups of a target that wait for a name. The map has the group's id at the
+    /// target and the name.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
         let waits = |(_, link): (GroupKey, GroupLink)| {
             let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;

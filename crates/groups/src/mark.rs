@@ -1,5 +1,5 @@
-//! Marks the groups of targets that a changed group or person of a directory affects. A hook knows
-//! neither names nor mappings.
+//! Marks the groups at the targets that a changed group or person of a directory affects. This is a
+//! separate step, because an event names only an id, and the intake does not know the mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,18 +16,19 @@ use crate::mapping::GroupKey;
 use crate::planner::Directory;
 use crate::sources::SourceGroup;
 
-/// The kind of key of a target's group.
+/// The kind of key that a group at a target has.
 pub const KIND: &str = "target-group";
 
-/// Reconciles the `group` and `user` keys of one directory: they only mark other keys.
+/// Reconciles the `group` and `user` keys of one directory. It writes nothing to a target: it only
+/// marks the keys of the affected groups.
 pub struct Marker {
-    /// The directory.
+    /// The name of the directory.
     pub source: String,
-    /// Its targets.
+    /// The targets of the directory, by name.
     pub directories: HashMap<String, Directory>,
-    /// The store in which it marks keys.
+    /// The store in which the keys are marked.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The clock that dates the marks.
     pub clock: Clock,
 }
 
@@ -40,7 +41,7 @@ impl Reconcile for Marker {
             "user" => reads.of_person(key.id()).await?,
             _ => (reads.of_group(key.id()).await?, None),
         };
-        // A key from the sweep lane stays in that lane.
+        // If the key of the event is in the sweep lane, the marks stay in the sweep lane.
         let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, run.lane, None)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -52,14 +53,14 @@ impl Reconcile for Marker {
     }
 }
 
-/// Reconciles the `team` keys of an organisation: they mark the groups of targets that are these
-/// teams.
+/// Reconciles the `team` keys of an organisation. It marks the groups at the targets that are made
+/// as these teams.
 pub struct TeamMarker {
     /// The targets that are teams of the organisation.
     pub targets: Vec<String>,
-    /// The store in which it marks keys.
+    /// The store in which the keys are marked.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The clock that dates the marks.
     pub clock: Clock,
 }
 
@@ -71,7 +72,8 @@ impl Reconcile for TeamMarker {
         for target in &self.targets {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
-            // The webhook of a write by Beadle arrives in the sweep lane, and its marks stay there.
+            // The webhook of a write by Beadle itself has the sweep lane. Its marks stay in that
+            // lane.
             marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
         if !marks.is_empty() {
@@ -86,7 +88,7 @@ fn marked(key: &Key) -> Report {
 }
 
 impl Marker {
-    /// Returns the same for reads in this lane.
+    /// Returns the same reconciler, but its reads use this lane.
     fn in_lane(&self, lane: Lane) -> Self {
         let directories = self.directories.iter().map(|(name, own)| (name.clone(), own.in_lane(lane)));
         Self {
@@ -117,9 +119,10 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// Returns the group under the name that all targets remember. If only the members changed,
-    /// that name is enough to find the group's keys, and Beadle does not ask the directory. The
-    /// runs of these keys read the group.
+    /// Returns the group with the name that all targets remember for it, or `None` if they remember
+    /// no name or different names. If only the members of the group changed, the name is enough to
+    /// find the group's keys, so Beadle sends no request to the directory here. The runs of the
+    /// keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
@@ -138,7 +141,7 @@ impl Marker {
         Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
     }
 
-    /// Returns the keys that the group belongs to now, and the keys that it belonged to.
+    /// Returns the keys that the group belongs to now, and the keys that it belonged to before.
     async fn of_found(&self, id: &str, group: Option<&SourceGroup>) -> Result<BTreeSet<Key>, Failure> {
         let mut keys = BTreeSet::new();
         let own = format!("{}/{id}", self.source);
@@ -159,7 +162,7 @@ impl Marker {
         Ok(keys)
     }
 
-    /// Returns the keys of the groups that contain the person, at the directory and at the targets.
+    /// Returns the keys of all groups that contain the person, at the directory or at a target.
     async fn of_person(&self, id: &str) -> Result<(BTreeSet<Key>, Option<Failure>), Failure> {
         let mut keys = BTreeSet::new();
         if self.directories.is_empty() {
@@ -181,7 +184,7 @@ impl Marker {
             }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
                 Ok(has) => has.into_iter().collect(),
-                // A broken target delays no other target.
+                // An error of one target delays no other target.
                 Err(failure) => {
                     broken = Some(failure);
                     continue;

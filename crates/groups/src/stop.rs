@@ -1,5 +1,5 @@
-//! The notes of one target's writer, which all processes share. Without a store, Beadle notes
-//! nothing.
+//! Stores the notes that a target's writer makes. All processes read these notes. Without a store,
+//! nothing is noted.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use crate::links::GroupLinks;
 use crate::targets::StopNote;
 
-/// The notes of a target, and the accounts of the plan.
+/// The notes of a target, and the accounts that the present plan wants and removes.
 pub(crate) struct Stop<'a> {
     pub(crate) links: &'a GroupLinks,
     pub(crate) target: &'a str,
-    /// The accounts that the plan wants in the group.
+    /// The accounts that should be in the group after the whole plan.
     pub(crate) wanted: &'a BTreeSet<String>,
     /// The accounts that the plan removes from the group without an approval.
     pub(crate) out: &'a BTreeSet<String>,
 }
 
-/// The last write of a group's members that was not read back.
+/// The last write of a group's members that Beadle has not read back yet.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct UnreadWrite(String);

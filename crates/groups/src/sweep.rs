@@ -1,5 +1,5 @@
-//! The sweep of a directory: it marks every group that a mapping includes, and every group that
-//! Beadle remembers.
+//! The sweep of a directory. It marks every group that a mapping includes, and every group that
+//! Beadle remembers, even if no mapping includes it any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,39 +16,39 @@ use crate::mapping::GroupKey;
 use crate::mark::KIND;
 use crate::planner::Directory;
 
-/// The number of marks in one transaction.
+/// The maximum number of keys that one transaction marks.
 const BATCH: usize = 500;
 
-/// Reconciles a `sweep` key of a directory.
+/// Reconciles the `sweep` key of a directory.
 pub struct GroupSweep {
-    /// The directory.
+    /// The name of the directory.
     pub source: String,
-    /// Its targets.
+    /// The targets of the directory, by name.
     pub directories: HashMap<String, Directory>,
-    /// The store in which it marks keys.
+    /// The store in which the keys are marked.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The clock that dates the marks.
     pub clock: Clock,
 }
 
-/// A key, with all names of its group.
+/// A key of a group, with all names that an operator may use for the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// The key.
     pub key: Key,
-    /// The names of the group: at the directory and at the target.
+    /// The names of the group at the directory and at the target.
     pub names: BTreeSet<String>,
 }
 
 impl Named {
-    /// Returns whether `name` is the key or one of the names.
+    /// Returns whether `name` is the text of the key or one of the group's names.
     pub fn is_called(&self, name: &str) -> bool {
         self.key.as_str() == name || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 }
 
-/// Returns the keys of everything that a directory's groups make at one target, by the mappings and
-/// by the remembered links.
+/// Returns the keys of all groups at one target that are made from a directory's groups. These are
+/// the groups that a mapping includes now, and the groups that Beadle remembers.
 pub async fn named(
     source: &str,
     directory: &Directory,
@@ -84,9 +84,9 @@ pub async fn named(
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
-/// Returns the accounts that Beadle created for people who left: the directory does not list them,
-/// or reports that their access should go. Beadle asks for each person alone before it writes
-/// anything.
+/// Returns the accounts that Beadle created for people who seem to have left: the directory's list
+/// of users lacks them, or shows that their access must go. Before Beadle writes anything, it asks
+/// the directory about each of these people in a separate request.
 async fn accounts(
     source: &str,
     directory: &Directory,
@@ -99,7 +99,7 @@ async fn accounts(
     let people = match directory.source(source)?.people().await {
         Ok(people) => people,
         Err(failure) => {
-            // A missing list of users delays no group.
+            // If the list of users cannot be read, the sweep still marks the groups.
             tracing::warn!(directory = source, why = failure.text, "accounts skipped: no list of users");
             return Ok(Vec::new());
         }
@@ -113,7 +113,7 @@ async fn accounts(
     Ok(leave.map(|whose| (key(whose.source, whose.person), whose.login)).collect())
 }
 
-/// Returns the remembered groups of a target with their names. It sends no request.
+/// Returns the groups of a target that Beadle remembers, with their names. Sends no request.
 pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
     let links = GroupLinks(Some(store.clone())).all(target).await?;
     let named = |(group_key, link): (GroupKey, GroupLink)| Named {
@@ -123,7 +123,8 @@ pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Name
     Ok(links.into_iter().map(named).collect())
 }
 
-/// Sums up a finished sweep of a directory; `None` if the sweep goes on, or if there is none.
+/// Returns a summary of the sweep of a directory, if the sweep has ended. Returns `None` if it has
+/// not ended or there was no sweep.
 pub async fn summarise(
     store: &dyn Store,
     source: &str,
@@ -136,11 +137,13 @@ pub async fn summarise(
 }
 
 impl GroupSweep {
-    /// Forgets accounts that the target does not have any more, as Beadle cannot deactivate them.
+    /// Forgets the accounts that the target does not have any more, because Beadle cannot
+    /// deactivate them.
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
         let links = GroupLinks(Some(self.store.clone())).all(target).await?;
-        // Another server at the target's address has none of the accounts, and none of the groups.
+        // If the target has none of the remembered groups, it may be another server under the same
+        // address. The missing accounts then mean nothing.
         if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
         }
@@ -152,10 +155,11 @@ impl GroupSweep {
             let Some(whose) = accounts.of(target, &source, &person).await? else { continue };
             let is_gone = match directory.target.has_account(&whose.account).await {
                 Ok(has) => !has,
-                // The run of the account's key reports the reason.
+                // The run of the account's own key reports this error.
                 Err(_) => break,
             };
-            // Another run may have made an account for the same person meanwhile.
+            // Since the sweep read the accounts, another run may have created a new account for the
+            // same person. That account must not be forgotten.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
                 tracing::info!(directory = source, login = whose.login, "note of a deleted account removed");
                 accounts.forget(target, &whose).await?;
@@ -177,10 +181,10 @@ impl Reconcile for GroupSweep {
                 continue;
             }
             let directory = &directory.in_lane(run.lane);
-            // Beadle reads the names at the target, and the groups that Okta pushes itself, once
-            // for all groups.
+            // For all groups together, Beadle reads once which names the target has and which
+            // groups Okta itself pushes.
             if let Err(failure) = directory.target.look().await {
-                // A broken target delays no other target.
+                // An error of one target delays no other target.
                 broken = Some(failure);
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The writes of one group.
+//! Writes the planned changes of one group.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::sources::Person;
 use crate::stop::Stop;
 use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
 
-/// Writes the groups of one target.
+/// Writes the planned changes of one target's groups.
 #[derive(Clone)]
 pub struct GroupWriter {
     target: Arc<dyn TargetWriter>,
@@ -35,8 +35,8 @@ pub struct GroupWriter {
 }
 
 impl GroupWriter {
-    /// Creates a writer that keeps links and departures in `store`, departures for the time
-    /// `window`.
+    /// Creates a writer that stores links and departures in `store`. Departures are kept for the
+    /// time `window`.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
@@ -66,7 +66,7 @@ struct Run {
 #[derive(Default)]
 struct State {
     link: Option<GroupLink>,
-    /// The accounts that this run created, by person.
+    /// The ids of the accounts that this run created, by the person's id.
     made: HashMap<String, String>,
 }
 
@@ -81,7 +81,8 @@ impl PlanWriter<Write> for GroupWriter {
     ) -> Result<Box<dyn Session<Write>>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        // Another process may have stopped the target, or an earlier start of this process.
+        // Another process may have stopped the target, or this process did so before it was
+        // restarted.
         if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
@@ -124,7 +125,7 @@ impl Session<Write> for Run {
                         parent: facts.parent.as_deref(),
                     })
                     .await?;
-                // A target may show a name in its own form: that is the same name.
+                // If the target shows the name in its own form, that still is the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
                     GroupLink { shown: Some(made.name), ..link(made.id, facts.name.clone()) }
                 } else {
@@ -133,7 +134,8 @@ impl Session<Write> for Run {
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
-                // One run at a time: two groups with the same name would both take over the group.
+                // Only one run at a time may take over a group. Otherwise two groups with the same
+                // name could both take over the same group.
                 let _one = self.writer.adopting.lock().await;
                 for (other, known) in self.writer.links.all(&self.writer.name).await? {
                     if other == self.group_key || known.group != *group {
@@ -157,7 +159,8 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // Another process may rename the group that has this name.
+                        // The note lets another process know about the wait. That process may be
+                        // the one that renames the group that has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
                         return Err(failure);
@@ -186,8 +189,8 @@ impl Session<Write> for Run {
             }
             What::Update { whose, values } => {
                 target.update(&whose.account, values).await?;
-                // Beadle keeps watching an active account. Nobody can sign in with an inactive
-                // account.
+                // Beadle keeps checking an active account. It forgets an inactive account, because
+                // nobody can sign in with it.
                 let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
                 match active.and_then(Value::as_bool) {
                     Some(true) => self.writer.accounts.keep(&self.writer.name, whose).await,
@@ -199,7 +202,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                // A person without an account delays no other member.
+                // If one person has no account, Beadle still adds the other people.
                 let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
@@ -235,8 +238,8 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.keep(&writer.name, whose).await?;
                 }
-                // An operator approved the removal: it does not count against the limit of the
-                // group.
+                // An operator approved this removal, so it does not count against the group's
+                // limit.
                 let is_approved = change.stop.is_some();
                 if !is_approved {
                     let departure = Departure {
@@ -271,9 +274,10 @@ impl Session<Write> for Run {
 }
 
 impl Run {
-    /// Runs a write, and notes it if the write stopped the target. A target stays stopped for every
-    /// process until a probe succeeds. A target that was stopped before the write is not noted
-    /// again: a probe may have succeeded meanwhile, and this process does not know.
+    /// Runs a write. If the write stopped the target, notes that the target is stopped, so that all
+    /// processes stop writing until a probe succeeds. If the target was already stopped before the
+    /// write, this function notes nothing: a probe may have succeeded since, and this process does
+    /// not know that.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
@@ -302,8 +306,8 @@ fn ours(state: &State) -> Result<GroupLink, Failure> {
     state.link.clone().ok_or_else(none)
 }
 
-/// Names the field that the directory lacks for a person whom the target refused. Some servers need
-/// the field, and do not say so clearly.
+/// If the target refused a person, adds to the error which field the person lacks at the directory.
+/// Some servers need the field but do not say so clearly.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;
@@ -317,7 +321,8 @@ fn lacking(failure: Failure, person: &Person) -> Failure {
     failure.during(format!("{} has no {lacks} in the directory, and the target may need one", person.login))
 }
 
-/// Reports the accounts that the target refused. The target accepted all others.
+/// Returns an error that names the accounts that the target refused. The target accepted all other
+/// accounts.
 fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     let Some(first) = refused.first() else { return Ok(()) };
     let text = match refused.len() {

@@ -1,4 +1,5 @@
-//! Requests. Okta limits each family of addresses separately, so each family has its own budget.
+//! The requests to Okta. Okta has a separate rate limit for each family of addresses, so each
+//! family has its own budget.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::filter::comparison;
 use crate::list::{Listed, Row};
 use crate::model::{Group, PushMapping, User};
 
-/// The number of members and users in one page, as Okta recommends.
+/// The number of members or users in one page. Okta recommends this number.
 const PAGE: usize = 200;
 
 /// A client of one directory.
@@ -28,8 +29,8 @@ pub struct Okta {
 }
 
 impl Okta {
-    /// Creates a client of the directory at `url`, such as `https://acme.okta.com`. `name` is its
-    /// name in Beadle's configuration.
+    /// Creates a client of the directory at `url`, such as `https://acme.okta.com`. `name` is the
+    /// name of the directory in Beadle's configuration.
     pub fn new(
         url: &str,
         name: &str,
@@ -53,7 +54,7 @@ impl Okta {
         })
     }
 
-    /// Returns the same client for requests in this lane.
+    /// Returns the same client, but its requests use this lane.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self {
@@ -65,33 +66,34 @@ impl Okta {
         }
     }
 
-    /// Returns the lane of the requests.
+    /// Returns the lane that the requests use.
     pub fn lane(&self) -> Lane {
         self.groups.lane()
     }
 
-    /// Returns the name of the directory.
+    /// Returns the name of the directory in Beadle's configuration.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the budgets, for operators.
+    /// Returns the budgets of all families of addresses, so that operators can see them.
     pub fn budgets(&self) -> impl Iterator<Item = &Budgets> {
         [&self.groups, &self.users, &self.logs, &self.apps].into_iter().map(Client::budgets)
     }
 
-    /// Returns all groups, without their counts.
+    /// Returns all groups. Their number of members is not set.
     pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
-    /// Returns all groups, and the start of the list by Okta's own clock if Okta states it.
+    /// Returns all groups. Also returns the time at which the list began, by Okta's own clock, if
+    /// Okta's answer has it.
     pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
         let path = Path::at("api/v1/groups").query("limit", PAGE);
         Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
     }
 
-    /// Returns one group as it is now; `None` if there is none.
+    /// Returns the present state of one group, or `None` if it does not exist.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         match self.get(&self.groups, &Path::at("api/v1/groups").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
@@ -100,8 +102,8 @@ impl Okta {
         }
     }
 
-    /// Returns the number of members by Okta's statistics, which may be a moment behind; `None` if
-    /// Okta does not state it.
+    /// Returns the number of members from Okta's statistics, or `None` if Okta does not show it.
+    /// The statistics can be slightly out of date.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
         let filter = comparison("id", "eq", group)?;
         let path =
@@ -110,14 +112,16 @@ impl Okta {
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }
 
-    /// Returns the groups whose members changed after a time, in Okta's notation.
+    /// Returns the groups whose members have changed after the time `moment`, which is in Okta's
+    /// notation.
     pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
         let filter = comparison("lastMembershipUpdated", "gt", moment)?;
         let path = Path::at("api/v1/groups").query("filter", filter).query("limit", PAGE);
         self.list(&self.groups, path).await
     }
 
-    /// Returns the members of a group with any status. Returns `None` if there is no such group.
+    /// Returns all members of a group, whatever their status. Returns `None` if the group does not
+    /// exist.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/groups").value(group).then("users").query("limit", PAGE);
         match self.pages(&self.groups, path).await {
@@ -127,20 +131,20 @@ impl Okta {
         }
     }
 
-    /// Returns all users except the deactivated ones, which Okta leaves out of this list.
+    /// Returns all users except the deactivated ones, because Okta does not list those here.
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/#tag/User/operation/listUsers>
     pub async fn users(&self) -> Result<Vec<User>, Failure> {
         self.list(&self.users, Path::at("api/v1/users").query("limit", PAGE)).await
     }
 
-    /// Returns the same list; `None` if it has more than `pages` pages.
+    /// Returns the same list as [`Self::users`], or `None` if the list has more than `pages` pages.
     pub async fn users_within(&self, pages: usize) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/users").query("limit", PAGE);
         Ok(self.pages_within(&self.users, path, pages).await?.map(|(users, _)| users))
     }
 
-    /// Returns a user; `None` if there is none.
+    /// Returns a user, or `None` if the user does not exist.
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
         match self.get(&self.users, &Path::at("api/v1/users").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
@@ -149,7 +153,7 @@ impl Okta {
         }
     }
 
-    /// Returns the groups of a user; none if there is no such user.
+    /// Returns the groups of a user. The result is empty if the user does not exist.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
         let path = Path::at("api/v1/users").value(user).then("groups").query("limit", PAGE);
         match self.pages(&self.users, path).await {
@@ -159,14 +163,14 @@ impl Okta {
         }
     }
 
-    /// Returns the ids of the groups that Okta itself pushes into an application by an active
-    /// mapping.
+    /// Returns the ids of the groups that Okta itself pushes into an application. Okta pushes a
+    /// group if a push mapping is active.
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/GroupPushMapping/>
     pub async fn pushed(&self, app: &str) -> Result<Vec<String>, Failure> {
         let path = Path::at("api/v1/apps").value(app).then("group-push/mappings").query("limit", PAGE);
         let mappings: Vec<PushMapping> = self.list(&self.apps, path).await?;
-        // A mapping that failed counts as active, because Okta retries it.
+        // A push mapping with an error counts as active, because Okta retries it.
         let active = mappings.into_iter().filter(|mapping| mapping.status != "INACTIVE");
         Ok(active.map(|mapping| mapping.source_group_id).collect())
     }
@@ -179,7 +183,8 @@ impl Okta {
         Ok(self.pages(client, path).await?)
     }
 
-    /// Returns all rows of a list. Each page must name the next one, until the last page.
+    /// Returns all rows of a list. Each page names the address of the next page. The list ends at a
+    /// page that names none.
     async fn pages<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -188,8 +193,8 @@ impl Okta {
         Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default().0)
     }
 
-    /// Returns the same rows with the time of the first page by Okta's clock; `None` if the list
-    /// has more pages than `most`.
+    /// Returns all rows of a list, and the time of the first page by Okta's clock. Returns `None`
+    /// if the list has more than `most` pages.
     async fn pages_within<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -231,8 +236,8 @@ impl Okta {
                 writes: false,
             };
             match client.send(&request).await {
-                // Okta may have revoked the token early: the request is sent once more with a new
-                // token.
+                // Okta may have revoked the token before it expired, so Beadle sends the request
+                // once more with a new token.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {

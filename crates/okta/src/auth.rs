@@ -1,4 +1,4 @@
-//! Credentials: an OAuth service app that signs its own assertions, or an API token.
+//! The credentials for Okta: an OAuth service app, which signs its own assertions, or an API token.
 //!
 //! <https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/>
 
@@ -12,26 +12,26 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-/// The remaining life below which a token is renewed.
+/// If a token is valid for less than this time, Beadle requests a new one.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The life of an assertion. Okta accepts at most one hour.
+/// The time for which an assertion is valid, in seconds. Okta accepts at most one hour.
 const LIFE: i64 = 300;
-/// The path at which Okta issues tokens, below the organisation's address.
+/// The path at which Okta issues tokens. It is appended to the organisation's address.
 const TOKEN: &str = "oauth2/v1/token";
 
-/// A credential.
+/// A credential for a directory.
 pub enum Credential {
     /// An API token (`SSWS`).
     Token(SecretString),
     /// An OAuth service app.
     App {
-        /// Its client id.
+        /// The client id of the app.
         client: String,
-        /// The id of its public key, if it has several.
+        /// The id of the app's public key. It is needed if the app has several keys.
         key_id: Option<String>,
-        /// Its private key.
+        /// The private key of the app.
         key: SigningKey,
-        /// The scopes, such as `okta.groups.read`.
+        /// The scopes that Beadle requests, such as `okta.groups.read`.
         scopes: Vec<String>,
     },
 }
@@ -41,7 +41,7 @@ struct Token {
     expires: Time,
 }
 
-/// The tokens of one directory's credential.
+/// Requests the tokens for one directory, and keeps the present token.
 pub(crate) struct Auth {
     credential: Credential,
     base: String,
@@ -60,7 +60,7 @@ impl Auth {
         Self { credential, base: base.trim_end_matches('/').to_owned(), clock, token: Mutex::default() }
     }
 
-    /// Returns the header for a request.
+    /// Returns the value of the `Authorization` header for a request.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
         let Credential::App { client: id, key_id, key, scopes } = &self.credential else {
             let Credential::Token(token) = &self.credential else {
@@ -68,7 +68,8 @@ impl Auth {
             };
             return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
         };
-        // The lock is held until the token is there, so that only one request for it is sent.
+        // The lock is held until the token has arrived, so that concurrent requests cause only one
+        // request for a token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
@@ -100,8 +101,8 @@ impl Auth {
         Ok(slot.insert(token).authorization.clone())
     }
 
-    /// Drops a token that Okta refused. The next request gets a new one, if the credential can
-    /// issue one.
+    /// Forgets a token that Okta refused. Returns whether the credential can get a new token for
+    /// the next request.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;
         let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();

@@ -1,9 +1,9 @@
-//! Filters. No other code turns a value into a filter, so that no value can change what a filter
-//! compares. (`beadle_transport::Path` turns ids and logins into addresses.)
+//! Creates filters. No other code puts a value into a filter, so that no value can change what a
+//! filter compares. (`beadle_transport::Path` puts ids and logins into addresses.)
 
 use beadle_engine::{Class, Failure};
 
-/// Returns a comparison, such as `id eq "00g1"`.
+/// Returns a filter that compares an attribute with a value, such as `id eq "00g1"`.
 pub(crate) fn comparison(attribute: &str, operator: &str, value: &str) -> Result<String, Failure> {
     if value.is_empty() || value.contains(['"', '\\']) || value.chars().any(char::is_control) {
         let shown = value.escape_debug();

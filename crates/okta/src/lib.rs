@@ -1,5 +1,5 @@
 //! The part of Okta's management API that Beadle reads: groups, their members, users, and the
-//! System Log. It has no writes.
+//! System Log. This crate does not write to Okta.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Group/>
 

@@ -1,34 +1,34 @@
-//! Reads lists completely or not at all: each row has an id and comes once, each page is a new one,
-//! and the list has an end.
+//! Reads a list. The result is the complete list or an error. It is an error if a row has no id or
+//! comes twice, if a page comes twice, or if the list does not end.
 
 use std::collections::HashSet;
 
 use beadle_transport::TransportError;
 
-/// The maximum number of pages. No directory has more.
+/// The maximum number of pages in a list. Every real directory has fewer pages.
 const MOST_PAGES: usize = 10_000;
-/// The maximum number of pages without rows in sequence that still name a next page.
+/// The maximum number of pages in succession that have no rows but name a next page.
 const MOST_EMPTY: usize = 10;
 
-/// A row of a list. Rows with the same id are the same row.
+/// A row of a list. Two rows with the same id are the same row.
 pub(crate) trait Row {
     /// Returns the id.
     fn id(&self) -> &str;
 }
 
-/// A list during its read.
+/// A list that is being read.
 pub(crate) struct Listed<T> {
-    /// The address of the first page, for messages.
+    /// The address of the first page. Errors name the list by this address.
     request: String,
     rows: Vec<T>,
     ids: HashSet<String>,
-    /// The addresses of all pages so far.
+    /// The addresses of all pages that were read.
     pages: HashSet<String>,
     empty: usize,
 }
 
 impl<T: Row> Listed<T> {
-    /// Starts a list at this address.
+    /// Begins to read the list at this address.
     pub(crate) fn new(request: &str) -> Self {
         Self {
             request: request.to_owned(),
@@ -39,14 +39,16 @@ impl<T: Row> Listed<T> {
         }
     }
 
-    /// Adds a page that names `next` as the page after it. `Err`: the list is unknown.
+    /// Adds a page, whose next page is at the address `next`. After an error, the content of the
+    /// list is unknown.
     pub(crate) fn take(&mut self, page: Vec<T>, next: Option<&str>) -> Result<(), TransportError> {
         self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
         for row in page {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // Rows moved during the read, so another row may be missing.
+            // A row came twice, because rows moved between pages during the read. So another row
+            // may be missing.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));
             }

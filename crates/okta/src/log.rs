@@ -1,4 +1,4 @@
-//! Reads the System Log from the last place on.
+//! Reads the System Log, beginning at the place where the last read ended.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/SystemLog/>
 
@@ -11,30 +11,32 @@ use crate::api::Okta;
 /// The number of entries in one page. Okta returns at most 1,000.
 const PAGE: usize = 1000;
 
-/// The place to continue from.
+/// The place at which a read of the log begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The address that the last page named. It never ends: an empty page names the address of the
-    /// next read.
+    /// The address of the next page, as the last page named it. Every page names one: an empty page
+    /// names the address from which later events can be read.
     Cursor(String),
-    /// A time: for the first read, or if Okta does not accept the cursor any more.
+    /// A time. It is used for the first read, or if Okta does not accept the cursor any more.
     Time(Time),
 }
 
-/// A page of the log, oldest first.
+/// A page of the log, with the oldest event first.
 #[derive(Clone, Debug)]
 pub struct LogPage {
     /// The events.
     pub events: Vec<Event>,
-    /// The place to continue from. Store it before you drop anything of this page.
+    /// The place at which the next read begins. Process or store all events of this page before you
+    /// store this place.
     pub next: Option<String>,
-    /// Whether more entries may exist already.
+    /// Whether the log may already have further entries after this page.
     pub is_full: bool,
 }
 
 impl Okta {
-    /// Reads the events that mark keys, in the order in which Okta recorded them. The read has no
-    /// end (`until`), because only such a read finds late events.
+    /// Reads the events that mark keys, in the order in which Okta recorded them. The request sets
+    /// no end time (`until`), because Okta shows events that it recorded late only to such a
+    /// request.
     pub async fn events(&self, since: &Since) -> Result<LogPage, Failure> {
         let path = match since {
             Since::Cursor(link) => Path::given(link),

@@ -1,4 +1,4 @@
-//! Groups and users as Okta shows them, without the attributes that Beadle does not use.
+//! Groups and users as Okta shows them. Attributes that Beadle does not use are left out.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct Group {
     pub name: String,
     /// The number of members, if the request asked for it.
     pub count: Option<u64>,
-    /// The time of the last change of its members, in Okta's notation.
+    /// The time at which the members last changed, in Okta's notation.
     pub members_changed: Option<String>,
 }
 
@@ -52,12 +52,12 @@ impl Row for Group {
     }
 }
 
-/// A group that Okta pushes into an application.
+/// A push mapping of Okta: a group that Okta itself pushes into an application.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PushMapping {
     pub(crate) source_group_id: String,
-    /// `ACTIVE`, `ERROR` or `INACTIVE`.
+    /// The status of the mapping: `ACTIVE`, `ERROR` or `INACTIVE`.
     pub(crate) status: String,
     /// The id of the mapping.
     id: String,
@@ -69,21 +69,22 @@ impl Row for PushMapping {
     }
 }
 
-/// The status of a user. Only the last two known ones mean that access should go.
+/// The status of a user at Okta. Only [`Status::Suspended`] and [`Status::Deprovisioned`] can mean
+/// that Beadle must remove the user's access.
 ///
 /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/>
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(from = "String")]
 pub enum Status {
-    /// Created, not activated.
+    /// Created but not activated.
     Staged,
-    /// Activated, without an answer from the user yet.
+    /// Activated, but the user has not completed the registration.
     Provisioned,
     /// Active.
     Active,
     /// The password is being reset.
     Recovery,
-    /// Too many wrong passwords.
+    /// Locked because of too many wrong passwords.
     LockedOut,
     /// The password has expired.
     PasswordExpired,
@@ -91,11 +92,11 @@ pub enum Status {
     Suspended,
     /// Deactivated.
     Deprovisioned,
-    /// A status that is unknown to Beadle. It never takes access away.
+    /// A status that Beadle does not know. Beadle never removes access because of it.
     Other(String),
 }
 
-/// The statuses with their names at Okta.
+/// The known statuses with their names at Okta.
 const NAMES: [(Status, &str); 8] = [
     (Status::Staged, "STAGED"),
     (Status::Provisioned, "PROVISIONED"),
@@ -108,12 +109,12 @@ const NAMES: [(Status, &str); 8] = [
 ];
 
 impl Status {
-    /// Returns all known statuses.
+    /// Returns the names of all known statuses.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(_, name)| *name)
     }
 
-    /// Returns the name at Okta.
+    /// Returns the name of the status at Okta.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(name) => name,
@@ -148,11 +149,11 @@ pub struct Profile {
     /// The sign-in name. Okta documents that it may be missing.
     #[serde(default)]
     pub login: String,
-    /// The first mail address.
+    /// The primary mail address.
     pub email: Option<String>,
-    /// Given name.
+    /// The given name.
     pub first_name: Option<String>,
-    /// Family name.
+    /// The family name.
     pub last_name: Option<String>,
     /// The display name.
     pub display_name: Option<String>,

@@ -1,4 +1,4 @@
-//! Requests, and the pages of lists.
+//! The requests to a SCIM server, and the pages of its lists.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,27 +14,27 @@ use crate::filter::Filter;
 use crate::list::{Listed, Next, Page, Rows};
 use crate::model::Record;
 
-/// Smaller page sizes to try if a server refuses a larger one.
+/// The page sizes that Beadle tries in this order if a server refuses a larger page.
 const SMALLER: [usize; 4] = [100, 50, 20, 10];
 
-/// A client of one server.
+/// A client of one SCIM server.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
-    /// The version of each group at its last read (RFC 7644, 3.14); `None` until the server states
-    /// that it offers versions.
+    /// The version that each group had at the last read (RFC 7644, 3.14). `None` until the server
+    /// states that it has versions.
     versions: Arc<Mutex<Option<HashMap<String, String>>>>,
     learned: Arc<Mutex<Learned>>,
 }
 
-/// The behaviour of the server in its answers so far.
+/// What this client has learned from the server's answers.
 #[derive(Default)]
 struct Learned {
-    /// The page size that the server accepts; `None` before the first page.
+    /// The page size that the server accepts, or `None` before the first page.
     page: Option<usize>,
-    /// Attributes by which the server filtered before.
+    /// The attributes by which the server has already filtered correctly.
     filters: HashSet<(String, &'static str)>,
 }
 
@@ -53,19 +53,19 @@ impl Api {
         Ok(Self { client, authorization, dialect, versions: Arc::default(), learned: Arc::default() })
     }
 
-    /// Returns the same client for requests in this lane.
+    /// Returns the same client, but its requests use this lane.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { client: self.client.in_lane(lane), ..self.clone() }
     }
 
-    /// Notes whether the server offers versions.
+    /// Stores whether the server has versions of groups.
     pub(crate) fn offers_versions(&self, offers: bool) {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         *versions = offers.then(|| versions.take().unwrap_or_default());
     }
 
-    /// Notes the present version of a group; `None` if it is unknown.
+    /// Stores the present version of a group. `None` means that the version is unknown.
     pub(crate) fn is_version(&self, group: &str, version: Option<String>) {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(versions) = versions.as_mut() else { return };
@@ -75,7 +75,8 @@ impl Api {
         };
     }
 
-    /// Returns the header that refuses a write if the group has changed since its last read.
+    /// Returns a header that makes the server refuse a write if the group has changed since Beadle
+    /// last read it.
     pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let version = versions
@@ -85,22 +86,22 @@ impl Api {
         version.map(|version| (header::IF_MATCH, version)).into_iter().collect()
     }
 
-    /// Returns the dialect.
+    /// Returns the dialect of the server.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Returns the clock.
+    /// Returns the clock of the client.
     pub fn clock(&self) -> &Clock {
         self.client.clock()
     }
 
-    /// Returns the lane of the requests.
+    /// Returns the lane that the requests use.
     pub(crate) fn lane(&self) -> Lane {
         self.client.lane()
     }
 
-    /// Returns the budget of the requests.
+    /// Returns the budget for the requests.
     pub fn budgets(&self) -> &Budgets {
         self.client.budgets()
     }
@@ -142,7 +143,8 @@ impl Api {
         })
     }
 
-    /// Reads a complete list. An incomplete list is unknown.
+    /// Reads a list. Returns an error if the list is incomplete, because its content is then
+    /// unknown.
     pub(crate) async fn list<T: Record>(
         &self,
         resource: &'static str,
@@ -156,8 +158,8 @@ impl Api {
         }
     }
 
-    /// Reads the part of a list that the server shows, and states whether it is complete. Invalid
-    /// records are left out and named.
+    /// Reads a list as far as the server shows it. The result states whether the list is complete.
+    /// Invalid records are not in the rows, but the result names them.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,
@@ -178,15 +180,15 @@ impl Api {
         loop {
             let place = match (self.dialect.paging, &cursor) {
                 (Paging::Index, _) => Path::at(resource).query("startIndex", rows.start()),
-                // The first page has a cursor without a value.
+                // The request for the first page has the parameter `cursor` without a value.
                 (Paging::Cursor, None) => Path::at(resource).flag("cursor"),
                 (Paging::Cursor, Some(cursor)) => Path::at(resource).query("cursor", cursor),
             };
             let sized = |count: usize| fixed(place.clone().query("count", count));
             let (mut page, asked) = match self.page(&sized).await {
                 Ok(page) => page,
-                // Some servers refuse a page behind the last one. Beadle asks for it only to be
-                // sure.
+                // Some servers refuse a page after the last one. Beadle asks for such a page only
+                // to be sure that the list has ended, so the error is not a failure.
                 Err(error) if rows.may_have_ended() && matches!(error.status(), Some(400 | 404)) => break,
                 Err(error) => return Err(error),
             };
@@ -209,8 +211,8 @@ impl Api {
         self.get(path).await?.json()
     }
 
-    /// Reads one page. If the server refuses its size, smaller pages are tried, and the accepted
-    /// size is kept.
+    /// Reads one page. If the server refuses the size of the page, tries smaller sizes, and
+    /// remembers the size that the server accepts.
     async fn page(&self, path: &(dyn Fn(usize) -> Path + Sync)) -> Result<(Page, usize), TransportError> {
         let known = self.learned().page;
         let first = known.unwrap_or(self.dialect.page);
@@ -219,7 +221,8 @@ impl Api {
                 self.learned().page = Some(first);
                 return Ok((page, first));
             }
-            // The server does not refuse a size that it accepted before.
+            // If the server has already accepted a size, it does not refuse this page because of
+            // its size.
             Err(error) if known.is_some() || !may_be_about_size(&error) => return Err(error),
             Err(error) => error,
         };
@@ -240,23 +243,24 @@ impl Api {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the server filtered a resource by an attribute.
+    /// Stores that the server has filtered a resource correctly by an attribute.
     pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
         self.learned().filters.insert((resource.to_owned(), attribute));
     }
 
-    /// Returns whether the server has filtered a resource by an attribute.
+    /// Returns whether the server has already filtered a resource correctly by an attribute.
     pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
         self.learned().filters.contains(&(resource.to_owned(), attribute))
     }
 
-    /// Returns the page size that the server accepts, as far as it is known.
+    /// Returns the page size that the server accepts. Before the first page, returns the size that
+    /// Beadle tries first.
     pub(crate) fn page_size(&self) -> usize {
         self.learned().page.unwrap_or(self.dialect.page)
     }
 }
 
-/// Returns whether the server may accept a smaller page.
+/// Returns whether the server may have refused the page because of its size.
 fn may_be_about_size(error: &TransportError) -> bool {
     match error {
         TransportError::Status { status: 422, .. } => true,

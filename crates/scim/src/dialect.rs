@@ -1,59 +1,60 @@
-//! Dialects: the differences between servers.
+//! A dialect describes in which ways a server differs from other servers.
 
 use serde::Deserialize;
 
-/// The paging of lists.
+/// How the client reads the pages of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Paging {
-    /// `startIndex` (RFC 7644, 3.4.2.4).
+    /// By the index of the first record, `startIndex` (RFC 7644, 3.4.2.4).
     Index,
-    /// `cursor` (RFC 9865).
+    /// By a `cursor` that the page before names (RFC 9865).
     Cursor,
 }
 
-/// The place at which to read the members of a group.
+/// Where the client reads the members of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Members {
     /// In the group itself.
     Group,
-    /// Among the users, by `groups.value eq "..."`.
+    /// In the list of users, with the filter `groups.value eq "..."`.
     Users,
 }
 
-/// The way to remove members.
+/// How a request removes members from a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Removal {
-    /// `members[value eq "..."]`, one operation each (RFC 7644, 3.5.2.2).
+    /// With one operation for each member, whose path is `members[value eq "..."]` (RFC 7644,
+    /// 3.5.2.2).
     Path,
-    /// `members`, with the list of the members to remove as its value.
+    /// With the path `members` and, as the value, a list of the members to remove.
     Array,
 }
 
 /// The dialect of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// The paging of lists.
+    /// How the client reads the pages of a list.
     pub paging: Paging,
     /// The maximum size of a page.
     pub page: usize,
-    /// The place at which to read the members of a group.
+    /// Where the client reads the members of a group.
     pub members: Members,
-    /// The way to remove members.
+    /// How a request removes members from a group.
     pub removal: Removal,
     /// The maximum number of members that one request may change.
     pub changes: usize,
-    /// Whether lists may leave out attributes that the request excludes.
+    /// Whether a request may ask the server to leave attributes out of a list.
     pub attributes: bool,
-    /// Whether the server's documentation states what its filters find, so that an empty answer is
-    /// reliable.
+    /// Whether the server's documentation states what its filters find. If it does, an empty answer
+    /// to a filter is reliable.
     pub trusted: bool,
 }
 
 impl Dialect {
-    /// AWS IAM Identity Center.
+    /// The dialect of AWS IAM Identity Center.
     ///
     /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/what-is-scim.html>
     pub const AWS: Self = Self {

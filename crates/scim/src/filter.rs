@@ -1,14 +1,14 @@
-//! Filters. No other code turns a value into a filter. (`beadle_transport::Path` turns values into
-//! addresses.)
+//! Creates filters. No other code puts a value into a filter. (`beadle_transport::Path` puts values
+//! into addresses.)
 //!
-//! A value that a filter cannot express is refused, never changed.
+//! If a filter cannot express a value, the result is an error. The value is never changed.
 
 use std::fmt;
 
 use beadle_engine::{Class, Failure};
 use serde_json::Value;
 
-/// A value that a filter cannot express.
+/// The error for a value that a filter cannot express.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid filter value `{}`: {why}", .value.escape_debug())]
 pub(crate) struct Inexpressible {
@@ -22,7 +22,7 @@ impl From<Inexpressible> for Failure {
     }
 }
 
-/// A filter: `attribute eq "value"`, where the value is a JSON string (RFC 7644, 3.4.2.2).
+/// A filter `attribute eq "value"`. The value is written as a JSON string (RFC 7644, 3.4.2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter(String);
 

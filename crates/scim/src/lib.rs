@@ -1,8 +1,8 @@
-//! SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865): groups, their members, and users, in the dialects of
-//! servers.
+//! A client of SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865): groups, their members, and users, in the
+//! dialects of servers.
 //!
-//! Servers differ, and a wrong guess causes no error. So the configuration names the dialect, and
-//! [`Reader::probe`] compares it with what the server states and does.
+//! Servers differ, and a request in a wrong dialect often causes no error. So the configuration
+//! names the dialect, and [`Reader::probe`] compares it with what the server states and does.
 
 mod api;
 mod dialect;

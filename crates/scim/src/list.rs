@@ -1,4 +1,4 @@
-//! Reads lists. A list is complete, or it names the reason why not.
+//! Reads the pages of a list. The result is complete, or it states why it is incomplete.
 
 use std::collections::HashSet;
 
@@ -6,41 +6,41 @@ use serde_json::Value;
 
 use crate::model::{Record, text};
 
-/// The maximum number of pages of a list.
+/// The maximum number of pages in a list.
 pub(crate) const MOST_PAGES: usize = 10_000;
 
-/// A page as the server sent it (RFC 7644, 3.4.2; RFC 9865, 2).
+/// A page of a list, as the server sent it (RFC 7644, 3.4.2; RFC 9865, 2).
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page {
     pub(crate) total_results: Option<u64>,
-    /// Servers may leave it out if there are no records.
+    /// The records of the page. Servers may leave this field out if there are no records.
     #[serde(rename = "Resources", default)]
     pub(crate) resources: Option<Vec<Value>>,
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A record that is invalid.
+/// A record that Beadle cannot use, because it is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Odd {
-    /// The id, or the position in the list if it has no id.
+    /// The id of the record. If it has no id, its position in the list.
     pub id: String,
-    /// The reason.
+    /// Why the record is invalid.
     pub why: String,
 }
 
-/// The result of reading a list.
+/// What Beadle read of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// The valid records, each id once.
+    /// The valid records. Each id occurs once.
     pub rows: Vec<T>,
     /// The invalid records.
     pub odd: Vec<Odd>,
-    /// The reason why the list is incomplete; `None` for a complete list.
+    /// Why the list is incomplete, or `None` if it is complete.
     pub short: Option<String>,
 }
 
-/// Whether a list has another page.
+/// Whether the client must read another page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Another page follows.
@@ -49,17 +49,17 @@ pub(crate) enum Next {
     End,
 }
 
-/// A list during its read.
+/// A list that is being read.
 pub(crate) struct Rows<T> {
     taken: Vec<T>,
     odd: Vec<Odd>,
     ids: HashSet<String>,
-    /// The number of all rows so far, with invalid and repeated ones. The next page starts after
-    /// them.
+    /// The number of all rows that have arrived, including invalid and repeated ones. The next page
+    /// begins after them.
     came: usize,
-    /// The largest total that a page stated.
+    /// The largest total that a page has stated, or `None` if no page has stated one.
     count: Option<u64>,
-    /// Whether the last page of a list by index had fewer rows than the request asked for.
+    /// For a list by index: whether the last page had fewer rows than the request asked for.
     is_cut: bool,
     pages: usize,
     short: Option<String>,
@@ -89,18 +89,19 @@ impl<T: Record> Rows<T> {
         self.ids.len()
     }
 
-    /// Returns whether the number of different records has reached the server's total.
+    /// Returns whether all records have arrived: the number of different records has reached the
+    /// total that the server states.
     pub(crate) fn has_all(&self) -> bool {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Returns whether the next page may lie behind the end of the list: all records came, or the
-    /// server states no total and the last page was not full.
+    /// Returns whether the next page may be after the end of the list. It may be if all records
+    /// have arrived, or if the server states no total and the last page was not full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }
 
-    /// Adds the rows of a page. Returns whether any of them is new.
+    /// Adds the rows of a page. Returns whether at least one row is new.
     fn take(&mut self, resources: Vec<Value>) -> bool {
         let before = self.distinct();
         self.pages += 1;
@@ -116,7 +117,8 @@ impl<T: Record> Rows<T> {
                     let which = if let Some(id) = text(&shown, "id") {
                         id
                     } else {
-                        // A record without an id may be any record. Its position identifies it.
+                        // If a record has no id, Beadle cannot tell which record it is, so only its
+                        // position identifies it.
                         self.short = Some(format!("a record has no id ({why})"));
                         format!("record {} of the list", self.came)
                     };
@@ -129,19 +131,19 @@ impl<T: Record> Rows<T> {
         self.distinct() > before
     }
 
-    /// Adds a page of a list by index. `asked` is the requested page size.
+    /// Adds a page of a list by index. `asked` is the page size that the request asked for.
     pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
         let resources = page.resources.unwrap_or_default();
         let got = resources.len();
         self.is_cut = got < asked;
-        // If a row of an early page is deleted, all later rows move forward, some of them into a
-        // page that was read already.
+        // If somebody deletes a row of an earlier page, all later rows move forward. A row can then
+        // move into a page that Beadle has already read, so the largest total counts.
         self.count = self.count.max(page.total_results);
         let progress = self.take(resources);
         let count = self.count;
         let is_all = |rows: usize| count.is_some_and(|count| rows as u64 >= count);
-        // A total that equals the size of a full page may count only that page: another page may
-        // follow.
+        // Some servers state the size of the page as the total. If the total equals the size of a
+        // full page, another page may follow.
         let counts_the_page = count == Some(got as u64) && got == asked;
         if got == 0 {
             if count.is_some_and(|count| self.distinct() as u64 != count) {
@@ -150,7 +152,8 @@ impl<T: Record> Rows<T> {
             return Next::End;
         }
         if !progress {
-            // A server that sends more rows than the page size sends all of its rows each time.
+            // If a server sends more rows than the requested page size, it sends all rows in each
+            // answer.
             let sends_all = got > asked && count.is_none();
             if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
                 let hint = match count {
@@ -167,12 +170,13 @@ impl<T: Record> Rows<T> {
             }
             return Next::End;
         }
-        // Without a total, only an empty page is the end: a server may send fewer rows than the
-        // page size.
+        // If the server states no total, only an empty page shows the end, because a server may
+        // send fewer rows than the page size.
         self.bounded()
     }
 
-    /// Adds a page of a list by cursor. Pages may be short. Only a missing cursor ends the list.
+    /// Adds a page of a list by cursor. A page may have fewer rows than requested. The list ends
+    /// only at a page without a cursor.
     pub(crate) fn by_cursor(&mut self, page: &mut Page) -> Next {
         let resources = page.resources.take().unwrap_or_default();
         let got = resources.len();
@@ -220,7 +224,7 @@ mod tests {
         Page { total_results: total, resources: Some(ids.into_iter().map(row).collect()), next_cursor: None }
     }
 
-    /// Reads pages of at most 10 rows until the list ends.
+    /// Reads these pages, with a page size of 10, until the list ends.
     fn read(pages: Vec<Page>) -> Listed<Group> {
         let mut rows = Rows::new();
         for page in pages {

@@ -1,17 +1,19 @@
-//! Groups and users (RFC 7643, 4). Attribute names must be spelled as in the RFC. Attributes that
-//! Beadle does not use are left out.
+//! Groups and users (RFC 7643, 4). The names of attributes must have the case that the RFC uses.
+//! Attributes that Beadle does not use are left out.
 
 use serde_json::{Map, Value, json};
 
-/// A resource of a server.
+/// A kind of resource that the client can read: a group or a user.
 pub(crate) trait Record: Sized {
-    /// Parses the resource from the server's JSON; `Err` is the reason why it is invalid.
+    /// Parses the resource from the server's JSON. The error is the reason why the resource is
+    /// invalid.
     fn read(shown: &Value) -> Result<Self, String>;
     /// Returns the id.
     fn id(&self) -> &str;
 }
 
-/// Returns a text, or a number that a server sends in place of a text.
+/// Returns the text of an attribute. If the server sends a number instead, returns the number as
+/// text.
 pub(crate) fn text(shown: &Value, name: &str) -> Option<String> {
     match &shown[name] {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -20,20 +22,20 @@ pub(crate) fn text(shown: &Value, name: &str) -> Option<String> {
     }
 }
 
-/// A group.
+/// A group of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The id.
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the owner of the group set.
+    /// The id that the creator of the group gave it.
     pub external_id: Option<String>,
-    /// The ids of the members, each once, if the server shows them.
+    /// The ids of the members, if the server shows them. Each id occurs once.
     pub members: Vec<String>,
-    /// The reason why the list of members is not reliable.
+    /// Why the list of members is not reliable, or `None` if it is.
     pub(crate) odd: Option<String>,
-    /// The version of the group, if the server has versions.
+    /// The version of the group, if the server states one.
     pub(crate) version: Option<String>,
 }
 
@@ -43,7 +45,7 @@ impl Record for Group {
         let name = text(shown, "displayName").ok_or("the record has no displayName")?;
         let (mut members, mut odd) = (Vec::new(), None);
         for member in shown["members"].as_array().into_iter().flatten() {
-            // A group as a member is not a person: Beadle leaves it alone.
+            // A member that is a group is not a person, so Beadle ignores it.
             if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
                 continue;
             }
@@ -69,18 +71,18 @@ impl Record for Group {
     }
 }
 
-/// A user.
+/// A user of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The id.
     pub id: String,
     /// The sign-in name.
     pub user_name: String,
-    /// The id that the owner of the user set.
+    /// The id that the creator of the user gave it.
     pub external_id: Option<String>,
     /// Whether the user may sign in.
     pub active: bool,
-    /// All other attributes.
+    /// All other attributes that the server shows.
     pub other: Map<String, Value>,
 }
 
@@ -108,7 +110,8 @@ impl Record for User {
 }
 
 impl User {
-    /// Returns a value by its PATCH path. `emails` stands for the first address.
+    /// Returns the value of an attribute. `path` is the path in a PATCH. `emails` means the first
+    /// mail address.
     pub fn value(&self, path: &str) -> Value {
         match path {
             "userName" => json!(self.user_name),
@@ -131,25 +134,25 @@ impl User {
     }
 }
 
-/// A user to create.
+/// The values of a user that Beadle creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
     /// The sign-in name.
     pub user_name: String,
-    /// The id that the owner of the user set.
+    /// Beadle's id for the user.
     pub external_id: String,
-    /// Given name.
+    /// The given name.
     pub given: String,
-    /// Family name.
+    /// The family name.
     pub family: String,
     /// The display name.
     pub display: String,
-    /// The first address.
+    /// The primary mail address.
     pub email: Option<String>,
 }
 
 impl NewUser {
-    /// Returns the whole resource, active.
+    /// Returns the whole resource for a request. The user is active.
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],

@@ -1,4 +1,4 @@
-//! All requests that change nothing.
+//! All requests that read and change nothing.
 
 use beadle_engine::{Class, Clock, Failure, Lane};
 use beadle_transport::{Answer, Path, TransportError};
@@ -10,28 +10,29 @@ use crate::filter::Filter;
 use crate::list::Listed;
 use crate::model::{Group, Record, User};
 
-/// A value that no record has. A filter by it finds nothing, unless the server ignores filters.
+/// A value that no record has. A filter with this value finds nothing, unless the server ignores
+/// filters.
 pub(crate) const IMPOSSIBLE: &str = "beadle-impossible-a86e2b1f";
 
-/// Reads a server.
+/// Reads groups and users from a server.
 #[derive(Clone)]
 pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to a question for one record.
+/// The server's answer to a request for the one record with a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
-    /// This record.
+    /// The server has this record.
     One(T),
-    /// No record.
+    /// The server has no such record.
     None,
-    /// The server refuses the question, or its empty answer is not reliable.
+    /// The server refused the request, or its empty answer is not reliable.
     Unreliable,
 }
 
 impl<T> Answered<T> {
-    /// Returns the record that the server showed.
+    /// Returns the record, if the answer has one.
     pub fn one(self) -> Option<T> {
         match self {
             Self::One(one) => Some(one),
@@ -46,13 +47,13 @@ impl Reader {
         Self { api }
     }
 
-    /// Returns the same reader for reads in this lane.
+    /// Returns the same reader, but its reads use this lane.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { api: self.api.in_lane(lane) }
     }
 
-    /// Returns the lane of the reads.
+    /// Returns the lane that the reads use.
     pub fn lane(&self) -> Lane {
         self.api.lane()
     }
@@ -62,30 +63,31 @@ impl Reader {
         self.api.dialect()
     }
 
-    /// Returns the clock.
+    /// Returns the clock of the reader.
     pub fn clock(&self) -> &Clock {
         self.api.clock()
     }
 
-    /// Returns all groups, without their members.
+    /// Returns all groups. Their members are not read.
     pub async fn groups(&self) -> Result<Listed<Group>, Failure> {
         Ok(self.api.listed("Groups", None, Some("members")).await?)
     }
 
-    /// Returns one group; `None` if there is none.
+    /// Returns one group, or `None` if it does not exist.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         let group: Option<Group> = one(self.api.get(&Path::at("Groups").value(id)).await)?;
         self.api.is_version(id, group.as_ref().and_then(|group| group.version.clone()));
         Ok(group)
     }
 
-    /// Returns the group with this name. Names are unique and compared without case.
+    /// Returns the group with this name. Names of groups are unique, and their case does not
+    /// matter.
     pub async fn group_named(&self, name: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "displayName", name, |group: &Group, name| group.name.eq_ignore_ascii_case(name))
             .await
     }
 
-    /// Returns the group with this owner's id.
+    /// Returns the group whose creator gave it this id.
     pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
             .await
@@ -96,24 +98,24 @@ impl Reader {
         Ok(self.api.listed("Users", None, None).await?)
     }
 
-    /// Returns one user; `None` if there is none.
+    /// Returns one user, or `None` if the user does not exist.
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
         one(self.api.get(&Path::at("Users").value(id)).await)
     }
 
-    /// Returns the user with this owner's id.
+    /// Returns the user whose creator gave it this id.
     pub async fn user_with_external_id(&self, id: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "externalId", id, |user: &User, id| user.external_id.as_deref() == Some(id)).await
     }
 
-    /// Returns the user with this name. Names are unique and compared without case.
+    /// Returns the user with this name. Names of users are unique, and their case does not matter.
     pub async fn user_named(&self, name: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "userName", name, |user: &User, name| user.user_name.eq_ignore_ascii_case(name))
             .await
     }
 
-    /// Asks for the one record with a value. Beadle compares each record itself, because servers
-    /// ignore filters, or use them as patterns.
+    /// Asks for the one record that has a value. Beadle compares the value of each returned record
+    /// itself, because some servers ignore filters or treat the value as a pattern.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,
@@ -122,7 +124,7 @@ impl Reader {
         is_it: fn(&T, &str) -> bool,
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
-        // The record may exist although Beadle cannot ask for it.
+        // A filter cannot express this value, but a record with the value may exist.
         let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Unreliable) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,
@@ -150,9 +152,9 @@ impl Reader {
         })
     }
 
-    /// Returns the members of a group: as users if the server shows users, or else as ids. `None`:
-    /// there is no such group, as far as the server tells. For a missing group, AWS returns an
-    /// empty list.
+    /// Returns the members of a group. If the dialect reads members as users, the result has the
+    /// users; otherwise it has only ids. Returns `None` if the server reports that the group does
+    /// not exist. AWS does not report this: it returns an empty list.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, Failure> {
         match self.api.dialect().members {
             Members::Users => {
@@ -162,7 +164,7 @@ impl Reader {
                 let filter = Filter::eq("groups.value", group)?;
                 let listed: Listed<User> = match self.api.listed("Users", Some(&filter), None).await {
                     Ok(listed) => listed,
-                    // A missing group must not look like an empty list.
+                    // If the group does not exist, the answer must not look like an empty group.
                     Err(error) if error.status() == Some(404) => {
                         return if self.group(group).await?.is_none() { Ok(None) } else { Err(error.into()) };
                     }
@@ -187,8 +189,8 @@ impl Reader {
         }
     }
 
-    /// Checks `groups.value` with a group that cannot exist. A server that ignores the filter would
-    /// show all users as members of every group.
+    /// Checks the filter `groups.value` with a group that cannot exist. If a server ignored this
+    /// filter, it would show all users as members of every group.
     pub(crate) async fn filters_members(&self) -> Result<(), Failure> {
         if self.api.has_filtered_by("Users", "groups.value") {
             return Ok(());
@@ -211,19 +213,19 @@ impl Reader {
         Ok(())
     }
 
-    /// Returns the groups of a user.
+    /// Returns the groups that contain a user.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
         let filter = Filter::eq("members.value", user)?;
         match self.api.list("Groups", Some(&filter), Some("members")).await {
             Ok(groups) => Ok(groups),
-            // The user is gone.
+            // The user does not exist any more.
             Err(error) if error.status() == Some(404) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Returns whether one account is a member of a group, by another question than the one for all
-    /// members.
+    /// Returns whether one account is a member of a group. The request is different from the one
+    /// that lists all members, so it can confirm the list.
     pub async fn is_member(&self, group: &str, user: &str) -> Result<bool, Failure> {
         match self.dialect().members {
             Members::Users if self.dialect().trusted => {
@@ -237,27 +239,27 @@ impl Reader {
     }
 }
 
-/// A member as the server shows it.
+/// A member of a group, as the server shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The user's id.
+    /// The id of the user.
     pub id: String,
-    /// The user, if the server shows it.
+    /// The user, if the server shows it in the list of members.
     pub user: Option<User>,
 }
 
-/// Returns whether the server refused a filter.
+/// Returns whether the error means that the server does not accept the filter.
 fn is_no_filter(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 422 | 501))
 }
 
-/// Parses an answer with one record.
+/// Parses an answer that has one record.
 pub(crate) fn record<T: Record>(answer: &Answer) -> Result<T, TransportError> {
     let shown: Value = answer.json()?;
     T::read(&shown).map_err(|why| TransportError::InvalidResponse { request: answer.request.clone(), why })
 }
 
-/// Returns one record; `None` if there is none.
+/// Converts the answer for one record. Returns `None` if the record does not exist.
 fn one<T: Record>(answer: Result<Answer, TransportError>) -> Result<Option<T>, Failure> {
     match answer {
         Ok(answer) => Ok(Some(record(&answer)?)),

@@ -1,4 +1,4 @@
-//! All requests that change something. All of them may be repeated.
+//! All requests that write. Each of them may be repeated without harm.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,8 @@ use crate::model::{Group, NewUser, Record as _, User};
 use crate::read::record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// The waits for a server that does not find a group right after it has created it.
+/// How long to wait before each retry of a write, if the server does not find a group that was
+/// created a moment ago.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
@@ -23,37 +24,37 @@ const PATIENCE: [Duration; 4] = [
     Duration::from_millis(2700),
 ];
 
-/// Writes to a server.
+/// Writes groups and users to a server.
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
-    /// Groups that this writer created: the server may not find them for a moment.
+    /// The groups that this writer created and that the server may not find yet.
     fresh: Arc<Mutex<HashSet<String>>>,
 }
 
-/// A member that the server refused, with its reason.
+/// A member that the server refused to add or to remove, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The user's id.
+    /// The id of the user.
     pub member: String,
-    /// The server's reason.
+    /// The reason that the server gave.
     pub why: String,
 }
 
-/// The result of a write of members.
+/// What a write of members did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Members that the server refused.
+    /// The members that the server refused.
     pub refused: Vec<Refused>,
-    /// The members after the write, if the server's answer shows them.
+    /// The members of the group after the write, if the server's answer shows them.
     pub shown: Option<Vec<String>>,
 }
 
-/// Builds the operations of a PATCH for some members.
+/// A function that builds the operations of a PATCH request for these members.
 type Operations<'a> = dyn Fn(&[String]) -> Result<Vec<Value>, Inexpressible> + Send + Sync + 'a;
 
 impl Writer {
-    /// Returns the same writer for requests in this lane.
+    /// Returns the same writer, but its requests use this lane.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { api: self.api.in_lane(lane), fresh: self.fresh.clone() }
@@ -64,7 +65,8 @@ impl Writer {
         Self { api, fresh: Arc::default() }
     }
 
-    /// Creates a group; `None` if the server reports that the name or the id is taken.
+    /// Creates a group. Returns `None` if the server reports that another group has the name or the
+    /// id.
     pub async fn create_group(&self, name: &str, external_id: &str) -> Result<Option<Group>, Failure> {
         let body = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
@@ -81,7 +83,8 @@ impl Writer {
         }
     }
 
-    /// Renames a group in place. Returns false if the server reports that the name is taken.
+    /// Renames a group in place. Returns `false` if the server reports that another group has the
+    /// name.
     pub async fn rename_group(&self, group: &str, name: &str) -> Result<bool, Failure> {
         let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
         match self.patch(&Path::at("Groups").value(group), group, &operations).await {
@@ -91,14 +94,14 @@ impl Writer {
         }
     }
 
-    /// Deletes a group. A missing group is not a failure.
+    /// Deletes a group. If the group does not exist, that is not an error.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
         let path = Path::at("Groups").value(group);
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
     }
 
-    /// Adds members, at most as many as one request may change. Returns the members that the server
-    /// refused; it added all others.
+    /// Adds members. The number of members must not exceed the maximum of one request. The result
+    /// names the members that the server refused; it added all others.
     pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let operations = |members: &[String]| -> Result<Vec<Value>, Inexpressible> {
             let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
@@ -107,7 +110,7 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// Removes members, at most as many as one request may change.
+    /// Removes members. The number of members must not exceed the maximum of one request.
     pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let removal = self.api.dialect().removal;
         let one = |id: &String| -> Result<Value, Inexpressible> {
@@ -126,8 +129,9 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// Sends one request. If the server refuses it, sends its halves, until the refused members are
-    /// known. A failure states whether one of the halves was written before.
+    /// Sends one request for all members. If the server refuses it, sends one request for each
+    /// half, and repeats this until the refused members are known. An error states whether one of
+    /// the halves was written before.
     async fn change_members(
         &self,
         group: &str,
@@ -156,7 +160,8 @@ impl Writer {
             if !is_about_its_content(&error) {
                 return Err(failed(error.into(), is_begun));
             }
-            // A server gives the same answer for a missing group as for a missing member.
+            // A server gives the same answer if the group does not exist and if a member does not
+            // exist.
             if error.status() == Some(404) && !is_there {
                 let is_gone = self.is_gone(group).await.map_err(|failure| failed(failure, is_begun))?;
                 if is_gone {
@@ -183,8 +188,8 @@ impl Writer {
         }
     }
 
-    /// Returns the members of a group, if the answer to a write shows them. An empty list does not
-    /// count, because some servers never fill it.
+    /// Returns the members of a group from the answer to a write. Returns `None` if the list is
+    /// missing or empty, because some servers always return an empty list.
     fn shown(&self, answer: &Answer) -> Option<Vec<String>> {
         if self.api.dialect().members != Members::Group {
             return None;
@@ -193,7 +198,8 @@ impl Writer {
         (group.odd.is_none() && !group.members.is_empty()).then_some(group.members)
     }
 
-    /// Creates a user; `None` if the server reports that the name or the id is taken.
+    /// Creates a user. Returns `None` if the server reports that another user has the name or the
+    /// id.
     pub async fn create_user(&self, user: &NewUser) -> Result<Option<User>, Failure> {
         match self.api.send(Method::POST, &Path::at("Users"), Some(&user.body())).await {
             Ok(answer) => Ok(Some(record(&answer)?)),
@@ -202,7 +208,7 @@ impl Writer {
         }
     }
 
-    /// Sets values of a user. All other values stay.
+    /// Sets these values of a user. All other values of the user do not change.
     pub async fn update_user(&self, id: &str, values: &[(&str, Value)]) -> Result<(), Failure> {
         let operation = |(path, value): &(&str, Value)| {
             let value = match *path {
@@ -226,7 +232,8 @@ impl Writer {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),
                 },
-                // The answer is 200 with the resource, or 204, with or without the new version.
+                // The answer is 200 with the resource, or 204 without it. In both cases it may have
+                // the new version.
                 Ok(answer) => {
                     let version = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
                     self.api.is_version(id, version.map(str::to_owned));
@@ -243,8 +250,8 @@ impl Writer {
     }
 }
 
-/// Returns whether the server may accept another body: the refusal is not about credentials, rate
-/// or address.
+/// Returns whether the server may accept the request with another body. That is possible if the
+/// refusal is not because of the credentials, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

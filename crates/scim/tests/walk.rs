@@ -1,6 +1,6 @@
-//! Every call of the client, in both dialects, with values of a directory and of the server's
-//! answers that try to become structure: no value changes which resource a request names, or what a
-//! filter compares.
+//! Tests every call of the client, in both dialects, with hostile values in the directory and in
+//! the server's answers. No value may change which resource a request names or what a filter
+//! compares.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const fn entry(call: &'static str, texts: &'static [&'static str], sends: &'stat
     Entry { call, texts, sends }
 }
 
-/// The calls that send the same in both dialects.
+/// The calls that send the same requests in both dialects.
 const BOTH: [Entry; 16] = [
     entry("Reader::groups", &[], &["GET /Groups"]),
     entry("Reader::group", &["group"], &["GET /Groups/group"]),
@@ -36,7 +36,7 @@ const BOTH: [Entry; 16] = [
     entry("Writer::update_user", &["user", "given"], &["PATCH /Users/user"]),
 ];
 
-/// AWS shows the members of a group through its users.
+/// The calls of the AWS dialect, which reads the members of a group in the list of users.
 const AWS: [Entry; 4] = [
     entry("Reader::members", &["group"], &["GET /Users"]),
     entry("Reader::is_member", &["user"], &["GET /Groups"]),
@@ -62,7 +62,7 @@ const AWS: [Entry; 4] = [
     ),
 ];
 
-/// A server that follows the RFC shows the members in the group.
+/// The calls of the RFC 7644 dialect, which reads the members in the group itself.
 const RFC7644: [Entry; 4] = [
     entry("Reader::members", &["group"], &["GET /Groups/group"]),
     entry("Reader::is_member", &["group"], &["GET /Groups/group"]),
@@ -72,12 +72,12 @@ const RFC7644: [Entry; 4] = [
         &[
             "GET /ServiceProviderConfig",
             "GET /Groups",
-            // Filters for values that nothing has.
+            // The filters with values that no record has.
             "GET /Users",
             "GET /Users",
             "GET /Groups",
             "GET /Groups",
-            // Two pages of one user.
+            // Two pages with one user each.
             "GET /Users",
             "GET /Users",
             // The members of a group that does not exist.
@@ -107,7 +107,7 @@ fn entries(own: &[Entry]) -> Vec<Entry> {
     [&BOTH[..], own].concat()
 }
 
-/// Returns a server with one group, in which nobody is, and three users.
+/// Returns the answer of a server that has three users, and one group without members.
 fn answer(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
     let group = json!({ "id": texts.pick("group"), "displayName": "Group", "members": [] });
     let user = |id: &str| json!({ "id": id, "userName": id });

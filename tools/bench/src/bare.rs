@@ -1,4 +1,5 @@
-//! The bare handler for comparison with the intake. It checks the HMAC and stores nothing.
+//! A minimal webhook handler with which the benchmark compares the intake. It checks the HMAC and
+//! stores nothing.
 
 use std::io::Read as _;
 use std::sync::Arc;

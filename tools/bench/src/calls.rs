@@ -1,5 +1,6 @@
-//! Measures the cost of a whole organisation: calls, REST units, GraphQL points, time at 100 ms a
-//! call, and memory. It compares cold with warm runs, and 1,000 with 10,000 repositories.
+//! Measures what the work on a whole organisation costs: calls, REST units, GraphQL points, time
+//! with 100 ms for each call, and memory. It compares first runs with runs that have stored
+//! answers, and 1,000 with 10,000 repositories.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::folder::{Folder, peak};
 
-/// A typical policy without aspects that only REST can read.
+/// A typical policy. It has no aspect that Beadle can read only with REST.
 const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
 teams:
@@ -24,7 +25,7 @@ branches:
     protection: { required_pull_request_reviews: { required_approving_review_count: 1 }, enforce_admins: true }
 ";
 
-/// A ruleset for every repository.
+/// A policy with one ruleset for every repository.
 const RULESET: &str = "
 rulesets:
   - name: main
@@ -34,7 +35,8 @@ rulesets:
     rules: [{ type: deletion }, { type: non_fast_forward }]
 ";
 
-/// Aspects that only REST can read, with calls for each repository.
+/// A policy with aspects that Beadle can read only with REST, with separate calls for each
+/// repository.
 const REST_ONLY: &str = "
 collaborators: [{ username: ann, permission: push }]
 autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
@@ -104,21 +106,23 @@ fn with_rest(folder: &Folder) -> anyhow::Result<()> {
     Ok(std::fs::write(folder.path.path().join("policy/settings.yml"), format!("{POLICY}{REST_ONLY}"))?)
 }
 
-/// Measures 1,000 repositories without and with REST-only aspects, under the documented limits.
-/// Returns the warm calls and the peak memory.
+/// Measures 1,000 repositories with and without REST-only aspects, under the documented rate
+/// limits. Returns the calls of a run with stored answers, and the peak memory.
 async fn thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(1_000, 60).await?;
     measure(&sim, &folder, 1_000, "without REST-only aspects").await?;
     with_rest(&folder)?;
     let cold = measure(&sim, &folder, 1_000, "with autolinks and a collaborator, cold").await?;
-    // A new token, as after an hour. The tags of stored answers are computed again for it.
+    // After an hour, Beadle has a new token. The tags of all stored answers must then be computed
+    // again, because a tag depends on the token.
     reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
     let warm = measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
     Ok((warm.0, warm.1.max(cold.1)))
 }
 
-/// Measures 10,000 repositories. The minute of the limits has 6 s here, so that the run takes only
-/// minutes. Calls and memory do not depend on it.
+/// Measures 10,000 repositories. The minute of the rate limits is shortened to 6 s, so that the
+/// measurement takes only some minutes. The number of calls and the memory do not depend on the
+/// length of that minute.
 async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(10_000, 6).await?;
     with_rest(&folder)?;
@@ -128,7 +132,7 @@ async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
 }
 
 async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) -> anyhow::Result<(f64, f64)> {
-    // Each measurement starts with unused limits.
+    // The rate limits are reset before each measurement.
     let client = reqwest::Client::new();
     for part in ["calls", "limits"] {
         client.delete(format!("{}/_sim/{part}", sim.url())).send().await?;
@@ -171,7 +175,8 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     Ok((count, f64::from(u32::try_from(most)?)))
 }
 
-/// Removes the spending of the previous measurement's processes, because the limits started again.
+/// Deletes the records of how much budget the processes of the previous measurement spent, because
+/// the rate limits were reset.
 fn forget_processes(store: &std::path::Path) -> anyhow::Result<()> {
     let connection = rusqlite::Connection::open(store).context("the store cannot be opened")?;
     connection.execute("DELETE FROM note WHERE name LIKE 'process:%'", [])?;

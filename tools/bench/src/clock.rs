@@ -1,4 +1,4 @@
-//! The real time for measurements.
+//! Gives the measurements the real time.
 
 use std::time::Instant;
 

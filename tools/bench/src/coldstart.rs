@@ -1,6 +1,6 @@
-//! Measures the time from the start of a function to its first answered webhook through a local
-//! Runtime API. It compares the package of the intake with the form of the handlers that it
-//! replaces.
+//! Measures how long a function needs from its start to the answer of its first webhook. A local
+//! Runtime API sends the webhook. The measurement compares Beadle's intake function with handlers
+//! like those that it replaces.
 #![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::path::{Path, PathBuf};
@@ -17,17 +17,18 @@ use tokio::net::TcpListener;
 
 use crate::runtime::Runtime;
 
-/// The number of starts of each function. The result is their median.
+/// The number of times that each function is started. The result is the median.
 const ROUNDS: usize = 9;
-/// The share of a processor for a function of 256 MB. A function of 1,769 MB has a whole processor.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
+/// The share of a processor that AWS gives a function with 256 MB. A function with 1,769 MB has one
+/// whole processor. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const SHARE: f64 = 256.0 / 1769.0;
-/// The time limit of a start.
+/// The maximum time that a function may need to start.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The period of the share at Lambda.
+/// The period in which Lambda gives a function its share of the processor.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Answers as AWS without delay, so that the result has only the time of the function.
+/// Answers the requests to AWS without delay, so that the measurement contains only the time of the
+/// function.
 async fn aws(State(secret): State<Arc<str>>, headers: HeaderMap) -> axum::Json<Value> {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     axum::Json(match target.rsplit('.').next() {
@@ -80,7 +81,7 @@ impl Place {
         Ok(command)
     }
 
-    /// Starts a function once. Returns the time, and the peak memory in KiB.
+    /// Starts a function once. Returns how long it needed, and its peak memory in KiB.
     async fn once(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
         let runtime = Runtime::start().await?;
         let mut command = self.command(kind)?;
@@ -121,7 +122,7 @@ impl Place {
     }
 }
 
-/// A child process. A drop kills it.
+/// A child process, which is killed when this value is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -131,7 +132,8 @@ impl Drop for Process {
     }
 }
 
-/// Limits a process to its share of each period, as a quota of processor time does.
+/// Lets a process run only for its share of each period, in the same way as a quota of processor
+/// time.
 struct Throttle(Option<std::thread::JoinHandle<()>>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Throttle {
@@ -142,7 +144,7 @@ impl Throttle {
         let thread = std::thread::spawn(move || {
             let Some(pid) = pid else { return };
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                // A process that has ended needs no signal.
+                // If the process has ended, the signal has no effect.
                 let _ = kill_process(pid, Signal::CONT);
                 std::thread::sleep(PERIOD.mul_f64(SHARE));
                 let _ = kill_process(pid, Signal::STOP);

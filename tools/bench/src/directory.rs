@@ -1,5 +1,6 @@
-//! Measures the calls to a target for an event of a directory, and for a sweep without changes. The
-//! table compares them with the calculated calls of other connectors.
+//! Measures how many calls Beadle sends to a target for an event of a directory, and for a sweep
+//! that finds no change. The table compares these numbers with the calculated calls of other
+//! connectors.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ fn account(n: usize) -> String {
     format!("a{n:05}")
 }
 
-/// Returns the members of a group.
+/// Returns the numbers of the people in a group.
 fn of(group: usize, members: usize) -> impl Iterator<Item = usize> {
     (0..members).map(move |n| (group * 17 + n) % (PEOPLE - 1000))
 }
@@ -33,7 +34,7 @@ fn set(ids: impl Iterator<Item = String>) -> Value {
     ids.map(|id| (id, json!(true))).collect::<Map<_, _>>().into()
 }
 
-/// Returns the size of a group. Most groups have 100 members, and three have another size.
+/// Returns the size of a group. Three groups have special sizes, and all others have 100 members.
 fn size(group: usize) -> usize {
     match group {
         0 => 10,
@@ -74,7 +75,7 @@ fn writes(aws: &ScimSim) -> usize {
     aws.calls().iter().filter(|call| call["method"] != "GET").count()
 }
 
-/// Waits until the target has had no call for a while and a condition holds.
+/// Waits until the condition holds and the target has had no call for a while.
 async fn settled(aws: &ScimSim, holds: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
     let started = now();
     let mut calls = usize::MAX;
@@ -121,7 +122,7 @@ async fn measure(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -
     let headers = [("authorization".to_owned(), secret.to_owned())].into();
     let hook = Hook { url, headers, together: 1000, ..Hook::default() };
     okta.send_events_to(Some(hook));
-    // The old connector reads all groups and all users before it writes.
+    // The old connector lists all groups and all users before it writes.
     let listings = GROUPS.div_ceil(PAGE) + PEOPLE.div_ceil(PAGE);
     for (group, new) in [(0, PEOPLE - 1), (3, PEOPLE - 2), (1, PEOPLE - 3)] {
         aws.forget_calls();
@@ -170,7 +171,7 @@ async fn measure(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -
     load(okta, aws, folder, secret).await
 }
 
-/// Sends 200 deliveries a second for a minute. In each, a person joins or leaves a group.
+/// Sends 200 deliveries a second for a minute. In each delivery, a person joins or leaves a group.
 async fn load(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> anyhow::Result<()> {
     const EVERY: Duration = Duration::from_millis(50);
     let url = format!("http://127.0.0.1:{}/hooks/okta", folder.ports[0]);
@@ -182,7 +183,8 @@ async fn load(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> a
         every.tick().await;
         let mut patch = json!({});
         for n in 0..10 {
-            // Ten groups take turns. A person who joined in one round leaves in the next one.
+            // The deliveries use groups of ten in turn. A person who joins in one round leaves in
+            // the next round.
             let group = 10 + (tick % 40) * 10 + n;
             let is_in = if (tick / 40) % 2 == 0 { json!(true) } else { Value::Null };
             patch[format!("00g{group:04}")] = json!({ "members": { person(PEOPLE - 1 - tick % 40): is_in } });

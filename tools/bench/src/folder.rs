@@ -1,4 +1,4 @@
-//! A folder with a configuration and a policy, and the release binary in it.
+//! A folder with a configuration, a policy and the release binary, as a user would have it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -10,14 +10,14 @@ use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::ScimSim;
 use tempfile::TempDir;
 
-/// The folder of a user.
+/// The folder in which a measurement runs Beadle.
 pub(crate) struct Folder {
     pub(crate) path: TempDir,
     pub(crate) ports: [u16; 2],
     program: PathBuf,
 }
 
-/// Returns two free ports.
+/// Returns two ports on which no program listens.
 pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
     let (one, other) =
         (std::net::TcpListener::bind("127.0.0.1:0")?, std::net::TcpListener::bind("127.0.0.1:0")?);
@@ -25,12 +25,12 @@ pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
 }
 
 impl Folder {
-    /// Creates a folder in mode `observe`.
+    /// Creates a folder whose configuration has the mode `observe`.
     pub(crate) fn new(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
         Self::with(sim, policy, secret, minute, "observe")
     }
 
-    /// Creates a folder in mode `enforce`.
+    /// Creates a folder whose configuration has the mode `enforce`.
     pub(crate) fn enforcing(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
         Self::with(sim, policy, secret, minute, "enforce")
     }
@@ -55,7 +55,7 @@ impl Folder {
         Self::holding(folder, ports, &config)
     }
 
-    /// Creates a folder for a directory and a target, in mode `enforce`.
+    /// Creates a folder whose configuration has a directory, a target and the mode `enforce`.
     pub(crate) fn of_directory(okta: &OktaSim, aws: &ScimSim, secret: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
@@ -85,7 +85,7 @@ impl Folder {
         Ok(Self { path: folder, ports, program })
     }
 
-    /// Returns a command of the binary with this configuration.
+    /// Returns a command that runs the binary with the configuration of this folder.
     pub(crate) fn beadle(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--config").arg(self.path.path().join("beadle.toml")).args(args);
@@ -93,7 +93,7 @@ impl Folder {
         command
     }
 
-    /// Waits until the service of this folder is ready.
+    /// Waits until the service that runs in this folder is ready.
     pub(crate) async fn until_ready(&self, client: &reqwest::Client) {
         let ready = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
         while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {

@@ -1,5 +1,5 @@
-//! Measures the time until a new repository is as declared, and compares it with the time of the
-//! same calls one after the other.
+//! Measures how long Beadle needs until a new repository is as declared. It compares this with the
+//! time that the same calls need one after the other.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Makes load over a number of connections. Each sends its next request after the answer. The code
-//! writes HTTP/1.1 itself, so that the sender uses little of the processor.
+//! Sends requests over a number of connections. Each connection sends its next request when it has
+//! an answer. The code writes HTTP/1.1 itself, so that the sender needs little processor time.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 
 use crate::clock::now;
 
-/// The result of a load.
+/// The rate and the answer times of a load test.
 pub(crate) struct Measured {
-    /// The number of answers a second.
+    /// The number of answers in a second.
     pub(crate) rate: f64,
-    /// The answer times in ms, sorted.
+    /// The answer times in ms, in ascending order.
     times: Vec<f64>,
 }
 
@@ -24,23 +24,24 @@ impl Measured {
     }
 }
 
-/// The options of a load.
+/// The options of a load test.
 pub(crate) struct Load<'a> {
     /// The port of the service.
     pub(crate) port: u16,
     /// The body of each request.
     pub(crate) body: &'a str,
-    /// The signature of the body.
+    /// The signature of the body, for the header.
     pub(crate) tag: &'a str,
-    /// The prefix of the ids. It must be new, because a known id is not stored again.
+    /// The prefix of the delivery ids. It must be new for each load test, because Beadle does not
+    /// store a delivery with a known id again.
     pub(crate) ids: &'a str,
     /// The number of connections.
     pub(crate) connections: usize,
-    /// The duration.
+    /// How long the load test runs.
     pub(crate) time: Duration,
 }
 
-/// Sends the same body repeatedly with new ids.
+/// Sends the same body repeatedly, each time with a new delivery id.
 pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
     let started = now();
     let until = started + load.time;

@@ -1,5 +1,5 @@
-//! The benchmarks. Each compares its figures in one run. `cargo xtask bench` builds the release
-//! binary that they use.
+//! The benchmarks of Beadle. Figures that are compared come from the same run. `cargo xtask bench`
+//! builds the release binary that they use.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod bare;
@@ -25,7 +25,8 @@ async fn main() -> anyhow::Result<()> {
         ["burst"] => burst::run().await,
         ["fresh"] => fresh::run().await,
         ["intake"] => intake::run().await,
-        // A child process of `intake`, which gets the secret on standard input.
+        // `intake` starts this program as a child process with this argument, and writes the secret
+        // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
         _ => anyhow::bail!("specify `calls`, `burst`, `fresh`, `directory`, `intake` or `coldstart`"),
     }

@@ -1,4 +1,4 @@
-//! The Runtime API of Lambda for one function, with one invocation at a time.
+//! Lambda's Runtime API for one function. It sends one invocation at a time.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 
-/// A Runtime API from which a function gets its events.
+/// A local Runtime API from which a function gets its events.
 pub(crate) struct Runtime {
-    /// The value of `AWS_LAMBDA_RUNTIME_API`.
+    /// The value that the environment variable `AWS_LAMBDA_RUNTIME_API` of the function must have.
     pub(crate) address: String,
     events: mpsc::Sender<String>,
     answers: Mutex<mpsc::Receiver<Result<Value, String>>>,
@@ -41,7 +41,7 @@ impl Runtime {
         Ok(Self { address, events, answers: Mutex::new(answers) })
     }
 
-    /// Sends an event to the function, and waits for the result.
+    /// Sends an event to the function, and waits for the function's answer.
     pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, String> {
         let mut answers = self.answers.lock().await;
         self.events.send(event.to_string()).await.map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! A running `beadle serve` for a simulated organisation, which sends its webhooks to it.
+//! A running `beadle serve` for a simulated organisation. The simulated GitHub sends its webhooks
+//! to this service.
 
 use std::process::Child;
 use std::time::Duration;
@@ -8,17 +9,18 @@ use serde_json::Value;
 
 use crate::folder::Folder;
 
-/// The service and its simulated GitHub.
+/// The service, and the simulated GitHub that it uses.
 pub(crate) struct Service {
     pub(crate) client: reqwest::Client,
     child: Child,
-    /// The folder of the service, which must stay as long as the service.
+    /// The folder of the service. It is deleted when it is dropped, so it must be kept while the
+    /// service runs.
     _folder: Folder,
     pub(crate) sim: Sim,
 }
 
 impl Service {
-    /// Starts the service in mode `enforce`, and waits for the end of its first sweep.
+    /// Starts the service in mode `enforce`, and waits until its first sweep has ended.
     pub(crate) async fn start(settings: Settings, policy: &str) -> anyhow::Result<Self> {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let secret = format!("{:032x}", rand::random::<u128>());
@@ -32,14 +34,14 @@ impl Service {
         Ok(Self { client, child, _folder: folder, sim })
     }
 
-    /// Changes the simulated GitHub, which sends webhooks for the change.
+    /// Changes the state of the simulated GitHub, which then sends webhooks for the change.
     pub(crate) async fn change(&self, patch: &Value) -> anyhow::Result<()> {
         let url = format!("{}/_sim/state?webhooks=true", self.sim.url());
         self.client.patch(url).body(patch.to_string()).send().await?;
         Ok(())
     }
 
-    /// Ends the service. The simulated GitHub stays.
+    /// Ends the service. The simulated GitHub continues to run.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     let path = super::tool("graphql-schema/package/schema.graphql");
     let text = std::fs::read_to_string(&path).unwrap();
-    // The published schema defines some fields twice; the rest of it is taken as it is.
+    // The published schema defines some fields twice. All other parts of the schema are used.
     let schema = Schema::parse(text, path).unwrap_or_else(|error| {
         let errors = error.errors.iter().map(|error| error.to_string()).collect::<Vec<_>>();
         let known = |error: &String| error.contains("duplicate definitions for the");
@@ -69,7 +69,7 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     problems
 }
 
-/// Checks a value of an input type.
+/// Checks that a value is valid for an input type.
 fn input(ty: &Type, value: &Value, at: &str, problems: &mut Vec<String>) {
     if value.is_null() {
         if ty.is_non_null() {
@@ -151,7 +151,8 @@ impl Walk<'_> {
                 Selection::FragmentSpread(spread) => {
                     let document = self.document;
                     let fragment = &document.fragments[&spread.fragment_name];
-                    // Without a type name in the answer, what the fragment asks for tells.
+                    // If the answer has no type name, the fields in the answer show whether the
+                    // fragment applies.
                     let on = fragment.type_condition().as_str();
                     let present = value.as_object().is_some_and(|map| !map.is_empty());
                     if is(&actual, on) || (value.get("__typename").is_none() && present) {

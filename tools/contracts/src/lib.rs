@@ -1,8 +1,8 @@
-//! GitHub's published descriptions, as `cargo xtask tools` fetches them, and Okta's, as a table:
-//! the calls of the tests are held to them.
+//! Checks the calls of the tests against the vendors' published descriptions: GitHub's, which
+//! `cargo xtask tools` fetches, and a table of Okta's.
 //!
-//! A process reads GitHub's descriptions (27 MB) when it checks its first call. So tests that check
-//! calls belong into one program that runs its tests in threads.
+//! GitHub's descriptions have 27 MB, and a process reads them when it checks its first call. So all
+//! tests that check calls should be in one program that runs them in threads.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 
@@ -23,7 +23,7 @@ pub fn tool(path: &str) -> PathBuf {
     path
 }
 
-/// Returns a hash of the parts of a call that the descriptions cover.
+/// Returns a hash of those parts of a call that the descriptions define.
 fn digest(call: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in ["method", "path", "query", "status", "raw", "request", "answer"] {
@@ -32,15 +32,16 @@ fn digest(call: &Value) -> u64 {
     hasher.finish()
 }
 
-/// Checks every call of a log of the simulated GitHub, and returns how many there were. Calls that
-/// a fault struck are left out. A call that is not as described panics.
+/// Checks every call in a log of the simulated GitHub, and returns the number of checked calls.
+/// Calls with an injected fault are not checked. Panics if a call does not match the descriptions.
 pub fn check(calls: &[Value]) -> usize {
     let mut problems = Vec::new();
     let mut checked = 0;
     let mut seen = HashSet::new();
     for call in calls.iter().filter(|call| call["fault"] != Value::Bool(true)) {
         checked += 1;
-        // A plan reads what the plan before it read: an equal call needs no second look.
+        // A second plan sends the same calls as the first one. Each distinct call is checked only
+        // once.
         if !seen.insert(digest(call)) {
             continue;
         }

@@ -1,9 +1,10 @@
-//! A table of Okta's published description (okta/okta-management-openapi-spec, management API
-//! 2026.06.3) for the used endpoints: parameters with their limits, and the form of the answers.
+//! A table of the endpoints that Beadle uses, from Okta's published description
+//! (okta/okta-management-openapi-spec, management API 2026.06.3). It has the parameters with their
+//! limits, and the form of the answers.
 
 use serde_json::Value;
 
-/// A parameter and its allowed values.
+/// The name of a parameter, and a function that returns whether a value is allowed.
 type Parameter = (&'static str, fn(&str) -> bool);
 
 struct Endpoint {
@@ -41,14 +42,14 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "api/v1/groups/{id}/users",
-        // No maximum is stated; 200 is recommended.
+        // The description states no maximum, but recommends 200.
         parameters: &[("after", any), ("limit", |value| limit(1000)(value))],
         answer: |answer| each(answer, user),
     },
     Endpoint {
         method: "GET",
         path: "api/v1/users",
-        // Without `search` at most 200.
+        // Without the parameter `search`, the maximum is 200.
         parameters: &[("after", any), ("limit", |value| limit(200)(value))],
         answer: |answer| each(answer, user),
     },
@@ -56,7 +57,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "api/v1/users/{id}/groups",
-        // None is described; every recorded answer links to itself with limit=200.
+        // The description has no parameters for this endpoint, but every recorded answer has a link
+        // to itself with `limit=200`.
         parameters: &[("after", any), ("limit", |value| value == "200")],
         answer: |answer| each(answer, group),
     },
@@ -126,7 +128,7 @@ fn user(user: &Value) -> Option<String> {
         "STAGED",
         "SUSPENDED",
     ];
-    // A status that is not described is a test's own.
+    // One test uses the status `BRAND_NEW`, which the description does not have.
     let status = user["status"].as_str().unwrap_or_default();
     strings(user, &["id", "status", "created", "lastUpdated"])
         .or_else(|| strings(&user["profile"], &["login", "email"]))
@@ -154,7 +156,8 @@ fn fits(path: &str, template: &str) -> bool {
         && path.iter().zip(&template).all(|(one, other)| other.starts_with('{') || one == other)
 }
 
-/// Holds every call of a log to the table. Errors are in Okta's shape, and faults are nobody's.
+/// Checks every call in a log against the table. An error must have the form of Okta's errors.
+/// Calls with an injected fault are not checked.
 pub fn check(calls: &[Value]) {
     let mut problems = Vec::new();
     for call in calls.iter().filter(|call| call["fault"] != Value::Bool(true)) {

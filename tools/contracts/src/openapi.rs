@@ -1,4 +1,4 @@
-//! Checks REST paths, parameters, bodies and answers against `@octokit/openapi`.
+//! Checks the paths, parameters, bodies and answers of REST calls against `@octokit/openapi`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -6,17 +6,19 @@ use std::sync::{LazyLock, Mutex};
 use jsonschema::{Registry, Validator};
 use serde_json::{Map, Value, json};
 
-/// A description: that of github.com, or the larger one of Enterprise Cloud (internal visibility).
+/// A published description of the REST API: either that of github.com, or that of Enterprise Cloud,
+/// which is larger and also has the visibility `internal`.
 struct Description {
     document: Value,
-    /// The templates of paths, by their number of segments, their first and their last one.
+    /// The path templates, by the number of their segments, their first segment and their last
+    /// segment.
     templates: HashMap<(usize, String, String), Vec<String>>,
     registry: Registry<'static>,
     validators: Mutex<HashMap<String, &'static Validator>>,
 }
 
 const URI: &str = "https://description.test/root";
-/// A segment of a template that is a parameter.
+/// The text that stands for a parameter in a template's segments.
 const PARAMETER: &str = "{}";
 
 static DESCRIPTIONS: [LazyLock<Description>; 2] =
@@ -39,12 +41,12 @@ fn load(name: &str) -> Description {
     Description { document, templates, registry, validators: Mutex::default() }
 }
 
-/// Takes a path apart, or a template. There is always one segment at least.
+/// Splits a path or a template into its segments. The result has at least one segment.
 fn segments(path: &str) -> Vec<&str> {
     path.trim_matches('/').split('/').collect()
 }
 
-/// Converts `nullable` of OpenAPI 3.0 to `null` of JSON Schema.
+/// Converts `nullable` of OpenAPI 3.0 to the type `null` of JSON Schema.
 fn modern(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -53,7 +55,8 @@ fn modern(value: &mut Value) {
             {
                 *reference = json!(format!("{URI}#{local}"));
             }
-            // Addresses are held to their format. GitHub shows a homepage as it was written.
+            // Of all formats, only `uri` is checked. A homepage is an exception, because GitHub
+            // shows it as somebody wrote it.
             if map.get("format").is_some_and(|format| format.is_string() && format != "uri") {
                 map.remove("format");
             }
@@ -61,8 +64,8 @@ fn modern(value: &mut Value) {
                 homepage.remove("format");
             }
             map.values_mut().for_each(modern);
-            // An account is a user or an enterprise. The description says that it is both, which
-            // nothing can be.
+            // An account is either a user or an enterprise. The description says that it is both,
+            // which is impossible.
             let titles =
                 |all: &Value| all.as_array().map(|all| all.iter().map(|one| one["title"].clone()).collect());
             let both = vec![json!("Simple User"), json!("Enterprise")];
@@ -81,25 +84,27 @@ fn modern(value: &mut Value) {
     }
 }
 
-/// A part of a call that has a schema. The formats of requests are not checked.
+/// A part of a call that has a schema. In requests, formats are not checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Part {
     Request,
     Answer,
 }
 
-/// Returns the problems of a call, or nothing if one of the descriptions allows the call.
+/// Returns the problems of a call. Returns none if at least one of the descriptions allows the
+/// call.
 pub(super) fn check(call: &Value) -> Vec<String> {
     let first = DESCRIPTIONS[0].check(call);
     if first.is_empty() {
         return first;
     }
-    // The values of visibility and permissions differ between products.
+    // The products have different values of visibility and permissions, so one matching description
+    // is enough.
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 
-/// Returns the path of a redirect with the name of the repository. A redirect has the id, which the
-/// description has only for the repository itself.
+/// Returns the path of a redirected call with the repository's name instead of its id. Redirects
+/// use the id, but the description has the id only in the path of the repository itself.
 fn named(path: &str) -> String {
     let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
     by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))
@@ -152,7 +157,8 @@ impl Description {
     fn operation(&self, path: &str, method: &str) -> Option<(&str, &Value)> {
         let asked = segments(path);
         let (first, last) = (asked[0], asked[asked.len() - 1]);
-        // A thousand templates are too many to compare each of them with each call.
+        // There are about a thousand templates, too many to compare all of them with each call. So
+        // only those with a possible first and last segment are compared.
         let places = [(first, last), (first, PARAMETER), (PARAMETER, last), (PARAMETER, PARAMETER)];
         let kept = places.into_iter().filter_map(|(first, last)| {
             self.templates.get(&(asked.len(), first.to_owned(), last.to_owned()))
@@ -186,7 +192,7 @@ impl Description {
                 built.unwrap_or_else(|error| panic!("the description has a bad schema: {error}")),
             ))
         };
-        // Other tests need not wait while this one validates.
+        // The lock is released before the validation, so that other tests do not wait.
         let validator = {
             let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             *validators.entry(format!("{part:?} {schema}")).or_insert_with(build)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The time limit for the start of the demo's service.
+/// The maximum time until the demo's service has started.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -18,7 +18,7 @@ fn an_interrupted_demo_removes_its_folders() {
     let entries = |of: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path()).collect()
     };
-    // When the service runs, the demo handles the signal.
+    // After the service has started, the demo can handle the signal.
     let begun = Instant::now();
     while !entries(folder.path()).iter().any(|inside| inside.join("serve.log").exists()) {
         assert!(begun.elapsed() < PATIENCE && demo.try_wait().unwrap().is_none(), "the demo has no service");

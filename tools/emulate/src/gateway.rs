@@ -1,5 +1,5 @@
-//! An emulated API Gateway in front of a function: HTTP APIs, REST APIs, and function URLs, which
-//! send the same events as HTTP APIs.
+//! An emulated API Gateway in front of a function. It emulates HTTP APIs, REST APIs, and function
+//! URLs, which send the same events as HTTP APIs.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>,
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::{Invoked, Lambdas};
 
-/// The maximum size of an event from a gateway at Lambda.
+/// The maximum size of an event that a gateway sends to Lambda.
 const LARGEST: usize = 6 * 1024 * 1024;
 
 /// The kind of gateway.
@@ -30,7 +30,7 @@ pub enum Shape {
     Rest,
 }
 
-/// A gateway. It listens until it is dropped.
+/// A running gateway. It stops when this value is dropped.
 pub struct Gateway {
     /// The address of the gateway.
     pub url: String,
@@ -71,7 +71,7 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         headers.entry(name.to_string()).and_modify(|all| *all = format!("{all},{value}")).or_insert(value);
     }
-    // A body that is not known to be text is sent in base64.
+    // A body that is not valid text is sent in base64.
     let (text, encoded) = match std::str::from_utf8(&body) {
         Ok(text) if headers.get("content-type").is_some_and(|kind| kind.contains("json")) => {
             (text.to_owned(), false)
@@ -90,7 +90,7 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
             "body": text, "isBase64Encoded": encoded,
         }),
         Shape::Rest => {
-            // A REST API keeps the case of the names of headers.
+            // A REST API does not change the case of header names.
             let upper: BTreeMap<String, String> =
                 headers.iter().map(|(name, value)| (name.to_uppercase(), value.clone())).collect();
             let many: BTreeMap<&String, [&String; 1]> =

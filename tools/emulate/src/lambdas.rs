@@ -8,25 +8,26 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The Runtime API, and the address for invocations.
+/// A running Runtime API, with the address to which invocations are sent. It stops when this value
+/// is dropped.
 pub struct Lambdas {
     child: Child,
     url: String,
     http: reqwest::Client,
 }
 
-/// The process of a function. A drop ends the process.
+/// The process of a function. The process is killed when this value is dropped.
 pub struct Function {
     child: Child,
     log: PathBuf,
 }
 
-/// The result of an invocation.
+/// How an invocation ended.
 #[derive(Clone, Debug)]
 pub enum Invoked {
     /// The answer of the function.
     Answer(Value),
-    /// The function failed or ended.
+    /// The function returned an error, or its process ended.
     Failed(String),
 }
 
@@ -45,7 +46,7 @@ impl Drop for Function {
 }
 
 impl Function {
-    /// Returns the log of the function.
+    /// Returns the log that the function has written.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -62,13 +63,13 @@ impl Function {
 }
 
 impl Lambdas {
-    /// Starts the Runtime API. An invocation without an answer within `limit` fails.
+    /// Starts the Runtime API. If a function does not answer within `limit`, the invocation fails.
     pub async fn start(limit: Duration) -> Self {
         let port = super::free_port();
         let mut command = Command::new(super::python("cargo-lambda"));
         command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1"]);
         command.args(["--invoke-port", &port.to_string(), "--timeout", &limit.as_secs().to_string()]);
-        // `cargo lambda watch` must run in the folder of a package.
+        // `cargo lambda watch` works only in the folder of a package.
         command.current_dir(env!("CARGO_MANIFEST_DIR")).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let lambdas = Self { child, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() };

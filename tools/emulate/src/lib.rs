@@ -1,8 +1,8 @@
-//! AWS on one machine, for tests and benchmarks:
+//! Emulates AWS on one machine, for tests and benchmarks:
 //!
 //! - [`Moto`]: DynamoDB, SQS, Secrets Manager, SSM, KMS and STS;
 //! - [`Tables`]: DynamoDB for tests for which moto is too slow;
-//! - [`Proxy`]: errors of DynamoDB that neither of them makes;
+//! - [`Proxy`]: errors of DynamoDB that [`Moto`] and [`Tables`] never cause;
 //! - [`Lambdas`]: the Runtime API of Lambda functions;
 //! - [`Pump`]: the event source mapping from a queue to a function;
 //! - [`Gateway`]: API Gateway in front of a function.
@@ -39,11 +39,11 @@ fn tool(program: &str) -> PathBuf {
     path
 }
 
-/// Returns a port of this machine that nobody listens on. Each call returns another one.
+/// Returns a port of this machine on which no program listens. Each call returns a different port.
 ///
-/// A service that is started again needs the port that it had. So the port is below those that the
-/// system gives to outgoing connections and to listeners on port 0: nobody gets it by chance
-/// between its test and its use, or while the service is down.
+/// A service that restarts must get the same port again. So this function uses ports below those
+/// that the system assigns to outgoing connections and to listeners on port 0. Then no other
+/// program gets the port by chance while the service is not running.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Runs moto, which handles one request at a time.
+//! Runs moto, an emulator of AWS. moto handles one request at a time.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,18 +15,18 @@ use serde_json::{Value, json};
 /// The region of all resources.
 pub const REGION: &str = "eu-west-1";
 
-/// A running moto. A drop ends it.
+/// A running moto server. It is killed when this value is dropped.
 pub struct Moto {
     child: Child,
     /// The address of moto.
     pub url: String,
-    /// The address of the tables, which can be another server.
+    /// The address of DynamoDB. It can be the address of another server.
     tables_at: String,
-    /// The secret of the credentials. moto accepts any secret.
+    /// The secret key in the credentials. moto accepts any key.
     pub secret: String,
     tables: AtomicU32,
     http: reqwest::Client,
-    /// The file with a line for each call.
+    /// The file in which moto writes one line for each call.
     calls: tempfile::NamedTempFile,
 }
 
@@ -38,7 +38,7 @@ impl Drop for Moto {
 }
 
 impl Moto {
-    /// Starts moto without resources.
+    /// Starts moto. No resources exist yet.
     pub async fn start() -> Self {
         let port = super::free_port();
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/single_threaded_moto.py");
@@ -65,19 +65,19 @@ impl Moto {
         panic!("moto does not start");
     }
 
-    /// Uses the tables of another address.
+    /// Makes clients use DynamoDB at another address.
     #[must_use]
     pub fn with_tables_at(mut self, url: &str) -> Self {
         url.clone_into(&mut self.tables_at);
         self
     }
 
-    /// Returns the configuration of clients.
+    /// Returns the configuration with which AWS clients call moto.
     pub async fn aws(&self) -> SdkConfig {
         self.aws_by(&self.url).await
     }
 
-    /// Returns the configuration of clients that reach moto through another address.
+    /// Returns the configuration with which AWS clients call moto through another address.
     pub async fn aws_by(&self, url: &str) -> SdkConfig {
         let credentials = Credentials::new("any", &self.secret, None, None, "test");
         let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(REGION));
@@ -85,21 +85,22 @@ impl Moto {
         loader.endpoint_url(url).load().await
     }
 
-    /// Returns the calls of a caller so far, by the names of the actions in IAM policies.
+    /// Returns all calls that a caller has made, by the names that IAM policies use for the
+    /// actions.
     pub fn calls_of(&self, who: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let calls = text.lines().filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '));
         calls.map(|call| call.split(' ').next().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Returns the names of the secrets that a caller has read so far.
+    /// Returns the names of all secrets that a caller has read.
     pub fn secrets_of(&self, who: &str) -> BTreeSet<String> {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let asked = format!("{who} secretsmanager:GetSecretValue ");
         text.lines().filter_map(|line| Some(line.strip_prefix(&asked)?.to_owned())).collect()
     }
 
-    /// Returns the environment variables of a process that calls moto as `who`.
+    /// Returns the environment variables with which a process calls moto under the name `who`.
     pub fn environment(&self, who: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ACCESS_KEY_ID", who.into()),
@@ -110,7 +111,7 @@ impl Moto {
         ]
     }
 
-    /// Calls an operation of a service that speaks JSON, such as `secretsmanager.CreateSecret`.
+    /// Calls an operation of a service whose API uses JSON, such as `secretsmanager.CreateSecret`.
     pub async fn call(&self, service: &str, operation: &str, body: &Value) -> Value {
         let scope = format!("20260101/{REGION}/{service}/aws4_request");
         let signed = format!("AWS4-HMAC-SHA256 Credential=any/{scope}, SignedHeaders=host, Signature=0");
@@ -130,13 +131,13 @@ impl Moto {
         self.call("secretsmanager", "secretsmanager.CreateSecret", &body).await;
     }
 
-    /// Sets the next value of a secret. The current value becomes the previous one.
+    /// Stores a new value of a secret. The present value becomes the previous one.
     pub async fn replace_secret(&self, name: &str, value: &str) {
         let body = json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": format!("{:032x}", rand::random::<u128>()) });
         self.call("secretsmanager", "secretsmanager.PutSecretValue", &body).await;
     }
 
-    /// Creates a table of this name, and returns a store in it.
+    /// Creates a table with this name, and opens a store in it.
     pub async fn table(&self, name: &str, settings: DynamoSettings) -> DynamoStore {
         let aws = self.aws_by(&self.tables_at).await;
         let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&aws), name, settings);
@@ -145,21 +146,21 @@ impl Moto {
         store
     }
 
-    /// Creates a table, and returns a store in it.
+    /// Creates a table with a new name, and opens a store in it.
     pub async fn store(&self, settings: DynamoSettings) -> DynamoStore {
         let table = format!("beadle-{}", self.tables.fetch_add(1, Ordering::Relaxed));
         self.table(&table, settings).await
     }
 
-    /// Returns a store in the newest table of [`Moto::store`], which it reaches through another
-    /// address.
+    /// Opens a store in the table that [`Moto::store`] created last. The store calls DynamoDB
+    /// through another address.
     pub async fn by(&self, url: &str, settings: DynamoSettings) -> DynamoStore {
         let table = format!("beadle-{}", self.tables.load(Ordering::Relaxed) - 1);
         DynamoStore::new(aws_sdk_dynamodb::Client::new(&self.aws_by(url).await), &table, settings)
     }
 
-    /// Creates a queue and its dead-letter queue for messages that were received three times.
-    /// Returns both addresses.
+    /// Creates a queue and a dead-letter queue. A message goes to the dead-letter queue after it
+    /// was received three times. Returns the addresses of both queues.
     pub async fn queue(&self, name: &str, visibility: Duration) -> [String; 2] {
         let client = aws_sdk_sqs::Client::new(&self.aws().await);
         let dead = client.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();

@@ -1,5 +1,5 @@
-//! A proxy between a store and its tables. It adds throttling, conflicts, lost answers, and an
-//! index with old content.
+//! A proxy between a store and DynamoDB. It injects throttling, conflicts, lost answers, and old
+//! answers of an index.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,16 +14,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 
-/// The probability of each fault, in percent.
+/// How likely each fault is, in percent.
 #[derive(Clone, Copy, Debug)]
 pub struct Odds {
     /// The table throttles a request.
     pub throttled: u32,
-    /// A write conflicts with another one.
+    /// A write fails because it conflicts with another write.
     pub conflict: u32,
     /// The answer to a write is lost.
     pub lost: u32,
-    /// The index returns an earlier answer.
+    /// The index returns an answer from before the last writes.
     pub stale: u32,
 }
 
@@ -34,17 +34,17 @@ struct Shared {
     to: String,
     odds: Odds,
     random: Mutex<StdRng>,
-    /// Earlier answers of the index, by query.
+    /// The earlier answers of the index, by query.
     said: Mutex<HashMap<String, Bytes>>,
     http: reqwest::Client,
-    /// The remaining number of requests that the proxy forwards.
+    /// The number of requests that the proxy still forwards.
     left: AtomicU64,
-    /// The number of faults of each kind.
+    /// How many faults of each kind the proxy has injected.
     counts: Mutex<HashMap<&'static str, u32>>,
     stop: Option<Stop>,
 }
 
-/// The stop at which the first request of an operation waits.
+/// A point at which the proxy keeps the first request of an operation until the test continues.
 struct Stop {
     operation: String,
     has_come: AtomicBool,
@@ -52,7 +52,7 @@ struct Stop {
     goes_on: Notify,
 }
 
-/// A proxy that makes faults of DynamoDB that moto never makes.
+/// A proxy that injects faults of DynamoDB that moto never causes.
 pub struct Proxy {
     /// The address of the proxy.
     pub url: String,
@@ -65,14 +65,14 @@ impl Proxy {
         Self::with(to, odds, seed, u64::MAX, None).await
     }
 
-    /// Starts a proxy that forwards `after` requests and no further one, as if the process were
-    /// killed then.
+    /// Starts a proxy that forwards only the first `after` requests. For the store, this looks like
+    /// a process that is killed at that moment.
     pub async fn closing(to: &str, after: u64) -> Self {
         Self::with(to, NOTHING, 1, after, None).await
     }
 
-    /// Starts a proxy that stops the first request of an operation until [`Proxy::go_on`]. In the
-    /// meantime the test makes the write of another process.
+    /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
+    /// called. Before that, the test can make the write of another process.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
             operation: operation.to_owned(),
@@ -83,14 +83,14 @@ impl Proxy {
         Self::with(to, NOTHING, 1, u64::MAX, Some(stop)).await
     }
 
-    /// Waits until a request is stopped.
+    /// Waits until the proxy keeps a request.
     pub async fn until_stopped(&self) {
         if let Some(stop) = &self.shared.stop {
             tokio::time::timeout(Duration::from_secs(30), stop.came.notified()).await.unwrap();
         }
     }
 
-    /// Forwards the stopped request.
+    /// Forwards the request that the proxy keeps.
     pub fn go_on(&self) {
         if let Some(stop) = &self.shared.stop {
             stop.goes_on.notify_one();
@@ -115,7 +115,8 @@ impl Proxy {
         Self { url, shared }
     }
 
-    /// Returns the number of faults of a kind: `throttled`, `conflict`, `lost` or `stale`.
+    /// Returns how many faults of a kind the proxy has injected: `throttled`, `conflict`, `lost` or
+    /// `stale`.
     pub fn count(&self, what: &str) -> u32 {
         self.shared.counts.lock().unwrap().get(what).copied().unwrap_or(0)
     }
@@ -154,7 +155,7 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
         stop.came.notify_one();
         stop.goes_on.notified().await;
     }
-    // The creation of the table has no faults.
+    // The requests that create the table get no faults.
     let is_of_items = !operation.contains("Table") && operation != "UpdateTimeToLive";
     if is_of_items && shared.happens("throttled", shared.odds.throttled) {
         return refused(400, "ProvisionedThroughputExceededException", "");

@@ -1,6 +1,6 @@
-//! Sends the messages of a queue to a function, as the event source mapping of Lambda does: batches
-//! and windows, concurrent invocations, and partial failures. The queue delivers an unfinished
-//! message again when its visibility timeout ends.
+//! Sends the messages of a queue to a function, as Lambda's event source mapping does. It emulates
+//! batches, batching windows, concurrent invocations and partial failures. If a message is not
+//! deleted, the queue delivers it again when its visibility timeout ends.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 
@@ -17,22 +17,22 @@ use tokio::time::Instant;
 
 use crate::{Invoked, Lambdas};
 
-/// A queue in front of a function.
+/// The settings of a pump: a queue, and the function that gets its messages.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The queue.
+    /// The address of the queue.
     pub queue: String,
-    /// The function.
+    /// The name of the function.
     pub function: String,
-    /// The maximum number of messages in an invocation.
+    /// The maximum number of messages in one invocation.
     pub batch: usize,
-    /// The time for which messages are collected.
+    /// The time for which the pump collects messages for one invocation.
     pub window: Duration,
-    /// The number of concurrent invocations.
+    /// The maximum number of concurrent invocations.
     pub concurrency: usize,
 }
 
-/// A pump. It runs until it is dropped.
+/// A running pump. It stops when this value is dropped.
 pub struct Pump(JoinHandle<()>);
 
 impl Drop for Pump {
@@ -62,7 +62,8 @@ impl Pump {
     }
 }
 
-/// Returns a batch: a full one, or the messages that arrived within the window after the first one.
+/// Returns a batch of messages: either a full one, or the messages that arrived within the batching
+/// window after the first message.
 async fn gather(client: &Client, source: &Source) -> Vec<Message> {
     let mut batch: Vec<Message> = Vec::new();
     let mut until: Option<Instant> = None;
@@ -103,7 +104,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
         .collect();
     let answer = match lambdas.invoke(&source.function, &json!({ "Records": records })).await {
         Invoked::Answer(answer) => answer,
-        // The queue delivers the whole batch again.
+        // No message is deleted, so the queue delivers the whole batch again.
         Invoked::Failed(_) => return,
     };
     let failures = answer["batchItemFailures"].as_array().cloned().unwrap_or_default();
@@ -111,7 +112,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
         failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str()).collect();
     let known: HashSet<&str> = batch.iter().filter_map(Message::message_id).collect();
     if again.len() < failures.len() || !again.is_subset(&known) {
-        // An answer with an empty or unknown id counts as a failure of the whole batch at Lambda.
+        // If an answer has an empty or unknown id, Lambda treats the whole batch as failed.
         return;
     }
     let done: Vec<&Message> =
@@ -122,7 +123,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
             entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build().unwrap()
         });
         let entries = Some(entries.collect());
-        // The queue delivers messages again that are not deleted.
+        // The queue delivers all messages again that are not deleted here.
         let _ = client.delete_message_batch().queue_url(&source.queue).set_entries(entries).send().await;
     }
 }

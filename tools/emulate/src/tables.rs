@@ -1,10 +1,10 @@
-//! Tables of DynamoDB in dynoxide, for bursts. moto is slower: it handles about 310 calls a second,
-//! one after the other.
+//! Runs dynoxide, which emulates DynamoDB, for tests with bursts. moto is too slow for them: it
+//! handles about 310 calls a second, one after the other.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A running dynoxide. A drop ends it.
+/// A running dynoxide server. It is killed when this value is dropped.
 pub struct Tables {
     child: Child,
     /// The address of dynoxide.
@@ -19,7 +19,7 @@ impl Drop for Tables {
 }
 
 impl Tables {
-    /// Starts dynoxide without tables.
+    /// Starts dynoxide. No tables exist yet.
     pub async fn start() -> Self {
         let port = super::free_port();
         let mut command = Command::new(super::tool("bin/dynoxide"));

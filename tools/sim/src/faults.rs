@@ -1,4 +1,5 @@
-//! Faults on demand, selected by path, count or probability, with a seed.
+//! Faults that a test can inject. A test selects the calls by path, number or probability; random
+//! numbers come from a seed.
 
 use std::collections::BTreeMap;
 
@@ -7,78 +8,82 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The ways in which a list shows wrong rows. The total of the list stays correct.
+/// How the rows of a list are wrong. The total that the list states stays correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lie {
-    /// The page ends with a copy of its first row.
+    /// The last row of the page is a copy of the first row.
     RowTwice,
-    /// The page lacks its last row.
+    /// The last row of the page is missing.
     RowMissing,
-    /// The last row lacks [`Fault::field`]; in GraphQL it is null.
+    /// The last row lacks [`Fault::field`]. In GraphQL, the field is null.
     NoIdentity,
     /// The last row is null. In an edge, the node is null.
     NullRow,
-    /// Every page is the first one, and names a next page.
+    /// Every page is a copy of the first page, and names a next page.
     FirstPageAgain,
-    /// The page names no next page, although there is one.
+    /// The page names no next page, although the list has one.
     EndsEarly,
 }
 
-/// One fault, in the form of `POST /_sim/faults`.
+/// A fault, in the form of `POST /_sim/faults`. The first fields select the calls, and the other
+/// fields say what happens.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// The method of the calls.
+    /// The method of the calls to which the fault applies. `None` means any method.
     pub method: Option<String>,
-    /// A part of the path of the calls. For GraphQL, the path is `/graphql`.
+    /// A text that the path of the calls must contain. For GraphQL, the path is `/graphql`.
     pub path: String,
-    /// A part of the body of the calls.
+    /// A text that the body of the calls must contain.
     pub contains: String,
     /// The status of the answer.
     pub status: Option<u16>,
-    /// The `Retry-After` of the answer, in seconds.
+    /// The value of the header `Retry-After` in the answer, in seconds.
     pub retry_after: Option<u64>,
-    /// The `Location` of the answer.
+    /// The value of the header `Location` in the answer.
     pub location: Option<String>,
     /// The body of the answer.
     pub body: Option<Value>,
     /// The delay of the answer in milliseconds.
     pub delay_ms: u64,
-    /// The simulated GitHub takes the call up once all faults are cleared.
+    /// Whether the simulated GitHub waits with the call until all faults are cleared.
     pub hold: bool,
-    /// Breaks the connection before the answer, after the call has had its effect.
+    /// Whether the connection breaks before the answer, after the call has changed the state.
     pub reset: bool,
-    /// Breaks the connection in the middle of the answer.
+    /// Whether the connection breaks in the middle of the answer.
     pub truncate: bool,
-    /// Leaves out the last entry of every list below this GraphQL field. `totalCount` stays.
+    /// A GraphQL field. All lists inside this field lack their last entry, but `totalCount` does
+    /// not change.
     pub shorten: Option<String>,
-    /// Leaves out the last entry of a plain list (Okta), or of `Resources` (SCIM). The counts stay.
+    /// Whether the list in the answer lacks its last entry. This applies to a plain list (Okta) and
+    /// to `Resources` (SCIM). The stated counts do not change.
     pub short: bool,
-    /// Shows the first entry of such a list twice, the second time in place of the last entry.
+    /// Whether the first entry of such a list also replaces the last entry.
     pub twice: bool,
-    /// Returns a list without entries.
+    /// Whether such a list is empty.
     pub empty: bool,
-    /// Removes the link to the next page.
+    /// Whether the answer lacks the link to the next page.
     pub last: bool,
-    /// The wrong rows of the lists in the simulated GitHub's answer, one way after the other.
+    /// How the rows of the lists in the simulated GitHub's answer are wrong. The entries are
+    /// applied in this order.
     pub lies: Vec<Lie>,
-    /// The GraphQL field whose connections have wrong rows. REST needs no field, because a path has
-    /// one list.
+    /// The GraphQL field whose connections have wrong rows. REST needs no field, because an answer
+    /// has only one list.
     pub connection: Option<String>,
     /// The field that [`Lie::NoIdentity`] removes.
     pub field: String,
-    /// Headers that replace those of the simulated GitHub's answer.
+    /// Headers that replace those in the simulated GitHub's answer.
     pub headers: BTreeMap<String, String>,
-    /// The number of calls. `None` means no limit.
+    /// The number of calls to which the fault applies. `None` means no limit.
     pub count: Option<u32>,
-    /// The probability. `None` means always.
+    /// The probability that the fault applies to a call. `None` means always.
     pub probability: Option<f64>,
     /// The seed of the random numbers.
     pub seed: u64,
 }
 
-/// The faults in force.
+/// The faults that a test has injected.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<(Fault, StdRng)>);
 
@@ -92,7 +97,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Returns the first fault that matches a call.
+    /// Returns the first fault that applies to a call, and counts that call.
     pub(crate) fn strike(&mut self, method: &str, path: &str, body: &str) -> Option<Fault> {
         for (fault, random) in &mut self.0 {
             let fits = fault.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
@@ -111,7 +116,7 @@ impl Faults {
     }
 }
 
-/// Leaves out the last entry of every list below `field`.
+/// Removes the last entry of every list inside the field `field`.
 pub(crate) fn shorten(value: &mut Value, field: &str) {
     match value {
         Value::Object(map) => {

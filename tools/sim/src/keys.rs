@@ -1,4 +1,5 @@
-//! The key pair of the App and of the service app, which each process generates.
+//! The key pair of the simulated App and of Okta's simulated service app. Each process generates
+//! one key pair.
 
 use std::sync::OnceLock;
 
@@ -8,7 +9,7 @@ use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A key pair of an App.
+/// The key pair of a simulated App.
 #[derive(Clone, Debug)]
 pub(crate) struct AppKey {
     /// The private key in PEM form.
@@ -17,18 +18,18 @@ pub(crate) struct AppKey {
     pub(crate) public: Vec<u8>,
 }
 
-/// An RSA key takes a tenth of a second and more, and a program of tests starts hundreds of
-/// simulators.
+/// The key pair of this process. Generating an RSA key takes a tenth of a second or more, and a
+/// test program starts hundreds of simulators.
 static SHARED: OnceLock<AppKey> = OnceLock::new();
 
 impl AppKey {
-    /// Returns the key pair that all simulators of this process have.
+    /// Returns the key pair that all simulators of this process share. The first call generates it.
     pub(crate) fn shared() -> Result<Self, crate::SimError> {
         if let Some(key) = SHARED.get() {
             return Ok(key.clone());
         }
         let key = Self::generate()?;
-        // Another thread may have been first: everybody uses the key that is kept.
+        // Another thread may have stored its key first. All threads use the key that was stored.
         Ok(SHARED.get_or_init(|| key).clone())
     }
 

@@ -1,5 +1,6 @@
-//! Simulated vendors for the demo, the tests and the benchmarks. Each has a state as JSON, limits,
-//! faults on demand, and a log of calls. The paths of their control begin with `/_sim/`.
+//! Simulated vendors for the demo, the tests and the benchmarks. Each has a state in JSON, rate
+//! limits, faults that a test can inject, and a log of calls. The paths of the control calls begin
+//! with `/_sim/`.
 
 mod faults;
 pub mod github;

@@ -1,5 +1,5 @@
-//! The common parts of the simulated directory and the simulated SCIM server: a state, tokens,
-//! faults, a log of calls, and their control in `/_sim/`.
+//! The parts that the simulated directory and the simulated SCIM server share: a state, tokens,
+//! faults, a log of calls, and the control calls in `/_sim/`.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -23,12 +23,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The parts of a call.
+/// A call of a simulated vendor.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a str,
-    /// The segments of the path after the base, percent-decoded and without empty ones.
+    /// The segments of the path after the base, percent-decoded. Empty segments are left out.
     pub(crate) path: Vec<String>,
-    /// The decoded query. A name without `=` has an empty value.
+    /// The query, decoded. A name without `=` has an empty value.
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Value,
@@ -49,7 +49,7 @@ impl Call<'_> {
     }
 }
 
-/// An answer.
+/// The answer to a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -67,17 +67,19 @@ impl Reply {
     }
 }
 
-/// A vendor with its state.
+/// A simulated vendor that uses the shared parts.
 pub(crate) trait Vendor: Send + Sync + 'static {
     /// Answers a call.
     fn answer(&self, sim_state: &SimState, call: &Call<'_>) -> Reply;
-    /// Returns an error in the form of the vendor.
+    /// Returns an error in the form that the vendor uses.
     fn error(&self, status: u16, text: &str) -> Reply;
     /// Adds the default values that a state lacks.
     fn complete(&self, state: &mut Value);
-    /// Handles a change of the state through the control.
+    /// Does what the vendor does when a control call has changed the state, for example record
+    /// events. `before` is the state before the change.
     fn changed(self: Arc<Self>, sim_state: &Arc<SimState>, before: &Value);
-    /// Answers a control call that only this vendor has. Returns `None` if the name is unknown.
+    /// Answers a control call that only this vendor has. Returns `None` if the vendor does not have
+    /// such a call.
     fn control(
         self: Arc<Self>,
         sim_state: &Arc<SimState>,
@@ -87,7 +89,7 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     ) -> Option<Result<Value, String>>;
 }
 
-/// The state, with its tokens, faults and calls.
+/// The state of a simulated vendor, with its tokens, its faults and its log of calls.
 #[derive(Default)]
 pub(crate) struct SimState {
     pub(crate) state: Mutex<Value>,
@@ -98,7 +100,7 @@ pub(crate) struct SimState {
     record: bool,
 }
 
-/// A running simulation. A drop ends it.
+/// A running simulated vendor. It stops when this value is dropped.
 pub(crate) struct Running<V> {
     pub(crate) addr: SocketAddr,
     pub(crate) sim_state: Arc<SimState>,
@@ -124,8 +126,8 @@ impl<V> Clone for Both<V> {
 }
 
 impl<V: Vendor> Running<V> {
-    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
-    /// connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if a fault
+    /// breaks the connection.
     pub(crate) async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
         let (head, body) = request.into_parts();
         let both = Both { sim_state: self.sim_state.clone(), vendor: self.vendor.clone() };
@@ -166,7 +168,7 @@ impl<V: Vendor> Running<V> {
         Ok(Self { addr, sim_state, vendor, stop })
     }
 
-    /// Replaces the state, and deletes the recorded calls and the faults.
+    /// Replaces the state. Also clears the log of calls and the faults.
     pub(crate) fn replace(&self, mut state: Value) {
         self.vendor.complete(&mut state);
         *lock(&self.sim_state.state) = state;
@@ -174,7 +176,7 @@ impl<V: Vendor> Running<V> {
         self.sim_state.forget_calls();
     }
 
-    /// Applies a JSON merge patch to the state, and reports the change.
+    /// Applies a JSON merge patch to the state, and tells the vendor about the change.
     pub(crate) fn patch(&self, patch: &Value) {
         change(&self.sim_state, &self.vendor, |state| merge(state, patch));
     }
@@ -207,7 +209,7 @@ impl SimState {
 fn change<V: Vendor>(sim_state: &Arc<SimState>, vendor: &Arc<V>, how: impl FnOnce(&mut Value)) {
     let before = {
         let mut state = lock(&sim_state.state);
-        // The log of events only grows, and its changes are not reported.
+        // The log of events can be long and only grows, so it is not compared.
         let log = state["log"].take();
         let before = state.clone();
         if !log.is_null() {
@@ -220,7 +222,7 @@ fn change<V: Vendor>(sim_state: &Arc<SimState>, vendor: &Arc<V>, how: impl FnOnc
     vendor.clone().changed(sim_state, &before);
 }
 
-/// Applies a JSON merge patch (RFC 7396).
+/// Applies a JSON merge patch (RFC 7396) to a value.
 pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
@@ -287,7 +289,7 @@ async fn handle<V: Vendor>(
     respond(reply, fault.as_ref())
 }
 
-/// Applies a fault to an answer.
+/// Changes an answer according to a fault.
 fn spoil(reply: &mut Reply, fault: &Fault) {
     if let Some(body) = &mut reply.body {
         let list = if body.is_array() { Some(&mut *body) } else { body.get_mut("Resources") };
@@ -325,7 +327,7 @@ fn respond(reply: Reply, fault: Option<&Fault>) -> Response {
         response = response.header("content-type", "application/json");
     }
     if let Some(fault) = fault.filter(|fault| fault.reset || fault.truncate) {
-        // The connection breaks before the answer, or in the middle of it.
+        // The connection breaks before the answer or in the middle of it.
         let part = if fault.truncate { text.as_bytes()[..text.len() / 2].to_vec() } else { Vec::new() };
         let broken = std::io::Error::other("injected");
         let stream = futures::stream::iter([Ok(Bytes::from(part)), Err(broken)]);
@@ -387,12 +389,13 @@ fn control<V: Vendor>(
     respond(reply, None)
 }
 
-/// Counts the calls of all simulations of a process, to order them.
+/// The number of the next call. All simulated vendors of a process count together, so that a test
+/// can order their calls.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// The time of the first call, which is simulated time in tests with simulated time.
+/// The time of the first call. In a test with simulated time, this is also simulated time.
 static BEGUN: OnceLock<Instant> = OnceLock::new();
 
-/// Returns the current time in the form of the vendors.
+/// Returns the present time in the form that the vendors use.
 pub(crate) fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }

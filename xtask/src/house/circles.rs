@@ -1,15 +1,16 @@
-//! Circles in a graph of files.
+//! Finds circles in a graph of files. A circle is a series of files in which each file uses the
+//! next one, and the last file uses the first one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::uses::Place;
 
-/// The files that a file uses, with the place of each use. Files are named from the folder of their
-/// package: `src/plan.rs`.
+/// For each file, the files that it uses, with the place of the first use. A file is named by its
+/// path from the folder of its package, such as `src/plan.rs`.
 pub(super) type Graph = BTreeMap<String, BTreeMap<String, Place>>;
 
-/// Finds a shortest circle in each group of files that use each other. The last file of a circle
-/// uses the first one.
+/// Returns a shortest circle for each group of files that use each other. The last file of a circle
+/// uses the first file.
 pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut done = BTreeSet::new();
@@ -26,8 +27,8 @@ pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
     found
 }
 
-/// Finds a shortest path from a file to another one, without the last file. From a file to itself
-/// the path is a circle.
+/// Returns a shortest path from one file to another, without the last file. If both are the same
+/// file, the path is a circle.
 pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([from]);
@@ -52,7 +53,7 @@ pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<S
     None
 }
 
-/// Returns the text of a circle, with one line for each use.
+/// Returns the text that describes a circle, with one line for each use.
 pub(super) fn shown(graph: &Graph, circle: &[String]) -> String {
     let next = circle.iter().cycle().skip(1);
     let lines = circle.iter().zip(next).map(|(file, next)| {

@@ -1,4 +1,4 @@
-//! The graph of the files of one package, and the uses that may close a circle.
+//! Reads which files of a package use each other, and finds the uses that close a circle.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::circles::{Graph, circles, shortest_path, shown};
 use super::rules::AllowedCircle;
 use super::{modules, uses};
 
-/// Reads the graph of a package: its library and its programs together.
+/// Reads the graph of a package. The library and the programs of the package are in the same graph.
 pub(super) fn read(folder: &Path, roots: &[impl AsRef<Path>]) -> anyhow::Result<Graph> {
     let mut graph = Graph::new();
     for root in roots {
@@ -22,8 +22,8 @@ pub(super) fn read(folder: &Path, roots: &[impl AsRef<Path>]) -> anyhow::Result<
     Ok(graph)
 }
 
-/// Finds the circles of a package without an allowed use, and the allowed uses that close no
-/// circle.
+/// Returns a problem for each circle that contains no allowed use, and for each allowed use that is
+/// not needed, because it closes no circle.
 pub(super) fn problems(package: &str, graph: &Graph, allowed: &[AllowedCircle]) -> Vec<String> {
     let entry = format!("`[[circle]]` of {package}");
     let mut problems = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn problems(package: &str, graph: &Graph, allowed: &[AllowedCircle]) 
 mod tests {
     use super::*;
 
-    /// Writes a package and reads its graph.
+    /// Writes these files as a package, and reads the package's graph.
     fn graph(files: &[(&str, &str)]) -> Graph {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -116,7 +116,8 @@ mod tests {
         let two = ("a/two/mod.rs", "pub mod below;\npub struct Two(super::A);");
         let below = ("a/two/below.rs", "pub struct Below(super::super::A, super::Two);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
-        // Only one of two children may use the other one, and the children of the other one.
+        // If a child uses another child or a file below it, that other child must not use the first
+        // child.
         let one = ("a/one.rs", "pub struct One(super::two::below::Below);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
         let below = ("a/two/below.rs", "pub struct Below(crate::a::one::One);");
@@ -127,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_name_is_followed_to_the_file_that_defines_it() {
-        // The second child names an item of the first one through an import and an export of the
-        // parent.
+        // The second child names an item of the first child through its parent, which imports and
+        // exports the item.
         let lib = ("lib.rs", "mod a;");
         let one = ("a/one.rs", "pub struct One;\npub struct Other;");
         let two = ("a/two.rs", "use super::One;\npub struct Two(One, crate::a::Other);");
@@ -170,7 +171,7 @@ mod tests {
         let b = ("b.rs", "pub struct B;\nfn f(_: &super::a::A) {}");
         let list = allowed("src/b.rs -> src/a.rs");
         assert_eq!(problems("p", &graph(&[LIB, a, b]), &list), [""; 0]);
-        // A third file closes a further circle.
+        // A third file is part of another circle.
         let lib = ("lib.rs", "mod a; mod b; mod c;");
         let b = ("b.rs", "pub struct B;\nfn f(_: &super::a::A, _: crate::c::C) {}");
         let c = ("c.rs", "pub struct C(crate::a::A);");

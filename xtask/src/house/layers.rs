@@ -1,9 +1,10 @@
-//! The direction of dependencies: a package depends only on packages of lower layers. Its tests may
-//! depend on any package.
+//! Checks the direction of dependencies. A package must depend only on packages in lower layers.
+//! The tests of a package may depend on any package.
 
 use super::members::Member;
 
-/// Finds dependencies that do not point down, and packages whose layer is not stated.
+/// Returns a problem for each dependency that does not lead to a lower layer, and for each package
+/// that is in no layer.
 pub(super) fn problems(layers: &[Vec<String>], members: &[Member]) -> Vec<String> {
     let layer = |name: &str| layers.iter().position(|layer| layer.iter().any(|package| package == name));
     let mut problems = Vec::new();

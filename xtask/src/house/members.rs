@@ -1,4 +1,4 @@
-//! The members of the workspace, from `cargo metadata`.
+//! The packages of the workspace, which `cargo metadata` lists.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,13 +12,13 @@ use crate::run::root;
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) folder: PathBuf,
-    /// The root files of its library and its programs, without tests.
+    /// The root files of the package's library and programs. The roots of tests are left out.
     pub(super) roots: Vec<PathBuf>,
-    /// The packages that it depends on, without those of its tests.
+    /// The packages on which this package depends. Packages that only its tests need are left out.
     pub(super) dependencies: Vec<String>,
 }
 
-/// Reads the members from cargo.
+/// Asks cargo for the packages of the workspace.
 pub(super) fn members() -> anyhow::Result<Vec<Member>> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);

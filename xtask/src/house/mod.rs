@@ -1,12 +1,12 @@
 //! The rules of the house, which `cargo xtask house` and `cargo xtask ci` check:
 //!
-//! - **The files of a package form no circle.** A file can be understood, tested and moved with the
-//!   files below it. See `uses` for what counts as a use.
+//! - **The files of a package form no circle.** So a developer can understand, test and move a file
+//!   together with the files below it. See `uses` for what counts as a use.
 //! - **A file has at most 500 lines.**
-//! - **Dependencies between packages point down**, from layer to layer.
+//! - **A package depends only on packages of lower layers.**
 //!
 //! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
-//! no longer needed is a problem too. The list cannot grow without the agreement of a reviewer.
+//! no longer needed is also a problem. So every new exception is a change that a reviewer sees.
 
 mod circles;
 mod graph;
@@ -23,7 +23,7 @@ use anyhow::bail;
 
 use crate::run::root;
 
-/// Checks the workspace.
+/// Checks the rules of the house for the workspace.
 pub(crate) fn check() -> anyhow::Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("house.toml");
     let rules = rules::read(&path)?;

@@ -1,5 +1,5 @@
-//! The modules of a crate with their definitions, imports and names, which `syn` reads from the
-//! files. Code for tests is left out.
+//! The modules of a crate, with what each defines, imports and names. `syn` parses the files. Code
+//! that exists only in tests is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,44 +8,45 @@ use anyhow::{Context as _, bail};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 
-/// A module. Its number is its index in `Crate::modules`.
+/// A module of a crate. Its number is its index in `Crate::modules`.
 #[derive(Default)]
 pub(super) struct Module {
-    /// The index of its file in `Crate::files`.
+    /// The index in `Crate::files` of the file that contains the module.
     pub(super) file: usize,
     pub(super) parent: Option<usize>,
     pub(super) children: BTreeMap<String, usize>,
-    /// The names of the items that it defines.
+    /// The names of the items that the module defines.
     pub(super) items: BTreeSet<String>,
     pub(super) imports: Vec<Import>,
-    /// Every path that its code names, without imports.
+    /// Every path in the module's code, except the paths of imports.
     pub(super) named: Vec<Named>,
 }
 
-/// One leaf of a `use`.
+/// One imported name: a `use` with several names has one value for each.
 pub(super) struct Import {
-    /// The imported name. `None` for `*`.
+    /// The name that is imported, or `None` for `*`.
     pub(super) name: Option<String>,
     pub(super) path: Vec<String>,
-    /// Whether it has a visibility of its own, such as `pub` or `pub(super)`.
+    /// Whether the `use` has a visibility, such as `pub` or `pub(super)`.
     pub(super) is_exported: bool,
     pub(super) line: usize,
 }
 
-/// A path in the code, such as `super::plan::Plan`.
+/// A path that the code contains, such as `super::plan::Plan`.
 pub(super) struct Named {
     pub(super) path: Vec<String>,
     pub(super) line: usize,
 }
 
-/// The files and the modules that are reached from one root file. The root is module 0.
+/// All files and modules of a crate, which are found from one root file. The root module has the
+/// number 0.
 #[derive(Default)]
 pub(super) struct Crate {
     pub(super) files: Vec<PathBuf>,
     pub(super) modules: Vec<Module>,
 }
 
-/// Reads a crate from its root file, such as `src/lib.rs`.
+/// Reads a crate, beginning with its root file, such as `src/lib.rs`.
 pub(super) fn read(root: &Path) -> anyhow::Result<Crate> {
     let mut krate = Crate::default();
     let folder = root.parent().with_context(|| format!("{} has no folder", root.display()))?;
@@ -54,7 +55,8 @@ pub(super) fn read(root: &Path) -> anyhow::Result<Crate> {
 }
 
 impl Crate {
-    /// Reads a file as a module. `folder` is where the files of its children are.
+    /// Reads a file as a module. `folder` is the folder in which the files of the child modules
+    /// are.
     fn read_file(&mut self, path: &Path, folder: &Path, parent: Option<usize>) -> anyhow::Result<usize> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -82,7 +84,8 @@ impl Crate {
                 } else {
                     self.read_file(&file_of(folder, &name)?, &below, Some(module))?
                 };
-                // If two modules of one name have different conditions, the first one counts.
+                // Two modules can have the same name if their `cfg` conditions differ. The first of
+                // them is used.
                 self.modules[module].children.entry(name).or_insert(child);
             } else {
                 let found = &mut self.modules[module];
@@ -94,7 +97,7 @@ impl Crate {
     }
 }
 
-/// Finds the file of a module that is declared as `mod name;`.
+/// Returns the path of the file for a module that is declared as `mod name;`.
 fn file_of(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let candidates = [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs")];
     match candidates.iter().find(|path| path.is_file()) {
@@ -103,7 +106,7 @@ fn file_of(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Collects imports and paths.
+/// Walks through the code of a module, and collects its imports and paths.
 struct Code<'a>(&'a mut Module);
 
 impl<'ast> Visit<'ast> for Code<'_> {
@@ -144,7 +147,7 @@ impl<'ast> Visit<'ast> for Code<'_> {
         }
     }
 
-    // The path in `pub(super)` does not name an item.
+    // The path in a visibility such as `pub(super)` names no item, so it is not visited.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
@@ -170,7 +173,7 @@ impl<'ast> Visit<'ast> for Code<'_> {
     }
 }
 
-/// Collects the leaves of a `use`.
+/// Collects the imported names of a `use`.
 fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &mut Vec<Import>) {
     let with = |ident: &syn::Ident| [before, &[ident.to_string()]].concat();
     let mut add = |name: Option<String>, path: Vec<String>, line: usize| {
@@ -184,7 +187,7 @@ fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &m
         syn::UseTree::Glob(glob) => add(None, before.to_vec(), glob.star_token.span.start().line),
         syn::UseTree::Name(name) => {
             let line = name.ident.span().start().line;
-            // `a::{self}` imports `a`.
+            // `a::{self}` imports the module `a`.
             if name.ident == "self" {
                 add(before.last().cloned(), before.to_vec(), line);
             } else {
@@ -198,7 +201,7 @@ fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &m
     }
 }
 
-/// Collects the paths among tokens that `syn` does not parse: the arguments of macros and
+/// Collects the paths in tokens that `syn` does not parse. These are the arguments of macros and
 /// attributes.
 fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     let all: Vec<TokenTree> = stream.into_iter().collect();
@@ -207,7 +210,8 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     while at < all.len() {
         match &all[at] {
             TokenTree::Group(group) => tokens(group.stream(), named),
-            // A field, a method, a lifetime, and a part of `$crate` are not paths.
+            // A name after `.`, `'` or `$` is a field, a method, a lifetime or part of `$crate`. It
+            // is not a path.
             TokenTree::Ident(ident) if at == 0 || !['.', '\'', '$'].iter().any(|mark| is(at - 1, *mark)) => {
                 let mut path = vec![ident.to_string()];
                 while is(at + 1, ':') && is(at + 2, ':') {
@@ -223,8 +227,8 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     }
 }
 
-/// Returns whether an item exists only in tests: `#[cfg(test)]`, `#[cfg(all(test, ...))]`,
-/// `#[test]`.
+/// Returns whether an attribute makes an item exist only in tests: `#[cfg(test)]`, `#[cfg(all(test,
+/// ...))]` or `#[test]`.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let is_test = attribute.path().segments.last().is_some_and(|last| last.ident == "test");

@@ -1,16 +1,16 @@
-//! The content of `xtask/house.toml`: the layers of the crates, and the exceptions with their
-//! reasons.
+//! The content of `xtask/house.toml`: the layers of the packages, and the exceptions from the rules
+//! with their reasons.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-/// The whole file.
+/// The content of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rules {
-    /// The packages of each layer, from the lowest to the highest.
+    /// The layers, from the lowest to the highest. Each layer lists its packages.
     pub(super) layers: Vec<Vec<String>>,
     #[serde(default)]
     pub(super) circle: Vec<AllowedCircle>,
@@ -18,27 +18,28 @@ pub(super) struct Rules {
     pub(super) large: Vec<LargeFile>,
 }
 
-/// Uses that close circles and are allowed, for one reason.
+/// Uses that are allowed although they close circles. All of them have the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AllowedCircle {
-    /// The package of all files.
+    /// The package to which the files belong.
     pub(super) package: String,
-    /// Each is `using file -> used file`, from the package's folder.
+    /// The allowed uses, each in the form `using file -> used file`. The paths begin at the
+    /// package's folder.
     pub(super) uses: Vec<String>,
     pub(super) reason: String,
 }
 
-/// A file that may have more lines than others.
+/// A file that may have more lines than the maximum.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LargeFile {
-    /// The file, from the workspace's folder.
+    /// The path of the file from the workspace's folder.
     pub(super) file: String,
     pub(super) reason: String,
 }
 
-/// Reads the rules.
+/// Reads `xtask/house.toml`.
 pub(super) fn read(path: &Path) -> anyhow::Result<Rules> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is invalid", path.display()))

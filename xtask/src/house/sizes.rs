@@ -1,4 +1,5 @@
-//! The length of files: a file of Rust has at most 500 lines, or a reason in `xtask/house.toml`.
+//! Checks the length of files. A Rust file may have at most 500 lines, unless `xtask/house.toml`
+//! has a reason for it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +7,11 @@ use anyhow::Context as _;
 
 use super::rules::LargeFile;
 
-/// The maximum number of lines of a file without a reason.
+/// The maximum number of lines in a file, unless `xtask/house.toml` has a reason for the file.
 const MOST: usize = 500;
 
-/// Finds long files without a reason, and reasons without a long file.
+/// Returns a problem for each long file without a reason, and for each reason whose file is not
+/// long.
 pub(super) fn problems(
     root: &Path,
     folders: &[PathBuf],
@@ -50,7 +52,7 @@ pub(super) fn problems(
     Ok(problems)
 }
 
-/// Collects the files of Rust below a folder.
+/// Adds all Rust files in a folder and the folders below it to `files`.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
@@ -70,7 +72,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    /// Runs the check on a folder with one file of this number of lines.
+    /// Runs the check on a folder that contains one file with this number of lines. Returns the
+    /// problems.
     fn found(lines: usize, allowed: &[(&str, &str)]) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("crates/engine/src");

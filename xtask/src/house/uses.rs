@@ -1,46 +1,48 @@
-//! Finds the uses between the files of a crate.
+//! Finds which files of a crate use each other.
 //!
-//! File A uses file B if the code of A names an item that B defines. Names are followed through
-//! imports and re-exports to the file that defines the item, so:
+//! File A uses file B if the code of A names an item that B defines. The name is followed through
+//! imports and re-exports to the file that defines the item. This has the following consequences:
 //!
-//! - `mod child;` and `pub use child::Item;` are not uses, because they only name the place of an
-//!   item.
-//! - A child that names `super::Item` uses the file that defines `Item`. This is the parent only if
-//!   the parent defines it, and a sibling if the parent imports it from there.
-//! - A private `use child::Item;` is a use, also if the code only calls methods of a trait.
-//! - Calls of methods and accesses of fields are not uses, because no name leads to their file.
-//! - A module and the modules below it are one family and may use each other. A module lists its
-//!   children and defines the items that they share. For example, `aspects/mod.rs` may name every
-//!   aspect, and every aspect may name the trait `Aspect`. Two children that use each other are a
-//!   circle. A child and a child of its sibling are a circle too.
+//! - `mod child;` and `pub use child::Item;` are not uses, because they only say where an item is.
+//! - If a child names `super::Item`, the child uses the file that defines `Item`. If the parent
+//!   defines `Item`, that file is the parent's file. If the parent imports `Item` from a sibling,
+//!   that file is the sibling's file.
+//! - A private `use child::Item;` is a use, even if the code only calls methods of a trait.
+//! - Method calls and field accesses are not uses, because they contain no name that leads to a
+//!   file.
+//! - A module and the modules below it may use each other, because a module lists its children and
+//!   defines the items that the children share. For example, `aspects/mod.rs` may name every
+//!   aspect, and every aspect may name the trait `Aspect`. Two children that use each other form a
+//!   circle. A child and a child of its sibling that use each other also form a circle.
 
 use std::collections::BTreeMap;
 
 use super::modules::{Crate, Module};
 
-/// The uses between files, by their indexes in `Crate::files`, with the place of the first use.
+/// For each pair of files, by their indexes in `Crate::files`: the place at which the first file
+/// uses the second file first.
 pub(super) type Uses = BTreeMap<(usize, usize), Place>;
 
-/// A place in the using file.
+/// A place in a file at which the file uses another file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) line: usize,
-    /// The path as it is written at this place.
+    /// The path as the code contains it.
     pub(super) path: String,
 }
 
-/// The target of a path.
+/// What a path in the code names.
 #[derive(Clone, Copy)]
 enum Found {
     Module(usize),
-    /// An item that this module defines.
+    /// An item that is defined in the module with this number.
     Item(usize),
 }
 
-/// The maximum number of imports through which a name is followed.
+/// The maximum number of imports through which a name is followed. It ensures that the search ends.
 const STEPS: usize = 8;
 
-/// Finds the uses between the files.
+/// Returns all uses between the files of a crate.
 pub(super) fn uses(krate: &Crate) -> Uses {
     let mut uses = Uses::new();
     for (number, module) in krate.modules.iter().enumerate() {
@@ -48,7 +50,8 @@ pub(super) fn uses(krate: &Crate) -> Uses {
         let imports = imports.map(|import| (&import.path, import.line));
         let named = module.named.iter().map(|named| (&named.path, named.line));
         for (path, line) in imports.chain(named) {
-            // The use of an imported module is the place where the code names its items.
+            // If a path names an imported module, it is not a use yet. The use is where the code
+            // names an item of that module.
             let Some(Found::Item(definer)) = resolve(krate, number, path, STEPS) else { continue };
             let edge = (module.file, krate.modules[definer].file);
             if !is_below(krate, number, edge.1) && !is_below(krate, definer, edge.0) {
@@ -60,7 +63,7 @@ pub(super) fn uses(krate: &Crate) -> Uses {
     uses
 }
 
-/// Returns whether a module is in a file, or below a module of this file.
+/// Returns whether a module is in a file, or below a module that is in this file.
 fn is_below(krate: &Crate, number: usize, file: usize) -> bool {
     let parent = |number: &usize| krate.modules[*number].parent;
     std::iter::successors(Some(number), parent).any(|number| krate.modules[number].file == file)
@@ -72,7 +75,7 @@ fn earlier(known: &mut Place, place: &Place) {
     }
 }
 
-/// Follows a path from a module.
+/// Finds what a path names, seen from the module with the number `from`.
 fn resolve(krate: &Crate, from: usize, path: &[String], steps: usize) -> Option<Found> {
     let mut module = from;
     let mut rest = path;
@@ -88,14 +91,15 @@ fn resolve(krate: &Crate, from: usize, path: &[String], steps: usize) -> Option<
     if rest.is_empty() { Some(Found::Module(module)) } else { walk(krate, module, rest, steps) }
 }
 
-/// Follows a path that begins with a name of this module.
+/// Finds what a path names, if the path begins with a name inside this module.
 fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<Found> {
     let steps = steps.checked_sub(1)?;
     let (name, rest) = path.split_first()?;
     let module = &krate.modules[number];
     let child = module.children.get(name).copied();
     if let (Some(child), false) = (child, rest.is_empty()) {
-        // An item from a macro has no name here, so the use counts for the child.
+        // If a macro defines the item, its name is not known here. The use is then counted as a use
+        // of the child's file.
         return walk(krate, child, rest, steps).or(Some(Found::Item(child)));
     }
     if module.items.contains(name) {
@@ -106,18 +110,18 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
         .or_else(|| by_glob(krate, number, module, path, steps))
 }
 
-/// Follows a path whose first name is imported.
+/// Finds what a path names, if its first name is imported.
 fn imported(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let (name, rest) = path.split_first()?;
     let matching = module.imports.iter().filter(|import| import.name.as_ref() == Some(name));
-    // `use log::log;` names another crate, unless there is such a module.
+    // `use log::log;` names another crate, unless the module has a child of that name.
     let sound = |first: &String| first != name || module.children.contains_key(name);
     matching
         .filter(|import| import.path.first().is_some_and(sound))
         .find_map(|import| resolve(krate, number, &[&import.path[..], rest].concat(), steps))
 }
 
-/// Follows a path whose first name comes from a `*` import.
+/// Finds what a path names, if its first name comes from an import with `*`.
 fn by_glob(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let globs = module.imports.iter().filter(|import| import.name.is_none());
     let mut found = globs.filter_map(|glob| match resolve(krate, number, &glob.path, steps)? {

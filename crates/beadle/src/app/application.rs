@@ -1,4 +1,5 @@
-//! The application: the configuration, and everything that a process opens for it.
+//! The application: the configuration, and the store, the clients and the targets that a process
+//! opens for the configuration.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::app::github_clients::GithubClients;
 use crate::app::github_organisation::{GithubOrganisation, read_policy};
 use crate::config::{Config, OrgConfig};
 
-/// The parts that commands, `beadle serve` and the worker function on AWS share.
+/// The parts that all processes need: a command, `beadle serve`, and the worker function on AWS.
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
@@ -22,7 +23,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Makes an application whose clients are opened with `options`. Opens nothing yet.
+    /// Makes an application that passes `options` to every client that it opens. The function
+    /// itself opens nothing.
     pub(crate) fn new(config: &Arc<Config>, options: OpenOptions) -> Self {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }
@@ -33,14 +35,14 @@ impl App {
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends no
-    /// request. An organisation that is opened twice shares its client, but no answers that it
-    /// read.
+    /// request. If a process opens one organisation twice, both share a client, but each reads its
+    /// own answers.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = read_policy(&self.config, file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)
     }
 
-    /// Opens an organisation with a policy that was read before.
+    /// Opens an organisation with a policy that the caller has already read.
     pub(crate) fn organisation_with(
         &self,
         policy: Policy,
@@ -55,14 +57,15 @@ impl App {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)
     }
 
-    /// Opens the available directories and targets. Also returns the errors of the others.
+    /// Opens the available directories and targets. Also returns one error for each directory or
+    /// target that it could not open.
     #[cfg(feature = "aws")]
     pub(crate) fn available_directories(&self) -> (Directories, Vec<anyhow::Error>) {
         Directories::open_available(&self.config, &self.clock, &self.options, &self.clients)
     }
 
     /// Shares the budget of an organisation with other processes until the command ends. Returns
-    /// nothing if there is no store.
+    /// `None` if the application has no store, because processes share a budget through the store.
     pub(crate) async fn share_budget(&self, org: &GithubOrganisation) -> Option<SpawnedShare> {
         let client = (&org.api, &org.pace);
         Some(SpawnedShare::begin(&org.file, client, self.store()?).await)

@@ -1,5 +1,5 @@
-//! The share of this process in the budget of a credential. Processes that use the same credential
-//! report their spending to each other through the store.
+//! Shares the budget of one credential among processes. Processes that use the same credential
+//! report to each other, through the store, how much of the budget they have spent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::OrgConfig;
 
-/// The longest time that a process waits for the store when it gives up its share.
+/// The longest time that a process waits for the store to tell the other processes that it no
+/// longer uses the budget.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Returns the time between two updates of a share.
@@ -21,7 +22,7 @@ pub(crate) fn period(file: &OrgConfig) -> Duration {
     sharing::LOOK.min(minute / 20).max(Duration::from_millis(20))
 }
 
-/// One process among those that use the credential of an organisation.
+/// The record of this process among all processes that use the credential of an organisation.
 pub(crate) struct BudgetShare {
     sharing: Sharing,
     store: Arc<dyn Store>,
@@ -30,7 +31,7 @@ pub(crate) struct BudgetShare {
 }
 
 impl BudgetShare {
-    /// Makes a share. The other processes see it after its first update.
+    /// Makes a record for this process. The other processes see the record after its first update.
     pub(crate) fn new(file: &OrgConfig, (api, pace): (&Api, &WritePace), store: &Arc<dyn Store>) -> Self {
         let process = format!("{:016x}", rand::random::<u64>());
         Self {
@@ -41,15 +42,15 @@ impl BudgetShare {
         }
     }
 
-    /// Reports the spending of this process, and adapts its budget and its pace to the spending of
-    /// the other processes.
+    /// Reports to the store how much of the budget this process spent, and adapts this process's
+    /// budget and pace to the spending of the other processes.
     pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
         let processes = self.sharing.look(self.store.as_ref()).await?;
         self.pace.share(processes);
         Ok(())
     }
 
-    /// Updates the share, and logs a failure instead of returning it.
+    /// Does the same as [`Self::update`], but logs an error instead of returning it.
     pub(crate) async fn try_update(&mut self) {
         if let Err(error) = self.update().await {
             tracing::debug!(organisation = self.organisation, %error, "budget share not updated");
@@ -57,7 +58,8 @@ impl BudgetShare {
     }
 
     /// Leaves the whole budget to the other processes. If the store does not answer in time, the
-    /// other processes notice the end of this process by themselves.
+    /// other processes still notice that this process has ended, because its share is no longer
+    /// updated.
     pub(crate) async fn leave(&mut self) {
         let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
         let error = match left {
@@ -69,16 +71,16 @@ impl BudgetShare {
     }
 }
 
-/// A share that updates itself until its command ends. The service updates its shares by a
-/// background task.
+/// A share that a command updates in a spawned task until the command ends. The service does not
+/// use this type: a background task updates its shares.
 pub(crate) struct SpawnedShare {
     updates: JoinHandle<()>,
     stop: CancellationToken,
 }
 
 impl SpawnedShare {
-    /// Updates the share once, and goes on beside the command: a command that waits for an answer
-    /// at the terminal keeps its share.
+    /// Updates the share once, and then starts a task that updates the share regularly. So a
+    /// command keeps its share while it waits for an answer at the terminal.
     pub(crate) async fn begin(
         file: &OrgConfig,
         (api, pace): (&Api, &WritePace),
@@ -101,7 +103,7 @@ impl SpawnedShare {
         Self { updates, stop }
     }
 
-    /// Ends the shares of a command.
+    /// Ends all shares of a command.
     pub(crate) async fn end_all(shares: impl IntoIterator<Item = Self>) {
         for share in shares {
             share.end().await;
@@ -110,7 +112,7 @@ impl SpawnedShare {
 
     async fn end(mut self) {
         self.stop.cancel();
-        // An update may hang in the store.
+        // The task may be waiting for a store that does not answer.
         if tokio::time::timeout(PATIENCE, &mut self.updates).await.is_err() {
             self.updates.abort();
         }

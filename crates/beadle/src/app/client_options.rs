@@ -1,4 +1,4 @@
-//! The options with which the clients of vendors are opened.
+//! The options that the application passes to the clients of vendors.
 
 use std::sync::Arc;
 
@@ -7,19 +7,21 @@ use beadle_engine::{Lane, Store};
 /// The options of every client that one [`super::application::App`] opens.
 #[derive(Clone)]
 pub(crate) struct OpenOptions {
-    /// The store that keeps the answers of vendors between runs.
+    /// The store in which the clients keep the answers of vendors, so that the next run can reuse
+    /// them.
     pub(crate) store: Option<Arc<dyn Store>>,
-    /// Whether a call waits for a used-up budget. Commands wait, the service requeues the key.
+    /// Whether a call waits if the budget is used up. The calls of commands wait. The calls of the
+    /// service fail, and the service runs the key again later.
     pub(crate) patient: bool,
     /// The number of processes that divide the budget, if they share no store in which they could
     /// report their spending.
     pub(crate) parts: u64,
-    /// The lane of calls that belong to no run of a key.
+    /// The lane of the calls that Beadle does not make for a key.
     pub(crate) lane: Lane,
 }
 
 impl OpenOptions {
-    /// The options of a command that waits for budgets and needs no store.
+    /// The options of a command that waits for budgets and keeps no answers in a store.
     pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1, lane: Lane::Manual };
 
     /// Returns the options of a process that runs keys.

@@ -1,4 +1,5 @@
-//! An organisation of the configuration in a process that works on keys: it may be open or not.
+//! An organisation of the configuration, in a process that works on keys. The organisation is not
+//! open until its policy and its secrets are valid.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,20 +15,21 @@ use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::{GithubOrganisation, read_policy};
 use crate::config::{Config, OrgConfig};
 
-/// The consequence of an organisation that cannot be opened.
+/// The log text that tells an operator what happens while an organisation cannot be opened.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 
-/// An organisation that may be open or not.
+/// An organisation of the configuration, whether it is open or not.
 pub(crate) struct ServedOrganisation {
     pub(crate) file: Arc<OrgConfig>,
-    /// The facts that the intake needs to know of the organisation.
+    /// The facts about the organisation that the intake needs.
     pub(crate) known: OrgFacts,
     open: RwLock<Option<Arc<GithubOrganisation>>>,
-    /// One caller opens the organisation at a time.
+    /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,
     /// The reader of the files of the policy.
     files: Mutex<FileReader>,
-    /// The share of this process in the organisation's budget, once the organisation is open.
+    /// The record by which this process shares the organisation's budget, once the organisation is
+    /// open.
     share: Mutex<Option<BudgetShare>>,
 }
 
@@ -49,8 +51,8 @@ impl ServedOrganisation {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens the organisation, and has `begin` start the work on it. Returns `false` if it was open
-    /// before.
+    /// Opens the organisation, and calls `begin` to start the work on its keys. Returns `false` if
+    /// the organisation was already open.
     pub(super) async fn open_now(
         &self,
         app: &App,
@@ -66,7 +68,7 @@ impl ServedOrganisation {
         self.announce_policy(&opened);
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
-            // The first call of the organisation needs the spending of other processes.
+            // Before the first call, the budget must know how much the other processes have spent.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }
@@ -75,13 +77,13 @@ impl ServedOrganisation {
         Ok(true)
     }
 
-    /// Reads the policy from its files.
+    /// Reads the organisation's policy from the files of the policy folder.
     pub(crate) async fn read_policy(&self, config: &Config) -> anyhow::Result<Policy> {
         let mut files = self.files.lock().await;
         read_policy(config, &self.file, &mut files).await
     }
 
-    /// Logs the policy that is in force, and gives the branches that it names to the intake.
+    /// Logs the policy in force, and tells the intake which branches the policy names.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
         self.known.watch(policy.branches());
@@ -91,7 +93,8 @@ impl ServedOrganisation {
         tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
     }
 
-    /// Updates the share of this process in the organisation's budget, if the organisation is open.
+    /// Updates the record by which this process shares the organisation's budget, if the
+    /// organisation is open.
     pub(crate) async fn update_share(&self) -> Result<(), StoreError> {
         match self.share.lock().await.as_mut() {
             Some(share) => share.update().await,
@@ -99,7 +102,7 @@ impl ServedOrganisation {
         }
     }
 
-    /// Gives up the share of this process in the organisation's budget.
+    /// Tells the other processes that this process no longer uses the organisation's budget.
     pub(super) async fn leave_share(&self) {
         if let Some(mut share) = self.share.lock().await.take() {
             share.leave().await;

@@ -25,10 +25,10 @@ use crate::config::{self, Config};
 pub(crate) struct Directories {
     pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
-    /// The targets that could not be opened, and those that take groups of a directory that could
-    /// not be opened.
+    /// The names of two kinds of targets: those that could not be opened, and those whose directory
+    /// could not be opened.
     pub(crate) unavailable: BTreeSet<String>,
-    /// The targets that are teams, with their organisations.
+    /// The targets that are teams of GitHub, each with its organisation.
     teams: Vec<(String, String)>,
     mappings: Arc<RwLock<Arc<Mappings>>>,
 }
@@ -45,7 +45,8 @@ impl Directories {
         failures.into_iter().next().map_or(Ok(opened), Err)
     }
 
-    /// Opens the available directories and targets. Also returns the errors of the others.
+    /// Opens the available directories and targets. Also returns one error for each directory or
+    /// target that it could not open.
     pub(crate) fn open_available(
         config: &Config,
         clock: &Clock,
@@ -77,7 +78,8 @@ impl Directories {
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
-            // A plan of the target needs the groups of all its directories.
+            // If one directory of a target could not be opened, the target is unavailable, because
+            // a plan of the target needs the groups of all its directories.
             let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
             if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
                 unavailable.insert(file.name.clone());
@@ -114,7 +116,7 @@ impl Directories {
         (Self { okta, targets, unavailable, teams: teams.collect(), mappings }, failures)
     }
 
-    /// Returns the target of this name, or every target.
+    /// Returns the target with this name. Without a name, returns all targets.
     pub(crate) fn wanted(&self, name: Option<&str>) -> anyhow::Result<Vec<&Arc<GroupTarget>>> {
         let Some(name) = name else { return Ok(self.targets.values().collect()) };
         if let Some(target) = self.targets.get(name) {
@@ -125,14 +127,15 @@ impl Directories {
         bail!("the configuration has no target `{name}`{hint}")
     }
 
-    /// Returns the budgets of the directories and of the targets that have budgets of their own.
+    /// Returns the budgets of the directories and of the SCIM servers. Targets that are teams use
+    /// the budget of their organisation.
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
     }
 
-    /// Wraps a reconciler of a directory, so that it notes the unavailable targets that missed an
-    /// event.
+    /// Wraps a reconciler of a directory. The wrapper records each unavailable target that misses
+    /// an event.
     pub(crate) fn partial(
         &self,
         source: &str,
@@ -160,12 +163,13 @@ impl Directories {
         self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts mappings in force.
+    /// Replaces the mappings in force.
     pub(crate) fn replace_mappings(&self, mappings: Mappings) {
         *self.mappings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mappings);
     }
 
-    /// Returns the reconciler that marks groups for the events of a directory.
+    /// Returns the reconciler that handles the events of a directory: it marks the affected groups
+    /// of the targets as due.
     pub(crate) fn marker(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> Marker {
         Marker {
             source: source.to_owned(),
@@ -175,8 +179,8 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler that marks groups for the events of an organisation's teams, or
-    /// `None` if no target is a team of this organisation.
+    /// Returns the reconciler that handles the events of an organisation's teams: it marks the
+    /// affected groups as due. Returns `None` if no target is a team of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();
@@ -194,8 +198,8 @@ impl Directories {
     }
 }
 
-/// Returns the keys of the groups with this name, as far as the store knows their names. Sends no
-/// request.
+/// Returns the keys of the groups that have this name in the store. Sends no request, so it does
+/// not find a group whose name the store does not know.
 pub(crate) async fn group_keys(
     config: &Config,
     store: &Arc<dyn Store>,

@@ -1,5 +1,5 @@
-//! Reads files on a thread of their own, with a time-out: a network file system that hangs delays
-//! no other work.
+//! Reads files in a separate thread, with a timeout. So a network file system that does not answer
+//! delays no other work.
 
 use std::time::Duration;
 
@@ -8,11 +8,13 @@ use beadle_repositories::policy::ReadingAt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The time after which a file system counts as hanging, if a read has not left one file.
+/// The maximum time that Beadle waits for one file. After this time, Beadle reports that the file
+/// system does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A reader that makes one read at a time. A read that hangs keeps its thread, because no thread
-/// can be ended from outside. No other read begins until it has ended.
+/// A reader that makes one read at a time. A read that never returns keeps its thread, because a
+/// program cannot end a thread from outside. The reader begins no other read until that read has
+/// ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     under_way: Option<UnderWay>,
@@ -22,13 +24,13 @@ pub(crate) struct FileReader {
 struct UnderWay {
     at: ReadingAt,
     ended: JoinHandle<()>,
-    /// Whether a caller has waited for the full time.
+    /// Whether a caller has waited for this read until the timeout.
     is_late: bool,
 }
 
 impl FileReader {
-    /// Runs `read`, which notes the file that it reads now. Fails with the name of that file if the
-    /// file system hangs.
+    /// Runs `read`, which reports each file before reading it. If the file system does not answer,
+    /// the error names the last reported file.
     pub(crate) async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
@@ -41,14 +43,14 @@ impl FileReader {
         patience: Duration,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
-        // The previous read hangs, or its caller was cancelled.
+        // The previous read has not returned, or the caller of that read was cancelled.
         if let Some(before) = &mut self.under_way {
             let patience = if before.is_late { Duration::ZERO } else { patience };
             if end_of(&before.at, patience, &mut before.ended).await.is_none() {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // The result of that read is old, and no caller uses it.
+            // The earlier read has ended. Its result is out of date, and its caller is gone.
             self.under_way = None;
         }
         let at = ReadingAt::default();
@@ -66,9 +68,9 @@ impl FileReader {
     }
 }
 
-/// Waits until a read ends. A large folder on a slow file system takes time, so the wait continues as
-/// long as the read moves from file to file. Returns `None` if the read stays at one file for the
-/// time `patience`.
+/// Waits until a read ends. A large folder on a slow file system takes a long time, so the wait
+/// continues while the read proceeds from file to file. Returns `None` if the read stays at one
+/// file for the time `patience`.
 async fn end_of<T>(
     at: &ReadingAt,
     patience: Duration,
@@ -110,7 +112,7 @@ mod tests {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
-        // The thread can begin after the time limit.
+        // The test's thread may start only after the time limit.
         assert!(hung.await.unwrap_err().to_string().contains("the file system does not answer"));
         let (begun, begins) = channel();
         for _ in 0..100 {

@@ -9,16 +9,18 @@ use beadle_github::{Api, Credential, Endpoint};
 use crate::app::client_options::OpenOptions;
 use crate::config::{Config, OrgConfig};
 
-/// GitHub takes 100 concurrent requests of one credential, from all of its processes together.
+/// The maximum number of concurrent requests of one client. GitHub allows 100 concurrent requests
+/// for one credential, counted over all processes.
 const MOST_AT_ONCE: usize = 90;
 
-/// The clients that are open. All parts that use an organisation share its client: one budget, and
-/// one pace of bulk writes.
+/// The clients that are open. All parts of a process that use one organisation share one client,
+/// and so one budget and one pace of bulk writes.
 #[derive(Default)]
 pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
 
 impl GithubClients {
-    /// Returns the client of an organisation, and opens it at the first use. Sends no request.
+    /// Returns the client of an organisation. Opens the client if it is not open yet. Sends no
+    /// request.
     pub(crate) fn get_or_open(
         &self,
         config: &Config,
@@ -29,8 +31,8 @@ impl GithubClients {
         if let Some(client) = self.get(&file.name) {
             return Ok(client);
         }
-        // The lock is free here, so that a secret on a slow file system delays no other
-        // organisation.
+        // Beadle does not hold the lock here, so that a secret on a slow file system delays no
+        // other organisation.
         let client = open(config, file, clock, options)?;
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(clients.entry(file.name.clone()).or_insert(client).clone())

@@ -1,5 +1,5 @@
-//! An organisation with its policy, its secrets and its client: everything that plans and writes its
-//! repositories.
+//! An organisation with its policy, secrets and client: everything that Beadle needs to plan and
+//! write the organisation's repositories.
 
 use std::sync::Arc;
 
@@ -13,20 +13,21 @@ use beadle_repositories::{
 use crate::app::file_timeout::FileReader;
 use crate::config::{self, Config, OrgConfig};
 
-/// An organisation that is open.
+/// An organisation that is open, so that Beadle can plan and write its repositories.
 pub(crate) struct GithubOrganisation {
     pub(crate) file: Arc<OrgConfig>,
     pub(crate) policy: PolicyHandle,
     pub(crate) api: Api,
     pub(crate) reader: Reader,
-    /// The pace of its bulk writes.
+    /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
-    /// The secrets that its policy may name.
+    /// The secrets whose names the policy may use.
     secrets: Secrets,
 }
 
 impl GithubOrganisation {
-    /// Puts an organisation together. Reads its secrets, and sends no request.
+    /// Creates an organisation from its policy and its client. Reads the secrets, and sends no
+    /// request.
     pub(crate) fn new(
         config: &Config,
         file: &Arc<OrgConfig>,
@@ -42,8 +43,8 @@ impl GithubOrganisation {
         Ok(Self { file: file.clone(), policy: PolicyHandle::new(policy), api, reader, pace, secrets })
     }
 
-    /// Returns the planner of its repositories. With a store, the planner remembers the repository
-    /// of each file in `repos/`.
+    /// Returns the planner of the organisation's repositories. With a store, the planner remembers
+    /// to which repository each file in `repos/` belongs.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
@@ -54,12 +55,12 @@ impl GithubOrganisation {
         }
     }
 
-    /// Returns the writer of its repositories.
+    /// Returns the writer of the organisation's repositories.
     pub(crate) fn writer(&self) -> RepositoryWriter {
         RepositoryWriter::new(Writer::new(self.api.clone()), self.reader.clone())
     }
 
-    /// Returns the reconcilers of its repositories, its sweeps and its dispatches.
+    /// Returns the reconcilers of the organisation's repositories, sweeps and dispatches.
     pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 3] {
         let repositories = Reconciler {
             planner: self.planner(Some(store)),

@@ -12,13 +12,13 @@ use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};
 use crate::app::target_connection::{TargetApi, TargetConnection};
 use crate::config::{self, TargetConfig};
 
-/// Beadle warns this number of days before the end of a token.
+/// The number of days before a token ends at which Beadle begins to warn.
 pub(crate) const TOKEN_DAYS: i64 = 30;
 
 /// A target that is open.
 pub(crate) struct GroupTarget {
     pub(crate) file: Arc<TargetConfig>,
-    /// The groups of the target, and the directories that they come from.
+    /// The target, its directories, and the mappings between them.
     pub(crate) directory: Directory,
     pub(crate) limits: Limits,
     pub(crate) pace: WritePace,
@@ -41,7 +41,8 @@ impl GroupTarget {
         }
     }
 
-    /// Returns the budgets of a SCIM server. Teams spend the budgets of their organisation.
+    /// Returns the budgets of a SCIM server, and `None` for teams, because teams use the budgets of
+    /// their organisation.
     pub(super) fn budgets(&self) -> Option<Budgets> {
         match &self.api {
             TargetApi::Scim { budgets, .. } => Some(budgets.clone()),
@@ -76,8 +77,9 @@ impl GroupTarget {
         }
     }
 
-    /// Compares the configured dialect with the answers and the behaviour of the server. With
-    /// `writes`, the probe also writes to a group of its own, if the configuration allows it.
+    /// Probes the server, and compares the configured dialect with the server's answers and
+    /// behaviour. With `writes`, the probe also creates and changes a test group, if the
+    /// configuration allows that.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.api {
             TargetApi::Scim { reader, writer, .. } => {
@@ -96,25 +98,26 @@ impl GroupTarget {
         }
     }
 
-    /// Returns the name of the note with the server's behaviour. Another server under the same name
-    /// has its own note.
+    /// Returns the name under which the store has the server's behaviour. If another server takes
+    /// the same target name, its behaviour is stored under another name.
     fn evidence(&self) -> String {
         let base = self.file.scim.as_ref().map_or("", |scim| scim.url.trim_end_matches('/'));
         beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])
     }
 
-    /// Returns the behaviour of the server as the store remembers it. It is empty for a new server.
+    /// Returns the server's behaviour that the store remembers. For a new server, the result is
+    /// empty.
     pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> anyhow::Result<Evidence> {
         let text = store.get(&self.evidence()).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
-    /// Stores the behaviour of the server.
+    /// Stores the server's behaviour.
     pub(crate) async fn remember(&self, evidence: &Evidence, store: &Arc<dyn Store>) -> anyhow::Result<()> {
         Ok(store.put(&self.evidence(), &serde_json::to_string(evidence)?).await?)
     }
 
-    /// Checks that the Identity Store returns the members of the first group.
+    /// Checks that the Identity Store of AWS returns the members of the first group.
     async fn probe_identity_store(&self, reader: &Reader) -> anyhow::Result<Finding> {
         let Some(group) = reader.groups().await?.rows.into_iter().next() else {
             return Ok(Finding::Unknown(
@@ -131,21 +134,23 @@ impl GroupTarget {
         })
     }
 
-    /// Returns the reason why Beadle has stopped all writes to the target, if it has stopped them.
-    /// It stops them if the server did not do what a write requested.
+    /// Returns why the target is stopped, or `None` if it is not stopped. Beadle stops all writes
+    /// to a target if the server accepted a write but did not do what the write requested.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
         let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Ends the stop of a target, and revives the keys that the stop parked.
+    /// Lets Beadle write to a stopped target again, and makes the keys due that were parked because
+    /// of the stop.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// Revives the keys that a stop parked, if the stop is over. A service that stopped the target
-    /// itself parks them again until its restart.
+    /// Makes the keys due that were parked because the target was stopped, if the target is not
+    /// stopped any more. If this service itself stopped the target, it parks the keys again until
+    /// it restarts.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {
@@ -154,8 +159,9 @@ impl GroupTarget {
         Ok(())
     }
 
-    /// Probes the target. Fails if the server contradicts the configuration or behaves differently
-    /// than before. Beadle then writes nothing to the target.
+    /// Probes the target. Returns an error if the server contradicts the configuration, or if the
+    /// server's behaviour has changed since the last probe. After an error, Beadle writes nothing
+    /// to the target.
     pub(crate) async fn agree(&self, store: Option<&Arc<dyn Store>>) -> anyhow::Result<()> {
         let name = &self.file.name;
         let probed = self.probe(false).await.with_context(|| format!("target {name}"))?;
@@ -176,7 +182,8 @@ impl GroupTarget {
         Ok(())
     }
 
-    /// Returns the number of days until the end of the target's token, if the configuration has it.
+    /// Returns the number of days until the target's token ends, or `None` if the configuration
+    /// does not have the date.
     pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
         let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some((ends.as_second() - clock.now().seconds()).div_euclid(24 * 3600))

@@ -1,5 +1,6 @@
-//! A directory of which only some targets are open. Its events and sweeps reach the open targets.
-//! When the other targets open, a sweep covers the events that they missed.
+//! Handles a directory of which only some targets are open. The events and sweeps of the directory
+//! reach the open targets. When one of the missing targets opens, a sweep makes up for the events
+//! that this target missed.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +12,7 @@ use beadle_engine::{Clock, Failure, Metadata, Note, Report, Store, StoreError, T
 use beadle_groups::Mappings;
 use serde::{Deserialize, Serialize};
 
-/// The time at which a target last missed an event or a sweep of a directory.
+/// The last time at which a target missed an event or a sweep of a directory.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Missed(Time);
@@ -20,18 +21,19 @@ impl Metadata for Missed {
     const KIND: &'static str = "missed";
 }
 
-/// Returns the note of a target. With an empty `target`, it returns the common prefix of all notes.
+/// Returns the stored note for a target. If `target` is empty, the name of the note is the common
+/// prefix of the names of all targets' notes.
 fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// A reconciler that runs the keys of a directory for the open targets, and notes that the others
-/// missed them.
+/// A reconciler that runs the keys of a directory for the open targets, and records for each
+/// missing target that it missed them.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
-    /// The directory.
+    /// The name of the directory.
     pub(crate) source: String,
-    /// The targets that could not be opened.
+    /// The names of the targets that could not be opened.
     pub(crate) unavailable: BTreeSet<String>,
     pub(crate) mappings: Arc<RwLock<Arc<Mappings>>>,
     pub(crate) store: Arc<dyn Store>,
@@ -44,7 +46,8 @@ impl Reconcile for PartialTargets {
         let mappings = self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone();
         let missing =
             mappings.targets(&self.source).into_iter().filter(|target| self.unavailable.contains(*target));
-        // The note comes first, so that it stays if the process is killed during the run.
+        // The record is written before the run, so that it exists even if the process is killed
+        // during the run.
         for target in missing {
             missed(&self.source, target).put(self.store.as_ref(), &Missed(self.clock.now())).await?;
         }
@@ -52,15 +55,15 @@ impl Reconcile for PartialTargets {
     }
 }
 
-/// Returns whether no open target has missed an event of a directory since the last sweep of the
-/// directory, which began at `last`.
+/// Returns `true` if none of the targets that are open now missed an event of the directory since
+/// `last`, the start of the directory's last sweep.
 pub(crate) async fn is_whole(
     store: &dyn Store,
     source: &str,
     last: Time,
     is_unavailable: impl Fn(&str) -> bool,
 ) -> Result<bool, StoreError> {
-    // The clocks of functions differ a little.
+    // The clocks of two functions can differ slightly.
     let since = last - Duration::from_secs(1);
     let all = missed(source, "").list(store).await?;
     Ok(all.iter().all(|(target, Missed(at))| *at < since || is_unavailable(target)))

@@ -1,8 +1,8 @@
-//! Opens and owns the parts that the configuration names: store, clients, organisations, targets,
-//! reconcilers.
+//! Opens and owns the parts that the configuration names: store, clients, organisations, targets
+//! and reconcilers.
 //!
-//! [`application`] is the entry. Every command, `beadle serve` and the worker function on AWS
-//! create one [`application::App`] and take their parts from it.
+//! [`application`] is the module to read first. Every command, `beadle serve` and the worker
+//! function on AWS create one [`application::App`], and get the other parts from it.
 
 pub(crate) mod application;
 pub(crate) mod budget_share;

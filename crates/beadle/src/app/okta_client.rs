@@ -31,7 +31,8 @@ pub(crate) fn open_okta(
     };
     let settings = ClientSettings {
         concurrency: file.concurrency.max(1),
-        // Okta sends its limits with every answer, and has no limit for all calls together.
+        // This value sets no limit. Okta sends its limits with every answer, and has no common
+        // limit for all calls.
         rest_points: u32::MAX,
         patient: options.patient,
         ..ClientSettings::default()

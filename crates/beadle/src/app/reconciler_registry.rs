@@ -1,5 +1,5 @@
-//! The reconcilers, by the kind of a key and by its instance: an organisation, a directory or a
-//! target.
+//! The reconcilers of a process. A reconciler is found by the kind and by the instance of a key.
+//! The instance is an organisation, a directory or a target.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -15,23 +15,23 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::config::Config;
 
-/// Passes a key to the reconciler of its instance. An instance is not open if its policy is
-/// invalid, a secret is missing, or a probe contradicts the configuration. Its keys wait then, and
-/// delay no other instance.
+/// Passes a key to the reconciler of the key's instance. An instance is not open if its policy is
+/// invalid, a secret is missing, or a probe contradicts the configuration. The keys of such an
+/// instance wait, and keys of other instances do not wait for them.
 #[derive(Clone)]
 pub(crate) struct InstanceRouter {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
     configured: Arc<[String]>,
-    /// The shortest and the longest wait of a key whose instance is not open.
+    /// The shortest and the longest time that a key waits if its instance is not open.
     hold: RangeInclusive<Duration>,
-    /// The time at which the process began to open instances.
+    /// The time at which the process began to open the instances.
     since: Time,
     clock: Clock,
 }
 
-/// Returns the wait of a key whose instance has not opened for `opening`: a quarter of that time.
-/// Work therefore begins soon after an instance opens, and the worker seldom claims keys of an
-/// instance that stays closed.
+/// Returns how long a key waits if its instance has tried to open for the time `opening`. The
+/// result is a quarter of `opening`. So the key runs soon after its instance opens, and the worker
+/// rarely claims keys of an instance that cannot be opened.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }
@@ -76,7 +76,7 @@ impl Reconcile for InstanceRouter {
     }
 }
 
-/// The reconcilers of every kind of key, by instance.
+/// The reconcilers for every kind of key, by instance.
 pub(crate) struct ReconcilerRegistry {
     repositories: InstanceRouter,
     sweeps: InstanceRouter,
@@ -87,7 +87,8 @@ pub(crate) struct ReconcilerRegistry {
 }
 
 impl ReconcilerRegistry {
-    /// Makes a registry in which no instance is open. The wait of a key is within `hold`.
+    /// Makes a registry in which no instance is open. While an instance is not open, each wait of
+    /// its keys is within `hold`.
     pub(crate) fn new(config: &Config, hold: &RangeInclusive<Duration>, clock: &Clock) -> Self {
         let file = &config.file;
         let orgs = file.org.iter().map(|org| &org.name);
@@ -104,7 +105,8 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// Begins the work on the keys of an organisation.
+    /// Adds the reconcilers of an organisation. From now on, the worker runs the organisation's
+    /// keys.
     pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         let [repository, sweep, dispatch] = org.reconcilers(store, clock);
         self.repositories.add(&org.file.name, repository);
@@ -112,19 +114,21 @@ impl ReconcilerRegistry {
         self.dispatches.add(&org.file.name, dispatch);
     }
 
-    /// Begins the work on the groups of a target.
+    /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's
+    /// groups.
     pub(crate) fn add_target(&self, target: &GroupTarget, store: &Arc<dyn Store>, clock: &Clock) {
         self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
     }
 
-    /// Begins the work on events of an organisation's teams.
+    /// Adds the reconciler for the events of an organisation's teams.
     pub(crate) fn add_teams(&self, org: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         if let Some(marker) = of.team_marker(org, store, clock) {
             self.teams.add(org, Arc::new(marker));
         }
     }
 
-    /// Begins the work on a directory's events and sweeps, for the targets that are open.
+    /// Adds the reconcilers for the events and the sweeps of a directory. They serve only the
+    /// targets that are open.
     pub(crate) fn add_directory(&self, name: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));

@@ -1,4 +1,5 @@
-//! The senders of webhooks and event hooks, with the secrets that their deliveries must carry.
+//! The senders of webhooks and event hooks, with the secrets that prove that a delivery comes from
+//! its sender.
 
 use std::collections::HashMap;
 
@@ -24,7 +25,8 @@ pub(crate) fn github(
     Ok(senders)
 }
 
-/// Returns whether two directories share a secret, so that a delivery may come from either.
+/// Returns whether two directories have a common secret. If they have one, the secret does not show
+/// from which of them a delivery comes.
 fn share_a_secret(one: &okta_hooks::Sender, other: &okta_hooks::Sender) -> bool {
     let (Some(one), Some(other)) = (one.header_secrets.first(), other.header_secrets.first()) else {
         return false;

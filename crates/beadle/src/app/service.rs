@@ -18,16 +18,17 @@ use crate::app::group_target::GroupTarget;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::config::Config;
 
-/// The maximum time that the start waits for an organisation. A large policy on a slow file system
-/// takes time.
+/// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
+/// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
 
 /// The application, and the further parts that the worker and the background tasks share. While
-/// Beadle waits for a vendor or a file system, it holds only locks of a single organisation.
+/// Beadle waits for a vendor or a file system, it holds at most a lock that belongs to one
+/// organisation, so that other organisations can continue.
 pub(crate) struct Service {
     pub(crate) app: Arc<App>,
     pub(crate) store: Arc<dyn Store>,
-    /// Signals that a key is due.
+    /// Wakes the worker when a key is due.
     pub(crate) bell: Arc<Notify>,
     /// The budgets of all credentials that are in use, for the metrics.
     pub(crate) budgets: Arc<RwLock<Vec<Budgets>>>,
@@ -35,13 +36,13 @@ pub(crate) struct Service {
     pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
     pub(crate) directories: Arc<Directories>,
     reconcilers: ReconcilerRegistry,
-    /// The targets whose probe agreed with the configuration.
+    /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
 }
 
 impl Service {
-    /// Creates a service. Sends no request. The keys of an instance that is not open wait for a
-    /// time within `hold`.
+    /// Creates a service. Sends no request. While an instance is not open, each wait of its keys is
+    /// within `hold`.
     pub(crate) fn new(
         app: Arc<App>,
         store: Arc<dyn Store>,
@@ -78,7 +79,7 @@ impl Service {
         &self.app.clock
     }
 
-    /// Returns the facts that the intake needs, by organisation.
+    /// Returns the facts about each organisation that the intake needs, by the organisation's name.
     pub(crate) fn org_facts(&self) -> HashMap<&str, OrgFacts> {
         self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
     }
@@ -100,7 +101,8 @@ impl Service {
         })
     }
 
-    /// Opens an organisation, if it is not open yet. Returns whether this call opened it.
+    /// Opens an organisation if it is not open yet. Returns `true` if this call opened the
+    /// organisation.
     pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
         org.open_now(&self.app, |opened| {
             let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
@@ -111,8 +113,8 @@ impl Service {
         .await
     }
 
-    /// Opens all available organisations at the same time. A background task logs the errors of the
-    /// others, and retries.
+    /// Opens all organisations at the same time. Errors are not returned: a background task logs
+    /// the error of each organisation that cannot be opened, and retries.
     pub(crate) async fn open_all(&self) {
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;
@@ -132,7 +134,7 @@ impl Service {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
     }
 
-    /// Begins the work on the keys of a target.
+    /// Begins to work on the keys of a target.
     pub(crate) fn begin_target(&self, target: &GroupTarget) {
         self.reconcilers.add_target(target, &self.store, self.clock());
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).insert(target.file.name.clone());
@@ -148,7 +150,7 @@ impl Service {
         are_open && self.orgs.iter().all(|org| org.open().is_some())
     }
 
-    /// Leaves the budgets to other processes, because this one stops.
+    /// Tells the other processes that this process stops and no longer uses any budget.
     pub(crate) async fn leave(&self) {
         join_all(self.orgs.iter().map(|org| org.leave_share())).await;
     }

@@ -1,4 +1,4 @@
-//! Opens the store of the configuration, or a store at another place.
+//! Opens the store that the configuration names, or a store at another location.
 
 use std::sync::Arc;
 
@@ -11,14 +11,16 @@ use tempfile::TempDir;
 use crate::config::Config;
 use beadle_config::StoreLocation;
 
-/// Opens the store of the configuration, and creates its file if it does not exist.
+/// Opens the store that the configuration names. If it is a file that does not exist, creates the
+/// file.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;
     Ok(store)
 }
 
-/// Opens the store of the configuration, if it exists: a command that only reads makes no file.
+/// Opens the configured store if it exists, and returns `None` otherwise. Commands that only read
+/// use this function, because they must not create the file of a store.
 pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
     match config.database() {
         Some(path) if !path.exists() => Ok(None),
@@ -26,8 +28,8 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
     }
 }
 
-/// Opens the store of the configuration, and fails if it does not exist. The command must not
-/// create an empty store, because that would wrongly show that no change is held and no key waits.
+/// Opens the configured store, and returns an error if it does not exist. If the command created an
+/// empty store instead, it would wrongly report that no change is held and no key waits.
 pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_if_there(config).await?;
     store.with_context(|| {
@@ -38,7 +40,7 @@ pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Sto
     })
 }
 
-/// Makes a store that is deleted when the folder is dropped.
+/// Creates a store in a temporary folder. The store is deleted when the folder is dropped.
 pub(crate) fn temporary() -> anyhow::Result<(TempDir, Arc<dyn Store>)> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;
@@ -63,7 +65,8 @@ pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::R
     }
 }
 
-/// Refuses a store that `beadle store copy` did not fill completely.
+/// Returns an error if `beadle store copy` did not finish copying to this store, because such a
+/// store is incomplete.
 pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
     if is_unfinished(store).await {
         anyhow::bail!("an earlier copy into {place} stopped halfway: delete {place}, and copy again");
@@ -71,7 +74,7 @@ pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Returns the settings of a table.
+/// Returns the settings with which a store in a DynamoDB table is opened.
 #[cfg(feature = "aws")]
 pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::DynamoSettings {
     let kept = config.file.retention;
@@ -101,7 +104,7 @@ pub(crate) async fn open_table(
     let StoreLocation::Table { name, region, endpoint } = place else {
         anyhow::bail!("the store must be a table such as `dynamodb://NAME`, found `{place}`");
     };
-    // Beadle must close a dead connection long before a lease ends.
+    // Beadle must close a dead connection long before a lease expires.
     let patience = aws_config::timeout::TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(15))

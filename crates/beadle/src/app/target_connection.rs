@@ -26,11 +26,11 @@ pub(super) struct TargetConnection {
     pub(super) api: TargetApi,
 }
 
-/// The API of a target, as far as targets differ.
+/// The part of a target's API that is different for SCIM servers and teams.
 pub(super) enum TargetApi {
     /// A SCIM server.
     Scim { reader: Box<Reader>, writer: Box<Writer>, budgets: Budgets },
-    /// The teams of an organisation, which share the client of the organisation.
+    /// The teams of an organisation. They use the client of the organisation.
     Teams(Arc<TeamReader>),
 }
 
@@ -96,7 +96,7 @@ pub(super) fn open_teams(
         };
         listed.boxed()
     };
-    // A target reads no repositories.
+    // A target of teams reads no repositories, so the reader needs no list of fields.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
     let reader = Arc::new(TeamReader::new(reader, config::found_by(teams), Arc::new(listed)));
     Ok(TargetConnection {

@@ -1,4 +1,4 @@
-//! Metrics for alarms, in the format in which CloudWatch reads them from a log.
+//! Metrics for alarms. They are written to the log in a format that CloudWatch converts to metrics.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -7,17 +7,17 @@ use std::io::Write as _;
 use beadle_engine::Time;
 use serde_json::{Value, json};
 
-/// The namespace of the metrics.
+/// The CloudWatch namespace of the metrics.
 const NAMESPACE: &str = "Beadle";
 
 /// The metrics of one minute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EmfMetrics {
-    /// The number of seconds for which the oldest due key has waited.
+    /// How long the oldest due key has been due, in seconds.
     pub(super) oldest_due: u64,
     /// The number of changes that the guard holds.
     pub(super) held: usize,
-    /// The number of days until the first token of a target ends.
+    /// The number of days until a token of a target ends, for the token that ends first.
     pub(super) token_days: Option<i64>,
 }
 

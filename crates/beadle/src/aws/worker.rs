@@ -1,5 +1,5 @@
-//! The worker as a Lambda function: the worker and the background tasks of `beadle serve`, started
-//! by messages and once a minute.
+//! The worker as a Lambda function. It runs the worker and the background tasks of `beadle serve`.
+//! A message or the schedule (once a minute) starts it.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -32,23 +32,24 @@ use crate::logging;
 use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 use beadle_config::StoreLocation;
 
-/// The time after which the function reads its secrets again. `MISSING` counts while a part is not
-/// open.
+/// The time after which the function reads its secrets again, if everything is open. If a part is
+/// not open, the shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The wait of a key whose organisation or directory is not open, in leases. Each wait costs a
-/// message.
+/// The time that a key waits if its organisation or directory is not open, as a number of leases.
+/// Each wait costs one message.
 const NOT_OPEN: u32 = 5;
-/// The time before the end of the function at which the background tasks end.
+/// The time before the end of the function at which the background tasks must have ended.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// The time after which a due key gets another message.
+/// The time that a key must be due before the function sends a second message for it.
 const WAITED: Duration = Duration::from_secs(60);
-/// The maximum number of keys of one lane that get another message in a minute.
+/// The maximum number of keys of one lane for which the function sends a second message in one
+/// minute.
 const MOST: usize = 500;
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
-/// The time of the last complete minute. `beadle aws doctor` reads it.
+/// The time at which the last pass ended in which every task ran. `beadle aws doctor` reads it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Looked(pub(crate) Time);
@@ -58,13 +59,13 @@ impl Metadata for Looked {
 }
 
 impl Looked {
-    /// Returns the only note of this kind.
+    /// Returns the note that stores this time. A store has only one such note.
     pub(crate) fn note() -> Note<Self> {
         Note::of(&[])
     }
 }
 
-/// An invocation, and where its answer goes.
+/// An invocation of the function, and the channel for its answer.
 struct Call {
     event: LambdaEvent<Value>,
     answer: oneshot::Sender<anyhow::Result<Value>>,
@@ -86,9 +87,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Invocations, one after the other.
+/// The invocations of the function. They are answered one after the other.
 struct Calls {
-    /// An invocation that waits until everything is opened again.
+    /// An invocation that waits until the function has opened everything again.
     next: Option<Call>,
     more: mpsc::Receiver<Call>,
 }
@@ -122,12 +123,13 @@ async fn run() -> anyhow::Result<()> {
         loop {
             if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
                 let Some(call) = calls.take().await else { return };
-                // The cause may be a secret that was corrected in the meantime.
+                // The error may come from a secret that was corrected since the last read.
                 if config.fetch_vendor_secrets().await {
                     calls.next = Some(call);
                     continue;
                 }
-                // The invocation fails, so that an alarm shows the cause. The next one retries.
+                // The invocation fails, so that an alarm shows the error. The next invocation opens
+                // everything again.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
         }
@@ -138,7 +140,8 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced. Then the caller must open everything again.
+/// Answers invocations until a secret is replaced. After that, the caller must open everything
+/// again with the new secret.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -161,8 +164,8 @@ async fn serve(
     let service = Service::new(app, store, directories, &(hold..=hold));
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
-    // Other functions can use the same credentials at this moment, so updates come more often than
-    // once a minute.
+    // Other functions may use the same credentials now. So this function updates the shared budgets
+    // more often than once a minute.
     let sharing = AbortOnDropHandle::new(tokio::spawn(share_budgets(driver.clone(), clock.clone())));
     let woken = WakeHandler { worker: service.worker(), store: table, queues, clock: clock.clone() };
     let mut minute =
@@ -170,8 +173,8 @@ async fn serve(
     let fresh = || if service.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
-        // The secrets are read before the work, because AWS can freeze the function after the
-        // answer, in the middle of a request.
+        // The function reads the secrets before the work. After the answer, AWS can freeze the
+        // function, even in the middle of a request.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
@@ -186,7 +189,8 @@ async fn serve(
         let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
-                // The keys of the messages need their organisations and targets.
+                // The function can work on the keys in the messages only if their organisations and
+                // targets are open.
                 service.open_all().await;
                 driver.run_due(deadline, is_target_probe).await;
                 Ok(json!(woken.take(&records, deadline).await))
@@ -199,7 +203,7 @@ async fn serve(
     Ok(())
 }
 
-/// Keeps the shared budgets current while the function runs.
+/// Updates the shared budgets regularly while the function runs.
 async fn share_budgets(driver: Driver, clock: Clock) {
     loop {
         driver.run_due(clock.now() + FRESH, is_shared_budget).await;
@@ -207,27 +211,27 @@ async fn share_budgets(driver: Driver, clock: Clock) {
     }
 }
 
-/// Returns the time at which AWS ends the function. `cargo lambda watch` gives the remaining time
-/// instead.
+/// Returns the time at which AWS ends the function. AWS passes that time, but `cargo lambda watch`
+/// passes the remaining time, which this function converts.
 fn deadline(given: u64, now: Time) -> Time {
     let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
     if at < now { now + Duration::from_millis(given) } else { at }
 }
 
-/// The work of once a minute.
+/// The work that the function does once a minute.
 struct Minute<'a> {
     woken: &'a WakeHandler,
     environment: &'a Environment,
     service: &'a Service,
     driver: &'a Driver,
-    /// The last facts of each organisation that were stored for the intake.
+    /// The facts about each organisation that this function stored for the intake last.
     told: HashMap<String, String>,
 }
 
 impl Minute<'_> {
-    /// Sends a message for every key that waits without one, and runs the background tasks that are
-    /// due. Logs each failure and continues. At the end, the invocation fails with the first
-    /// failure.
+    /// Sends a message for every due key that has no message, and runs the background tasks that
+    /// are due. If a step fails, the function logs the error and continues with the next step. At
+    /// the end, the function returns the first error.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
         let clock = service.clock();
@@ -242,27 +246,29 @@ impl Minute<'_> {
         };
         note("messages for waiting keys not sent", self.send_again(clock.now()).await);
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
-        // The tasks may have learned facts of organisations.
+        // A task may have read new facts about an organisation.
         note("facts for the intake not stored", self.tell().await);
         failed?;
-        // Everything else is done by now. The invocation fails, so that an alarm shows the cause.
+        // This check is the last step. It makes the invocation fail, so that an alarm shows the
+        // error.
         ensure!(
             service.is_open(),
             "an organisation, directory or target is not open; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // A task that failed before and is not due yet counts too: the alarm stays until it works
-        // again.
+        // A task that failed earlier and is not due yet also counts, so that the alarm stays on
+        // until the task succeeds.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
-        // AWS may freeze the function in the middle of the update of a share. The next update is
-        // soon.
+        // An error of a shared budget does not count: AWS may have frozen the function during the
+        // update, and the next update follows soon.
         match failing.into_iter().chain(before).find(|(task, _)| !is_shared_budget(task)) {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
             None => Ok(()),
         }
     }
 
-    /// Sends a message for every key that has waited for long, and writes the metrics.
+    /// Sends a second message for every key that has been due for a long time, and writes the
+    /// metrics.
     async fn send_again(&self, now: Time) -> anyhow::Result<()> {
         let store = &self.woken.store;
         let mut waiting = store.waiting(now, MOST).await?;
@@ -287,7 +293,7 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// Stores the facts of organisations that the intake needs, if they changed.
+    /// Stores the facts about organisations that the intake needs, if they have changed.
     async fn tell(&mut self) -> anyhow::Result<()> {
         for org in &self.service.orgs {
             let (name, told) = (&org.file.name, org.known.to_json());

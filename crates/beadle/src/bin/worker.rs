@@ -1,4 +1,4 @@
-//! The worker as a Lambda function.
+//! The program of the worker as a Lambda function.
 
 fn main() -> std::process::ExitCode {
     beadle::aws::worker()

@@ -29,11 +29,11 @@ use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, WholePlan};
 
-/// The points that one write costs in the budget of a minute.
+/// The number of points that GitHub subtracts for one write. GitHub limits the points per minute.
 ///
 /// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit>
 const WRITE_POINTS: u32 = 5;
-/// The shortest expected time that Beadle announces before it writes.
+/// Beadle announces the expected time of the writes only if it is at least this long.
 const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -58,8 +58,8 @@ async fn all(
         for file in app.config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
-                // Beadle opens the organisation again for every round, so that no read before the
-                // writes is reused.
+                // Beadle opens the organisation again for every round, so that the round does not
+                // use an answer from before the last writes.
                 let org = app.organisation(file).await?;
                 if rounds.is_first() {
                     shared.extend(app.share_budget(&org).await);
@@ -113,7 +113,8 @@ async fn all(
     Ok(tally.code())
 }
 
-/// Ends the command after a declined confirmation. The results of earlier rounds still count.
+/// Ends the command after the operator declined the plan. The exit code still counts the results of
+/// earlier rounds.
 fn declined(tally: &Tally, printer: &Printer) -> u8 {
     if *tally != Tally::default() {
         summary(tally, printer);
@@ -121,7 +122,7 @@ fn declined(tally: &Tally, printer: &Printer) -> u8 {
     tally.code_with(1)
 }
 
-/// Shows the plan, asks for confirmation and writes the changes: one round.
+/// Runs one round: shows the plan, asks for confirmation and writes the changes.
 async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     args: &ApplyArgs,
@@ -131,7 +132,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     rounds: &mut Rounds,
 ) -> anyhow::Result<Went> {
     let printer = applier.printer;
-    // A repository that this round deletes is missing in the next round.
+    // Only the first round reports names without a repository. A later round would also report a
+    // repository that an earlier round deleted.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
@@ -166,7 +168,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(rounds.count(&reports, errors, shown.short.is_some() || rounds.misnamed, is_changed, !args.yes))
 }
 
-/// Announces how long the writes take, if that is long. GitHub allows only one write after another.
+/// Announces how long the writes will take, if they take long. GitHub allows only one write at a
+/// time.
 pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
     let changes = plans.iter().flat_map(|plan| &plan.changes);
     let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
@@ -180,13 +183,13 @@ pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &P
     }
 }
 
-/// Returns whether the modes allow at least one change.
+/// Returns whether the modes allow Beadle to write at least one change of the plan.
 fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Asks for confirmation on a terminal. Without a terminal, changes that remove, weaken or expose
-/// something need `--yes`.
+/// Asks the operator for confirmation on a terminal. Without a terminal, Beadle asks nothing, but
+/// it needs `--yes` for changes that remove, weaken or expose something.
 fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
@@ -210,21 +213,22 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Returns the hint of a key: the vendor's faster name.
+/// Returns the hint for a key. The hint is another name of the same object, with which the vendor
+/// answers faster.
 type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.
 pub(super) struct Applier<'a, P, W> {
     pub(super) planner: P,
     writer: W,
-    /// The vendor's faster name for a key.
+    /// Returns the hint for a key, with which the vendor answers faster.
     hint: Hint<'a>,
     pace: WritePace,
-    /// The lane of the plans and writes.
+    /// The lane of the API calls that plan and write.
     pub(super) lane: Lane,
     pub(super) limits: Limits,
-    /// Whether Beadle writes only changes that were shown, because somebody confirmed exactly
-    /// these.
+    /// Whether Beadle writes only the changes that it showed. This is `true` if somebody confirmed
+    /// exactly these changes.
     pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
@@ -232,8 +236,8 @@ pub(super) struct Applier<'a, P, W> {
 }
 
 impl<P, W> Applier<'_, P, W> {
-    /// Stores the number of repositories if the plan covers all of them. The guard needs the number
-    /// for its share, also for a plan of a few repositories.
+    /// Stores the number of repositories, if the plan covers all of them. The guard computes
+    /// percentages from this number, also when a later plan covers only a few repositories.
     pub(super) async fn counts(&mut self, shown: &WholePlan, selection: &Selection) -> anyhow::Result<()> {
         let whole = !selection.is_by_name() && selection.shard.of() == 1;
         if let Some(among) = shown.among().filter(|_| whole) {
@@ -288,7 +292,8 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan. Returns the report, and whether the current plan had only confirmed changes.
+/// Writes one plan. Also returns whether the plan that was made directly before the write had only
+/// confirmed changes.
 pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -314,7 +319,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     if let Some(pause) = paused {
         bail!("{} is paused until {}", pause.scope, pause.until);
     }
-    // A service may use the same store: only one process works on a key at a time.
+    // A service may use the same store. The claim ensures that only one process works on a key.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!(
             "the key is parked, or the service or another command uses it\n\
@@ -341,8 +346,8 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
 const CHANGED: &str =
     "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
 
-/// Plans again under the claim, and writes only the changes that were shown. Returns the report,
-/// and whether the new plan had only such changes.
+/// Plans a claimed key again, and writes only those changes of the new plan that were shown. Also
+/// returns whether the new plan had only shown changes.
 async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -367,7 +372,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
             let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
             printer.line(render::step(printer, &plan.subject, &step));
         };
-        // A change that this plan does not reach may be in the next plan.
+        // If the writes end before this change, the next plan has the change again.
         let on_step = |at: usize, result: &StepResult| {
             if *result != StepResult::NotReached {
                 print(at, result);
@@ -390,7 +395,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
         }
         report.steps.splice(0..0, written.into_iter().take(before));
         if !is_all {
-            // The summary and the exit code show that this plan differs from the shown one.
+            // The summary and the exit code must show that this plan differs from the plan that was
+            // shown.
             let why = CHANGED.to_owned();
             report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
         }
@@ -398,11 +404,11 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// The number of new plans after plans that wrote nothing, because their first write waited for a
-/// budget for longer than a plan is valid.
+/// The maximum number of times that Beadle plans a key again because its first write waited for a
+/// budget longer than the plan is valid.
 const OUTDATED: u32 = 5;
 
-/// Renews the claim while the writes run.
+/// Renews the claim on a key until the writes end.
 async fn heartbeat(
     store: &Arc<dyn Store>,
     lease: &beadle_engine::Lease,
@@ -421,7 +427,7 @@ fn summary(tally: &Tally, printer: &Printer) {
     printer.line(summary_line(tally, printer));
 }
 
-/// Returns the number of changes for each result, in one line.
+/// Returns one line with the number of changes for each kind of result.
 fn summary_line(tally: &Tally, printer: &Printer) -> String {
     let written = format!("{} written", counted(tally.written, "change", "changes"));
     let mut parts = vec![printer.paint(Tone::Good, written)];

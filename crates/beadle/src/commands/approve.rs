@@ -75,19 +75,20 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
     Ok(code)
 }
 
-/// The effect of an approval.
+/// What an approval does.
 #[derive(Debug, PartialEq, Eq)]
 enum Effect<'a> {
-    /// The change passes by this approval.
+    /// The guard lets the change pass because of this approval.
     Approved,
-    /// The change passes by an earlier approval of another operator.
+    /// The guard lets the change pass because of an earlier approval of another operator.
     ApprovedBefore(&'a str),
-    /// The write began and may be complete, so this approval has no effect.
+    /// The approval has no effect, because the write of the change has already begun and may be
+    /// complete.
     Nothing,
 }
 
-/// Returns the effect of an approval by `by`. `approved_by` approved the hold first; `spent`: its
-/// write began.
+/// Returns what an approval by the operator `by` does. `approved_by` is the operator who approved
+/// the hold first. `spent` is whether the write of the change has begun.
 fn effect<'a>(approved_by: Option<&'a str>, spent: bool, by: &str) -> Effect<'a> {
     match approved_by {
         _ if spent => Effect::Nothing,

@@ -32,8 +32,8 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     Ok(doctor.code())
 }
 
-/// Checks that a worker runs its tasks every minute, which needs its secrets, permissions and
-/// schedule.
+/// Checks that a worker has run its background tasks within the last minutes. This succeeds only if
+/// the worker has its secrets, its permissions and its schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let store = store::open(config).await?;
@@ -48,7 +48,7 @@ async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     Ok(format!("a worker ran its tasks {ago} s ago"))
 }
 
-/// Checks that no key waits longer than the workers need.
+/// Checks that no key is due for longer than the workers normally need to begin with it.
 async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let now = clock.now();
@@ -63,7 +63,8 @@ async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     Ok(format!("{} due, {} running, {} parked", counted(due, "key", "keys"), depth.leased, depth.parked))
 }
 
-/// Checks a queue: the number of its messages, and that its dead-letter queue is empty.
+/// Checks one queue. The result has the number of its messages. A message in the queue's
+/// dead-letter queue is an error.
 async fn queue(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<String> {
     let name = url.rsplit('/').next().unwrap_or(url);
     let attributes = async |url: &str| {

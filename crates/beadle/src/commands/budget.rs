@@ -1,4 +1,5 @@
-//! `beadle budget`: shows the remaining rate limit of GitHub. The request costs no point of the limit.
+//! `beadle budget`: shows the remaining rate limit of GitHub. This request does not count against
+//! the rate limit.
 
 use std::sync::Arc;
 

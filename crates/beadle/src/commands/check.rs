@@ -1,4 +1,4 @@
-//! `beadle check`: checks the configuration and the policy, without a network.
+//! `beadle check`: checks the configuration and the policy. Sends no request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,8 @@ use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// Returns a problem for each secret that the policy names and the configuration does not declare.
+/// Returns one problem for each secret that the policy names but the configuration does not
+/// declare.
 fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     let unknown = policy
         .secrets()
@@ -24,15 +25,16 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
         names => format!("declare the secret in [org.secrets], which has: {names}"),
     };
     let problem = |secret: &Node| {
-        // The text may be the secret itself, so the problem does not show it.
+        // Somebody may have written the secret itself instead of its name. So the problem does not
+        // show the text.
         let text = "the configuration declares no secret of this name for the policy";
         Problem::error(secret.asked.clone(), secret.column, text).hint(hint.clone())
     };
     unknown.map(problem).collect()
 }
 
-/// Returns the YAML files of the folder that are not part of the policy: a misspelled folder would
-/// disable a layer without notice.
+/// Returns the YAML files of the folder that Beadle does not read as part of the policy. For
+/// example, a folder with a misspelled name would otherwise disable a layer without notice.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];

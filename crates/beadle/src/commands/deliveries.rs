@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
 
-/// The senders of deliveries. Each sender has ids of its own.
+/// The senders of deliveries. An id identifies a delivery only together with its sender.
 const SOURCES: [&str; 2] = ["github", SOURCE];
 
 pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -63,7 +63,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     Ok(FINE)
 }
 
-/// Returns the body of a delivery of any sender.
+/// Returns the body of the delivery with this id, from any of the senders.
 async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     for source in SOURCES {
         if let Some(body) = store.body(source, id).await?.filter(|body| !body.is_empty()) {
@@ -79,8 +79,8 @@ async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     )
 }
 
-/// Returns the body of the delivery that contained an event of Okta. Both have the same time in the
-/// store.
+/// Returns the body of the Okta delivery that contained this event. The event is found because the
+/// store has the same time for an event and its delivery.
 async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let mut event: Option<DeliveryRow> = None;
     let mut brought = Vec::new();
@@ -103,7 +103,8 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
     let Some(event) = event else { return Ok(None) };
     brought.retain(|row| row.received == event.received && row.instance == event.instance);
     for delivery in brought {
-        // The id of an event without a uuid is its position in the delivery.
+        // If an event has no uuid, its id is the delivery's id and the position of the event in the
+        // delivery.
         let is_place = id.strip_prefix(&delivery.id).is_some_and(|rest| rest.starts_with('-'));
         if let Some(body) = store.body(SOURCE, &delivery.id).await?
             && !body.is_empty()
@@ -135,7 +136,7 @@ mod tests {
             let events = json!([{ "uuid": format!("event{n}") }, { "eventType": "user.lifecycle.create" }]);
             let body = json!({ "eventId": format!("delivery{n}"), "data": { "events": events } });
             let body = body.to_string().into_bytes();
-            // The last two deliveries have the same time.
+            // The last two deliveries of this test have the same time.
             let verified = receive(&sender, body.clone(), Time(1000 * n.min(1))).unwrap();
             for (event, marks) in verified.events {
                 store.accept(event, marks).await.unwrap();

@@ -1,4 +1,4 @@
-//! `beadle doctor`: diagnoses the setup and names the repair of each problem.
+//! `beadle doctor`: diagnoses the setup. For each problem, it prints how to fix the problem.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,15 @@ use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
-/// The permission that a dispatch needs.
+/// The permission that the App needs if the configuration has a dispatch.
 const DISPATCH: (&str, &str) = ("actions", "write");
-/// The permission that a target of teams needs.
+/// The permission that the App needs if a target is teams of the organisation.
 const TEAMS: (&str, &str) = ("members", "write");
-/// The event that a target of teams needs in addition to the events of repositories.
+/// The event that the App must subscribe to if a target is teams of the organisation, in addition
+/// to the events about repositories.
 const TEAMS_EVENT: &str = "membership";
-/// The largest accepted difference of clocks, in seconds. GitHub refuses tokens beyond it.
+/// The largest accepted difference between this machine's clock and GitHub's clock, in seconds.
+/// With a larger difference, GitHub rejects tokens.
 const SKEW: i64 = 30;
 
 pub(super) struct Doctor<'a> {
@@ -49,7 +51,8 @@ impl<'a> Doctor<'a> {
 
     pub(super) fn wrong(&mut self, text: &str) {
         self.found = true;
-        // A policy can have several problems, one a line. The indent shows that they are details.
+        // A policy can have several problems, one in each line. The indentation shows that these
+        // lines are details of the same check.
         let text = text.replace('\n', "\n      ");
         self.printer.lines(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
@@ -89,7 +92,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     Ok(doctor.code())
 }
 
-/// Sends a signed ping for every organisation to the listener of webhooks.
+/// Sends one signed ping for each organisation to the running service's webhook listener.
 pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, clock: &Clock) {
     let senders = match senders::github(config, &std::collections::HashMap::new()) {
         Ok(senders) => senders,
@@ -181,7 +184,7 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
     }
 }
 
-/// Sends a signed ping to the running service.
+/// Sends one signed ping to the running service.
 async fn deliver(
     url: &str,
     sender: &beadle_hooks::github::Sender,

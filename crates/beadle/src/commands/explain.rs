@@ -1,4 +1,5 @@
-//! `beadle explain`: each declared value, the line that sets it and the lines that it overrides.
+//! `beadle explain`: shows each declared value, the line that sets the value, and the lines that it
+//! overrides.
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
     Ok(FINE)
 }
 
-/// Explains the sources and the mapping of a group.
+/// Shows the sources of a group and the mapping that selects them.
 async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_if_there(config).await?;
     let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
@@ -78,7 +79,8 @@ async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printe
     Ok(FINE)
 }
 
-/// Returns whether a value has content.
+/// Returns whether a value has content. Null and an empty list have no content. An object has
+/// content if at least one of its values has content.
 fn has_content(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,4 +1,5 @@
-//! `beadle healthcheck`: checks that the service answers. The container image has no other client.
+//! `beadle healthcheck`: checks that the service answers. The container image needs this command,
+//! because it contains no HTTP client such as `curl`.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-/// The longest time until an answer of a healthy service.
+/// The maximum time that a healthy service needs for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
@@ -27,8 +28,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     Ok(FINE)
 }
 
-/// Returns an address at which this machine reaches the listener: loopback if it listens
-/// everywhere.
+/// Returns an address at which this machine can reach the listener. If the service listens at all
+/// addresses, that is the loopback address.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),

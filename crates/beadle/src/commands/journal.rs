@@ -22,7 +22,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
         (None, None) => Vec::new(),
     };
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
-    // The store filters by one key; several keys are filtered here.
+    // The store can filter by one key only. For several keys, this function filters.
     let key = keys.first().filter(|_| keys.len() == 1).cloned();
     let mut after = args.after;
     let mut shown = 0_usize;
@@ -67,7 +67,8 @@ fn text(entry: &Entry, printer: &Printer) -> String {
     format!("{:6}  {}  {kind}  {subject:30}  {detail}", entry.seq, entry.at)
 }
 
-/// The longest detail of an entry, in characters; `--format ndjson` has all of it.
+/// The maximum number of characters of an entry's detail in the text output. `--format ndjson`
+/// prints the whole detail.
 const DETAIL: usize = 4 * VALUE;
 
 fn value(value: &Value) -> String {

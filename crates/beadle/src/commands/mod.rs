@@ -35,17 +35,17 @@ use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
 use crate::config::{Config, EXAMPLE};
 use crate::output::printer::Printer;
 
-/// The exit code of success: nothing is left to do.
+/// The exit code of success: no change is pending.
 pub(crate) const FINE: u8 = 0;
 /// The exit code of a failure.
 pub(crate) const FAILED: u8 = 1;
-/// The exit code of pending or held changes.
+/// The exit code if changes are pending or held.
 pub(crate) const PENDING: u8 = 2;
 
 /// Runs a command and returns its exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let config = || Config::load(&cli.config).map(|config| Arc::new(config.stored_at(cli.store.clone())));
-    // Commands that call vendors also need the secrets that AWS keeps.
+    // A command that calls a vendor also needs the secrets that are stored at AWS.
     let armed = async || {
         let config = config()?;
         config.fetch_secrets().await;
@@ -92,7 +92,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::Tasks { json, command } => {
-            // The list is in the store. A run calls the service and needs the operator token.
+            // To list tasks, the command reads the store. To run a task, it calls the service, and
+            // needs the operator token for that.
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }
@@ -111,7 +112,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     }
 }
 
-/// Returns the time since an event, for people.
+/// Returns how long ago an event was, as text for people.
 fn ago(then: Time, now: Time) -> String {
     let seconds = now.since(then).as_secs();
     match seconds {
@@ -132,7 +133,7 @@ async fn operator(config: &Config) -> String {
 #[cfg(feature = "aws")]
 use aws::caller;
 
-/// Returns no caller: this build has no AWS SDK, and so no table.
+/// Returns `None`: this build has no AWS SDK, so its store cannot be a table.
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
 async fn caller() -> Option<String> {

@@ -10,11 +10,12 @@ use beadle_repositories::policy::nearest;
 use crate::app::directories_and_targets::group_keys;
 use crate::config::Config;
 
-/// The number of entries of one read, so that a long journal is never in memory as a whole.
+/// The number of journal entries that are read at once, so that a long journal never has to fit
+/// into memory.
 pub(super) const PAGE: u32 = 1000;
 
-/// Returns every key that a text can mean: the key itself, or a repository or group by its present
-/// or a former name.
+/// Returns every key that a text can mean. The text can be a key, or the present or a former name
+/// of a repository or group.
 pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
@@ -31,7 +32,7 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     })
     .await?;
     if !config.file.target.is_empty() {
-        // A name that no group has may still be the name of a repository.
+        // If no group has this name, a repository may still have it.
         found.extend(group_keys(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {
@@ -45,17 +46,18 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     Ok(found.into_iter().collect())
 }
 
-/// The maximum number of names that are kept for a hint.
+/// The maximum number of names that Beadle collects to suggest a similar name.
 const MOST: usize = 10_000;
 
-/// Returns whether a subject of the journal has this name, as `owner/name` or without the owner.
+/// Returns whether the subject of a journal entry has this name. The name can be `owner/name` or
+/// only the part after the owner.
 fn is_called(subject: &str, name: &str) -> bool {
     subject.eq_ignore_ascii_case(name)
         || subject.split_once('/').is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name))
 }
 
-/// Returns an error if the store knows none of these keys: the key is misspelled, or belongs to
-/// another store.
+/// Returns an error if the store knows none of these keys. The key is then misspelled, or belongs
+/// to another store.
 pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
     for key in keys {
         let listing = |limit| Listing { after: 0, since: None, key: Some(key.to_string()), limit };
@@ -73,7 +75,7 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// Returns the last name of a key in the journal.
+/// Returns the name that the newest journal entry of a key has.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut last: Option<String> = None;
     each(store, Some(key), |entry| {
@@ -85,7 +87,8 @@ pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<
     Ok(last)
 }
 
-/// Reads the journal, or the journal of one key, page by page and oldest first.
+/// Calls `look` for each entry of the journal, oldest first. With a key, only the entries of that
+/// key. Reads one page at a time.
 async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)) -> anyhow::Result<()> {
     let mut after = 0;
     loop {

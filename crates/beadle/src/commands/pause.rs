@@ -1,4 +1,5 @@
-//! `beadle pause` and `beadle resume`: stop all writes to a scope for a time.
+//! `beadle pause` and `beadle resume`: a pause stops all writes to an organisation, a repository or
+//! a target for a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, TargetConfig};
 use crate::output::printer::Printer;
 
-/// The longest pause, so that a forgotten pause ends.
+/// The maximum length of a pause, so that a pause ends even if everybody forgets it.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(crate) async fn pause(
@@ -35,7 +36,7 @@ pub(crate) async fn pause(
     let paused = store.pauses(clock.now()).await?;
     store.pause(&scope, until).await?;
     for target in teams_of(config, &scope) {
-        // A longer pause of the target itself stays.
+        // If the target has its own pause, which is longer, that pause stays in force.
         if !paused.iter().any(|pause| pause.scope == target && pause.until > until) {
             store.pause(target, until).await?;
         }
@@ -54,7 +55,8 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     let paused = store.pauses(clock.now()).await?;
     let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
     for target in teams_of(config, &scope) {
-        // A pause of the target itself ends at another time and stays.
+        // If the target's pause ends at another time, somebody paused the target itself. That pause
+        // stays in force.
         if until(target).is_some() && until(target) == until(&scope) {
             store.resume(target).await?;
             revive_paused(store.as_ref(), target, clock.now()).await?;
@@ -71,8 +73,8 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     Ok(FINE)
 }
 
-/// Returns the targets that are teams of this organisation: a pause of the organisation also stops
-/// their writes.
+/// Returns the targets that are teams of this organisation. A pause of the organisation must also
+/// stop the writes to these teams.
 fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
     let is_its =
         move |target: &&Arc<TargetConfig>| target.github.as_ref().is_some_and(|teams| teams.org == org);
@@ -93,8 +95,8 @@ async fn note(
     Ok(())
 }
 
-/// Returns the scope of the queue and its name for people. The id of a repository comes from
-/// GitHub.
+/// Returns the scope in the form that the queue uses, and the name of the scope for people. For a
+/// repository, this function asks GitHub for the id.
 async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
     if let Some(target) = &scope.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());

@@ -1,4 +1,4 @@
-//! `beadle plan`: shows the changes that a policy or directory asks for.
+//! `beadle plan`: shows the changes that are needed to make repositories and groups as declared.
 
 use std::sync::Arc;
 
@@ -27,10 +27,11 @@ use crate::tasks::other_modes;
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
-    // A plan creates no file and stores nothing.
+    // `beadle plan` must not create the file of a store.
     let store = store::open_if_there(config).await?;
     let selection = &args.selection;
-    // Without a store, no shard knows the spent budget of the others.
+    // Without a store, a shard cannot see how much of the budget the other shards have spent. So
+    // each shard gets an equal part.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let app = App::new(config, OpenOptions { store: store.clone(), parts, ..OpenOptions::PATIENT });
     let mut plans = Vec::new();
@@ -72,14 +73,15 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
-    // A plan writes nothing, so an unknown part counts like a change.
+    // A plan with an unknown part is counted like a plan with a change, because the unknown part
+    // may need a change.
     let left = plans.iter().filter(|plan| plan.is_pending()).count();
     Ok(code(usize::from(misnamed), left))
 }
 
-/// A plan of a repository that can be written.
+/// A plan of a repository, with the steps that write it.
 pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
-/// A plan of a group that can be written.
+/// A plan of a group, with the requests that write it.
 pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 
 /// Plans one organisation. Returns the plan for printing, and the plans for writing.
@@ -106,7 +108,7 @@ pub(crate) async fn plan(
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
 
-/// Plans the groups of one target, with reads in this lane. Returns the plan for printing, and the
+/// Plans the groups of one target. All reads use this lane. Returns the plan for printing, and the
 /// plans for writing.
 pub(crate) async fn plan_groups(
     target: &GroupTarget,
@@ -128,7 +130,8 @@ pub(crate) async fn plan_groups(
                 failure.text
             ));
         }
-        // `beadle sweep` shares one survey of the directory; other commands read each group.
+        // `beadle sweep` reads all groups of the directory once and plans from that. Other commands
+        // read each group alone.
         let hint = sweep_hint(clock.now());
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
@@ -143,7 +146,7 @@ pub(crate) async fn plan_groups(
             .collect();
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
-        // A union of groups of several directories is one key.
+        // If a union has groups of several directories, each directory returns the same key for it.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);

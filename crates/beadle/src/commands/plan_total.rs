@@ -1,4 +1,5 @@
-//! `beadle plan-total`: adds up the plans of all shards, before a shard writes.
+//! `beadle plan-total`: adds up the plans of all shards, so that the total is checked before any
+//! shard writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
 
-/// The parts of the output of `beadle plan --format json` that count.
+/// The parts of the JSON output of `beadle plan` that this command reads.
 #[derive(Deserialize)]
 struct Plans {
     shard: String,
@@ -24,7 +25,7 @@ struct Plans {
     targets: Vec<PrintedPlan>,
 }
 
-/// One organisation, or one target.
+/// The plan of one organisation or one target in that output.
 #[derive(Deserialize)]
 struct PrintedPlan {
     #[serde(rename = "organisation", alias = "target")]
@@ -50,17 +51,19 @@ struct Planned {
 
 #[derive(Default)]
 struct Total {
-    /// The values to write, by risk: the unit of the guard.
+    /// The number of values to write, by risk. The guard counts values, not changes.
     risks: Risks,
-    /// The values that the mode skips.
+    /// The number of values that Beadle does not write because of the mode, by risk.
     kept: Risks,
     incomplete: Vec<String>,
-    /// The guarded changes, which an operator can approve: digest, subject and change.
+    /// The changes that the guard limits and an operator can approve. Each has its digest, its
+    /// subject and the change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 
 impl Total {
-    /// Counts a plan. Removes the approved digests that the plan has from `unknown`.
+    /// Adds a plan to the total. If the plan has a change whose digest is approved, the digest is
+    /// removed from `unknown`.
     fn count(&mut self, plan: PrintedPlan, approved: &[String], unknown: &mut BTreeSet<&String>) {
         self.incomplete.extend(plan.incomplete);
         for one in plan.plans {
@@ -80,7 +83,7 @@ impl Total {
     }
 }
 
-/// The totals, organisations before targets.
+/// The totals, sorted so that organisations come before targets.
 type Totals = BTreeMap<(Kind, String), Total>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +126,7 @@ pub(crate) fn run(config: &Config, args: &PlanTotalArgs, printer: &Printer) -> a
     Ok(code(wrong, over))
 }
 
-/// Returns an error unless each shard occurs exactly once.
+/// Returns an error if a shard is missing or occurs more than once.
 fn ensure_whole(mut shards: Vec<Shard>) -> anyhow::Result<()> {
     shards.sort_by_key(|shard| shard.index());
     let of = shards.first().map_or(1, |shard| shard.of());
@@ -146,10 +149,10 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
     }
 }
 
-/// Prints the total of one organisation or target and adds it to the page. Returns whether the
-/// total is over a limit.
+/// Prints the total of one organisation or target, and adds the total to the Markdown page. Returns
+/// whether the total exceeds a limit.
 fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
-    // The guard counts values, and `beadle plan` counts changes.
+    // The guard counts values, but `beadle plan` counts changes, so both numbers are shown.
     let mut text = format!("values to write: {}", counts(&total.risks));
     if total.kept.total() > 0 {
         text = format!("{text}; skipped by the mode: {}", counts(&total.kept));

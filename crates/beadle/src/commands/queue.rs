@@ -1,4 +1,4 @@
-//! `beadle queue`: lists keys, or retries one.
+//! `beadle queue`: lists keys, or makes one parked key due again.
 
 use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
 
@@ -22,7 +22,8 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
     let store = store::open_existing(config).await?;
     let now = Clock::system().now();
     if let Some(key) = wanted.retry {
-        // A name means a repository or group. A dispatch is retried by its own key only.
+        // A name can mean a repository or a group. To retry a dispatch, the operator must give its
+        // key.
         let is_meant = |found: &Key| {
             found.as_str() == key
                 || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())

@@ -1,4 +1,4 @@
-//! `beadle rebind`: confirms the present owner of a name.
+//! `beadle rebind`: confirms that a name in the policy belongs to its present owner.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &RebindArgs, printer: &Print
     }
 }
 
-/// Binds a file in repos/ to the repository that has its name now.
+/// Confirms that a file in repos/ belongs to the repository that has the file's name now.
 async fn repository(
     config: &Arc<Config>,
     repository: &str,
@@ -58,7 +58,7 @@ async fn repository(
     Ok(FINE)
 }
 
-/// Confirms the team or the user that has a name now.
+/// Confirms that a name in the policy means the team or the user that has the name now.
 async fn name(
     config: &Arc<Config>,
     organisation: &str,

@@ -1,5 +1,6 @@
-//! The rounds of `beadle apply`. A write can change the repositories that a layer selects, and so
-//! the declared state. So Beadle plans again until a plan has no change that was not tried.
+//! The rounds of `beadle apply`. A write can change which repositories a layer selects, and so what
+//! is declared for a repository. So Beadle plans again after the writes, until a plan has only
+//! changes that Beadle has already tried to write.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,41 +10,43 @@ use beadle_engine::{Clock, Key, Plan, Report, StepResult};
 use crate::commands::tally::Tally;
 use crate::output::render::WholePlan;
 
-/// The maximum number of rounds for one organisation or target: two layers could undo each other
-/// for ever.
+/// The maximum number of rounds for one organisation or target. Without a maximum, two layers could
+/// undo each other's changes for ever.
 pub(super) const MOST: usize = 5;
-/// The wait before the writes are read back: a vendor's readers may lag behind its writers.
+/// The time between the writes and the next read. The vendor may need this time until its answers
+/// show the writes.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Waits before the writes are read back.
 pub(super) async fn settle(clock: &Clock) {
-    // The readers of the simulated GitHub do not lag, and the tests apply some hundred times.
+    // The simulated GitHub shows a write at once, and the tests apply some hundred times. So the
+    // tests do not wait.
     fail::fail_point!("settle", |_| ());
     clock.sleep(SETTLE).await;
 }
 
-/// The result of one round.
+/// How one round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Went {
     /// The operator declined the plan.
     Declined,
-    /// Changes were written, so the next plan may have further ones.
+    /// Beadle wrote changes. Because of these writes, the next plan may have further changes.
     Again,
-    /// No change is left to write.
+    /// Beadle had nothing to write.
     Quiet,
 }
 
-/// The rounds of one organisation or target.
+/// The rounds of `beadle apply` for one organisation or target, and what they wrote.
 #[derive(Default)]
 pub(crate) struct Rounds {
-    /// The number of finished rounds.
+    /// The number of rounds that have ended.
     done: usize,
-    /// The keys of the first round.
+    /// The keys that the plan of the first round had.
     keys: Option<BTreeSet<Key>>,
-    /// The digest of every tried change, and whether it was written.
+    /// The digest of every change that Beadle tried to write, and whether the write succeeded.
     tried: HashMap<String, bool>,
     tally: Tally,
-    /// Whether a name of the command line has no repository or group.
+    /// Whether the command line has a name without a repository or group.
     pub(crate) misnamed: bool,
 }
 
@@ -52,7 +55,8 @@ impl Rounds {
         self.done == 0
     }
 
-    /// Keeps the keys of the first round: the operator confirmed no others.
+    /// Removes all keys from a later plan that the first round did not have, because the operator
+    /// confirmed only the keys of the first round.
     pub(crate) fn keep<W>(&mut self, shown: &mut WholePlan, plans: &mut Vec<Plan<W>>) {
         match &self.keys {
             Some(keys) => shown.keep(plans, keys),
@@ -64,22 +68,25 @@ impl Rounds {
         self.tally
     }
 
-    /// Returns whether the plan has a change that was not tried before.
+    /// Returns whether the plan has a change that Beadle has not tried to write yet.
     pub(crate) fn has_news(&self, plan: &WholePlan) -> bool {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// Counts what the last plan still has: changes that were written before, or never tried.
+    /// Counts the changes that are still in the last plan: those that Beadle wrote without effect,
+    /// and those that it never tried to write.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
         self.tally.unknown = unknowns + usize::from(plan.short.is_some() || self.misnamed);
     }
 
-    /// Counts a finished round. Its held and failed changes replace those of the round before.
+    /// Counts the results of a round that has ended. The held and failed changes of this round
+    /// replace those of the round before.
     ///
-    /// `is_changed`: a plan changed between its confirmation and its write. `asks`: the next round asks
-    /// for confirmation, so it may have the changed plan.
+    /// `is_changed` is whether a plan changed between its confirmation and its write. `asks` is
+    /// whether the next round asks for confirmation. If it asks, the operator can still confirm the
+    /// changed plan there.
     pub(crate) fn count(
         &mut self,
         reports: &[(Key, Report)],

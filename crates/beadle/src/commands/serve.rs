@@ -19,12 +19,12 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::tasks::{self, Host, is_target_probe, recover_interrupted_writes};
 
-/// The time that runs have to end by themselves when the service stops.
+/// The time that the running keys have to end when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// The shortest and the longest wait of a key whose organisation or target is not open.
+/// The shortest and the longest time that a key waits if its organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// The longest wait of the first key for the probes of targets. A target that does not answer
-/// delays no other work.
+/// The maximum time that the worker waits at the start for the probes of all targets. So a target
+/// that does not answer delays other work only for this time.
 const OPENING: Duration = Duration::from_secs(10);
 /// The time between two checks that the store accepts writes.
 const HEALTH: Duration = Duration::from_secs(10);
@@ -48,7 +48,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
         );
     }
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
-        // The service starts all the same: it answers 503 until the store accepts writes again.
+        // The service starts although the store is unavailable. It answers 503 until the store
+        // accepts writes again.
         tracing::error!(%error, "store unavailable, interrupted writes not recovered");
     }
     let listen = config.file.server.listen;
@@ -84,8 +85,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     let stopped = stop.clone();
     running.spawn(async move { background.run(stopped).await });
     let work = async {
-        // Until then the worker claims no key, because a key whose target is not open yet must
-        // wait.
+        // The worker claims no key before the probes have ended, because a key whose target is not
+        // open would have to wait.
         tokio::select! {
             () = driver.ran(is_target_probe) => {}
             () = clock.sleep(OPENING) => {}
@@ -101,7 +102,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
         signal = ended() => tracing::info!(signal, "stopping, waiting for runs in progress"),
     }
     stop.cancel();
-    // A signal can arrive before the worker begins.
+    // The operator can stop the service before the worker has begun.
     running.close();
     tokio::select! {
         () = running.wait() => {
@@ -113,8 +114,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     damaged
 }
 
-/// Logs the time at which the store stops and resumes accepting writes. Returns if the store is
-/// damaged, because an operator must repair it.
+/// Logs when the store stops accepting writes, and when it accepts them again. Returns only if the
+/// store is damaged, because an operator must repair a damaged store.
 async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
     let mut last_logged = String::new();
     loop {

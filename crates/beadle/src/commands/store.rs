@@ -36,7 +36,8 @@ pub(crate) async fn copy(
     progress.end();
     let Copied { keys, deliveries, entries, holds, notes, pauses } =
         copied.with_context(|| format!("cannot copy {from} into {to}"))?;
-    // After this the file alone is the complete copy, without its write-ahead log.
+    // After this step, the file alone is the complete copy. Its write-ahead log is not needed any
+    // more.
     target.flush().await.with_context(|| format!("the copy {to} is incomplete"))?;
     printer.line(format!(
         "copied {from} to {to}: {}, {}, {}, {}, {}, {}",
@@ -50,14 +51,15 @@ pub(crate) async fn copy(
     Ok(FINE)
 }
 
-/// Creates the table if it does not exist, with expiry of items and point-in-time recovery. Opening
-/// a store creates a file.
+/// Creates the table if it does not exist, and enables the expiry of items and point-in-time
+/// recovery. A store in a file needs no such step, because opening it creates the file.
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
     if let StoreLocation::Table { .. } = place {
         let table = store::open_table(config, place).await?;
         table.create_table().await?;
-        // A caller with the permission for items only can still copy.
+        // A caller who may only read and write items can still copy, so an error here is only a
+        // warning.
         for done in [table.expire().await, table.protect().await] {
             if let Err(error) = done {
                 printer.note(format!("{place}: {error}; change this setting where you create tables"));

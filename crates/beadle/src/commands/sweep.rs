@@ -1,4 +1,5 @@
-//! `beadle sweep`: plans and writes once, over a shard of the repositories, without confirmation.
+//! `beadle sweep`: plans and writes the repositories of a shard, and all groups, without
+//! confirmation.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -29,15 +30,16 @@ use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, PlanScope, WholePlan};
 
-/// The number of times that Beadle reads an incomplete list of repositories.
+/// The maximum number of times that Beadle reads the list of repositories if the list is
+/// incomplete.
 const TRIES: u32 = 3;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
-    // The future is large: it belongs on the heap.
+    // The future is large, so it is allocated on the heap.
     Box::pin(sweep(config, args, printer)).await
 }
 
-/// The arguments, and the operator who approves the digests in them.
+/// The arguments of the command, and the operator who approves the digests in the arguments.
 struct SweepRequest<'a> {
     args: &'a SweepArgs,
     by: String,
@@ -54,7 +56,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     let asked = &SweepRequest { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
-    // All calls have the lane of a sweep, so the budget's reserve stays for events and operators.
+    // All calls use the lane of a sweep, so that the reserve of the budget stays available for
+    // events and operators.
     let options = OpenOptions { store: Some(store.clone()), patient: true, parts, lane: Lane::Sweep };
     let app = App::new(config, options);
     let clock = &app.clock;
@@ -88,7 +91,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
             printer.error(&text);
             tally.failed += 1;
         } else {
-            // The change may belong to another shard.
+            // A digest without a change is only a warning, because the change may belong to another
+            // shard.
             printer.note(text);
         }
     }
@@ -113,7 +117,7 @@ async fn groups(
     Ok(all)
 }
 
-/// The results of one organisation or target.
+/// What the sweep of one organisation or target wrote, and what it could not write.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -130,8 +134,8 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// Returns the number of changes of this plan that are still needed after their write, or were
-    /// never tried.
+    /// Returns the number of changes in this plan that Beadle wrote without effect or never tried
+    /// to write.
     fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -151,7 +155,7 @@ impl Swept {
     /// Adds the results of the next round.
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
-        // Errors have no report.
+        // A repository that could not be planned has no report, so its error is counted here.
         let errors = next.summary.failed.saturating_sub(failed(&next.reports));
         self.tally.add(next.tally);
         for report in next.reports {
@@ -159,7 +163,7 @@ impl Swept {
                 continue;
             };
             for step in report.steps {
-                // A change that was held before is held again, and counts once.
+                // A change that the guard held in both rounds counts once.
                 if !own.steps.iter().any(|known| known.change == step.change) {
                     own.steps.push(step);
                 }
@@ -208,13 +212,13 @@ async fn one(
         if names.is_empty() || swept.tally.failed > 0 {
             break;
         }
-        // A layer can select by a team or a property that this round wrote, so Beadle plans the
-        // written repositories again.
+        // A layer can select repositories by a team or a property that this round wrote. So Beadle
+        // plans the written repositories again.
         let args = next_round(asked.args, names, &tried);
         settle(clock).await;
         let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
-        // A repository that was renamed meanwhile belongs to the next sweep.
+        // A repository that was renamed since the first round is left for the next sweep.
         shown.unmatched.clear();
         let planned = digests(&shown);
         if ends(round, &planned, &tried) {
@@ -231,8 +235,8 @@ async fn one(
     Ok(swept)
 }
 
-/// Returns the arguments of the next round. An approval is for one write, so a change that was
-/// planned before loses its approval.
+/// Returns the arguments of the next round. An approval is for one write only, so the next round
+/// has no approval for a change that this round has already planned.
 fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
     let mut args = args.clone();
     args.selection.repo = names;
@@ -240,13 +244,14 @@ fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) ->
     args
 }
 
-/// Returns whether the sweep ends without writing this plan, because the plan has no new change or
-/// the number of rounds is reached. So the exit code reports the changes of a second plan.
+/// Returns whether the sweep ends before it writes this plan. It ends if the plan has no new
+/// change, or after the maximum number of rounds. The changes of such a plan count for the exit
+/// code.
 fn ends(round: usize, planned: &BTreeSet<String>, tried: &BTreeSet<String>) -> bool {
     round >= MOST || planned.is_subset(tried)
 }
 
-/// Returns the digest of every change of a plan.
+/// Returns the digests of all changes in a plan.
 fn digests(shown: &WholePlan) -> BTreeSet<String> {
     let changes = shown.plans.iter();
     changes.flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
@@ -262,19 +267,22 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
     applier.counts(&shown, &args.selection).await?;
-    // Nobody confirmed the plan, so Beadle writes the plan as it is at the time of the write. For
-    // example, the run of another group may have created the account that a group needs.
+    // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
+    // For example, that plan has an account for a member after the run of another group has created
+    // the account.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {
-        // Without a store, no shard knows the writes of the others.
+        // Without a store, a shard cannot see what the other shards wrote. So each shard gets a
+        // part of the limits.
         let (shard, limits) = (args.selection.shard, applier.limits);
         applier.limits = Limits {
             removes: shard.part(limits.removes),
             weakens: shard.part(limits.weakens),
             exposes: shard.part(limits.exposes),
             repositories: shard.part(limits.repositories),
-            // The shard has a window of its own, so the guard's share is a share of the shard.
+            // Each shard has its own window, so the guard computes percentages from the number of
+            // repositories in the shard.
             among: shown.among().filter(|_| !args.selection.is_by_name()),
             ..limits
         };
@@ -307,15 +315,15 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Removes the digests of this plan from the unknown ones. A remaining digest is misspelled or
-/// belongs to another shard.
+/// Removes the digests of this plan from the digests without a change. A digest that remains at the
+/// end is misspelled, or belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);
     }
 }
 
-/// Approves the changes with the digests of the command line.
+/// Approves the changes of the plan whose digests are on the command line.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,
@@ -400,7 +408,7 @@ fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     format!("{}\n", page.text())
 }
 
-/// Appends text to the summary of a job.
+/// Appends text to the summary file of a job.
 pub(super) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     let mut file = file.with_context(|| format!("cannot write the summary to {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! The results of all changes of a command, and its exit code: one rule for all commands.
+//! The results of all changes of a command. All commands compute their exit code here.
 
 use beadle_engine::{Report, StepResult};
 
@@ -10,11 +10,12 @@ pub(crate) struct Tally {
     pub(crate) written: usize,
     pub(crate) held: usize,
     pub(crate) withheld: usize,
-    /// Changes that depend on a change that the mode or the guard stopped.
+    /// The number of changes that were not written because another change, on which they depend,
+    /// was skipped or held.
     pub(crate) waiting: usize,
     pub(crate) failed: usize,
     pub(crate) unknown: usize,
-    /// Changes that a plan still has after their write.
+    /// The number of changes that Beadle wrote and that the next plan still has.
     pub(crate) again: usize,
 }
 
@@ -42,14 +43,14 @@ impl Tally {
         self.code_with(0)
     }
 
-    /// Returns the exit code if `more` changes are left in addition to the counted ones.
+    /// Returns the exit code, counting `more` further changes that are not written.
     pub(crate) fn code_with(&self, more: usize) -> u8 {
         let left = self.held + self.withheld + self.waiting + self.again + more;
         code(self.failed + self.unknown, left)
     }
 }
 
-/// Returns the exit code: 0 if a second plan is empty, 2 if changes are left, 1 after an error.
+/// Returns the exit code: 1 after an error, 2 if changes are not written, and 0 otherwise.
 pub(crate) fn code(wrong: usize, left: usize) -> u8 {
     match (wrong, left) {
         (0, 0) => FINE,

@@ -1,4 +1,5 @@
-//! `beadle targets probe`: tests directories and targets before Beadle writes to them.
+//! `beadle targets probe`: tests directories and targets, so that an operator can find errors
+//! before Beadle writes.
 
 use std::sync::Arc;
 
@@ -18,9 +19,10 @@ use crate::output::printer::{Printer, Tone};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if one exists. It has the earlier behaviour of each server.
+    /// The store, if one exists. The store remembers how each server behaved earlier.
     store: Option<Arc<dyn Store>>,
-    /// The stopped target that Beadle writes to again, also if the probe made no writes.
+    /// The name of a stopped target to which the operator wants Beadle to write again, even if the
+    /// probe made no writes.
     release: Option<&'a str>,
     failed: bool,
 }
@@ -66,7 +68,8 @@ impl Probe<'_> {
         self.printer.line(format!("  {}     {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
-    /// Tests each read of a directory, and names the scope that a failed read needs.
+    /// Tests each kind of read of a directory. If a read fails, the output names the OAuth scope
+    /// that the read needs.
     async fn okta(&mut self, okta: &Okta) {
         let needs =
             |scope: &str, failure: &Failure| format!("{}; the scope {scope} is required", failure.text);
@@ -88,7 +91,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Lists the groups that Okta pushes itself into the configured applications.
+    /// Lists the groups that Okta itself pushes into the configured applications.
     async fn pushes(&mut self, okta: &Okta, apps: &[String]) {
         if apps.is_empty() {
             return self.unknown("groups that Okta pushes itself; set `push_apps`");
@@ -139,8 +142,8 @@ impl Probe<'_> {
         }
     }
 
-    /// Reports each change of the server's behaviour and stores the new behaviour, because the
-    /// operator has seen it.
+    /// Reports each difference between the server's present and earlier behaviour. Then it stores
+    /// the present behaviour, because the operator has now seen the differences.
     async fn compare(&mut self, target: &GroupTarget, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(&store).await?;
@@ -151,8 +154,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again if the probe's own writes succeeded, or if the
-    /// operator asks for it.
+    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded or
+    /// the operator asks for it.
     async fn release(
         &mut self,
         target: &GroupTarget,

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Lists the records that the service keeps in the store.
+/// Lists the tasks from the records that the service keeps in the store.
 async fn list(config: &Config, json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
     let (records, now) = (background::stored_records(store.as_ref()).await?, Clock::system().now());
@@ -46,7 +46,7 @@ async fn activate(config: &Config, name: &str, json: bool, printer: &Printer) ->
         );
     }
     let mut url = reqwest::Url::parse(&format!("http://{}/tasks", reachable(config.file.server.operator)))?;
-    // No time limit here: the service limits the run.
+    // This request has no timeout, because the service limits the time of the run.
     let http = reqwest::Client::builder().no_proxy().build()?;
     let ask = |request: reqwest::RequestBuilder| -> anyhow::Result<reqwest::RequestBuilder> {
         Ok(match &config.file.server.operator_token {

@@ -1,4 +1,4 @@
-//! The values of the reconcilers, made from the shapes of the file.
+//! Converts the values of the configuration file to the types of the reconcilers.
 
 use beadle_config::{GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
 use beadle_groups::targets::Match;
@@ -7,12 +7,12 @@ use beadle_okta::Status;
 use beadle_repositories::{DispatchRule, Modes};
 use beadle_scim::{Dialect, Members, Paging, Removal};
 
-/// A choice of the file that has an equal type in a reconciler.
+/// A type of the configuration file that has an equal type in a reconciler.
 pub(super) trait Choice {
-    /// The type of the reconciler.
+    /// The equal type in the reconciler.
     type Domain;
 
-    /// Returns the value of the reconciler.
+    /// Converts the value to the reconciler's type.
     fn domain(self) -> Self::Domain;
 }
 
@@ -52,8 +52,8 @@ pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
 
-/// Returns the rules that dispatch workflows. The more careful mode of the rule and the
-/// organisation counts.
+/// Returns the rules that dispatch workflows. If the modes of a rule and of its organisation
+/// differ, the more careful mode applies.
 pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),
@@ -68,19 +68,19 @@ pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     rules.collect()
 }
 
-/// Returns the statuses of people whose access must go.
+/// Returns the Okta statuses of the people whose access Beadle must remove.
 pub(crate) fn leaving(okta: &OktaFile) -> Vec<Status> {
     okta.leaving.iter().cloned().map(Status::from).collect()
 }
 
-/// Returns the statuses of people for whom Beadle can create accounts.
+/// Returns the Okta statuses of the people for whom Beadle may create accounts.
 pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
     let stay = okta.provisioned.iter().filter(|status| !okta.leaving.contains(status));
     stay.cloned().map(Status::from).collect()
 }
 
 /// Returns the dialect of a SCIM server, with the values that the file sets. Returns `None` if the
-/// dialect is unknown, which the check of the file refuses.
+/// dialect is unknown. In that case the check of the file has already failed.
 pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     let base = Dialect::named(&scim.dialect)?;
     Some(Dialect {
@@ -94,12 +94,14 @@ pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     })
 }
 
-/// Returns how Beadle finds the accounts of people at GitHub, the surest way first.
+/// Returns the ways in which Beadle finds a person's account at GitHub, the most reliable way
+/// first.
 pub(crate) fn found_by(teams: &TeamsFile) -> Vec<Match> {
     teams.found_by.iter().copied().map(Choice::domain).collect()
 }
 
-/// Returns the limits on the members who leave one group, with the defaults of what is not set.
+/// Returns the limits on the number of members who may leave one group. Values that the file does
+/// not set have their defaults.
 pub(crate) fn group_limits(guard: &GroupGuardFile) -> GroupLimits {
     let default = GroupLimits::default();
     GroupLimits {

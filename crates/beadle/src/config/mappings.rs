@@ -1,4 +1,4 @@
-//! The mappings of `[[groups]]`, and the files that have only mappings.
+//! The mappings of `[[groups]]`, and the further files that contain only mappings.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use beadle_repositories::policy::{ReadingAt, read_text};
 
 use super::domain::Choice;
 
-/// Returns the texts of the files of `groups_from`, as they are now.
+/// Reads the files of `groups_from`, and returns their texts.
 pub(crate) fn read(paths: Vec<PathBuf>, at: &ReadingAt) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let read = |path: PathBuf| -> anyhow::Result<_> {
         at.note(&path);
@@ -23,7 +23,7 @@ pub(crate) fn read(paths: Vec<PathBuf>, at: &ReadingAt) -> anyhow::Result<Vec<(P
     paths.into_iter().map(read).collect()
 }
 
-/// Returns the mappings of a file that has only mappings.
+/// Returns the mappings of a file that contains only mappings.
 pub(super) fn mappings_alone(file: &File, path: &Path, text: &str) -> anyhow::Result<Vec<Mapping>> {
     let source = Source::new(path, text);
     let found: MappingsFile = source.parse()?;
@@ -34,7 +34,7 @@ pub(super) fn mappings_alone(file: &File, path: &Path, text: &str) -> anyhow::Re
     mappings(file, &found.groups, path, &source)
 }
 
-/// Returns the mappings of a file that was checked.
+/// Returns the mappings of a file that has already been checked.
 pub(super) fn mappings(
     file: &File,
     groups: &[GroupsFile],
@@ -50,7 +50,8 @@ pub(super) fn mappings(
         let at = KeyPath::new("groups").entry(entry);
         let mut mapping = mapping(groups, &at).map_err(|invalid| source.error(invalid))?;
         mapping.asked = Some(PolicyLocation { file: short.clone(), line: groups.line(source) });
-        // The more careful mode of the mapping and of the organisation of the teams counts.
+        // If the modes of the mapping and of the teams' organisation differ, the more careful mode
+        // applies.
         let target = file.target.iter().find(|target| target.name == groups.target);
         let teams = target.and_then(|target| target.github.as_ref());
         if let Some(org) = teams.and_then(|teams| file.org.iter().find(|org| org.name == teams.org)) {
@@ -61,7 +62,7 @@ pub(super) fn mappings(
     Ok(all)
 }
 
-/// Returns the mapping in the table at this path.
+/// Returns the mapping that the table at this path of the file declares.
 fn mapping(groups: &GroupsFile, table: &KeyPath) -> Result<Mapping, Invalid> {
     let wrong = |key: &str, error: &MappingError| {
         let at = table.key(key);

@@ -1,5 +1,5 @@
-//! The configuration of the binary: `beadle.toml`, the checks that need a vendor's crate, mappings
-//! and secrets.
+//! The configuration of the program: `beadle.toml`, its mappings and secrets, and the checks that
+//! need the crate of a vendor.
 
 mod domain;
 mod mappings;
@@ -25,24 +25,24 @@ pub(crate) use domain::identity_store;
 pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
 pub(crate) use mappings::read as read_mappings;
 
-/// The whole configuration, after its check.
+/// The whole configuration. It has been checked.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The folder of the file, at which relative paths start.
+    /// The folder of the configuration file. Relative paths in the file start here.
     pub(crate) base: PathBuf,
-    /// The file.
+    /// The content of the configuration file.
     pub(crate) file: File,
-    /// The mappings of the file itself.
+    /// The mappings that `beadle.toml` itself contains.
     own: Vec<Mapping>,
-    /// All mappings, as they were when the configuration was read.
+    /// All mappings, as they were when Beadle read the configuration.
     pub(crate) mappings: Mappings,
-    /// The place of the state.
+    /// The location of the store.
     pub(crate) place: StoreLocation,
     secrets: SecretStore,
 }
 
 impl Config {
-    /// Reads and checks the file and the files that it names. It reads no secret yet.
+    /// Reads and checks the configuration file and the files that it names. Reads no secrets.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let source = Source::read(path).map_err(|error| match error {
             ConfigError::Unreadable { .. } => {
@@ -72,8 +72,8 @@ impl Config {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings: those of the file itself and those of `groups_from`, whose files have
-    /// these texts.
+    /// Returns all mappings: those of `beadle.toml`, and those of the files of `groups_from`, whose
+    /// texts are in `further`.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {
@@ -82,7 +82,7 @@ impl Config {
         Ok(Mappings::new(all))
     }
 
-    /// Returns the organisations, or only the one of this name.
+    /// Returns the organisation with this name. Without a name, returns all organisations.
     pub(crate) fn orgs(&self, wanted: Option<&str>) -> anyhow::Result<Vec<&Arc<OrgConfig>>> {
         let Some(wanted) = wanted else { return Ok(self.file.org.iter().collect()) };
         let found: Vec<_> =
@@ -100,7 +100,8 @@ impl Config {
         self.file.teams_of(org)
     }
 
-    /// Returns the references to the credentials, and to the secrets that a policy can name.
+    /// Returns the references to the credentials of vendors, and to the secrets that a policy can
+    /// name.
     fn vendor_references(&self) -> Vec<Reference> {
         let orgs = self.file.org.iter().flat_map(|org| org.vendor_references());
         let oktas = self.file.okta.iter().flat_map(|okta| okta.vendor_references());
@@ -108,19 +109,20 @@ impl Config {
         orgs.chain(oktas).chain(targets).filter_map(|reference| reference.parse().ok()).collect()
     }
 
-    /// Returns every reference to a secret of the file.
+    /// Returns all references to secrets in the configuration file.
     fn references(&self) -> Vec<Reference> {
         let token = self.file.server.operator_token.iter().filter_map(|reference| reference.parse().ok());
         let vendors = self.vendor_references().into_iter();
         vendors.chain(self.file.sender_references()).chain(token).collect()
     }
 
-    /// Reads the secrets of AWS that were not read yet, all at the same time.
+    /// Reads those secrets from AWS that Beadle has not read yet. All reads run at the same time.
     pub(crate) async fn fetch_secrets(&self) {
         self.secrets.fetch(&self.references()).await;
     }
 
-    /// Reads the credentials from AWS again. Returns whether one of them changed.
+    /// Reads the credentials of vendors from AWS again. Returns whether at least one of them has
+    /// changed.
     #[cfg(feature = "aws")]
     pub(crate) async fn fetch_vendor_secrets(&self) -> bool {
         self.secrets.fetch_again(&self.vendor_references()).await
@@ -139,14 +141,14 @@ impl Config {
         self.references().into_iter().map(there).collect()
     }
 
-    /// Returns the value of a secret. `what` names the secret in an error.
+    /// Returns the value of a secret. `what` is the name of the secret in an error.
     pub(crate) fn secret(&self, reference: &str, what: &str) -> anyhow::Result<SecretString> {
         let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
         self.secrets.current(&reference).with_context(|| what.to_owned())
     }
 
-    /// Returns the values of secrets that are valid now. While one replaces another, both are
-    /// valid.
+    /// Returns all values of a secret that are valid now. While a new value replaces an old one,
+    /// both are valid.
     pub(crate) fn valid_secrets(
         &self,
         references: &[String],
@@ -160,18 +162,18 @@ impl Config {
         Ok(valid)
     }
 
-    /// Returns a private key.
+    /// Returns the private key that a secret contains.
     pub(crate) fn signing_key(&self, reference: &str, what: &str) -> anyhow::Result<SigningKey> {
         let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
         self.secrets.signing_key(&reference).with_context(|| what.to_owned())
     }
 
-    /// Returns the longest window of a guard.
+    /// Returns the longest window of all guards.
     pub(crate) fn longest_window(&self) -> Duration {
         self.file.longest_window()
     }
 
-    /// Replaces the place of the state, if another one is given.
+    /// Replaces the location of the store, if `place` is set.
     pub(crate) fn stored_at(mut self, place: Option<StoreLocation>) -> Self {
         if let Some(place) = place {
             self.place = place.absolute();
@@ -179,7 +181,7 @@ impl Config {
         self
     }
 
-    /// Returns the path of the file of the state. `None`: the state is in a table.
+    /// Returns the path of the file that contains the store, or `None` if the store is a table.
     pub(crate) fn database(&self) -> Option<PathBuf> {
         match &self.place {
             StoreLocation::File(path) => Some(self.base.join(path)),
@@ -188,7 +190,8 @@ impl Config {
     }
 }
 
-/// Reads the file of `users_from`: logins at GitHub by login, address or id at the directory.
+/// Reads the file of `users_from`. It maps a login, an address or an id at the directory to a login
+/// at GitHub.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = read_text(path).with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     Ok(Source::new(path, text).parse()?)

@@ -1,4 +1,4 @@
-//! The rules of the file that need a vendor's crate.
+//! The checks of the configuration file that need the crate of a vendor.
 
 use beadle_config::{File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
 use beadle_groups::mapping::RESERVED;
@@ -8,7 +8,7 @@ use beadle_scim::Dialect;
 
 use super::domain::rules;
 
-/// Checks the rules that need a vendor's crate.
+/// Checks those rules of the configuration file that need the crate of a vendor.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
     for (entry, okta) in file.okta.iter().enumerate() {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;

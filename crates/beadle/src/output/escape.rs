@@ -1,14 +1,16 @@
-//! Makes text from outside harmless on a terminal: one rule for the output and the log.
+//! Makes text from outside harmless on a terminal. The output and the log use the same rule.
 
 use std::fmt::{self, Display, Write as _};
 
-/// The longest value of one column or log field, in characters. A longer value is cut, with a note.
+/// The maximum length of a value in a column or a log field, in characters. Beadle cuts a longer
+/// value and adds how many characters are missing.
 pub(crate) const VALUE: usize = 512;
 
-/// Returns whether a terminal acts on this character, or shows nothing for it.
+/// Returns whether a character changes how a terminal shows text, or is invisible.
 ///
-/// C0, DEL and C1 move the cursor, change titles and colours. The other characters change the
-/// reading direction, break the line or are invisible, so that a text can look like another one.
+/// The control characters C0, DEL and C1 move the cursor, or change titles and colours. The other
+/// characters in this function change the reading direction, break the line or are invisible. With
+/// them, a text can look like another text.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -34,20 +36,22 @@ pub(crate) fn put(out: &mut String, c: char) {
     }
 }
 
-/// Returns the text with every character escaped that acts on a terminal, line breaks too.
+/// Returns the text in which every character that a terminal acts on is escaped, including line
+/// breaks.
 pub(crate) fn escaped(text: impl Display) -> String {
     let mut out = String::new();
     text.to_string().chars().for_each(|c| put(&mut out, c));
     out
 }
 
-/// Returns the text with its line breaks shown as escapes, so that a value cannot begin a line of
-/// its own. Other characters stay as they are: the printer escapes them.
+/// Returns the text with escaped line breaks, so that a value cannot begin a new line. This
+/// function escapes no other character, because the printer does that.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
-/// Returns the text, or its beginning and the number of missing characters.
+/// Returns the text if it is short enough. Otherwise returns its beginning, followed by the number
+/// of characters that are missing.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -55,7 +59,8 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Returns the formatted text, escaped and cut. The rest is never in memory.
+/// Formats a text, and returns it escaped and cut. The part after the cut is never stored in
+/// memory.
 pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     let mut bounded = Bounded { text: String::new(), left: VALUE, more: 0 };
     let _ = bounded.write_fmt(text); // writing to a string cannot fail
@@ -65,7 +70,7 @@ pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     bounded.text
 }
 
-/// A writer that keeps a number of characters and counts the rest.
+/// A writer that keeps the first characters, up to a limit, and counts all further characters.
 struct Bounded {
     text: String,
     left: usize,
@@ -86,11 +91,12 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Returns equivalent JSON in which every character that acts on a terminal is a JSON escape.
+/// Returns JSON with the same meaning, in which every character that a terminal acts on is written
+/// as a JSON escape.
 pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Outside of strings, these are the only such characters of JSON: white space.
+        // These three characters are white space between the values of the JSON, and must stay.
         if acts(c) && !matches!(c, '\n' | '\t' | '\r') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}"); // writing to a string cannot fail

@@ -1,17 +1,19 @@
 //! Pages in Markdown, for pull requests and job summaries.
 //!
-//! A page consists of [`Piece`]s: words of this program, or values from outside. A value becomes
-//! code, because GitHub interprets mentions, references, links and HTML everywhere else.
+//! A page consists of [`Piece`]s. A piece is either a text of this program or a value from outside.
+//! A value from outside is always written as code, because GitHub does not interpret mentions,
+//! references, links and HTML in code.
 
 use std::fmt::{Display, Write as _};
 
 use crate::output::escape;
 
-/// A piece of a page, encoded for a heading, a quotation or a cell of a table.
+/// A piece of a page, already encoded so that it can stand in a heading, a quotation or a table
+/// cell.
 pub(crate) struct Piece(String);
 
 impl Piece {
-    /// Creates a piece from words of this program.
+    /// Creates a piece from a text of this program.
     pub(crate) fn own(text: &'static str) -> Self {
         Self(text.to_owned())
     }
@@ -21,11 +23,13 @@ impl Piece {
         Self(number.to_string())
     }
 
-    /// Creates a piece from a value from outside, as code without any effect.
+    /// Creates a piece from a value from outside. The value is written as code, so GitHub does not
+    /// interpret it.
     pub(crate) fn value(text: impl Display) -> Self {
         let text = escape::value(format_args!("{text}"));
-        // A bar ends a cell, in code too, and a backslash before it is ambiguous. So the bar stands
-        // outside of the code.
+        // A vertical bar ends a table cell, even in code, and a backslash before the bar is
+        // ambiguous. So this function ends the code before each bar and begins it again after the
+        // bar.
         let parts: Vec<String> = text.split('|').map(code).collect();
         Self(parts.join("&#124;"))
     }
@@ -36,14 +40,16 @@ impl Piece {
     }
 }
 
-/// Returns the text as code, with a fence that is longer than every row of backticks in the text.
+/// Returns the text as Markdown code. The fence has more backticks than any sequence of backticks
+/// in the text.
 fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
-    // Markdown removes one space at both ends. Without the space, a backtick would end the fence.
+    // Markdown removes one space at both ends of code. Without an added space, a backtick at the
+    // end of the text would become part of the fence.
     let is_padded = |c: char| c == '`' || c == ' ';
     let pad = if text.starts_with(is_padded) || text.ends_with(is_padded) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
@@ -54,7 +60,7 @@ fn code(text: &str) -> String {
 pub(crate) struct Page(String);
 
 impl Page {
-    /// Adds a heading: `##` for level 2.
+    /// Adds a heading. Level 2 is written as `##`.
     pub(crate) fn heading(&mut self, level: usize, pieces: &[Piece]) {
         let _ = writeln!(self.0, "\n{} {}", "#".repeat(level), joined(pieces, " ")); // writing to a string cannot fail
     }
@@ -64,7 +70,7 @@ impl Page {
         let _ = writeln!(self.0, "\n{}", joined(pieces, " "));
     }
 
-    /// Adds a quotation, which stands out.
+    /// Adds a block quotation, so that readers notice the text.
     pub(crate) fn quote(&mut self, pieces: &[Piece]) {
         let _ = writeln!(self.0, "\n> {}", joined(pieces, " "));
     }

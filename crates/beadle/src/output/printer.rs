@@ -1,9 +1,10 @@
-//! The only way to print: results to standard output, everything else to standard error.
+//! Prints all output of the commands: results to standard output, everything else to standard
+//! error. No other code may print.
 //!
-//! Printed values come from outside: names, descriptions, errors of vendors. So the printer escapes
-//! every character that acts on a terminal. [`Printer::paint`] marks coloured text with characters
-//! that Unicode reserves for use inside a program, and only the printer turns the marks into
-//! colour.
+//! Printed values such as names, descriptions and errors come from outside. So the printer escapes
+//! every character that a terminal acts on. [`Printer::paint`] marks the beginning and the end of
+//! coloured text with characters that Unicode reserves for use inside a program. Only the printer
+//! replaces these marks with colour codes.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -14,35 +15,36 @@ use owo_colors::Style;
 use crate::cli::Color;
 use crate::output::escape;
 
-/// Set if a part of the output could not be written, for example because the disk is full.
+/// Whether a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// The longest line for people, in characters.
+/// The maximum length of a line for people, in characters.
 const LINE: usize = 16 * 1024;
-/// Ends the text that a tone's mark begins. A name with such a mark can colour only its own line.
+/// The mark that ends a coloured text. If a name from outside contains such a mark, it can change
+/// only the colour of its own line.
 const END: char = '\u{fdd5}';
-/// Ends every colour.
+/// The terminal code that ends all colours.
 const RESET: &str = "\u{1b}[0m";
 
-/// Prints results, notes and errors.
+/// Prints the results, notes and errors of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
-    /// Whether standard output gets colour.
+    /// Whether the printer writes colour to standard output.
     stdout: bool,
-    /// Whether standard error gets colour.
+    /// Whether the printer writes colour to standard error.
     stderr: bool,
 }
 
-/// The role of a piece of text.
+/// The meaning of a text, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A title.
     Heading,
-    /// A detail.
+    /// A detail, which is less important than the text around it.
     Faint,
     /// A success.
     Good,
-    /// Something to look at.
+    /// A text that the reader should notice.
     Notice,
     /// A failure, or a change that takes something away.
     Danger,
@@ -51,8 +53,8 @@ pub enum Tone {
 impl Tone {
     const ALL: [Self; 5] = [Self::Heading, Self::Faint, Self::Good, Self::Notice, Self::Danger];
 
-    /// Returns the character that `paint` puts before a text of this tone. The printer turns it into
-    /// colour.
+    /// Returns the mark that `paint` puts before a text of this tone. The printer replaces the mark
+    /// with a colour code.
     fn mark(self) -> char {
         match self {
             Self::Heading => '\u{fdd0}',
@@ -75,23 +77,25 @@ impl Tone {
 }
 
 impl Printer {
-    /// Creates a printer that colours its text as the user asked.
+    /// Creates a printer. The user's option decides whether it writes colour.
     pub fn new(color: Color) -> Self {
         Self { stdout: color.on_stdout(), stderr: color.on_stderr() }
     }
 
-    /// Creates a printer without colour.
+    /// Creates a printer that writes no colour.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self { stdout: false, stderr: false }
     }
 
-    /// Prints one line of a result for people. Line breaks in the text are escaped.
+    /// Prints one line of a result for people. Line breaks in the text are escaped, so it stays one
+    /// line.
     pub fn line(&self, text: impl Display) {
         to_stdout(&self.shown(&text.to_string(), self.stdout));
     }
 
-    /// Prints a result of several lines. Only the caller may set line breaks, no value in the text.
+    /// Prints a result of several lines. The caller must make sure that the values in the text have
+    /// no line breaks.
     pub fn lines(&self, text: impl Display) {
         text.to_string().lines().for_each(|line| self.line(line));
     }
@@ -101,27 +105,29 @@ impl Printer {
         to_stdout(&escape::json(text));
     }
 
-    /// Prints text without values from outside, such as completions.
+    /// Prints text that contains no value from outside, such as the completions of a shell. The
+    /// text is not escaped.
     pub fn own(&self, text: &str) {
         to_stdout(text);
     }
 
-    /// Returns whether a part of the output could not be written.
+    /// Returns whether a part of the output could not be written, so that the command can end with
+    /// an error.
     pub fn has_lost(&self) -> bool {
         LOST.load(Ordering::Relaxed)
     }
 
-    /// Prints one line to standard error, beside the result.
+    /// Prints one line to standard error, so that it does not become part of the result.
     pub fn note(&self, text: impl Display) {
         let _ = writeln!(std::io::stderr().lock(), "{}", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// Prints a question. The answer follows on the same line.
+    /// Prints a question without a line break, so that the user types the answer on the same line.
     pub fn ask(&self, text: impl Display) {
         let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// Prints an error. A hint and the problems of a policy have lines of their own.
+    /// Prints an error. A hint, and each problem of a policy, is printed on a separate line.
     pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()
@@ -131,17 +137,18 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Returns whether [`Self::paint`] marks text: at least one of the streams gets colour.
+    /// Returns whether [`Self::paint`] adds marks. It does if standard output or standard error
+    /// gets colour.
     fn marks(&self) -> bool {
         self.stdout || self.stderr
     }
 
-    /// Colours a text if colour is on. No information depends on colour alone.
+    /// Marks a text for colour, if colour is on. The output must be complete without colour too.
     pub fn paint(&self, tone: Tone, text: impl Display) -> String {
         if self.marks() { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
     }
 
-    /// Returns the text for a terminal: escaped, cut, and coloured at the marks of tones.
+    /// Returns the text for a terminal: escaped and cut, with colour codes in place of the marks.
     fn shown(&self, text: &str, color: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut is_open = false;
@@ -172,7 +179,7 @@ impl Printer {
 fn to_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // The reader closed the pipe, as `head` does: this is no error.
+        // The reader has closed the pipe, as `head` does. That is not an error.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             LOST.store(true, Ordering::Relaxed);
         }

@@ -1,4 +1,4 @@
-//! The progress of long work: a bar on a terminal, lines of text elsewhere.
+//! Shows the progress of long work: as a bar on a terminal, and as lines of text elsewhere.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::output::escape;
 use crate::output::printer::Printer;
 
-/// The time without progress after which Beadle names the vendor that it waits for.
+/// If no step ends for this time, Beadle prints which vendor it waits for.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Shows the progress of one task.
@@ -19,9 +19,9 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: String,
     printer: Printer,
-    /// The last tenth that was printed.
+    /// The progress that was printed last, in tenths of the work.
     printed: AtomicU64,
-    /// The number of steps so far.
+    /// The number of steps that have ended.
     moves: Arc<AtomicU64>,
     silence: JoinHandle<()>,
 }
@@ -51,7 +51,7 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        // Short work prints no progress.
+        // If the work is short, no progress is printed.
         let tenth = if total < 200 { 0 } else { done * 10 / total };
         if self.printed.fetch_max(tenth, Ordering::Relaxed) < tenth {
             self.printer.note(format!("{}: {done} of {total}", self.what));
@@ -72,7 +72,7 @@ impl Drop for Progress {
     }
 }
 
-/// Reports the wait, again and again, while no step ends.
+/// Calls `report` repeatedly while no step ends, so that the user learns what Beadle waits for.
 async fn watch(what: String, moves: Arc<AtomicU64>, report: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {

@@ -1,5 +1,5 @@
-//! Plans and results as text, JSON and Markdown. Text is grouped by repository and complete without
-//! colour.
+//! Shows plans and results as text, JSON and Markdown. In text, the changes are grouped by
+//! repository. The text is complete without colour.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,17 +13,17 @@ use crate::output::escape;
 use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 
-/// The part of the configuration that a plan covers.
+/// What a plan covers: repositories or groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlanScope {
-    /// The repositories of an organisation, and the organisation's mode.
+    /// The repositories of an organisation, with the organisation's mode.
     Repositories(Mode),
-    /// The groups of a target. Each mapping has a mode of its own.
+    /// The groups of a target. Their mappings set the modes.
     Groups,
 }
 
 impl PlanScope {
-    /// Returns the plural noun for the planned things.
+    /// Returns the plural noun for the things in the plan.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Repositories(_) => "repositories",
@@ -31,7 +31,7 @@ impl PlanScope {
         }
     }
 
-    /// Returns a number of the planned things, such as `1 group`.
+    /// Returns a number with the noun for the things in the plan, such as `1 group`.
     fn counted(self, number: usize) -> String {
         match self {
             Self::Repositories(_) => counted(number, "repository", "repositories"),
@@ -40,7 +40,8 @@ impl PlanScope {
     }
 }
 
-/// The plans of one organisation or target, as data that cannot be written.
+/// The plans of one organisation or target, for printing only: they do not contain the steps that
+/// write.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
     pub(crate) scope: PlanScope,
@@ -50,8 +51,8 @@ pub(crate) struct WholePlan {
 }
 
 impl WholePlan {
-    /// Keeps the plans of these keys. A name can belong to another repository when Beadle plans
-    /// again.
+    /// Removes all plans whose key is not in `keys`. When Beadle plans again, a name can belong to
+    /// another repository, so a plan must be identified by its key.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let mut kept = self.plans.iter().map(|(key, _)| keys.contains(key)).collect::<Vec<_>>().into_iter();
         plans.retain(|_| kept.next().unwrap_or(false));
@@ -63,20 +64,20 @@ impl WholePlan {
         self.plans.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// Returns whether the plan has a change or an unknown part.
+    /// Returns whether the plan has at least one change or one unknown part.
     pub(crate) fn is_pending(&self) -> bool {
         self.short.is_some()
             || self.plans.iter().any(|(_, plan)| !plan.changes.is_empty() || !plan.unknowns.is_empty())
     }
 
-    /// Returns the number of planned repositories or groups. The plan of the organisation itself
-    /// does not count.
+    /// Returns the number of repositories or groups in the plan. The plan of the organisation
+    /// itself does not count.
     pub(crate) fn count(&self) -> usize {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
-    /// Returns the number of repositories that can be written, if this plan covers all repositories
-    /// of the organisation or of a shard.
+    /// Returns the number of repositories that Beadle can write, or `None` if the plan does not
+    /// cover all repositories of the organisation or of a shard.
     pub(crate) fn among(&self) -> Option<u32> {
         if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;
@@ -85,7 +86,7 @@ impl WholePlan {
         u32::try_from(self.plans.iter().filter(open).count()).ok()
     }
 
-    /// Returns the beginning of the summary line.
+    /// Returns the first words of the summary line.
     fn head(&self) -> String {
         match self.scope {
             PlanScope::Repositories(mode) => format!("{} ({mode})", self.of),
@@ -135,12 +136,12 @@ fn difference(change: &Change<()>, field: &Field) -> String {
     }
 }
 
-/// Returns all values of a change, in one line.
+/// Returns one line with all values of a change.
 pub(crate) fn differences(change: &Change<()>) -> String {
     change.fields.iter().map(|field| difference(change, field)).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns one line of text for each value of a change.
+/// Returns the lines of text for a change, one for each value.
 pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String> {
     let lines = change.fields.iter().map(|field| {
         let label = format!("{:>2} {:7}", sign(field.risk), field.risk);
@@ -160,7 +161,7 @@ pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String
     lines.collect()
 }
 
-/// Returns the result of a change, with its reason.
+/// Returns how the write of a change ended, with the reason.
 pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResult) -> String {
     match result {
         StepResult::Written => printer.paint(Tone::Good, "written"),
@@ -188,16 +189,18 @@ fn most_severe(change: &Change<()>) -> Risk {
     change.fields.iter().map(|field| field.risk).max().unwrap_or(Risk::Changes)
 }
 
-/// Counts changes, each under its most severe risk, such as `2 additions, 1 removal`.
+/// Returns the number of changes for each risk, such as `2 additions, 1 removal`. A change with
+/// several risks counts under its most severe risk.
 ///
-/// The sum is the number of changes, which is also what `apply` and the journal count.
+/// So the sum is the number of changes. `apply` and the journal count in the same way.
 pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {
         *counts.entry(most_severe(change)).or_default() += 1;
     }
     let texts = counts.into_iter().map(|(risk, count)| match risk {
-        // `2 changes` would mean all changes.
+        // The noun is "modification", because `2 changes` would look like the number of all
+        // changes.
         Risk::Changes => counted(count, "modification", "modifications"),
         risk => format!("{count} {}", risk.noun(count)),
     });
@@ -258,7 +261,8 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = if changes.is_empty() {
         format!("{head}: nothing to change in {all}")
     } else {
-        // The lines above show values; `apply` writes and counts changes.
+        // The lines above show one line for each value, but `apply` counts changes. So the summary
+        // shows both numbers if they differ.
         let shown = if values == changes.len() {
             String::new()
         } else {
@@ -361,7 +365,7 @@ pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     }
 }
 
-/// Adds the result of every change to the page, for job summaries.
+/// Adds how the write of every change ended to the page, for job summaries.
 pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     let printer = Printer::new(crate::cli::Color::Never);
     for report in reports.iter().filter(|report| !report.steps.is_empty() || !report.unknowns.is_empty()) {
@@ -378,7 +382,7 @@ pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     }
 }
 
-/// Returns the result of a change in one line, for the output of `apply`.
+/// Returns how the write of a change ended, as one line for the output of `apply`.
 pub(crate) fn step(printer: &Printer, subject: &str, step: &Step) -> String {
     let what = differences(&step.change);
     format!("{subject}  {}  {what}  {}", step.change.aspect, outcome(printer, &step.change, &step.outcome))

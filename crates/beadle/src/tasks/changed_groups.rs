@@ -1,4 +1,5 @@
-//! Reads the changed groups from a directory, because its System Log does not record every change.
+//! Asks a directory which groups have changed. This is needed because the System Log does not
+//! record every change.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{Directory, REMOTE};
 
-/// The task of one directory.
+/// The task that asks one directory which groups have changed.
 pub(super) struct ChangedGroups(pub(super) Directory);
 
 #[async_trait]

@@ -1,4 +1,5 @@
-//! Finishes deliveries whose process ended between the inbox and the marks of their keys.
+//! Finishes the deliveries whose process ended after the delivery was stored in the inbox and
+//! before its keys were marked as due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use super::LOCAL;
 use crate::app::service::Service;
 
-/// The task.
+/// The task that finishes interrupted deliveries.
 pub(super) struct InterruptedDeliveries(pub(super) Arc<Service>);
 
 #[async_trait]
@@ -19,8 +20,9 @@ impl BackgroundTask for InterruptedDeliveries {
     }
 
     fn period(&self) -> Duration {
-        // Shorter than a minute: otherwise the function on AWS, which runs its tasks once a minute,
-        // would run this one only every second time.
+        // The period is shorter than a minute. The function on AWS runs its tasks once a minute,
+        // and with a period of a minute it could find the task not yet due and run it only every
+        // second minute.
         Duration::from_secs(45)
     }
 

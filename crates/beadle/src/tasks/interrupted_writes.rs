@@ -1,11 +1,11 @@
-//! Marks the keys of writes whose process ended before the answer, so that Beadle reads their state
-//! again.
+//! Marks the keys of writes whose process ended before the vendor answered. Beadle then reads the
+//! present state of these keys again.
 
 use beadle_engine::journal::{Happened, WriteResult};
 use beadle_engine::{Detail, Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
 
-/// Marks the keys of the writes that began at `before` or earlier and have no result. Returns the
-/// number of these writes.
+/// Marks the keys of the writes that have no result and began at the time `before` or earlier.
+/// Returns the number of these writes.
 pub(crate) async fn recover_interrupted_writes(
     store: &dyn Store,
     before: Time,
@@ -48,12 +48,12 @@ mod task {
     use super::recover_interrupted_writes;
     use crate::app::service::Service;
 
-    /// The age at which an intent without a result is interrupted, because no function runs for so
-    /// long.
+    /// The age at which an intent without a result counts as interrupted. No function runs for this
+    /// long, so the function that began the write has ended.
     const ENDED: Duration = Duration::from_secs(1200);
 
-    /// The task of the function on AWS. `beadle serve` recovers interrupted writes at its start and
-    /// needs no task, because no other process uses its store.
+    /// The task of the function on AWS. `beadle serve` does not need this task: no other process
+    /// uses its store, so it recovers interrupted writes once, at its start.
     pub(in crate::tasks) struct InterruptedWrites(pub(in crate::tasks) Arc<Service>);
 
     #[async_trait]

@@ -1,4 +1,4 @@
-//! Puts new mappings in force.
+//! Reads the mappings regularly, and puts a new generation of them in force.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::app::file_timeout::FileReader;
 use crate::app::service::Service;
 use crate::config::read_mappings;
 
-/// The task.
+/// The task that reads the mappings.
 pub(super) struct MappingsReload {
     service: Arc<Service>,
-    /// The generation that the last run read. It comes into force only if the next run reads the
-    /// same one, because somebody may be changing a file at this moment.
+    /// The generation that the last run read. Somebody may be changing a file while a run reads it.
+    /// So a generation comes into force only if two runs in succession read the same one.
     candidate: Mutex<Option<String>>,
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
@@ -46,7 +46,7 @@ impl BackgroundTask for MappingsReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow.
+        // The file system may be slow, so the run gets the longer timeout.
         REMOTE
     }
 

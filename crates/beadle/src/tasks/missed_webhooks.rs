@@ -1,4 +1,4 @@
-//! Finds the webhooks of an App that GitHub sent and Beadle did not accept.
+//! Finds the webhooks of an App that GitHub sent but Beadle did not accept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,19 @@ use beadle_repositories::recovery::Installed;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The minimum time between two reads of the log, also if the configuration has a shorter one.
+/// The minimum time between two reads of GitHub's list of deliveries. It applies even if the
+/// configuration sets a shorter time.
 const LEAST: Duration = Duration::from_secs(1);
-/// The wait after a run that failed or must be repeated.
+/// The wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);
-/// The log of a busy App has many pages.
+/// The list of the deliveries of a busy App has many pages, so a run can take long.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 fn period(every: Duration) -> Duration {
     every.max(LEAST)
 }
 
-/// The task of one App and its organisations.
+/// The task of one App, for all organisations of that App.
 pub(super) struct MissedWebhooks {
     pub(super) service: Arc<Service>,
     pub(super) app: u64,

@@ -1,4 +1,4 @@
-//! Reads the secrets from AWS that Beadle does not have yet.
+//! Reads those secrets from AWS that Beadle could not read before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 
-/// The task.
+/// The task that reads missing secrets from AWS.
 pub(super) struct Secrets(pub(super) Arc<Service>);
 
 #[async_trait]

@@ -1,27 +1,27 @@
-//! Background tasks, one file each: the periodic work of a service.
+//! Background tasks: the work that a service repeats. Each task has its own file.
 //!
 //! | file | for each | what it does |
 //! |---|---|---|
 //! | `opening` | organisation | opens an organisation that could not be opened at the start |
-//! | `own_login` | organisation | reads the login of the App, to recognise Beadle's own writes |
+//! | `own_login` | organisation | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | shares the budget of the credential with other processes |
 //! | `sweep_start` | organisation, directory | starts sweeps |
 //! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
 //! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | compares the target with its configuration |
-//! | `token_expiry` | target | warns before the end of a token |
+//! | `token_expiry` | target | warns before a token ends |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
-//! | `changed_groups` | directory | reads the changed groups, as the System Log is incomplete |
-//! | `mappings` | process | puts new mappings in force |
-//! | `rest_answers` | process | deletes kept answers of GitHub that nothing reads any more |
-//! | `interrupted_deliveries` | process | finishes deliveries whose process ended |
+//! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
+//! | `mappings` | process | reads the mappings, and puts new ones in force |
+//! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
 //! | `pruning` | `beadle serve` | deletes records that are older than the retention |
 //!
-//! A task waits for its own vendor only: no task holds a lock that another organisation, directory
-//! or target needs.
+//! While a task waits for a vendor, it holds no lock that the tasks of another organisation,
+//! directory or target need. So the tasks of other vendors continue.
 
 mod changed_groups;
 mod interrupted_deliveries;
@@ -56,25 +56,25 @@ pub(crate) use shared_budget::is_shared_budget;
 pub(crate) use sweep_start::other_modes;
 pub(crate) use target_probe::is_target_probe;
 
-/// The period of tasks that only check for work.
+/// The period of the tasks that only check whether there is work.
 const LOOK: Duration = Duration::from_secs(10);
-/// The timeout of tasks that use only the store and the disk.
+/// The timeout for each run of the tasks that use only the store and the disk.
 const LOCAL: Duration = Duration::from_secs(60);
-/// The timeout of tasks that send requests to a vendor.
+/// The timeout for each run of the tasks that send requests to a vendor.
 const REMOTE: Duration = Duration::from_secs(300);
 
-/// The process in which tasks run.
+/// The kind of process that runs the tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. DynamoDB deletes old items by itself, and the function fetches
-    /// its secrets by itself.
+    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items and the
+    /// function itself reads its secrets again.
     #[cfg(feature = "aws")]
     Function,
 }
 
-/// Returns the driver of every task that the configuration needs.
+/// Returns a driver that runs every task that the configuration needs.
 pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
     Driver::new(service.store.clone(), service.clock().clone(), all(service, host))
 }
@@ -125,7 +125,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     all
 }
 
-/// A directory, with the service of its tasks.
+/// A directory, and the service whose tasks use the directory.
 #[derive(Clone)]
 struct Directory {
     service: Arc<Service>,
@@ -138,15 +138,15 @@ impl Directory {
         crate::app::okta_client::catchup(&self.okta, &self.service.store, self.service.clock())
     }
 
-    /// Returns the period of tasks that only check for work. A short
-    /// `log_every` shortens it.
+    /// Returns the period of the tasks that only check whether there is work. If `log_every` is
+    /// shorter, `log_every` is the period.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }
 }
 
-/// Converts an error to the failure of a task. If the cause is a [`Failure`], it sets the time of
-/// the next run.
+/// Converts an error to the failure of a task. If the cause of the error is a [`Failure`], that
+/// failure decides when the task runs next.
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
     let of_store = || Some(Failure::from(error.downcast_ref::<StoreError>()?.clone()).class);

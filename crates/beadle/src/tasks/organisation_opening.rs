@@ -1,5 +1,5 @@
-//! Opens an organisation that could not be opened at the start: its policy was invalid, or a secret
-//! was missing.
+//! Opens an organisation that could not be opened at the start, for example because its policy was
+//! invalid or a secret was missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{LOOK, REMOTE, failed};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The task of one organisation.
+/// The task that opens one organisation.
 pub(super) struct Opening(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl BackgroundTask for Opening {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow.
+        // The file system may be slow, so the run gets the longer timeout.
         REMOTE
     }
 

@@ -1,5 +1,5 @@
-//! Reads the login of an organisation's App, so that the intake recognises the webhooks of Beadle's
-//! own writes.
+//! Reads the login of an organisation's App. With the login, the intake can tell which webhooks
+//! Beadle's own writes caused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use super::{LOOK, REMOTE};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The task of one organisation.
+/// The task that reads the login of one organisation's App.
 pub(super) struct OwnLogin {
     of: (Arc<Service>, Arc<ServedOrganisation>),
     is_known: AtomicBool,

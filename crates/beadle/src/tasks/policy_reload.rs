@@ -1,4 +1,4 @@
-//! Puts a new generation of an organisation's policy in force.
+//! Reads the policy of an organisation regularly, and puts a new generation of it in force.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::{LOOK, REMOTE};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The task of one organisation.
+/// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// The generation that the last run read. If a folder is in the middle of a change, the next
-    /// run reads another generation.
+    /// The generation that the last run read. Somebody may be changing the folder while a run reads
+    /// it. So a generation comes into force only if two runs in succession read the same one.
     candidate: Mutex<Option<String>>,
 }
 
@@ -35,7 +35,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow.
+        // The file system may be slow, so the run gets the longer timeout.
         REMOTE
     }
 

@@ -1,4 +1,5 @@
-//! Deletes deliveries and journal entries that are older than the retention, in small batches.
+//! Deletes deliveries and journal entries that are older than the retention time. It deletes them
+//! in small batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::config::Span;
 
-/// The number of rows in a batch. The batch is small, so that other writes wait only shortly.
+/// The number of rows that one batch deletes. It is small, so that other writes to the store wait
+/// only for a short time.
 const BATCH: u32 = 2000;
-/// The wait between two batches.
+/// The time to wait between two batches, so that other writes can use the store.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// The task.
+/// The task that deletes old records.
 pub(super) struct Pruning(pub(super) Arc<Service>);
 
 #[async_trait]

@@ -1,6 +1,6 @@
-//! Deletes kept answers of GitHub that nothing has read for 30 days: those of repositories that are
-//! gone or renamed, of aspects that the policy no longer has, and of organisations that the
-//! configuration no longer has.
+//! Deletes the stored answers of GitHub that Beadle has not read for 30 days. Such answers belong
+//! to repositories that were deleted or renamed, to aspects that the policy no longer has, or to
+//! organisations that the configuration no longer has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,21 @@ use serde::{Deserialize, Serialize};
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 
-/// The time between two searches.
+/// The time between two searches for answers that Beadle no longer reads.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The time after its last read after which an answer is deleted. A deleted repository may be restored.
+/// The time for which an answer is kept after Beadle last read it. It is long, because a deleted
+/// repository may be restored.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The number of answers that are in memory at the same time. Some have several hundred kilobytes.
+/// The number of answers that one page has. All answers of a page are in memory at the same time,
+/// and one answer can have several hundred kilobytes.
 const PAGE: u32 = 25;
-/// The number of pages that one run reads.
+/// The maximum number of pages that one run reads.
 const PAGES: usize = 200;
 /// The time after which a run begins no further page. The function on AWS has less than a minute
 /// for its tasks.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The task.
+/// The task that deletes stored answers.
 pub(super) struct RestAnswers(pub(super) Arc<Service>);
 
 #[async_trait]
@@ -35,7 +37,8 @@ impl BackgroundTask for RestAnswers {
     }
 
     fn period(&self) -> Duration {
-        // A search is due once a day; the store has the time of the last one.
+        // The task runs once an hour, but a search is due only once a day. The store has the time
+        // of the last search.
         Duration::from_secs(3600)
     }
 
@@ -64,23 +67,25 @@ fn status(forgotten: Forgotten) -> TaskStatus {
     if forgotten.deleted == 0 { TaskStatus::Idle } else { TaskStatus::Done(answers) }
 }
 
-/// The result of one run.
+/// What one run did.
 #[derive(Clone, Copy)]
 struct Forgotten {
     /// The number of deleted answers.
     deleted: u64,
-    /// Whether the search has seen all answers. Otherwise the next run continues it.
+    /// Whether the search has seen all answers. If it has not, the next run continues the search.
     is_finished: bool,
 }
 
-/// The search for answers that nothing reads. The processes that share a store share the search.
+/// The state of the search for answers that Beadle no longer reads. All processes that share a
+/// store also share this search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Search {
-    /// The beginning of the first search.
+    /// The time at which the first search began.
     first: Time,
-    /// The end of the last search.
+    /// The time at which the last complete search ended.
     ended: Time,
-    /// The name of the last answer that an unfinished search has seen; empty without such a search.
+    /// The name of the answer at which an unfinished search stopped. It is empty if no search is
+    /// unfinished.
     after: String,
 }
 
@@ -89,24 +94,25 @@ impl Metadata for Search {
 }
 
 impl Search {
-    /// Returns whether a search is due, or under way. A time in the future comes from a clock that was
-    /// ahead.
+    /// Returns whether a search is due or unfinished. If the time of the last search is in the
+    /// future, the clock that set it was wrong, and a search is due.
     fn is_due(&self, now: Time) -> bool {
         !self.after.is_empty() || self.ended > now || now.since(self.ended) >= EVERY
     }
 
-    /// Returns whether nothing has read an answer for a long time. Older versions stored no time of
-    /// the last read: then the time of the first search counts, and also for a time in the future,
-    /// which comes from a clock that was ahead.
+    /// Returns whether Beadle has not read an answer for 30 days. If the answer has no time of its
+    /// last read (older versions of Beadle did not store it), or that time is in the future because
+    /// a clock was wrong, the time of the first search is used instead.
     fn is_unread(&self, answer: &str, now: Time) -> bool {
-        // The clocks of two processes differ a little.
+        // The clocks of two processes can differ slightly, so a time that is a little in the future
+        // is valid.
         let read = last_read(answer).filter(|read| *read <= now + EVERY).unwrap_or(self.first);
         now.since(read) >= DELAY
     }
 }
 
-/// Deletes the kept answers that nothing has read for 30 days, if a search is due. One call does a
-/// bounded part of the search.
+/// Deletes the stored answers that Beadle has not read for 30 days, if a search is due. One call
+/// reads only a limited number of pages.
 async fn forget_unread(store: &dyn Store, clock: &Clock) -> Result<Forgotten, StoreError> {
     let now = clock.now();
     let stored = Note::<Search>::of(&[]).get(store).await?.filter(|search| search.first <= now);
@@ -202,7 +208,7 @@ mod tests {
         assert!(left.iter().all(|(name, _)| name != "rest:acme:repos/acme/r01/hooks"));
         assert_eq!(deleted(now + DAY * 30).await, 31);
         assert!(store.notes("rest:").await.unwrap().is_empty());
-        // The others, and the state of the search.
+        // The remaining answers, and the note with the state of the search.
         assert_eq!(store.notes("").await.unwrap().len(), 5);
     }
 

@@ -1,5 +1,5 @@
-//! Reports the spending of this process in an organisation's budget to the other processes, and
-//! takes its share of the rest.
+//! Reports to the other processes how much of an organisation's budget this process has spent, and
+//! computes this process's share of the remaining budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::LOCAL;
 use crate::app::budget_share::period;
 use crate::app::configured_organisation::ServedOrganisation;
 
-/// The task of one organisation.
+/// The task that shares the budget of one organisation.
 pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);
 
 const KIND: &str = "shared budget";
 
-/// Returns whether a name is that of such a task.
+/// Returns whether a task of this name is a shared-budget task.
 #[cfg(feature = "aws")]
 pub(crate) fn is_shared_budget(task: &str) -> bool {
     task.starts_with(KIND)

@@ -1,4 +1,5 @@
-//! Starts a sweep: on its schedule, and for a policy or mappings that no sweep has used yet.
+//! Starts sweeps: on a schedule, and when the policy or the mappings have changed since the last
+//! sweep began.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -20,12 +21,12 @@ pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
 }
 
-/// The last sweep of an instance. Stored as `TIME SWEPT`.
+/// The last sweep of an organisation or a directory. It is stored as `TIME SWEPT`.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 struct LastSweep {
     at: Time,
-    /// The generation, and for an organisation the modes.
+    /// The generation that the sweep used. For an organisation, also the modes.
     swept: String,
 }
 
@@ -39,7 +40,7 @@ impl LastSweep {
         Note::of(&[instance])
     }
 
-    /// Returns the modes of the service that started the sweep.
+    /// Returns the modes that the service had when it started the sweep.
     fn modes(&self) -> Option<&str> {
         self.swept.split_once(' ').map(|(_, modes)| modes)
     }
@@ -67,8 +68,8 @@ fn modes(file: &crate::config::OrgConfig) -> String {
     modes
 }
 
-/// Returns a warning if the running service uses other modes than the configuration has: the
-/// service reads the modes only at its start.
+/// Returns a warning if the running service uses other modes than the configuration file now has.
+/// They can differ because the service reads the modes only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
@@ -84,7 +85,7 @@ pub(crate) async fn other_modes(
     }))
 }
 
-/// The task of one organisation.
+/// The task that starts the sweeps of one organisation.
 pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
@@ -109,9 +110,10 @@ impl BackgroundTask for Repositories {
         let LastSweep { at: last, swept } = note.get(store.as_ref()).await?.unwrap_or_default();
         let now = service.clock().now();
         let generation = org.policy.current().generation.clone();
-        // A change of the policy or of a mode starts a sweep.
+        // A new generation of the policy or a changed mode also starts a sweep.
         let wanted = format!("{generation} {}", modes(&organisation.file));
-        // A time in the future comes from a clock that was ahead.
+        // If the time of the last sweep is in the future, the clock that set it was wrong. A sweep
+        // is due then.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
@@ -127,7 +129,7 @@ impl BackgroundTask for Repositories {
     }
 }
 
-/// The task of one directory.
+/// The task that starts the sweeps of one directory.
 pub(super) struct Groups(pub(super) Directory);
 
 #[async_trait]
@@ -151,7 +153,7 @@ impl BackgroundTask for Groups {
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
-        // A target that was not open may have missed an event.
+        // A target that was not open may have missed an event, so it needs a sweep.
         let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
         let now = service.clock().now();
         let mappings = directories.mappings();
@@ -169,7 +171,7 @@ impl BackgroundTask for Groups {
     }
 }
 
-/// Marks a sweep of a directory's groups.
+/// Marks the key of a directory's sweep as due.
 async fn mark_groups(directory: &str, service: &Service, now: Time) -> Result<(), StoreError> {
     let mark = Mark::new(Key::new("sweep", directory, "groups"), Lane::Sweep);
     service.store.mark(vec![mark], now).await?;

@@ -15,7 +15,7 @@ fn name_of(instance: &str) -> String {
     format!("sweep summary of {instance}")
 }
 
-/// Logs the summary of a sweep, if one has ended.
+/// If a sweep has ended, logs its summary. Returns the status of the task.
 fn ended(of: &str, summary: Option<Summary>) -> TaskStatus {
     let Some(Summary { checked, drifted, repaired, held, failed, unknown }) = summary else {
         return TaskStatus::Idle;
@@ -24,7 +24,7 @@ fn ended(of: &str, summary: Option<Summary>) -> TaskStatus {
     TaskStatus::Done(format!("{checked} checked, {drifted} drifted, {repaired} repaired, {failed} failed"))
 }
 
-/// The task of one organisation.
+/// The task that logs the sweeps of one organisation.
 pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
@@ -49,7 +49,7 @@ impl BackgroundTask for Repositories {
     }
 }
 
-/// The task of one directory.
+/// The task that logs the sweeps of one directory.
 pub(super) struct Groups(pub(super) Directory);
 
 #[async_trait]

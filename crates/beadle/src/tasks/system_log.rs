@@ -1,4 +1,4 @@
-//! Reads a directory's System Log for events that no event hook delivered.
+//! Reads the System Log of a directory, to find events that no event hook delivered.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::Directory;
 
-/// A log that Beadle has not read for a day has many pages.
+/// If Beadle has not read the log for a day, the log has many new pages, so a run can take long.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// The task of one directory.
+/// The task that reads the System Log of one directory.
 pub(super) struct SystemLog(pub(super) Directory);
 
 #[async_trait]

@@ -1,4 +1,5 @@
-//! Compares a target with its configuration. Work on the keys of the target begins when they agree.
+//! Compares a target with its configuration. If they agree, Beadle begins to work on the target's
+//! keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +12,12 @@ use super::{REMOTE, failed};
 use crate::app::group_target::GroupTarget;
 use crate::app::service::Service;
 
-/// The task of one target.
+/// The task that probes one target.
 pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
-    /// Whether the keys that an earlier stop parked are due again, if the stop is over.
+    /// Whether this process has already checked for keys that were parked because the target was
+    /// stopped, and made them due if the target is not stopped any more.
     has_revived: AtomicBool,
 }
 
@@ -27,7 +29,7 @@ impl TargetProbe {
 
 const KIND: &str = "target";
 
-/// Returns whether a name is that of such a task.
+/// Returns whether a task of this name is a target probe.
 pub(crate) fn is_target_probe(task: &str) -> bool {
     task.split_once(' ').is_some_and(|(kind, _)| kind == KIND)
 }
@@ -53,7 +55,8 @@ impl BackgroundTask for TargetProbe {
         if !had_agreed {
             self.agree().await?;
         }
-        // This step comes last, because it reads every row and the target works without it.
+        // This step is the last one, because it reads every row of the queue and the target works
+        // without it.
         if !has_revived.load(Ordering::SeqCst) {
             target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
             has_revived.store(true, Ordering::SeqCst);
@@ -67,7 +70,8 @@ impl BackgroundTask for TargetProbe {
 }
 
 impl TargetProbe {
-    /// Compares the target with its configuration, and begins the work on it if they agree.
+    /// Compares the target with its configuration. If they agree, begins to work on the target's
+    /// keys.
     async fn agree(&self) -> Result<(), Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;

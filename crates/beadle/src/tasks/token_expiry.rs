@@ -1,4 +1,4 @@
-//! Warns before the end of a target's token.
+//! Warns an operator before a target's token ends.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::app::service::Service;
 /// The time between two warnings.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// The task of one target.
+/// The task that warns before the token of one target ends.
 pub(super) struct TokenExpiry {
     service: Arc<Service>,
     target: Arc<GroupTarget>,

@@ -1,37 +1,38 @@
-//! The identity of a target's group.
+//! The identity of a group or an account at a target.
 
-/// The identity of a target's group: the source that it consists of. It names the key, and does not
-/// change when either side is renamed.
+/// The identity of a group at a target. It is built from the ids of the source, so it does not
+/// change when the source or the target's group is renamed. It is the last part of the group's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupKey {
-    /// One group of a directory.
+    /// A group that is made from one group of a directory.
     One {
-        /// The directory.
+        /// The name of the directory.
         source: String,
-        /// The group's id there.
+        /// The id of the group at the directory.
         group: String,
     },
-    /// A union of this name.
+    /// A union with this name.
     Union(String),
-    /// The account of one person that Beadle created, without a group.
+    /// The account of one person, which Beadle created and checks independently of groups.
     TargetAccount {
-        /// The directory.
+        /// The name of the directory.
         source: String,
-        /// The person's id there.
+        /// The id of the person at the directory.
         person: String,
     },
 }
 
-/// Names that a directory must not have: they begin the keys of unions and of accounts.
+/// Names that a directory must not have, because the identities of unions and of accounts begin
+/// with them.
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
-/// The prefix of the `externalId` of Beadle's groups.
+/// The text with which the `externalId` of each of Beadle's groups begins.
 pub(crate) const OWNED: &str = "beadle:";
 
 impl GroupKey {
-    /// Returns the `externalId` of the group at the target. Its prefix marks the group as Beadle's:
-    /// Okta's own push may use its id of the same group.
+    /// Returns the `externalId` that Beadle gives the group at the target. It begins with a prefix,
+    /// because Okta, if it also pushes this group, may use the group's id without a prefix.
     pub(crate) fn external_id(&self) -> String {
         format!("{OWNED}{self}")
     }

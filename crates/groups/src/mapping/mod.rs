@@ -18,53 +18,53 @@ pub use pattern::Pattern;
 /// An error in a mapping.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MappingError {
-    /// A pattern is invalid.
+    /// A pattern that selects groups is invalid.
     #[error(
         "invalid pattern `{text}`: {why}; use a glob (`AWS_*`), a regular expression (`/^AWS_/`) or an id (`id:00g...`)"
     )]
     Pattern {
-        /// The pattern.
+        /// The text of the pattern.
         text: String,
-        /// The reason.
+        /// Why the pattern is invalid.
         why: String,
     },
     /// The left side of a replacement is not a regular expression.
     #[error("replace: invalid regular expression `{text}`: {why}")]
     Replace {
-        /// The expression.
+        /// The text of the regular expression.
         text: String,
-        /// The reason.
+        /// Why the regular expression is invalid.
         why: String,
     },
 }
 
-/// The action if the target has no group with the name.
+/// What Beadle does if the target has no group with the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingGroup {
     /// Create the group.
     Create,
-    /// Check again later: another system creates the group.
+    /// Check again later, because another system creates the group.
     #[default]
     Wait,
     /// Report an error and park the group.
     Error,
 }
 
-/// The action if the target has no such user.
+/// What Beadle does if the target has no user for a member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingUser {
-    /// Check again later: another system provisions users.
+    /// Check again later, because another system creates the users.
     #[default]
     Wait,
-    /// Continue without the user.
+    /// Write the group without this user.
     Skip,
     /// Report an error and park the group.
     Error,
 }
 
-/// Whether Beadle creates users.
+/// Who manages the users of the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Users {
@@ -75,27 +75,27 @@ pub enum Users {
     Provision,
 }
 
-/// The action if the source's group has another name.
+/// What Beadle does if the source group has been renamed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRename {
-    /// Rename the target's group in place.
+    /// Rename the group at the target. The group keeps its id and its members.
     #[default]
     Follow,
     /// Hold the rename for an approval.
     Hold,
 }
 
-/// The action if the source's group is gone.
+/// What Beadle does if the source group is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDelete {
-    /// Keep the target's group as it is, and report it.
+    /// Keep the group at the target as it is, and report it.
     #[default]
     Keep,
-    /// Remove all members.
+    /// Remove all members of the group at the target.
     Empty,
-    /// Delete the group after an approval.
+    /// Delete the group at the target after an approval.
     Delete,
 }
 
@@ -120,48 +120,54 @@ impl Role {
     }
 }
 
-/// One mapping.
+/// A mapping: the rule that selects groups of a directory and makes groups at a target from them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Mapping {
-    /// The directory.
+    /// The name of the directory.
     pub source: String,
-    /// The target.
+    /// The name of the target.
     pub target: String,
-    /// The patterns of the included groups. Without patterns, the mapping includes no group.
+    /// The patterns of the groups that the mapping includes. Without patterns, the mapping includes
+    /// no group.
     pub include: Vec<Pattern>,
-    /// The patterns of the groups to exclude from these.
+    /// The patterns of groups that the mapping does not include, although a pattern of `include`
+    /// selects them.
     pub exclude: Vec<Pattern>,
-    /// The rules for the name at the target.
+    /// The rules that make the name at the target from the name of the source group.
     pub naming: Naming,
-    /// The union: all groups of the mapping become this one group.
+    /// The name of the union, if the mapping makes one. In a union, all groups of the mapping
+    /// become one group at the target.
     pub into: Option<String>,
-    /// The mode.
+    /// The mode of the groups that this mapping makes.
     pub mode: Mode,
-    /// The action if the target has no group with the name.
+    /// What Beadle does if the target has no group with the name.
     pub on_missing_group: OnMissingGroup,
-    /// The action if the target has no such user.
+    /// What Beadle does if the target has no user for a member.
     pub on_missing_user: OnMissingUser,
-    /// Whether Beadle creates users.
+    /// Who manages the users of the target.
     pub users: Users,
-    /// The action if the source's group has another name.
+    /// What Beadle does if the source group has been renamed.
     pub on_rename: OnRename,
-    /// The action if the source's group is gone.
+    /// What Beadle does if the source group is gone.
     pub on_delete: OnDelete,
-    /// Whether Beadle takes over a group with the right name that it did not create.
+    /// Whether Beadle takes over an existing group with the right name, although Beadle did not
+    /// create it.
     pub adopt: bool,
-    /// Whether a source without members needs no approval.
+    /// Whether Beadle may remove all members without an approval if the source group is empty.
     pub may_empty: bool,
-    /// The patterns of groups of which only a few members may leave at once, however large the
-    /// groups are.
+    /// The patterns of the protected groups. Only a small number of members may leave a protected
+    /// group at once, however large the group is.
     pub protected: Vec<Pattern>,
-    /// The role of the members at the target. If no mapping of a group sets a role, Beadle leaves
-    /// roles as they are.
+    /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
+    /// does not change roles.
     pub role: Option<Role>,
-    /// The parent of created groups, by its name at the target.
+    /// The name of the group at the target that becomes the parent of the groups that Beadle
+    /// creates.
     pub parent: Option<String>,
-    /// The description of the groups. `{group}` stands for the name of the source's group.
+    /// The description of the groups at the target. `{group}` is replaced with the name of the
+    /// source group.
     pub description: Option<String>,
-    /// The line of the mapping.
+    /// The line of the configuration that has the mapping.
     #[serde(skip)]
     pub asked: Option<PolicyLocation>,
 }
@@ -179,17 +185,17 @@ impl Mapping {
     }
 }
 
-/// One generation of all mappings, in their order.
+/// All mappings of one generation, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
     /// The mappings.
     pub all: Vec<Mapping>,
-    /// A digest of the mappings.
+    /// A digest of all mappings. It changes when a mapping changes.
     pub generation: String,
 }
 
 impl Mappings {
-    /// Creates a generation.
+    /// Creates a generation from its mappings, and computes the digest.
     pub fn new(all: Vec<Mapping>) -> Self {
         let text = serde_json::to_string(&all).unwrap_or_default();
         let digest = Sha256::digest(text);
@@ -197,7 +203,8 @@ impl Mappings {
         Self { all, generation }
     }
 
-    /// Returns the first mapping that makes a group of `target` from this group alone.
+    /// Returns the first mapping that makes a group at `target` from this group alone, not in a
+    /// union.
     pub fn one(&self, target: &str, source: &str, id: &str, name: &str) -> Option<&Mapping> {
         self.all.iter().find(|mapping| {
             mapping.target == target
@@ -207,14 +214,14 @@ impl Mappings {
         })
     }
 
-    /// Returns the mappings of a union.
+    /// Returns all mappings that belong to a union.
     pub fn union(&self, target: &str, into: &str) -> Vec<&Mapping> {
         let is_its = |mapping: &&Mapping| mapping.target == target && mapping.into.as_deref() == Some(into);
         self.all.iter().filter(is_its).collect()
     }
 
     /// Returns a mapping that creates users at `target` for people of this directory, and the most
-    /// careful mode of all such mappings.
+    /// careful mode among all such mappings.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision
@@ -223,7 +230,7 @@ impl Mappings {
         Some((self.all.iter().find(makes)?, mode))
     }
 
-    /// Returns the keys of all groups that contain this group, each with its target.
+    /// Returns the targets and the identities of all groups that are made from this group.
     pub fn group_keys(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
         let mut group_keys = BTreeSet::new();
         for mapping in self.all.iter().filter(|mapping| mapping.source == source && mapping.is_for(id, name))
@@ -237,7 +244,7 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
-    /// Returns the targets of this directory's groups.
+    /// Returns the names of the targets for which a mapping selects groups of this directory.
     pub fn targets(&self, source: &str) -> Vec<&str> {
         let of = self.all.iter().filter(|mapping| mapping.source == source);
         let mut targets: Vec<&str> = of.map(|mapping| mapping.target.as_str()).collect();

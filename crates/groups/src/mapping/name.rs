@@ -1,11 +1,11 @@
-//! The name of a group at the target.
+//! Makes the name of a group at the target.
 
 use regex::Regex;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::MappingError;
 
-/// The letters of a name.
+/// The case of the letters in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Case {
@@ -15,10 +15,11 @@ pub enum Case {
     Upper,
 }
 
-/// A regular expression and its replacement (`$1` stands for the first group).
+/// A regular expression and its replacement. In the replacement, `$1` stands for the first capture
+/// group.
 pub type Replacement = (Regex, String);
 
-/// Parses replacements.
+/// Parses pairs of a regular expression and its replacement.
 pub fn replacements(pairs: &[(String, String)]) -> Result<Vec<Replacement>, MappingError> {
     let read = |(from, with): &(String, String)| match Regex::new(from) {
         Ok(regex) => Ok((regex, with.clone())),
@@ -31,7 +32,8 @@ fn text<S: Serializer>(list: &[Replacement], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(list.iter().map(|(from, with)| (from.as_str(), with)))
 }
 
-/// The steps that make the target's name of a group, in this order.
+/// The steps that make the name at the target from the name of the source group. They run in the
+/// order of the fields.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Naming {
     /// The prefix to remove, if the name has it.
@@ -40,10 +42,10 @@ pub struct Naming {
     /// The suffix to remove, if the name has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_suffix: Option<String>,
-    /// The text to replace.
+    /// The replacements to make.
     #[serde(serialize_with = "text", skip_serializing_if = "Vec::is_empty")]
     pub replace: Vec<Replacement>,
-    /// The letters.
+    /// The case of the letters. Without a value, the letters do not change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
     /// The prefix to add.
@@ -52,7 +54,7 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// Returns the name at the target.
+    /// Returns the name at the target for a source group with this name.
     pub fn of(&self, name: &str) -> String {
         let strip = |text: &'_ Option<String>| text.clone().unwrap_or_default();
         let name = name.strip_prefix(&strip(&self.strip_prefix)).unwrap_or(name);

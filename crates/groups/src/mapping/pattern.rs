@@ -18,7 +18,7 @@ enum Kind {
     Id(String),
 }
 
-/// A pattern.
+/// A pattern that selects groups.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,

@@ -1,4 +1,5 @@
-//! Plans the account of one person that Beadle created, with or without a group.
+//! Plans changes to the account of one person. Beadle created the account, and the person may be in
+//! no group.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use crate::mapping::Mappings;
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account if the directory, asked for its person alone, reports that
-    /// the person's access should go.
+    /// Plans to deactivate an account. Beadle asks the directory for this one person, and plans the
+    /// change only if the directory reports that the person's access must go.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,
@@ -72,7 +73,8 @@ impl GroupPlanner {
             }],
             mode,
             after: Vec::new(),
-            // A directory that was replaced by another one also has no such person.
+            // If the configured directory was replaced with another one, that directory also has no
+            // such person. So an operator must approve this change.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             reaches: 1,
             write: Write {
@@ -84,8 +86,8 @@ impl GroupPlanner {
     }
 }
 
-/// Returns whether an account belongs to this person: it has the person's id, or no id and one of
-/// the person's names.
+/// Returns whether an account belongs to this person. It does if it has the person's id, or if it
+/// has no id but one of the person's names.
 fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,

@@ -1,4 +1,5 @@
-//! Turns joiners and leavers into changes: additions before removals, in the fewest requests.
+//! Turns joiners and leavers into changes. Additions come before removals, and Beadle needs as few
+//! requests as possible.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::TargetAccount;
 
-/// Makes a change one of the aspect of users.
+/// Assigns a change to the aspect of users.
 fn of_user(change: Change<Write>) -> Change<Write> {
     Change { aspect: USERS.into(), ..change }
 }
 
 impl GroupPlanner {
-    /// Plans additions before removals, in the fewest requests.
+    /// Plans the changes of a group's members: additions before removals, with as few requests as
+    /// possible.
     pub(super) fn changes(
         &self,
         desired: &Desired<'_>,
@@ -43,7 +45,7 @@ impl GroupPlanner {
         };
         let first: Vec<usize> = seen.first.into_iter().collect();
         let wanted = Arc::new(difference.wanted());
-        // In the other modes, no member is removed.
+        // In all other modes, Beadle removes no member.
         let leave = parts.iter().filter(|part| part.stop.is_none() && mode == Mode::Enforce);
         let out: BTreeSet<String> =
             leave.flat_map(|part| &part.leavers).map(|account| account.id.clone()).collect();
@@ -95,8 +97,9 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // The order does not depend on whether the account exists yet. The run of another group
-            // may create it meanwhile, and the write must be the change that was shown.
+            // Sorts joiners independently of whether their accounts exist yet. The run of another
+            // group may create an account before the write, and the change must then still be the
+            // change that was shown.
             let mut joiners: Vec<(String, Joiner<'_>)> = difference
                 .joiners
                 .iter()
@@ -120,7 +123,7 @@ impl GroupPlanner {
                 plan.changes.push(change(what, fields, first.clone(), write));
             }
         }
-        // Higher roles are granted before roles are lowered.
+        // Beadle grants higher roles before it lowers roles.
         for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
             let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
             for part in others.chunks(at_once) {
@@ -155,7 +158,7 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // Only these removals settle which sources the group has.
+                    // Only these removals make the present source groups the only remembered ones.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),
@@ -171,13 +174,14 @@ impl GroupPlanner {
 
 /// A person who joins.
 enum Joiner<'a> {
-    /// The person has this account.
+    /// The person has this account already.
     Existing(&'a TargetAccount),
-    /// An earlier change of the plan creates the account.
+    /// An earlier change of the same plan creates the account.
     Created(&'a Person),
 }
 
-/// Returns the shown name of a joiner. The sign-in name does not always show the person.
+/// Returns the name of a joiner that the plan shows. If the sign-in name does not show who the
+/// person is, the label adds more.
 fn label(person: &Person, account: &TargetAccount) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

@@ -1,4 +1,4 @@
-//! Finds the joiners and the leavers of a group.
+//! Finds which people join and which accounts leave a group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,27 +11,28 @@ use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
-/// A difference: the path, the present value and the wanted value.
+/// The difference in one value of an account: the path, the present value and the wanted value.
 type Differs = (&'static str, Value, Value);
 
-/// The joiners and the leavers of a group.
+/// The joiners and the leavers of a group, and the further differences of its members.
 #[derive(Default)]
 pub(super) struct Difference {
     pub(super) joiners: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
     pub(super) leavers: Vec<TargetAccount>,
-    /// The members who are in the sources.
+    /// The accounts of members who are in the source groups and so stay.
     stay: BTreeSet<String>,
-    /// The accounts that stay and get another role.
+    /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Whether a member who stays or joins is to be a maintainer.
+    /// Whether at least one member who stays or joins should be a maintainer.
     pub(super) has_maintainer: bool,
-    /// The accounts with wrong values, and the differences.
+    /// The accounts that have wrong values, with the differences.
     pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,
 }
 
 impl Difference {
-    /// Adds a joiner. If two people have one account, the higher role applies.
+    /// Adds a person who joins with this account. If two people have the same account, it gets the
+    /// higher role.
     fn add_joiner(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
         let role = desired.role(&person.id);
         match self.joiners.iter_mut().find(|(_, other, _)| other.id == account.id) {
@@ -40,19 +41,19 @@ impl Difference {
         }
     }
 
-    /// Returns the accounts that are to be in the group. A member whose person is unknown is not
-    /// one of them.
+    /// Returns the ids of all accounts that should be in the group. An account that only stays
+    /// because its person is unknown is not one of them.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
         let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
         self.stay.iter().chain(joiners).cloned().collect()
     }
 
-    /// Returns whether a member loses the membership or a role.
+    /// Returns whether at least one member would lose the membership or a role.
     pub(super) fn takes(&self) -> bool {
         !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
-    /// Drops all changes that take a membership or a role away.
+    /// Drops all planned changes in which a member loses the membership or a role.
     pub(super) fn take_nothing(&mut self) {
         self.leavers.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
@@ -91,7 +92,7 @@ impl GroupPlanner {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
-        // Two people may have one account: the higher role applies.
+        // If two people have the same account, it gets the higher role.
         let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
         let mut role = |person: &Person, account: &'a str| {
             let role = wanted.entry(account).or_default();
@@ -106,8 +107,8 @@ impl GroupPlanner {
                 None => strange.push(person.clone()),
             }
         }
-        // Names and addresses of people whose account is unknown. A member with one of them may be
-        // that person.
+        // The names and addresses of people whose account Beadle could not find. A member with one
+        // of these names may be such a person, so that member must stay.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -127,8 +128,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // The remembered values of a found account may be old; the values of a member are
-                // new.
+                // The values of an account that was found may come from an earlier read. The values
+                // of a member were read just now.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
                         Some(is) => {
@@ -140,7 +141,8 @@ impl GroupPlanner {
                             if let Some(why) = self.belongs_to_another(desired, &person, &account).await? {
                                 doubt(&person, why, false);
                             } else {
-                                // A person who was suspended gets an active account again.
+                                // If a person was suspended and is active again, the account
+                                // becomes active again.
                                 difference.update.extend(update(&person, &account));
                                 difference.add_joiner(person, account, desired);
                             }
@@ -165,7 +167,8 @@ impl GroupPlanner {
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // While an account is unknown, Beadle removes no member who may have it.
+                // While the account of a person is unknown, Beadle removes no member who may be
+                // that person.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
         }
@@ -216,14 +219,15 @@ impl GroupPlanner {
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
-        // The order does not depend on the target, so that the next plan has the same changes as
-        // the approved one.
+        // The order does not depend on the order of the target's answer. So a plan that is made
+        // again has the same changes, and an approval still fits.
         difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
-    /// Returns the reason why an account belongs to another person, although it has the address of
-    /// `person`: the directory has another person who signs in with that address.
+    /// Returns why an account belongs to another person, or `None`. The account has the address of
+    /// `person`, but it belongs to another person if the directory has another person who signs in
+    /// with that address.
     async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
@@ -259,9 +263,9 @@ impl GroupPlanner {
         Ok(None)
     }
 
-    /// Returns whether a member may be removed. A person in the source without a known account may
-    /// have an account without an id, under an older name. A member without a name may be anybody,
-    /// or a group.
+    /// Returns whether Beadle may remove a member. The answer is `false` if the member may be a
+    /// person of the source whose account is unknown: such an account can have no id and an older
+    /// name. A member without a name may be any person, or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,
@@ -276,7 +280,7 @@ impl GroupPlanner {
         if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
             return Ok(true);
         }
-        // The directory tells whom a name belongs to, and whether that person should be in the
+        // The directory knows to whom a name belongs, and whether that person should be in the
         // group.
         for name in &account.known_as {
             for source in desired.sources() {
@@ -298,8 +302,9 @@ impl GroupPlanner {
         Ok(false)
     }
 
-    /// Returns the reason why a list may be incomplete although its length was right. If a person
-    /// joined between the count and the list, the list may lack another person.
+    /// Returns why a list of members may be incomplete although it has as many people as the
+    /// directory counted. If one person joined after the count, the list can contain that person
+    /// and lack another one.
     pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {
@@ -317,7 +322,7 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the first names, and the number of further ones.
+/// Returns a text with the first names and the number of further names.
 fn named(all: &[&str]) -> String {
     const MOST: usize = 10;
     let shown = all.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");

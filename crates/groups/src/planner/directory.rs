@@ -1,4 +1,4 @@
-//! One target, its directories, and the mappings between them.
+//! One target, the directories from which its groups come, and the mappings between them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,24 +9,24 @@ use crate::mapping::Mappings;
 use crate::sources::{Person, Source};
 use crate::targets::TargetReader;
 
-/// One target, its directories by name, and the mappings between them.
+/// One target, the directories from which its groups come, and the mappings between them.
 #[derive(Clone)]
 pub struct Directory {
-    /// Directories.
+    /// The directories, by name.
     pub sources: HashMap<String, Arc<dyn Source>>,
     /// The target.
     pub target: Arc<dyn TargetReader>,
-    /// The name of the target.
+    /// The name of the target in the configuration.
     pub name: String,
     /// The mappings in force.
     pub mappings: Arc<RwLock<Arc<Mappings>>>,
-    /// The groups that the directory itself pushes to the target, as `source/id`, as of the last
-    /// read.
+    /// The groups that Okta itself pushes to the target, as `source/id`. Beadle read them in
+    /// [`Self::look_at_pushes`].
     pub pushed: Arc<RwLock<BTreeSet<String>>>,
 }
 
 impl Directory {
-    /// Returns the same for reads in this lane.
+    /// Returns the same value, but all reads use this lane.
     pub(crate) fn in_lane(&self, lane: Lane) -> Self {
         let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.in_lane(lane)));
         Self { sources: sources.collect(), target: self.target.in_lane(lane), ..self.clone() }
@@ -37,8 +37,8 @@ impl Directory {
         self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads which groups the directories push themselves. After an error, the last known ones
-    /// stay.
+    /// Reads which groups the directories themselves push to the target. If the read fails, the
+    /// groups of the last successful read stay in force.
     pub async fn look_at_pushes(&self) -> Result<usize, Failure> {
         let mut pushed = BTreeSet::new();
         for (name, source) in &self.sources {
@@ -49,14 +49,15 @@ impl Directory {
         Ok(count)
     }
 
-    /// Returns the first of these groups that a directory pushes to the target itself.
+    /// Returns the first of these source groups that its directory itself pushes to the target.
     pub(crate) fn first_pushed<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
         let pushed = self.pushed.read().unwrap_or_else(PoisonError::into_inner);
         sources.iter().find(|source| pushed.contains(*source))
     }
 
-    /// Returns the person with this id. Okta also takes a sign-in name, whole or short, in place of
-    /// an id: an answer about another person is an error.
+    /// Returns the person with exactly this id. Okta also accepts a sign-in name, whole or short,
+    /// where it expects an id. So if the answer is about a person with another id, the result is an
+    /// error.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

@@ -1,5 +1,5 @@
-//! A union whose source lost all of its members at once waits for an approval, as a group with an
-//! empty source does.
+//! Holds the leavers of a union if one of its source groups has lost all of its members at once. A
+//! group with one empty source group is held in the same way.
 
 use beadle_engine::{Change, Field, Plan, Risk};
 use serde_json::json;
@@ -7,7 +7,8 @@ use serde_json::json;
 use super::{Desired, Seen, What, Write};
 
 impl Seen {
-    /// Returns the reason why the leavers wait, if a source of the group is not mapped any more.
+    /// If no mapping includes a former source group any more, returns why the leavers must wait for
+    /// an approval.
     pub(super) fn why_vanished(&self) -> Option<String> {
         let source = self.vanished.first()?;
         Some(format!("{source} was a source of the group, and no mapping includes it now"))
@@ -15,21 +16,23 @@ impl Seen {
 }
 
 impl Desired<'_> {
-    /// Returns the reason why the leavers wait, if a source had members at the last write and has
-    /// none now. Nobody can tell which of the leavers came from this source.
+    /// If a source group had members at the last write and is empty now, returns why the leavers
+    /// must wait for an approval. Beadle cannot know which of the leavers were members because of
+    /// that source group.
     pub(super) fn why_emptied(&self, seen: &Seen) -> Option<String> {
         let source = emptied(&self.empty, &seen.filled)?;
         Some(format!("{source}, a source of the group, had members and is empty now"))
     }
 
-    /// Returns whether the group still has all of its sources, and each source that had members
-    /// still has some.
+    /// Returns whether the group still has all of its source groups, and no source group has become
+    /// empty.
     pub(super) fn keeps_its_sources(&self, seen: &Seen) -> bool {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }
 
-    /// Plans to remember that a further source of a union has members, unless another change of the
-    /// plan remembers it. Its people may have been in the group before.
+    /// Plans to remember that a further source group of a union has members, unless another change
+    /// of the plan remembers it already. The change is needed even if the members do not change,
+    /// because the people of that source group may already be in the group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })
@@ -48,7 +51,7 @@ impl Desired<'_> {
     }
 }
 
-/// Returns the first empty source that had members.
+/// Returns the first source group that had members and is empty now.
 fn emptied<'a>(empty: &'a [String], filled: &[String]) -> Option<&'a String> {
     empty.iter().find(|source| filled.contains(source))
 }

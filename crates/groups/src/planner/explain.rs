@@ -1,4 +1,4 @@
-//! Explains which sources and which mapping make a group.
+//! Explains from which source groups and by which mapping a group is made.
 
 use beadle_engine::{Class, Failure, Key};
 use serde::Serialize;
@@ -7,23 +7,24 @@ use serde_json::{Value, json};
 use super::{GroupPlanner, Sources, name_of};
 use crate::mapping::GroupKey;
 
-/// The sources of a group, and its mapping.
+/// The explanation of one group at a target.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// The target, and the name of the group.
+    /// The target and the name of the group, as `beadle explain` prints them.
     pub subject: String,
     /// The key of the group.
     pub key: String,
-    /// The groups of the directory, each with the line of its mapping.
+    /// The source groups, each with the line of the mapping that includes it.
     pub sources: Vec<(String, String)>,
-    /// The mapping that applies; `None` if no mapping includes the group.
+    /// The mapping that decides the settings of the group, or `None` if no mapping includes the
+    /// group.
     pub mapping: Option<Value>,
-    /// The target's id of the group, if Beadle remembers it.
+    /// The id of the group at the target, if Beadle remembers it.
     pub remembered: Option<String>,
 }
 
 impl GroupPlanner {
-    /// Explains a group. It does not read members.
+    /// Explains a group. Reads the names of the source groups, but no members.
     pub async fn explain(&self, key: &Key) -> Result<Explained, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;

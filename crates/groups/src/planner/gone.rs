@@ -1,4 +1,4 @@
-//! Plans a group whose source is gone.
+//! Plans the changes of a group whose source group is gone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::mapping::{GroupKey, Mappings, OnDelete};
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans a group whose source is gone, by the mapping's `on_delete`.
+    /// Plans the changes of a group whose source group is gone. The mapping's `on_delete` decides
+    /// what Beadle does.
     pub(super) async fn plan_gone(
         &self,
         mappings: &Mappings,
@@ -51,7 +52,8 @@ impl GroupPlanner {
             OnDelete::Empty => {
                 let read = self.clock.now();
                 let Some(Some(members)) = self.read(&link.group, &mut plan).await? else { return Ok(plan) };
-                // An operator approves the removal of all members.
+                // Beadle writes this removal only after an operator has approved it. So the write
+                // may take all members out.
                 let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
                 let out = Arc::new(out);
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {

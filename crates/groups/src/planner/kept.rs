@@ -1,13 +1,13 @@
-//! The remembered members of groups that did not change: a sweep reads the members of such a group
-//! only once a day.
+//! Remembers the members of groups that did not change. So a sweep reads the members of such a
+//! group only once a day.
 //!
-//! A run that covers a mark must read everything after that mark. If the last mark of a key is a
-//! sweep's, the runs of the sweep share one [`Survey`](crate::sources::Survey) that begins after
-//! it: a list of all groups with the time of their last change of members, and a list of all users.
-//! Beadle remembers the ids of the members from an earlier read. They are valid while the survey
-//! shows the same time of change. The values of the members come from the survey's list of users.
-//! Remembered members never cause a removal: before a removal, Beadle reads the group again and
-//! counts its members.
+//! A run must not use data that Beadle read before the last mark of the run's key. If that mark
+//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey), which
+//! Beadle reads after the mark. A survey is a list of all users, and a list of all groups with the
+//! time at which the members of each group last changed. From an earlier read, Beadle remembers the
+//! ids of a group's members. These ids are valid while the survey shows the same time of change.
+//! All other facts about the members come from the list of users. Remembered members never cause a
+//! removal: before a removal, Beadle reads the group again and counts its members.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +17,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::{People, Person};
 
-/// The age from which a time of change is trusted. Until then, a further change may have the same
-/// time, or appear late.
+/// The age from which Beadle trusts a group's time of change. While the time is more recent, a
+/// further change may still get the same time, or the directory may show it late.
 const SETTLED: Duration = Duration::from_secs(600);
-/// The time after which Beadle reads a group again, also if its time of change is the same.
+/// The time after which Beadle reads the members of a group again, even if the group's time of
+/// change is the same.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// The size of a group from which on Beadle does not remember the members.
+/// Beadle does not remember the members of a group that has more than this number of members.
 const MOST: usize = 5000;
 
-/// The remembered members of a group.
+/// The remembered members of one group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// The time of their last change, in a list that was read before the members.
+    /// The time at which the members last changed, from a list that was read before the members.
     changed: String,
     read: Time,
-    /// Ids of the people who belong to the group.
+    /// The ids of the people who belong to the group.
     stay: Vec<String>,
-    /// Ids of the people whose access should go. The directory may not list them as users.
+    /// The ids of the people in the group whose access must go. The directory may leave them out of
+    /// its list of users.
     leave: Vec<String>,
 }
 
-/// The remembered members of all groups. Without a store, Beadle remembers none.
+/// The remembered members of all groups. Without a store, Beadle remembers no members.
 #[derive(Clone, Default)]
 pub(super) struct KeptMembers(pub(super) Option<Arc<dyn Store>>);
 
@@ -50,9 +52,10 @@ fn note(source: &str, group: &str) -> Note<Kept> {
 }
 
 impl Kept {
-    /// Returns what to remember; `None` if a later change may show the same time as this read.
-    /// `theirs` is the time before the read by the directory's clock. The time of change is by that
-    /// clock too, and this machine's clock may differ.
+    /// Returns the members to remember. Returns `None` if a change after this read could have the
+    /// same time of change, because Beadle would not notice that change. `theirs` is the time
+    /// before the read by the directory's clock. It is compared with the time of change, which is
+    /// also by the directory's clock; this machine's clock may differ.
     pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
@@ -66,16 +69,18 @@ impl Kept {
         Some(Self { changed: changed.to_owned(), read, stay: ids(false), leave: ids(true) })
     }
 
-    /// Returns whether a survey that began at `began` shows that nobody joined or left.
+    /// Returns whether the survey that began at `began` shows that nobody has joined or left the
+    /// group.
     pub(super) fn counts(&self, changed: &str, began: Time) -> bool {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }
 
-    /// Returns the members as a list of all users shows them; `None` if it does not show all of
-    /// them.
+    /// Returns the members with their present values from a list of all users, or `None` if the
+    /// list lacks one of the members who stay.
     pub(super) fn members(&self, people: &People) -> Option<Vec<Person>> {
         let stay = self.stay.iter().map(|id| people.get(id).cloned());
-        // A person who had to leave the group and is not listed any more still has to leave it.
+        // If a person had to leave the group and is no longer in the list, the person still has to
+        // leave.
         let leave = self.leave.iter().filter_map(|id| people.get(id).cloned());
         stay.chain(leave.map(Some)).collect()
     }
@@ -92,7 +97,7 @@ impl KeptMembers {
         Ok(note(source, group).put(store.as_ref(), kept).await?)
     }
 
-    /// Forgets the members of a group that is gone.
+    /// Forgets the members of a group that no longer exists.
     pub(super) async fn forget(&self, source: &str, group: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(note(source, group).forget(store.as_ref()).await?)
@@ -107,7 +112,7 @@ mod tests {
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
 
-    /// Returns the time this many seconds after the change.
+    /// Returns the time that is this number of seconds after the change.
     fn after(seconds: i64) -> Time {
         let at: jiff::Timestamp = CHANGED.parse().unwrap();
         Time(at.as_millisecond() + seconds * 1000)

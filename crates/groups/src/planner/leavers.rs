@@ -1,5 +1,5 @@
-//! Decides which leavers leave at once and which wait for an approval, and decides the same for
-//! their accounts.
+//! Decides for each leaver whether Beadle removes the person from the group at once or waits for an
+//! approval. It decides the same about deactivating the leaver's account.
 
 use std::collections::HashSet;
 
@@ -12,50 +12,53 @@ use crate::guard::Leaving;
 use crate::mapping::{GroupKey, Users};
 use crate::targets::TargetAccount;
 
-/// The directory's answer about one person.
+/// What the directory answers about one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// The person's access should go.
+    /// The person's access must go.
     Leaves,
     /// The person's access stays.
     Stays,
-    /// The directory has no person with this id: deleted, or it is another directory.
+    /// The directory has no person with this id. Either the person was deleted, or the configured
+    /// directory is another one now.
     Gone,
     /// Beadle did not ask, or got no answer.
     Unknown,
 }
 
-/// The value by which Beadle asks for a person.
+/// How Beadle names a person when it asks the directory about that person.
 #[derive(Clone, Copy)]
 enum Named<'a> {
-    /// The directory's id.
+    /// By the directory's id.
     Id(&'a str),
-    /// A name that the directory takes in place of an id.
+    /// By a name that the directory accepts where it expects an id.
     Name(&'a str),
 }
 
-/// A part of the leavers.
+/// Some of the leavers: either those who leave at once, or those who wait for an approval.
 #[derive(Default)]
 pub(super) struct SomeLeavers {
-    /// The accounts that leave the group.
+    /// The accounts of these leavers.
     pub(super) leavers: Vec<TargetAccount>,
-    /// The accounts of these that are deactivated.
+    /// Those accounts that Beadle deactivates.
     pub(super) deactivate: Vec<PersonAccount>,
-    /// The accounts of these that Beadle keeps checking when their person is in no group any more.
+    /// Those accounts that Beadle keeps checking after their person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of people whose departure the directory confirmed in a read of each person.
+    /// The ids of those accounts for whose person the directory confirmed, in a separate request,
+    /// that the access must go.
     pub(super) confirmed: Vec<String>,
-    /// The reason why they wait for an approval.
+    /// Why these leavers wait for an approval, or `None` if they leave at once.
     pub(super) stop: Option<String>,
 }
 
-/// The number of questions for each person who may leave beyond the limit of the group.
+/// Beadle may send this number of requests to the directory for each person who may leave beyond
+/// the group's limit.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
     /// Splits the leavers into those who leave at once and those who wait for an approval. Beadle
-    /// deactivates an account only if the directory, asked for its person alone, reports that the
-    /// access should go. The deactivation waits if the removal waits.
+    /// deactivates an account only if the directory, asked about that one person, answers that the
+    /// access must go. If the removal of a leaver waits, the deactivation waits too.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
@@ -84,7 +87,8 @@ impl GroupPlanner {
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
         let mut looks = asks;
-        // The number of people who may leave although the others wait.
+        // The number of people who may still leave at once. All further leavers wait for an
+        // approval.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,
@@ -106,7 +110,8 @@ impl GroupPlanner {
                 _ => (Answer::Unknown, None),
             };
             if let (Some(listed), Answer::Stays) = (listed_as, answer) {
-                // One of the two answers is wrong, so Beadle trusts nothing of the list.
+                // The list and the separate answer disagree. One of the two is wrong, so Beadle
+                // removes nobody because of this list.
                 let why = format!(
                     "the status of {1} is {0} in the list of members, and another one if Beadle asks the directory for this \
                      person alone: the list is unknown",
@@ -141,7 +146,7 @@ impl GroupPlanner {
                         }
                     }
                 }
-                // Beadle may not remember this account yet.
+                // Beadle may not yet remember that it must keep checking this account.
                 Answer::Stays | Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
             part.leavers.push(account);
@@ -149,8 +154,9 @@ impl GroupPlanner {
         Ok([sure, rest].into_iter().filter(|part| !part.leavers.is_empty()).collect())
     }
 
-    /// Returns whether an account can sign in. Beadle reads an account again if it is remembered as
-    /// inactive. If the read fails, the account counts as active, so that Beadle keeps checking it.
+    /// Returns whether an account can sign in. If Beadle remembers the account as inactive, it
+    /// reads the account again. If that read fails, the account counts as active, so that Beadle
+    /// keeps checking it.
     async fn signs_in(&self, account: &TargetAccount, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
             return Ok(true);
@@ -163,7 +169,7 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns whether an account still belongs to this person; `None` if the read fails.
+    /// Returns whether an account still belongs to this person, or `None` if the read fails.
     async fn is_still_theirs(&self, whose: &PersonAccount) -> Result<Option<bool>, Failure> {
         match self.directory.target.account_now(&whose.account).await {
             Ok(found) => Ok(Some(found.is_some_and(|found| found.person.as_ref() == Some(&whose.person)))),
@@ -172,7 +178,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Asks for one person alone. Returns the answer, and the directory that has the person.
+    /// Asks the directories about one person. Returns the answer, and the directory that has the
+    /// person.
     async fn ask(
         &self,
         desired: &Desired<'_>,
@@ -196,8 +203,9 @@ impl GroupPlanner {
         Ok((Answer::Gone, None))
     }
 
-    /// Returns the directory of a person whom no directory showed; `None` if it may be one of
-    /// several. The wrong directory has no such id, and Beadle would take the person for deleted.
+    /// Returns the directory of a person whom no list shows, or `None` if several directories are
+    /// possible. A wrong directory has no such id, and Beadle would wrongly believe that the person
+    /// was deleted.
     async fn home(&self, desired: &Desired<'_>, person: &str) -> Result<Option<String>, Failure> {
         let sources = desired.sources();
         if desired.homes.contains_key(person) || sources.len() == 1 {

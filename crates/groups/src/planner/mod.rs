@@ -1,5 +1,4 @@
-//! Plans a group: reads the members by the directory and the members at the target, and compares
-//! them.
+//! Plans a group: reads its members at the directory and at the target, and compares them.
 
 mod account;
 mod changes;
@@ -44,11 +43,11 @@ pub use explain::Explained;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};
 
-/// The aspect of the group itself.
+/// The name of the aspect for the group itself.
 const GROUP: &str = "group";
-/// The aspect of its members.
+/// The name of the aspect for the group's members.
 const MEMBERS: &str = "members";
-/// The aspect of the members' accounts.
+/// The name of the aspect for the members' accounts.
 const USERS: &str = "users";
 
 /// Plans the groups of one target.
@@ -61,34 +60,36 @@ pub struct GroupPlanner {
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
-    /// The time of the sweep's marks, if the run may use the sweep's survey.
+    /// The time of the sweep whose survey the run may use, or `None` if the run must read the
+    /// directory itself.
     swept: Option<Time>,
 }
 
-/// The declared state of a group.
+/// The declared state of a group, which Beadle compares with the group at the target.
 struct Desired<'a> {
     mapping: &'a Mapping,
-    /// The most careful mode of all mappings of the group.
+    /// The most careful mode among all mappings of the group.
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// Whether all of its sources may be empty.
+    /// Whether all source groups of the group may be empty.
     may_empty: bool,
-    /// The number of listed people of each source with any status, by directory and group.
+    /// For each source group: its directory, its id, and the number of people in its list, with any
+    /// status.
     listed: Vec<(&'a str, String, usize)>,
-    /// Sources without members that must not be empty, as `source/id`.
+    /// The source groups that are empty but must not be, as `source/id`.
     empty: Vec<String>,
     people: BTreeMap<String, Person>,
-    /// The roles by person; `None` if no mapping sets roles.
+    /// The role of each person. `None` if no mapping sets a role.
     roles: Option<BTreeMap<String, Role>>,
-    /// The listed people whose access should go.
+    /// The people in the lists whose access must go.
     leaving: BTreeMap<String, Person>,
-    /// The directory of each listed person.
+    /// The directory of each person in the lists.
     homes: BTreeMap<String, &'a str>,
 }
 
 impl GroupPlanner {
-    /// Creates a planner that keeps its links, accounts and departures in `store`.
+    /// Creates a planner that stores its links, accounts and departures in `store`.
     pub fn new(
         directory: Directory,
         limits: GroupLimits,
@@ -113,7 +114,7 @@ impl GroupPlanner {
             return self.plan_account(&mappings, source, person).await;
         }
         let link = self.links.of(&self.directory.name, group_key).await?;
-        // A group that cannot be read delays no other group.
+        // An error in one group delays no other group.
         let mut plan =
             Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
         let groups = match known(self.sources_of(&mappings, group_key).await, GROUP, &mut plan)? {
@@ -123,7 +124,7 @@ impl GroupPlanner {
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // Whatever happened to the mapping: without a mapping, Beadle removes no member.
+            // Without a mapping, Beadle removes no member, whatever happened to the mapping.
             let what = if link.is_some() {
                 "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
@@ -144,8 +145,8 @@ impl GroupPlanner {
             return Ok(plan);
         }
         let read = self.clock.now();
-        // One list is enough to add members. Before a removal, Beadle reads the list again and
-        // counts it.
+        // A single list is reliable enough to add members. Before a removal, Beadle reads the list
+        // again and compares it with the directory's count.
         let Some(mut desired) = self.desired(mapping, group_key, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
@@ -161,7 +162,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // A read that decides a removal must not be older than the list of members.
+            // To decide a removal, Beadle must know to whom the accounts belong. That knowledge
+            // must not be older than the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
@@ -197,7 +199,7 @@ impl GroupPlanner {
         Ok(plan)
     }
 
-    /// Returns the source groups of a target's group, each with its mapping.
+    /// Returns the source groups of a group at the target, each with its mapping.
     async fn sources_of<'a>(
         &self,
         mappings: &'a Mappings,
@@ -233,8 +235,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns the people of all sources. If one source is incomplete, the whole group is unknown:
-    /// `None`, with a report.
+    /// Returns the people of all source groups. If the list of one source group is incomplete, the
+    /// whole group is unknown: the result is `None`, and the plan reports the reason.
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
@@ -310,8 +312,8 @@ impl GroupPlanner {
         })
     }
 
-    /// Returns the members of the target's group: `None` if there is no such group, `Some(None)`
-    /// with a report if the members are unknown.
+    /// Returns the members of the group at the target. The result is `None` if the group does not
+    /// exist. It is `Some(None)` if the members are unknown; the plan then reports the reason.
     async fn read(
         &self,
         group: &str,
@@ -325,7 +327,7 @@ impl GroupPlanner {
 }
 
 impl Desired<'_> {
-    /// Returns the directories of the group's sources.
+    /// Returns the directories from which the group's people come.
     fn sources(&self) -> BTreeSet<&str> {
         self.listed.iter().map(|(source, ..)| *source).collect()
     }
@@ -335,12 +337,13 @@ impl Desired<'_> {
         self.roles.as_ref().and_then(|roles| roles.get(person).copied()).unwrap_or_default()
     }
 
-    /// Returns the directory of a person. If no list names the person, it is the first directory.
+    /// Returns the directory of a person. If no list has the person, returns the first directory.
     fn home(&self, person: &str) -> &str {
         self.homes.get(person).copied().unwrap_or(&self.mapping.source)
     }
 
-    /// Returns the person of an account, if the lists report that the person's access should go.
+    /// Returns the person to whom an account belongs, if the lists show that the person's access
+    /// must go.
     fn listed_as_leaving(&self, account: &TargetAccount) -> Option<&Person> {
         let Some(id) = &account.person else {
             let is_known_as = |person: &&Person| {
@@ -352,7 +355,7 @@ impl Desired<'_> {
         self.leaving.get(id)
     }
 
-    /// Returns a person's account, as Beadle remembers it.
+    /// Returns a person's account in the form that Beadle remembers.
     fn whose(&self, person: &str, account: &TargetAccount) -> PersonAccount {
         PersonAccount {
             source: self.home(person).to_owned(),
@@ -386,13 +389,13 @@ impl Desired<'_> {
     }
 }
 
-/// The source groups of a target's group, each with its mapping.
+/// The source groups of a group at the target, each with its mapping.
 enum Sources<'a> {
     Groups(Vec<(&'a Mapping, SourceGroup)>),
     Gone,
 }
 
-/// Sets all changes to observe, because another system writes the group too.
+/// Sets the mode of all changes to `observe`, because another system also writes this group.
 fn observe(plan: &mut Plan<Write>) {
     for change in &mut plan.changes {
         change.mode = Mode::Observe;

@@ -1,4 +1,4 @@
-//! Names of groups at the target.
+//! The name of a group at the target, and how a plan shows a change of that name.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) fn name_of(
     }
 }
 
-/// Returns the field of a change of the name.
+/// Returns the field that shows a change of the name in a plan.
 pub(super) fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
     Field {

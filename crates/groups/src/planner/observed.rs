@@ -1,4 +1,4 @@
-//! Finds the target's group, and plans the writes of the group itself.
+//! Finds the group at the target, and plans the changes of the group itself, such as its name.
 
 use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
 use futures::future::join;
@@ -11,8 +11,8 @@ use crate::mapping::{GroupKey, OWNED, OnMissingGroup, OnRename};
 use crate::targets::TargetGroup;
 
 impl GroupPlanner {
-    /// Finds the target's group, and plans the writes of the group itself. `None`: there is nothing
-    /// to compare with.
+    /// Finds the group at the target, and plans the changes of the group itself. Returns `None` if
+    /// there is no group with which Beadle could compare the members.
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
@@ -37,8 +37,8 @@ impl GroupPlanner {
             let name = known.as_ref().map_or_else(|| link.name.clone(), |known| link.named(&known.name));
             let further = desired.facts.sources.iter().filter(|source| !link.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
-            // Events of members use the remembered name of the source, also if the name at the
-            // target stays the same.
+            // An event about members uses the remembered name of the source group. So Beadle must
+            // remember a new name, even if the name at the target stays the same.
             let is_one = matches!(group_key, GroupKey::One { .. });
             if is_one && link.from != desired.facts.from && name == desired.facts.name {
                 fields.push(desired.source(json!(link.from), &desired.facts.from));
@@ -68,9 +68,9 @@ impl GroupPlanner {
                 filled,
             }));
         }
-        // A group that was created before a kill, and is not remembered, may have been renamed
-        // since. Beadle asks for the id and for the name at once: if the group does not exist,
-        // neither finds it.
+        // A killed process may have created the group without remembering it, and somebody may have
+        // renamed the group since. So Beadle searches by the id and by the name at the same time.
+        // If the group does not exist, both searches find nothing.
         let target = &self.directory.target;
         let (owned, named) =
             join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
@@ -153,9 +153,9 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns the other source of a target's group, if it is still mapped: two sources would
-    /// remove each other's members for ever. Also returns the former sources that are not mapped
-    /// any more.
+    /// Returns another source of the same group at the target if a mapping still includes that
+    /// source, because two sources would remove each other's members for ever. Also returns the
+    /// former sources that no mapping includes any more.
     async fn made_of_others(
         &self,
         group_key: &GroupKey,
@@ -180,7 +180,7 @@ impl GroupPlanner {
     }
 }
 
-/// Plans the description of a group, if the target has descriptions and a mapping sets one.
+/// Plans a change of the description, if the target has descriptions and a mapping sets one.
 fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
     let before = is.and_then(|group| group.description.as_ref());
     let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };

@@ -1,16 +1,16 @@
-//! The target's group as Beadle read it.
+//! The state of a group at the target, as Beadle read it.
 
 use crate::targets::TargetAccount;
 
-/// The target's group as Beadle read it.
+/// The state of a group at the target, as Beadle read it.
 pub(super) struct Seen {
-    /// The id of the group; `None` if Beadle has to create it.
+    /// The id of the group, or `None` if Beadle has to create the group.
     pub(super) group: Option<String>,
     pub(super) members: Vec<TargetAccount>,
-    /// The change of the plan that must be written before all others of the group.
+    /// The change in the plan that Beadle must write before all other changes of the group.
     pub(super) first: Option<usize>,
-    /// Former sources of the group.
+    /// The former source groups that no mapping includes any more.
     pub(super) vanished: Vec<String>,
-    /// The sources that had members at the last write.
+    /// The source groups that had members at the last write.
     pub(super) filled: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Reads the directory, through the sweep's survey if the run may use it.
+//! Reads the directory. If the run may use the survey of a sweep, the answers come from the survey.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use super::kept::Kept;
 use crate::sources::{Person, SourceGroup, Survey};
 
 impl GroupPlanner {
-    /// Returns the survey that this run may use; `None` if the run must read the directory itself.
+    /// Returns the survey that this run may use, or `None` if the run must read the directory
+    /// itself.
     async fn survey(&self, source: &str) -> Result<Option<Arc<Survey>>, Failure> {
         match self.swept {
             Some(mark) => self.directory.source(source)?.survey(mark, self.clock.now()).await,
@@ -17,18 +18,18 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns one group of a directory, read after the marks of this run.
+    /// Returns one group of a directory. The answer is more recent than the marks of this run.
     pub(super) async fn source_group(&self, source: &str, id: &str) -> Result<Option<SourceGroup>, Failure> {
         if let Some(survey) = self.survey(source).await?
             && let Some(found) = survey.group(id)
         {
             return Ok(Some(found.group.clone()));
         }
-        // The list may lack the group, so Beadle asks for it alone.
+        // The survey's list may lack the group, so Beadle asks the directory for this one group.
         self.directory.source(source)?.group(id).await
     }
 
-    /// Returns all groups of a directory, read after the marks of this run.
+    /// Returns all groups of a directory. The answer is more recent than the marks of this run.
     pub(super) async fn source_groups(&self, source: &str) -> Result<Vec<SourceGroup>, Failure> {
         match self.survey(source).await? {
             Some(survey) => Ok(survey.groups().cloned().collect()),
@@ -36,8 +37,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns the people of a group: from one list, or the remembered ones if the group did not
-    /// change.
+    /// Returns the people of a group. If the group did not change, these are the remembered people.
+    /// Otherwise they come from a new list.
     pub(super) async fn source_members(
         &self,
         source: &str,
@@ -62,9 +63,10 @@ impl GroupPlanner {
         if self.kept.0.is_some()
             && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
         {
-            // An incomplete list would hide a person for a day. If the count fails, even for a
-            // used-up budget, the list is enough for this run: a run that fails here would read the
-            // list again.
+            // Beadle compares the list with the directory's count before it remembers the list,
+            // because an incomplete list would hide a person for a day. If the count fails, even
+            // because the budget is used up, this run still uses the list without remembering it.
+            // If the run failed instead, the next run would have to read the list again.
             match directory.count(&group.id).await {
                 Ok(Some(count)) if members.len() as u64 >= count => {
                     self.kept.keep(source, &group.id, &kept).await?;

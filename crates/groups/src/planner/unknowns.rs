@@ -1,16 +1,17 @@
-//! Reports of what could not be read.
+//! Reports which parts of a group Beadle could not read.
 
 use beadle_engine::{Class, Failure, Plan, Unknown};
 
 use super::write::Write;
 
-/// Returns the report of a failed read.
+/// Returns the report about a read that failed.
 pub(super) fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
     let transient = failure.class != Class::Rejected;
     Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
 }
 
-/// Returns the value; `None` if it is unknown, with a report. Only a used-up budget ends the run.
+/// Returns the value of a read. If the read failed, adds a report to the plan and returns `None`.
+/// An error is returned only if the budget is used up, because the whole run must then wait.
 pub(super) fn known<T>(
     result: Result<T, Failure>,
     aspect: &str,

@@ -1,4 +1,4 @@
-//! The data with which a planned change of a group is written.
+//! The data that a planned change of a group has, so that Beadle can write it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
-/// The age from which a read is too old to remove a member.
+/// The age from which Beadle does not use a read to remove a member.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
-/// The facts that Beadle remembers of a group after a write.
+/// What Beadle remembers about a group after a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// The name at the target.
     pub(crate) name: String,
-    /// The name of the source.
+    /// The name of the source group.
     pub(crate) from: String,
     /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
@@ -27,13 +27,13 @@ pub(crate) struct Facts {
     pub(crate) filled: Vec<String>,
     /// The `externalId` at the target.
     pub(crate) external_id: String,
-    /// The wanted description; `None` if no mapping sets one.
+    /// The description that the group must have, or `None` if no mapping sets one.
     pub(crate) description: Option<String>,
-    /// The parent, if Beadle creates the group.
+    /// The name of the parent group, which is used if Beadle creates the group.
     pub(crate) parent: Option<String>,
 }
 
-/// The write of a change.
+/// What a planned change writes, and what Beadle remembers after the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     pub(crate) facts: Arc<Facts>,
@@ -44,66 +44,72 @@ pub struct Write {
 pub(crate) enum What {
     /// Creates the group.
     Create,
-    /// Takes over an existing group.
+    /// Takes over an existing group that Beadle did not create.
     Adopt {
         /// The id of the group.
         group: String,
         /// The name of the group.
         name: String,
-        /// Keys that the group belonged to and that no mapping includes any more.
+        /// The identities under which Beadle remembered this group before. No mapping includes them
+        /// any more.
         replaces: Vec<GroupKey>,
     },
     /// Renames the group.
     Rename,
     /// Sets the description of the group.
     Describe,
-    /// Remembers further sources of the group, and the name of its source.
+    /// Remembers further source groups, or a new name of the source group. Writes nothing to the
+    /// target.
     Remember,
     /// Creates an account for a person.
     Provision {
         /// The person.
         person: Box<Person>,
-        /// The directory.
+        /// The directory of the person.
         source: String,
     },
     /// Sets values of an account.
     Update {
-        /// The account and its person.
+        /// The account and the person to whom it belongs.
         whose: PersonAccount,
-        /// The values by SCIM path.
+        /// The new values by SCIM path.
         values: Vec<(&'static str, Value)>,
     },
-    /// Adds accounts. People whose account an earlier change creates are named by person.
+    /// Adds accounts to the group, or changes their role. An account that an earlier change of the
+    /// plan creates has no id yet, so this change names the person instead.
     Add {
-        /// The accounts.
+        /// The ids of existing accounts.
         accounts: Vec<String>,
-        /// People whose account an earlier change creates: the id, and the sign-in name.
+        /// The people whose accounts an earlier change creates: for each the id and the sign-in
+        /// name.
         people: Vec<(String, String)>,
         /// The role in the group.
         role: Role,
-        /// All accounts that the plan wants in the group.
+        /// The ids of all accounts that should be in the group after the whole plan.
         wanted: Arc<BTreeSet<String>>,
-        /// All accounts that the plan removes without an approval.
+        /// The ids of all accounts that the plan removes from the group without an approval.
         out: Arc<BTreeSet<String>>,
     },
-    /// Removes accounts.
+    /// Removes accounts from the group.
     Remove {
-        /// The accounts.
+        /// The ids of the accounts.
         accounts: Vec<String>,
-        /// The time at which both sides were read.
+        /// The time at which Beadle read the directory and the target. If the read is too old,
+        /// Beadle does not write the removal.
         read: Time,
-        /// The number of members at that time.
+        /// The number of members at the time of the read.
         members: usize,
-        /// The accounts of people whose departure the directory confirmed when Beadle asked for
-        /// each alone.
+        /// The ids of those accounts for whose person the directory confirmed, in a separate
+        /// request, that the access must go.
         confirmed: Vec<String>,
-        /// The accounts that Beadle keeps checking when their person is in no group any more.
+        /// The accounts that Beadle keeps checking after their person has left the last group.
         watched: Vec<PersonAccount>,
-        /// Whether the group has exactly its present sources after this write.
+        /// Whether Beadle forgets the former source groups after this write, because their members
+        /// are gone.
         settles: bool,
-        /// All accounts that the plan wants in the group.
+        /// The ids of all accounts that should be in the group after the whole plan.
         wanted: Arc<BTreeSet<String>>,
-        /// All accounts that the plan removes without an approval.
+        /// The ids of all accounts that the plan removes from the group without an approval.
         out: Arc<BTreeSet<String>>,
     },
     /// Deletes the group.

@@ -1,4 +1,4 @@
-//! Sources: the directories that declare the members of groups.
+//! Sources are the directories. Their groups declare which people are members.
 
 mod okta;
 mod survey;
@@ -16,37 +16,37 @@ pub use survey::{People, Survey, Surveyed};
 /// A group of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceGroup {
-    /// The id, which does not change.
+    /// The id, which never changes.
     pub id: String,
     /// The name, which may change.
     pub name: String,
 }
 
-/// A person.
+/// A person of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Person {
-    /// The directory's id, which does not change.
+    /// The id at the directory, which never changes.
     pub id: String,
     /// The sign-in name.
     pub login: String,
     /// The mail address.
     pub email: Option<String>,
-    /// Given name.
+    /// The given name.
     pub given: String,
-    /// Family name.
+    /// The family name.
     pub family: String,
     /// The display name.
     pub display: String,
-    /// Whether the person's access should go.
+    /// Whether Beadle must remove the person's access, because of the person's status.
     pub is_leaving: bool,
-    /// The status, in the directory's word.
+    /// The status of the person, in the word that the directory uses.
     pub status: String,
-    /// Whether Beadle may create an account for the person: the person is active.
+    /// Whether Beadle may create an account for the person, because of the person's status.
     pub may_be_made: bool,
 }
 
 impl Person {
-    /// Returns the values that the person's account must have, by SCIM path.
+    /// Returns the values that the person's account at a target must have, by SCIM path.
     pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
         let mut values = vec![
             ("userName", json!(self.login)),
@@ -61,37 +61,38 @@ impl Person {
     }
 }
 
-/// A directory.
+/// The reads that Beadle needs from a directory.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// Returns the same directory for reads in this lane. Both share their surveys.
+    /// Returns the same directory, but its reads use this lane. Both values share their surveys.
     fn in_lane(&self, lane: Lane) -> Arc<dyn Source>;
-    /// Returns all groups.
+    /// Returns all groups of the directory.
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
-    /// Returns one group as it is now; `None` if there is none.
+    /// Returns the present state of one group, or `None` if it does not exist.
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
-    /// Returns the number of members of a group by the directory's own count; `None` if the
-    /// directory does not count.
+    /// Returns the number of members that the directory itself counts in a group, or `None` if the
+    /// directory does not count them.
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
-    /// Returns the people of a group from one list. The list may lack somebody, so it removes
-    /// nobody.
+    /// Returns the people of a group from a single list. The list may lack a person, so Beadle must
+    /// not remove anybody because of it.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
-    /// Returns the people of a group, compared with the directory's count: all of them, or an
-    /// error.
+    /// Returns all people of a group, or an error. The list is compared with the directory's count,
+    /// so it is complete.
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
-    /// Returns the groups that the directory pushes to a target itself, as far as it shows them.
+    /// Returns the groups that the directory itself pushes to a target, as far as the directory
+    /// shows them.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// Reads one person. Returns `None` if the person does not exist.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
-    /// Returns one survey of the whole directory for all runs whose last mark is a sweep's, made at
-    /// `mark`. The survey begins after that mark; `now` is the present time. `None`: there is no
-    /// survey, and each run reads for itself.
+    /// Returns a survey of the whole directory, or `None` if there is none and each run must read
+    /// for itself. All runs whose last mark comes from the same sweep share the survey. `mark` is
+    /// the time of that sweep's marks, and the survey is read after it. `now` is the present time.
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
-    /// Returns all people of the directory except the deactivated ones, read after a survey began;
-    /// `None` if they cannot be read, or cost too many calls.
+    /// Returns all people of the directory except the deactivated ones, read after the survey
+    /// began. Returns `None` if the list cannot be read, or if it would cost too many calls.
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure>;
-    /// Returns the groups of a person.
+    /// Returns the groups to which a person belongs.
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;
 }

@@ -1,4 +1,4 @@
-//! A survey: one read of a whole directory, which the runs of a sweep share.
+//! A survey is one read of a whole directory. The runs of a sweep share it.
 
 use std::collections::HashMap;
 
@@ -15,20 +15,21 @@ pub type People = HashMap<String, Person>;
 pub struct Surveyed {
     /// The group.
     pub group: SourceGroup,
-    /// The time of the last change of its members, as the directory writes it.
+    /// The time at which its members last changed, in the directory's notation.
     pub changed: Option<String>,
 }
 
-/// One read of a whole directory.
+/// The result of one read of a whole directory.
 pub struct Survey {
-    /// The earliest time of the read.
+    /// The time at which the read began, by this machine's clock.
     pub(crate) began: Time,
-    /// The same time by the directory's own clock, which dates the changes of members.
+    /// The same time by the directory's clock. The directory uses that clock for the times of
+    /// changes.
     pub(crate) theirs: Option<Time>,
     groups: Vec<Surveyed>,
     places: HashMap<String, usize>,
-    /// All people, read for the first run that needs them; `None` if they cannot be read, or cost
-    /// too many calls.
+    /// All people of the directory. They are read when the first run needs them. The value is
+    /// `None` if they cannot be read, or if the list would cost too many calls.
     pub(super) people: OnceCell<Option<People>>,
 }
 
@@ -38,12 +39,12 @@ impl Survey {
         Self { began, theirs, groups, places, people: OnceCell::new() }
     }
 
-    /// Returns all groups, in the directory's order.
+    /// Returns all groups, in the order of the directory's list.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &SourceGroup> {
         self.groups.iter().map(|one| &one.group)
     }
 
-    /// Returns one group.
+    /// Returns one group, or `None` if the survey lacks it.
     pub(crate) fn group(&self, id: &str) -> Option<&Surveyed> {
         self.places.get(id).and_then(|at| self.groups.get(*at))
     }

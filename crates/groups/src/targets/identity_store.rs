@@ -1,5 +1,5 @@
-//! The members of a group of AWS IAM Identity Center, by the Identity Store API. Its ids are the ids
-//! of SCIM.
+//! Reads the members of a group of AWS IAM Identity Center with the Identity Store API. The ids of
+//! this API are the same as the ids of SCIM.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
 
@@ -18,37 +18,38 @@ use tokio::sync::OnceCell;
 
 use super::scim::Memberships;
 
-/// The largest page that AWS returns.
+/// The maximum size of a page that AWS returns.
 const PAGE: i32 = 100;
-/// The wait after a throttled request. AWS does not name one.
+/// The time to wait after AWS throttles a request. AWS does not say how long to wait.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The longest wait for an answer.
+/// The maximum time to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An identity store.
+/// A client of one identity store.
 pub struct IdentityStore {
     id: String,
     region: String,
-    /// The address to call in place of AWS.
+    /// An address that replaces the address of AWS, for example in tests.
     endpoint: Option<String>,
     clock: Clock,
     client: OnceCell<Client>,
 }
 
 impl IdentityStore {
-    /// Returns the identity store with this id. Sends no request yet.
+    /// Returns a client of the identity store with this id. Sends no request.
     pub fn new(id: &str, region: &str, endpoint: Option<&str>, clock: Clock) -> Self {
         let (id, region, endpoint) = (id.to_owned(), region.to_owned(), endpoint.map(str::to_owned));
         Self { id, region, endpoint, clock, client: OnceCell::new() }
     }
 
-    /// Returns a client with the credentials that AWS' tools find: of the environment, a profile or a
-    /// role.
+    /// Returns a client of AWS. Its credentials come from the environment, a profile or a role, as
+    /// for the tools of AWS.
     async fn client(&self) -> &Client {
         let open = || async {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())
                 .region(Region::new(self.region.clone()))
-                // The queue retries, and knows when.
+                // The client must not retry, because Beadle's queue retries and knows when to do
+                // so.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build());
             if let Some(endpoint) = &self.endpoint {
@@ -77,7 +78,7 @@ impl IdentityStore {
     }
 }
 
-/// Returns the text of an error, with the texts of its causes.
+/// Returns the text of an error, followed by the texts of its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

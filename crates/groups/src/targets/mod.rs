@@ -1,4 +1,4 @@
-//! Targets: the systems that have the groups.
+//! Targets are the systems whose groups Beadle writes.
 
 mod github;
 #[cfg(feature = "identity-store")]
@@ -24,52 +24,52 @@ pub use self::scim::{Memberships, ScimReader, ScimWriter};
 /// A group of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetGroup {
-    /// The id, which does not change.
+    /// The id, which never changes.
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the owner of the group set.
+    /// The id that the creator of the group gave it. For a group of Beadle, it is Beadle's id.
     pub external_id: Option<String>,
-    /// The description, if the target has descriptions.
+    /// The description, or `None` if the target has no descriptions.
     pub description: Option<String>,
 }
 
-/// A group to create.
+/// The values of a group that Beadle creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewGroup<'a> {
     /// The name.
     pub name: &'a str,
-    /// The id by which Beadle finds the group again.
+    /// Beadle's id for the group. Beadle finds the group again by this id.
     pub external_id: &'a str,
     /// The description.
     pub description: Option<&'a str>,
-    /// The parent, by its name at the target.
+    /// The name of the parent group at the target.
     pub parent: Option<&'a str>,
 }
 
-/// A user of a target.
+/// An account of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetAccount {
-    /// The id, which does not change.
+    /// The id, which never changes.
     pub id: String,
     /// The user name, if the target shows it.
     pub name: Option<String>,
-    /// The person, by the directory's id, if the target shows it.
+    /// The directory's id of the person to whom the account belongs, if the target shows it.
     pub person: Option<String>,
-    /// Names by which the directory may know the person, if the target does not show the
-    /// directory's id.
+    /// Names under which the directory may know the person. They are used if the target does not
+    /// show the directory's id.
     pub known_as: Vec<String>,
     /// The mail address, if the target shows it.
     pub email: Option<String>,
     /// The role in the group, if the target has roles.
     pub role: Option<Role>,
-    /// The other values by SCIM path, if the target shows them.
+    /// All other values that the target shows, by SCIM path.
     pub values: BTreeMap<&'static str, Value>,
 }
 
 impl TargetAccount {
-    /// Returns the differences from the values that the person's account must have: path, present
-    /// value, wanted value.
+    /// Returns the values of the account that are not as the person's account must have them. Each
+    /// has the path, the present value and the wanted value.
     pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;
@@ -78,18 +78,19 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Returns whether the target reports that the account may sign in.
+    /// Returns whether the account may sign in, according to the target.
     pub(crate) fn is_active(&self) -> bool {
         self.values.get("active") == Some(&Value::Bool(true))
     }
 
-    /// Returns the name to print.
+    /// Returns the name of the account for plans and logs.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.id)
     }
 }
 
-/// Servers leave empty texts out, and change the case of names.
+/// Two values are the same if they differ only in the case of a name, or if one is empty and the
+/// other is missing, because servers change this.
 fn same(path: &str, one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -100,112 +101,119 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
 }
 
-/// The result of the search for a person's account.
+/// The result of a search for a person's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The account of the person.
+    /// The account that belongs to the person.
     TargetAccount(TargetAccount),
-    /// No account, by this way of searching.
+    /// The target has no account for the person. The text says how Beadle searched.
     Missing(String),
-    /// An account that looks like the person's and belongs to another person, or may. Beadle does
-    /// not use it.
+    /// An account looks like the person's account, but it belongs or may belong to another person.
+    /// Beadle does not use it.
     Another(String),
 }
 
-/// Reads a target.
+/// The reads that Beadle needs from a target.
 #[async_trait]
 pub trait TargetReader: Send + Sync + 'static {
-    /// Returns the same reader for reads in this lane. Both remember the same.
+    /// Returns the same reader, but its reads use this lane. Both values share what they remember.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader>;
-    /// Returns the group with this id; `None` if there is none.
+    /// Returns the group with this id, or `None` if it does not exist.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns the group with this name; `None` if there is none.
+    /// Returns the group with this name, or `None` if it does not exist.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns the group that was created with this owner's id, whatever its name is; `None` if
-    /// there is none, or if the target does not tell.
+    /// Returns the group that Beadle created with this id of its own, whatever the group's name is
+    /// now. Returns `None` if there is no such group, or if the target does not show such ids.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns a group as of the last read of all groups.
+    /// Returns a group as the last list of all groups showed it. Sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;
-    /// Reads all groups again. Returns their number.
+    /// Reads the list of all groups again, so that [`Self::known`] uses it. Returns the number of
+    /// groups.
     async fn look(&self) -> Result<usize, Failure>;
-    /// Returns all members of a group, or an error; `None` if there is no such group.
+    /// Returns all members of a group, or an error if the list is incomplete. Returns `None` if the
+    /// group does not exist.
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure>;
-    /// Returns the account of each of these people, who are to be in a group (if the group exists).
+    /// Returns the account of each of these people. `group` is the group to which they should be
+    /// added, if it exists.
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
-    /// Reads again which account belongs to whom, if that is older than `believed`. Returns whether
-    /// it did.
+    /// Reads again to whom the accounts belong, if Beadle read this longer than `believed` ago.
+    /// Returns whether it read this again.
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
-    /// Returns the ids of the groups of a person.
+    /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
-    /// Returns whether there is an account with this id. If the target does not tell, it counts as
-    /// there.
+    /// Returns whether the account with this id exists. If the target cannot tell, the answer is
+    /// `true`.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
     }
-    /// Reads an account as it is now; `None` if there is none.
+    /// Reads the present state of an account. Returns `None` if the account does not exist.
     async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {
         Err(Failure::new(Class::Rejected, "the target cannot be asked for one account"))
     }
-    /// Returns the other system that keeps the members of a group, as far as the target tells.
+    /// Returns the name of another system that manages the members of a group, if the target shows
+    /// that there is one.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// Returns the maximum number of members that one request may change.
     fn changes_at_once(&self) -> usize;
 }
 
-/// An account that the target refused.
+/// An account that the target refused to add or to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Its id.
+    /// The id of the account.
     pub account: String,
-    /// The reason that the target gave.
+    /// The reason that the target gave for its refusal.
     pub why: String,
 }
 
-/// The notes of a writer of members, which all processes share, and the accounts of the plan.
+/// What a writer of members notes for all processes, and what it needs to know about the plan.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Stops the target. The writer calls this before it puts members back: a kill between the two
-    /// must leave the target stopped.
+    /// Notes that the target is stopped. The writer calls this before it puts lost members back. If
+    /// the process is killed in between, the target must be stopped.
     async fn put(&self, why: &str) -> Result<(), Failure>;
-    /// Withdraws this note, because there was no reason.
+    /// Deletes this note, because there turned out to be no reason to stop the target.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
-    /// Notes a write of a group's members before it is sent, in place of the write before.
+    /// Notes a write of a group's members before it is sent. The note replaces the note of the
+    /// group's previous write.
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Returns the noted write of a group's members, whose effect is unknown.
+    /// Returns the noted write of a group's members whose effect is still unknown.
     async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }
-    /// Forgets the write of a group's members, because its effect is known.
+    /// Deletes the note of a group's last write, because the effect of the write is known.
     async fn forget_write(&self, _group: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Returns whether the plan wants this account in the group.
+    /// Returns whether this account should be in the group after the whole plan.
     fn wants(&self, _account: &str) -> bool {
         true
     }
-    /// Returns whether the plan removes this account from the group without an approval. An account
-    /// that is neither wanted nor removed stays: it waits for an approval, or its person is
-    /// unknown.
+    /// Returns whether the plan removes this account from the group without an approval. Some
+    /// accounts are neither wanted nor removed. They stay, because their removal waits for an
+    /// approval or their person is unknown.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }
 }
 
-/// Writes to a target. All writes may be repeated.
+/// The writes that Beadle sends to a target. Each write may be repeated without harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
-    /// Returns the same writer for requests in this lane. Both remember the same.
+    /// Returns the same writer, but its requests use this lane. Both values share what they
+    /// remember.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetWriter>;
-    /// Returns the reason why the target is stopped; `None` while it works as expected.
+    /// Returns why the target is stopped, or `None` if it is not stopped.
     fn stopped(&self) -> Option<String> {
         None
     }
-    /// Creates a group, or returns the group that was created before with this owner's id.
+    /// Creates a group. If Beadle has already created a group with the same id, returns that group.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Renames a group in place. Returns the name that the target shows, if it differs. `waiting`:
-    /// groups that wait for a name, by id, as all processes noted them.
+    /// Renames a group in place. If the target shows another name than the given one, returns the
+    /// shown name. `waiting` has the groups that wait for a name, by id, including those that other
+    /// processes noted.
     async fn rename(
         &self,
         group: &str,
@@ -214,7 +222,7 @@ pub trait TargetWriter: Send + Sync + 'static {
     ) -> Result<Option<String>, Failure>;
     /// Sets the description of a group.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
-    /// Adds members, or changes their role.
+    /// Adds accounts to a group, or changes their role.
     async fn add(
         &self,
         group: &str,
@@ -222,7 +230,7 @@ pub trait TargetWriter: Send + Sync + 'static {
         role: Role,
         stop: &dyn StopNote,
     ) -> Result<Vec<Refused>, Failure>;
-    /// Removes members.
+    /// Removes accounts from a group.
     async fn remove(
         &self,
         group: &str,
@@ -231,9 +239,9 @@ pub trait TargetWriter: Send + Sync + 'static {
     ) -> Result<Vec<Refused>, Failure>;
     /// Deletes a group.
     async fn delete(&self, group: &str) -> Result<(), Failure>;
-    /// Creates an account for a person, or updates the account of the person.
+    /// Creates an account for a person. If the person has an account, updates that account.
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
-    /// Sets values of an account. All other values stay.
+    /// Sets these values of an account. All other values of the account do not change.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
 }
 

@@ -1,4 +1,4 @@
-//! The set-up that the tests of groups share: the mapping, and clients of simulated vendors in this
+//! Parts that the tests of groups share: a mapping, and clients of simulated vendors in the same
 //! process.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use beadle_transport::{ClientSettings, Exchanged, Wire};
 use bytes::Bytes;
 use secrecy::SecretString;
 
-/// A simulated vendor, which is called without a network.
+/// A simulated vendor that the clients call without a network.
 pub(crate) enum Vendor {
     Okta(Arc<OktaSim>),
     Scim(Arc<ScimSim>),
@@ -38,7 +38,7 @@ impl Wire for Vendor {
     }
 }
 
-/// Starts the simulated vendors. They live as long as the caller holds them.
+/// Starts the simulated vendors. They exist as long as the caller keeps the returned values.
 pub(crate) async fn vendors(okta: okta::Settings, scim: scim::Settings) -> (Arc<OktaSim>, Arc<ScimSim>) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let okta = OktaSim::start(any, okta).await.unwrap();
@@ -46,7 +46,8 @@ pub(crate) async fn vendors(okta: okta::Settings, scim: scim::Settings) -> (Arc<
     (Arc::new(okta), Arc::new(scim))
 }
 
-/// Returns the mapping of all groups `AWS_*` of `corp` to groups of the same names at `aws`.
+/// Returns a mapping from all groups `AWS_*` of the directory `corp` to groups with the same names
+/// at the target `aws`.
 pub(crate) fn mapping() -> Mapping {
     Mapping {
         source: "corp".into(),
@@ -81,7 +82,8 @@ pub(crate) fn okta_client(url: &str, token: String, wire: Arc<dyn Wire>, clock: 
     Okta::new(url, "corp", token, 0, clock, &client_settings(wire)).unwrap()
 }
 
-/// Returns the groups of a directory. People who are suspended or deprovisioned leave their groups.
+/// Returns the groups of a directory as a source. People who are suspended or deprovisioned must
+/// leave their groups.
 pub(crate) fn source(okta: Okta) -> Arc<dyn Source> {
     let leaving = vec![Status::Suspended, Status::Deprovisioned];
     Arc::new(OktaSource::new(okta, leaving, Vec::new(), Vec::new()))

@@ -1,5 +1,5 @@
-//! The events of an interleaving: changes at the source, kills, faults, and deliveries in any
-//! order.
+//! The random events in an interleaving: changes at the source, kills, faults, and deliveries in
+//! any order.
 
 use beadle_engine::{Key, Lane, Mark};
 use beadle_hooks::okta::{Sender, receive};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{GROUPS, PEOPLE, Process, Stage, group, person};
 
 impl Stage {
-    /// Lets one random event happen.
+    /// Makes one random event happen.
     pub(crate) async fn happen(&mut self, process: &mut Process) {
         let random = &mut self.random;
         let who = person(random.random_range(0..PEOPLE));
@@ -47,7 +47,8 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
-                    // The list shows one row twice and lacks another, so its length is right.
+                    // The list has the right length, but one row is repeated and another is
+                    // missing.
                     8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),
@@ -60,7 +61,7 @@ impl Stage {
                 }
             }
             84..88 => {
-                // The target's list lacks a member. Beadle adds that member again, and removes
+                // The target's list lacks a member. Beadle adds that member again, and must remove
                 // nobody.
                 self.aws.fault(Fault {
                     path: "groups.value".into(),
@@ -81,7 +82,8 @@ impl Stage {
         }
     }
 
-    /// Delivers some of the waiting deliveries: in any order, not at all, or twice.
+    /// Delivers some of the deliveries that Okta has sent. Deliveries can arrive in any order,
+    /// twice or never.
     pub(crate) async fn deliver(&mut self, process: &Process) {
         self.under_way.extend(self.okta.take_held());
         self.under_way.shuffle(&mut self.random);

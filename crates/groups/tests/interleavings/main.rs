@@ -1,11 +1,11 @@
-//! Random interleavings, in simulated time: people join and leave, groups are renamed, hooks are
-//! lost, repeated, delayed and reordered, the process is killed, vendors fail. At the end the target
-//! always equals the source, and the last complete read of the source before each removal did not
-//! show the removed member.
+//! Tests random interleavings in simulated time. People join and leave, groups are renamed, hooks
+//! are lost, repeated, delayed and reordered, the process is killed, and vendors fail. At the end
+//! of each interleaving, the target must equal the source. For each removal, the last complete read
+//! of the source before it must not contain the removed member.
 //!
-//! The interleavings are spread over all cores.
-//! `INTERLEAVINGS=10000 cargo test -p beadle-groups --test interleavings` tries more of them, and
-//! `INTERLEAVINGS_FROM=42` begins at another seed. A failure names its seed and ends the test.
+//! The interleavings run on all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test
+//! interleavings` runs more of them, and `INTERLEAVINGS_FROM=42` begins at another seed. The first
+//! failure names its seed and ends the test.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]
@@ -34,9 +34,11 @@ use tokio::task::JoinHandle;
 
 const PEOPLE: usize = 8;
 const GROUPS: usize = 3;
-/// The number of interleavings that a developer waits for. CI tries 10,000.
+/// The number of interleavings in a normal test run. It is small enough that a developer can wait.
+/// CI runs 10,000.
 const USUAL: u64 = 1_000;
-/// An interleaving removes several members on average: a lower number may remove none.
+/// With at least this number of interleavings, the test requires that some removals happened. With
+/// fewer of them, there may be no removal.
 const ENOUGH: u64 = 100;
 
 fn person(n: usize) -> String {
@@ -47,7 +49,7 @@ fn group(n: usize) -> String {
     format!("00g{n}")
 }
 
-/// The part of the process that a kill ends: everything in memory.
+/// The part of a process that is lost when the process is killed: everything in memory.
 struct Process {
     worker: JoinHandle<()>,
     store: Arc<dyn Store>,
@@ -61,7 +63,7 @@ struct Stage {
     clock: Clock,
     random: StdRng,
     path: PathBuf,
-    /// Deliveries that Okta has sent and that have not arrived yet.
+    /// Deliveries that Okta has sent but that have not arrived yet.
     under_way: Vec<Value>,
     names: u32,
 }
@@ -80,7 +82,7 @@ fn states() -> (Value, Value) {
     (json!({ "users": users, "groups": groups }), json!({ "users": accounts }))
 }
 
-/// Runs the interleaving of a seed. Its store is the file `path`.
+/// Runs the interleaving of one seed, with the file `path` as its store.
 async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) -> Result<Removals, String> {
     let (directory, target) = states();
     okta.begin_with(directory);
@@ -104,8 +106,8 @@ async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) ->
         stage.deliver(&process).await;
         tokio::time::sleep(Duration::from_millis(stage.random.random_range(0..300))).await;
     }
-    // From now on the vendors work. The log has the events that hooks lost, and a sweep finds the
-    // rest.
+    // From here on the vendors do not fail. The System Log has the events whose hooks were lost,
+    // and a sweep finds everything else.
     okta.no_faults();
     aws.no_faults();
     for round in 0..50 {
@@ -115,8 +117,8 @@ async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) ->
             let mark = Mark::new(Key::new("sweep", "corp", "groups"), Lane::Sweep);
             process.store.mark(vec![mark], clock.now()).await.unwrap();
         }
-        // A group whose source became empty waits for an approval. The operator gives it after a
-        // few rounds.
+        // If a source group has become empty, its group waits for an approval. The test's operator
+        // approves after a few rounds.
         for hold in process.store.holds().await.unwrap() {
             let is_empty = ["the source is empty", "had members and is empty now"];
             if round > 2 && is_empty.iter().any(|why| hold.why.contains(why)) {

@@ -1,4 +1,4 @@
-//! The expected state of the target, and the check of every removal.
+//! The state that the target should have, and the check of every removal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{GROUPS, Stage, group};
 
-/// The age from which a read must not cause a removal: two minutes, in milliseconds.
+/// Beadle must not remove a member because of a read that is older than this: two minutes, in
+/// milliseconds.
 const OLDEST: u64 = 120_000;
 
-/// The number of removals.
+/// The numbers of removals that the test found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Removals {
     pub(crate) all: usize,
-    /// The removed people who had joined again between the read and the write.
+    /// The number of removed people who had joined again between the read and the write.
     pub(crate) raced: usize,
 }
 
@@ -24,7 +25,7 @@ impl Removals {
 }
 
 impl Stage {
-    /// Returns the people who should be in each group of the target, by its name.
+    /// Returns the people who should be in each group of the target, by the name of the group.
     pub(crate) fn wanted(&self) -> BTreeMap<String, BTreeSet<String>> {
         let state = self.okta.state();
         let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -52,17 +53,17 @@ impl Stage {
         groups.map(|group| (group["displayName"].as_str().unwrap().to_owned(), people(group))).collect()
     }
 
-    /// Checks every removal: shortly before it, each source of the group was read completely,
-    /// without the removed person. (Another run may have read the source later, after the person
-    /// had joined again. The next run repairs that race.)
+    /// Checks every removal: shortly before it, Beadle must have read each source group completely,
+    /// and none of these reads may contain the removed person. Another run may have read the source
+    /// group later, after the person had joined again. The next run repairs that case.
     pub(crate) fn removals_were_right(&self) -> Result<Removals, String> {
         let state = self.aws.state();
         let mut calls: Vec<(bool, Value)> = self.okta.calls().into_iter().map(|call| (true, call)).collect();
         calls.extend(self.aws.calls().into_iter().map(|call| (false, call)));
         calls.sort_by_key(|(_, call)| call["at"].as_u64());
-        // The complete reads of each source group: the time, and the people.
+        // The complete reads of each source group: their times and the people that they contained.
         let mut read: HashMap<String, Vec<(u64, BTreeSet<String>)>> = HashMap::new();
-        // The time at which a status was read that ends the access of a person.
+        // For each person, the time at which Beadle read a status that ends the person's access.
         let mut leaving: HashMap<String, u64> = HashMap::new();
         let mut removals = Removals::default();
         for (is_okta, call) in &calls {
@@ -83,7 +84,7 @@ impl Stage {
                             people.insert(id);
                         }
                     }
-                    // A list that a fault made shorter is not complete.
+                    // If a fault made the list shorter, the list is not complete.
                     if call["spoiled"] != json!(true) {
                         read.entry((*id).to_owned()).or_default().push((now, people));
                     }

@@ -1,4 +1,4 @@
-//! The seeds that the threads of the test share.
+//! Distributes the seeds among the threads of the test.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,18 +13,20 @@ use tokio::runtime::{Builder, Runtime};
 use crate::common;
 use crate::removals::Removals;
 
-/// The seeds to try, and the first failure.
+/// The seeds to run, and the first failure.
 pub(crate) struct Seeds {
     next: AtomicU64,
     end: u64,
     folder: PathBuf,
-    /// A store without content. Each interleaving begins with a copy, as migrations take long.
+    /// The file of an empty store. Each interleaving begins with a copy of it, because creating a
+    /// store takes long.
     empty: PathBuf,
     failed: Mutex<Option<String>>,
 }
 
 impl Seeds {
-    /// Returns `count` seeds from `from`. Their stores are files in `folder`.
+    /// Creates `count` seeds, beginning with `from`. The stores of their interleavings are files in
+    /// `folder`.
     pub(crate) fn new(from: u64, count: u64, folder: &Path) -> Self {
         let empty = folder.join("empty.db");
         drop(common::store(&empty));
@@ -37,7 +39,7 @@ impl Seeds {
         self.failed.lock().unwrap().clone()
     }
 
-    /// Returns the next seed, unless one failed.
+    /// Returns the next seed. Returns `None` if no seed is left or a seed has failed.
     fn next(&self) -> Option<u64> {
         if self.failure().is_some() {
             return None;
@@ -46,9 +48,10 @@ impl Seeds {
         (seed < self.end).then_some(seed)
     }
 
-    /// Tries seeds until none is left or one failed.
+    /// Runs seeds until no seed is left or a seed has failed.
     pub(crate) fn work(&self) -> Removals {
-        // The simulators belong to the thread, as their keys take long to make.
+        // Each thread has its own simulators and reuses them, because creating their keys takes
+        // long.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let settings = okta::Settings { record: true, limit: u64::MAX, ..okta::Settings::default() };
         let aws = scim::Settings { record: true, ..scim::Settings::default() };
@@ -66,14 +69,14 @@ impl Seeds {
         removals
     }
 
-    /// Tries one seed in a simulated time of its own.
+    /// Runs one seed in its own simulated time.
     fn attempt(&self, seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>) -> Result<Removals, String> {
         let path = self.folder.join(format!("{seed}.db"));
         std::fs::copy(&self.empty, &path).unwrap();
         let runtime = paused();
         let run = || runtime.block_on(crate::one(seed, okta, aws, &path));
         let result = catch_unwind(AssertUnwindSafe(run));
-        // The runtime's tasks hold the store open.
+        // The tasks of the runtime keep the store open, so the runtime must end first.
         drop(runtime);
         for ending in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // SQLite may have removed it
@@ -82,7 +85,7 @@ impl Seeds {
     }
 }
 
-/// Returns a runtime in simulated time.
+/// Returns a runtime whose time is simulated.
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }

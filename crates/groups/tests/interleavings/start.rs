@@ -1,4 +1,4 @@
-//! A process as `serve` wires it, beside the simulated vendors.
+//! Starts a process with the same parts as `beadle serve`, connected to the simulated vendors.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -18,11 +18,11 @@ use crate::common::{self, Vendor};
 use crate::wire::Delayed;
 use crate::{Process, Stage};
 
-/// The longest sleep of the worker. The worker is notified of every mark of its own process, and a
-/// check every second would take most of the time of an interleaving.
+/// The maximum time between two checks of the worker for due keys. The worker is notified of every
+/// mark of its own process, and a check every second would use most of the test's time.
 const POLL: Duration = Duration::from_secs(10);
 
-/// Their patterns are compiled once.
+/// The mappings. They are static, so that their patterns are compiled only once.
 static MAPPINGS: LazyLock<Vec<Mapping>> = LazyLock::new(|| vec![mapping(None), mapping(Some("All"))]);
 
 fn mapping(into: Option<&str>) -> Mapping {

@@ -1,4 +1,4 @@
-//! A vendor that takes a moment for each call, so that other calls come between.
+//! A simulated vendor whose calls take some time, so that other calls happen in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::common::Vendor;
 
-/// The time that a request takes, and that its answer takes, in milliseconds.
+/// The time that each request and each answer takes, in milliseconds.
 const LATENCY: std::ops::Range<u64> = 1..40;
 
 pub(crate) struct Delayed {

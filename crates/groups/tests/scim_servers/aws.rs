@@ -1,4 +1,4 @@
-//! Requests that AWS refuses, and the simulated AWS too.
+//! Requests that AWS refuses. The simulated AWS must refuse them too.
 
 use beadle_scim::Dialect;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Questions that are asked at the same time, and lists that are read once.
+//! Requests that Beadle sends at the same time, and lists that it reads only once.
 
 use beadle_groups::sources::Person;
 use beadle_groups::targets::{Found, TargetReader};
@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{Stage, generic, id, person, stage};
 
-/// Returns the number of the server's answers in sequence. Each answer takes four seconds.
+/// Returns how many answers of the server the work waited for one after the other. Each answer
+/// takes four seconds.
 async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
     stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });
     let begun = tokio::time::Instant::now();

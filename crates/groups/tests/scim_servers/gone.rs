@@ -1,4 +1,4 @@
-//! Groups that are gone.
+//! Tests of groups that no longer exist.
 
 use beadle_engine::Class;
 use beadle_groups::targets::TargetReader;

@@ -1,4 +1,4 @@
-//! Lists that are short, filters that are ignored, and counts that are wrong.
+//! Tests of servers with incomplete lists, ignored filters and wrong counts.
 
 use beadle_groups::targets::{Found, TargetReader};
 use beadle_scim::{Dialect, Finding, Members};
@@ -36,7 +36,8 @@ async fn a_member_whom_no_list_shows_is_looked_up_by_id() {
     let members = stage.members("g1").await;
     let seventh = members.iter().find(|account| account.id == id(7)).unwrap();
     assert_eq!((seventh.name.as_deref(), seventh.person.as_deref()), (Some("p7@acme.example"), Some("00u7")));
-    // An account that no answer shows belongs to nobody. A group in the group is not a member.
+    // If no answer shows an account, the account belongs to nobody. A group inside the group is not
+    // a member.
     stage.sim.patch(&json!({ "groups": { "g2": { "members": { "gone": true, "g1": true } } } }));
     let members = stage.members("g2").await;
     assert_eq!(members.len(), 1);
@@ -48,11 +49,11 @@ async fn people_are_found_where_external_ids_cannot_be_asked_for() {
     for quirk in [Quirk::ExternalIdRefused, Quirk::ExternalIdFindsNobody, Quirk::FiltersIgnored] {
         let stage = generic(std::slice::from_ref(&quirk)).await;
         assert!(stage.finds(4).await, "{quirk:?}");
-        // An account with this name and another id belongs to another person, however Beadle finds
-        // it.
+        // An account with this name but another id belongs to another person, whichever way Beadle
+        // finds it.
         stage.sim.patch(&json!({ "users": { id(5): { "externalId": "00u-other" } } }));
         assert!(matches!(stage.find(5).await, Ok(Found::Another(_))), "{quirk:?}");
-        // The list shows an account that has another name now.
+        // The list shows an account under a name that has changed since.
         stage.sim.patch(&json!({ "users": { id(6): { "userName": "new@acme.example" } } }));
         tokio::time::sleep(std::time::Duration::from_secs(90)).await;
         assert!(stage.finds(6).await, "{quirk:?}");
@@ -78,7 +79,8 @@ async fn a_server_that_ignores_filters_shows_no_strangers_as_members() {
     assert!(failure.text.contains("members = \"group\""), "{failure}");
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(probed.contradicts(), "{probed:?}");
-    // The probe of the other way to read members does not recommend this way.
+    // The probe also tests the other way to read members. Here that way does not work either, so
+    // the probe must not recommend it.
     let stage = generic(&[Quirk::FiltersIgnored, Quirk::ShowsMembers(0)]).await;
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(!probed.contradicts(), "{probed:?}");
@@ -94,7 +96,7 @@ async fn an_odd_record_is_left_out_and_the_rest_goes_on() {
     let findings = stage.scim.0.probe().await.unwrap().findings;
     let named = |finding: &Finding| matches!(finding, Finding::Unknown(text) if text.contains("group g2"));
     assert!(findings.iter().any(named), "{findings:?}");
-    // A member without an id makes its group unknown, and no other group.
+    // If a member has no id, that group is unknown, but no other group is.
     let stage = generic(&[Quirk::NoValue("g2".into())]).await;
     assert_eq!(stage.reader.look().await.unwrap(), 2);
     assert!(stage.reader.members("g2").await.unwrap_err().text.contains("Dev"));

@@ -1,5 +1,5 @@
-//! SCIM servers as their users report them: each behaviour is simulated, and nothing is harmed. In
-//! simulated time.
+//! SCIM servers with the deviations that users of such servers report. Each deviation is simulated,
+//! and Beadle must do no harm. The tests run in simulated time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod aws;
@@ -35,7 +35,7 @@ impl Wire for InProcess {
     }
 }
 
-/// A server with the readers and writers of both layers.
+/// A simulated server, with its SCIM clients and the reader and writer of groups.
 struct Stage {
     sim: Arc<ScimSim>,
     reader: ScimReader,
@@ -43,7 +43,8 @@ struct Stage {
     scim: (beadle_scim::Reader, beadle_scim::Writer),
 }
 
-/// Twenty people, one group `g1` of all of them, and an empty one `g2`.
+/// The state of a server with twenty people, a group `g1` that contains all of them, and an empty
+/// group `g2`.
 fn state() -> Value {
     let (mut users, mut members) = (json!({}), json!({}));
     for n in 0..20 {
@@ -59,7 +60,7 @@ fn state() -> Value {
     } })
 }
 
-/// Ids are numbers, so that a server may show them as such.
+/// Returns the id of a user. Ids are digits, so that a server can also show them as numbers.
 fn id(n: usize) -> String {
     format!("{}", 100 + n)
 }
@@ -78,7 +79,7 @@ fn person(n: usize) -> Person {
     }
 }
 
-/// Starts a server. Returns it with a client of it.
+/// Starts a server. Returns the server and a client of it.
 async fn server(dialect: Dialect, quirks: &[Quirk], state: Value) -> (Arc<ScimSim>, Api) {
     let settings =
         Settings { record: true, quirks: quirks.to_vec(), state: Some(state), ..Settings::default() };
@@ -99,7 +100,7 @@ async fn stage(dialect: Dialect, quirks: &[Quirk]) -> Stage {
     Stage { sim, reader, writer, scim }
 }
 
-/// Starts a server that follows RFC 7644, except for these quirks.
+/// Starts a server that follows RFC 7644 except for these deviations.
 async fn generic(quirks: &[Quirk]) -> Stage {
     let mut all = vec![Quirk::Generic];
     all.extend_from_slice(quirks);

@@ -1,4 +1,4 @@
-//! Notes of a writer, as a store keeps them.
+//! The notes that a writer makes, in the forms that the tests need.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use beadle_engine::Failure;
 use beadle_groups::targets::StopNote;
 use beadle_sim::scim::ScimSim;
 
-/// The notes of a writer without a store: there are none.
+/// The notes of a writer without a store: nothing is noted.
 pub(crate) struct Unnoted;
 
 #[async_trait::async_trait]
@@ -21,10 +21,10 @@ impl StopNote for Unnoted {
     }
 }
 
-/// Counts the members at the server at the moment of each note.
+/// Records how many members the server has at the moment of each note.
 pub(crate) struct Noted {
     pub(crate) sim: Arc<ScimSim>,
-    /// The number of members of `g1` at each note, and whether the note was put.
+    /// For each note, the number of members of `g1`, and whether the note was put or withdrawn.
     pub(crate) notes: Mutex<Vec<(usize, bool)>>,
 }
 
@@ -48,13 +48,13 @@ impl StopNote for Noted {
     }
 }
 
-/// The notes of writes in a store, and the accounts of a plan.
+/// The notes of writes in a store, and the accounts of a plan that the test chooses.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) writes: Mutex<BTreeMap<String, String>>,
     /// Accounts that the plan does not want.
     pub(crate) unwanted: Vec<String>,
-    /// The accounts of these that the plan removes without an approval.
+    /// Those of these accounts that the plan removes without an approval.
     pub(crate) out: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The probe that writes, on a group of its own.
+//! Tests of the probe that creates a test group and writes to it.
 
 use beadle_scim::{Dialect, Removal, probe_writes};
 use beadle_sim::scim::Quirk;

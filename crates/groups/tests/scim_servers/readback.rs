@@ -1,4 +1,5 @@
-//! Each write of members is read back: servers do less than they answer, or more.
+//! Tests that Beadle reads back each write of members, because a server may do less or more than it
+//! answers.
 
 use beadle_engine::{Class, Failure};
 use beadle_groups::mapping::Role;
@@ -57,7 +58,8 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     assert!(failure.text.contains("19 were put back"), "{failure}");
     assert_eq!(stage.held("g1"), 19);
     assert!(stage.add("g2", &[3]).await.unwrap_err().text.contains("the target is stopped"));
-    // A write that was not made, or made exactly, is planned again.
+    // If a write was not made, or was made exactly, the next plan handles it and Beadle does not
+    // stop the target.
     for lost in [
         beadle_sim::Fault { status: Some(500), ..Default::default() },
         beadle_sim::Fault { reset: true, ..Default::default() },
@@ -71,7 +73,7 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     }
 }
 
-/// Returns whether a write that failed like this may have changed something.
+/// Returns whether a write with this error may have changed something.
 fn is_uncertain(failure: &Failure) -> bool {
     failure.is_partial || !failure.class.changed_nothing()
 }
@@ -88,14 +90,14 @@ async fn a_write_that_was_made_is_not_refused_whatever_its_read_back_says() {
         assert!(is_uncertain(&failure), "the member is out: {failure}");
         assert_eq!(stage.held("g1"), 19);
     }
-    // Somebody else removes a member at the same moment.
+    // Another system removes a member at the same moment.
     let first = generic(&[]).await;
     first.members("g1").await;
     first.sim.patch(&json!({ "groups": { "g1": { "members": { id(9): null } } } }));
     let failure = first.remove("g1", &[3]).await.unwrap_err();
     assert_eq!(failure.class, Class::Conflict, "{failure}");
     assert!(is_uncertain(&failure), "{failure}");
-    // The target removes the other members, and Beadle puts them back.
+    // The target removes members that the write does not name, and Beadle puts them back.
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let second = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     second.members("g1").await;
@@ -126,7 +128,7 @@ async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
     assert_eq!(stage.members("g1").await.len(), 20);
-    // The client sends each read three times.
+    // The client sends each read up to three times, so the fault must apply to three requests.
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(3), id(4)], &kept).await.unwrap_err();
@@ -141,7 +143,8 @@ async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
 async fn a_group_that_somebody_deleted_after_a_write_does_not_stop_the_target() {
     let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
     stage.members("g1").await;
-    // The target accepts the write, and the read-back finds no group.
+    // The target accepts the write, but the group does not exist when Beadle reads the members
+    // back.
     stage.sim.patch(&json!({ "groups": { "g1": null } }));
     let (method, status) = (Some("PATCH".into()), Some(204));
     stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
@@ -158,14 +161,14 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     let kept = Kept::default();
     stage.members("g1").await;
-    // The client sends each read three times.
+    // The client sends each read up to three times, so the fault must apply to three requests.
     let (method, path) = (Some("GET".into()), "/Groups/g1".into());
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);
     let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
     assert!(failure.text.contains("reading back the write"), "{failure}");
     assert_eq!(stage.held("g1"), 0, "the server took everybody out");
-    // Another process plans to add the other members.
+    // The plan of another process adds the other members.
     let reader = ScimReader::new(stage.scim.0.clone());
     let writer = ScimWriter::new(stage.scim.1.clone(), &reader);
     assert_eq!(reader.members("g1").await.unwrap().unwrap().len(), 0);
@@ -181,7 +184,7 @@ async fn a_write_of_long_ago_is_not_blamed_for_members_whom_somebody_else_remove
     let stage = generic(&[]).await;
     let kept = Kept::default();
     stage.members("g1").await;
-    // The client sends each read three times.
+    // The client sends each read up to three times, so the fault must apply to three requests.
     let (method, path) = (Some("GET".into()), "/Groups/g1".into());
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);
@@ -200,7 +203,7 @@ async fn a_write_that_was_read_back_leaves_no_note() {
     stage.members("g1").await;
     stage.writer.remove("g1", &[id(3)], &kept).await.unwrap();
     assert!(kept.writes.lock().unwrap().is_empty());
-    // A refused write leaves no note either.
+    // A refused write must leave no note either.
     let (method, status) = (Some("PATCH".into()), Some(403));
     stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(4)], &kept).await.unwrap_err();
@@ -230,7 +233,7 @@ async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_app
     assert!(failure.text.contains("2 members left the group g1"), "{failure}");
     assert_eq!(stage.held("g1"), 17);
     assert!(stage.writer.stopped().is_none());
-    // Without an approval the same members stay, although the plan does not want them.
+    // Without an approval, the same members stay although the plan does not want them.
     let stage = generic(&[]).await;
     let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
     stage.members("g1").await;
@@ -245,7 +248,8 @@ async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_app
 async fn what_is_in_a_group_is_read_before_it_is_written_to_without_a_plan() {
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
-    // A surprise at the part before made Beadle forget the members.
+    // After an unexpected result of the first part, Beadle must not use the members that it
+    // remembered.
     let failure = stage.remove("g1", &[3]).await.unwrap_err();
     assert!(failure.text.contains("19 were put back"), "{failure}");
 }

@@ -1,4 +1,4 @@
-//! The time for which Beadle trusts a remembered account.
+//! Tests how long Beadle trusts a remembered account.
 
 use std::sync::Arc;
 use std::time::Duration;

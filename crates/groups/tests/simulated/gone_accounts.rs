@@ -1,4 +1,4 @@
-//! Accounts that Beadle created, and that the target does not have any more.
+//! Tests of accounts that Beadle created and that the target does not have any more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::common::{self, Vendor};
 
-/// Sweeps a directory in which `00u1` and `00u2` are deactivated, at a target with these groups and
-/// the account of `00u2` only. Returns the people whose accounts are remembered after the sweep,
-/// and the people whose accounts are due.
+/// Sweeps a directory in which `00u1` and `00u2` are deactivated. The target has these groups, and
+/// only the account of `00u2`. Returns the people whose accounts Beadle still remembers after the
+/// sweep, and the people whose accounts are due.
 async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let users = json!({ "00u1": { "status": "DEPROVISIONED" }, "00u2": { "status": "DEPROVISIONED" } });
     let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };
@@ -57,7 +57,7 @@ async fn an_account_that_the_target_does_not_have_any_more_is_forgotten_by_a_swe
     let ours = json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1" } });
     let left = BTreeSet::from(["00u2".to_owned()]);
     assert_eq!(swept(&ours).await, (left.clone(), left));
-    // A server without Beadle's groups is another server, and tells nothing about Beadle's
+    // A server without any of Beadle's groups is another server, so it shows nothing about Beadle's
     // accounts.
     let both = BTreeSet::from(["00u1".to_owned(), "00u2".to_owned()]);
     assert_eq!(swept(&json!({})).await, (both.clone(), both));

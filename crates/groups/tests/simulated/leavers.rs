@@ -1,4 +1,5 @@
-//! The accounts of people who leave a group: the questions before Beadle leaves an account active.
+//! Tests of the accounts of people who leave a group: which requests Beadle sends before it decides
+//! not to deactivate an account.
 
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ use crate::common::{self, Vendor};
 
 const GROUP: &str = "corp/00g1";
 
-/// A directory of ten people, a group of eight of them, and a target whose group has one more
-/// member: the account `a0`.
+/// A directory of ten people with a group of eight of them. The group at the target also has one
+/// more member, the account `a0`.
 struct Stage {
     corp: Arc<OktaSim>,
     aws: Arc<ScimSim>,
@@ -29,7 +30,7 @@ struct Stage {
     writer: GroupWriter,
 }
 
-/// Starts the vendors. `id` is the `externalId` of `a0`.
+/// Starts the simulated vendors. `id` is the `externalId` of the account `a0`.
 async fn stage(id: &str) -> Stage {
     let (mut users, mut accounts) = (json!({}), json!({}));
     let (mut members, mut held) = (json!({}), json!({}));
@@ -84,7 +85,7 @@ impl Stage {
         self.planner.plan(&Key::new(KIND, "aws", id), None, Lane::Manual).await.unwrap()
     }
 
-    /// Returns the name of the note of a person's account.
+    /// Returns the name of the note that stores a person's account.
     fn account(person: &str) -> String {
         note("account", &["aws", &format!("corp/{person}")])
     }

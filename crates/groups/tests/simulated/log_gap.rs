@@ -1,4 +1,4 @@
-//! A sweep covers the events that the System Log does not hold any more.
+//! Tests that a sweep covers the events that the System Log does not contain any more.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use crate::common;
 
-/// A directory without events.
+/// A directory that sends no events.
 struct Silent;
 
 #[async_trait::async_trait]

@@ -1,4 +1,5 @@
-//! Groups of a simulated directory at a simulated target, both in this process.
+//! Tests of the groups of a simulated directory at a simulated target. Both run in the test's
+//! process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]

@@ -1,4 +1,5 @@
-//! Plans of a group whose target agrees with its directory, after a change of one side.
+//! Tests the plans of a group. Before the test changes one side, the target agrees with the
+//! directory.
 
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::common::{self, Vendor};
 
 const GROUP: &str = "corp/00g1";
 
-/// Plans a group of eight of ten people, after a change. `is_linked`: Beadle remembers the group of
-/// the target.
+/// Changes one side, and plans a group of eight of ten people. `is_linked` is whether Beadle
+/// remembers the group at the target.
 async fn planned(is_linked: bool, change: impl FnOnce(&OktaSim, &ScimSim)) -> Plan<Write> {
     let (mut users, mut members) = (json!({}), json!({}));
     let (mut accounts, mut held) = (json!({}), json!({}));
@@ -56,7 +57,7 @@ async fn planned(is_linked: bool, change: impl FnOnce(&OktaSim, &ScimSim)) -> Pl
     planner.plan(&Key::new(KIND, "aws", GROUP), None, Lane::Manual).await.unwrap()
 }
 
-/// Returns a line for each change.
+/// Returns one line of text for each change.
 fn shown(plan: &Plan<Write>) -> Vec<String> {
     let line = |change: &Change<Write>| {
         let names: Vec<&str> = change.fields.iter().map(|field| field.name.as_str()).collect();

@@ -1,4 +1,5 @@
-//! A sweep costs no call of Okta for a group that did not change, and finds each change.
+//! Tests that a sweep sends Okta no request for a group that did not change, and that it finds each
+//! change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use serde_json::json;
 use crate::common::{self, Vendor};
 
 const PEOPLE: usize = 10;
-/// The number of Okta's calls in a sweep without a change: the groups to mark, and the survey of
-/// groups and users.
+/// The number of calls that a sweep sends to Okta if nothing changed: one for the groups to mark,
+/// and two for the survey of groups and users.
 const UNCHANGED: usize = 3;
 
-/// A directory whose groups `00g<n>` hold the people `n` and `n + 1`, and a target without groups.
+/// A directory in which each group `00g<n>` contains the people `n` and `n + 1`, and a target
+/// without groups.
 struct Stage {
     corp: Arc<OktaSim>,
     _folder: tempfile::TempDir,
@@ -66,7 +68,8 @@ async fn stage(count: usize) -> Stage {
 }
 
 impl Stage {
-    /// Sweeps. Returns the joiners of each group by its id, and the number of Okta's calls.
+    /// Runs a sweep. Returns the people who join each group, by the group's id, and the number of
+    /// calls to Okta.
     async fn sweep(&self) -> (BTreeMap<String, BTreeSet<String>>, usize) {
         self.corp.forget_calls();
         let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
@@ -81,7 +84,7 @@ impl Stage {
             let id = row.key.id().trim_start_matches("corp/").to_owned();
             come.insert(id, names.collect::<BTreeSet<String>>());
         }
-        // The next sweep must have another time.
+        // The next sweep must begin at another time.
         self.clock.jump(60_000);
         (come, self.corp.calls().len())
     }
@@ -121,10 +124,10 @@ async fn the_second_sweep_finds_a_changed_membership_status_and_profile() {
     assert_eq!(come["00g5"], people(&["p6"]), "somebody was deactivated");
     let renamed = "new@acme.example (p7@acme.example)";
     assert!(come["00g7"].contains(renamed), "{:?}", come["00g7"]);
-    // Beadle remembers the change, and also finds a person who comes back.
+    // Beadle remembers the change. It must also notice when a person comes back.
     let (again, calls) = stage.sweep().await;
     assert_eq!(again, come);
-    // By Okta's clock somebody joined `00g3` a moment ago, so Beadle reads the group once more.
+    // By Okta's clock, somebody joined `00g3` a moment ago, so Beadle reads that group once more.
     assert!(calls <= UNCHANGED + 1, "{calls} calls");
     stage.corp.patch(&json!({ "users": { "00u5": { "status": "ACTIVE" } } }));
     assert_eq!(stage.sweep().await.0["00g5"], people(&["p5", "p6"]));

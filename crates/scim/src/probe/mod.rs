@@ -1,5 +1,5 @@
-//! The probe: compares a server with its configuration, by what it states, what it does, and what
-//! it did before.
+//! The probe compares a server with its configuration. It uses what the server states, what the
+//! server does, and what the server did at earlier probes.
 
 mod write;
 
@@ -21,12 +21,12 @@ use crate::read::{IMPOSSIBLE, Reader};
 
 pub use write::probe_writes;
 
-/// One finding of a probe.
+/// One result of a probe, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// The server matches the configuration.
     Fine(String),
-    /// The question has no answer; the text is the reason.
+    /// The probe could not answer a question. The text is the reason.
     Unknown(String),
     /// The server contradicts the configuration.
     Contradiction(String),
@@ -39,7 +39,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The behaviour of a server, by question.
+/// The behaviour of a server: for each question of the probe, what the server does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(pub BTreeMap<String, String>);
 
@@ -48,16 +48,16 @@ impl Evidence {
         self.0.insert(question.to_owned(), answer.into());
     }
 
-    /// Notes what the server does with a filter. A failure is not noted: the next probe may
-    /// succeed.
+    /// Stores how the server answered a question. If the request failed, nothing is stored, because
+    /// the next probe may succeed.
     fn does(&mut self, question: &str, answer: &'static str) {
         if answer != FAILS {
             self.saw(question, answer);
         }
     }
 
-    /// Returns what the server does differently from before. A question that only one side has is
-    /// no difference.
+    /// Returns where the server's behaviour differs from the behaviour `before`. A question that
+    /// has an answer on one side only is not a difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -66,7 +66,7 @@ impl Evidence {
         self.0.iter().filter_map(differs).collect()
     }
 
-    /// Adds the behaviour that is only known from before.
+    /// Adds the earlier answers to those questions that have no new answer.
     #[must_use]
     pub fn with(mut self, before: Self) -> Self {
         for (question, answer) in before.0 {
@@ -76,7 +76,7 @@ impl Evidence {
     }
 }
 
-/// The result of a probe.
+/// What a probe found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
     /// The findings.
@@ -90,14 +90,15 @@ impl Probed {
         self.findings.push(finding);
     }
 
-    /// Adds the findings of a further probe. If both saw the same question, the further one counts.
+    /// Adds the results of another probe. If both probes have an answer to the same question, the
+    /// answer of the other probe replaces this one.
     pub fn take(&mut self, further: Self) {
         self.findings.extend(further.findings);
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));
     }
 
-    /// Returns whether this probe wrote members itself, and the server added and removed exactly
-    /// those.
+    /// Returns whether this probe wrote members to a test group, and the server added and removed
+    /// exactly these members.
     pub fn writes_as_asked(&self) -> bool {
         let saw = |(question, answer): (&str, &str)| {
             self.evidence.0.get(question).is_some_and(|seen| seen.as_str() == answer)
@@ -112,13 +113,13 @@ impl Probed {
 }
 
 impl Reader {
-    /// Compares the dialect with what the server states (`ServiceProviderConfig`) and does
-    /// (filters, lists, and the members of a group). It writes nothing.
+    /// Compares the dialect with what the server states (`ServiceProviderConfig`), and with what
+    /// the server does: filters, lists, and the members of a group. Writes nothing.
     pub async fn probe(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         let dialect = self.dialect();
-        // Independent questions are sent at the same time, so that a slow server delays the probe
-        // only once.
+        // The probe sends independent requests at the same time, so that a slow server does not
+        // delay it once for each request.
         let (claims, groups, early) = Box::pin(future::join3(
             self.probe_claims(&mut probed),
             self.groups(),
@@ -129,7 +130,7 @@ impl Reader {
         if probed.contradicts() {
             return Ok(probed);
         }
-        // A server's own description may be wrong: its behaviour counts.
+        // The server's description of itself may be wrong, so the result depends on its behaviour.
         let groups = groups?;
         let word = match dialect.paging {
             Paging::Cursor => "cursor",
@@ -154,7 +155,7 @@ impl Reader {
         let does = if let Some(does) = early {
             does?
         } else {
-            // These questions come last, because they need an accepted page size.
+            // These requests come last, because they need a page size that the server has accepted.
             let asked = future::try_join3(self.probe_filters(), self.probe_paging(), self.impossible_group());
             let (filters, paging, does) = Box::pin(asked).await?;
             probed.take(filters);
@@ -206,7 +207,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Filters by a value that no record has.
+    /// Tests whether the server filters correctly, with a value that no record has.
     async fn probe_filters(&self) -> Result<Probed, Failure> {
         const FILTERS: [(&str, &str); 4] = [
             ("Users", "userName"),
@@ -228,7 +229,8 @@ impl Reader {
         Ok(probed)
     }
 
-    /// Asks for the first two users one by one.
+    /// Reads the first two users with a page size of one, to test whether the server reads pages
+    /// correctly.
     async fn probe_paging(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         if self.dialect().paging != Paging::Index {
@@ -249,7 +251,7 @@ impl Reader {
         }
         let id = |page: &Value| page["Resources"][0]["id"].clone();
         let (first, second) = (id(&pages[0]), id(&pages[1]));
-        // Fewer than two users show nothing.
+        // With fewer than two users, this test shows nothing.
         if first.is_null() || second.is_null() {
             return Ok(probed);
         }
@@ -277,7 +279,7 @@ impl Reader {
         Ok(probed)
     }
 
-    /// Asks for the users of a group that does not exist. The answer must be empty.
+    /// Asks for the users of a group that does not exist. A correct server returns no users.
     async fn impossible_group(&self) -> Result<&'static str, Failure> {
         let does = impossible(&self.api, "Users", "groups.value").await?;
         if does == NOBODY {
@@ -286,8 +288,8 @@ impl Reader {
         Ok(does)
     }
 
-    /// Compares the number of members by two questions: the one that Beadle reads members by, and
-    /// the one for the group itself.
+    /// Returns the number of a group's members twice: as Beadle reads members for this dialect, and
+    /// as the group itself shows them.
     async fn counts(&self, group: &Group) -> Result<(usize, usize), Failure> {
         let members = async {
             let members = self.members(&group.id).await?;
@@ -312,7 +314,8 @@ impl Reader {
         evidence: &mut Evidence,
     ) -> Result<Finding, Failure> {
         const LOOKED_AT: usize = 5;
-        // The first group is usually enough. The others are checked at the same time.
+        // One group is usually enough to see how the server shows members. A few more are checked
+        // at the same time.
         let looked_at = &groups[..groups.len().min(LOOKED_AT)];
         let (first, rest) = looked_at.split_at(looked_at.len().min(1));
         for part in [first, rest] {
@@ -356,14 +359,15 @@ impl Reader {
     }
 }
 
-/// The right answer to a filter by an impossible value.
+/// The answer of a correct server to a filter with an impossible value.
 const NOBODY: &str = "finds nobody";
-/// The answer of a server that ignores the filter.
+/// The answer of a server that ignores filters.
 const IGNORES: &str = "ignores the filter";
-/// The answer of a server that fails, or cannot filter. It proves neither.
+/// The answer of a server that fails or cannot filter. It proves neither that the server filters
+/// nor that it ignores filters.
 const FAILS: &str = "fails";
 
-/// Returns the server's answer to a filter by an impossible value.
+/// Returns how the server answers a filter with an impossible value.
 async fn impossible(
     api: &Api,
     resource: &'static str,

@@ -1,5 +1,5 @@
-//! The probe that writes: it creates a group of its own, fills it, removes its members one by one,
-//! and deletes it.
+//! The part of the probe that writes. It creates a test group, adds members, removes them one by
+//! one, and deletes the group.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,22 +12,24 @@ use crate::model::Group;
 use crate::read::Reader;
 use crate::write::{Changed, Writer};
 
-/// The number of people in the group.
+/// The number of people that the probe adds to the test group.
 const PEOPLE: usize = 3;
-/// The times to wait between reads, because some servers show a write only after a moment.
+/// The times that the probe waits between two reads, because some servers show a write only after a
+/// moment.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
-/// The question about additions, and its right answer.
+/// The question whether the server adds members, and the answer of a correct server.
 pub(super) const ADDS: (&str, &str) = ("add members", "adds them");
-/// The question about removals, and its right answer.
+/// The question whether the server removes members, and the answer of a correct server.
 pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
-/// The prefix of the name of a probe's group.
+/// The prefix of the test group's name.
 const PREFIX: &str = "beadle-probe-";
-/// The age below which a group may belong to a probe that another process runs now.
+/// A test group that is younger than this may belong to a probe that another process is running
+/// now.
 const RUNNING: Duration = Duration::from_secs(600);
 
-/// Tests the server's writes on a group that it creates and deletes.
+/// Tests the server's writes with a test group, which this function creates and deletes.
 pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Failure> {
     let mut probed = Probed::default();
     delete_left_behind(reader, writer, &mut probed).await?;
@@ -44,7 +46,7 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
-    // The group is deleted after every result.
+    // The test group is deleted whatever the result is.
     writer.delete_group(&group.id).await?;
     tried?;
     let gone = reader.group(&group.id).await?.is_none();
@@ -52,13 +54,13 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
     Ok(probed)
 }
 
-/// Returns the name of a probe's group, which is its `externalId` too.
+/// Returns the name of a test group. The same text is the group's `externalId`.
 fn name_at(time: Time) -> String {
     format!("{PREFIX}{}", time.0)
 }
 
-/// Returns the time at which a probe created a group; `None` if no probe did, or if somebody
-/// changed the group since.
+/// Returns the time at which a probe created a test group. Returns `None` if the group is not a
+/// test group, or if somebody has changed it since.
 fn made_at(group: &Group) -> Option<Time> {
     let time = Time(group.name.strip_prefix(PREFIX)?.parse().ok()?);
     let name = name_at(time);
@@ -66,12 +68,12 @@ fn made_at(group: &Group) -> Option<Time> {
     is_own.then_some(time)
 }
 
-/// Deletes the groups of killed probes.
+/// Deletes the test groups of probes whose process was killed.
 async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probed) -> Result<(), Failure> {
     let now = reader.api.clock().now();
     let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
     for listed in reader.groups().await?.rows.into_iter().filter(is_left) {
-        // The group may have changed after the list.
+        // Somebody may have changed the group since the list was read.
         let Some(group) = reader.group(&listed.id).await?.filter(is_left) else { continue };
         writer.delete_group(&group.id).await?;
         let text = format!("the group {}, which an interrupted probe left behind, was deleted", group.name);
@@ -122,7 +124,8 @@ impl Try<'_> {
         Ok(())
     }
 
-    /// Returns the server's deviation; `None` if the group has exactly the expected members.
+    /// Returns how the group's members differ from the expected ones, or `None` if they are the
+    /// same.
     async fn otherwise(&self, changed: &Changed, wanted: &[String]) -> Result<Option<String>, Failure> {
         if let Some(refused) = changed.refused.first() {
             return Ok(Some(format!("refuses it: {}", refused.why)));

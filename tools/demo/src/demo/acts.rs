@@ -1,4 +1,4 @@
-//! The first half of the demo: people change repositories.
+//! The first half of the demo: people change repositories, and Beadle repairs them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use super::narration::{Proof, beadle_quietly, narrate};
 use super::organisation::{name, violations_of};
 use super::service::Service;
 
-/// The time that the demo waits for a repair.
+/// The maximum time that the demo waits until Beadle has repaired a repository.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Changes by people, one after another.
+/// Makes several changes one after the other, as people would. After each change, the demo checks
+/// that Beadle repairs it.
 pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     let token = sim.token();
@@ -54,7 +55,8 @@ pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Resu
     Ok(())
 }
 
-/// Many changes at once. The service is killed while it repairs them.
+/// Makes many changes at once. While the service repairs them, the demo kills it and starts it
+/// again.
 pub(super) async fn burst(
     sim: &Sim,
     service: &mut Service,
@@ -69,7 +71,8 @@ pub(super) async fn burst(
     }
     let before = stored(folder).await?;
     patch(sim, &client, json!({ "orgs": { "acme": { "repos": repositories } } })).await?;
-    // GitHub sends three webhooks for each repository: for the protection, and two for the team.
+    // GitHub sends three webhooks for each repository: one for the protection, and two for the
+    // team.
     let wanted = before + 3 * names.len();
     let clock = Clock::system();
     let patience = clock.now() + PATIENCE;
@@ -81,7 +84,8 @@ pub(super) async fn burst(
         let repositories = &state["orgs"]["acme"]["repos"];
         names.iter().filter(|name| !violations_of(name, &repositories[name.as_str()]).is_empty()).count()
     };
-    // At the kill some repositories are repaired, some are in work, and some wait.
+    // When the demo kills the service, some repositories are repaired, some are in progress, and
+    // some wait.
     while wrong(&sim.state()) > names.len() * 3 / 4 && clock.now() < patience {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -112,7 +116,7 @@ pub(super) async fn burst(
     Ok(())
 }
 
-/// Returns the number of deliveries in the inbox, as `beadle deliveries` lists them.
+/// Returns the number of deliveries in the inbox, which the demo reads with `beadle deliveries`.
 async fn stored(folder: &Path) -> anyhow::Result<usize> {
     let listed = beadle_quietly(folder, &["deliveries", "--json", "--limit", "100000"]).await?;
     Ok(listed.lines().filter(|line| line.starts_with('{')).count())

@@ -1,5 +1,5 @@
-//! The second half of the demo: a simulated Okta declares the groups of a simulated AWS IAM
-//! Identity Center.
+//! The second half of the demo: a simulated Okta declares which groups a simulated AWS IAM Identity
+//! Center must have.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,9 +17,9 @@ use super::acts::seconds;
 use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
 
-/// The time that the demo waits for a change of a group.
+/// The maximum time that the demo waits until a group has changed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The time that the demo waits before it verifies that a group has not changed.
+/// The time that the demo waits before it checks that a group has not changed.
 const CALM: Duration = Duration::from_secs(2);
 const PEOPLE: [&str; 12] =
     ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lea"];
@@ -28,7 +28,7 @@ fn id(name: &str) -> String {
     format!("00u{name}")
 }
 
-/// Returns the `members` of a group of the simulated Okta.
+/// Returns the `members` of a group in the form of the simulated Okta's state.
 fn of(names: &[&str]) -> Value {
     names.iter().map(|name| (id(name), json!(true))).collect::<Map<_, _>>().into()
 }
@@ -198,7 +198,8 @@ impl Stage<'_, '_> {
         Ok(())
     }
 
-    /// Returns the id and the members of a group of the simulated AWS.
+    /// Returns the id and the members of a group in the simulated AWS, or `None` if the group does
+    /// not exist.
     fn group(&self, name: &str) -> Option<(String, BTreeSet<String>)> {
         let state = self.aws.state();
         let groups = state["groups"].as_object()?;
@@ -208,7 +209,7 @@ impl Stage<'_, '_> {
         Some((group["id"].as_str()?.to_owned(), members.map(name).collect()))
     }
 
-    /// Waits until a group of the simulated AWS has exactly these members.
+    /// Waits until a group in the simulated AWS has exactly these members, and prints the result.
     async fn holds(&mut self, name: &str, people: &[&str], what: &str) {
         let wanted: BTreeSet<String> = people.iter().map(|&name| name.to_owned()).collect();
         let clock = Clock::system();
@@ -226,7 +227,7 @@ impl Stage<'_, '_> {
     }
 }
 
-/// Returns the JSON objects of an output that has one object on each line.
+/// Parses an output that has one JSON object in each line.
 fn values(output: &str) -> impl Iterator<Item = Value> {
     output.lines().filter_map(|line| serde_json::from_str(line).ok())
 }

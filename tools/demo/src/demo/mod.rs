@@ -1,5 +1,5 @@
-//! `beadle demo`: runs the real program against simulated vendors. The demo verifies each of its
-//! statements in the state of the simulated vendors.
+//! `beadle demo`: runs the real program against simulated vendors. For each statement that the demo
+//! prints, it checks the state of the simulated vendors.
 
 mod acts;
 mod directory;
@@ -18,13 +18,13 @@ use service::Service;
 
 use crate::{FAILED, FINE};
 
-/// The delay of every answer of the simulated GitHub.
+/// The delay of each answer of the simulated GitHub.
 const LATENCY: Duration = Duration::from_millis(30);
-/// The length of the minute of the rate limits.
+/// The length of the minute in the simulated rate limits.
 const MINUTE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(printer: &Printer) -> anyhow::Result<u8> {
-    // The demo removes its folders and stops its service, also after Ctrl-C.
+    // The demo must remove its folders and stop its service, even after Ctrl-C.
     tokio::select! {
         played = Box::pin(play(printer)) => played,
         _ = tokio::signal::ctrl_c() => {

@@ -1,4 +1,4 @@
-//! The story of the demo: headings, lines, checks, and the output of this program.
+//! The output of the demo: headings, text, the results of checks, and the output of commands.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use beadle::output::{Printer, Tone};
 
 use super::service;
 
-/// Prints the result of each check, and remembers whether one failed.
+/// Prints the result of each check, and remembers whether a check failed.
 pub(super) struct Proof<'a> {
     pub(super) printer: &'a Printer,
     pub(super) failed: bool,
@@ -30,7 +30,7 @@ pub(super) fn title(printer: &Printer, text: &str) {
     printer.line(printer.paint(Tone::Heading, text));
 }
 
-/// Prints a line of the story.
+/// Prints a line of text.
 pub(super) fn narrate(printer: &Printer, text: &str) {
     printer.line(format!("  {text}"));
 }

@@ -1,4 +1,5 @@
-//! The organisation and the policy of the demo, and an independent comparison of the two.
+//! The organisation and the policy of the demo, and a check that compares them independently of
+//! Beadle.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::service::Ports;
 
-/// The number of repositories of the demo.
+/// The number of repositories in the demo.
 const REPOSITORIES: usize = 40;
 
 const SETTINGS: &str = "\
@@ -47,7 +48,7 @@ repository:
   visibility: public # everybody may read this one
 ";
 
-/// Returns the name of the nth repository.
+/// Returns the name of the repository with this number.
 pub(super) fn name(n: usize) -> String {
     match n {
         0 => "handbook".into(),
@@ -63,7 +64,8 @@ fn rule() -> Value {
     })
 }
 
-/// Returns the initial state of the organisation: as declared, with some drift.
+/// Returns the state in which the organisation begins. Most of it is as declared, and some
+/// repositories have drift.
 pub(super) fn state() -> Value {
     let mut repositories = json!({});
     for n in 0..REPOSITORIES {
@@ -97,7 +99,7 @@ pub(super) fn state() -> Value {
     })
 }
 
-/// Writes the configuration and the policy, as a user would.
+/// Writes the configuration and the policy files, as a user would write them.
 pub(super) fn write_files(
     folder: &Path,
     sim: &Sim,
@@ -114,8 +116,9 @@ pub(super) fn write_files(
     std::fs::write(folder.join("app.pem"), sim.app_pem())?;
     std::fs::write(folder.join("webhook.secret"), secret)?;
     let [listen, operator] = ports;
-    // The demo repairs 24 of 40 repositories at once. By default, the guard holds the changes of an
-    // aspect that loses something in more than a fifth of the repositories.
+    // The demo lets Beadle repair 24 of 40 repositories at once. With the default limits, the guard
+    // would hold the changes of an aspect that removes something in more than a fifth of the
+    // repositories.
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n\n\
          [worker]\nconcurrency = 4\nlease = \"3s\"\n\n\
@@ -130,13 +133,14 @@ pub(super) fn write_files(
     Ok(())
 }
 
-/// Returns every difference from the policy. The check shares no code with Beadle's own comparison.
+/// Returns all differences between the state and the policy. This function shares no code with
+/// Beadle, so it can show errors in Beadle's own comparison.
 pub(super) fn violations(state: &Value) -> Vec<String> {
     let repositories = state["orgs"]["acme"]["repos"].as_object().into_iter().flatten();
     repositories.flat_map(|(name, repository)| violations_of(name, repository)).collect()
 }
 
-/// Returns every difference of one repository from the policy.
+/// Returns all differences between one repository and the policy.
 pub(super) fn violations_of(name: &str, repository: &Value) -> Vec<String> {
     if repository["archived"] == json!(true) {
         return Vec::new();

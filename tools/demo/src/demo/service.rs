@@ -1,4 +1,4 @@
-//! The service of the demo: this program as a child process, so that the demo can kill it.
+//! The service of the demo. It runs this program as a child process, so that the demo can kill it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
 
-/// The ports of the two listeners.
+/// The ports of the service's two listeners.
 pub(super) type Ports = [u16; 2];
 
-/// Returns two free ports.
+/// Returns two ports on which no program listens.
 pub(super) fn free_ports() -> anyhow::Result<Ports> {
     let one = std::net::TcpListener::bind("127.0.0.1:0")?;
     let other = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
 
-/// Returns a command line of this program with the demo's configuration.
+/// Returns a command that runs this program with the demo's configuration.
 pub(super) fn command(folder: &Path) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
     let mut command = Command::new(program);
@@ -48,12 +48,12 @@ impl Service {
         bail!("the service did not start:\n{log}")
     }
 
-    /// Returns the address for a vendor's webhooks.
+    /// Returns the address to which a vendor must send its webhooks.
     pub(super) fn hook(&self, vendor: &str) -> String {
         format!("http://127.0.0.1:{}/hooks/{vendor}", self.ports[0])
     }
 
-    /// Kills the service with SIGKILL, so that it cannot finish its work.
+    /// Kills the service with SIGKILL. The service cannot finish its work or store anything more.
     pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         Ok(())

@@ -1,4 +1,5 @@
-//! Permissions on a repository and their sources. A team inherits permissions from its parent team.
+//! The permissions of people and teams on a repository, and where the permissions come from. A team
+//! inherits the permissions of its parent team.
 //!
 //! <https://docs.github.com/organizations/organizing-members-into-teams/about-teams#nested-teams>
 
@@ -6,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::github::world::World;
 
-/// Returns the rank of a permission. A custom role counts as `pull`, because all custom roles of
-/// the simulator are based on it.
+/// Returns the rank of a permission. A custom role has the rank of `pull`, because all custom roles
+/// in the simulator are based on `pull`.
 fn rank(permission: &str) -> u8 {
     match permission {
         "triage" => 1,
@@ -18,19 +19,20 @@ fn rank(permission: &str) -> u8 {
     }
 }
 
-/// Returns the greatest permission of these teams.
+/// Returns the highest permission that one of these teams has.
 pub(crate) fn granted(repository: &Value, teams: &[String]) -> Option<String> {
     let held = teams.iter().filter_map(|slug| repository["teams"][slug].as_str());
     held.max_by_key(|role| rank(role)).map(str::to_owned)
 }
 
 impl World {
-    /// Returns a team and the teams above it, from the lowest to the highest.
+    /// Returns a team and all teams above it. The team itself comes first, and the highest team
+    /// last.
     pub(crate) fn lineage(&self, org: &str, slug: &str) -> Vec<String> {
         let mut lineage = vec![slug.to_owned()];
         let above = |slug: &str| self.team(org, slug).and_then(|team| team["parent"].as_str());
         while let Some(parent) = lineage.last().and_then(|slug| above(slug.as_str())) {
-            // A circle of parents would never end.
+            // If the parents form a circle, the loop must still end.
             if lineage.iter().any(|slug| slug == parent) {
                 break;
             }
@@ -39,13 +41,13 @@ impl World {
         lineage
     }
 
-    /// Returns the permission of a team on a repository, by itself or by a team above it. GitHub
-    /// shows the greater of the two.
+    /// Returns the permission of a team on a repository. GitHub shows the higher of two
+    /// permissions: that of the team itself, and that of the teams above it.
     pub(crate) fn team_access(&self, org: &str, repository: &Value, slug: &str) -> Option<String> {
         granted(repository, &self.lineage(org, slug))
     }
 
-    /// Returns the permission of a person on a repository, from all sources together.
+    /// Returns the highest permission of a person on a repository, considering all sources.
     pub(crate) fn person_access(&self, org: &str, repository: &Value, login: &str) -> Option<String> {
         if self.is_owner(org, login) {
             return Some("admin".into());
@@ -66,8 +68,8 @@ impl World {
         all.into_iter().max_by_key(|role| rank(role))
     }
 
-    /// Removes actors without write access from the push restriction of a rule, as GitHub does
-    /// without an error. Apps stay.
+    /// Removes people and teams without write access from a rule's push restriction. GitHub does
+    /// the same and reports no error. Apps are not removed.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {
@@ -84,8 +86,8 @@ impl World {
         }
     }
 
-    /// Moves the permissions of a renamed team, and removes those of a deleted one (`to` is
-    /// `None`).
+    /// Moves the permissions of a renamed team to its new name. If the team was deleted (`to` is
+    /// `None`), removes its permissions.
     pub(crate) fn move_grants(&mut self, org: &str, from: &str, to: Option<&str>) {
         let Some(repositories) = self.org_mut(org).and_then(|org| org["repos"].as_object_mut()) else {
             return;

@@ -1,5 +1,5 @@
-//! The addresses in answers, which are those of the simulator: of objects, of further pages, and of
-//! redirects.
+//! Makes the addresses in answers point to the simulator: addresses of objects, of further pages,
+//! and of redirects.
 
 use http::{HeaderMap, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,34 +7,35 @@ use serde_json::Value;
 
 use crate::github::rest::Reply;
 
-/// The base of the state's addresses.
+/// The base of all addresses in the state.
 const GITHUB: &str = "https://api.github.com";
-/// The characters that must be encoded: all but those that a URI allows everywhere.
+/// The characters that must be percent-encoded. Only the unreserved characters of a URI are not
+/// encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The path of a redirect, after the base.
+/// The name of the header that has the path of a redirect, without the base.
 pub(crate) const MOVED: &str = "x-sim-moved";
-/// The key of an answer that is the text of a file, not JSON.
+/// The key that marks an answer as the plain text of a file. Such an answer is not JSON.
 pub(crate) const RAW: &str = "x-sim-raw";
 
-/// Encodes a name as one segment of an address.
+/// Percent-encodes a name as one segment of an address.
 pub(crate) fn segment(name: &str) -> String {
     utf8_percent_encode(name, SEGMENT).to_string()
 }
 
-/// Encodes a path of names as segments of an address.
+/// Percent-encodes each name of a path as a segment of an address.
 pub(crate) fn path(names: &str) -> String {
     names.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// Returns the base of REST for this call. It has `/api/v3` for a caller that uses the paths of an
-/// Enterprise Server.
+/// Returns the base of the REST addresses for this call. If the caller uses the paths of an
+/// Enterprise Server, the base contains `/api/v3`.
 pub(crate) fn base(headers: &HeaderMap, uri: &Uri) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let prefix = if uri.path().starts_with("/api/v3/") { "/api/v3" } else { "" };
     format!("http://{host}{prefix}")
 }
 
-/// Replaces the base of every address of an answer.
+/// Replaces the base of all addresses in an answer.
 pub(crate) fn rebase(value: &mut Value, base: &str) {
     match value {
         Value::String(text) => {
@@ -48,7 +49,7 @@ pub(crate) fn rebase(value: &mut Value, base: &str) {
     }
 }
 
-/// Returns the `Link` and the `Location` of an answer.
+/// Returns the headers `Link` and `Location` for an answer.
 pub(crate) fn headers(reply: &Reply, headers: &HeaderMap, uri: &Uri) -> Vec<(header::HeaderName, String)> {
     let base = base(headers, uri);
     let mut given = Vec::new();

@@ -1,5 +1,5 @@
-//! Calls that the App makes as itself: its description, its installations, their tokens, and the
-//! log of its deliveries.
+//! Calls in which an App acts as itself: the description of the App, its installations and their
+//! tokens, and the log of its deliveries.
 //!
 //! <https://docs.github.com/rest/apps>
 
@@ -18,7 +18,7 @@ use crate::github::server::{Shared, lock};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Answers a call with a JWT of the App.
+/// Answers a call that is authenticated with a JWT of the App.
 pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
     let world = lock(&shared.world);
     let app = world.acting(crate::github::APP_SLUG).unwrap_or_default();
@@ -80,7 +80,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
     }
 }
 
-/// Returns the organisation with this installation.
+/// Returns the organisation in which this installation is.
 fn installed<'a>(world: &'a World, id: &str) -> Option<&'a Value> {
     let mut orgs = world.doc["orgs"].as_object()?.values();
     orgs.find(|org| shapes::installation_id(org).to_string() == id)

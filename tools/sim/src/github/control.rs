@@ -1,4 +1,5 @@
-//! The control of the simulator in `/_sim/`, for tests and the demo.
+//! The control calls of the simulator, whose paths begin with `/_sim/`. Tests and the demo use
+//! them.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::github::server::{Shared, lock};
 use crate::github::world::World;
 use crate::sim_state::merge;
 
-/// Answers a call of the control.
+/// Answers a control call.
 pub(crate) fn answer(
     shared: &Arc<Shared>,
     method: &Method,
@@ -115,7 +116,7 @@ fn text(status: u16, kind: &str, text: String) -> Response {
     response.body(Body::from(text)).unwrap_or_default()
 }
 
-/// Replaces the state and notes the changes for webhooks.
+/// Replaces the state, and records the changes for which webhooks must be sent.
 fn replace(world: &mut World, doc: Value) -> bool {
     let before = std::mem::replace(&mut world.doc, doc);
     world.complete();
@@ -128,7 +129,8 @@ fn replace(world: &mut World, doc: Value) -> bool {
     true
 }
 
-/// Applies a JSON merge patch (RFC 7396). Only the parts in the patch are compared for webhooks.
+/// Applies a JSON merge patch (RFC 7396). To find the changes for webhooks, only the parts that the
+/// patch names are compared.
 fn patch(world: &mut World, patch: &Value) {
     let mut touched = Vec::new();
     for (org, part) in patch["orgs"].as_object().into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! Sends each webhook once, and keeps the log of deliveries, which an App can read and redeliver.
+//! Sends each webhook once, and keeps a log of the deliveries. An App can read the log and have
+//! deliveries sent again.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -19,11 +20,11 @@ use crate::github::server::{Shared, lock};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
-    /// The address.
+    /// The address to which webhooks are sent.
     pub url: String,
-    /// The secret of the signatures.
+    /// The secret with which webhooks are signed.
     pub secret: String,
-    /// Whether the webhook belongs to an organisation, not to an App.
+    /// Whether the webhook is configured in an organisation. Otherwise it belongs to an App.
     #[serde(default)]
     pub organisation: bool,
 }
@@ -43,7 +44,7 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
-    /// Returns a row of `GET /app/hook/deliveries`.
+    /// Returns the delivery as a row of `GET /app/hook/deliveries`.
     pub(crate) fn row(&self) -> Value {
         let payload: Value = serde_json::from_str(&self.body).unwrap_or_default();
         json!({
@@ -55,7 +56,7 @@ impl Logged {
         })
     }
 
-    /// Returns the whole delivery.
+    /// Returns the delivery with its request and its response.
     pub(crate) fn whole(&self) -> Value {
         let mut whole = self.row();
         whole["url"] = json!("");
@@ -71,7 +72,7 @@ fn guid() -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// Sends events in the background.
+/// Sends webhooks for these events in the background.
 pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
     for event in events {
         let Some(hook) = shared.hook() else { return };
@@ -93,7 +94,8 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
     }
 }
 
-/// Sends a logged delivery again with the same guid. Returns `false` if there is none.
+/// Sends a delivery of the log again with the same guid. Returns `false` if the log has no such
+/// delivery.
 pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
     let (Some(hook), Some(old)) = (shared.hook(), lock(&shared.log).find(id)) else { return false };
     let delivered_at = crate::github::world::now();
@@ -111,7 +113,7 @@ fn attempt_in_background(shared: &Arc<Shared>, hook: Hook, logged: Logged) {
     });
 }
 
-/// Returns the signature of a body in the form of GitHub.
+/// Returns the signature of a body, in the form that GitHub uses.
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let mut text = String::from("sha256=");
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
@@ -140,7 +142,7 @@ async fn attempt(shared: &Shared, hook: Hook, mut logged: Logged) {
         .header("x-github-hook-installation-target-id", target.to_string())
         .header("x-hub-signature-256", signature(&hook.secret, logged.body.as_bytes()))
         .body(logged.body.clone());
-    // GitHub logs a delivery without an answer as 502, and does not retry it.
+    // If a delivery gets no answer, GitHub logs the status 502 and does not retry it.
     logged.status_code = request.send().await.map_or(502, |response| response.status().as_u16());
     logged.duration = started.elapsed().as_secs_f64();
     lock(&shared.log).push(logged);

@@ -1,6 +1,6 @@
-//! Checks the bodies of all calls against GitHub's published description at run time. `cargo xtask
-//! described` generates its table. The simulator serves only the writes of the table and of
-//! [`BODILESS`], so that no handler accepts an unchecked body.
+//! Checks at run time that the bodies of all calls match GitHub's published description. The
+//! description is in a table that `cargo xtask described` generates. The simulator accepts only the
+//! writes in the table and in [`BODILESS`], so that no handler gets a body that was not checked.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::github::rest::Reply;
 static TABLE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("described.json")).unwrap_or_default());
 
-/// The writes of the simulator that have no body in the description. GitHub ignores a body there.
+/// The writes that have no body in the description. GitHub ignores the body of such a request.
 const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
     "DELETE /orgs/{org}/rulesets/{ruleset_id}",
@@ -35,34 +35,37 @@ const BODILESS: &[&str] = &[
     "PUT /repos/{owner}/{repo}/vulnerability-alerts",
 ];
 
-/// Returns whether a call is a read, or a write whose body is checked or ignored.
+/// Returns whether the simulator accepts a call: a read, a write in the table, or a write without a
+/// body.
 pub(crate) fn is_served(method: &str, path: &[&str]) -> bool {
     ["GET", "HEAD"].contains(&method)
         || schema_of(method, path).is_some()
         || BODILESS.iter().any(|route| fits(route, method, path))
 }
 
-/// Refuses a write that is not served, and a body that the description does not allow.
+/// Returns an error if the simulator does not accept the write, or if the description does not
+/// allow the body.
 pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply> {
     if !is_served(method, path) {
         return Some(Reply::not_found());
     }
     let schema = schema_of(method, path)?;
-    // A request without a body has no keys.
+    // A request without a body is checked like a body without keys.
     let none = json!({});
     let body = if body.is_null() { &none } else { body };
     let why = problem(schema, body, "")?;
     Some(Reply::invalid(&format!("Invalid request.\n\n{why}")))
 }
 
-/// Returns the schema of a route's body. A fixed segment of a template goes before a parameter.
+/// Returns the schema of the body for a call. If two routes match, the route with a fixed segment
+/// is used, not the one with a parameter.
 fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
     let routes = TABLE["routes"].as_object()?.iter();
     let fitting = routes.filter(|(route, _)| fits(route, method, path));
     fitting.min_by_key(|(route, _)| route.matches('{').count()).map(|(_, schema)| schema)
 }
 
-/// Returns whether a call matches the method and the template of a route.
+/// Returns whether a call has the method and matches the path template of a route.
 fn fits(route: &str, method: &str, path: &[&str]) -> bool {
     let Some((wanted, template)) = route.split_once(' ') else { return false };
     let segments: Vec<&str> = template.trim_start_matches('/').split('/').collect();
@@ -72,7 +75,7 @@ fn fits(route: &str, method: &str, path: &[&str]) -> bool {
         && both.all(|(segment, given)| segment.starts_with('{') || segment == given)
 }
 
-/// Finds the error in a value at a place of the body.
+/// Returns the first error in a value. `at` is the place of the value in the body.
 fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     if let Some(name) = schema["$ref"].as_str() {
         return problem(&TABLE["schemas"][name], value, at);
@@ -102,11 +105,12 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     for choice in ["oneOf", "anyOf"] {
         if let Some(parts) = schema[choice].as_array()
             && let Some(why) = meant(parts, value).map(|part| problem(part, value, at)).min_by_key(|why| {
-                // The error at the deepest place is about the intended alternative.
+                // If no alternative matches, the error at the deepest place is reported, because it
+                // belongs to the alternative that the caller probably meant.
                 why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
             })
         {
-            // `None` is the smallest value: one alternative matches.
+            // `None` is smaller than any error. If the minimum is `None`, one alternative matches.
             if why.is_some() {
                 return why;
             }
@@ -115,7 +119,8 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     within(schema, value, at)
 }
 
-/// Returns the alternatives for a value: those with its `type`, or all if none has a type.
+/// Returns the alternatives that fit the `type` of a value. If none of them has a type, returns
+/// all.
 fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Value> {
     let is_of_type = |part: &&Value| {
         let part = part["$ref"].as_str().map_or(*part, |name| &TABLE["schemas"][name]);
@@ -127,7 +132,7 @@ fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Valu
     all.into_iter()
 }
 
-/// Finds the error in the content of a value.
+/// Returns the first error inside a value, whose type is already checked.
 fn within(schema: &Value, value: &Value, at: &str) -> Option<String> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") };
     match value {
@@ -168,7 +173,7 @@ fn is_of(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// Returns the bound that a value breaks.
+/// Returns the name of the limit that a value exceeds.
 fn out_of_bounds(schema: &Value, value: &Value) -> Option<&'static str> {
     #[expect(clippy::cast_precision_loss, reason = "no bound is near what a float cannot tell apart")]
     let (size, bounds) = match value {

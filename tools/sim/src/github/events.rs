@@ -1,17 +1,18 @@
-//! The webhooks of a change, and their payloads. As at GitHub, most settings have no webhook.
+//! Creates the webhooks of a change, with their payloads. Most settings cause no webhook; GitHub
+//! behaves in the same way.
 
 use serde_json::{Value, json};
 
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// A webhook that must be sent.
+/// An event for which a webhook must be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) payload: Value,
     pub(crate) repository_id: Option<u64>,
-    /// Whether only the webhook of an organisation gets the event, and no App.
+    /// Whether the event is sent only to the webhook of an organisation, and not to an App.
     pub(crate) organisation_only: bool,
 }
 
@@ -71,7 +72,7 @@ fn organisation(world: &World, login: &str) -> Value {
     keys.iter().map(|key| ((*key).to_owned(), whole[*key].clone())).collect()
 }
 
-/// Returns the webhooks of a change of a repository.
+/// Returns the events of a change of a repository.
 pub(crate) fn of_change(
     world: &World,
     org: &str,
@@ -159,7 +160,7 @@ fn rulesets(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// Returns the webhooks for changed rulesets of an organisation. They name no repository.
+/// Returns the events for changed rulesets of an organisation. These events name no repository.
 pub(crate) fn of_rulesets(
     world: &World,
     org: &str,
@@ -205,7 +206,7 @@ fn properties(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// Returns the keys with different values: key, before, after.
+/// Returns all keys whose values differ, with the value before and the value after.
 pub(super) fn differences<'a>(
     before: &'a Value,
     after: &'a Value,
@@ -315,7 +316,7 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
     let branch = after["default_branch"].as_str().unwrap_or_default();
     let has_branch = |found: &Value| found["branches"].get(branch).is_some();
     let changed = differences(&before["contents"], &after["contents"]);
-    // The event of a new branch covers its first files.
+    // If the default branch is new, its first files belong to the event of the new branch.
     if changed.is_empty() || !has_branch(before) || !has_branch(after) {
         return;
     }
@@ -344,12 +345,12 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
     push(told, after, branch, &commit);
 }
 
-/// Returns the id of the only commit.
+/// Returns the id of the commit that every repository has. There is only one.
 fn head() -> String {
     "1".repeat(40)
 }
 
-/// Returns the event of a push to a branch. Without a commit the branch is new.
+/// Returns the event of a push to a branch. If `commit` is null, the branch is new.
 fn push(told: &mut Told<'_>, after: &Value, branch: &str, commit: &Value) {
     let is_new = commit.is_null();
     let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };

@@ -1,5 +1,5 @@
-//! The rights of an installation's token: the requested permissions and repositories, as far as the
-//! installation has them.
+//! The rights of an installation token. A token has the requested permissions and repositories, as
+//! far as the installation itself has them.
 //!
 //! <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
 
@@ -14,7 +14,8 @@ use crate::github::world::World;
 pub(crate) struct Grant {
     org: String,
     permissions: Map<String, Value>,
-    /// The ids of the repositories. `None` means all of the organisation.
+    /// The ids of the repositories that the token can use. `None` means all repositories of the
+    /// organisation.
     repositories: Option<Vec<u64>>,
 }
 
@@ -25,7 +26,7 @@ impl Grant {
         let held = shapes::permissions_of(org);
         let held = held.as_object().cloned().unwrap_or_default();
         let mut permissions = held.clone();
-        // Clients send `{}` if they request no limits.
+        // A client that sends `{}` requests all permissions of the installation.
         if let Some(asked) = body["permissions"].as_object().filter(|asked| !asked.is_empty()) {
             let too_much = asked.iter().any(|(name, level)| rank(level) > rank(&held_level(&held, name)));
             if too_much {
@@ -47,7 +48,7 @@ impl Grant {
         Ok(Self { org: login.to_owned(), permissions, repositories })
     }
 
-    /// Returns the rights in the form of the answer.
+    /// Returns the rights as the answer to the request shows them.
     pub(crate) fn shown(&self, world: &World) -> Value {
         let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });
         if self.repositories.is_some() {
@@ -67,7 +68,7 @@ impl Grant {
         self.repositories.as_ref().is_none_or(|ids| id.is_some_and(|id| ids.contains(&id)))
     }
 
-    /// Refuses a call without the required rights.
+    /// Returns an error if the token lacks a right that the call needs.
     pub(crate) fn refusal(&self, world: &World, call: &Call<'_>) -> Option<Reply> {
         if let ["repos", org, name, ..] = call.path.as_slice()
             && world.repository(org, name).is_some_and(|found| !self.reaches(found))
@@ -85,8 +86,8 @@ impl Grant {
         rank(&held_level(&self.permissions, permission)) >= rank(&json!(least))
     }
 
-    /// Refuses a mutation without the required rights. All simulated mutations are about branch
-    /// protection rules.
+    /// Returns an error if the token lacks a right that the mutation needs. All mutations of the
+    /// simulator are about branch protection rules.
     pub(crate) fn mutation(&self) -> Option<Reply> {
         let problem =
             json!({ "type": "FORBIDDEN", "path": [], "message": "Resource not accessible by integration" });
@@ -126,14 +127,14 @@ fn rank(level: &Value) -> u8 {
     }
 }
 
-/// Returns whether a call renames a default branch, which needs a second permission.
+/// Returns whether a call renames the default branch. This needs a second permission.
 fn renames_default(world: &World, call: &Call<'_>) -> bool {
     let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
 }
 
-/// Returns the permission that a call needs, and whether it writes. Returns `None` if the call
-/// needs no permission.
+/// Returns the permission that a call needs, and whether the call writes. Returns `None` if the
+/// call needs no permission.
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
     let writes = method != "GET";
     let permission = match path {

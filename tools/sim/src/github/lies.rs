@@ -1,5 +1,5 @@
-//! Lists with wrong rows, on request of a test: a row twice, a missing row, or the same page
-//! without end.
+//! Makes the rows of lists wrong if a test asks for it. For example, a row is repeated or missing,
+//! or the same page comes without end.
 
 use http::Uri;
 use serde_json::Value;
@@ -11,7 +11,8 @@ fn tells(fault: Option<&Fault>, lie: Lie) -> bool {
     fault.is_some_and(|fault| fault.lies.contains(&lie))
 }
 
-/// Returns the address whose answer replaces that of the requested address.
+/// Returns the address whose answer the simulator sends. Because of a fault, it can differ from the
+/// requested address.
 pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     if !tells(fault, Lie::FirstPageAgain) {
         return uri.clone();
@@ -25,7 +26,7 @@ pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     format!("{}?{}", uri.path(), query.finish()).parse().unwrap_or_else(|_| uri.clone())
 }
 
-/// Applies a fault to a list of REST.
+/// Changes the list in an answer of REST according to a fault.
 pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
     if fault.lies.is_empty() {
         return;
@@ -52,12 +53,13 @@ pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
     }
 }
 
-/// Returns whether a fault replaces every page of this connection with the first one.
+/// Returns whether a fault replaces every page of this connection with the first page.
 pub(crate) fn begins_again(fault: Option<&Fault>) -> bool {
     tells(fault, Lie::FirstPageAgain)
 }
 
-/// Applies a fault to a GraphQL connection that was requested with `after`.
+/// Changes a GraphQL connection according to a fault. `after` is the cursor that the query
+/// requested.
 pub(crate) fn connection(shown: &mut Value, fault: &Fault, after: Option<&str>) {
     let mut rows = 0;
     for list in ["nodes", "edges"] {
@@ -71,14 +73,15 @@ pub(crate) fn connection(shown: &mut Value, fault: &Fault, after: Option<&str>) 
         info.insert("hasNextPage".into(), false.into());
     }
     if tells(Some(fault), Lie::FirstPageAgain) {
-        // The cursor changes, so that only the rows show the fault.
+        // The cursor still changes from page to page, so only the rows show that something is
+        // wrong.
         let start: usize = after.and_then(|after| after.strip_prefix("cursor:")?.parse().ok()).unwrap_or(0);
         info.insert("hasNextPage".into(), true.into());
         info.insert("endCursor".into(), format!("cursor:{}", start + rows.max(1)).into());
     }
 }
 
-/// Returns the list of a body: the body itself, or the only list in it.
+/// Returns the list in a body. Either the body is the list, or it contains exactly one list.
 fn list_of(body: &mut Value) -> Option<&mut Vec<Value>> {
     match body {
         Value::Array(list) => Some(list),
@@ -105,7 +108,7 @@ fn spoil(list: &mut Vec<Value>, fault: &Fault, is_rest: bool) {
                     (Some(map), true) => {
                         map.remove(&fault.field);
                     }
-                    // GraphQL answers with every requested field.
+                    // GraphQL returns every requested field, so a missing field becomes null.
                     (Some(map), false) => {
                         map.insert(fault.field.clone(), Value::Null);
                     }

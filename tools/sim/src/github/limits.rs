@@ -1,5 +1,5 @@
-//! Rate limits, as documented: the primary limit of an hour, the secondary limit of a minute, and
-//! concurrent requests.
+//! The rate limits that GitHub documents: a primary limit for each hour, a secondary limit for each
+//! minute, and a limit of concurrent requests.
 //!
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 
@@ -10,27 +10,28 @@ use serde_json::{Value, json};
 
 use crate::github::rest::Reply;
 
-/// The documented limits. A shorter minute also makes the hour shorter.
+/// The rate limits. If the minute is shortened, the hour also has 60 of these shorter minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The length of the minute.
     pub minute: Duration,
-    /// REST calls in an hour.
+    /// The number of REST calls in an hour.
     pub core: u64,
-    /// GraphQL points in an hour.
+    /// The number of GraphQL points in an hour.
     pub graphql: u64,
-    /// REST points in a minute.
+    /// The number of REST points in a minute.
     pub rest_points: u64,
-    /// GraphQL points in a minute.
+    /// The number of GraphQL points in a minute.
     pub graphql_points: u64,
-    /// The number of concurrent requests.
+    /// The maximum number of concurrent requests.
     pub concurrent: usize,
-    /// Requests that create content, in a minute and in an hour. `None` means no limit.
+    /// The numbers of requests that create content, in a minute and in an hour. `None` means no
+    /// limit.
     pub content: Option<(usize, usize)>,
 }
 
 impl Limits {
-    /// The documented limit of requests that create content.
+    /// The documented limit for requests that create content.
     pub const CONTENT: (usize, usize) = (80, 500);
 }
 
@@ -66,20 +67,21 @@ impl Minute {
     }
 }
 
-/// Accounts by token.
+/// What each token has spent of its limits.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     limits: Limits,
     hours: HashMap<(String, &'static str), RateAccount>,
     minutes: HashMap<(String, &'static str), Minute>,
-    /// The times at which each account created content, in the last hour.
+    /// The times in the last hour at which each token created content.
     created: HashMap<String, VecDeque<Instant>>,
-    /// Whether no hour ends. Each answer then names a reset in an hour.
+    /// Whether the present hour never ends. Each answer then states that the limit resets in an
+    /// hour.
     held: bool,
     pub(crate) at_once: usize,
 }
 
-/// Returns the time of the clock of the limits.
+/// Returns the present time by the clock of the rate limits.
 #[expect(clippy::disallowed_methods, reason = "a simulated vendor has a clock of its own")]
 pub(crate) fn instant() -> Instant {
     Instant::now()
@@ -120,7 +122,7 @@ impl Accounts {
         account
     }
 
-    /// Checks that a call is within the limits, or returns the answer of the refusal.
+    /// Returns an error if a call exceeds a limit.
     pub(crate) fn admit(
         &mut self,
         token: &str,
@@ -144,7 +146,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Counts the creation of content, or returns the answer of the refusal.
+    /// Counts a request that creates content. Returns an error if the request exceeds a limit.
     pub(crate) fn create(&mut self, token: &str) -> Result<(), Box<Reply>> {
         let Some((most_a_minute, most_an_hour)) = self.limits.content else { return Ok(()) };
         let (now, minute) = (instant(), self.limits.minute);
@@ -163,17 +165,17 @@ impl Accounts {
         Ok(())
     }
 
-    /// Counts a call.
+    /// Counts a call against the limits of its token.
     pub(crate) fn book(&mut self, token: &str, resource: &'static str, cost: u64, points: u64) {
         self.account(token, resource).used += cost;
         let minute = self.minutes.entry((token.to_owned(), resource)).or_default();
         minute.0.push_back((instant(), points));
     }
 
-    /// Changes the limits of every account that was used. `{"core": 4900, "graphql": 0}` spends, so
-    /// that a test begins with a small rest. `{"held": true}` stops the end of hours, so that a
-    /// test does not race against it. After `{"held": false}` each hour ends at the reset of the
-    /// last answer.
+    /// Changes the limits of every token that was used. `{"core": 4900, "graphql": 0}` spends calls
+    /// and points, so that only a small part of the limit remains for a test. `{"held": true}`
+    /// keeps the present hour from ending during a test. After `{"held": false}`, each hour ends at
+    /// the reset time that the last answer stated.
     pub(crate) fn spend(&mut self, spent: &Value) {
         self.held = spent["held"].as_bool().unwrap_or(self.held);
         for ((_, resource), account) in &mut self.hours {
@@ -181,7 +183,7 @@ impl Accounts {
         }
     }
 
-    /// Returns the answer of `GET /rate_limit`, which costs nothing.
+    /// Returns the answer of `GET /rate_limit`. This call does not count against a limit.
     pub(crate) fn overview(&mut self, token: &str) -> Value {
         let mut of = |resource: &'static str| {
             let headers = self.headers(token, resource);
@@ -195,7 +197,7 @@ impl Accounts {
         json!({ "resources": { "core": core, "graphql": graphql, "search": core }, "rate": core })
     }
 
-    /// Returns the headers `x-ratelimit-*`.
+    /// Returns the `x-ratelimit-*` headers for an answer.
     pub(crate) fn headers(&mut self, token: &str, resource: &'static str) -> Vec<(&'static str, String)> {
         let (limit, _) = self.limit(resource);
         let account = self.account(token, resource);

@@ -1,29 +1,30 @@
-//! The log of the App's deliveries. All pages follow one order. A test can request wrong rows.
+//! The log of the App's deliveries. All pages use the same order of rows. A test can make the rows
+//! wrong.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::github::deliver::Logged;
 
-/// The faults of the log of deliveries, in the form of `PUT /_sim/log`.
+/// The faults of the delivery log, in the form of `PUT /_sim/log`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
-    /// Whether the order of rows is independent of their ids.
+    /// Whether the order of the rows does not depend on their ids.
     pub shuffle: bool,
-    /// The maximum delay of a row, in reads of the log. Each row has its own delay. A request for
-    /// the first page begins a read.
+    /// The maximum number of reads of the log in which a new row is still missing. Each row has its
+    /// own number. A read begins with a request for the first page.
     pub late: u32,
-    /// Whether the log shows every row twice, at two places.
+    /// Whether the log shows each row at two places.
     pub repeat: bool,
-    /// The seed of the order and of the delays.
+    /// The seed from which the order and the delays are computed.
     pub seed: u64,
 }
 
-/// The place of a row: its rank, and the number of the copy.
+/// The place of a row in the order: its rank, and whether it is the first or the second copy.
 type Place = (u64, u8);
 
-/// The filter of `status=`.
+/// A value of the filter `status=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
@@ -39,7 +40,7 @@ impl Outcome {
         }
     }
 
-    /// GitHub classifies a delivery by the status of its answer.
+    /// GitHub decides by the status of the receiver's answer whether a delivery succeeded.
     fn holds(self, status: u16) -> bool {
         match self {
             Self::Success => (200..400).contains(&status),
@@ -48,10 +49,11 @@ impl Outcome {
     }
 }
 
-/// The ended attempts of deliveries.
+/// The attempts to deliver that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryLog {
-    /// The attempts in the order of their ends, each with the number of reads before it.
+    /// The attempts in the order in which they ended. Each has the number of reads of the log that
+    /// began before.
     rows: Vec<(Logged, u64)>,
     looks: u64,
     lies: LogLies,
@@ -66,7 +68,7 @@ impl DeliveryLog {
         self.lies = lies;
     }
 
-    /// Returns every row, in the order in which attempts ended.
+    /// Returns all rows, in the order in which the attempts ended.
     pub(crate) fn all(&self) -> Value {
         self.rows.iter().map(|(logged, _)| logged.row()).collect()
     }
@@ -75,8 +77,8 @@ impl DeliveryLog {
         self.rows.iter().find(|(logged, _)| logged.id == id).map(|(logged, _)| logged.clone())
     }
 
-    /// Returns one page, newest id first, and the cursor of the next page. A late row takes the
-    /// place of its id, so that no page skips an earlier row.
+    /// Returns one page with the newest id first, and the cursor of the next page. A late row
+    /// appears at the place of its id, so a page never skips a row that was there before.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,
@@ -115,7 +117,7 @@ impl LogLies {
             if self.shuffle {
                 mixed(self.seed, id, u64::from(copy))
             } else {
-                // The second copy is among the rows with slightly lower ids.
+                // The second copy appears among rows whose ids are slightly lower.
                 u64::MAX - id.saturating_sub(u64::from(copy) * 3)
             }
         };
@@ -128,7 +130,7 @@ impl LogLies {
     }
 }
 
-/// Returns a pseudo-random number (splitmix64).
+/// Returns a pseudo-random number from these values (splitmix64).
 fn mixed(seed: u64, id: u64, part: u64) -> u64 {
     let mut mixed = (seed ^ id.rotate_left(17) ^ part.rotate_left(41)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -154,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Returns the ids of all pages in order.
+    /// Reads all pages, and returns the ids in the order of the pages.
     fn look(log: &mut DeliveryLog, outcome: Option<Outcome>, size: usize) -> Vec<u64> {
         let (mut ids, mut cursor) = (Vec::new(), None::<String>);
         loop {

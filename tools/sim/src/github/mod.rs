@@ -2,33 +2,33 @@
 //! installation tokens, rate limits, token-bound ETags, signed webhooks and their log. The contract
 //! tests check its answers against GitHub's published descriptions.
 //!
-//! The control in `/_sim/`:
+//! The control calls in `/_sim/`:
 //!
 //! | call | effect |
 //! |---|---|
-//! | `GET`, `PUT`, `PATCH state?webhooks=true` | reads or replaces the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes make webhooks |
+//! | `GET`, `PUT`, `PATCH state?webhooks=true` | reads or replaces the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes send webhooks |
 //! | `GET`, `DELETE calls` | returns or clears the log of API calls: method, path, operation, status, cost, ms |
-//! | `POST`, `DELETE faults` | adds a [`crate::Fault`], or removes all |
+//! | `POST`, `DELETE faults` | adds a [`crate::Fault`], or removes all faults |
 //! | `POST`, `DELETE tokens` | creates a personal token, or revokes all tokens |
-//! | `GET app.pem` | returns the private key of the App, which each start makes |
+//! | `GET app.pem` | returns the private key of the App, which each process generates |
 //! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of webhooks |
 //! | `PUT latency` | sets the delay of every answer: `{"ms": 100}` |
 //! | `GET deliveries` | returns every webhook with its answer, in the order in which attempts ended |
 //! | `PUT`, `DELETE log` | sets or removes the [`LogLies`], which shuffle, delay or repeat rows of the App's log |
-//! | `PUT limits` | `{"core": 4900, "graphql": 0}` spends from every account that was used; with `{"held": true}` no hour ends until `{"held": false}` |
+//! | `PUT limits` | `{"core": 4900, "graphql": 0}` spends calls and points of every token that was used; with `{"held": true}` no hour ends until `{"held": false}` |
 //! | `DELETE limits` | resets all rate limits |
 //!
 //! The state: `orgs.<login>` has `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`. A
-//! repository is GitHub's REST object with these further keys: `branches.<name>`,
+//! repository is GitHub's REST object that also has these keys: `branches.<name>`,
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
 //! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
-//! `issues` (an entry with `"pull_request": true` is a pull request). An organisation
-//! has its own `rulesets` and `security_configurations`, `property_definitions.<name>` (without
-//! them every property counts as defined), a `plan` (`free` and `team` refuse the features of
+//! `issues` (an entry with `"pull_request": true` is a pull request). An organisation has its own
+//! `rulesets` and `security_configurations`, `property_definitions.<name>` (without this key, every
+//! property is defined), a `plan` (with `free` and `team`, the simulator refuses the features of
 //! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
-//! the existing accounts. Missing keys get the defaults of GitHub.
+//! the accounts that exist. A missing key gets GitHub's default value.
 
 mod access;
 mod address;
@@ -65,15 +65,15 @@ pub use deliver::{Hook, signature};
 pub use limits::Limits;
 pub use log::LogLies;
 
-/// The id of the simulated App.
+/// The id of the App that the simulator has.
 pub const APP_ID: u64 = 12_345;
-/// The slug of the simulated App.
+/// The slug of the App that the simulator has.
 pub const APP_SLUG: &str = "beadle-app";
 
-/// An error that stops the start of the simulator.
+/// An error because of which the simulator cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    /// The key of the App could not be generated.
+    /// The simulator could not generate the App's key.
     #[error("cannot generate an RSA key")]
     Key,
     /// The simulator cannot listen on the address.
@@ -81,25 +81,25 @@ pub enum SimError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// The error of the system.
+        /// The error of the operating system.
         why: std::io::Error,
     },
 }
 
-/// The settings of a start.
+/// The settings with which the simulator starts.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The rate limits.
     pub limits: Limits,
-    /// The initial state.
+    /// The state at the start. `None` means a state without organisations.
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: std::time::Duration,
-    /// Whether the log of calls has their bodies.
+    /// Whether the log of calls contains the bodies of requests and answers.
     pub record: bool,
 }
 
-/// A running simulator. A drop ends it.
+/// A running simulated GitHub. It stops when this value is dropped.
 pub struct Sim {
     addr: SocketAddr,
     shared: Arc<server::Shared>,
@@ -107,7 +107,8 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// Starts on `addr`. Port 0 chooses a free port.
+    /// Starts the simulated GitHub at the address `addr`. With port 0, the system chooses a free
+    /// port.
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
         let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
@@ -129,7 +130,7 @@ impl Sim {
         Ok(Self { addr, shared, stop })
     }
 
-    /// Returns the address of the simulator.
+    /// Returns the address of the simulated GitHub.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
@@ -139,17 +140,17 @@ impl Sim {
         self.shared.mint("ghp_", None)
     }
 
-    /// Returns the private key of the App.
+    /// Returns the private key of the App in PEM form.
     pub fn app_pem(&self) -> &str {
         &self.shared.app_key.pem
     }
 
-    /// Sets the receiver of webhooks.
+    /// Sets the receiver to which webhooks are sent.
     pub fn send_webhooks_to(&self, hook: Hook) {
         self.shared.set_hook(Some(hook));
     }
 
-    /// Returns whether a webhook is on its way: sent, and not answered yet.
+    /// Returns whether the simulated GitHub has sent a webhook that has no answer yet.
     pub fn is_sending(&self) -> bool {
         self.shared.sending.load(std::sync::atomic::Ordering::SeqCst) > 0
     }
@@ -159,32 +160,34 @@ impl Sim {
         server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
     }
 
-    /// Returns the number of calls so far.
+    /// Returns the number of all calls in the log.
     pub fn call_count(&self) -> usize {
         server::lock(&self.shared.calls).len()
     }
 
-    /// Returns the matching calls, in the form of `GET /_sim/calls`.
+    /// Returns the calls for which `fits` is true, in the form of `GET /_sim/calls`.
     pub fn calls_that(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let calls = server::lock(&self.shared.calls);
         calls.iter().filter(|call| fits(&call.line)).map(|call| call.line.clone()).collect()
     }
 
-    /// Returns the state.
+    /// Returns a copy of the state.
     pub fn state(&self) -> Value {
         self.look(Value::clone)
     }
 
-    /// Looks at the state without a copy of it: one of hundreds of repositories is large.
+    /// Passes the state to `look` without copying it, because the state of hundreds of repositories
+    /// is large.
     pub fn look<T>(&self, look: impl FnOnce(&Value) -> T) -> T {
         look(&server::lock(&self.shared.world).doc)
     }
 
-    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
-    /// connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if a fault
+    /// breaks the connection.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
         let (mut head, body) = request.into_parts();
-        // In HTTP, a header has the host. The links between pages need it.
+        // In HTTP, the host is in a header. Here the header is added, because the links between
+        // pages need it.
         let host = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         if let Some(host) = host {
             head.headers.entry(header::HOST).or_insert(host);
@@ -196,8 +199,8 @@ impl Sim {
         Some((head.status.as_u16(), head.headers, body))
     }
 
-    /// Replaces the state without webhooks. Clears the log of calls, the faults and the spending of
-    /// the limits.
+    /// Replaces the state without sending webhooks. Also clears the log of calls and the faults,
+    /// and resets the rate limits.
     pub fn begin_with(&self, state: Value) {
         *server::lock(&self.shared.world) = world::World::from(state);
         *server::lock(&self.shared.accounts) = limits::Accounts::new(self.shared.limits);
@@ -215,12 +218,12 @@ impl Sim {
         server::lock(&self.shared.faults).add(fault);
     }
 
-    /// Returns whether a fault holds a call.
+    /// Returns whether a call waits because of a fault.
     pub fn is_holding(&self) -> bool {
         self.shared.held.load(std::sync::atomic::Ordering::SeqCst) > 0
     }
 
-    /// No fault strikes any more, and what one holds goes on.
+    /// Clears all faults. Calls that waited because of a fault continue.
     pub fn no_faults(&self) {
         self.shared.no_faults();
     }

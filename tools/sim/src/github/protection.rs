@@ -1,11 +1,11 @@
-//! Branch protection rules. The state has them in the form of the body of the REST PUT.
+//! Branch protection rules. The state stores a rule in the form of the REST body for `PUT`.
 
 use serde_json::{Map, Value, json};
 
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The GraphQL flags that are plain keys of the REST body.
+/// The GraphQL fields that are simple flags, each with the key in the REST body.
 pub(crate) const FLAGS: &[(&str, &str)] = &[
     ("isAdminEnforced", "enforce_admins"),
     ("requiresLinearHistory", "required_linear_history"),
@@ -18,7 +18,7 @@ pub(crate) const FLAGS: &[(&str, &str)] = &[
     ("lockAllowsFetchAndMerge", "allow_fork_syncing"),
 ];
 
-/// The GraphQL fields of reviews.
+/// The GraphQL fields about reviews, each with the key in the REST body.
 pub(crate) const REVIEWS: &[(&str, &str)] = &[
     ("requiredApprovingReviewCount", "required_approving_review_count"),
     ("dismissesStaleReviews", "dismiss_stale_reviews"),
@@ -41,7 +41,7 @@ fn no_reviews() -> Value {
     })
 }
 
-/// Adds the default values that a rule lacks.
+/// Adds default values for the keys that a rule lacks.
 pub(crate) fn complete(rule: &mut Value, fresh: &mut dyn FnMut() -> u64) {
     let mut whole = Map::new();
     whole.insert("id".into(), json!(null));
@@ -80,14 +80,14 @@ pub(crate) fn complete(rule: &mut Value, fresh: &mut dyn FnMut() -> u64) {
     *rule = Value::Object(whole);
 }
 
-/// Returns a rule with default values only.
+/// Returns a rule that has only default values.
 pub(crate) fn empty(id: u64) -> Value {
     let mut rule = json!({ "id": id });
     complete(&mut rule, &mut || id);
     rule
 }
 
-/// Applies the input of a GraphQL mutation. `Err` has the message for the caller.
+/// Applies the input of a GraphQL mutation to a rule. The error is the message for the caller.
 pub(crate) fn apply_input(world: &World, rule: &mut Value, input: &Map<String, Value>) -> Result<(), String> {
     for (graphql, rest) in FLAGS {
         if let Some(value) = input.get(*graphql).filter(|value| !value.is_null()) {
@@ -216,7 +216,8 @@ fn actors(world: &World, ids: &Value) -> Result<Value, String> {
     Ok(actors)
 }
 
-/// Converts the body of `PUT /repos/{owner}/{repo}/branches/{branch}/protection` to a rule.
+/// Converts the body of `PUT /repos/{owner}/{repo}/branches/{branch}/protection` to a rule of the
+/// state.
 pub(crate) fn from_rest(id: u64, body: &Value) -> Result<Value, String> {
     for key in ["required_status_checks", "enforce_admins", "required_pull_request_reviews", "restrictions"] {
         if body.get(key).is_none() {
@@ -234,7 +235,7 @@ pub(crate) fn from_rest(id: u64, body: &Value) -> Result<Value, String> {
     Ok(rule)
 }
 
-/// Returns the people, teams and Apps of a rule in the form of REST.
+/// Returns the people, teams and Apps of a rule in the form that REST shows.
 fn shown_actors(world: &World, org: &str, actors: &Value, url: &str) -> Value {
     let names = |kind: &str| {
         let names = actors[kind].as_array().cloned().unwrap_or_default();
@@ -253,7 +254,7 @@ fn shown_actors(world: &World, org: &str, actors: &Value, url: &str) -> Value {
     })
 }
 
-/// Returns a rule in the form of `GET .../protection`.
+/// Returns a rule in the form that `GET .../protection` shows.
 pub(crate) fn to_rest(world: &World, org: &str, rule: &Value, url: &str) -> Value {
     let enabled = |key: &str| json!({ "enabled": rule[key] });
     let mut shown = json!({
@@ -283,7 +284,8 @@ pub(crate) fn to_rest(world: &World, org: &str, rule: &Value, url: &str) -> Valu
                 shown_actors(world, org, &reviews["dismissal_restrictions"], &url);
         }
         let bypass = shown_actors(world, org, &reviews["bypass_pull_request_allowances"], "");
-        // Allowances have no addresses, and are shown only if there are any.
+        // The people, teams and Apps that may bypass a rule have no addresses. They are shown only
+        // if the rule has any.
         let lists = ["users", "teams", "apps"].map(|kind| (kind.to_owned(), bypass[kind].clone()));
         if lists.iter().any(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty())) {
             shown_reviews["bypass_pull_request_allowances"] = lists.into_iter().collect();

@@ -1,18 +1,21 @@
-//! Rules that only GitHub's documentation names or its users report, with one line of the table
-//! each. The published description is in [`super::described`].
+//! Rules that the published description does not have. They come from GitHub's documentation or
+//! from reports of users. Each rule is one line of the table. The rules of the published
+//! description are in [`super::described`].
 //!
-//! <https://docs.github.com/rest/repos/repos#update-a-repository>, <https://docs.github.com/rest/repos/autolinks>,
-//! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/custom-properties>
+//! <https://docs.github.com/rest/repos/repos#update-a-repository>,
+//! <https://docs.github.com/rest/repos/autolinks>, <https://docs.github.com/rest/repos/rules>,
+//! <https://docs.github.com/rest/orgs/custom-properties>
 
 use serde_json::Value;
 
 use crate::github::rest::{Call, Reply};
 use crate::github::world::World;
 
-/// The rules of push rulesets. Only push rulesets have them, and they have no other rules.
+/// The types of rules that only push rulesets can have. A push ruleset can have no other types.
 const PUSH_RULES: &[&str] =
     &["file_path_restriction", "max_file_path_length", "file_extension_restriction", "max_file_size"];
-/// The titles of commits, each with the allowed messages.
+/// The settings for the title of a commit, each with the settings for the message that GitHub
+/// allows together with it.
 const PAIRS: &[(&str, &str, &[&str])] = &[
     ("squash_merge_commit", "PR_TITLE", &["PR_BODY", "BLANK", "COMMIT_MESSAGES"]),
     ("squash_merge_commit", "COMMIT_OR_PR_TITLE", &["COMMIT_MESSAGES"]),
@@ -26,14 +29,14 @@ const TOPIC: usize = 50;
 /// The maximum number of reviews that a branch protection rule can require.
 const REVIEWS: i64 = 6;
 
-/// The subject of a body: a part of a repository, or of an organisation.
+/// The part of a repository or an organisation to which the body of a call applies.
 pub(crate) struct Place<'a> {
     pub(crate) world: &'a World,
     pub(crate) org: &'a str,
     pub(crate) repository: Option<&'a Value>,
 }
 
-/// Refuses a body that breaks a rule.
+/// Returns an error if the body of a call breaks a rule.
 pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
     let prefix = if place.repository.is_some() { 3 } else { 2 };
     let rest = call.path.get(prefix..)?;
@@ -131,7 +134,7 @@ fn ruleset(place: &Place<'_>, body: &Value, id: Option<&str>) -> Option<String> 
     body["bypass_actors"].as_array().into_iter().flatten().find_map(|actor| bypass(place, target, actor))
 }
 
-/// Finds the error in a bypass actor.
+/// Returns the error in an actor that may bypass a ruleset.
 fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     let id = actor["actor_id"].as_u64();
     let kind = actor["actor_type"].as_str().unwrap_or_default();
@@ -154,8 +157,8 @@ fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     None
 }
 
-/// Finds values of properties that the organisation did not define. A state without
-/// `property_definitions` defines all.
+/// Returns an error if the body has a value for a property that the organisation does not define.
+/// If the state lacks `property_definitions`, every property is defined.
 fn properties(place: &Place<'_>, body: &Value) -> Option<String> {
     let definitions = place.world.org(place.org)?["property_definitions"].as_object()?;
     body["properties"].as_array().into_iter().flatten().find_map(|property| {

@@ -1,5 +1,5 @@
-//! The HTTP server: authentication, limits, faults, ETags and the log of calls around the API, and
-//! the control in `/_sim`.
+//! The HTTP server. It adds authentication, rate limits, faults, ETags and the log of calls to the
+//! API, and answers the control calls in `/_sim`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -29,30 +29,31 @@ use crate::github::log::DeliveryLog;
 use crate::github::rest::{self, Call, Reply};
 use crate::github::world::World;
 
-/// One line of the log of calls.
+/// One entry in the log of calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Logline {
     pub(crate) line: Value,
 }
 
-/// The shared state of the handlers.
+/// The data that all handlers share.
 pub(crate) struct Shared {
     pub(crate) world: Mutex<World>,
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    /// Personal tokens, and tokens of installations with their rights.
+    /// The valid tokens. An installation token has rights; a personal token has `None` and may do
+    /// everything.
     pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
     pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
-    /// Calls that a fault holds.
+    /// The number of calls that wait because of a fault.
     pub(crate) held: AtomicUsize,
     released: Notify,
-    /// Webhooks that are on their way.
+    /// The number of webhooks that were sent and have no answer yet.
     pub(crate) sending: AtomicUsize,
     pub(crate) latency: Mutex<Duration>,
-    /// Whether the log of calls has their bodies, for the contract tests.
+    /// Whether the log of calls contains bodies. The contract tests need them.
     pub(crate) record: bool,
     http: OnceLock<reqwest::Client>,
     pub(crate) app_key: crate::keys::AppKey,
@@ -85,13 +86,13 @@ impl Shared {
         }
     }
 
-    /// Returns the client that sends webhooks. The first call creates it, because a new client
-    /// reads every root certificate of the machine.
+    /// Returns the client that sends webhooks. The client is created by the first call and not at
+    /// the start, because a new client reads every root certificate of the machine.
     pub(crate) fn http(&self) -> &reqwest::Client {
         self.http.get_or_init(reqwest::Client::new)
     }
 
-    /// Clears all faults, and lets the calls go on that they hold.
+    /// Clears all faults. Calls that waited because of a fault continue.
     pub(crate) fn no_faults(&self) {
         lock(&self.faults).clear();
         self.released.notify_waiters();
@@ -116,7 +117,8 @@ impl Shared {
         token
     }
 
-    /// Sends the webhooks for the changes since the last call.
+    /// Sends the webhooks for all changes since the last call. If `tell` is `false`, forgets these
+    /// changes without sending webhooks.
     pub(crate) fn flush(self: &Arc<Self>, tell: bool) {
         let events = std::mem::take(&mut lock(&self.world).outbox);
         if tell {
@@ -125,7 +127,7 @@ impl Shared {
     }
 }
 
-/// The caller.
+/// The caller of a request, as its token or JWT shows.
 enum Caller {
     Token(String, Option<Grant>),
     App,
@@ -166,7 +168,8 @@ async fn api(
     let is_graphql = path == "/graphql" || path == "/api/graphql";
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
-    // This comes before the read of the faults, so that no fault is cleared in between.
+    // The server must begin to listen for this signal before it reads the faults. Otherwise a test
+    // could clear the faults in between, and the call would wait for ever.
     let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
     if fault.as_ref().is_some_and(|fault| fault.hold) {
@@ -260,7 +263,7 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         return reply;
     };
-    // All tokens of an installation share its limits.
+    // All tokens of an installation share the same rate limits.
     let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
     let resource = if is_graphql { "graphql" } else { "core" };
     let text = request["query"].as_str().unwrap_or_default();
@@ -317,8 +320,8 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         (reply, 1)
     };
-    // An unchanged answer costs nothing of the primary limit, but counts for the limit of the
-    // minute.
+    // If the answer has not changed, the call does not count against the primary limit, but it
+    // counts against the limit of the minute.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);
@@ -337,7 +340,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
         return Ok(Caller::Token(token.to_owned(), grant.clone()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
-    // The issuer is compared below, because some clients send the App's id as a number.
+    // The issuer is compared further below, because some clients send the App's id as a number.
     validation.set_required_spec_claims(&["exp"]);
     validation.leeway = 0;
     let key = DecodingKey::from_rsa_der(&shared.app_key.public);
@@ -352,7 +355,8 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     Ok(Caller::App)
 }
 
-/// Returns `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. The tag depends on the token.
+/// Returns the ETag of a body: `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So the ETag
+/// of the same body is different for each token.
 fn etag(headers: &HeaderMap, body: &str) -> String {
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let text = format!(
@@ -400,7 +404,7 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
     let body = match fault {
         Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
         Some(fault) if fault.truncate => {
-            // The cut can be in the middle of a letter.
+            // The cut can be in the middle of a character, so it is made in the bytes.
             let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
             Body::from_stream(futures::stream::iter([Ok(half), broken()]))
         }

@@ -1,5 +1,5 @@
-//! The objects of the state in the form of REST, with every field that GitHub's description
-//! requires.
+//! Converts the objects of the state to the form of REST. The result has every field that GitHub's
+//! description requires.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,8 @@ use crate::github::address;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// Fields of the state that are separate lists in REST.
+/// Keys of an object in the state that REST does not show in the object, because they are lists
+/// with their own addresses.
 pub(crate) const OWN: &[&str] = &[
     "branches",
     "protection",
@@ -69,7 +70,7 @@ const URLS: &[&str] = &[
     "teams_url",
     "trees_url",
 ];
-/// Fields that rows of lists lack.
+/// Fields that a repository has only if it is requested alone, and not in a list.
 const FULL_ONLY: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",
@@ -86,7 +87,8 @@ const FULL_ONLY: &[&str] = &[
     "pull_request_creation_policy",
 ];
 
-/// Returns a repository. A row of a list lacks the merge settings.
+/// Returns a repository. With `full` = `false`, the result is a row of a list, which has no merge
+/// settings.
 pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: bool) -> Value {
     let name = repository["name"].as_str().unwrap_or_default();
     let id = repository["id"].as_u64().unwrap_or_default();
@@ -109,7 +111,7 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
         "has_pages": false,
         "has_downloads": true,
-        // The permissions of the caller as a person. An App has none.
+        // These are the permissions of the caller as a person. An App has none of them.
         "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },
         "pushed_at": repository["created_at"],
         "updated_at": repository["created_at"],
@@ -127,7 +129,7 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
     shown
 }
 
-/// Returns the short form of a repository in other objects, without settings.
+/// Returns the short form in which other objects contain a repository. It has no settings.
 pub(crate) fn simple_repository(world: &World, org: &str, of: &Value) -> Value {
     let whole = repository(world, org, of, false);
     let keys =
@@ -140,7 +142,7 @@ pub(crate) fn organisation_as_owner(world: &World, login: &str) -> Value {
     account(login, id, &Node::Organisation(id).encode(), "Organization")
 }
 
-/// Returns a person. A person without a list in the state still has an account.
+/// Returns a person. If the state has no entry for the person, the result has default values.
 pub(crate) fn user(world: &World, login: &str) -> Value {
     let known = world.user(login);
     let id = known.and_then(|user| user["id"].as_u64()).unwrap_or(1);
@@ -148,7 +150,7 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
     account(login, id, &Node::User(id).encode(), "User")
 }
 
-/// Returns the author of an action. An App acts as its bot.
+/// Returns the author of an action. An App acts under the login of its bot.
 pub(crate) fn sender(world: &World, login: &str) -> Value {
     match world.acting(login).and_then(|app| app["id"].as_u64()) {
         Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
@@ -157,7 +159,7 @@ pub(crate) fn sender(world: &World, login: &str) -> Value {
 }
 
 fn account(login: &str, id: u64, node_id: &str, kind: &str) -> Value {
-    // The brackets of a bot's login are not allowed in a URI.
+    // The login of a bot contains brackets, which must be encoded in an address.
     let segment = address::segment(login);
     let api = format!("https://api.github.com/users/{segment}");
     json!({
@@ -191,7 +193,8 @@ pub(crate) fn public_user(world: &World, login: &str) -> Value {
     shown
 }
 
-/// Returns a team, with a permission if the list is that of a repository.
+/// Returns a team. In the list of a repository's teams, a team also has its permission on the
+/// repository.
 pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&str>) -> Value {
     let slug = team["slug"].as_str().unwrap_or_default();
     let id = team["id"].as_u64().unwrap_or_default();
@@ -215,7 +218,7 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "repositories_url": format!("{api}/repos"),
         "parent": team["parent"].as_str().and_then(|slug| world.team(org, slug)).map(|above| {
             let mut above = self::team(world, org, &json!({ "id": above["id"], "slug": above["slug"], "name": above["name"] }), None);
-            // A parent is shown without its own parent.
+            // A parent team is shown without a field for the parent above it.
             above.as_object_mut().map(|above| above.remove("parent"));
             above
         }),
@@ -275,12 +278,12 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
     })
 }
 
-/// Returns the permissions of an organisation's installation.
+/// Returns the permissions of an organisation's App installation.
 pub(crate) fn permissions_of(org: &Value) -> Value {
     if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }
 
-/// Returns the permissions and the events of an App.
+/// Returns the permissions of an App, and the events to which it subscribes.
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
@@ -337,20 +340,20 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
     })
 }
 
-/// Returns the only installation of an organisation.
+/// Returns the id of an organisation's installation. An organisation has only one.
 pub(crate) fn installation_id(org: &Value) -> u64 {
     org["id"].as_u64().unwrap_or_default() + 40_000_000
 }
 
-/// Returns the flags of a permission.
+/// Returns the flags that describe a permission, such as `push`.
 pub(crate) fn permissions_by(permission: &str) -> Value {
     let all = ["pull", "triage", "push", "maintain", "admin"];
-    // A custom role is based on `pull` in the simulator.
+    // In the simulator, every custom role is based on `pull`.
     let reach = all.iter().position(|known| *known == permission).unwrap_or(0);
     all.iter().enumerate().map(|(at, name)| ((*name).to_owned(), json!(at <= reach))).collect()
 }
 
-/// Returns the name of a permission in roles and invitations.
+/// Returns the name that roles and invitations use for a permission.
 pub(crate) fn role_name(permission: &str) -> &str {
     match permission {
         "pull" => "read",

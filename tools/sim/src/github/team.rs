@@ -1,4 +1,4 @@
-//! Changes of teams and their members, and the webhooks of these changes.
+//! Changes teams and their members, and records the webhooks of these changes.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::github::shapes;
 use crate::github::world::World;
 
 impl World {
-    /// Changes the teams of an organisation, and notes the changes for webhooks.
+    /// Changes the teams of an organisation with `edit`, and records the webhooks of the change.
     pub(crate) fn edit_teams(&mut self, org: &str, sender: &str, edit: impl FnOnce(&mut Value)) {
         let Some(found) = self.org_mut(org) else { return };
         let before = found["teams"].clone();
@@ -16,7 +16,8 @@ impl World {
         self.tell_teams(org, &before, sender);
     }
 
-    /// Notes the changes of an organisation's teams for webhooks.
+    /// Compares the teams of an organisation with their earlier state, and records the webhooks of
+    /// the changes.
     pub(crate) fn tell_teams(&mut self, org: &str, before: &Value, sender: &str) {
         let after = self.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
         let told = of_teams(self, org, before, &after, sender);
@@ -78,7 +79,7 @@ fn members(told: &mut Told<'_>, old: &Value, new: &Value, shown: &Value) {
         let action = match (old, new) {
             (None, Some(_)) => "added",
             (Some(_), None) => "removed",
-            // A changed role makes no webhook.
+            // GitHub sends no webhook for a changed role.
             _ => continue,
         };
         let mut shown = shown.clone();

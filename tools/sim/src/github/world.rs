@@ -1,4 +1,5 @@
-//! The state: one JSON document in the form of GitHub's REST objects, with the common look-ups.
+//! The state is one JSON document in the form of GitHub's REST objects. This module also has the
+//! searches that all calls need.
 
 use std::collections::HashMap;
 
@@ -8,20 +9,21 @@ use crate::github::events::{self, Event};
 use crate::github::ids::Node;
 use crate::github::{APP_ID, APP_SLUG};
 
-/// The simulated GitHub's state.
+/// The state of the simulated GitHub.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) doc: Value,
-    /// The organisation and the name of each repository, by id.
+    /// For each repository id, the organisation and the name of the repository.
     index: HashMap<u64, (String, String)>,
-    /// The ids of renamed repositories, by organisation and earlier name in lower case.
+    /// The earlier names of renamed repositories: for each organisation and name in lower case, the
+    /// id of the repository.
     moved: HashMap<(String, String), u64>,
     next_id: u64,
-    /// The changes for which webhooks must be sent.
+    /// The events for which webhooks must still be sent.
     pub(crate) outbox: Vec<Event>,
 }
 
-/// Returns the keys of a new repository, in the form of REST.
+/// Returns a new repository in the form of REST, with default values.
 pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     let mut repository = json!({
         "id": id,
@@ -70,7 +72,8 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
     repository
 }
 
-/// Returns the keys of a repository beside its settings.
+/// Returns the keys of a new repository that are not settings, such as its branches and teams. All
+/// of them are empty.
 fn lists() -> Value {
     json!({
         "topics": [],
@@ -100,7 +103,7 @@ fn lists() -> Value {
 }
 
 impl World {
-    /// Creates a GitHub without organisations.
+    /// Creates a state without organisations.
     pub(crate) fn new() -> Self {
         Self::from(json!({ "orgs": {}, "users": {}, "apps": {} }))
     }
@@ -112,7 +115,7 @@ impl World {
         world
     }
 
-    /// Adds the default values that a state lacks, and updates the look-ups.
+    /// Adds the default values that the state lacks, and updates the indexes for searches.
     pub(crate) fn complete(&mut self) {
         for part in ["orgs", "users", "apps"] {
             if !self.doc[part].is_object() {
@@ -159,7 +162,8 @@ impl World {
                 let Value::Object(defaults) = new_repository(id, name, &now) else { continue };
                 let given = repository.as_object().cloned().unwrap_or_default();
                 let mut whole = defaults;
-                // A document can have only one of the two keys.
+                // A document can have only one of the keys `visibility` and `private`. The other
+                // key is derived.
                 if let Some(visibility) = given.get("visibility") {
                     whole.insert("private".into(), json!(visibility != "public"));
                 } else if given.get("private") == Some(&json!(false)) {
@@ -174,7 +178,7 @@ impl World {
                         identify(entry, &mut fresh);
                     }
                 }
-                // In a document, the name of the entry can be the address of the webhook.
+                // In a document, the address of a webhook can be given by the name of its entry.
                 for (address, hook) in entries_mut(&mut repository["hooks"]) {
                     default(&mut hook["config"], "url", json!(address));
                 }
@@ -212,7 +216,7 @@ impl World {
         }
     }
 
-    /// Returns the id of the repository that had this name before a rename.
+    /// Returns the id of the repository that had this name before it was renamed.
     pub(crate) fn moved(&self, org: &str, name: &str) -> Option<u64> {
         let org = self.org(org)?["login"].as_str()?;
         let id = self.moved.get(&(org.to_owned(), name.to_lowercase())).copied()?;
@@ -224,7 +228,7 @@ impl World {
         self.next_id
     }
 
-    /// Returns an organisation by its login, compared without case.
+    /// Returns the organisation with this login. The case of the login does not matter.
     pub(crate) fn org(&self, login: &str) -> Option<&Value> {
         find(&self.doc["orgs"], login)
     }
@@ -242,7 +246,7 @@ impl World {
         Some((org, self.repository(org, name)?))
     }
 
-    /// Returns the repositories of an organisation, oldest first.
+    /// Returns the repositories of an organisation, the oldest first.
     pub(crate) fn repositories(&self, org: &str) -> Vec<&Value> {
         let repositories = self.org(org).and_then(|org| org["repos"].as_object()).into_iter().flatten();
         let mut repositories: Vec<&Value> = repositories.map(|(_, repository)| repository).collect();
@@ -264,13 +268,15 @@ impl World {
         find(&self.doc["apps"], slug)
     }
 
-    /// Returns an App by its slug. A state without `apps` has the simulated App too.
+    /// Returns the App with this slug. If the state lacks `apps`, the App of the simulator still
+    /// exists.
     pub(crate) fn acting(&self, slug: &str) -> Option<Value> {
         let own = || json!({ "id": APP_ID, "slug": APP_SLUG });
         self.app(slug).cloned().or_else(|| (slug == APP_SLUG).then(own))
     }
 
-    /// Returns the actor of a node id in the form of a branch rule: the list, and the name in it.
+    /// Returns the actor that has a node id, in the form of a branch protection rule: the list in
+    /// which the rule has the actor, and the actor's name there.
     pub(crate) fn actor(&self, node: &str) -> Option<(&'static str, String)> {
         let by_id = |map: &Value, id: u64, name: &str| {
             let mut entries = map.as_object()?.values();
@@ -287,7 +293,7 @@ impl World {
         }
     }
 
-    /// Changes a repository, and notes the changes for webhooks.
+    /// Changes a repository with `edit`, and records the webhooks of the change.
     pub(crate) fn edit<T>(
         &mut self,
         org: &str,
@@ -334,14 +340,14 @@ impl World {
     }
 }
 
-/// Sets the id of an entry of a list.
+/// Sets the id of an entry in a list, if the entry lacks one.
 fn identify(entry: &mut Value, fresh: &mut impl FnMut() -> u64) {
     if entry["id"].is_null() {
         entry["id"] = json!(fresh());
     }
 }
 
-/// Returns a time in the form of GitHub.
+/// Returns the present time in the form that GitHub uses.
 pub(crate) fn now() -> String {
     format!("{:.0}", jiff::Timestamp::now())
 }
@@ -367,7 +373,7 @@ fn entries_mut(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)>
     value.as_object_mut().into_iter().flatten()
 }
 
-/// Finds an entry by name. GitHub compares names without case.
+/// Returns the entry with this name. The case of the name does not matter.
 pub(crate) fn find<'a>(map: &'a Value, name: &str) -> Option<&'a Value> {
     let map: &Map<String, Value> = map.as_object()?;
     map.get(name)

@@ -1,4 +1,4 @@
-//! Default values of the state, and the events that Okta records for a change.
+//! The default values of the state, and the events that Okta records for a change of the state.
 //!
 //! <https://developer.okta.com/docs/reference/api/event-types/>
 
@@ -16,7 +16,7 @@ fn set(object: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Adds the default values that a document lacks.
+/// Adds the default values that the state lacks.
 pub(super) fn complete(state: &mut Value) {
     for list in ["users", "groups"] {
         if !state[list].is_object() {
@@ -28,7 +28,7 @@ pub(super) fn complete(state: &mut Value) {
             mapping["id"] = json!(id);
             set(mapping, "status", json!("ACTIVE"));
             for field in ["created", "lastUpdated"] {
-                // Okta writes these times in whole seconds.
+                // Okta shows these times without fractions of a second.
                 set(mapping, field, json!("2026-01-01T00:00:00Z"));
             }
         }
@@ -41,7 +41,8 @@ pub(super) fn complete(state: &mut Value) {
         let login =
             user["profile"]["login"].as_str().map_or_else(|| format!("{id}@acme.example"), str::to_owned);
         let name = login.split('@').next().unwrap_or_default().to_owned();
-        // Missing fields of a new user get default values. Explicit nulls stay.
+        // If a new user lacks a field, the field gets a default value. A field that is null is not
+        // changed.
         let is_new = user["created"].is_null();
         user["id"] = json!(id);
         set(user, "status", json!("ACTIVE"));
@@ -72,8 +73,9 @@ pub(super) fn complete(state: &mut Value) {
     apply_rules(state);
 }
 
-/// Applies the group rules: `rules.<id>` names `groups`, and the `profile` of the users who belong
-/// to them. A deactivated user stays in such a group, and Okta records no event.
+/// Applies the group rules of the state. A rule `rules.<id>` names `groups`, and the `profile` of
+/// the users who belong to these groups. If a user is deactivated, the user stays in such a group,
+/// and Okta records no event.
 ///
 /// <https://help.okta.com/oie/en-us/content/topics/users-groups-profiles/usgp-about-group-rules.htm>
 fn apply_rules(state: &mut Value) {
@@ -95,7 +97,7 @@ fn apply_rules(state: &mut Value) {
     }
 }
 
-/// Returns the events of a change, and adds them to the log.
+/// Returns the events that Okta records for a change of the state, and adds them to the log.
 pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
     let mut events = Vec::new();
     let none = Value::Null;
@@ -140,7 +142,8 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
         let pair = |user: &str| {
             let user = user_target(user, state["users"].get(user).unwrap_or(&none));
             let mut pair = vec![user, group_target(id, group)];
-            // The order of the targets is random.
+            // Okta lists the targets of an event in no fixed order, so the simulator changes the
+            // order from event to event.
             if events.len() % 2 == 1 {
                 pair.reverse();
             }
@@ -178,7 +181,7 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
     events
 }
 
-/// Sets the time of a change. A later change always has a later time.
+/// Sets the time of a change. The new time is always later than the previous one.
 fn touch(time: &mut Value) {
     let (at, before) = (now(), time.as_str().unwrap_or_default());
     let next = if at.as_str() > before {

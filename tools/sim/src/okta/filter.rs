@@ -1,11 +1,11 @@
-//! Filters in the form of Okta: `attribute operator "value"`, joined by `and` or by `or`. An
-//! invalid filter is refused.
+//! Filters in the form that Okta uses: `attribute operator "value"`, several of them joined by
+//! `and` or by `or`. An invalid filter is an error.
 //!
 //! <https://developer.okta.com/docs/api/#filter>
 
 use serde_json::Value;
 
-/// A comparison.
+/// One comparison in a filter.
 struct Comparison {
     attribute: String,
     operator: Operator,
@@ -26,12 +26,12 @@ enum Operator {
 /// A parsed filter.
 pub(super) struct Filter {
     comparisons: Vec<Comparison>,
-    /// Whether all comparisons must hold, or any of them.
+    /// Whether all comparisons must be true. Otherwise one true comparison is enough.
     all: bool,
 }
 
 impl Filter {
-    /// Parses a filter that can have these attributes.
+    /// Parses a filter. `attributes` are the attributes that the filter may use.
     pub(super) fn read(text: &str, attributes: &[&str]) -> Result<Self, String> {
         let wrong = |what: &str| format!("filter: {what}: {text}");
         let mut words = words(text)?.into_iter();
@@ -103,7 +103,7 @@ impl Comparison {
     }
 }
 
-/// Returns the words of a filter. A quoted text is one word, with its quotes.
+/// Splits a filter into words. A text in quotes is one word, and keeps its quotes.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word = String::new();

@@ -1,5 +1,6 @@
-//! Event hooks. Okta sends an event at least once if it can, in no order. It waits 3 s for an
-//! answer and retries once, but not after a 4xx.
+//! Event hooks. Okta tries to deliver each event at least once, in no fixed order. Okta waits 3 s
+//! for an answer, and retries once if there is none. After an answer with a status 4xx, Okta does
+//! not retry.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
@@ -17,25 +18,26 @@ use serde_json::{Value, json};
 use crate::okta::Okta;
 use crate::sim_state::lock;
 
-/// The receiver of events, and the faults of the delivery.
+/// The receiver of events, and the faults with which deliveries arrive.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hook {
     /// The address of the receiver.
     pub url: String,
-    /// The headers that authenticate the sender.
+    /// The headers by which the receiver recognises Okta.
     pub headers: BTreeMap<String, String>,
-    /// The maximum number of events in a delivery. 0 means 1.
+    /// The maximum number of events in one delivery. 0 means 1.
     pub together: usize,
-    /// The number of repetitions of every delivery.
+    /// How often each delivery is sent again after the first time.
     pub repeats: u32,
-    /// Whether the deliveries of one change are sent in random order.
+    /// Whether the deliveries of one change are sent in a random order.
     pub shuffled: bool,
-    /// The share of deliveries that are never sent, from 0 to 1.
+    /// The share of deliveries that get lost, from 0 to 1.
     pub loss: f64,
-    /// The maximum delay of a delivery in milliseconds. Each delivery has its own delay.
+    /// The maximum delay of a delivery, in milliseconds. Each delivery gets a random delay up to
+    /// this value.
     pub delay_ms: u64,
-    /// Whether deliveries wait for a `deliver` call.
+    /// Whether deliveries wait until the test calls `deliver`.
     pub held: bool,
     /// The seed of the random numbers.
     pub seed: u64,
@@ -46,9 +48,10 @@ pub(crate) struct Hooks {
     hook: Mutex<Option<(Hook, StdRng)>>,
     held: Mutex<Vec<Value>>,
     log: Mutex<Vec<Value>>,
-    /// Deliveries that are on their way, and chains of them.
+    /// The number of deliveries, or sequences of deliveries, that have not ended yet.
     sending: AtomicUsize,
-    /// It reads every root certificate of the machine, so only those who send something make one.
+    /// The client that sends deliveries. A new client reads every root certificate of the machine,
+    /// so it is created only when the first delivery is sent.
     http: OnceLock<reqwest::Client>,
 }
 
@@ -88,7 +91,7 @@ impl Hooks {
 }
 
 impl Okta {
-    /// Sends events, or keeps them for `deliver`.
+    /// Sends these events. If deliveries must wait, keeps them for `deliver`.
     pub(crate) fn tell(self: Arc<Self>, events: &[Value]) {
         let mut guard = lock(&self.hook.hook);
         let Some((hook, random)) = guard.as_mut() else { return };
@@ -116,7 +119,7 @@ impl Okta {
         }
     }
 
-    /// Sends the waiting deliveries.
+    /// Sends the deliveries that wait. `order` has their positions in the order to send.
     pub(crate) fn deliver(self: Arc<Self>, order: Option<Vec<usize>>) {
         let held = self.hook.take_held();
         let Some(hook) = lock(&self.hook.hook).as_ref().map(|(hook, _)| hook.clone()) else { return };
@@ -159,7 +162,7 @@ impl Okta {
                     "ms": started.elapsed().as_secs_f64() * 1000.0,
                     "events": delivery["data"]["events"].as_array().map_or(0, Vec::len),
                 }));
-                // Okta does not retry a refused delivery.
+                // If the receiver refuses a delivery, Okta does not retry it.
                 if (200..500).contains(&status) {
                     break;
                 }

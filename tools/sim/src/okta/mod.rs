@@ -1,18 +1,18 @@
 //! A simulated Okta: groups, users, the System Log, OAuth and API tokens, rate limits, and event
 //! hooks with the faults of their delivery.
 //!
-//! The control in `/_sim/`, beside that of every simulation:
+//! The control calls in `/_sim/`, in addition to those that all simulated vendors have:
 //!
 //! | call | effect |
 //! |---|---|
 //! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of events |
 //! | `GET deliveries` | returns every delivery with its answer |
-//! | `POST deliver` | sends the waiting deliveries, in the order of `{"order": [2, 0]}` or in their own order |
+//! | `POST deliver` | sends the deliveries that wait, in the order of `{"order": [2, 0]}` or in the order in which they were recorded |
 //! | `GET key.pem` | returns a private key of the service app `beadle`, as `{"pem": ...}` |
 //!
 //! The state has `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user
-//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. A change of the state
-//! makes the events that Okta records for such a change.
+//! id>: true`), `pushes.<application>.<id>` (`sourceGroupId`) and `log`. When the state changes,
+//! the simulated Okta records and sends the same events as Okta.
 
 mod events;
 mod filter;
@@ -32,18 +32,18 @@ use crate::{Fault, SimError};
 
 pub use hook::Hook;
 
-/// The settings of a start.
+/// The settings with which the simulated Okta starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The initial state.
+    /// The state at the start.
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: Duration,
-    /// Whether the log of calls has their bodies.
+    /// Whether the log of calls contains the bodies of requests and answers.
     pub record: bool,
-    /// The limit of calls in a minute, for each group of paths.
+    /// The maximum number of calls in a minute, for each family of paths.
     pub limit: u64,
-    /// The length of the minute.
+    /// The length of the minute in the rate limits.
     pub minute: Duration,
 }
 
@@ -65,15 +65,17 @@ pub(crate) struct Okta {
     hook: hook::Hooks,
     limit: u64,
     minute: Duration,
-    /// The current period and its remaining calls, by group of paths.
+    /// For each family of paths: the present period of the rate limit, and the number of calls that
+    /// remain in it.
     spent: Mutex<BTreeMap<&'static str, (i64, u64)>>,
 }
 
-/// A running simulation. A drop ends it.
+/// A running simulated Okta. It stops when this value is dropped.
 pub struct OktaSim(Running<Okta>);
 
 impl OktaSim {
-    /// Starts on `addr`. Port 0 chooses a free port.
+    /// Starts the simulated Okta at the address `addr`. With port 0, the system chooses a free
+    /// port.
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let okta = Okta {
             base: Mutex::default(),
@@ -88,7 +90,7 @@ impl OktaSim {
         Ok(Self(running))
     }
 
-    /// Returns the address of the simulation.
+    /// Returns the address of the simulated Okta.
     pub fn url(&self) -> String {
         format!("http://{}", self.0.addr)
     }
@@ -103,23 +105,23 @@ impl OktaSim {
         &self.0.vendor.key.pem
     }
 
-    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
-    /// connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if a fault
+    /// breaks the connection.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
         self.0.exchange(request).await
     }
 
-    /// Replaces the state without an event.
+    /// Replaces the state without recording events.
     pub fn begin_with(&self, state: Value) {
         self.0.replace(state);
     }
 
-    /// Applies a JSON merge patch to the state, and makes its events.
+    /// Applies a JSON merge patch to the state, and records the events of the change.
     pub fn patch(&self, patch: &Value) {
         self.0.patch(patch);
     }
 
-    /// Returns the state.
+    /// Returns a copy of the state.
     pub fn state(&self) -> Value {
         lock(&self.0.sim_state.state).clone()
     }
@@ -144,35 +146,35 @@ impl OktaSim {
         self.0.sim_state.no_faults();
     }
 
-    /// Sets the receiver of events.
+    /// Sets the receiver to which events are sent.
     pub fn send_events_to(&self, hook: Option<Hook>) {
         self.0.vendor.hook.set(hook);
     }
 
-    /// Sends the one-time verification to the address of the hook. Returns whether the answer has
-    /// the challenge.
+    /// Sends Okta's one-time verification request to the receiver. Returns whether the answer
+    /// contains the challenge.
     ///
     /// <https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request>
     pub async fn verify(&self) -> bool {
         self.0.vendor.hook.verify().await
     }
 
-    /// Sends the waiting deliveries in this order.
+    /// Sends the deliveries that wait, in this order.
     pub fn deliver(&self, order: Option<Vec<usize>>) {
         self.0.vendor.clone().deliver(order);
     }
 
-    /// Takes the waiting deliveries out, so that the caller can deliver them.
+    /// Removes and returns the deliveries that wait, so that the caller can deliver them.
     pub fn take_held(&self) -> Vec<Value> {
         self.0.vendor.hook.take_held()
     }
 
-    /// Returns whether a delivery is on its way: sent, and not answered yet.
+    /// Returns whether the simulated Okta has sent a delivery that has no answer yet.
     pub fn is_sending(&self) -> bool {
         self.0.vendor.hook.is_sending()
     }
 
-    /// Returns every delivery with its answer.
+    /// Returns every delivery that was sent, with its answer.
     pub fn deliveries(&self) -> Vec<Value> {
         self.0.vendor.hook.delivered()
     }
@@ -226,8 +228,8 @@ impl Vendor for Okta {
 }
 
 impl Okta {
-    /// Spends a call of the budget. Returns the headers of the answer, and whether the call is
-    /// allowed.
+    /// Counts a call against the rate limit of its family of paths. Returns the headers for the
+    /// answer, and whether the call is allowed.
     pub(crate) fn admit(&self, family: &'static str) -> (Vec<(&'static str, String)>, bool) {
         let minute = i64::try_from(self.minute.as_millis()).unwrap_or(60_000).max(1);
         let period = jiff::Timestamp::now().as_millisecond() / minute;

@@ -1,4 +1,4 @@
-//! The part of Okta's API that Beadle reads, and OAuth.
+//! The part of Okta's API that Beadle reads, and the OAuth endpoint.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Group/>
 
@@ -9,7 +9,7 @@ use crate::okta::Okta;
 use crate::okta::filter::Filter;
 use crate::sim_state::{Call, Reply, SimState, lock};
 
-/// Returns an error in the form of Okta.
+/// Returns an error in the form that Okta uses.
 pub(super) fn error(status: u16, text: &str) -> Reply {
     let (code, summary) = match status {
         401 => ("E0000011", "Invalid token provided".to_owned()),
@@ -118,7 +118,7 @@ fn read(okta: &Okta, sim_state: &SimState, call: &Call<'_>, segments: &[&str]) -
     }
 }
 
-/// Finds a user by id or by login.
+/// Returns the user with this id or login.
 fn with_login<'a>(users: &'a Value, login: &str) -> Option<&'a Value> {
     let is_theirs =
         |user: &&Value| user["profile"]["login"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(login));
@@ -129,7 +129,7 @@ fn every(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_object().into_iter().flatten().map(|(_, one)| one)
 }
 
-/// Returns the shown form of a group, which has no members.
+/// Returns a group as Okta shows it, without members.
 fn shown(group: &Value, with_stats: bool) -> Value {
     let mut shown = group.clone();
     if let Some(shown) = shown.as_object_mut() {
@@ -142,11 +142,11 @@ fn shown(group: &Value, with_stats: bool) -> Value {
     shown
 }
 
-/// A function that returns whether a row matches the query.
+/// A function that returns whether a row matches the query of a call.
 type Wanted = Box<dyn Fn(&Value) -> bool>;
 
-/// Returns whether a group matches `filter=id eq "..."`, `search=profile.name sw "..."` or `q=AWS`
-/// (the start of the name).
+/// Returns a function that selects groups by `filter=id eq "..."`, `search=profile.name sw "..."`
+/// or `q=AWS` (the start of the name).
 fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
     const FILTER: &[&str] = &["id", "type", "lastUpdated", "lastMembershipUpdated"];
     const SEARCH: &[&str] = &[
@@ -170,7 +170,8 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
     }))
 }
 
-/// Lists users. Deactivated users are in the list only if a filter selects them.
+/// Returns a function that selects users. Deactivated users are listed only if a filter selects
+/// them.
 fn wanted_users(call: &Call<'_>) -> Result<Wanted, String> {
     const FILTER: &[&str] = &["id", "status", "lastUpdated", "profile.login", "profile.email"];
     match call.query("filter") {
@@ -182,7 +183,7 @@ fn wanted_users(call: &Call<'_>) -> Result<Wanted, String> {
     }
 }
 
-/// Returns a page in the order of the ids, with one `Link` header for each link.
+/// Returns a page of rows in the order of their ids. Each link has its own `Link` header.
 fn page<'a>(
     base: &str,
     call: &Call<'_>,
@@ -195,7 +196,8 @@ fn page<'a>(
         Some(Ok(limit)) if (1..=most).contains(&limit) => limit,
         Some(_) => return error(400, "limit"),
     };
-    // The cursor is the last shown id, so changes before it do not move the next page.
+    // The cursor is the id of the last row that was shown. So if rows before it change, the next
+    // page still begins at the right row.
     let after = call.query("after").unwrap_or_default();
     let mut rest =
         rows.skip_while(|row| !after.is_empty() && row["id"].as_str().unwrap_or_default() <= after);
@@ -214,7 +216,8 @@ fn page<'a>(
     Reply { status: 200, headers, body: Some(Value::Array(shown)) }
 }
 
-/// Compares dates as text, because all are in UTC.
+/// Answers a request for the System Log. Times are compared as text, which is right because all of
+/// them are in UTC.
 fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
     const FILTER: &[&str] =
         &["uuid", "eventType", "severity", "outcome.result", "actor.id", "target.id", "published"];
@@ -253,8 +256,8 @@ fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(call.query.iter().filter(|(name, _)| name != "after"));
     let next = format!("<{base}/api/v1/logs?{}&after={end}>; rel=\"next\"", query.finish());
-    // A poll always has a next page. A bounded read, and a read from the newest event on, end with
-    // the log.
+    // A read without an end time always names a next page. A read with an end time, or with the
+    // newest event first, ends when the log ends.
     let is_over = (until.is_some() || newest_first) && rows.len() < limit;
     let headers = if is_over { Vec::new() } else { vec![("link", next)] };
     Reply { status: 200, headers, body: Some(Value::Array(rows)) }

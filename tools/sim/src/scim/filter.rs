@@ -1,8 +1,9 @@
-//! Filters: only `eq`, and only on the attributes that AWS documents.
+//! Filters of SCIM. The simulator supports only `eq`, and only the attributes that AWS documents.
 
 use serde_json::Value;
 
-/// Returns the attributes and values of `attribute eq "value"`, joined by `and`.
+/// Returns the attributes and values in a filter of the form `attribute eq "value"`, several of
+/// them joined by `and`.
 pub(super) fn parse(filter: &str) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     let mut rest = filter.trim();

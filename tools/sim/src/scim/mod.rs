@@ -1,9 +1,9 @@
-//! A simulated SCIM 2.0 server: that of AWS IAM Identity Center, according to its documentation.
+//! A simulated SCIM 2.0 server. It behaves like AWS IAM Identity Center, as AWS documents it.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/developerguide/what-is-scim.html>
 //!
 //! The state has `users.<id>` and `groups.<id>` in the form of SCIM. A group has `members.<user
-//! id>: true`. The paths of the API contain `/scim/v2/` after any prefix.
+//! id>: true`. The paths of the API contain `/scim/v2/`, after any prefix.
 
 mod filter;
 mod patch;
@@ -23,20 +23,20 @@ use crate::{Fault, SimError};
 
 pub use self::quirks::Quirk;
 
-/// The settings of a start.
+/// The settings with which the simulated server starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The initial state.
+    /// The state at the start.
     pub state: Option<Value>,
     /// The delay of every answer.
     pub latency: Duration,
-    /// Whether the log of calls has their bodies.
+    /// Whether the log of calls contains the bodies of requests and answers.
     pub record: bool,
-    /// Whether pages are shorter than requested.
+    /// Whether a page can have fewer rows than requested.
     pub short_pages: bool,
-    /// The number of calls after a creation for which the new resource is not found.
+    /// The number of calls during which the server does not find a resource that was created.
     pub slow_to_show: u32,
-    /// The deviations from AWS.
+    /// The behaviour in which the server differs from AWS.
     pub quirks: Vec<Quirk>,
 }
 
@@ -56,16 +56,17 @@ impl Default for Settings {
 pub(crate) struct Scim {
     short_pages: bool,
     slow_to_show: u32,
-    /// The resources that are not found yet, with the remaining number of calls.
+    /// The resources that the server does not find yet, each with the number of calls until it
+    /// does.
     hidden: Mutex<Vec<(String, u32)>>,
     quirks: Mutex<Quirks>,
 }
 
-/// A running simulation. A drop ends it.
+/// A running simulated SCIM server. It stops when this value is dropped.
 pub struct ScimSim(Running<Scim>);
 
 impl ScimSim {
-    /// Starts on `addr`. Port 0 chooses a free port.
+    /// Starts the server at the address `addr`. With port 0, the system chooses a free port.
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let scim = Scim {
             short_pages: settings.short_pages,
@@ -82,7 +83,7 @@ impl ScimSim {
         format!("http://{}/9f1-tenant/scim/v2/", self.0.addr)
     }
 
-    /// Returns the address of the control.
+    /// Returns the address of the control calls.
     pub fn control(&self) -> String {
         format!("http://{}/_sim", self.0.addr)
     }
@@ -92,18 +93,18 @@ impl ScimSim {
         self.0.sim_state.mint()
     }
 
-    /// Answers a request without a network, for tests in simulated time. Returns `None` if the
-    /// connection breaks.
+    /// Answers a request without a network, for tests in simulated time. Returns `None` if a fault
+    /// breaks the connection.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
         self.0.exchange(request).await
     }
 
-    /// Sets the deviations from AWS.
+    /// Sets the behaviour in which the server differs from AWS.
     pub fn behave(&self, quirks: Vec<Quirk>) {
         *lock(&self.0.vendor.quirks) = Quirks(quirks);
     }
 
-    /// Replaces the state without an event.
+    /// Replaces the state. Also clears the log of calls and the faults.
     pub fn begin_with(&self, state: Value) {
         self.0.replace(state);
     }
@@ -113,7 +114,7 @@ impl ScimSim {
         self.0.patch(patch);
     }
 
-    /// Returns the state.
+    /// Returns a copy of the state.
     pub fn state(&self) -> Value {
         lock(&self.0.sim_state.state).clone()
     }

@@ -1,4 +1,4 @@
-//! PATCH in the forms of AWS and of other servers.
+//! PATCH requests, in the form of AWS and in the forms of other servers.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn operations(body: &Value) -> Result<&Vec<Value>, String> {
     body["Operations"].as_array().ok_or_else(|| "Operations is missing".to_owned())
 }
 
-/// Attributes of a user (RFC 7643, 4.1).
+/// The attributes of a user (RFC 7643, 4.1).
 const ATTRIBUTES: [&str; 24] = [
     "schemas",
     "id",
@@ -38,13 +38,13 @@ const ATTRIBUTES: [&str; 24] = [
     "x509Certificates",
 ];
 
-/// Returns whether a path names an attribute of a user, or of an extension.
+/// Returns whether a path names an attribute of a user or of an extension.
 fn is_known(path: &str) -> bool {
     let first = path.split('.').next().unwrap_or_default();
     path.starts_with("urn:") || ATTRIBUTES.contains(&first)
 }
 
-/// Applies a PATCH to attributes of a user and of its extensions.
+/// Applies a PATCH to the attributes of a user and of the user's extensions.
 pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     for operation in operations(body)? {
         let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
@@ -72,8 +72,8 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Applies a PATCH to `displayName`, `externalId` and `members` of a group. A request can change at
-/// most 100 members and cannot remove all of them at once.
+/// Applies a PATCH to `displayName`, `externalId` and `members` of a group. One request can change
+/// at most 100 members. It cannot remove all members without naming them.
 pub(super) fn patch_group(
     quirks: &Quirks,
     group: &mut Value,

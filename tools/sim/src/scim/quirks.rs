@@ -1,54 +1,55 @@
-//! Deviations of other servers from AWS. Each was reported for a real server.
+//! Behaviour in which real servers differ from AWS. Users have reported each of these deviations.
 
 use serde_json::{Value, json};
 
-/// One deviation from the documentation of AWS.
+/// One deviation from the behaviour that AWS documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// The behaviour of RFC 7644: lists by index, attributes left out on request, members shown in
-    /// groups and removed by path.
+    /// The server behaves as in RFC 7644: lists are read by index, a request can leave attributes
+    /// out, and groups show their members, which are removed by path.
     Generic,
     /// The server ignores filters.
     FiltersIgnored,
-    /// The answer to a filter on `externalId` is 400.
+    /// The server answers a filter on `externalId` with 400.
     ExternalIdRefused,
-    /// A filter on `externalId` finds no user.
+    /// A filter on `externalId` never finds a user.
     ExternalIdFindsNobody,
-    /// The answer to a filter with an escaped quote is 400.
+    /// The server answers a filter with an escaped quote with 400.
     QuotesRefused,
-    /// Each page of a list is the first one.
+    /// Each page of a list is a copy of the first page.
     RepeatsFirstPage,
-    /// `totalResults` counts the rows of the page.
+    /// `totalResults` is the number of rows in the page, not in the list.
     TotalOfPage,
-    /// The answer has no `totalResults`.
+    /// Answers have no `totalResults`.
     NoTotal,
-    /// The answer to a `count` above this number is 422.
+    /// The server answers 422 if `count` is above this number.
     CountAbove(usize),
-    /// No list has the user of this id, but a request for the id finds the user.
+    /// The user with this id is missing in all lists, but a request with the id finds the user.
     Unlisted(String),
-    /// A list has its first row twice, and `totalResults` counts it twice.
+    /// A list contains its first row twice, and `totalResults` counts that row twice.
     RowsTwice,
-    /// Groups show at most this number of members.
+    /// A group shows at most this number of members.
     ShowsMembers(usize),
-    /// A write of members has no effect, although the answer is a success.
+    /// A write of members is answered with success but has no effect.
     WritesIgnored,
-    /// An addition of members replaces the existing members.
+    /// A request that adds members replaces the existing members.
     AddReplaces,
-    /// `remove` of `members` removes all of them and ignores its value (RFC 7644, 3.5.2.2).
+    /// A `remove` operation with the path `members` ignores its value and removes all members (RFC
+    /// 7644, 3.5.2.2).
     ArrayEmpties,
-    /// Names of groups are shown with this prefix.
+    /// The server shows the names of groups with this prefix.
     Prefix(String),
-    /// The group of this id is shown without a name.
+    /// The server shows the group with this id without a name.
     NullName(String),
-    /// The group of this id shows a member without `value`.
+    /// The server shows, in the group with this id, a member without `value`.
     NoValue(String),
-    /// `active` is a string: `"True"`.
+    /// The server shows `active` as a string: `"True"`.
     ActiveWords,
-    /// Ids that consist of digits are shown as numbers.
+    /// The server shows ids that consist of digits as numbers.
     NumericIds,
 }
 
-/// The deviations of a server.
+/// All deviations that a simulated server has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Quirks(pub(super) Vec<Quirk>);
 
@@ -64,7 +65,7 @@ impl Quirks {
         })
     }
 
-    /// Returns whether a filter is refused.
+    /// Returns whether the server refuses a filter.
     pub(super) fn refuses(&self, filter: &str) -> bool {
         (self.has(&Quirk::QuotesRefused) && filter.contains('\\'))
             || (self.has(&Quirk::ExternalIdRefused) && filter.starts_with("externalId"))
@@ -74,7 +75,8 @@ impl Quirks {
         self.has(&Quirk::ExternalIdFindsNobody) && filter.starts_with("externalId")
     }
 
-    /// Returns a resource in the form of the server. `members` are those of a group.
+    /// Returns a resource as the server shows it. `members` are the members if the resource is a
+    /// group.
     pub(super) fn shown(&self, mut shown: Value, members: &Value) -> Value {
         let id = shown["id"].as_str().unwrap_or_default().to_owned();
         if self.has(&Quirk::Generic) && shown["members"].is_array() {

@@ -11,11 +11,11 @@ use crate::sim_state::{Call, Reply, SimState, lock, now};
 
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
-/// The maximum number of entries in a page or a request.
+/// The maximum number of entries in a page, and of members in a request.
 pub(super) const MOST: usize = 100;
 
-/// Returns an error in the form of AWS: with both `schema` and `schemas`, with a status in words,
-/// and without `scimType`.
+/// Returns an error in the form that AWS uses: it has both `schema` and `schemas`, a status in
+/// words, and no `scimType`.
 pub(super) fn error(status: u16, text: &str) -> Reply {
     let id = format!("{:032x}", rand::random::<u128>());
     let body = json!({
@@ -61,7 +61,7 @@ fn collection(kind: &str) -> &'static str {
     if kind == "Users" { "users" } else { "groups" }
 }
 
-/// Returns the shown form of a resource. AWS shows every group without members.
+/// Returns a resource as the server shows it. AWS never shows the members of a group.
 fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
     let mut shown = resource.clone();
     let (schema, name) = if kind == "Users" { ("User", "User") } else { ("Group", "Group") };
@@ -76,7 +76,7 @@ fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
     quirks.shown(shown, &resource["members"])
 }
 
-/// Returns a list with paging by index, as in RFC 7644.
+/// Returns a page of a list that is read by index, as in RFC 7644.
 fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
     if call.query("cursor").is_some() {
         return error(400, "cursor is not supported");
@@ -127,7 +127,7 @@ fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) ->
     Reply::json(200, body)
 }
 
-/// Returns the id of a filter that does not exist.
+/// Returns an id that a filter contains but no resource has.
 fn unknown_id(state: &Value, kind: &str, pairs: &[(String, String)]) -> Option<String> {
     let (attribute, list) =
         if kind == "Users" { ("groups.value", "groups") } else { ("members.value", "users") };
@@ -159,7 +159,7 @@ fn list(scim: &Scim, quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str
     if let Some(id) = unknown_id(state, kind, &pairs) {
         return error(404, &format!("{id} was not found"));
     }
-    // Without the parameter there is no paging, for older clients.
+    // Without this parameter, AWS returns a list without pages, for older clients.
     let after = match call.query("cursor") {
         None | Some("") => String::new(),
         Some(cursor) => {
@@ -199,13 +199,14 @@ fn list(scim: &Scim, quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str
         body["startIndex"] = json!(1);
     } else if more {
         let last = body["Resources"][count - 1]["id"].as_str().unwrap_or_default();
-        // The cursor has characters that a client must encode.
+        // The cursor contains characters that a client must encode in an address.
         body["nextCursor"] = json!(STANDARD.encode(format!("?>after:{last}")));
     }
     Reply::json(200, body)
 }
 
-/// Returns whether a resource has this value, or `None` if the attribute cannot be in a filter.
+/// Returns whether an attribute of a resource has this value. Returns `None` if a filter cannot
+/// contain the attribute.
 fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, value: &str) -> Option<bool> {
     let text = |name: &str| resource[name].as_str().unwrap_or_default();
     Some(match (kind, attribute.to_ascii_lowercase().as_str()) {
@@ -219,7 +220,8 @@ fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, va
     })
 }
 
-/// Returns the field whose value another resource has too.
+/// Returns the first field of a resource that must be unique but has the same value in another
+/// resource.
 fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Option<&'static str> {
     let name = if kind == "Users" { "userName" } else { "displayName" };
     let others = state[collection(kind)].as_object().into_iter().flatten();
@@ -238,7 +240,7 @@ fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Optio
     None
 }
 
-/// Checks the fields that AWS requires of a new user and a new group.
+/// Returns the fields that AWS requires for a new user or a new group.
 fn needed(kind: &str) -> &'static [&'static str] {
     if kind == "Users" {
         &["/userName", "/displayName", "/name/givenName", "/name/familyName"]
@@ -247,7 +249,7 @@ fn needed(kind: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns the first required text that is missing or empty.
+/// Returns the first required field that is missing or empty.
 fn lacks(kind: &str, resource: &Value) -> Option<&'static str> {
     let has =
         |place: &str| resource.pointer(place).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
@@ -328,7 +330,8 @@ fn one(
         }
         ("PUT", "Users") => {
             let mut new = call.body.clone();
-            // A body that lacks a required field would delete it.
+            // A PUT replaces the whole resource. So a body without a required field would remove
+            // that field, and AWS refuses it.
             if let Some(place) = lacks(kind, &new) {
                 return violates(place);
             }
@@ -349,7 +352,8 @@ fn one(
             if let Err(why) = patched {
                 return error(400, &why);
             }
-            // A field that the body lacks stays.
+            // A PATCH does not change a field that is missing in its body. So only fields that the
+            // resource had before can get lost.
             if let Some(place) = lacks(kind, &new).filter(|_| lacks(kind, &state[list][id]).is_none()) {
                 return violates(place);
             }

@@ -1,5 +1,5 @@
-//! Finds what hooks missed: reads the System Log from the last place on, and finds groups whose
-//! members changed.
+//! Finds changes that no event hook delivered. It reads the new part of the System Log, and it
+//! lists the groups whose members have changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, 
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// The overlap of two reads after a break, because Okta may record events late.
+/// If Beadle reads by time and not by cursor, it starts this much before the end of the last read,
+/// because Okta may record events late.
 const OVERLAP: Duration = Duration::from_secs(300);
-/// The time for which Okta keeps its log.
+/// The time for which Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
-/// The number of pages in one read. The next read continues.
+/// The maximum number of pages in one read. The next read continues after them.
 const MOST_PAGES: usize = 100;
 
-/// The place up to which Beadle has read the log.
+/// The place in the log up to which Beadle has read.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct LogPlace {
     cursor: Option<String>,
@@ -27,28 +28,29 @@ impl Metadata for LogPlace {
     const KIND: &'static str = "log";
 }
 
-/// Reads the log of one directory.
+/// Finds changes in one directory that no event hook delivered.
 pub struct Catchup {
-    /// The directory.
+    /// The client of the directory.
     pub okta: Okta,
-    /// The store of the inbox.
+    /// The store that has the inbox.
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// The clock of this process.
     pub clock: Clock,
 }
 
-/// The result of a read.
+/// What one read of the log found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caught {
-    /// The number of events that no hook had brought.
+    /// The number of events that no event hook had delivered.
     pub missed: u64,
-    /// Whether the log did not reach back far enough. In that case Beadle marks a sweep.
+    /// Whether Okta has already deleted some entries that Beadle did not read. In that case Beadle
+    /// has marked a sweep.
     pub beyond: bool,
 }
 
 impl Catchup {
-    /// Reads the log from the last place on. The first read finds nothing: the first sweep covers
-    /// everything.
+    /// Reads the log from the place where the last read ended. The first read of all only sets that
+    /// place, because the first sweep covers everything before it.
     pub async fn read_on(&self) -> Result<Caught, Failure> {
         let note = Note::<LogPlace>::of(&[self.okta.name()]);
         let now = self.clock.now();
@@ -63,7 +65,8 @@ impl Catchup {
                 None => Since::Time(place.until - OVERLAP),
             };
             let page = match self.okta.events(&since).await {
-                // Okta does not take the cursor any more, or it leads elsewhere: continue by time.
+                // Okta does not accept the cursor any more, or the cursor is not valid for this
+                // directory. So Beadle continues by time.
                 Err(failure) if failure.class == Class::Rejected && place.cursor.is_some() => {
                     place.cursor = None;
                     continue;
@@ -72,8 +75,8 @@ impl Catchup {
             };
             for event in &page.events {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
-                    // The event has no id, so it cannot be recognised later. Its keys are marked
-                    // all the same.
+                    // The event has no id, so Beadle cannot recognise it if it arrives again.
+                    // Beadle marks its keys in any case.
                     self.store.mark(event.marks(self.okta.name()), now).await?;
                     continue;
                 };
@@ -83,13 +86,14 @@ impl Catchup {
                 }
             }
             if gap {
-                // The mark comes before the new place, because nobody sees the gap after that.
+                // The sweep is marked before the new place is stored. After the new place is
+                // stored, nothing shows any more that events are missing.
                 let sweep = Mark::new(Key::new("sweep", self.okta.name(), "groups"), Lane::Sweep);
                 self.store.mark(vec![sweep], now).await?;
                 gap = false;
             }
-            // The place is stored last: after a kill, Beadle reads the events again and recognises
-            // them.
+            // The place is stored last. If the process is killed before, Beadle reads the same
+            // events again and recognises them by their ids.
             let until = if page.is_full { place.until } else { now };
             place = LogPlace { cursor: page.next.or(place.cursor), until };
             note.put(self.store.as_ref(), &place).await?;
@@ -100,14 +104,15 @@ impl Catchup {
         Ok(caught)
     }
 
-    /// Marks the groups whose members changed since the last read: a cheap check between sweeps.
+    /// Marks the groups whose members have changed since the last read. This costs few calls, so
+    /// Beadle does it between sweeps.
     pub async fn probe(&self) -> Result<usize, Failure> {
         let note = Note::<Changed>::of(&[self.okta.name()]);
         let now = self.clock.now();
         let noted = note.get(self.store.as_ref()).await?;
         let before = noted.unwrap_or(Changed { latest: now, seen: BTreeMap::new() });
-        // The read overlaps the last one: a change may appear late, or have the same time as a
-        // known change.
+        // The read covers some time before the last known change, because Okta may show a change
+        // late, or two changes may have the same time.
         let changed = self.okta.groups_changed_since(&(before.latest - OVERLAP).to_string()).await?;
         let mut after = Changed { latest: before.latest, seen: BTreeMap::new() };
         let mut marks = Vec::new();
@@ -116,7 +121,8 @@ impl Catchup {
             if before.seen.get(&group.id) != Some(&at) {
                 marks.push(Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep));
             }
-            // This is the directory's clock, so that this machine's clock may be wrong.
+            // This time is by the directory's clock, so the result is right even if this machine's
+            // clock is wrong.
             if let Ok(time) = at.parse::<jiff::Timestamp>() {
                 after.latest = after.latest.max(Time(time.as_millisecond()));
             }
@@ -133,12 +139,12 @@ impl Catchup {
     }
 }
 
-/// The changed groups of the last read.
+/// The changed groups that the last read showed, as they are stored.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Changed {
-    /// The time of the last change, by the directory's clock.
+    /// The time of the newest change, by the directory's clock.
     latest: Time,
-    /// The time of the last change of each group that the last read showed.
+    /// For each group that the last read showed: the time of its last change.
     seen: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,4 @@
-//! Groups of an Okta organisation.
+//! Reads the groups and people of an Okta organisation.
 
 mod catchup;
 
@@ -16,69 +16,73 @@ use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
 
 pub use catchup::{Catchup, Caught};
 
-/// The number of groups in one page of Okta's list.
+/// The number of groups in one page of Okta's list of groups.
 const PAGE: usize = 200;
 
-/// Groups of an Okta organisation.
+/// A source that reads the groups and people of an Okta organisation.
 #[derive(Clone)]
 pub struct OktaSource {
     okta: Okta,
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
-    /// The list of all groups for the runs of sweeps.
+    /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
-    /// The number of groups in the last complete list.
+    /// The number of groups in the last complete list. It shows how many pages the next list needs.
     count: Arc<AtomicUsize>,
-    /// The number of questions for one group that are under way.
+    /// The number of requests for single groups that have no answer yet.
     asking: Arc<AtomicUsize>,
-    /// The last surveys, newest first.
+    /// The most recent surveys, the newest first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
-    /// The number of pages that the list of all users exceeds.
+    /// The list of all users has more pages than this number, as far as Beadle knows.
     long: Arc<AtomicUsize>,
-    /// The budget windows that ended before the list of all users did.
+    /// Counts how many periods of the rate limit ended before the list of all users was complete.
     cut: Arc<Cuts>,
 }
 
-/// The age from which the runs of a long sweep read the directory again.
+/// The age from which a survey is too old. The later runs of a long sweep then share a new survey.
 const FRESH: Duration = Duration::from_secs(900);
 
-/// The number of surveys to keep: the sweeps of two directories may mark the groups of one union.
+/// The number of surveys to keep. It is more than one, because the groups of one union may be
+/// marked by the sweeps of two directories.
 const HELD: usize = 3;
 
-/// A survey and its sweep.
+/// A survey, and the sweep to which it belongs.
 struct Surveying {
-    /// The mark of the sweep. Only the same mark matches, because a clock may have been turned
-    /// back.
+    /// The time of the sweep's marks. Only runs with exactly this time may use the survey. The
+    /// times are not compared by order, because a clock may have been turned back.
     mark: Time,
     began: Time,
-    /// The survey; `None` if it failed.
+    /// The survey, or `None` if its read failed.
     survey: Option<Arc<Survey>>,
 }
 
-/// The number of windows after which a list that did not end counts as longer than a window.
+/// After this number of periods of the rate limit in which the list was not complete, Beadle
+/// assumes that the list does not fit into one period.
 const CUTS: usize = 3;
 
-/// Budget windows that ended during a list, by their ends. Several runs may be refused in one
-/// window.
+/// The periods of the rate limit that ended before a list was complete, identified by their ends.
+/// Okta may refuse several runs in the same period, and that period must count once.
 #[derive(Default)]
 struct Cuts(std::sync::Mutex<BTreeSet<Time>>);
 
 impl Cuts {
-    /// Notes a window. Returns whether the list may fit into the next one.
+    /// Records that a period ended before the list was complete. Returns whether the list may still
+    /// fit into the next period.
     fn may_fit_after(&self, window: Time) -> bool {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         windows.insert(window);
         windows.len() < CUTS
     }
 
-    /// Forgets all windows, because the list ended.
+    /// Forgets all recorded periods, because a list was complete.
     fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// A question that is under way.
+/// A request for a single group that has no answer yet. While this value exists, it counts in
+/// [`OktaSource`].
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {
@@ -95,9 +99,9 @@ impl Drop for Asking<'_> {
 }
 
 impl OktaSource {
-    /// Creates a source. `leaving`: statuses of people whose access should go. `made`: statuses of
-    /// people for whom Beadle may create an account. `apps`: applications into which Okta may push
-    /// groups itself.
+    /// Creates a source. `leaving` has the statuses of people whose access must go. `made` has the
+    /// statuses of people for whom Beadle may create an account. `apps` has the applications into
+    /// which Okta itself may push groups.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -113,13 +117,13 @@ impl OktaSource {
         }
     }
 
-    /// Returns the client.
+    /// Returns the client of Okta.
     pub fn okta(&self) -> &Okta {
         &self.okta
     }
 
-    /// Returns whether a list of all groups takes fewer calls than the questions for single groups
-    /// that are under way.
+    /// Returns whether a list of all groups needs fewer calls than the requests for single groups
+    /// that have no answer yet.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages
@@ -166,7 +170,7 @@ impl Source for OktaSource {
     }
 
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
-        // An event never waits for a read of a sweep.
+        // A run for an event never waits until a read for a sweep ends.
         if self.okta.lane() == Lane::Sweep {
             return Ok(self.listed.get(self.list()).await?.to_vec());
         }
@@ -174,8 +178,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // A sweep has many runs at once. One list that begins after they did gives all of them the
-        // names.
+        // A sweep has many runs at the same time. All of them can use one list that begins after
+        // the runs began.
         let _asking = Asking::new(&self.asking);
         if self.okta.lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;
@@ -183,7 +187,7 @@ impl Source for OktaSource {
                 return Ok(Some(found.clone()));
             }
         }
-        // The list may lack the group, so Beadle asks for it alone.
+        // The list may lack the group, so Beadle asks Okta for this one group.
         Ok(self.okta.group(id).await?.map(group))
     }
 
@@ -198,8 +202,9 @@ impl Source for OktaSource {
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        // The count comes first: a person who joins after it makes the list longer, and a person
-        // who leaves makes it short, so that it is read again.
+        // Beadle asks for the count before the list. If a person joins after the count, the list is
+        // longer than the count, which is allowed. If a person leaves after the count, the list is
+        // shorter, and Beadle reads both again.
         let count = self.okta.count(&group.id).await?;
         let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
         let members = self.members(group).await?;
@@ -227,7 +232,7 @@ impl Source for OktaSource {
     }
 
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // Other runs wait here for the run that reads.
+        // While one run reads the survey, all other runs wait here.
         let mut held = self.surveyed.lock().await;
         let is_it = |one: &&Surveying| one.mark == mark && now.since(one.began) < FRESH;
         if let Some(known) = held.iter().find(is_it) {
@@ -254,7 +259,8 @@ impl Source for OktaSource {
 
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure> {
         let people = survey.people.get_or_try_init(|| async move {
-            // The list must cost fewer calls than the groups that it saves.
+            // The list of users is useful only if it needs fewer calls than the lists of members
+            // that it replaces.
             let most = survey.groups().count() / 2 + 1;
             if most <= self.long.load(Ordering::SeqCst) {
                 return Ok(None);

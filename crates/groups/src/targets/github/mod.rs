@@ -1,4 +1,4 @@
-//! Teams of a GitHub organisation.
+//! A target whose groups are the teams of a GitHub organisation.
 
 mod people;
 mod writer;
@@ -21,32 +21,32 @@ pub use writer::TeamWriter;
 
 use people::{People, account};
 
-/// The time for which the list of the organisation's members, and of whose accounts they are, is
-/// believed. The members of a team are read each time.
+/// The time for which Beadle uses the list of the organisation's members again, and the knowledge
+/// to whom each account belongs. The members of a team are read each time.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// The maximum age of the names of teams before a team is taken over by its name.
+/// The maximum age of the list of teams when Beadle takes over a team by its name.
 const SURE: Duration = Duration::from_secs(60);
-/// The maximum age of the result that no identity provider keeps a team.
+/// The time for which Beadle uses the answer that no identity provider manages a team.
 const KEPT: Duration = Duration::from_secs(3600);
-/// The end of a description that marks a team as Beadle's, in case a kill came before Beadle
-/// remembered the team.
+/// The beginning of the mark that Beadle writes at the end of a team's description. If a process is
+/// killed before it stores which team it created, Beadle finds the team by this mark.
 const MARK: &str = " (beadle:";
 
-/// The remembered answers of GitHub.
+/// The answers of GitHub that this process remembers.
 #[derive(Default)]
 struct Seen {
     teams: Option<(Time, HashMap<u64, Team>)>,
     people: Option<(Time, Arc<People>)>,
-    /// All accounts that any answer showed. They need not be members of the organisation.
+    /// All accounts that any answer showed. Some of them may not be members of the organisation.
     accounts: HashMap<u64, Member>,
-    /// The people who were invited to a team at its last read.
+    /// For each team, the people whose invitation was open at the last read of the team.
     invited: HashMap<u64, BTreeSet<u64>>,
-    /// The accounts of people whom Beadle searched for.
+    /// The accounts of people for whom Beadle has searched.
     found: HashMap<String, u64>,
     kept: HashMap<u64, (Time, Option<String>)>,
 }
 
-/// Reads an organisation's teams.
+/// Reads the teams of an organisation.
 #[derive(Clone)]
 pub struct TeamReader {
     github: Reader,
@@ -54,7 +54,8 @@ pub struct TeamReader {
     listed: Listed,
     seen: Arc<Mutex<Seen>>,
     loading: Arc<tokio::sync::Mutex<()>>,
-    /// Guards the read of all teams, so that runs that need them at the same moment share one read.
+    /// The lock for the read of all teams. Runs that need the teams at the same moment share one
+    /// read.
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -62,13 +63,14 @@ fn id_of(text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|_| Failure::new(Class::Rejected, format!("invalid GitHub id `{text}`")))
 }
 
-/// Splits a description into its text and its mark.
+/// Splits a description into the text and Beadle's mark.
 fn marked(description: &str) -> (&str, Option<String>) {
     let mark = description.strip_suffix(')').and_then(|text| text.rsplit_once(MARK));
     mark.map_or((description, None), |(text, slot)| (text, Some(format!("beadle:{slot}"))))
 }
 
-/// Returns the slug that GitHub makes of a name. Two names with the same slug are the same team.
+/// Returns the slug that GitHub derives from a name. Two names with the same slug mean the same
+/// team.
 fn slug_of(name: &str) -> String {
     let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
     let text: String = name.to_lowercase().chars().map(kept).collect();
@@ -94,8 +96,8 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl TeamReader {
-    /// Creates a reader of the organisation's teams. `matches` are the ways to find a person's
-    /// account, the surest first.
+    /// Creates a reader of the organisation's teams. `matches` has the ways to find a person's
+    /// account, the most reliable way first.
     pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
         Self {
             github,
@@ -107,12 +109,12 @@ impl TeamReader {
         }
     }
 
-    /// Returns the same reader for reads in this lane.
+    /// Returns the same reader, but its reads use this lane.
     fn with_lane(&self, lane: Lane) -> Self {
         Self { github: self.github.in_lane(lane), ..self.clone() }
     }
 
-    /// Checks what the organisation shows.
+    /// Checks whether GitHub shows everything about the organisation that Beadle needs.
     pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
         let organisation = self.github.organisation();
         let mut findings =
@@ -147,8 +149,8 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
-    /// Forgets which account belongs to whom, if that is older than `believed`. Returns whether it
-    /// is still known.
+    /// Forgets to whom the accounts belong, if Beadle read this longer than `believed` ago. Returns
+    /// whether Beadle still knows it.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
@@ -175,9 +177,9 @@ impl TeamReader {
         }
     }
 
-    /// Returns the one team that fits. A team that is found is searched again among new names,
-    /// because it may have been renamed. A team that is not found is created, and GitHub refuses
-    /// that if the team exists.
+    /// Returns the one team that fits. If the remembered list has such a team, Beadle reads the
+    /// list again, because the team may have been renamed since. If the list has no such team,
+    /// Beadle creates it, and GitHub refuses that if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
         let find = |teams: HashMap<u64, Team>| {
             let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
@@ -189,7 +191,8 @@ impl TeamReader {
         }
     }
 
-    /// Returns a team. Reads all teams again if the team is unknown.
+    /// Returns the team with this id. If the remembered list lacks it, Beadle reads all teams
+    /// again.
     async fn team(&self, id: u64) -> Result<Option<Team>, Failure> {
         if let Some(known) = known(&self.seen, id) {
             return Ok(Some(known));
@@ -219,8 +222,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
-        // Every maintainer of a team can change its description: if two teams have the mark, none
-        // counts.
+        // Every maintainer of a team can change its description, and so copy the mark. If two teams
+        // have the same mark, Beadle trusts neither.
         let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
         Ok(self.one(is_it).await?.as_ref().map(target))
     }
@@ -230,7 +233,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // A probe may have read this a moment ago.
+        // A probe may have read the accounts a moment ago, so Beadle forgets only what is older
+        // than a minute.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
     }
@@ -240,7 +244,8 @@ impl TargetReader for TeamReader {
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;
         if read.as_ref().is_none_or(|read| read.team.id != id) {
-            // The team was renamed, and another team may have its old name.
+            // The team was renamed. Another team may have its old name now, so Beadle reads all
+            // teams again.
             let Some(now) = self.reload_teams().await?.remove(&id) else { return Ok(None) };
             team = now;
             read = self.github.team_members(&team.slug).await?;
@@ -308,7 +313,8 @@ impl TargetReader for TeamReader {
     }
 
     fn changes_at_once(&self) -> usize {
-        // Each change is a request, and one query resolves the present names for this many of them.
+        // Beadle sends one request for each change. Before that, one query reads the present names
+        // of up to this many accounts.
         10
     }
 }

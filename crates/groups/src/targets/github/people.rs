@@ -13,36 +13,39 @@ use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
-/// A way to find a person's account.
+/// A way to find a person's account at GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// By the name at the organisation's identity provider.
+    /// By the person's name at the identity provider of the organisation.
     Saml,
-    /// By an address in a domain that the organisation has verified.
+    /// By a mail address in a domain that the organisation has verified.
     Mail,
-    /// By a list in a file.
+    /// By the list in the file of `users_from`.
     File,
 }
 
-/// Reads the list: GitHub logins by login, address or id at the directory.
+/// A function that reads this list. The list maps a login, an address or an id at the directory to
+/// a login at GitHub.
 pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
 
-/// The accounts and the people they belong to.
+/// The members of the organisation, and the people to whom their accounts belong.
 #[derive(Default)]
 pub(super) struct People {
-    /// For each way, the accounts by a name of the person at the directory.
+    /// For each way, a map from a person's name at the directory to the accounts that have this
+    /// name.
     pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
-    /// The names of each account.
+    /// All names of each account.
     pub(super) names: HashMap<u64, BTreeSet<String>>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,
-    /// The logins in the list that are not members of the organisation, by the person's name.
+    /// The logins in the list that are not members of the organisation, by the person's name at the
+    /// directory.
     pub(super) strangers: HashMap<String, String>,
 }
 
 impl TeamReader {
-    /// Returns the members of the organisation, and whose accounts they are.
+    /// Returns the members of the organisation, and to whom their accounts belong.
     pub(super) async fn people(&self) -> Result<Arc<People>, Failure> {
         let _one = self.loading.lock().await;
         let known = lock(&self.seen).people.clone();
@@ -52,7 +55,8 @@ impl TeamReader {
             return Ok(people);
         }
         let now = self.now();
-        // The list and the provider come first, so that their errors cost no page of members.
+        // Beadle reads the list and the identity provider first. If one of them fails, Beadle has
+        // not yet spent calls on the pages of members.
         let listed = if self.matches.contains(&Match::File) {
             (self.listed)().await.map_err(|why| Failure::new(Class::Rejected, why))?
         } else {
@@ -100,9 +104,11 @@ impl TeamReader {
         Ok(pairs.collect())
     }
 
-    /// Finds the account of a person. `group` is the team to add the person to, if it exists.
+    /// Finds the account of a person. `group` is the team to which the person should be added, if
+    /// the team exists.
     pub(super) fn find_one(&self, people: &People, person: &Person, group: Option<u64>) -> Found {
-        // Only this person has the sign-in name. The address may be the login of another person.
+        // The sign-in name and the id belong to this person only. The mail address may also be the
+        // login of another person, so it is used later.
         let own = [person.login.to_lowercase(), person.id.to_lowercase()];
         let address = person.email.iter().map(|email| email.to_lowercase());
         for (way, named) in &people.named {
@@ -148,7 +154,8 @@ impl TeamReader {
         Found::Missing(format!("no member of {organisation} belongs to {} ({ways})", person.login))
     }
 
-    /// Returns a person who was invited to the team, as of its last read.
+    /// Returns the person with this login, if the person's invitation to the team was open when
+    /// Beadle last read the team.
     fn invited(&self, group: u64, login: &str) -> Option<Member> {
         let seen = lock(&self.seen);
         let mut invited = seen.invited.get(&group)?.iter().filter_map(|id| seen.accounts.get(id));
@@ -156,8 +163,8 @@ impl TeamReader {
     }
 }
 
-/// Returns the accounts in the list. Logins that are not members of the organisation go to
-/// `strangers`.
+/// Returns the accounts that the list names. Logins that are not members of the organisation are
+/// added to `strangers`.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],
@@ -190,8 +197,8 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         person: None,
         known_as: names.collect(),
         email: None,
-        // An owner of the organisation is a maintainer of every team, also if the list shows
-        // another role.
+        // GitHub treats an owner of the organisation as a maintainer of every team, whatever role
+        // the list shows.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
     }

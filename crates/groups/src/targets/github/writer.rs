@@ -1,4 +1,4 @@
-//! Writes an organisation's teams.
+//! Writes the teams of an organisation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::targets::{
     NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetReader as _, TargetWriter,
 };
 
-/// Writes an organisation's teams.
+/// Writes the teams of an organisation.
 pub struct TeamWriter {
     github: Writer,
     reader: Arc<TeamReader>,
@@ -54,7 +54,8 @@ impl TeamWriter {
         }
     }
 
-    /// Sets the role of each account by its present login; `None` removes the accounts.
+    /// Sets the role of each account in the team, using the account's present login. If `role` is
+    /// `None`, removes the accounts.
     async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
         let team = self.team(group).await?;
         let members = self.accounts(ids)?;
@@ -89,8 +90,9 @@ impl TeamWriter {
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Returns whether an account may join without an invitation to the organisation: it is a
-    /// member, or somebody else has invited it to the team.
+    /// Returns whether Beadle can add an account to the team without inviting the person to the
+    /// organisation. It can if the account is a member of the organisation, or if somebody has
+    /// already invited the account to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)
@@ -143,7 +145,7 @@ impl TargetWriter for TeamWriter {
     ) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
-        // The new name has another slug.
+        // With a new name the team also has a new slug, so Beadle reads the teams again.
         self.reader.reload_teams().await?;
         Ok(None)
     }

@@ -8,12 +8,14 @@ use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
 impl ScimReader {
-    /// Finds the account of a person, if the remembered one is new enough for this lane.
+    /// Finds the account of a person. A remembered account is used if it is recent enough for the
+    /// lane of this reader.
     pub(super) async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
         self.find_since(person, self.believed_since()).await
     }
 
-    /// Finds the account of a person. Reads an account again if the last read was before `since`.
+    /// Finds the account of a person. A remembered account is used only if Beadle read it at
+    /// `since` or later.
     pub(super) async fn find_since(&self, person: &Person, since: Time) -> Result<Found, Failure> {
         let asked = self.now();
         let known = || self.seen().people.get(&person.id).cloned();
@@ -44,7 +46,8 @@ impl ScimReader {
         let mut named = by_name.one().map(account);
         let is_theirs = |found: &TargetAccount| found.person.as_ref() == Some(&person.id);
         if !is_sure && !named.as_ref().is_some_and(is_theirs) {
-            // The server does not filter by the id, or by the name: a complete list tells.
+            // The server cannot filter by the id or by the name. So only a complete list can show
+            // that the account does not exist.
             is_sure = self.users_of_now().await?;
             if let Some(known) = known() {
                 return Ok(Found::TargetAccount(known));
@@ -55,8 +58,9 @@ impl ScimReader {
             named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
         }
         match named {
-            // The account has no id, and the name identifies it. Or the account has the person's
-            // id, and the server cannot filter by it.
+            // There are two cases in which the account is the person's. The account has no id, and
+            // the name identifies it. Or the account has the person's id, and the server cannot
+            // filter by the id.
             Some(found) if found.person.is_none() || is_theirs(&found) => {
                 self.remember(&found, asked);
                 Ok(Found::TargetAccount(found))

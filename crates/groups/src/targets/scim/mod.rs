@@ -1,4 +1,4 @@
-//! Groups of a SCIM 2.0 server.
+//! A target whose groups are on a SCIM 2.0 server.
 
 mod find;
 mod readback;
@@ -23,24 +23,26 @@ use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
 
-/// From this number of people on, Beadle lists all users: a page costs as much as one user.
+/// If Beadle searches for at least this number of people, it lists all users, because one page
+/// costs as much as one user.
 const MANY: usize = 20;
-/// An older list of all users is read again before Beadle reports a person as missing.
+/// Beadle does not report a person as missing because of a list of users that is older than this.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The time for which a remembered account is believed when a sweep or an operator searches for a
-/// person. A run for an event believes only what it reads itself: the event may be about that
+/// The time for which a sweep or an operator's command uses a remembered account of a person. A run
+/// for an event uses only accounts that it reads itself, because the event may be about that
 /// account.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// Another source of members than the SCIM server.
+/// A source of a group's members that replaces the SCIM server.
 #[async_trait]
 pub trait Memberships: Send + Sync + 'static {
-    /// Returns the ids of all members of a group, or an error; `None` if there is no such group.
+    /// Returns the ids of all members of a group, or an error if the list is incomplete. Returns
+    /// `None` if the group does not exist.
     async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure>;
 }
 
-/// The attribute to search a group by.
+/// The attribute by which Beadle searches for a group.
 #[derive(Clone, Copy)]
 enum By {
     Name,
@@ -56,17 +58,18 @@ impl By {
     }
 }
 
-/// Reads a SCIM server's groups.
+/// Reads the groups of a SCIM server.
 #[derive(Clone)]
 pub struct ScimReader {
     scim: Reader,
     memberships: Option<Arc<dyn Memberships>>,
     seen: Arc<Mutex<Seen>>,
-    /// Guards the reads of whole lists, so that runs that need one at the same moment share it.
+    /// The lock for the reads of whole lists. Runs that need a list at the same moment share one
+    /// read.
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The attributes of an account that must agree with the person.
+/// The attributes of an account that must have the same values as the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
@@ -85,7 +88,7 @@ fn account(user: User) -> TargetAccount {
     }
 }
 
-/// Returns an account of which only the id is known.
+/// Returns an account about which Beadle knows only the id.
 fn unknown(id: String) -> TargetAccount {
     TargetAccount {
         id,
@@ -108,19 +111,19 @@ impl ScimReader {
         Self { scim, memberships: None, seen: Arc::default(), listing: Arc::default() }
     }
 
-    /// Returns the same reader for reads in this lane.
+    /// Returns the same reader, but its reads use this lane.
     fn with_lane(&self, lane: Lane) -> Self {
         Self { scim: self.scim.in_lane(lane), ..self.clone() }
     }
 
-    /// Sets another source of members.
+    /// Makes the reader read the members of groups from this other source.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
         self
     }
 
-    /// Returns the members of a group; `None` if there is no such group.
+    /// Returns the members of a group, or `None` if the group does not exist.
     async fn listed(&self, id: &str) -> Result<Option<Vec<Member>>, Failure> {
         if let Some(memberships) = &self.memberships {
             let bare = |ids: Vec<String>| ids.into_iter().map(|id| Member { id, user: None }).collect();
@@ -134,7 +137,7 @@ impl ScimReader {
             return Ok(members);
         }
         let Some(members) = self.scim.members(id).await? else { return Ok(None) };
-        // AWS finds no members in a group that does not exist.
+        // AWS returns an empty list of members for a group that does not exist.
         let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
         Ok((!is_gone).then_some(members))
     }
@@ -147,18 +150,19 @@ impl ScimReader {
         self.scim.clock().now()
     }
 
-    /// Remembers an account from a question that was sent at `asked`.
+    /// Remembers an account from an answer to a request that was sent at `asked`.
     fn remember(&self, account: &TargetAccount, asked: Time) {
         self.seen().remember(account, asked);
     }
 
-    /// Returns the earliest time of a read that may identify a person's account. The person gets
-    /// access through this account.
+    /// Returns how recent a remembered account must be, so that Beadle may use it to give a person
+    /// access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
 
-    /// Reads all users that the server lists. Beadle asks for a person who is not listed alone.
+    /// Reads all users that the server lists. If the list lacks a person, Beadle searches for that
+    /// person in a separate request.
     async fn all_users(&self) -> Result<(), Failure> {
         let now = self.scim.clock().now();
         let users = self.scim.users().await?;
@@ -173,7 +177,7 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Reads all users, unless the last list is new. Returns whether the list is complete.
+    /// Reads all users, unless the remembered list is recent. Returns whether the list is complete.
     async fn users_of_now(&self) -> Result<bool, Failure> {
         let _one = self.listing.lock().await;
         let now = self.scim.clock().now();
@@ -184,7 +188,7 @@ impl ScimReader {
         Ok(self.seen().listed.is_some_and(|(_, whole)| whole))
     }
 
-    /// Reads all groups and remembers the list.
+    /// Reads the list of all groups and remembers it. Returns the number of groups.
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
@@ -198,8 +202,9 @@ impl ScimReader {
         Ok(seen.names.len())
     }
 
-    /// Searches one group: asks the server, and searches the list if the answer is not reliable.
-    /// `anew`: the remembered list may be too old.
+    /// Searches for one group. Beadle asks the server with a filter. If the server's answer is not
+    /// reliable, Beadle searches the list of all groups. `anew` is whether the remembered list may
+    /// be too old.
     async fn find_group(&self, by: By, value: &str, anew: bool) -> Result<Option<Group>, Failure> {
         let answered = match by {
             By::Name => self.scim.group_named(value).await?,
@@ -230,7 +235,7 @@ impl ScimReader {
                 );
                 Err(Failure::new(Class::Retry, text))
             }
-            // The group may have changed after the list.
+            // The group may have changed since Beadle read the list.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
                 let text =
@@ -240,8 +245,8 @@ impl ScimReader {
         }
     }
 
-    /// Checks a list that lacks a former member with another question: a member whom a list hides
-    /// would never leave.
+    /// Checks, with a different request, whether members who are missing in a list have really
+    /// left. If a list hides a member, Beadle would otherwise never remove that member.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -254,7 +259,7 @@ impl ScimReader {
         Err(Failure::new(Class::Retry, text))
     }
 
-    /// Finds out whether an unlisted member is a user or a group.
+    /// Finds out whether a member that the list of users lacks is a user or a group.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         let asked = self.now();
         match self.scim.user(member).await {
@@ -305,7 +310,7 @@ impl TargetReader for ScimReader {
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // The read-back only asks SCIM.
+        // After a write, Beadle reads the members back only from SCIM.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.confirm_missing(id, &ids).await?;
@@ -318,7 +323,7 @@ impl TargetReader for ScimReader {
         if strange > 0 && (!is_listed || strange >= MANY.max(self.seen().users / 100)) {
             self.users_of_now().await?;
         }
-        // Beadle asks for each member whom the list of users does not show.
+        // Beadle sends a separate request for each member that the list of users lacks.
         let unlisted = bare.iter().filter(|member| !self.seen().is_known(member));
         let looks: Vec<_> = unlisted.map(|member| self.look_up(member)).collect();
         try_join_all(looks).await?;
@@ -347,14 +352,14 @@ impl TargetReader for ScimReader {
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
-        // The questions run at the same time. The client limits the number of calls.
+        // The requests run at the same time. The client limits how many do.
         let asked: Vec<_> = people.iter().map(|person| self.find_since(person, since)).collect();
         join_all(asked).await
     }
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
-        // The id in an account identifies the person. If a group shows only ids of accounts, Beadle
-        // remembers the person's id since the last sweep at most.
+        // The id in an account shows to whom the account belongs. If a group shows only ids of
+        // accounts, Beadle uses what it has remembered since the last sweep at most.
         Ok(false)
     }
 
@@ -362,7 +367,7 @@ impl TargetReader for ScimReader {
         let account = match self.scim.user_with_external_id(person).await? {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
-            // The list of users may show the account.
+            // The server cannot filter reliably, but the list of users may have the account.
             Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())
@@ -386,7 +391,7 @@ impl TargetReader for ScimReader {
     }
 
     async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {
-        // SCIM does not tell which other systems write.
+        // SCIM does not show whether another system writes the group.
         Ok(None)
     }
 

@@ -1,5 +1,5 @@
-//! Reads each write of members back once: some servers answer that they made a change, and make
-//! none, or a larger one.
+//! After each write of members, reads the members back once. Some servers answer that they made a
+//! change but did not make it, or made a larger change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,17 +13,19 @@ use super::writer::ScimWriter;
 use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// The waits before Beadle confirms a surprise with another question: a list may be incomplete or
-/// late.
+/// The times to wait before Beadle checks an unexpected result with another request, because a list
+/// may be incomplete or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
-/// The number of members whom Beadle asks for one by one. For all others, the list counts.
+/// The maximum number of members that Beadle checks one by one. For all further members, Beadle
+/// relies on the list.
 const ASKED: usize = 5;
-/// The size of a group from which on Beadle reads it back by single members, if that is one call
-/// each.
+/// If a group has more than this number of members, and the server can check one member with one
+/// call, Beadle checks only some of the members after a write.
 const LARGE: usize = 100;
 
 impl ScimReader {
-    /// Returns the differences from the expected result of a write, and the present members.
+    /// Reads the members back. Returns the differences from the expected members, and the present
+    /// members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
             shown.iter().cloned().collect()
@@ -38,7 +40,7 @@ impl ScimReader {
         Ok((surprise, now))
     }
 
-    /// Keeps the part of a surprise that is confirmed a moment later.
+    /// Reads the members again a moment later. Keeps only the differences that are still there.
     async fn confirmed(&self, mut surprise: Surprise, written: &Written<'_>) -> Result<Surprise, Failure> {
         for wait in PATIENCE {
             if surprise.is_none() {
@@ -50,16 +52,18 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Returns the members whom a failed write removed although it did not name them.
+    /// Returns the members that a failed write removed although the write did not name them.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
-        // The next plan of the group shows whether the write itself was made.
+        // Whether the write itself was made does not matter here, because the next plan of the
+        // group shows that.
         let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
         Ok(self.confirmed(surprise, written).await?.lost)
     }
 
-    /// Keeps the part of a surprise that single questions confirm.
+    /// Checks the differences with a separate request for each member. Keeps only the differences
+    /// that are confirmed.
     async fn ask_for(&self, surprise: &mut Surprise, written: &Written<'_>) -> Result<(), Failure> {
         for (list, was_lost) in [(&mut surprise.lost, true), (&mut surprise.undone, false)] {
             let (mut kept, mut confirmed) = (Vec::new(), 0);
@@ -73,7 +77,8 @@ impl ScimReader {
                 }
                 kept.push(id);
             }
-            // A list that is right about all members who were asked for is right about the others.
+            // If the list was right about all members that Beadle checked one by one, Beadle trusts
+            // it about the others.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -81,8 +86,8 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Returns whether a large group is as expected. Checks only one added, one removed and one kept
-    /// member.
+    /// Returns whether a large group is as expected. Beadle checks only one added, one removed and
+    /// one unchanged member.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -108,7 +113,8 @@ impl ScimReader {
     }
 }
 
-/// Blocks all other writes to the target while members are put back.
+/// While this value exists, Beadle sends no other write to the target, because members are being
+/// put back.
 struct Held<'a>(&'a ScimReader);
 
 impl<'a> Held<'a> {
@@ -125,8 +131,9 @@ impl Drop for Held<'_> {
 }
 
 impl ScimWriter {
-    /// Compares a group with a write. If the server removed other members, Beadle puts them back
-    /// and stops the target. Every error here comes after the write was made.
+    /// Reads the group after a write. If the server removed members that the write did not name,
+    /// Beadle puts them back and stops the target. An error from this function always means that
+    /// the write itself was made.
     pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
@@ -169,8 +176,9 @@ impl ScimWriter {
         })
     }
 
-    /// Compares a group with a failed write. A write whose answer was lost may have been made, and
-    /// a larger change too. Of a write in parts, the first part may have been made.
+    /// Reads the group after a failed write. If the answer was lost, the server may have made the
+    /// write, or a larger change. If the write had several parts, the server may have made the
+    /// first part.
     pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,
@@ -192,12 +200,12 @@ impl ScimWriter {
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }
-        // The next plan adds the other lost members again.
+        // The next plan adds the lost members that Beadle does not put back here.
         self.forget(written, stop).await;
         failure
     }
 
-    /// Puts members back whom the target removed, and stops the target.
+    /// Puts back the members that the server wrongly removed, and stops the target.
     pub(super) async fn put_back(
         &self,
         written: &Written<'_>,
@@ -207,13 +215,14 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
-        // A group that somebody deleted meanwhile shows no members either.
+        // If somebody deleted the group since the write, the group also shows no members.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
             let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
-        // A kill before the members are back must leave the target stopped.
+        // The stop is noted first. If the process is killed before the members are back, the target
+        // must be stopped.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
@@ -229,7 +238,7 @@ impl ScimWriter {
                 Err(_) => left += part.len(),
             }
         }
-        // An account that the target does not have any more was not lost by this write.
+        // If the target does not have an account any more, this write did not lose the member.
         if refused == wanted.len() {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
@@ -246,7 +255,7 @@ impl ScimWriter {
     }
 }
 
-/// Returns the reason why the target is stopped. `done` says what Beadle did about the lost
+/// Returns the text that says why the target is stopped. `done` says what Beadle did about the lost
 /// members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
@@ -263,7 +272,7 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     )
 }
 
-/// Returns the failure of a write that the server confirmed and did not make.
+/// Returns the error for a write that the server confirmed but did not make.
 fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
     let what = if written.added.is_empty() { "removed" } else { "added" };
     let hint = match shows {

@@ -1,6 +1,7 @@
-//! Remembers answers of a SCIM server, to save questions. Each sweep forgets people and accounts.
-//! If a group shows only ids of accounts, the memory tells whose accounts they are. Before Beadle
-//! leaves an account active, it asks the server whether the account may sign in.
+//! Remembers answers of a SCIM server, so that Beadle sends fewer requests. Each sweep forgets
+//! people and accounts. If a group shows only ids of accounts, the remembered answers show to whom
+//! the accounts belong. Before Beadle decides not to deactivate an account, it asks the server
+//! whether the account can sign in.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -12,38 +13,38 @@ use crate::targets::TargetAccount;
 /// The remembered answers.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Names by group id.
+    /// The name of each group, by the group's id.
     pub(super) names: HashMap<String, String>,
     /// The last list of all groups.
     pub(super) groups: Option<Vec<Group>>,
-    /// The reason why that list is incomplete.
+    /// Why the last list of all groups is incomplete, or `None` if it is complete.
     pub(super) groups_short: Option<String>,
-    /// Accounts by the id of the person.
+    /// The account of each person, by the person's id.
     pub(super) people: HashMap<String, TargetAccount>,
-    /// People by the id of the account.
+    /// The account with each id. The account shows to which person it belongs.
     pub(super) accounts: HashMap<String, TargetAccount>,
-    /// The time of the last read of each account, by its id.
+    /// The time at which Beadle last read each account, by the account's id.
     read: HashMap<String, Time>,
     /// The number of users in the last complete list.
     pub(super) users: usize,
-    /// The time of the last list of all users, and whether it was complete.
+    /// The time at which Beadle last listed all users, and whether the list was complete.
     pub(super) listed: Option<(Time, bool)>,
-    /// Members that are groups.
+    /// The ids of members that are groups.
     pub(super) nested: HashSet<String>,
-    /// The members of a group at the last read or write, and its time.
+    /// The members of each group after the last read or write, and the time of that read or write.
     pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
-    /// Wanted names that other groups still have.
+    /// For each group that waits for a name, the name that another group still has.
     pub(super) wanted: HashMap<String, String>,
-    /// The reason why the target is stopped.
+    /// Why the target is stopped.
     pub(super) stopped: Option<String>,
-    /// The number of groups whose members are being put back.
+    /// The number of groups into which Beadle is putting lost members back now.
     pub(super) putting_back: usize,
-    /// Invalid records that were logged.
+    /// The invalid records that Beadle has already logged.
     logged: HashSet<String>,
 }
 
 impl Seen {
-    /// Remembers an account that was read at `at` or later.
+    /// Remembers an account that Beadle read at the time `at` or later.
     pub(super) fn remember(&mut self, account: &TargetAccount, at: Time) {
         let before = self.accounts.get(&account.id).and_then(|known| known.person.clone());
         if let Some(before) = before.filter(|before| account.person.as_ref() != Some(before)) {
@@ -56,7 +57,7 @@ impl Seen {
         self.read.insert(account.id.clone(), at);
     }
 
-    /// Returns whether the account of a person was read at `since` or later.
+    /// Returns whether Beadle read the account of a person at the time `since` or later.
     pub(super) fn knows(&self, person: &str, since: Time) -> bool {
         let read = self.people.get(person).and_then(|account| self.read.get(&account.id));
         read.is_some_and(|at| *at >= since)
@@ -69,7 +70,7 @@ impl Seen {
         self.read.remove(account);
     }
 
-    /// Forgets people and accounts, so that the next question asks the server.
+    /// Forgets all people and accounts, so that Beadle asks the server for them again.
     pub(super) fn forget_people(&mut self) {
         self.people.clear();
         self.accounts.clear();
@@ -82,7 +83,7 @@ impl Seen {
         self.accounts.contains_key(member) || self.nested.contains(member)
     }
 
-    /// Logs each invalid record once.
+    /// Logs each invalid record, but only the first time that it is seen.
     pub(super) fn log_odd(&mut self, kind: &str, odd: &[Odd]) {
         for record in odd {
             if self.logged.insert(format!("{kind}/{}", record.id)) {

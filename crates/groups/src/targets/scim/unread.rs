@@ -1,6 +1,6 @@
-//! Notes each write of members until it is read back. If a read-back was not possible, Beadle makes
-//! it before the next write: otherwise nobody would notice the members that the write of a killed
-//! process removed.
+//! Notes each write of members until Beadle has read the members back. If Beadle could not read the
+//! members back after a write, it does so before the next write. Otherwise, if a process was killed
+//! after a write, nobody would notice that this write removed further members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,26 +13,28 @@ use super::writer::ScimWriter;
 use super::written::Written;
 use crate::targets::StopNote;
 
-/// The maximum number of unchanged members in a note. A store limits the size of a value, and this
-/// sample is enough to find out whether a write removed other members.
+/// The maximum number of unchanged members in a note, because a store limits the size of a value.
+/// This number is enough to find out whether a write removed members that it did not name.
 const MOST: usize = 1000;
-/// The age from which other people may have removed the missing members. After that, Beadle blames
-/// the write only if the group lost all members.
+/// The age of a write from which missing members may have been removed by somebody else. For an
+/// older write, Beadle assumes that the write removed them only if the group lost all of its
+/// members.
 const BLAMED: Duration = Duration::from_secs(600);
 
-/// A write of members that was not read back.
+/// A write of members that Beadle has not read back yet.
 #[derive(Serialize, Deserialize)]
 struct Unread {
     stay: BTreeSet<String>,
     added: Vec<String>,
     removed: Vec<String>,
-    /// The start of the write. An earlier version did not note it.
+    /// The time at which the write began. `None` if an earlier version of Beadle wrote the note,
+    /// because that version did not store the time.
     #[serde(default)]
     at: Option<Time>,
 }
 
 impl ScimWriter {
-    /// Notes a write of members before it is sent.
+    /// Notes a write of members. The caller calls this before it sends the write.
     pub(super) async fn begin(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.before.is_none() {
             return Ok(());
@@ -46,7 +48,7 @@ impl ScimWriter {
         stop.note_write(written.group, &json!(unread).to_string()).await
     }
 
-    /// Forgets the note of a write, because its effect is known.
+    /// Deletes the note of a write, because the effect of the write is known.
     pub(super) async fn forget(&self, written: &Written<'_>, stop: &dyn StopNote) {
         if written.before.is_none() {
             return;
@@ -56,7 +58,8 @@ impl ScimWriter {
         }
     }
 
-    /// Reads back the last write of a group's members, if that was not possible after the write.
+    /// Reads back the last write of a group's members, if Beadle could not do so directly after the
+    /// write.
     pub(super) async fn settle(&self, group: &str, stop: &dyn StopNote) -> Result<(), Failure> {
         let Some(text) = stop.unread_write(group).await? else { return Ok(()) };
         let Ok(unread) = serde_json::from_str::<Unread>(&text) else {
@@ -70,8 +73,8 @@ impl ScimWriter {
         let read = self.reader.lost_by(&written).await;
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
-        // The plan is newer than the write: a member whom it does not want may have had to leave
-        // since.
+        // The plan is more recent than the write. If the plan does not want a member, the member
+        // may have had to leave since the write, so Beadle does not put that member back.
         let back =
             if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {

@@ -1,4 +1,4 @@
-//! Writes a SCIM server's groups.
+//! Writes the groups of a SCIM server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::mapping::{OWNED, Role};
 use crate::sources::Person;
 use crate::targets::{Found, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetWriter};
 
-/// The age from which Beadle reads members again before a write: a member who left since then was
-/// not lost by this write.
+/// The maximum age of remembered members before a write. With older ones, Beadle could believe that
+/// the write lost a member who had already left.
 const RECENT: Duration = Duration::from_secs(5);
 
-/// Writes a SCIM server's groups.
+/// Writes the groups of a SCIM server.
 pub struct ScimWriter {
     pub(super) scim: Writer,
     pub(super) reader: ScimReader,
@@ -32,7 +32,8 @@ impl ScimWriter {
         Self { scim, reader: reader.clone() }
     }
 
-    /// Refuses all writes to a target that did not do what a write requested.
+    /// Returns an error if the target is stopped, because it did not do what an earlier write
+    /// requested.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
@@ -44,7 +45,8 @@ impl ScimWriter {
         Ok(())
     }
 
-    /// Returns the name that a server shows for a group. A documented server shows the given name.
+    /// Returns the name that a server shows for a group, if it may differ from the given name. A
+    /// server whose dialect is documented shows the given name.
     async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
         if self.reader.scim.dialect().trusted {
             return Ok(None);
@@ -52,11 +54,14 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Returns the members of a group before a write of members: the remembered ones if they are
-    /// new, or else the present ones. `None`: there is no such group, or the members come from
-    /// another source than SCIM, which a read-back does not ask. Beadle forgets the members until
-    /// the write is read back: a member who leaves by a write with an unknown effect was not lost
-    /// by the next write. If the write before was not read back, that happens here.
+    /// Returns the members of a group before a write of members: the remembered members if they are
+    /// recent, otherwise the present ones. Returns `None` if the group does not exist. Also returns
+    /// `None` if the members come from another source than SCIM, because Beadle does not read such
+    /// members back.
+    ///
+    /// Beadle then forgets the members until the write is read back. Otherwise, if a write with an
+    /// unknown effect removes a member, Beadle could blame the next write for it. If the previous
+    /// write was not read back yet, this function does that first.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);
@@ -78,8 +83,8 @@ impl ScimWriter {
         Ok(before)
     }
 
-    /// Handles a name that another group has. Two groups that swap their names do so through a
-    /// third name.
+    /// Handles a name that another group already has. If two groups swap their names, Beadle gives
+    /// one of them a temporary third name.
     async fn taken(&self, group: &str, name: &str, waiting: &BTreeMap<String, String>) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
@@ -110,8 +115,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The other group waits for this group's name. This process may know that, or another
-            // one noted it.
+            // The other group waits for the name of this group. Either this process knows that, or
+            // another process noted it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
@@ -139,7 +144,7 @@ fn refused(list: Vec<beadle_scim::Refused>) -> Vec<Refused> {
     list.into_iter().map(|one| Refused { account: one.member, why: one.why }).collect()
 }
 
-/// Returns the accounts that the target accepted.
+/// Returns the accounts that the target did not refuse.
 fn taken_of(accounts: &[String], refused: &[Refused]) -> Vec<String> {
     let is_taken = |id: &&String| !refused.iter().any(|one| one.account == **id);
     accounts.iter().filter(is_taken).cloned().collect()
@@ -159,14 +164,15 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // The read-back only asks SCIM.
+            // After a write, Beadle reads the members back only from SCIM.
             if self.reader.memberships.is_none() {
                 let now = self.reader.scim.clock().now();
                 self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
             }
             return Ok(target(made));
         }
-        // A group has this id: Beadle created it before. Or a group of another owner has this name.
+        // There are two cases. A group has this id, because Beadle created it earlier. Or a group
+        // of another owner has the same name.
         if let Some(found) = self.reader.find_group(By::ExternalId, external_id, true).await? {
             return Ok(target(found));
         }
@@ -233,7 +239,8 @@ impl TargetWriter for ScimWriter {
         };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
-            // A person whose account is gone has another account, or none.
+            // If the remembered account of a person is gone, the person has another account or
+            // none, so Beadle forgets the account.
             let is_refused = |known: &TargetAccount| refused.iter().any(|one| one.account == known.id);
             self.reader.seen().people.retain(|_, known| !is_refused(known));
         }
@@ -308,7 +315,7 @@ impl TargetWriter for ScimWriter {
         }
         self.may_write()?;
         self.scim.update_user(account, values).await?;
-        // The remembered values are not valid any more.
+        // The remembered values of the account are not valid any more.
         let mut seen = self.reader.seen();
         seen.accounts.remove(account);
         seen.people.retain(|_, known| known.id != account);

@@ -1,24 +1,25 @@
-//! The expected members of a group after a write, and the differences from them.
+//! The members that a group should have after a write, and the differences from them.
 
 use std::collections::BTreeSet;
 
-/// A write of members that the server accepted.
+/// A write of members that Beadle sent to the server.
 pub(super) struct Written<'a> {
     pub(super) group: &'a str,
     pub(super) added: &'a [String],
     pub(super) removed: &'a [String],
-    /// The members before the write, if they were read.
+    /// The members before the write, if Beadle read them.
     pub(super) before: Option<BTreeSet<String>>,
     /// The members after the write, if the server's answer shows them.
     pub(super) shown: Option<Vec<String>>,
 }
 
-/// The differences between a group and its expected members after a write.
+/// The differences between the members of a group after a write and the expected members.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surprise {
-    /// Members who were added and are missing, or were removed and are still there.
+    /// Members that the write added but that are missing, or that it removed but that are still
+    /// there.
     pub(super) undone: Vec<String>,
-    /// Members who are missing although nobody removed them.
+    /// Members that are missing although the write did not remove them.
     pub(super) lost: Vec<String>,
 }
 
@@ -38,20 +39,22 @@ impl Surprise {
 }
 
 impl Written<'_> {
-    /// Returns the former members whom the write does not name.
+    /// Returns the members before the write that the write does not name. They should still be
+    /// members.
     pub(super) fn stayers(&self) -> impl Iterator<Item = &String> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Returns the lost members to put back: those who have to stay. If a single member is lost,
-    /// somebody else may have removed that member at the same moment.
+    /// Returns the lost members that Beadle puts back: those for whom `has_to_stay` is true. If
+    /// there is only one such member and the group still has others, Beadle puts nobody back,
+    /// because somebody else may have removed that member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();
         if back.len() == 1 && !is_emptied { Vec::new() } else { back }
     }
 
-    /// Returns the members that the group must have now.
+    /// Returns the members that the group should have now.
     pub(super) fn expected(&self) -> BTreeSet<String> {
         self.stayers().chain(self.added).cloned().collect()
     }

@@ -1,4 +1,5 @@
-//! Connections: pages of at most 100, by cursor.
+//! Connections, which are the lists of GraphQL. A page has at most 100 entries, and a cursor names
+//! the place of the next page.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,7 @@ pub(super) struct Edge {
     pub(super) type_name: &'static str,
     pub(super) node: Object,
     pub(super) permission: Option<String>,
-    /// The sources of the permission: type, role.
+    /// Where the permission comes from: for each source, its type and the role.
     pub(super) sources: Vec<(&'static str, String)>,
 }
 
@@ -30,7 +31,7 @@ impl Edge {
     }
 }
 
-/// Returns the page of `edges` for `first` and `after`.
+/// Returns the page of `edges` that the arguments `first` and `after` select.
 pub(super) fn page(type_name: &'static str, edges: Vec<Edge>, arguments: &Map<String, Value>) -> Resolved {
     let Some(first) = arguments.get("first").and_then(Value::as_u64) else {
         return Resolved::Problem(Problem {

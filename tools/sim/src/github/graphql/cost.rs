@@ -1,4 +1,4 @@
-//! The cost of a query, calculated before the query runs.
+//! Computes the cost of a query before the query runs.
 //!
 //! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
@@ -9,7 +9,7 @@ use super::{Run, Text};
 
 pub(super) const MOST_NODES: u64 = 500_000;
 
-/// Returns the points, and the maximum number of nodes in the answer.
+/// Returns the cost in points, and the maximum number of nodes that the answer can have.
 pub(super) fn cost<'a>(run: &Run<'a>, selection: &'a SelectionSet<'a, Text>) -> (u64, u64) {
     let (requests, nodes) = count(run, selection, 1);
     ((requests / 100).max(1), nodes)

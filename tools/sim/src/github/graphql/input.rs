@@ -1,12 +1,12 @@
-//! Checks the types of variables and of the inputs of mutations, before the simulator reads or
-//! changes the state. A variable of the wrong type fails the whole request, as at GitHub.
+//! Checks the types of variables and of mutation inputs, before the simulator reads or changes the
+//! state. As at GitHub, the whole request fails if one variable has the wrong type.
 //!
 //! <https://docs.github.com/graphql/reference/input-objects>
 
 use graphql_parser::query::{Type, VariableDefinition};
 use serde_json::{Map, Value};
 
-/// Finds the error in the variables of a request.
+/// Returns the first error in the variables of a request.
 pub(super) fn variables(
     declared: &[VariableDefinition<'_, super::Text>],
     given: &Map<String, Value>,
@@ -18,13 +18,14 @@ pub(super) fn variables(
     Some(format!("Variable ${} of type {} was provided invalid value", wrong.name, wrong.var_type))
 }
 
-/// Returns whether a value is of a declared type. For enums and inputs, only lists are checked.
+/// Returns whether a value has a declared type. For enums and input objects, this function checks
+/// only whether lists are lists.
 fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     match (kind, value) {
         (Type::NonNullType(_), Value::Null) => false,
         (_, Value::Null) => true,
         (Type::ListType(kind), Value::Array(items)) => items.iter().all(|item| is_of(kind, item)),
-        // A single value counts as a list with one entry.
+        // GraphQL accepts a single value where a list is expected.
         (Type::NonNullType(kind) | Type::ListType(kind), value) => is_of(kind, value),
         (Type::NamedType(name), value) => match name.as_str() {
             "String" => value.is_string(),
@@ -36,7 +37,7 @@ fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     }
 }
 
-/// The type of a field of an input.
+/// The type of a field in a mutation's input.
 #[derive(Clone, Copy)]
 enum Kind {
     Bool,
@@ -48,7 +49,7 @@ enum Kind {
 
 use Kind::{Bool, Checks, Int, Text, Texts};
 
-/// The fields of both inputs of branch protection rules. No field is required.
+/// The fields that both inputs of branch protection rules share. None of them is required.
 const RULE: &[(&str, Kind)] = &[
     ("allowsDeletions", Bool),
     ("allowsForcePushes", Bool),
@@ -78,8 +79,8 @@ const RULE: &[(&str, Kind)] = &[
     ("reviewDismissalActorIds", Texts),
 ];
 
-/// The mutations: the name of the input, the required fields, the optional fields, and whether the
-/// input has the fields of a rule.
+/// A mutation: the name of its input, the required fields, the optional fields, and whether the
+/// input also has the fields of a rule.
 type Shape = (&'static str, &'static [&'static str], &'static [&'static str], bool);
 
 fn shape(mutation: &str) -> Option<Shape> {
@@ -97,7 +98,7 @@ fn shape(mutation: &str) -> Option<Shape> {
     }
 }
 
-/// Finds the error in the input of a mutation.
+/// Returns the first error in the input of a mutation.
 pub(super) fn wrong(mutation: &str, input: &Value) -> Option<String> {
     let (name, needed, optional, has_rule) = shape(mutation)?;
     let invalid =
@@ -128,7 +129,7 @@ fn fits(kind: Kind, value: &Value) -> bool {
         Bool => value.is_boolean(),
         Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         Text => value.is_string(),
-        // A single value counts as a list with one entry.
+        // GraphQL accepts a single value where a list is expected.
         Texts => value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
         Checks => value.as_array().is_some_and(|all| all.iter().all(is_check)),
     }

@@ -1,5 +1,5 @@
-//! A small GraphQL executor over the state. The contract tests check it against GitHub's published
-//! schema.
+//! A small GraphQL executor that reads and changes the simulator's state. The contract tests
+//! compare it with GitHub's published schema.
 
 mod connection;
 mod cost;
@@ -28,22 +28,22 @@ use resolve::{Object, Resolved, resolve};
 
 type Text = String;
 
-/// A parsed request.
+/// A parsed GraphQL request.
 pub(crate) struct Request<'a> {
     document: Document<'a, Text>,
     variables: Map<String, Value>,
 }
 
-/// The result of a request.
+/// The answer to a GraphQL request.
 pub(crate) struct Outcome {
     pub(crate) body: Value,
     pub(crate) cost: u64,
-    /// The names of the root fields, for the log of calls.
+    /// The names of the root fields. The log of calls shows them.
     pub(crate) operation: String,
     pub(crate) is_mutation: bool,
 }
 
-/// An error with its place in the query.
+/// An error, with its place in the query.
 pub(crate) struct Problem {
     pub(crate) kind: &'static str,
     pub(crate) message: String,
@@ -53,11 +53,11 @@ struct Run<'a> {
     fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
     variables: &'a Map<String, Value>,
     errors: Vec<Value>,
-    /// The faults of the connections of one field.
+    /// A fault that changes the connections of one field.
     fault: Option<&'a Fault>,
 }
 
-/// Runs the body of a request.
+/// Runs the request in this body.
 pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&Fault>) -> Outcome {
     let failed = |message: String| Outcome {
         body: json!({ "errors": [{ "message": message }] }),
@@ -146,8 +146,8 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
     Outcome { body, cost, operation, is_mutation }
 }
 
-/// Finds a field of `lacks` in the state. An older Enterprise Server does not have every field, and
-/// refuses the whole query.
+/// Returns the first field of the query that the state lists in `lacks`. An older Enterprise Server
+/// does not have every field, and rejects a whole query with an unknown field.
 fn lacking(world: &World, text: &str) -> Option<String> {
     let lacks = world.doc["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut asked = lacks.into_iter().filter(|field| text.split_whitespace().any(|word| word == *field));
@@ -171,7 +171,7 @@ fn located(problem: &Problem, path: &[Value]) -> Value {
 }
 
 impl<'a> Run<'a> {
-    /// Returns the fields of a selection for a type, including those of fragments.
+    /// Returns the fields that a selection requests from a type. Fields in fragments are included.
     fn fields(&self, selection: &'a SelectionSet<'a, Text>, type_name: &str) -> Vec<&'a Field<'a, Text>> {
         let mut fields = Vec::new();
         for item in &selection.items {

@@ -10,13 +10,14 @@ fn of(type_name: &'static str, node: Object, role: &str) -> Edge {
     Edge { type_name, node, permission: Some(role.to_owned()), sources: Vec::new() }
 }
 
-/// Returns the addresses in the verified domains of the organisation.
+/// Returns those mail addresses of a user that are in a verified domain of the organisation.
 pub(super) fn emails(user: &Value) -> Resolved {
     let emails = &user["verified_emails"];
     Resolved::Value(if emails.is_array() { emails.clone() } else { json!([]) })
 }
 
-/// Returns the teams of an organisation, or those with these members.
+/// Returns the teams of an organisation. With the argument for members, only the teams that contain
+/// these members.
 pub(super) fn teams(world: &World, org: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let logins = arguments.get("userLogins").and_then(Value::as_array);
@@ -48,7 +49,7 @@ pub(super) fn members(world: &World, org: &str, arguments: &Map<String, Value>) 
     page("OrganizationMemberConnection", members.collect(), arguments)
 }
 
-/// Returns the members of a team and, by default, of the teams below it.
+/// Returns the members of a team. By default, this includes the members of the teams below it.
 pub(super) fn of_team(world: &World, org: &str, slug: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let mut members = all[slug]["members"].as_object().cloned().unwrap_or_default();
@@ -67,7 +68,7 @@ pub(super) fn of_team(world: &World, org: &str, slug: &str, arguments: &Map<Stri
     page("TeamMemberConnection", edges.collect(), arguments)
 }
 
-/// Returns the people with an invitation to a team.
+/// Returns the people who have an open invitation to a team.
 pub(super) fn invited(team: &Value, arguments: &Map<String, Value>) -> Resolved {
     let invited = team["invitations"].as_array().into_iter().flatten();
     let invited =
@@ -75,7 +76,7 @@ pub(super) fn invited(team: &Value, arguments: &Map<String, Value>) -> Resolved 
     page("OrganizationInvitationConnection", invited.collect(), arguments)
 }
 
-/// Returns the people of the identity provider. Some have no linked account yet.
+/// Returns the people at the identity provider. Some of them have no linked account yet.
 pub(super) fn identities(world: &World, org: &str, arguments: &Map<String, Value>) -> Resolved {
     let identities = world.org(org).map(|org| org["identities"].clone()).unwrap_or_default();
     let identities = identities.as_object().into_iter().flatten().map(|(name, login)| {

@@ -7,7 +7,8 @@ use super::resolve::{Object, Resolved, text};
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// The plain GraphQL fields of a repository, and their REST keys.
+/// The GraphQL fields of a repository that have a simple value, each with the REST key of the same
+/// value.
 const FIELDS: &[(&str, &str)] = &[
     ("databaseId", "id"),
     ("name", "name"),
@@ -43,14 +44,14 @@ pub(super) fn permission(text: &str) -> String {
         "push" | "write" => "WRITE".into(),
         "maintain" => "MAINTAIN".into(),
         "admin" => "ADMIN".into(),
-        // `pull`, or a custom role, which shows as its base role. All custom roles are based on
-        // `pull` here.
+        // The role is `pull` or a custom role. GraphQL shows a custom role as the role on which it
+        // is based, which is always `pull` in the simulator.
         _ => "READ".into(),
     }
 }
 
-/// Returns the sources of a person's permission: those of the repository, and that of an owner of
-/// the organisation.
+/// Returns where a person's permission comes from: the repository, or the role of an owner in the
+/// organisation.
 fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static str, String)> {
     let mut sources = vec![("Repository", role.as_str().unwrap_or_default().to_owned())];
     let owners = world.org(org).map(|org| org["owners"].clone()).unwrap_or_default();
@@ -76,7 +77,7 @@ pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<St
         }
         "defaultBranchRef" => {
             let name = repository["default_branch"].as_str().unwrap_or_default();
-            // An empty repository has no default branch.
+            // A repository without commits has no default branch.
             match repository["branches"].get(name) {
                 Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
                 None => Resolved::Value(Value::Null),

@@ -12,7 +12,7 @@ use crate::github::ids::Node;
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// An object with fields.
+/// An object of the simulated GitHub whose fields a query can request.
 #[derive(Clone, Debug)]
 pub(super) enum Object {
     Query,
@@ -36,7 +36,7 @@ pub(super) enum Object {
         login: Option<String>,
         names: Value,
     },
-    /// An invited person. Without a login, the invitation has an address.
+    /// An invitation to a team. If it has no login, it was sent to a mail address.
     Invitation(Option<String>),
     Ruleset {
         repository: u64,
@@ -44,11 +44,11 @@ pub(super) enum Object {
     },
     Connection(Box<Connection>),
     Edge(Box<Edge>),
-    /// An allowance of a rule: its type and its actor.
+    /// An actor that a branch protection rule allows: the type of the allowance, and the actor.
     Allowance(&'static str, Box<Object>),
-    /// The payload of a mutation that shows a rule.
+    /// The answer of a mutation, which contains a rule.
     Payload(&'static str, Box<Object>),
-    /// An object with constant fields.
+    /// An object whose fields have fixed values.
     Plain(&'static str, Value),
 }
 
@@ -148,7 +148,7 @@ pub(super) fn resolve(
         Object::Connection(connection) => connection.resolve(field),
         Object::Edge(edge) => match field {
             "node" => Resolved::Object(edge.node.clone()),
-            // The permission on the edge. Lists of people call it a role.
+            // The field is the permission on the edge. Lists of people call the same value a role.
             "permission" | "role" => Resolved::Value(json!(edge.permission)),
             "permissionSources" => {
                 let sources = edge.sources.iter().map(|(from, role)| {

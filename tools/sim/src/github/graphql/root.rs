@@ -1,4 +1,4 @@
-//! The root fields of a query, which lead to all other objects.
+//! The root fields of a query. All other objects are reached through them.
 
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub(super) fn query(world: &World, field: &str, arguments: &Map<String, Value>) 
         "repository" => {
             let (owner, name) = (text(arguments, "owner"), text(arguments, "name"));
             let id = world.repository(owner, name).and_then(|repository| repository["id"].as_u64());
-            // `followRenames` is on by default.
+            // The argument `followRenames` is on by default.
             match id.or_else(|| world.moved(owner, name)) {
                 Some(id) => Resolved::Object(Object::Repository(id)),
                 None => Resolved::not_found(format!(
@@ -92,7 +92,7 @@ fn node(world: &World, id: &str) -> Resolved {
     )
 }
 
-/// Returns the repository and the pattern of a rule.
+/// Returns the repository and the branch pattern of a rule.
 pub(super) fn find_rule(world: &World, id: u64) -> Option<(u64, String)> {
     let orgs = world.doc["orgs"].as_object()?.values();
     let mut repositories = orgs.filter_map(|org| org["repos"].as_object()).flat_map(Map::values);

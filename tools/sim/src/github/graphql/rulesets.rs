@@ -1,4 +1,4 @@
-//! Rulesets in the form of GraphQL, without the rules that only REST has.
+//! Shows rulesets in the form of GraphQL. Rules that only REST has are left out.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::resolve::{Object, Resolved};
 use crate::github::ids::Node;
 use crate::github::world::World;
 
-/// The types of rules, and the types of their parameters if GraphQL has them.
+/// The types of rules. A type also has the GraphQL type of its parameters, if GraphQL has one.
 const TYPES: &[(&str, Option<&str>)] = &[
     ("creation", None),
     ("update", Some("UpdateParameters")),
@@ -32,7 +32,7 @@ const TYPES: &[(&str, Option<&str>)] = &[
     ("max_file_size", Some("MaxFileSizeParameters")),
 ];
 
-/// Returns the required parameters and their default values.
+/// Returns the required parameters of a type of rule, with their default values.
 fn defaults(kind: &str) -> Value {
     match kind {
         "pull_request" => {
@@ -48,7 +48,8 @@ fn defaults(kind: &str) -> Value {
     }
 }
 
-/// Converts `required_status_checks` to `requiredStatusChecks`, for all nested keys.
+/// Converts all nested keys from the form `required_status_checks` to the form
+/// `requiredStatusChecks`.
 fn camel(value: &Value) -> Value {
     match value {
         Value::Object(map) => map.iter().map(|(key, value)| (camel_key(key), camel(value))).collect(),

@@ -1,4 +1,5 @@
-//! Actions: the allowed actions, the permissions of the token, and dispatched workflows.
+//! GitHub Actions: which actions are allowed, what the workflow token may do, and workflows that a
+//! call starts.
 //!
 //! <https://docs.github.com/rest/actions/permissions>, <https://docs.github.com/rest/actions/workflows>
 
@@ -12,7 +13,7 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// Answers below `/repos/{owner}/{repo}/actions`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/actions`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let actions = &found["actions"];
@@ -32,7 +33,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         ("GET", ["permissions"]) => {
             let mut shown = show(PERMISSIONS);
             if actions["enabled"] != json!(true) {
-                // The allowed actions have no meaning while Actions are disabled.
+                // While Actions are disabled, GitHub does not show which actions are allowed.
                 shown = json!({ "enabled": false });
             }
             Reply::json(200, shown)

@@ -1,4 +1,4 @@
-//! Autolinks, which can be created and deleted but not changed.
+//! Autolinks. They can be created and deleted, but not changed.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -14,7 +14,7 @@ fn shown(prefix: &str, link: &Value) -> Value {
     })
 }
 
-/// Answers below `/repos/{owner}/{repo}/autolinks`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/autolinks`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     match (call.method.as_str(), rest) {

@@ -1,4 +1,4 @@
-//! Branches: their list, their protection and their names.
+//! Branches: the list of them, their protection, and renames.
 //!
 //! <https://docs.github.com/rest/branches>
 
@@ -8,7 +8,7 @@ use super::{Call, Reply, git, page};
 use crate::github::world::World;
 use crate::github::{address, protection};
 
-/// Answers below `/repos/{owner}/{repo}/branches`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/branches`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let method = call.method.as_str();
@@ -63,8 +63,9 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     }
 }
 
-/// Answers `POST /repos/{owner}/{repo}/branches/{branch}/rename`. The default branch, and a
-/// protection of exactly this name, follow the rename.
+/// Answers `POST /repos/{owner}/{repo}/branches/{branch}/rename`. If the branch is the default
+/// branch, the repository's setting changes too. A protection rule whose pattern is exactly the old
+/// name gets the new name.
 fn rename(world: &mut World, call: &Call<'_>, org: &str, found: &Value, old: &str) -> Reply {
     if found["branches"].get(old).is_none() {
         return Reply::message(404, "Branch not found");

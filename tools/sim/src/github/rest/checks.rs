@@ -1,4 +1,4 @@
-//! Check runs, with which an App reports its results.
+//! Check runs. An App uses them to report results.
 //!
 //! <https://docs.github.com/rest/checks/runs>
 
@@ -8,11 +8,11 @@ use super::{Call, Reply, git, has_id, page};
 use crate::github::shapes;
 use crate::github::world::{World, now};
 
-/// The allowed keys of a body.
+/// The keys of a body that the simulator stores.
 const SETTABLE: &[&str] =
     &["name", "details_url", "external_id", "status", "started_at", "conclusion", "completed_at"];
 
-/// Answers below `/repos/{owner}/{repo}/check-runs`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/check-runs`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let runs = found["check_runs"].as_array().cloned().unwrap_or_default();
@@ -68,7 +68,8 @@ pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value
     reply
 }
 
-/// Applies a body. A conclusion also completes the run.
+/// Applies the body of a call to a check run. If the body has a conclusion, the check run is also
+/// completed.
 fn set(run: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if SETTABLE.contains(&key.as_str()) {
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
     use crate::github::rest;
 
-    /// Answers a call in the same way as the router.
+    /// Calls the simulator in the same way as its router does.
     fn call(world: &mut World, method: &Method, path: &str, body: &Value) -> Reply {
         let path = path.split('/').collect();
         rest::answer(world, &Call { method, path, query: &[], body, sender: "beadle-app", accept: "" })
@@ -150,7 +151,7 @@ mod tests {
             (reply.status, &run["status"], &run["completed_at"]),
             (201, &json!("queued"), &Value::Null)
         );
-        // A state without `apps` has the App too.
+        // The state of this test has no `apps`, but the App of the simulator must still exist.
         assert_eq!(run["app"]["slug"], "beadle-app");
         let path = format!("repos/acme/admin/check-runs/{}", run["id"]);
         let done = json!({ "conclusion": "failure", "output": { "title": "t", "summary": "s" } });

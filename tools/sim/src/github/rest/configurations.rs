@@ -1,4 +1,4 @@
-//! Code security configurations of an organisation, and their repositories.
+//! The code security configurations of an organisation, and the repositories to which they apply.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -8,7 +8,7 @@ use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The keys of a configuration that GitHub does not show.
+/// The keys of a configuration that the state has but GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
 fn shown(org: &str, name: &str, configuration: &Value) -> Value {
@@ -31,7 +31,7 @@ fn shown(org: &str, name: &str, configuration: &Value) -> Value {
     shown
 }
 
-/// Answers below `/orgs/{org}/code-security/configurations`.
+/// Answers calls whose path begins with `/orgs/{org}/code-security/configurations`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).map(|org| org["security_configurations"].clone()).unwrap_or_default();
     let all = || known.as_object().into_iter().flatten();
@@ -135,7 +135,7 @@ fn one(
     }
 }
 
-/// Returns the repositories of a scope.
+/// Returns the repositories that the `scope` in a call selects.
 fn attached(world: &World, call: &Call<'_>, org: &str) -> Vec<Value> {
     let scope = call.body["scope"].as_str().unwrap_or_default();
     if scope == "selected" {

@@ -1,4 +1,4 @@
-//! Files and folders of a repository. They are the same for every `ref`.
+//! Files and folders of a repository. The simulator returns the same files for every `ref`.
 //!
 //! <https://docs.github.com/rest/repos/contents>
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, git};
 use crate::github::address;
 
-/// Returns a file with its text, or a folder.
+/// Returns the entry of a file or a folder. `file` is the text of the file, or `None` for a folder.
 fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     let name = path.rsplit('/').next().unwrap_or_default();
     let place = address::path(path);
@@ -27,8 +27,8 @@ fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     })
 }
 
-/// Returns whether the caller requests the raw file: `application/vnd.github.raw+json`, or
-/// `application/vnd.github.v3.raw`.
+/// Returns whether the caller asks for the raw text of a file, with
+/// `application/vnd.github.raw+json` or `application/vnd.github.v3.raw`.
 fn wants_raw(accept: &str) -> bool {
     let mut types = accept.split([',', ';']).map(str::trim);
     types.any(|kind| {
@@ -37,7 +37,8 @@ fn wants_raw(accept: &str) -> bool {
     })
 }
 
-/// Answers `GET /repos/{owner}/{repo}/contents/{path}`: a file, or the entries of a folder.
+/// Answers `GET /repos/{owner}/{repo}/contents/{path}`. The answer is a file or the list of a
+/// folder's entries.
 pub(super) fn answer(call: &Call<'_>, org: &str, found: &Value, path: &str) -> Reply {
     let repository = found["name"].as_str().unwrap_or_default();
     if let Some(content) = found["contents"].get(path) {

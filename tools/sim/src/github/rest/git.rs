@@ -1,6 +1,8 @@
-//! Branches, commits and trees. A repository has one commit, and every branch ends in it.
+//! Branches, commits and trees. Each repository has only one commit, and all of its branches point
+//! to that commit.
 //!
-//! <https://docs.github.com/rest/branches/branches>, <https://docs.github.com/rest/commits/commits>,
+//! <https://docs.github.com/rest/branches/branches>,
+//! <https://docs.github.com/rest/commits/commits>,
 //! <https://docs.github.com/rest/git/trees>
 
 use std::collections::BTreeMap;
@@ -12,12 +14,13 @@ use sha2::{Digest, Sha256};
 use super::{Call, Reply, page};
 use crate::github::address;
 
-/// Returns the id of the only commit.
+/// Returns the id of the commit that every repository has.
 pub(super) fn head() -> String {
     "1".repeat(40)
 }
 
-/// Returns the id of a file, by its text, or of a folder, by its path.
+/// Returns the id of a file or a folder. The id of a file is computed from its text, and the id of
+/// a folder from its path.
 pub(super) fn id(kind: &str, text: &str) -> String {
     let digest = Sha256::digest(format!("{kind} {text}").as_bytes());
     digest.iter().take(20).fold(String::new(), |mut id, byte| {
@@ -34,12 +37,12 @@ fn has_branches(found: &Value) -> bool {
     found["branches"].as_object().is_some_and(|branches| !branches.is_empty())
 }
 
-/// Returns whether a reference leads to the only commit.
+/// Returns whether a reference points to the repository's commit.
 fn leads(found: &Value, reference: &str) -> bool {
     reference == head() || reference == "HEAD" || found["branches"].get(reference).is_some()
 }
 
-/// Returns whether a repository has this commit.
+/// Returns whether a repository has the commit that a reference names.
 pub(super) fn is_commit(found: &Value, reference: &str) -> bool {
     has_branches(found) && leads(found, reference)
 }
@@ -93,7 +96,7 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
     Reply::json(200, shown)
 }
 
-/// Answers `GET /repos/{owner}/{repo}/commits`, and `/{ref}` below it.
+/// Answers `GET /repos/{owner}/{repo}/commits`, and the same path followed by `/{ref}`.
 pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     if !has_branches(found) {
@@ -114,7 +117,8 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
     }
 }
 
-/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}` for the only commit.
+/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. Both sides are always the same
+/// commit.
 pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
     if !is_commit(found, base) || !is_commit(found, head) {
@@ -149,7 +153,7 @@ pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Re
     } else {
         return Reply::not_found();
     };
-    // Any value means yes.
+    // GitHub returns the whole tree if the parameter `recursive` is present, whatever its value is.
     let deep = call.query.iter().any(|(parameter, _)| parameter == "recursive");
     let api = format!("https://api.github.com/repos/{org}/{name}/git");
     let rows = all.iter().filter_map(|(path, file)| {
@@ -173,7 +177,7 @@ pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Re
     )
 }
 
-/// Returns every file with its text, and every folder, by path.
+/// Returns all files with their texts, and all folders, by path.
 fn entries(found: &Value) -> BTreeMap<String, Option<&str>> {
     let mut all = BTreeMap::new();
     for (path, text) in found["contents"].as_object().into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! Webhooks of a repository. Their secrets are never shown. A PATCH without a secret removes it.
+//! Webhooks of a repository. GitHub never shows their secrets. A PATCH without a secret removes the
+//! secret.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -52,7 +53,7 @@ fn merged(old: &Value, body: &Value) -> Value {
     hook
 }
 
-/// Answers below `/repos/{owner}/{repo}/hooks`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/hooks`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let hooks = found["hooks"].as_object().cloned().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Issues, and the comments on issues and pull requests. At GitHub, a pull request is an issue too.
-//! In the state, an entry of `issues` with `"pull_request": true` is a pull request.
+//! Issues, and the comments on issues and pull requests. At GitHub, every pull request is also an
+//! issue. In the state, an entry of `issues` with `"pull_request": true` is a pull request.
 //!
 //! <https://docs.github.com/rest/issues/issues>, <https://docs.github.com/rest/issues/comments>
 
@@ -9,10 +9,10 @@ use super::{Call, Reply, page};
 use crate::github::shapes;
 use crate::github::world::{World, now};
 
-/// The time of entries that have no time in the state.
+/// The time that is shown for entries without a time in the state.
 const UNDATED: &str = "2026-01-01T00:00:00Z";
 
-/// Answers below `/repos/{owner}/{repo}/issues`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/issues`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let issues = found["issues"].as_array().cloned().unwrap_or_default();
@@ -78,7 +78,8 @@ fn state_of(issue: &Value) -> &str {
     issue["state"].as_str().unwrap_or("open")
 }
 
-/// Returns the author, which an entry of the state can lack.
+/// Returns the author of an issue or a comment. If the entry in the state has no author, returns a
+/// default one.
 fn author(world: &World, entry: &Value) -> Value {
     shapes::sender(world, entry["user"].as_str().unwrap_or("octocat"))
 }
@@ -96,7 +97,7 @@ fn shown(world: &World, org: &str, found: &Value, issue: &Value) -> Value {
     let is_pull = issue["pull_request"] == json!(true);
     let web = format!("https://github.com/{org}/{name}/{}/{number}", if is_pull { "pull" } else { "issues" });
     let labels = issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    // GitHub creates a missing label.
+    // If an issue gets a label that does not exist, GitHub creates the label.
     let labels: Vec<Value> = labels
         .map(|label| json!({ "name": label, "color": found["labels"][label]["color"].as_str().unwrap_or("ededed") }))
         .collect();

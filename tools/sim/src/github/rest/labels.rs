@@ -1,4 +1,4 @@
-//! Labels. GitHub compares their names without case.
+//! Labels. The case of their names does not matter.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -18,7 +18,7 @@ fn shown(org: &str, repository: &str, name: &str, label: &Value) -> Value {
     })
 }
 
-/// Answers below `/repos/{owner}/{repo}/labels`.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/labels`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let known = |label: &str| {

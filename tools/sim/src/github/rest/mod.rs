@@ -1,4 +1,4 @@
-//! The REST API, as far as Beadle and safe-settings use it.
+//! The part of GitHub's REST API that Beadle and safe-settings use.
 //!
 //! <https://docs.github.com/rest>
 
@@ -26,19 +26,19 @@ use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
 use crate::github::{address, described, rules, shapes};
 
-/// An incoming call.
+/// A call of the REST API.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a Method,
-    /// Percent-decoded segments of the path.
+    /// The segments of the path, percent-decoded.
     pub(crate) path: Vec<&'a str>,
     pub(crate) query: &'a [(String, String)],
     pub(crate) body: &'a Value,
-    /// The caller.
+    /// The login of the caller.
     pub(crate) sender: &'a str,
     pub(crate) accept: &'a str,
 }
 
-/// The content of an answer.
+/// The answer to a call.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -55,7 +55,7 @@ impl Reply {
         Self { status, body: None, headers: Vec::new() }
     }
 
-    /// Creates an answer with the raw text of a file.
+    /// Creates an answer that is the plain text of a file.
     fn raw(text: &str) -> Self {
         Self { headers: vec![(RAW, "true".to_owned())], ..Self::json(200, json!(text)) }
     }
@@ -64,7 +64,7 @@ impl Reply {
         self.headers.iter().any(|(name, _)| *name == RAW)
     }
 
-    /// Returns the sent form of the body.
+    /// Returns the body as it is sent.
     pub(crate) fn text(&self) -> String {
         match &self.body {
             Some(Value::String(text)) if self.is_raw() => text.clone(),
@@ -91,7 +91,7 @@ impl Reply {
     }
 }
 
-/// Answers a call.
+/// Answers a call of the REST API.
 pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     let method = call.method.as_str();
     match (method, call.path.as_slice()) {
@@ -114,7 +114,7 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 None => Reply::not_found(),
             }
         }
-        // The address in the field `url` of a team.
+        // This path is the address in the field `url` of a team.
         (_, ["organizations", org, "team", id, rest @ ..]) => {
             let Some((org, slug)) = teams::named(world, org, id) else { return Reply::not_found() };
             let path = ["orgs", org.as_str(), "teams", slug.as_str()]
@@ -123,7 +123,7 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 .collect();
             answer(world, &Call { path, ..*call })
         }
-        // The target of a redirect.
+        // A redirect leads to this path.
         (_, ["repositories", id, rest @ ..]) => {
             let found = id.parse().ok().and_then(|id| world.by_id(id));
             let found =
@@ -145,8 +145,8 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     }
 }
 
-/// Finds a renamed repository by its old name. GitHub redirects reads, and answers writes with the
-/// new address.
+/// Answers a call that uses the old name of a renamed repository. GitHub redirects a read, and
+/// answers a write with the new address.
 fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     let (status, message) = match call.method.as_str() {
         "GET" => (301, "Moved Permanently"),
@@ -165,12 +165,12 @@ fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     reply
 }
 
-/// Returns whether an entry of a list has this id.
+/// Returns whether an entry of the state has this id.
 fn has_id(entry: &Value, id: &str) -> bool {
     entry["id"].as_u64().is_some_and(|known| Some(known) == id.parse().ok())
 }
 
-/// Returns one page of a list, with its `Link`.
+/// Returns the page of a list that a call requests, with the `Link` header.
 pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let number = |name: &str, or: usize| {
         let value = call.query.iter().find(|(other, _)| other == name);
@@ -237,7 +237,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// The allowed keys in the body of a creation or a PATCH.
+/// The keys of a body that the simulator stores when a repository is created or changed.
 const SETTABLE: &[&str] = &[
     "name",
     "description",
@@ -268,7 +268,7 @@ const SETTABLE: &[&str] = &[
     "web_commit_signoff_required",
 ];
 
-/// Sets the known keys of a body. GitHub ignores others.
+/// Stores the known keys of a body. GitHub ignores all other keys.
 fn set(repository: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
@@ -345,8 +345,8 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
-/// Returns the teams with access. The access comes from the team, from a team above it, or from a
-/// role in the whole organisation.
+/// Returns the teams that have access to a repository. The access comes from the team itself, from
+/// a team above it, or from a role in the whole organisation.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Collaborators and invitations of a repository.
+//! The collaborators of a repository, and the invitations to become one.
 
 use serde_json::{Value, json};
 
@@ -40,8 +40,8 @@ pub(super) fn collaborators(
             let role = world.person_access(org, found, login);
             let role =
                 role.as_deref().or((found["visibility"] == "public").then_some("pull")).unwrap_or("none");
-            // This field has only four values: `maintain` shows as `write`, and `triage` and custom
-            // roles show as `read`.
+            // This field has only four values. `maintain` is shown as `write`. `triage` and custom
+            // roles are shown as `read`.
             let permission = match role {
                 "admin" | "none" => role,
                 "push" | "maintain" => "write",

@@ -1,4 +1,4 @@
-//! Values of custom properties.
+//! The values of custom properties.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -34,8 +34,8 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
-/// Answers `GET /orgs/{org}/properties/schema` with the `property_definitions` of the state.
-/// Without this key, every property with a value in a repository counts as defined.
+/// Answers `GET /orgs/{org}/properties/schema` with the `property_definitions` of the state. If the
+/// state lacks this key, every property that has a value in a repository is defined.
 pub(super) fn definitions(world: &World, org: &str) -> Reply {
     let mut all = world.org(org).map(|org| org["property_definitions"].clone()).unwrap_or_default();
     if !all.is_object() {
@@ -66,7 +66,8 @@ pub(super) fn of_organisation(world: &World, call: &Call<'_>, org: &str) -> Repl
     let terms = query.map_or("", |(_, query)| query.as_str()).split_whitespace();
     let terms: Option<Vec<(&str, &str)>> =
         terms.map(|term| term.strip_prefix("props.")?.split_once(':')).collect();
-    // If the simulator ignored a filter, it would show repositories that GitHub leaves out.
+    // The simulator must not ignore a filter. Otherwise it would show repositories that GitHub
+    // leaves out.
     let Some(terms) = terms else {
         return Reply::invalid("Validation Failed: repository_query takes `props.NAME:VALUE` here");
     };

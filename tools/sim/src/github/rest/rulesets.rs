@@ -1,5 +1,5 @@
-//! Rulesets of repositories and organisations. A PUT replaces the keys of its body, and whole
-//! lists.
+//! Rulesets of repositories and organisations. A PUT replaces each key that is in its body. A list
+//! is replaced as a whole.
 //!
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/rules>
 
@@ -11,7 +11,7 @@ use crate::github::world::{World, now};
 
 /// The allowed keys of a body.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// The maximum number of rulesets of a repository or an organisation.
+/// The maximum number of rulesets in a repository or an organisation.
 const MOST: usize = 75;
 
 fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bool) -> Value {
@@ -30,7 +30,7 @@ fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bo
     shown
 }
 
-/// Finds the error in a body.
+/// Returns the answer to an invalid body, or `None` if the body is valid.
 fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Option<Reply> {
     let name = body["name"].as_str();
     if id.is_none() && (name.is_none() || body["enforcement"].as_str().is_none()) {
@@ -68,7 +68,8 @@ fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Optio
     (types.len() < count).then(|| Reply::invalid("Validation Failed: a rule is there twice"))
 }
 
-/// Applies a call to a map of rulesets. Returns the new map and the answer.
+/// Applies a call to the rulesets of a repository or an organisation. Returns the changed rulesets
+/// and the answer.
 fn change(
     rulesets: &Map<String, Value>,
     call: &Call<'_>,
@@ -107,7 +108,7 @@ fn change(
             if let Some(refusal) = wrong(call.body, rulesets, Some(&old["id"])) {
                 return (None, refusal);
             }
-            // Keys that the body lacks are removed.
+            // If the body lacks one of these keys, the key is removed from the ruleset.
             let mut changed =
                 json!({ "id": old["id"], "target": old["target"], "enforcement": old["enforcement"] });
             for key in BODY.iter().filter(|key| **key != "name") {
@@ -135,8 +136,8 @@ fn change(
     }
 }
 
-/// Answers below `/repos/{owner}/{repo}/rulesets`. The rulesets of the organisation are not in the
-/// list.
+/// Answers calls whose path begins with `/repos/{owner}/{repo}/rulesets`. The list does not contain
+/// the organisation's rulesets.
 pub(super) fn of_repository(
     world: &mut World,
     call: &Call<'_>,
@@ -154,7 +155,7 @@ pub(super) fn of_repository(
     reply
 }
 
-/// Answers below `/orgs/{org}/rulesets`.
+/// Answers calls whose path begins with `/orgs/{org}/rulesets`.
 pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["rulesets"].as_object()).cloned().unwrap_or_default();
     let fresh = world.fresh_id();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply};
 use crate::github::world::World;
 
-/// Answers the paths of the four features.
+/// Answers the calls of the four security features.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let key = match part {

@@ -24,7 +24,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str
     }
 }
 
-/// Returns the organisation and the slug of the team with these ids.
+/// Returns the login of the organisation and the slug of the team that have these ids.
 pub(super) fn named(world: &World, org: &str, id: &str) -> Option<(String, String)> {
     let (org, id): (u64, u64) = (org.parse().ok()?, id.parse().ok()?);
     let mut orgs = world.doc["orgs"].as_object()?.values();
@@ -32,7 +32,7 @@ pub(super) fn named(world: &World, org: &str, id: &str) -> Option<(String, Strin
     Some((login.to_owned(), by_id(world, login, id)?))
 }
 
-/// Returns the custom repository roles of the organisation.
+/// Returns the custom repository roles of an organisation.
 ///
 /// <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
 pub(super) fn custom_roles(world: &World, org: &str) -> Value {
@@ -49,7 +49,7 @@ pub(super) fn custom_roles(world: &World, org: &str) -> Value {
     json!({ "total_count": roles.len(), "custom_roles": roles })
 }
 
-/// Returns the slug that GitHub makes from a name.
+/// Returns the slug that GitHub derives from a name.
 fn slug_of(name: &str) -> String {
     let text: String = name
         .to_lowercase()
@@ -91,7 +91,7 @@ fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
     if privacy == Some("secret") && made["parent"].is_string() {
         return Reply::invalid("Validation Failed: a team below another one is visible");
     }
-    // By default a new team is secret. A team below another team is visible.
+    // Without the key `privacy`, a new team is secret, but a team below another team is visible.
     made["privacy"] = json!(privacy.unwrap_or(if made["parent"].is_string() { "closed" } else { "secret" }));
     made["notification_setting"] =
         json!(call.body["notification_setting"].as_str().unwrap_or("notifications_enabled"));
@@ -136,7 +136,7 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
             ),
             None => Reply::json(200, json!({ "groups": [] })),
         },
-        // An App cannot make this call with any permission.
+        // GitHub does not let an App make this call, whatever its permissions are.
         ("GET", ["team-sync", "group-mappings"]) => {
             Reply::message(403, "Resource not accessible by integration")
         }
@@ -144,7 +144,7 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
     }
 }
 
-/// Deletes a team and every team below it.
+/// Deletes a team and all teams below it.
 fn remove(teams: &mut Value, slug: &str) {
     let below: Vec<String> = teams
         .as_object()
@@ -227,7 +227,7 @@ fn membership(world: &mut World, call: &Call<'_>, org: &str, found: &Value, logi
         },
         "PUT" => {
             let role = call.body["role"].as_str().unwrap_or("member");
-            // An owner of the organisation is a maintainer of every team.
+            // GitHub treats an owner of the organisation as a maintainer of every team.
             let role = if world.is_owner(org, &login) { "maintainer" } else { role };
             if world.is_member(org, &login) {
                 world.edit_teams(org, call.sender, |teams| teams[slug]["members"][&login] = json!(role));

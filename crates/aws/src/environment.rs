@@ -12,7 +12,9 @@ use crate::queues::Urls;
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// A variable is missing.
-    #[error("the environment variable {0} is not set: deploy the function with its template, which sets the variable")]
+    #[error(
+        "the environment variable {0} is not set: deploy the function with its template, which sets the variable"
+    )]
     Unset(&'static str),
     /// The store is not a table.
     #[error("BEADLE_STORE must be dynamodb://TABLE, found `{0}`")]

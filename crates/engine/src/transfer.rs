@@ -12,6 +12,9 @@ use crate::store::{Listing, Store, StoreError, StoreRecord};
 
 /// The number of records in flight.
 const AT_ONCE: usize = 16;
+/// The number of notes that are in memory at the same time. Kept answers of a vendor can have
+/// several hundred kilobytes.
+const NOTES: u32 = 100;
 /// The number of journal entries in a record.
 const ENTRIES: u32 = 500;
 /// A call that has taken longer was interrupted.
@@ -45,10 +48,10 @@ pub enum CopyError {
     #[error("the target store has {0} already: copy into an empty store")]
     NotEmpty(&'static str),
     /// An earlier copy did not end.
-    #[error("an earlier copy into the target store did not end: delete the store, and copy again")]
+    #[error("an earlier copy into the target store stopped halfway: delete the store, and copy again")]
     Unfinished,
     /// The source is itself an unfinished copy.
-    #[error("the copy into the source store did not end: copy from the original store")]
+    #[error("the copy into the source store stopped halfway: copy from the original store")]
     FromUnfinished,
     /// A store failed.
     #[error(transparent)]
@@ -82,12 +85,19 @@ pub async fn copy(
         copied.holds += 1;
     }
     to.take(StoreRecord::Bookings(from.bookings(now - window).await?)).await?;
-    let notes = from.notes("").await?.into_iter().filter(|(name, _)| name != READY);
-    copied.notes = stream::iter(notes)
-        .map(|(name, value)| async move { to.put(&name, &value).await })
-        .buffer_unordered(AT_ONCE)
-        .try_fold(0, async |count, ()| Ok(count + 1))
-        .await?;
+    let mut after = String::new();
+    loop {
+        let page = from.notes_page("", &after, NOTES).await?;
+        let Some((last, _)) = page.last() else { break };
+        after.clone_from(last);
+        let notes = page.into_iter().filter(|(name, _)| name != READY);
+        let count: u64 = stream::iter(notes)
+            .map(|(name, value)| async move { to.put(&name, &value).await })
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, async |count, ()| Ok(count + 1))
+            .await?;
+        copied.notes += count;
+    }
     let mut rows = from.rows(u32::MAX).await?;
     let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
     // The oldest first, in the order of arrival.

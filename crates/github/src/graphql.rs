@@ -40,6 +40,13 @@ impl PartialAnswer {
         self.errors.iter().find(|error| error.path.starts_with(path))
     }
 
+    /// Returns whether parts of the data are missing because the query asked for too much.
+    ///
+    /// <https://github.blog/changelog/2025-09-01-graphql-api-resource-limits>
+    pub(crate) fn is_cut(&self) -> bool {
+        self.errors.iter().any(|error| error.kind.as_deref() == Some("RESOURCE_LIMITS_EXCEEDED"))
+    }
+
     /// Returns the data, or the first error if there is one.
     pub(crate) fn whole(self, doing: &str) -> Result<Value, Failure> {
         match self.errors.first() {
@@ -183,11 +190,67 @@ fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<P
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
     }
-    match envelope.data {
-        Some(data) if !data.is_null() => Ok(PartialAnswer { data, errors: envelope.errors }),
-        _ => Err(envelope.errors.first().map_or_else(
+    // An error without a path does not tell which parts of the data are missing: any null may be
+    // one.
+    let of_all = envelope.errors.iter().find(|error| error.path.is_empty());
+    let of_all = of_all.map(|error| error.failure(doing));
+    match envelope.data.filter(|data| !data.is_null()) {
+        Some(data) => match of_all {
+            None => Ok(PartialAnswer { data, errors: envelope.errors }),
+            Some(failure) => Err(failure),
+        },
+        None => Err(envelope.errors.first().map_or_else(
             || Failure::new(Class::Retry, format!("{doing}: the answer has neither data nor errors")),
             |error| error.failure(doing),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::api::Endpoint;
+    use crate::auth::Credential;
+
+    /// Reads two nodes. GitHub answers one of them and this error.
+    async fn answer_with(error: Value) -> Result<PartialAnswer, Unanswered> {
+        let wire = Recorder::new(move |_| {
+            (200, json!({ "data": { "nodes": [{ "id": "R_1" }, null] }, "errors": [error.clone()] }))
+        });
+        let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
+        let token = Credential::Token(SecretString::from("token"));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        let clock = Clock::simulated(Time(0));
+        let api = Api::new(&endpoint, "acme", token, budgets, &clock, settings).unwrap();
+        run_batch(&api, "reading", "query { viewer { id } }", json!({})).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_with_a_path_is_about_this_path_only() {
+        let error = |kind: &str| json!({ "type": kind, "message": "no", "path": ["nodes", 1] });
+        let path = |at: u64| [json!("nodes"), json!(at)];
+        for (kind, is_cut) in [("NOT_FOUND", false), ("RESOURCE_LIMITS_EXCEEDED", true)] {
+            let answer = answer_with(error(kind)).await.ok().unwrap();
+            assert!(answer.error_at(&path(0)).is_none() && answer.error_at(&path(1)).is_some(), "{kind}");
+            assert_eq!(answer.is_cut(), is_cut, "{kind}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_without_a_path_makes_the_whole_answer_unknown() {
+        for error in [
+            json!({ "type": "RESOURCE_LIMITS_EXCEEDED", "message": "Resource limits for this query exceeded." }),
+            json!({ "message": "Something went wrong while executing your query.", "path": [] }),
+        ] {
+            let unanswered = answer_with(error.clone()).await.err();
+            assert!(unanswered.is_some_and(|unanswered| unanswered.too_much), "{error}");
+        }
+        let unanswered = answer_with(json!({ "type": "FORBIDDEN", "message": "no" })).await.err();
+        assert!(unanswered.is_some_and(|unanswered| !unanswered.too_much), "a smaller query is refused too");
     }
 }

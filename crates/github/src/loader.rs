@@ -163,15 +163,20 @@ impl Loader {
         const DOING: &str = "reading repositories";
         let asks = self.asks();
         let document = documents::by_ids(asks);
-        let answer = match run_batch(api, DOING, &document, json!({ "ids": ids })).await {
+        let read = run_batch(api, DOING, &document, json!({ "ids": ids })).await;
+        let is_too_much = match &read {
+            Ok(answer) => answer.is_cut(),
+            Err(unanswered) => unanswered.too_much,
+        };
+        // One poisonous repository does not take the rest along.
+        if ids.len() > 1 && is_too_much {
+            let (left, right) = ids.split_at(ids.len() / 2);
+            let mut results = Box::pin(self.by_ids(api, left)).await;
+            results.extend(Box::pin(self.by_ids(api, right)).await);
+            return results;
+        }
+        let answer = match read {
             Ok(answer) => answer,
-            // One poisonous repository does not take the rest along.
-            Err(unanswered) if ids.len() > 1 && unanswered.too_much => {
-                let (left, right) = ids.split_at(ids.len() / 2);
-                let mut results = Box::pin(self.by_ids(api, left)).await;
-                results.extend(Box::pin(self.by_ids(api, right)).await);
-                return results;
-            }
             Err(unanswered) => {
                 return ids.iter().map(|id| (id.clone(), Err(unanswered.failure.clone()))).collect();
             }
@@ -302,7 +307,49 @@ async fn asked<T>(
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+    use secrecy::SecretString;
+    use serde_json::Value;
+
     use super::*;
+    use crate::api::Endpoint;
+    use crate::auth::Credential;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_of_which_github_leaves_out_parts_is_halved() {
+        let wire = Recorder::new(|arrived| {
+            let ids = arrived.body["variables"]["ids"].as_array().cloned().unwrap_or_default();
+            if ids.len() > 1 {
+                let error =
+                    json!({ "type": "RESOURCE_LIMITS_EXCEEDED", "message": "no", "path": ["nodes", 0] });
+                return (
+                    200,
+                    json!({ "data": { "nodes": vec![Value::Null; ids.len()] }, "errors": [error] }),
+                );
+            }
+            let node = |id: &Value| {
+                json!({ "__typename": "Repository", "databaseId": 1, "id": id, "name": "shop",
+                    "visibility": "PRIVATE", "owner": { "login": "acme" } })
+            };
+            let nodes: Vec<Value> = ids.iter().map(node).collect();
+            (200, json!({ "data": { "nodes": nodes } }))
+        });
+        let settings = ClientSettings { wire: Some(wire.clone()), ..ClientSettings::default() };
+        let token = Credential::Token(SecretString::from("token"));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        let clock = Clock::simulated(Time(0));
+        let api = Api::new(&endpoint, "acme", token, budgets, &clock, settings).unwrap();
+        let loader = Loader::new(api.clone(), Asks::default());
+        let read = loader.by_ids(&api, &["R_1".to_owned(), "R_2".to_owned()]).await;
+        let node_of = |found: &Result<Option<Repository>, Failure>| {
+            found.as_ref().ok()?.as_ref().map(|repository| repository.node_id.clone())
+        };
+        let nodes: Vec<String> = read.iter().filter_map(|(_, found)| node_of(found)).collect();
+        assert_eq!(nodes, ["R_1", "R_2"]);
+        assert_eq!(wire.arrived().len(), 3);
+    }
 
     #[test]
     fn what_is_asked_after_a_batch_was_closed_never_gets_its_answer() {

@@ -222,6 +222,13 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
+/// Returns whether an answer shows something in the place of an actor. Without an identity, it does
+/// not mean that nobody has the name: a removal would go to an unknown owner of the name.
+fn is_shown(place: &Value, actor: &Actor) -> bool {
+    let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
+    !found.is_null()
+}
+
 /// Resolves actors. The place of an actor that does not exist has an error.
 pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
@@ -252,6 +259,10 @@ pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Re
             found[at] = Some(match (found_in(&answer.data[&place], actor, asked), error) {
                 (Some(resolved), _) => Ok(resolved),
                 (None, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
+                (None, None) if is_shown(&answer.data[&place], actor) => {
+                    let text = format!("{DOING}: the answer about `{}` is incomplete", actor.name);
+                    return Err(Failure::new(Class::Retry, text));
+                }
                 (None, _) => Err(no_such(actor, api.organisation())),
             });
         }
@@ -332,10 +343,14 @@ mod tests {
         ] {
             assert_eq!(found(ActorKind::User, &place), None, "{place}");
             assert_eq!(found(ActorKind::Team, &json!({ "team": place })), None, "{place}");
+            assert!(is_shown(&place, &actor(ActorKind::User)), "{place}");
+            assert!(is_shown(&json!({ "team": place }), &actor(ActorKind::Team)), "{place}");
         }
         for place in [Value::Null, json!({ "team": null }), json!([])] {
             assert_eq!(found(ActorKind::Team, &place), None, "{place}");
+            assert!(!is_shown(&place, &actor(ActorKind::Team)), "{place}: nobody has the name");
         }
+        assert!(!is_shown(&Value::Null, &actor(ActorKind::User)));
     }
 
     #[test]

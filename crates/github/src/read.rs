@@ -199,6 +199,7 @@ impl Reader {
             match run_batch(&self.api, DOING, &document, variables).await {
                 // GitHub ends a query after 10 s, so ask for fewer repositories.
                 Err(unanswered) if unanswered.too_much && first > 5 => first /= 2,
+                Ok(answer) if answer.is_cut() && first > 5 => first /= 2,
                 answer => break answer.map_err(|unanswered| unanswered.failure)?,
             }
         };

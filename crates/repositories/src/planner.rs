@@ -268,12 +268,14 @@ impl RepositoryPlanner {
         match policy.resolve(&seen, &standing) {
             Verdict::Skipped(why) => explanation.skipped = Some(why),
             Verdict::Reached(target) => {
+                let emptied = target.emptied.clone().zip(target.doubt());
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 explanation.values = explain(&policy, &target, &seen, key);
                 explanation.doubtful =
                     target.undecided.into_iter().map(|(section, unsure)| (section, unsure.why)).collect();
                 explanation.doubtful.extend(target.partly_undecided);
+                explanation.doubtful.extend(emptied);
             }
         }
         Ok(Some(explanation))
@@ -360,6 +362,7 @@ impl RepositoryPlanner {
             settings_are_written: self.modes.of(aspects::settings::SETTINGS.name) > Mode::Observe,
             names: &self.names,
         };
+        let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();
         // No aspect waits for the reads of another one.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
@@ -376,6 +379,9 @@ impl RepositoryPlanner {
                 if let Some(moved) = moved.as_ref().filter(|_| planned.change.risks().is_guarded()) {
                     waits = true;
                     planned.change.stop.get_or_insert_with(|| moved.why.clone());
+                }
+                if planned.change.risks().is_guarded() && planned.change.stop.is_none() {
+                    planned.change.stop.clone_from(&doubt);
                 }
                 planned
             }));

@@ -245,7 +245,7 @@ pub(crate) enum SchemaFile {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Limit to the deliveries of the last time, such as `2h` or `7d`
+    /// Limit to the deliveries that are not older than this, such as `2h` or `7d`
     #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to the deliveries that concern a key, such as `repository:acme:1296269` or

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Metadata, Note, Store, StoreError, TaskStatus, Time};
+use beadle_engine::{BackgroundTask, Clock, Failure, Metadata, Note, Store, StoreError, TaskStatus, Time};
 use beadle_github::{kept_answers, last_read};
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,11 @@ const EVERY: Duration = Duration::from_secs(24 * 3600);
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The number of answers that are in memory at the same time. Some have several hundred kilobytes.
 const PAGE: u32 = 25;
-/// The number of pages that one run reads. The function on AWS has less than a minute for its tasks.
+/// The number of pages that one run reads.
 const PAGES: usize = 200;
+/// The time after which a run begins no further page. The function on AWS has less than a minute
+/// for its tasks.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task.
 pub(super) struct RestAnswers(pub(super) Arc<Service>);
@@ -45,7 +48,7 @@ impl BackgroundTask for RestAnswers {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let forgotten = forget_unread(self.0.store.as_ref(), self.0.clock().now()).await?;
+        let forgotten = forget_unread(self.0.store.as_ref(), self.0.clock()).await?;
         Ok(status(forgotten))
     }
 }
@@ -104,32 +107,41 @@ impl Search {
 
 /// Deletes the kept answers that nothing has read for 30 days, if a search is due. One call does a
 /// bounded part of the search.
-async fn forget_unread(store: &dyn Store, now: Time) -> Result<Forgotten, StoreError> {
-    let note = Note::<Search>::of(&[]);
-    let stored = note.get(store).await?.filter(|search| search.first <= now);
+async fn forget_unread(store: &dyn Store, clock: &Clock) -> Result<Forgotten, StoreError> {
+    let now = clock.now();
+    let stored = Note::<Search>::of(&[]).get(store).await?.filter(|search| search.first <= now);
     let mut search = stored.unwrap_or_else(|| Search { first: now, ..Search::default() });
     let mut deleted = 0;
     if !search.is_due(now) {
         return Ok(Forgotten { deleted, is_finished: true });
     }
-    let answers = kept_answers();
     for _ in 0..PAGES {
-        let mut page = store.notes_page(&answers, &search.after, PAGE).await?;
-        for (name, answer) in &page {
-            if search.is_unread(answer, now) {
-                store.forget(name).await?;
-                deleted += 1;
-            }
-        }
-        let is_last = page.len() < PAGE as usize;
-        search.after = page.pop().map(|(name, _)| name).filter(|_| !is_last).unwrap_or_default();
-        if is_last {
-            search.ended = now;
+        deleted += forget_page(store, &mut search, now).await?;
+        if search.after.is_empty() || clock.now().since(now) >= LONGEST {
             break;
         }
     }
-    note.put(store, &search).await?;
     Ok(Forgotten { deleted, is_finished: search.after.is_empty() })
+}
+
+/// Searches one page, and stores the place behind it: if the run is cancelled, or fails, the next
+/// run continues there. Returns the number of deleted answers.
+async fn forget_page(store: &dyn Store, search: &mut Search, now: Time) -> Result<u64, StoreError> {
+    let mut page = store.notes_page(&kept_answers(), &search.after, PAGE).await?;
+    let mut deleted = 0;
+    for (name, answer) in &page {
+        if search.is_unread(answer, now) {
+            store.forget(name).await?;
+            deleted += 1;
+        }
+    }
+    let is_last = page.len() < PAGE as usize;
+    search.after = page.pop().map(|(name, _)| name).filter(|_| !is_last).unwrap_or_default();
+    if is_last {
+        search.ended = now;
+    }
+    Note::<Search>::of(&[]).put(store, search).await?;
+    Ok(deleted)
 }
 
 #[cfg(test)]
@@ -178,7 +190,7 @@ mod tests {
             store.put(other, "{}").await.unwrap();
         }
         let deleted = async |now: Time| {
-            let forgotten = forget_unread(&store, now).await.unwrap();
+            let forgotten = forget_unread(&store, &Clock::simulated(now)).await.unwrap();
             assert!(forgotten.is_finished);
             forgotten.deleted
         };
@@ -192,6 +204,23 @@ mod tests {
         assert!(store.notes("rest:").await.unwrap().is_empty());
         // The others, and the state of the search.
         assert_eq!(store.notes("").await.unwrap().len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_search_continues_behind_the_last_page_of_a_run_that_did_not_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        for n in 0..30 {
+            let answer = format!(r#"{{"etag":"a","read":{},"body":"[]"}}"#, NOW.0);
+            store.put(&format!("rest:acme:repos/acme/r{n:02}/hooks"), &answer).await.unwrap();
+        }
+        let stored = async || Note::<Search>::of(&[]).get(&store).await.unwrap();
+        let mut search = Search { first: NOW, ..Search::default() };
+        assert_eq!(forget_page(&store, &mut search, NOW).await, Ok(0));
+        assert_eq!(stored().await, Some(search.clone()));
+        assert_eq!(search.after, "rest:acme:repos/acme/r24/hooks");
+        assert!(forget_unread(&store, &Clock::simulated(NOW)).await.unwrap().is_finished);
+        assert_eq!(stored().await, Some(Search { first: NOW, ended: NOW, after: String::new() }));
     }
 
     #[test]

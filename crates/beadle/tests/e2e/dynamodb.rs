@@ -113,15 +113,13 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     let half = moto.table("half", DynamoSettings::default()).await;
     half.put("copy:unfinished", "").await.unwrap();
     let half = table.replace("//beadle", "//half");
-    for (args, why) in [
-        (&["queue", "--store", &half][..], "stopped halfway"),
-        (&["store", "copy", file, &half][..], "did not end"),
-        (&["store", "copy", &half, back][..], "did not end"),
-    ] {
+    for args in
+        [&["queue", "--store", &half][..], &["store", "copy", file, &half], &["store", "copy", &half, back]]
+    {
         let mut operator = world.command();
         operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
         let refused = Ran::of(operator, args).await.expect(1);
-        assert!(refused.err.contains(why), "{args:?}: {}", refused.err);
+        assert!(refused.err.contains("stopped halfway"), "{args:?}: {}", refused.err);
     }
     let nothing = world.path().join("none.db");
     let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);

@@ -175,6 +175,7 @@ fn present(
         vec![field("permission", before_text, after, Some(&want.asked), risk)]
     };
     match found {
+        Found::Access(_) if !want.is_stated => {}
         Found::Access(found) if found.permission == want.permission => {}
         Found::Access(found) => {
             let coarse =
@@ -198,7 +199,7 @@ fn present(
         }
         // GitHub shows the base of a custom role in an invitation. Beadle compares the role after
         // the account accepted.
-        Found::Invitation(_) if want.permission.rank().is_none() => {}
+        Found::Invitation(_) if want.permission.rank().is_none() || !want.is_stated => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
             plan.change(format!("invitation of {}", want.login), change(&invitation.permission), write);

@@ -99,7 +99,10 @@ impl AspectPlanner for Teams {
                 plan.cannot_resolve(before);
                 continue;
             }
-            if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
+            if !want.is_stated
+                || is_covered(seen, found, &want.permission)
+                || same(context, want, found).await?
+            {
                 continue;
             }
             // The extent of a custom role is unknown: Beadle cannot tell which role covers the

@@ -41,10 +41,14 @@ struct Stage {
 impl Stage {
     /// Returns an organisation with the repository `shop`, and a policy for it.
     async fn new(doc: Value, policy: &str) -> Self {
+        Self::of_files(doc, &[("settings.yml", policy)]).await
+    }
+
+    async fn of_files(doc: Value, files: &[(&str, &str)]) -> Self {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), beadle_sim::Settings::default()).await.unwrap();
         let sim = Arc::new(sim);
         sim.begin_with(doc);
-        let texts = BTreeMap::from([("settings.yml".to_owned(), policy.to_owned())]);
+        let texts = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(texts, "admin", Path::new("policy")).unwrap();
         let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
         let budgets = Budgets::new("acme", 0);
@@ -89,6 +93,46 @@ fn acme(mona: u64, platform: u64) -> Value {
             "id": 1, "teams": { "platform": { "id": platform } }, "repos": { "shop": shop },
         } },
     })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_unasked() {
+    let settings = "repository: { visibility: public, has_wiki: false, topics: [new] }\nteams: []\n";
+    let mut doc = acme(201, 301);
+    doc["orgs"]["acme"]["repos"]["shop"]["visibility"] = json!("private");
+    doc["orgs"]["acme"]["repos"]["shop"]["teams"] = json!({ "platform": "push" });
+    for (file, text, waits) in [
+        ("repos/shop.yml", "\n", true),
+        ("suborgs/shops.yml", "", true),
+        ("repos/shop.yml", "# nothing\n", false),
+        ("repos/other.yml", "\n", false),
+    ] {
+        let stage = Stage::of_files(doc.clone(), &[("settings.yml", settings), (file, text)]).await;
+        let plan = stage.plan().await;
+        let (guarded, plain): (Vec<_>, Vec<_>) =
+            plan.changes.iter().partition(|change| change.risks().is_guarded());
+        assert!(guarded.len() > 1, "{:?}", plan.unknowns);
+        assert!(guarded.iter().all(|change| change.stop.is_some() == waits), "{file}: {text:?}");
+        assert!(plain.iter().all(|change| change.stop.is_none()), "{file}: {text:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_without_a_permission_changes_no_access() {
+    let text = "teams: [{ name: platform }]\ncollaborators: [{ username: mona }]\n";
+    for (permission, new) in [(Some("admin"), 0), (Some("pull"), 0), (None, 2)] {
+        let mut doc = acme(201, 301);
+        if let Some(permission) = permission {
+            doc["orgs"]["acme"]["repos"]["shop"]["teams"] = json!({ "platform": permission });
+            doc["orgs"]["acme"]["repos"]["shop"]["collaborators"] = json!({ "mona": permission });
+        }
+        let plan = Stage::new(doc, text).await.plan().await;
+        assert!(plan.unknowns.is_empty(), "{:?}", plan.unknowns);
+        let after = plan.changes.iter().map(|change| change.fields[0].after.as_str());
+        let mut after: Vec<&str> = after.map(Option::unwrap_or_default).collect();
+        after.sort_unstable();
+        assert_eq!(after, ["pull", "push"][..new], "{permission:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -396,6 +396,26 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
 const LATER: &[&str] =
     &["milestones", "environments", "variables", "custom_repository_roles", "app_installations"];
 
+/// Finds entries of `disable_plugins` that have no effect.
+pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
+    for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
+        if matches!(item.kind, Kind::Map(_)) && item.get("plugin").is_none() {
+            problems.push(error(item, "an entry of `disable_plugins` must have `plugin`"));
+        }
+        let (target, none) = match (kind, item.get("target").and_then(Node::text)) {
+            (FileKind::Deployment, Some(target @ "self")) => {
+                (target, "deployment-settings.yml has no sections")
+            }
+            (FileKind::Repo, Some(target @ "children")) => {
+                (target, "no file has a higher rank than repos/NAME.yml")
+            }
+            _ => continue,
+        };
+        let problem = error(item, format!("`target: {target}` has no effect here: {none}"));
+        problems.push(problem.severity(Severity::Warning).hint("remove `target`"));
+    }
+}
+
 /// Finds keys that Beadle carries out only partly, and lists that cannot be additive.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut refused = Vec::new();

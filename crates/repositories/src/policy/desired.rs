@@ -5,7 +5,9 @@ use beadle_github::{Permission, Repository};
 use serde_json::Value;
 
 use super::files::Policy;
+use super::layers::without_plugins;
 use super::node::{Kind, Node};
+use super::normal::{each, leaves_actors};
 use super::pattern::Pattern;
 use super::targeting::MergedLayers;
 use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
@@ -46,19 +48,30 @@ impl Policy {
         desired.teams = section("teams").map(|list| Listed {
             exclusive: exclusive("teams"),
             asked: list.asked.clone(),
-            items: access(list, "name", repository, |slug, permission, asked| TeamWant {
-                slug,
-                permission,
-                asked,
+            items: access(list, "name", repository, |slug, permission, asked| {
+                let mut teams = repository.teams.value().into_iter().flatten();
+                let seen = teams.find(|team| team.slug.eq_ignore_ascii_case(&slug));
+                let is_stated = permission.is_some();
+                // GitHub grants `pull` to a team for which no permission is specified.
+                let permission = permission.or_else(|| Some(seen?.permission.clone()));
+                TeamWant { slug, permission: permission.unwrap_or(Permission::Pull), is_stated, asked }
             }),
         });
         desired.collaborators = section("collaborators").map(|list| Listed {
             exclusive: exclusive("collaborators"),
             asked: list.asked.clone(),
-            items: access(list, "username", repository, |login, permission, asked| CollaboratorWant {
-                login,
-                permission,
-                asked,
+            items: access(list, "username", repository, |login, permission, asked| {
+                let mut people = repository.collaborators.value().into_iter().flatten();
+                let seen = people.find(|person| person.login.eq_ignore_ascii_case(&login));
+                let is_stated = permission.is_some();
+                // GitHub grants `push` to a person for whom no permission is specified.
+                let permission = permission.or_else(|| Some(seen?.permission.clone()));
+                CollaboratorWant {
+                    login,
+                    permission: permission.unwrap_or(Permission::Push),
+                    is_stated,
+                    asked,
+                }
             }),
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
@@ -102,7 +115,10 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let place = |key: &str| wants.iter().position(|want| want.key == key);
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // Both keys set the visibility: the narrower layer wins.
-        let narrower = target.rank(&wants[private].asked) > target.rank(&wants[visibility].asked);
+        let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
+        // In layers of one rank, the value counts that does not expose the repository.
+        let is_private = wants[private].value == true && wants[visibility].value == "public";
+        let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
         wants.remove(if narrower { visibility } else { private });
     }
     wants
@@ -112,11 +128,18 @@ impl Policy {
     /// Returns the values of `target` without disabled sections and without entries for other
     /// repositories.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
-        let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
-        let mut root = target.root.as_ref()?.without(&disabled);
-        if let Some(repository) = root.get("repository").filter(|_| disabled.contains(&"archive")).cloned() {
-            root = root.with("repository", &repository.without(&["archived"]));
+        let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
+        if let Some(repository) = root.child("repository") {
+            // As in `settings`.
+            if repository.get("archived").is_some_and(Node::is_null) {
+                *repository = repository.without(&["archived"]);
+            }
         }
+        each(&mut root, "rulesets", |ruleset| {
+            if leaves_actors(ruleset) {
+                *ruleset = ruleset.without(&["bypass_actors"]);
+            }
+        });
         for list in ["teams", "collaborators"] {
             let Some(node) = root.get(list).cloned() else { continue };
             let items = node.items().iter().filter(|item| holds(item, repository)).cloned().collect();
@@ -140,14 +163,14 @@ fn access<T>(
     list: &Node,
     who: &str,
     repository: &Repository,
-    make: impl Fn(String, Permission, PolicyLocation) -> T,
+    make: impl Fn(String, Option<Permission>, PolicyLocation) -> T,
 ) -> Vec<T> {
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get(who)?.text()?.to_owned();
         if !holds(item, repository) {
             return None;
         }
-        let permission = item.get("permission").and_then(Node::text).unwrap_or("push").to_owned().into();
+        let permission = item.get("permission").and_then(Node::text).map(|text| text.to_owned().into());
         Some(make(name, permission, item.asked.clone()))
     });
     wants.collect()

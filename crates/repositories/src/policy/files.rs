@@ -9,7 +9,7 @@ use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
-use super::contradictions::{across, incomplete, remarks};
+use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
@@ -144,7 +144,8 @@ impl Policy {
             "layers" => FileKind::Layer,
             _ => FileKind::Repo,
         };
-        let is_blank = text.trim().is_empty();
+        // A byte order mark is no text.
+        let is_blank = text.chars().all(|c| c.is_whitespace() || c == '\u{feff}');
         let empty = root.is_null().then(|| nothing(root, is_blank));
         if root.is_null() {
             let asked = root.asked.clone();
@@ -154,14 +155,18 @@ impl Policy {
                 problems.push(Problem::error(asked, 1, text).hint("if that is right, delete the file"));
                 return;
             }
-            let effect =
-                if is_blank { ", and Beadle removes no entry of a list where it applies" } else { "" };
+            let effect = if is_blank {
+                ", and where it may apply, what removes, weakens or exposes anything needs an approval"
+            } else {
+                ""
+            };
             let problem = Problem::error(asked, 1, format!("{EMPTY}: it sets no value{effect}"));
             let problem = problem.severity(Severity::Warning);
             problems.push(problem.hint("to remove its values from the policy, delete the file"));
         } else {
             Shape::Map(kind.keys()).check("", root, problems);
             check_layer(kind, root, problems);
+            idle_plugins(kind, root, problems);
             remarks(root, &lists(), problems);
         }
         let root = empty.as_ref().unwrap_or(root);
@@ -177,7 +182,8 @@ impl Policy {
             FileKind::Settings => self.disabled.extend(disabled(root, &["all"])),
             _ => {}
         }
-        self.layers.push(Layer::read(kind, file, stem, root, problems));
+        let layer = Layer::read(kind, file, stem, root, problems);
+        self.layers.push(Layer { is_blank: is_blank && empty.is_some(), ..layer });
     }
 
     /// Finds layers of equal rank that reach every repository and disagree about a value.

@@ -9,9 +9,9 @@ use super::normal::each;
 use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
-/// The keys beside the sections that have no meaning without a value.
-const LISTS: &[&str] =
-    &["additive_plugins", "disable_plugins", "suborgrepos", "suborgteams", "suborgproperties"];
+/// The selectors of a suborg. One of them can have no value if another one has a value: a suborg
+/// whose only selector is lost would reach no repository.
+const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
 /// Returns a file in the form that the check knows.
 pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
@@ -29,9 +29,13 @@ fn warning(at: &Node, text: String) -> Problem {
 
 /// Accepts the forms in a file, or in one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
+    let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
+    // `additive_plugins` and `disable_plugins` are no sections: without their values, Beadle would
+    // remove more.
     let is_section = |name: &str| {
         let carried = |key: &&Key| key.status == Status::Carried;
-        LISTS.contains(&name) || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
+        (selects && SELECTORS.contains(&name))
+            || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
     };
     drop_unset(root, "", is_section, problems);
     if let Some(repository) = root.child("repository") {
@@ -63,7 +67,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             color.kind = Kind::Text(text);
         }
     });
-    each(root, "rulesets", |ruleset| named_actors(ruleset, problems));
+    each(root, "rulesets", named_actors);
     each(root, "branches", |branch| {
         let Some(protection) = branch.child("protection") else { return };
         let is_empty = matches!(&protection.kind, Kind::List(items) if items.is_empty());
@@ -89,15 +93,14 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
     });
 }
 
-/// Leaves the bypass actors of a ruleset alone if an entry has the name of its actor and not the id.
-/// A list without this entry would remove the actor.
-fn named_actors(ruleset: &mut Node, problems: &mut Vec<Problem>) {
-    let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
-    let Some(name) = actors.iter().find_map(|actor| actor.get("name")) else { return };
-    let text = "`bypass_actors[].name`: Beadle knows actors by `actor_id` only, and leaves the bypass actors of this \
-                ruleset alone";
-    problems.push(warning(name, text.to_owned()).severity(Severity::NotYet));
-    *ruleset = ruleset.without(&["bypass_actors"]);
+/// Keeps only one bypass actor of a ruleset if an entry has the name of its actor and not the id.
+/// The entry stays in the merged layers, so that no layer replaces the actors of the ruleset
+/// (`normal::leaves_actors`): a list without the named actor would remove the actor.
+fn named_actors(ruleset: &mut Node) {
+    let Some(Kind::List(actors)) = ruleset.child("bypass_actors").map(|list| &mut list.kind) else { return };
+    if let Some(at) = actors.iter().position(|actor| actor.get("name").is_some()) {
+        *actors = vec![actors.swap_remove(at)];
+    }
 }
 
 /// Removes one of `private` and `visibility` if they contradict each other. The private value
@@ -139,6 +142,8 @@ fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
         word.starts_with(is_letter)
             && word.ends_with(is_letter)
             && word.chars().all(|c| is_letter(c) || c == '-' || c == '_')
+            // GitHub writes one hyphen for several.
+            && !word.contains("--")
     };
     if !text.contains(' ') || !text.split(' ').all(is_word) {
         return;

@@ -86,6 +86,8 @@ pub struct Layer {
     pub additive: Vec<String>,
     /// The sections that `disable_plugins` removes from the layers of a higher rank.
     pub disabled_above: Vec<String>,
+    /// True if the file has no text, so that it may be the rest of a failed write.
+    pub is_blank: bool,
 }
 
 /// The rank of a suborg or a layer that sets no `rank`.
@@ -124,6 +126,14 @@ pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
         return root;
     };
     root.with("repository", &repository.without(&parts))
+}
+
+/// Removes the modes of the lists that `names` has. An additive list removes nothing, so its mode
+/// stays.
+pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
+    let has = |name: &str| names.iter().any(|other| other == name);
+    let is_disabled = |list: &str| has(list) || (list == "topics" && has("repository"));
+    list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
 }
 
 /// Returns the mode of a list, and the list itself.
@@ -272,9 +282,12 @@ impl Layer {
             cases.push(Case { choice: choice(case, problems), root: plain, list_modes });
         }
         let root = root.without(&["rank", "select", "except", "first_match"]);
-        let (root, list_modes) = plain(&without_plugins(&root, &own));
+        let (root, mut list_modes) = plain(&root);
+        let root = without_plugins(&root, &own);
+        drop_modes(&mut list_modes, &own);
         let additive = plugins(&root, "additive_plugins");
-        Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive, disabled_above }
+        let (file, is_blank) = (file.to_owned(), false);
+        Self { file, kind, rank, root, cases, list_modes, additive, disabled_above, is_blank }
     }
 
     /// Returns whether the layer reaches every repository.

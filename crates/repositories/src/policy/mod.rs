@@ -40,6 +40,7 @@ pub use folder::{ReadingAt, read_text};
 pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;
 pub use node::{Kind, Node};
+pub(crate) use normal::leaves_actors;
 pub use problem::{Problem, Severity, nearest};
 pub(crate) use rules::{RULES, find as known_rule};
 pub use schema::{FileKind, schema, test_schema};

@@ -45,7 +45,9 @@ impl Node {
         let name: Arc<str> = file.into();
         // A document without a value, such as a file of comments.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
-        if !text.lines().map(str::trim).any(is_written) {
+        // YAML also ends a line, and so a comment, with a carriage return alone.
+        let mut lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
+        if !lines.any(|line| is_written(line.trim())) {
             let asked = PolicyLocation { file: name, line: 1 };
             return Ok(Self { asked, column: 1, kind: Kind::Null });
         }
@@ -327,6 +329,16 @@ mod tests {
             let text = format!("teams:\n{}  - name: a\n", "  # why\n".repeat(count));
             assert_eq!(Node::parse("f.yml", &text).unwrap().get("teams").unwrap().items().len(), 1);
         }
+    }
+
+    #[test]
+    fn only_comments_are_no_value() {
+        for text in ["", "\u{feff}", "# a\r# b\r", "---\r\n# a\r\n"] {
+            assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
+        }
+        // Whatever the parser makes of this line, it is not a file of comments.
+        let node = Node::parse("f.yml", "# a\rteams: [core]\r");
+        assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }
 
     #[test]

@@ -79,6 +79,13 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
+/// Returns whether Beadle leaves the bypass actors of a ruleset alone, because the policy has the
+/// name of an actor and not the id.
+pub(crate) fn leaves_actors(ruleset: &Node) -> bool {
+    let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
+    actors.iter().any(|actor| actor.get("name").is_some())
+}
+
 /// Returns the entries of `suborgproperties` in the form of safe-settings: the name of the property
 /// is the key.
 pub(super) fn suborg_properties(list: &Node) -> Node {

@@ -41,8 +41,11 @@ pub(crate) const LOGIN: Shape = Shape::Form(&forms::LOGIN);
 pub(crate) const VISIBILITY: Shape = Shape::OneOf(&["private", "internal", "public"]);
 
 /// The permission of a team or a person.
-pub(crate) const PERMISSION: Key =
-    key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name. Default: push.");
+pub(crate) const PERMISSION: Key = key(
+    "permission",
+    NAME,
+    "pull, triage, push, maintain, admin, or a custom role's name. Default: no change.",
+);
 /// A regular expression on names, in `exclude` of a list.
 pub(crate) const BY_REGEX: Shape = Shape::Either(
     &Shape::Regex,

@@ -5,7 +5,9 @@ use beadle_github::{Known, Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
-use super::layers::{Layer, LayerKind, ListMode, ListModes, conflicts, contradictions, without_plugins};
+use super::layers::{
+    Layer, LayerKind, ListMode, ListModes, conflicts, contradictions, drop_modes, without_plugins,
+};
 use super::merge::{merge, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
@@ -44,6 +46,9 @@ pub struct MergedLayers {
     /// The sections that `disable_plugins` of a layer removes from the layers of a higher rank, each
     /// with the rank of that layer.
     disabled_above: Vec<(i64, String)>,
+    /// The file without any text that may apply to the repository. Its lost values may be the reason
+    /// for each change that removes, weakens or exposes anything.
+    pub(crate) emptied: Option<String>,
 }
 
 /// A layer that reaches a repository.
@@ -90,7 +95,15 @@ impl Policy {
             partly_undecided: Vec::new(),
             list_modes: ListModes::new(),
             disabled_above: Vec::new(),
+            emptied: None,
         };
+        // The selectors of a file without any text are lost too.
+        let may_reach = |layer: &&Layer| {
+            let layer: &Layer = layer;
+            let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
+            layer.is_blank && (!is_of_another || is_own(layer) || is_suspended(layer))
+        };
+        target.emptied = self.layers.iter().find(may_reach).map(|layer| layer.file.clone());
         for layer in self.layers.iter().filter(|layer| !is_suspended(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => target.lay(layer, repository),
@@ -169,6 +182,16 @@ impl Policy {
 }
 
 impl MergedLayers {
+    /// Returns the reason why changes that remove, weaken or expose anything need an approval, if
+    /// there is one.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let file = self.emptied.as_ref()?;
+        Some(format!(
+            "{file} has no text: its values may be lost; restore or delete the file, or approve the change if it is \
+             right"
+        ))
+    }
+
     /// Merges a layer over the layers below it.
     fn lay(&mut self, layer: &Layer, repository: &Repository) {
         let mut applied = None;
@@ -236,8 +259,7 @@ impl MergedLayers {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
         let disabled: Vec<String> = below.map(|(_, name)| name.clone()).collect();
-        // An additive list removes nothing, so its mode stays.
-        list_modes.retain(|section, mode| !mode.exclusive || !disabled.contains(section));
+        drop_modes(&mut list_modes, &disabled);
         self.disabled_above.extend(layer.disabled_above.iter().map(|name| (layer.rank, name.clone())));
         (without_plugins(&root, &disabled), list_modes)
     }

@@ -39,6 +39,8 @@ pub struct TeamWant {
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
+    /// False if the policy has no permission: Beadle does not change the access that the team has.
+    pub is_stated: bool,
     /// The line of the policy that asks for it.
     pub asked: PolicyLocation,
 }
@@ -50,6 +52,8 @@ pub struct CollaboratorWant {
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
+    /// False if the policy has no permission: Beadle does not change the access that the person has.
+    pub is_stated: bool,
     /// The line of the policy that asks for it.
     pub asked: PolicyLocation,
 }

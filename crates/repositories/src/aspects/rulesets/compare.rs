@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
 use crate::aspects::field;
-use crate::policy::Node;
+use crate::policy::{Node, leaves_actors};
 
 /// The keys of a body.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
@@ -124,6 +124,7 @@ pub(crate) fn differences(wanted: &Node, seen: &Value) -> Vec<Difference> {
                 let stricter = strength(&node.json()) >= strength(&seen["enforcement"]);
                 found.push(top("enforcement", seen, node, risk(stricter)));
             }
+            "bypass_actors" if leaves_actors(wanted) => {}
             "bypass_actors" => found.extend(actors(seen, node)),
             "conditions" => found.extend(conditions(seen, node)),
             "rules" => found.extend(rules(seen, node)),
@@ -310,6 +311,9 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
 /// Returns the body of a new ruleset.
 pub(crate) fn new_body(wanted: &Node) -> Value {
     let mut body = wanted.json();
+    if leaves_actors(wanted) {
+        body["bypass_actors"] = Value::Null;
+    }
     for (key, default) in [("target", "branch"), ("enforcement", "active")] {
         if body[key].is_null() {
             body[key] = json!(default);
@@ -335,6 +339,16 @@ mod tests {
 
     fn wanted(text: &str) -> Node {
         Node::parse("settings.yml", text).unwrap()
+    }
+
+    #[test]
+    fn the_actors_of_a_ruleset_stay_if_the_policy_has_the_name_of_one() {
+        let actors = "bypass_actors: [{actor_type: Team, actor_id: 5}, {actor_type: Team, name: core}]";
+        let seen =
+            json!({ "bypass_actors": [{ "actor_type": "Team", "actor_id": 7, "bypass_mode": "always" }] });
+        assert!(differences(&wanted(actors), &seen).is_empty());
+        let text = format!("name: main\n{actors}");
+        assert_eq!(new_body(&wanted(&text)).get("bypass_actors"), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use self::compare::Difference;
 use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
-use crate::policy::shape::{Shape, key, required};
+use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, RULES};
 
@@ -46,6 +46,9 @@ const RULE_KINDS: [&str; RULES.len()] = {
     }
     names
 };
+/// The remark on a bypass actor with a name.
+const NAMED_ACTOR: &str =
+    "Beadle knows actors by `actor_id` only, and leaves the bypass actors of this ruleset alone";
 const ENTRY: Shape = Shape::Map(&[
     required(key("name", NAME, "The name of the ruleset.")),
     key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What the ruleset protects."),
@@ -77,6 +80,7 @@ const ENTRY: Shape = Shape::Map(&[
                 Shape::OneOf(&["always", "pull_request", "exempt"]),
                 "When the actor can bypass the ruleset.",
             ),
+            never("name", NAMED_ACTOR),
         ])),
         "The only actors that can bypass the ruleset.",
     ),

@@ -4,7 +4,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::policy::assertions::repository;
-use crate::policy::{Desired, Node, OverrideStatus, Policy, PolicyError, Severity, Verdict};
+use crate::policy::{Desired, Node, OverrideStatus, Policy, PolicyError, Severity, Verdict, leaves_actors};
 
 fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
     let sources: BTreeMap<String, String> =
@@ -32,6 +32,15 @@ fn desired(policy: &Policy) -> Desired {
     let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
     match policy.resolve(&shop, &OverrideStatus::default()) {
         Verdict::Reached(target) => policy.desired(&target, &shop),
+        Verdict::Skipped(why) => panic!("{why}"),
+    }
+}
+
+/// Returns the values that `explain` shows for the repository `shop`.
+fn shown(policy: &Policy) -> serde_json::Value {
+    let shop = repository(&Node::parse("test", "{ name: shop, topics: [web], teams: [core-team] }").unwrap());
+    match policy.resolve(&shop, &OverrideStatus::default()) {
+        Verdict::Reached(target) => policy.declared(&target, &shop).unwrap().json(),
         Verdict::Skipped(why) => panic!("{why}"),
     }
 }
@@ -84,6 +93,26 @@ fn a_file_without_any_text_removes_no_entry() {
 }
 
 #[test]
+fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
+    let doubt = |file: &str, text: &str, name: &str| {
+        let policy = accepted(&[("layers/wiki.yml", "repository: { has_wiki: false }\n"), (file, text)]);
+        let seen = repository(&Node::parse("test", &format!("{{ name: {name} }}")).unwrap());
+        match policy.resolve(&seen, &OverrideStatus::default()) {
+            Verdict::Reached(target) => target.doubt(),
+            Verdict::Skipped(why) => panic!("{why}"),
+        }
+    };
+    // The selectors of a suborg or of a layer are lost with its text.
+    for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
+        for text in ["", " \n", "\u{feff}\n"] {
+            assert!(doubt(file, text, "shop").is_some_and(|why| why.starts_with(file)), "{file}: {text:?}");
+        }
+        assert_eq!(doubt(file, "# nothing\n", "shop"), None, "{file}");
+    }
+    assert_eq!(doubt("repos/shop.yml", "", "blog"), None);
+}
+
+#[test]
 fn a_section_without_a_value_is_not_specified() {
     let settings = (
         "settings.yml",
@@ -101,19 +130,33 @@ fn a_section_without_a_value_is_not_specified() {
         said("settings.yml:3", "repository.topics"),
     ];
     assert_eq!(messages, expected);
+    for key in ["additive_plugins", "disable_plugins"] {
+        let refused =
+            errors(&[("settings.yml", format!("repository: {{ has_wiki: false }}\n{key}:\n").as_str())]);
+        assert!(refused.contains(&format!("`{key}` must be a list")), "Beadle would remove more: {refused}");
+    }
+    let other = "suborgrepos:\nsuborgteams: [core]\nrepository: { has_wiki: false }\n";
+    assert_eq!(accepted(&[("suborgs/a.yml", other)]).remarks.len(), 1);
+    let none = errors(&[("suborgs/a.yml", "suborgrepos:\nsuborgteams:\nrepository: { has_wiki: false }\n")]);
+    assert!(none.contains("`suborgrepos` must be a list"), "it would reach no repository: {none}");
     let selects = errors(&[("layers/a.yml", "select:\nrepository: { has_wiki: false }\n")]);
     assert!(selects.contains("`select` must be"), "it would reach every repository: {selects}");
 }
 
 #[test]
-fn a_team_without_a_permission_gets_push_unless_a_lower_layer_has_one() {
-    let policy =
-        accepted(&[("settings.yml", "teams: [{ name: core }]\ncollaborators: [{ username: mona }]\n")]);
-    assert_eq!(teams(&policy), pairs(&[("core", "push")]));
-    assert_eq!(desired(&policy).collaborators.unwrap().items[0].permission.as_str(), "push");
-    let lower = ("settings.yml", "teams: [{ name: core, permission: pull }]\n");
+fn a_team_without_a_permission_keeps_its_access_unless_a_lower_layer_has_a_permission() {
+    let text = "teams: [{ name: core }, { name: core-team }]\ncollaborators: [{ username: mona }]\n";
+    let policy = accepted(&[("settings.yml", text)]);
+    // Only `core-team` has access.
+    assert_eq!(teams(&policy), pairs(&[("core", "pull"), ("core-team", "push")]));
+    let wants = desired(&policy);
+    assert!(wants.teams.unwrap().items.iter().all(|team| !team.is_stated));
+    let people = wants.collaborators.unwrap().items;
+    assert_eq!((people[0].permission.as_str(), people[0].is_stated), ("push", false));
+    let lower = ("settings.yml", "teams: [{ name: core, permission: triage }]\n");
     let policy = accepted(&[lower, ("repos/shop.yml", "teams: [{ name: core }]\n")]);
-    assert_eq!(teams(&policy), pairs(&[("core", "pull")]));
+    assert_eq!(teams(&policy), pairs(&[("core", "triage")]));
+    assert!(desired(&policy).teams.unwrap().items[0].is_stated);
 }
 
 #[test]
@@ -136,7 +179,7 @@ fn the_display_name_of_a_team_is_its_slug() {
     let policy = accepted(&[("suborgs/a.yml", "suborgteams: [Core Team]\nteams: [{ name: Core Team }]\n")]);
     assert_eq!(teams(&policy), pairs(&[("core-team", "push")]));
     assert!(remarks(&policy).iter().all(|(_, text)| text.ends_with("Beadle uses the slug `core-team`")));
-    for name in ["Core  Team", "C++ Team", "Core - Team", "' Core'", "Kärn Team"] {
+    for name in ["Core  Team", "C++ Team", "Core - Team", "Core a--b", "' Core'", "Kärn Team"] {
         let text = format!("teams: [{{ name: {name}, permission: pull }}]\n");
         assert!(errors(&[("settings.yml", text.as_str())]).contains("must be a slug"), "{name}");
     }
@@ -173,6 +216,26 @@ fn of_private_and_visibility_the_private_value_counts() {
 }
 
 #[test]
+fn of_private_and_visibility_in_layers_of_one_rank_the_private_value_counts() {
+    let (private, public) = ("repository: { private: true }\n", "repository: { visibility: public }\n");
+    let policy = accepted(&[("layers/a.yml", private), ("layers/b.yml", public)]);
+    assert_eq!((setting(&policy, "private"), setting(&policy, "visibility")), (Some(json!(true)), None));
+    let cases = "repository: { visibility: public }\nfirst_match: [{ repository: { private: true } }]\n";
+    let policy = accepted(&[("layers/a.yml", cases)]);
+    assert_eq!((setting(&policy, "private"), setting(&policy, "visibility")), (Some(json!(true)), None));
+    let policy = accepted(&[("settings.yml", private), ("layers/b.yml", public)]);
+    assert_eq!(setting(&policy, "visibility"), Some(json!("public")), "the higher layer wins");
+}
+
+#[test]
+fn explain_shows_only_what_the_plan_wants() {
+    let settings =
+        "repository: { has_wiki: false, topics: [a], archived: false }\ndisable_plugins: [topics]\n";
+    let policy = accepted(&[("settings.yml", settings)]);
+    assert_eq!(shown(&policy)["repository"], json!({ "has_wiki": false }));
+}
+
+#[test]
 fn an_empty_protection_removes_the_rule_and_says_so() {
     for (empty, count) in [("null", 0), ("{}", 0), ("[]", 1), ("false", 1)] {
         let text = format!("branches:\n- name: main\n  protection: {empty}\n");
@@ -194,9 +257,20 @@ fn bypass_actors_with_a_name_are_left_alone() {
     let policy = accepted(&[("repos/shop.yml", text)]);
     let found = remarks(&policy);
     let [(Severity::NotYet, message)] = found.as_slice() else { panic!("{found:?}") };
-    assert!(message.starts_with("repos/shop.yml:6 `bypass_actors[].name`"), "{message}");
-    let wants = desired(&policy);
-    assert!(wants.sections["rulesets"].items()[0].get("bypass_actors").is_none());
+    assert!(message.starts_with("repos/shop.yml:6 `rulesets[0].bypass_actors[0].name`"), "{message}");
+    let named = "bypass_actors: [{ actor_type: Team, name: core }]";
+    let by_id = "bypass_actors: [{ actor_type: Team, actor_id: 5 }]";
+    for (lower, higher) in [(named, by_id), (by_id, named), (named, named)] {
+        let ruleset = |actors: &str| format!("rulesets: [{{ name: main, enforcement: active, {actors} }}]\n");
+        let (lower, higher) = (format!("suborgrepos: [shop]\n{}", ruleset(lower)), ruleset(higher));
+        let policy = accepted(&[("suborgs/a.yml", lower.as_str()), ("repos/shop.yml", higher.as_str())]);
+        let wants = desired(&policy);
+        // A list of one layer would remove the actor of the other layer.
+        assert!(leaves_actors(&wants.sections["rulesets"].items()[0]), "{lower} {higher}");
+        let shown = shown(&policy);
+        let rulesets = shown["rulesets"].as_array().unwrap();
+        assert!(rulesets.len() == 1 && rulesets[0].get("bypass_actors").is_none(), "{shown}");
+    }
 }
 
 #[test]
@@ -274,6 +348,44 @@ fn disable_plugins_of_a_file_reaches_the_layers_of_its_target() {
     ] {
         assert_eq!(found(settings, suborg, repo), expected, "{settings} {suborg} {repo}");
     }
+}
+
+#[test]
+fn a_list_that_is_disabled_makes_no_other_list_exclusive() {
+    let teams = |mode: &str, more: &str| format!("teams: {{ {mode}: [{{ name: core }}] }}\n{more}");
+    let topics = |mode: &str, more: &str| format!("repository: {{ topics: {{ {mode}: [a] }} }}\n{more}");
+    let disable = |name: &str| format!("disable_plugins: [{{ plugin: {name}, target: self }}]\n");
+    let own = ("repos/shop.yml", "teams: [{ name: web }]\nrepository: { topics: [b] }\n");
+    // The mode of an additive list stays.
+    let files = [teams("additive", &disable("teams")), topics("additive", &disable("repository"))];
+    let wants = desired(&accepted(&[("settings.yml", files[0].as_str()), own]));
+    assert_eq!((wants.teams.as_ref().unwrap().items.len(), wants.teams.unwrap().exclusive), (1, false));
+    assert!(!desired(&accepted(&[("settings.yml", files[1].as_str()), own])).topics.unwrap().exclusive);
+    // The mode of an exclusive list does not.
+    let settings = topics("additive", "");
+    let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", &disable("repository")));
+    let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];
+    assert!(!desired(&accepted(&files)).topics.unwrap().exclusive);
+    let settings = format!("{settings}disable_plugins: [{{ plugin: repository, target: children }}]\n");
+    let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", ""));
+    let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];
+    assert!(!desired(&accepted(&files)).topics.unwrap().exclusive);
+}
+
+#[test]
+fn an_entry_of_disable_plugins_without_an_effect_is_reported() {
+    let wiki = "repository: { has_wiki: false }\n";
+    for (file, text) in [
+        ("deployment-settings.yml", "disable_plugins: [{ plugin: teams, target: self }]\n"),
+        ("repos/shop.yml", "disable_plugins: [{ plugin: teams, target: children }]\n"),
+    ] {
+        let found = remarks(&accepted(&[("layers/wiki.yml", wiki), (file, text)]));
+        let [(Severity::Warning, message)] = found.as_slice() else { panic!("{file}: {found:?}") };
+        assert!(message.starts_with(&format!("{file}:1 `target: ")), "{message}");
+    }
+    let refused =
+        errors(&[("settings.yml", "repository: { has_wiki: false }\ndisable_plugins: [{ target: self }]\n")]);
+    assert!(refused.contains("must have `plugin`"), "{refused}");
 }
 
 #[test]

@@ -92,15 +92,23 @@ pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISAT
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "custom_repository_roles", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
-const PLUGINS: Shape = Shape::List(&Shape::Either(
+const TARGET: Shape = Shape::OneOf(&["self", "children", "all"]);
+const DISABLE: Shape = Shape::List(&Shape::Either(
     &PLUGIN,
     &Shape::Map(&[
         key("plugin", PLUGIN, "The section."),
         key(
             "target",
-            Shape::OneOf(&["self", "children", "all"]),
+            TARGET,
             "The layers that the entry reaches: this file, files of a higher rank, or both. Default: `all`.",
         ),
+    ]),
+));
+const ADDITIVE: Shape = Shape::List(&Shape::Either(
+    &PLUGIN,
+    &Shape::Map(&[
+        key("plugin", PLUGIN, "The list."),
+        key("target", TARGET, "Beadle ignores this key, and applies the entry to every layer."),
     ]),
 ));
 
@@ -115,8 +123,8 @@ pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
     &SECTIONS_OF_ORGANISATION,
     &[
-        key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        key("disable_plugins", PLUGINS, "Sections that Beadle leaves alone."),
+        key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
+        key("disable_plugins", DISABLE, "Sections that Beadle leaves alone."),
         EXTENDS,
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
@@ -129,8 +137,8 @@ pub(crate) const SETTINGS: &[Key] = joined![
 pub(crate) const SUBORG: &[Key] = joined![
     SECTIONS,
     &[
-        key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        key("disable_plugins", PLUGINS, DISABLED),
+        key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
+        key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
         later("app_installations", "Apps and their repositories."),
         later("ruleset_scope", "Where rulesets apply."),
@@ -173,8 +181,8 @@ const CASE: &[Key] = joined![
 pub(crate) const REPO: &[Key] = joined![
     SECTIONS,
     &[
-        key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        key("disable_plugins", PLUGINS, DISABLED),
+        key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
+        key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
         later("app_installations", "Apps and their repositories."),
     ],
@@ -222,7 +230,7 @@ pub(crate) const DEPLOYMENT: &[Key] = &[
         Shape::OrNull(&RESTRICTED),
         "The repositories that Beadle skips: a list of patterns, or `include` and `exclude`.",
     ),
-    key("disable_plugins", PLUGINS, "Sections that Beadle leaves alone."),
+    key("disable_plugins", DISABLE, "Sections that Beadle leaves alone."),
     never("configvalidators", VALIDATORS),
     never("overridevalidators", VALIDATORS),
 ];

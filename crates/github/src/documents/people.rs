@@ -15,7 +15,7 @@ pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// Reads the teams that an account is in. The nodes are [`Numbered`](super::Numbered).
+/// Reads the teams that an account is in. The nodes are [`Numbered`].
 pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, userLogins: [$login]) {

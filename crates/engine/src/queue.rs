@@ -240,8 +240,8 @@ impl Row {
         self.lane as i64 * LANE + self.first_dirty.0
     }
 
-    /// Shortens waits that are longer than the queue ever makes them. Such a wait was written while
-    /// the clock was ahead.
+    /// Shortens each wait that is longer than the longest wait that the queue can set. Such a wait
+    /// was stored while the clock showed a time in the future.
     pub fn clamp(&mut self, now: Time, timing: &Timing) {
         self.run_at = self.run_at.min(now + timing.backoff_cap);
         self.not_before = self.not_before.min(now + LONGEST_HOLD);

@@ -258,7 +258,7 @@ impl Texts {
         Self { at: at.to_owned(), value: value.to_owned() }
     }
 
-    /// Returns the value of the text that has this name.
+    /// Returns the text that is stored under this name.
     pub fn pick(&self, name: &'static str) -> &str {
         if self.at == name { &self.value } else { name }
     }

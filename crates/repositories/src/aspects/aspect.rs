@@ -145,7 +145,7 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     /// Whether the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
-    /// Remembers the ids to which the names of the policy belonged.
+    /// Remembers which id each name in the policy stood for.
     pub names: &'a Names,
 }
 

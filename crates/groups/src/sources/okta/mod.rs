@@ -43,8 +43,8 @@ pub struct OktaSource {
 /// The age from which a survey is too old. The later runs of a long sweep then share a new survey.
 const FRESH: Duration = Duration::from_secs(900);
 
-/// The number of surveys to keep. It is more than one, because the groups of one union may be
-/// marked by the sweeps of two directories.
+/// The number of surveys to keep. It is more than one, because the sweeps of two directories can
+/// make the groups of one union due.
 const HELD: usize = 3;
 
 /// A survey, and the sweep to which it belongs.

@@ -23,8 +23,8 @@ use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
 
-/// If Beadle searches for at least this number of people, it lists all users, because one page
-/// costs as much as one user.
+/// If Beadle searches for at least this number of people, it lists all users, because one page of
+/// the list costs as much as the search for one person.
 const MANY: usize = 20;
 /// Beadle does not report a person as missing because of a list of users that is older than this.
 const FRESH: Duration = Duration::from_secs(60);

@@ -9,6 +9,8 @@ mod world;
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use beadle_engine::Planner as _;
 use beadle_engine::apply::PlanWriter as _;
 use beadle_engine::{Budgets, Clock, Lane, Resource, Time};
 use beadle_github::{Api, Credential, Endpoint, Writer};

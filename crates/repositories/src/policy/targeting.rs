@@ -20,6 +20,7 @@ const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
 /// What the policy decides for one repository.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a verdict is taken apart at once, and never stored")]
 pub enum Verdict {
     /// Beadle skips the repository, for this reason.
     Skipped(String),

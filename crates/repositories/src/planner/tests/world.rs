@@ -1,6 +1,6 @@
 //! Plans and applies against a simulated GitHub in this process, with a paused clock.
 
-use beadle_engine::{ApplyContext, Limits, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Limits, Planner as _, StepResult, WritePace, apply};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 use super::*;

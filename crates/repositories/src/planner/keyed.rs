@@ -1,0 +1,81 @@
+//! Plans the repository or the organisation of one key, for a run of the engine.
+
+use async_trait::async_trait;
+use beadle_engine::apply::OLDEST;
+use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner};
+
+use super::{RepositoryPlanner, meant};
+use crate::aspects::Step;
+
+/// The maximum number of attempts to plan a repository whose reads take too long.
+const PLANS: u32 = 3;
+
+impl RepositoryPlanner {
+    /// Reads the repository of a key and plans its changes.
+    async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let id: u64 = key
+            .id()
+            .parse()
+            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository id")))?;
+        let policy = self.policy.current();
+        self.reader.ask_for(policy.asks());
+        self.reader.select_by(policy.selected_by());
+        if key.kind() == "organisation" {
+            return self.of_organisation(&policy).await;
+        }
+        self.overrides.follow_once(&policy, &self.reader, id).await?;
+        let mut seen = match hint {
+            Some(node_id) => self.reader.repository(node_id).await?,
+            None => None,
+        };
+        if seen.as_ref().is_none_or(|repository| repository.id != id) {
+            // The id decides which repository the key means. The hint may lead to another
+            // repository or to none. The list of all repositories has the node id for every id.
+            let index = self.listing.get(self.reader.index()).await?;
+            seen = match index.iter().find(|row| row.id == id) {
+                Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
+                None => None,
+            };
+        }
+        if let Some(seen) = seen.filter(|repository| repository.id == id) {
+            return self.repository(&policy, &seen).await;
+        }
+        let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
+        plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+        Ok(plan)
+    }
+}
+
+#[async_trait]
+impl Planner for RepositoryPlanner {
+    type Write = Box<dyn Step>;
+
+    /// Some writes replace a whole object with a body that Beadle builds from its reads. If the
+    /// reads took too long, somebody may have changed the object in the meantime, so Beadle plans
+    /// again.
+    async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let planner = self.in_lane(lane);
+        let clock = planner.reader.clock();
+        for _ in 0..PLANS {
+            let begun = clock.now();
+            let plan = planner.read_and_plan(key, hint).await?;
+            if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
+                return Ok(plan);
+            }
+            tracing::debug!(%key, "reads of a plan too slow, planning again");
+        }
+        let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
+        let until = clock.now() + OLDEST;
+        Err(Failure::new(Class::RateLimited { until, spares_events: true }, text))
+    }
+
+    fn generation(&self) -> String {
+        self.policy.current().generation.clone()
+    }
+
+    /// If the policy names a deleted team, the names of every repository may be unresolved. Beadle
+    /// must not park all of these keys.
+    fn parks_unresolved(&self) -> bool {
+        false
+    }
+}

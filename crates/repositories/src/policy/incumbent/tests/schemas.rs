@@ -1,0 +1,101 @@
+use super::{accepted, remarks};
+use crate::policy::Severity;
+
+/// Keys that Beadle does not support. They come from the published schemas and samples of
+/// safe-settings, and from the Probot settings app. Each element is a file name and a text; the
+/// last line of the text contains the key.
+const NOT_CARRIED_OUT: &[(&str, &str)] = &[
+    ("settings.yml", "repository:\n  auto_init: true"),
+    ("settings.yml", "repository:\n  gitignore_template: node"),
+    ("settings.yml", "repository:\n  license_template: mit"),
+    ("settings.yml", "repository:\n  has_downloads: true"),
+    ("settings.yml", "repository:\n  org: acme"),
+    ("repos/a.yml", "repository:\n  force_create: true"),
+    ("repos/a.yml", "repository:\n  template: base"),
+    ("repos/a.yml", "repository:\n  oldname: b"),
+    ("repos/a.yml", "repository:\n  new_name: b"),
+    ("repos/a.yml", "repository:\n  has_pages: true"),
+    ("repos/a.yml", "repository:\n  enable_vulnerability_alerts: true"),
+    ("repos/a.yml", "repository:\n  enable_automated_security_fixes: true"),
+    ("repos/a.yml", "_extends: base"),
+    ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
+    ("settings.yml", "validator: { pattern: a }"),
+    ("settings.yml", "environments: [{ name: a, wait_timer: 1 }]"),
+    ("settings.yml", "variables: [{ name: a, value: b }]"),
+    ("settings.yml", "custom_repository_roles: [{ name: a, base_role: read }]"),
+    ("settings.yml", "app_installations: [{ app_slug: a }]"),
+    ("suborgs/a.yml", "app_installations: [{ app_slug: a }]"),
+    ("repos/a.yml", "app_installations: [{ app_slug: a }]"),
+    ("settings.yml", "teams:\n- name: a\n  description: b"),
+    ("settings.yml", "teams:\n- name: a\n  privacy: closed"),
+    ("settings.yml", "teams:\n- name: a\n  visibility: closed"),
+    ("settings.yml", "teams:\n- name: a\n  notification_setting: b"),
+    ("settings.yml", "teams:\n- name: a\n  parent_team_id: 1"),
+    ("settings.yml", "teams:\n- name: a\n  maintainers: [mona]"),
+    ("settings.yml", "teams:\n- name: a\n  repo_names: [acme/b]"),
+];
+
+/// Keys of safe-settings that Beadle supports, as texts of files.
+const CARRIED_OUT: &[(&str, &str)] = &[
+    (
+        "settings.yml",
+        "repository: { description: a, homepage: b, topics: [a], private: true, visibility: private }",
+    ),
+    (
+        "settings.yml",
+        "repository: { security: { enableVulnerabilityAlerts: true, enableAutomatedSecurityFixes: true } }",
+    ),
+    (
+        "settings.yml",
+        "repository: { has_issues: true, has_projects: true, has_wiki: true, is_template: false }",
+    ),
+    (
+        "settings.yml",
+        "repository: { allow_squash_merge: true, allow_merge_commit: true, allow_rebase_merge: true }",
+    ),
+    (
+        "settings.yml",
+        "repository: { allow_auto_merge: true, delete_branch_on_merge: true, allow_update_branch: true }",
+    ),
+    ("settings.yml", "repository: { default_branch: main, archived: true, allow_forking: false }"),
+    ("settings.yml", "repository: { security_and_analysis: { secret_scanning: { status: enabled } } }"),
+    (
+        "settings.yml",
+        "labels: { include: [{ name: a, color: CC0000, description: b, oldname: c }], exclude: [{ name: ^a }] }",
+    ),
+    ("settings.yml", "labels: { include: [{ name: a, color: CC0000 }], exclude: [^a] }"),
+    ("settings.yml", "collaborators: [{ username: a, permission: push, include: [b], exclude: [c] }]"),
+    ("settings.yml", "teams: [{ name: a, permission: push, include: [b], exclude: [c] }]"),
+    ("settings.yml", "custom_properties: [{ name: a, value: b }]"),
+    (
+        "settings.yml",
+        "autolinks: [{ key_prefix: A-, url_template: 'https://a/<num>', is_alphanumeric: false }]",
+    ),
+    (
+        "suborgs/a.yml",
+        "suborgrepos: [a*]\nsuborgteams: [core]\nsuborgproperties: [{ EDP: true }]\nrepository: { has_wiki: true }",
+    ),
+    (
+        "suborgs/a.yml",
+        "suborgproperties: [{ property_name: a, values: [b] }]\nrepository: { has_wiki: true }",
+    ),
+    ("deployment-settings.yml", "restrictedRepos: { include: [a], exclude: [b] }"),
+];
+
+#[test]
+fn no_key_of_the_published_schemas_is_silent() {
+    for (file, text) in NOT_CARRIED_OUT {
+        let other = ("layers/wiki.yml", "repository: { has_wiki: false }\n");
+        let found = remarks(&accepted(&[other, (*file, *text)]));
+        let line = text.lines().count();
+        let is_reported = |(kind, message): &(Severity, String)| {
+            *kind == Severity::NotYet && message.starts_with(&format!("{file}:{line} "))
+        };
+        assert!(found.iter().any(is_reported), "{file}: {text}\n{found:?}");
+    }
+    for (file, text) in CARRIED_OUT {
+        let policy =
+            accepted(&[("layers/wiki.yml", "repository: { has_discussions: false }\n"), (*file, *text)]);
+        assert!(policy.remarks.is_empty(), "{file}: {text}\n{:?}", policy.remarks);
+    }
+}

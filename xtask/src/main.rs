@@ -91,15 +91,15 @@ fn ci() -> anyhow::Result<()> {
     step("dependencies");
     tools::cargo_deny()?;
     step("10,000 interleavings");
-    suite::one("interleavings", &[], &[("INTERLEAVINGS", "10000")])?;
+    suite::one("interleavings", "", &[("INTERLEAVINGS", "10000")])?;
     step("a load of a minute");
-    suite::one("e2e", &["--", "a_load_of_two_hundred"], &[("LOAD_SECONDS", "60")])?;
+    suite::one("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?;
     step("packages of the functions");
     package::build()?;
     step("functions of the packages");
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
-    suite::one("e2e", &["--", "aws::functions::a_webhook"], &[("BEADLE_PACKAGES", &packages)])?;
+    suite::one("e2e", "aws::functions::a_webhook", &[("BEADLE_PACKAGES", &packages)])?;
     step("deployments");
     tools::deployments()?;
     tools::sam_build()?;

@@ -118,9 +118,15 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     side_by_side::run(jobs, processors.max(2))
 }
 
-/// Builds all tests, and runs one test program with these arguments.
-pub(crate) fn one(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
-    cargo(&[&["test"][..], BUILD, &["--test", program], args].concat(), env)
+/// Builds all tests, and runs the tests of one program whose names contain `name`. Fails if there
+/// is no such test, because a renamed test would otherwise never run.
+pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
+    let command = [&["test"][..], BUILD, &["--test", program, "--", name]].concat();
+    let list = [&command[..], &["--list"]].concat();
+    let listed = Command::new(env!("CARGO")).args(list).current_dir(root()).output()?;
+    let has_test = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test"));
+    anyhow::ensure!(has_test, "no test of {program} has a name with `{name}`");
+    cargo(&command, env)
 }
 
 /// Returns what must run for a selection of tests.

@@ -45,7 +45,7 @@ pub enum IntakeError {
     Environment(#[from] crate::environment::EnvironmentError),
 }
 
-/// What the intake keeps from one request to the next.
+/// The intake function. It keeps its routes and secrets between two requests.
 pub struct Function {
     file: File,
     references: Vec<Reference>,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What one invocation of the worker has to do.
+/// The task of one invocation of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// Handle these messages of a queue.

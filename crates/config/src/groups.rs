@@ -51,10 +51,10 @@ pub struct GroupsFile {
     /// What Beadle does if the group no longer exists in the directory.
     #[serde(default)]
     pub on_delete: OnDelete,
-    /// Whether Beadle takes over an existing group of the target that has the same name.
+    /// True if Beadle takes over an existing group of the target that has the same name.
     #[serde(default)]
     pub adopt: bool,
-    /// Whether a group of the directory may have no members. If it is `false`, the removals for
+    /// True if a group of the directory may have no members. If it is `false`, the removals for
     /// such a group need an approval.
     #[serde(default)]
     pub may_empty: bool,

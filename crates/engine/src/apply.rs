@@ -98,7 +98,7 @@ pub struct ApplyContext {
     pub limits: Limits,
     /// The schedule that spreads bulk writes over time.
     pub pace: WritePace,
-    /// Whether the run sleeps until its turn to write. Commands set it, because they have no queue
+    /// True if the run sleeps until its turn to write. Commands set it, because they have no queue
     /// to which the run could return.
     pub patient: bool,
     /// The generation of the policy from which the plan was made.

@@ -71,7 +71,7 @@ pub struct Wait {
     pub resource: Resource,
     /// The time from which Beadle may make calls again.
     pub until: Time,
-    /// Whether only sweeps have to wait, while events and operators may still use the reserve.
+    /// True if only sweeps have to wait, while events and operators may still use the reserve.
     pub spares_events: bool,
 }
 

@@ -13,7 +13,7 @@ pub enum Class {
     RateLimited {
         /// The time from which the vendor, or Beadle's own count of the budget, allows calls again.
         until: Time,
-        /// Whether only sweeps have to wait, while events and operators may still use the reserve.
+        /// True if only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,
     },
     /// Something changed between the read and the write. Beadle reads again.
@@ -44,7 +44,7 @@ pub struct Failure {
     pub class: Class,
     /// What Beadle tried to do, what went wrong, and what the user can do.
     pub text: String,
-    /// Whether an earlier part of the same action succeeded. The class then describes only the part
+    /// True if an earlier part of the same action succeeded. The class then describes only the part
     /// that failed.
     pub is_partial: bool,
 }

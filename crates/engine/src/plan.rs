@@ -251,7 +251,7 @@ pub struct Unknown {
     pub part: Option<String>,
     /// What went wrong, and what the user can do.
     pub why: String,
-    /// Whether a retry may succeed although nobody changes anything.
+    /// True if a retry may succeed although nobody changes anything.
     pub transient: bool,
 }
 

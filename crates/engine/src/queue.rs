@@ -63,7 +63,7 @@ pub struct Row {
     pub run_at: Time,
     /// The earliest start that a vendor's rate limit allows.
     pub not_before: Time,
-    /// Whether work for events and operators may ignore `not_before`.
+    /// True if work for events and operators may ignore `not_before`.
     pub spares_events: bool,
     /// The time since which the key has been due.
     pub first_dirty: Time,
@@ -122,7 +122,7 @@ pub enum Outcome {
     RateLimited {
         /// The time from which the key may run again.
         until: Time,
-        /// Whether only sweeps have to wait, while events and operators may still use the reserve.
+        /// True if only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,
         /// The name of the budget, and the reason for the wait.
         why: String,

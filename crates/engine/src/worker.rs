@@ -153,7 +153,7 @@ pub struct WorkerSettings {
     /// How many times the worker tries a key if the vendor refuses the changes of the key. After
     /// that, the key is parked.
     pub rejected_attempts: u32,
-    /// Whether one instance may occupy at most half of the places that the other instances leave
+    /// True if one instance may occupy at most half of the places that the other instances leave
     /// free. With this limit, a vendor that never answers delays only its own keys.
     pub are_runs_shared: bool,
 }

@@ -84,11 +84,9 @@ impl Auth {
     /// Returns the value of the `Authorization` header for a call as the installation, or for a
     /// call with the configured token.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
-        let Credential::App { installation, .. } = &self.credential else {
-            let Credential::Token(token) = &self.credential else {
-                unreachable!("a credential is an App or a token")
-            };
-            return Ok(bearer(token.expose_secret()));
+        let installation = match &self.credential {
+            Credential::App { installation, .. } => installation,
+            Credential::Token(token) => return Ok(bearer(token.expose_secret())),
         };
         // The lock is held during the request, so that parallel calls request only one token
         // together.

@@ -29,7 +29,7 @@ struct Kept {
     /// The digest of the token with which Beadle read the answer. The store never contains the
     /// token.
     token: String,
-    /// Whether the tag follows the known formula, so that Beadle can compute it for another token.
+    /// True if the tag follows the known formula, so that Beadle can compute it for another token.
     computable: bool,
     link: Option<String>,
     /// The time of the last read. The real time can be later than this time by up to

@@ -102,7 +102,7 @@ fn is_nameless(row: &Value) -> bool {
 pub(crate) struct Tally {
     seen: u64,
     total: Option<u64>,
-    /// Whether the pages name different totals.
+    /// True if the pages name different totals.
     pub(crate) moved: bool,
     distinct: Distinct,
 }

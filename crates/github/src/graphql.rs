@@ -76,7 +76,7 @@ impl GraphQlError {
 /// The failure of a query for a batch of objects.
 pub(crate) struct Unanswered {
     pub(crate) failure: Failure,
-    /// Whether GitHub gave up because the batch was too large. A smaller batch can succeed.
+    /// True if GitHub gave up because the batch was too large. A smaller batch can succeed.
     pub(crate) too_much: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct Team {
     pub name: String,
     /// The description. It is an empty string if the team has no description.
     pub description: String,
-    /// Whether there are teams below this team.
+    /// True if there are teams below this team.
     pub is_parent: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct Member {
     pub node_id: String,
     /// The login. It can change, and another account can then get it.
     pub login: String,
-    /// Whether the account owns the organisation. GitHub makes an owner a maintainer of every team
+    /// True if the account owns the organisation. GitHub makes an owner a maintainer of every team
     /// that the owner is in.
     pub is_owner: bool,
     /// The mail addresses of the account that are in a domain that the organisation has verified.

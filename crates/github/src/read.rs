@@ -59,7 +59,7 @@ pub struct IndexRow {
     pub node_id: String,
     /// The name of the repository.
     pub name: String,
-    /// Whether the repository is archived.
+    /// True if the repository is archived.
     pub archived: bool,
     /// The visibility of the repository. `None` if GitHub does not show it.
     pub visibility: Option<Visibility>,

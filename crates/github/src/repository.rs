@@ -35,21 +35,21 @@ impl<T> Known<T> {
 /// Which parts of a repository Beadle reads. It reads only the parts that the policy needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
-    /// Whether to read the topics.
+    /// True if to read the topics.
     pub topics: bool,
-    /// Whether to read the teams and their permissions.
+    /// True if to read the teams and their permissions.
     pub teams: bool,
-    /// Whether to read the direct collaborators and the pending invitations.
+    /// True if to read the direct collaborators and the pending invitations.
     pub collaborators: bool,
-    /// Whether to read the branch protection rules.
+    /// True if to read the branch protection rules.
     pub protection: bool,
-    /// Whether to read the settings that only the REST API shows.
+    /// True if to read the settings that only the REST API shows.
     pub rest_settings: bool,
-    /// Whether to read the labels.
+    /// True if to read the labels.
     pub labels: bool,
-    /// Whether to read the rulesets that belong to the repository.
+    /// True if to read the rulesets that belong to the repository.
     pub rulesets: bool,
-    /// Whether to read the values of the custom properties.
+    /// True if to read the values of the custom properties.
     pub properties: bool,
 }
 
@@ -208,7 +208,7 @@ pub struct Invitation {
     pub login: Option<String>,
     /// The permission that the account gets when it accepts the invitation.
     pub permission: Permission,
-    /// Whether the invitation has expired.
+    /// True if the invitation has expired.
     pub expired: bool,
 }
 
@@ -303,9 +303,9 @@ pub struct Repository {
     pub name: String,
     /// The login of the owner.
     pub owner: String,
-    /// Whether the repository is archived. GitHub refuses writes to an archived repository.
+    /// True if the repository is archived. GitHub refuses writes to an archived repository.
     pub archived: bool,
-    /// Whether the repository is a fork.
+    /// True if the repository is a fork.
     pub fork: bool,
     /// The visibility of the repository.
     pub visibility: Visibility,
@@ -319,7 +319,7 @@ pub struct Repository {
     pub topics: Known<Vec<String>>,
     /// The teams that have access, with their permissions.
     pub teams: Known<Vec<crate::TeamPermission>>,
-    /// Whether the teams or the properties come from a read of the whole organisation. Such data
+    /// True if the teams or the properties come from a read of the whole organisation. Such data
     /// can be older than the rest.
     pub has_age: bool,
     /// The names that layers use to select repositories but that do not exist.

@@ -20,7 +20,7 @@ pub struct Ruleset {
     pub updated_at: String,
     /// The content of the ruleset, in the form of the body of a REST request.
     pub body: Value,
-    /// Whether the ruleset has a part that GraphQL does not show.
+    /// True if the ruleset has a part that GraphQL does not show.
     pub is_veiled: bool,
 }
 

@@ -9,7 +9,7 @@ use beadle_engine::{Class, Failure};
 pub struct Unsure {
     /// The reason, as a text for people.
     pub why: String,
-    /// Whether a retry can help, because the cause is a failed read.
+    /// True if a retry can help, because the cause is a failed read.
     pub transient: bool,
 }
 

@@ -105,7 +105,7 @@ pub(crate) struct Leaving {
     /// The number of people in the source group.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// Whether the source may be empty. If it may not, an empty source holds all leavers.
+    /// True if the source may be empty. If it may not, an empty source holds all leavers.
     pub(crate) may_empty: bool,
 }
 

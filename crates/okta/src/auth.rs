@@ -62,11 +62,11 @@ impl Auth {
 
     /// Returns the value of the `Authorization` header for a request.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
-        let Credential::App { client: id, key_id, key, scopes } = &self.credential else {
-            let Credential::Token(token) = &self.credential else {
-                unreachable!("a credential is an app or a token")
-            };
-            return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
+        let (id, key_id, key, scopes) = match &self.credential {
+            Credential::App { client, key_id, key, scopes } => (client, key_id, key, scopes),
+            Credential::Token(token) => {
+                return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
+            }
         };
         // The lock is held until the token has arrived, so that concurrent requests cause only one
         // request for a token.

@@ -29,7 +29,7 @@ pub struct LogPage {
     /// The place at which the next read begins. Process or store all events of this page before you
     /// store this place.
     pub next: Option<String>,
-    /// Whether the log may already have further entries after this page.
+    /// True if the log may already have further entries after this page.
     pub is_full: bool,
 }
 

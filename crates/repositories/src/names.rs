@@ -48,7 +48,7 @@ pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// Whether Beadle only reads what is remembered, and remembers nothing new.
+    /// True if Beadle only reads what is remembered, and remembers nothing new.
     looks_only: bool,
     /// The lane of the run that uses the names.
     lane: Lane,

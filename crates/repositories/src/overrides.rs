@@ -29,7 +29,7 @@ pub struct Overrides {
     /// owner, and when it asked.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
-    /// Whether Beadle only reads what the store remembers, and adds nothing to the store.
+    /// True if Beadle only reads what the store remembers, and adds nothing to the store.
     looks_only: bool,
 }
 

@@ -21,7 +21,7 @@ use crate::policy::{Desired, Layer, LayerKind, MergedLayers, Node, Policy, holds
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
-    /// Whether Beadle only reads what is remembered, and remembers nothing new.
+    /// True if Beadle only reads what is remembered, and remembers nothing new.
     looks_only: bool,
 }
 

@@ -46,9 +46,9 @@ pub struct Dialect {
     pub removal: Removal,
     /// The maximum number of members that one request may change.
     pub changes: usize,
-    /// Whether a request may ask the server to leave attributes out of a list.
+    /// True if a request may ask the server to leave attributes out of a list.
     pub attributes: bool,
-    /// Whether the server's documentation states what its filters find. If it does, an empty answer
+    /// True if the server's documentation states what its filters find. If it does, an empty answer
     /// to a filter is reliable.
     pub trusted: bool,
 }

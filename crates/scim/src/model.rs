@@ -80,7 +80,7 @@ pub struct User {
     pub user_name: String,
     /// The id that the creator of the user gave it.
     pub external_id: Option<String>,
-    /// Whether the user may sign in.
+    /// True if the user may sign in.
     pub active: bool,
     /// All other attributes that the server shows.
     pub other: Map<String, Value>,

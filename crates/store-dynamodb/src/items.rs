@@ -142,7 +142,7 @@ pub(crate) struct Range {
     pub(crate) until: Option<String>,
     /// If set, the query returns only items whose sort key begins with this text.
     pub(crate) prefix: Option<String>,
-    /// Whether the query returns the items in reverse order.
+    /// True if the query returns the items in reverse order.
     pub(crate) backwards: bool,
     /// The maximum number of items that one page contains.
     pub(crate) page: Option<usize>,

@@ -44,7 +44,7 @@ pub struct ClientSettings {
     pub rest_points: u32,
     /// The maximum number of points that GraphQL requests may use in this period.
     pub graphql_points: u32,
-    /// Whether the client waits until a used-up budget is available again. Commands set it, because
+    /// True if the client waits until a used-up budget is available again. Commands set it, because
     /// they have no queue to which the work could return. Otherwise the client returns an error.
     pub patient: bool,
     /// The names of the headers in which the vendor reports its limits.
@@ -131,10 +131,10 @@ pub struct Request {
     pub body: Option<Body>,
     /// The account of the budget that pays for the request.
     pub resource: Resource,
-    /// Whether the rate-limit headers of the answer describe the budget of this credential. They do
+    /// True if the rate-limit headers of the answer describe the budget of this credential. They do
     /// not if the request is made as the App itself, because the App has a separate budget.
     pub counted: bool,
-    /// Whether the request can change anything at the vendor. A GraphQL query is a POST request
+    /// True if the request can change anything at the vendor. A GraphQL query is a POST request
     /// that changes nothing.
     pub writes: bool,
 }

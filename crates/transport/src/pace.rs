@@ -29,7 +29,7 @@ struct Spent {
     processes: u32,
     /// The points that the other processes used within the period, as they last reported.
     others: u32,
-    /// Whether `processes` is a cautious estimate, which the next look at the reports of the others
+    /// True if `processes` is a cautious estimate, which the next look at the reports of the others
     /// corrects.
     guessed: bool,
 }

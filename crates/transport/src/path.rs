@@ -19,7 +19,7 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
-    /// Whether the address came from the vendor, such as a link to the next page.
+    /// True if the address came from the vendor, such as a link to the next page.
     given: bool,
     refused: Option<Refused>,
 }

@@ -31,7 +31,7 @@ pub struct ProcessUsage {
     pub rest: u32,
     /// The points that the process used for GraphQL requests within the period.
     pub graphql: u32,
-    /// Whether the process has ended. Its used points still count until the period is over.
+    /// True if the process has ended. Its used points still count until the period is over.
     pub ended: bool,
 }
 
@@ -53,7 +53,7 @@ pub struct Sharing {
     /// The name of this process. Each process gets a new name, and the name is not a secret.
     process: String,
     said: ProcessUsage,
-    /// Whether this process has not reported yet. Another process may be starting at the same
+    /// True if this process has not reported yet. Another process may be starting at the same
     /// moment, and neither knows of the other.
     new: bool,
 }

@@ -10,7 +10,7 @@ pub(crate) struct OpenOptions {
     /// The store in which the clients keep the answers of vendors, so that the next run can reuse
     /// them.
     pub(crate) store: Option<Arc<dyn Store>>,
-    /// Whether a call waits if the budget is used up. The calls of commands wait. The calls of the
+    /// True if a call waits if the budget is used up. The calls of commands wait. The calls of the
     /// service fail, and the service runs the key again later.
     pub(crate) patient: bool,
     /// The number of processes that divide the budget, if they share no store in which they could

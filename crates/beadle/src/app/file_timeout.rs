@@ -24,7 +24,7 @@ pub(crate) struct FileReader {
 struct UnderWay {
     at: ReadingAt,
     ended: JoinHandle<()>,
-    /// Whether a caller has waited for this read until the timeout.
+    /// True if a caller has waited for this read until the timeout.
     is_late: bool,
 }
 

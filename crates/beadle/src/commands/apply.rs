@@ -227,7 +227,7 @@ pub(super) struct Applier<'a, P, W> {
     /// The lane of the API calls that plan and write.
     pub(super) lane: Lane,
     pub(super) limits: Limits,
-    /// Whether Beadle writes only the changes that it showed. This is `true` if somebody confirmed
+    /// True if Beadle writes only the changes that it showed. This is `true` if somebody confirmed
     /// exactly these changes.
     pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,

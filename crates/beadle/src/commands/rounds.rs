@@ -46,7 +46,7 @@ pub(crate) struct Rounds {
     /// The digest of every change that Beadle tried to write, and whether the write succeeded.
     tried: HashMap<String, bool>,
     tally: Tally,
-    /// Whether the command line has a name without a repository or group.
+    /// True if the command line has a name without a repository or group.
     pub(crate) misnamed: bool,
 }
 

@@ -29,9 +29,9 @@ const RESET: &str = "\u{1b}[0m";
 /// Prints the results, notes and errors of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
-    /// Whether the printer writes colour to standard output.
+    /// True if the printer writes colour to standard output.
     stdout: bool,
-    /// Whether the printer writes colour to standard error.
+    /// True if the printer writes colour to standard error.
     stderr: bool,
 }
 

@@ -72,7 +72,7 @@ fn status(forgotten: Forgotten) -> TaskStatus {
 struct Forgotten {
     /// The number of deleted answers.
     deleted: u64,
-    /// Whether the search has seen all answers. If it has not, the next run continues the search.
+    /// True if the search has seen all answers. If it has not, the next run continues the search.
     is_finished: bool,
 }
 

@@ -4,33 +4,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-const SETTINGS: &str = "
-rulesets:
-  - name: default branches
-    target: branch
-    enforcement: active
-    bypass_actors: [{ actor_type: OrganizationAdmin, actor_id: 1, bypass_mode: always }]
-    conditions:
-      ref_name: { include: ['~DEFAULT_BRANCH'], exclude: [] }
-      repository_name: { include: ['*'], exclude: ['sandbox-*'] }
-    rules:
-      - { type: deletion }
-      - { type: pull_request, parameters: { required_approving_review_count: 1, dismiss_stale_reviews_on_push: true,
-          require_code_owner_review: false, require_last_push_approval: false, required_review_thread_resolution: true } }
-code_security_configurations:
-  - name: baseline
-    description: What everybody has
-    dependency_graph: enabled
-    dependabot_alerts: enabled
-    dependabot_security_updates: enabled
-    secret_scanning: enabled
-    secret_scanning_push_protection: enabled
-    code_scanning_default_setup: enabled
-    private_vulnerability_reporting: enabled
-    enforcement: enforced
-    default_for_new_repos: all
-    attach_to: all
-";
+const SETTINGS: &str = include_str!("../../../repositories/src/planner/tests/organisation.yml");
 
 async fn put(world: &World, document: &Value) {
     let mut state = world.sim.state();

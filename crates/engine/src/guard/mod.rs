@@ -115,12 +115,12 @@ pub struct Hold {
     /// before the change is submitted to the guard. The guard then holds the change, unless an
     /// operator approved it.
     pub why: String,
-    /// Whether the change is held because its aspect is contested.
+    /// True if the change is held because its aspect is contested.
     #[serde(default)]
     pub contested: bool,
     /// The operator who approved the change; `None` before the approval.
     pub approved_by: Option<String>,
-    /// Whether the approval is used up: the approved write began, and its result is not known. The
+    /// True if the approval is used up: the approved write began, and its result is not known. The
     /// approval does not allow a second write.
     #[serde(default)]
     pub spent: bool,

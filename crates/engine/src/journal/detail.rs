@@ -291,14 +291,14 @@ pub struct Recovered {
     /// The number of deliveries that failed so often that the search ignores them. A sweep checks
     /// their repositories.
     pub given_up: u32,
-    /// Whether the vendor's log no longer has a part of the searched period. A sweep covers this
+    /// True if the vendor's log no longer has a part of the searched period. A sweep covers this
     /// part.
     pub beyond: bool,
     /// The number of attempts in the vendor's log for the searched period.
     pub seen: usize,
     /// The number of deliveries for which the vendor's log shows no successful attempt.
     pub failed: usize,
-    /// Whether several readings of the log differed. Beadle then reads the same period again soon.
+    /// True if several readings of the log differed. Beadle then reads the same period again soon.
     pub open: bool,
 }
 
@@ -318,7 +318,7 @@ pub struct ContestedAspect {
     pub what: String,
     /// How many times Beadle made the same change within an hour.
     pub times: u32,
-    /// Whether the change is held. Otherwise, Beadle writes it again at growing intervals.
+    /// True if the change is held. Otherwise, Beadle writes it again at growing intervals.
     pub held: bool,
 }
 

@@ -150,10 +150,10 @@ pub struct Mapping {
     pub on_rename: OnRename,
     /// What Beadle does if the source group is gone.
     pub on_delete: OnDelete,
-    /// Whether Beadle takes over an existing group with the right name, although Beadle did not
+    /// True if Beadle takes over an existing group with the right name, although Beadle did not
     /// create it.
     pub adopt: bool,
-    /// Whether Beadle may remove all members without an approval if the source group is empty.
+    /// True if Beadle may remove all members without an approval if the source group is empty.
     pub may_empty: bool,
     /// The patterns of the protected groups. Only a small number of members may leave a protected
     /// group at once, however large the group is.

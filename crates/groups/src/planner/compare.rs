@@ -24,7 +24,7 @@ pub(super) struct Difference {
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Whether at least one member who stays or joins should be a maintainer.
+    /// True if at least one member who stays or joins should be a maintainer.
     pub(super) has_maintainer: bool,
     /// The accounts that have wrong values, with the differences.
     pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,

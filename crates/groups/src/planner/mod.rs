@@ -72,7 +72,7 @@ struct Desired<'a> {
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// Whether all source groups of the group may be empty.
+    /// True if all source groups of the group may be empty.
     may_empty: bool,
     /// For each source group: its directory, its id, and the number of people in its list, with any
     /// status.

@@ -104,7 +104,7 @@ pub(crate) enum What {
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking after their person has left the last group.
         watched: Vec<PersonAccount>,
-        /// Whether Beadle forgets the former source groups after this write, because their members
+        /// True if Beadle forgets the former source groups after this write, because their members
         /// are gone.
         settles: bool,
         /// The ids of all accounts that should be in the group after the whole plan.

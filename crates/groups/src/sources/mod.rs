@@ -37,11 +37,11 @@ pub struct Person {
     pub family: String,
     /// The display name.
     pub display: String,
-    /// Whether Beadle must remove the person's access, because of the person's status.
+    /// True if Beadle must remove the person's access, because of the person's status.
     pub is_leaving: bool,
     /// The status of the person, in the word that the directory uses.
     pub status: String,
-    /// Whether Beadle may create an account for the person, because of the person's status.
+    /// True if Beadle may create an account for the person, because of the person's status.
     pub may_be_made: bool,
 }
 

@@ -33,7 +33,7 @@ pub struct Sender {
     pub known: OrgFacts,
     /// The events for which Beadle dispatches a workflow.
     pub dispatches: Vec<Dispatched>,
-    /// Whether Beadle manages the members of teams of this organisation, by the groups of a
+    /// True if Beadle manages the members of teams of this organisation, by the groups of a
     /// directory.
     pub keeps_teams: bool,
 }

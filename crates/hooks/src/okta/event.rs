@@ -56,7 +56,7 @@ pub struct Event {
     pub uuid: String,
     /// The type of the event, such as `group.user_membership.add`.
     pub event_type: String,
-    /// Whether the reported action succeeded.
+    /// True if the reported action succeeded.
     succeeded: bool,
     /// The objects that the event names. Their order has no meaning.
     targets: Vec<EventTarget>,

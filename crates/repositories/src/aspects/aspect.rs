@@ -32,7 +32,7 @@ pub struct Aspect {
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
-    /// Whether Beadle may write changes of different things, such as two labels, in any order. If
+    /// True if Beadle may write changes of different things, such as two labels, in any order. If
     /// it is false, Beadle writes the changes of the aspect in the order of the plan.
     pub(crate) is_apart: bool,
     /// Compares the desired state with the observed state and plans the changes.
@@ -143,7 +143,7 @@ pub struct Context<'a> {
     pub repository: &'a Repository,
     /// The secrets that the policy may name.
     pub secrets: &'a Secrets,
-    /// Whether the mode allows this run to write the aspect `settings`.
+    /// True if the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
     /// Remembers which id each name in the policy stood for.
     pub names: &'a Names,
@@ -262,7 +262,7 @@ pub struct Unresolved {
     pub part: Option<String>,
     /// The problem, and how a person can solve it.
     pub reason: String,
-    /// Whether a retry can solve the problem.
+    /// True if a retry can solve the problem.
     pub transient: bool,
 }
 

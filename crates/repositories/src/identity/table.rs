@@ -53,7 +53,7 @@ pub(crate) struct Kind {
     fields: &'static [Field],
     /// The fields that have no value at GitHub if an entry does not set them.
     pub(crate) unset: &'static [&'static str],
-    /// Whether the list is inside an entry of another list.
+    /// True if the list is inside an entry of another list.
     is_nested: bool,
 }
 

@@ -48,7 +48,7 @@ pub(crate) trait OrganisationPlanner: Send + Sync {
 /// The section of the policy that declares an aspect.
 pub(crate) struct Section<'a> {
     pub(crate) node: &'a Node,
-    /// Whether Beadle removes entries that the section does not list.
+    /// True if Beadle removes entries that the section does not list.
     pub(crate) exclusive: bool,
 }
 

@@ -12,7 +12,7 @@ pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// Whether two names that differ only in case are the same.
+    /// True if two names that differ only in case are the same.
     pub(super) is_folded: bool,
 }
 

@@ -353,7 +353,7 @@ fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
 
 /// A rule as a file states it, and the ruleset that contains the rule.
 struct Stated<'a> {
-    /// Whether the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
+    /// True if the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
     /// of repositories.
     is_organisations: bool,
     ruleset: String,

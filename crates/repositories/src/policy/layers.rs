@@ -59,7 +59,7 @@ pub struct Case {
 /// Whether a list is `exclusive` or `additive`, and where this is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
-    /// Whether Beadle removes entries that the list does not contain.
+    /// True if Beadle removes entries that the list does not contain.
     pub exclusive: bool,
     /// The line of the policy that sets the mode.
     pub asked: PolicyLocation,
@@ -88,7 +88,7 @@ pub struct Layer {
     pub additive: Vec<String>,
     /// The sections that `disable_plugins` of the file removes from the layers of a higher rank.
     pub disabled_above: Vec<String>,
-    /// Whether the file has no text at all. Such a file may be the result of a failed write.
+    /// True if the file has no text at all. Such a file may be the result of a failed write.
     pub is_blank: bool,
 }
 

@@ -42,7 +42,7 @@ struct Pick<'a> {
     values: Vec<String>,
     /// The place of the condition in the file.
     at: &'a Node,
-    /// Whether the condition is in `except`. If it is, the file reaches only repositories that have
+    /// True if the condition is in `except`. If it is, the file reaches only repositories that have
     /// none of the values.
     is_excepted: bool,
 }
@@ -56,11 +56,11 @@ struct Part<'a> {
 
 /// What some sections of a file do to a condition.
 struct Effect<'a> {
-    /// Whether a repository matches the condition after Beadle applied the sections.
+    /// True if a repository matches the condition after Beadle applied the sections.
     matches: bool,
     /// The place in the file that has this effect.
     at: &'a Node,
-    /// Whether the sections set the value. If it is false, a list removes the value.
+    /// True if the sections set the value. If it is false, a list removes the value.
     is_written: bool,
 }
 

@@ -13,7 +13,7 @@ pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance
 /// use the types in [`RULES`].
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
-    /// Whether the rule is valid only in a ruleset with `target: push`.
+    /// True if the rule is valid only in a ruleset with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
     /// The parameters that GitHub requires and that the policy must set. Some required parameters

@@ -41,7 +41,7 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) status: Status,
-    /// Whether the key must not be missing in an entry of a list.
+    /// True if the key must not be missing in an entry of a list.
     pub(crate) is_required: bool,
     /// The description that editors show.
     pub(crate) doc: &'static str,

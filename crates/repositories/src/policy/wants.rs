@@ -24,7 +24,7 @@ pub struct Want {
 /// A declared list that is exclusive or additive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
-    /// Whether Beadle removes entries that the list does not contain.
+    /// True if Beadle removes entries that the list does not contain.
     pub exclusive: bool,
     /// The line of the policy where the list begins.
     pub asked: PolicyLocation,
@@ -39,7 +39,7 @@ pub struct TeamWant {
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
-    /// Whether the policy sets a permission. If it is false, Beadle does not change the permission
+    /// True if the policy sets a permission. If it is false, Beadle does not change the permission
     /// of a team that already has access.
     pub is_stated: bool,
     /// The line of the policy that declares the team.
@@ -53,7 +53,7 @@ pub struct CollaboratorWant {
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
-    /// Whether the policy sets a permission. If it is false, Beadle does not change the permission
+    /// True if the policy sets a permission. If it is false, Beadle does not change the permission
     /// of a person who already has access.
     pub is_stated: bool,
     /// The line of the policy that declares the person.
@@ -99,7 +99,7 @@ pub struct Desired {
 pub struct Section {
     /// The values of the section.
     pub node: Node,
-    /// Whether Beadle removes entries that the section does not list.
+    /// True if Beadle removes entries that the section does not list.
     pub exclusive: bool,
 }
 

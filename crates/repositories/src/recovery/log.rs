@@ -32,7 +32,7 @@ pub(super) struct Reading {
     pages: usize,
     /// The links to pages that were already followed.
     followed: HashSet<String>,
-    /// Whether the reading reached the start time.
+    /// True if the reading reached the start time.
     whole: bool,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Findings {
     pub(super) lost: BTreeMap<String, Lost>,
     /// The number of attempts in the log.
     pub(super) seen: usize,
-    /// Whether every reading reached its start time.
+    /// True if every reading reached its start time.
     pub(super) whole: bool,
     /// The time up to which the readings agree, so that they need not be repeated. `None` if they
     /// do not agree.

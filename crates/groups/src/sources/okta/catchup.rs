@@ -43,7 +43,7 @@ pub struct Catchup {
 pub struct Caught {
     /// The number of events that no event hook had delivered.
     pub missed: u64,
-    /// Whether Okta has already deleted some entries that Beadle did not read. In that case Beadle
+    /// True if Okta has already deleted some entries that Beadle did not read. In that case Beadle
     /// has marked a sweep.
     pub beyond: bool,
 }

@@ -21,7 +21,7 @@ pub(super) struct Flag {
     pub(super) rest: &'static str,
     /// The name of the field in GraphQL, both in the rule and in the input of a mutation.
     pub(super) graphql: &'static str,
-    /// Whether a greater value is stricter. `true` is greater than `false`.
+    /// True if a greater value is stricter. `true` is greater than `false`.
     pub(super) strict: bool,
 }
 

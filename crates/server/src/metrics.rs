@@ -1,6 +1,6 @@
 //! The metrics of the process, for Prometheus.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Depth, Lane, TaskRecord, Time, WorkerCounts};
@@ -190,7 +190,7 @@ impl Metrics {
         budgets: &[Budgets],
         tasks: &[TaskRecord],
     ) -> Result<String, std::fmt::Error> {
-        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.scraping.lock();
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         for lane in Lane::ALL {
             self.due.get_or_create(&InLane { lane: lane.as_str() }).set(gauge(depth.lane(lane)));

@@ -1,8 +1,9 @@
 //! The thread that does all writes. Requests that arrive during a commit are committed together in
 //! the next transaction, so that they need only one sync of the disk.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::StoreError;
@@ -96,7 +97,7 @@ impl WriterThread {
                 answer.await.map_err(|_| gone(doing))?
             }
             Self::Inline(connection, health) => {
-                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut connection = connection.lock();
                 let mut in_transaction = || {
                     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                     let output = write(&transaction)?;

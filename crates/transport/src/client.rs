@@ -1,6 +1,7 @@
 //! The HTTP client for one vendor's address and one credential.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::backoff::backoff;
@@ -279,7 +280,7 @@ impl Client {
     /// Logs that requests wait until `until`. All requests that wait for the same time cause only
     /// one line.
     fn say_waiting(&self, error: &TransportError, until: Time) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.said.lock();
         if until.since(*said) > Duration::from_secs(1) {
             *said = until;
             // Every long job waits for its turn again and again, so this is not a warning.

@@ -1,8 +1,9 @@
 //! The directories and the targets of the configuration, and the reconcilers of their events and
 //! sweeps.
 
+use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use beadle_engine::worker::Reconcile;
@@ -160,12 +161,12 @@ impl Directories {
 
     /// Returns the mappings in force.
     pub(crate) fn mappings(&self) -> Arc<Mappings> {
-        self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.mappings.read().clone()
     }
 
     /// Replaces the mappings in force.
     pub(crate) fn replace_mappings(&self, mappings: Mappings) {
-        *self.mappings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mappings);
+        *self.mappings.write() = Arc::new(mappings);
     }
 
     /// Returns the reconciler that handles the events of a directory: it marks the affected groups

@@ -3,8 +3,8 @@
 mod catchup;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,20 +64,20 @@ const CUTS: usize = 3;
 /// The periods of the rate limit that ended before a list was complete, identified by their ends.
 /// Okta may refuse several runs in the same period, and that period must count once.
 #[derive(Default)]
-struct Cuts(std::sync::Mutex<BTreeSet<Time>>);
+struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
 impl Cuts {
     /// Records that a period ended before the list was complete. Returns whether the list may still
     /// fit into the next period.
     fn may_fit_after(&self, window: Time) -> bool {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.0.lock();
         windows.insert(window);
         windows.len() < CUTS
     }
 
     /// Forgets all recorded periods, because a list was complete.
     fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().clear();
     }
 }
 

@@ -39,7 +39,10 @@ impl BackgroundTask for SystemLog {
             service.bell.notify_one();
         }
         if caught.beyond {
-            tracing::warn!(directory = file.name, "events missing in the System Log, a sweep covers them");
+            tracing::warn!(
+                directory = file.name,
+                "Okta's System Log no longer has some missed events, a sweep checks all groups"
+            );
             service.bell.notify_one();
         }
         Ok(match caught.missed {

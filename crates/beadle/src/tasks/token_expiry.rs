@@ -51,7 +51,7 @@ impl BackgroundTask for TokenExpiry {
             return Ok(TaskStatus::Idle);
         }
         *warned = Some(now);
-        tracing::warn!(target = name, days, "token of a target ends soon, replace it");
+        tracing::warn!(target = name, days, "token of a target expires soon, create a new token");
         Ok(TaskStatus::Done(format!("the token ends in {days} days")))
     }
 }

@@ -219,7 +219,7 @@ async fn a_command_waits_for_the_reset_and_continues() {
     command.arg("sweep").stderr(std::fs::File::create(&log).unwrap());
     let running = tokio::task::spawn_blocking(move || command.output().unwrap());
     let logged = || std::fs::read_to_string(&log).unwrap();
-    while !logged().contains("budget used up, request waits") {
+    while !logged().contains("API budget used up, request waits for the reset") {
         assert!(!running.is_finished(), "it did not wait: {}", logged());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -121,7 +121,7 @@ async fn beadle_waits_for_the_limits_of_okta() {
     }
     let world = World::with(state(2, &groups), okta, beadle_sim::scim::Settings::default()).await;
     let swept = world.beadle(&["sweep"]).await.expect(0);
-    assert!(swept.err.contains("budget used up, request waits"), "{}", swept.err);
+    assert!(swept.err.contains("API budget used up, request waits for the reset"), "{}", swept.err);
     let refused = world.okta.calls().into_iter().filter(|call| call["status"] == 429).count();
     assert_eq!(refused, 0, "Okta had to refuse calls");
     world.until_holds("G11", 0..2).await;

@@ -134,7 +134,7 @@ impl Api {
         let new = documents::OPTIONAL.contains(&field)
             && self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned());
         if new {
-            tracing::warn!(field, "field missing in this version of GitHub, its values are unknown");
+            tracing::warn!(field, "field not supported by this GitHub server, its values are unknown");
         }
         new
     }

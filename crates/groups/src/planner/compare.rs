@@ -157,10 +157,12 @@ impl GroupPlanner {
                     group = plan.subject,
                     login = person.login,
                     status = person.status,
-                    "no account created yet"
+                    "no account created at the target, because of the person's status in the directory"
                 ),
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
-                    OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
+                    OnMissingUser::Skip => {
+                        tracing::info!(group = plan.subject, why, "person or member skipped")
+                    }
                     OnMissingUser::Wait => {
                         doubt(&person, format!("{why}; Beadle looks for the account again"), true);
                     }
@@ -200,7 +202,7 @@ impl GroupPlanner {
                 named(&newcomers)
             );
             if desired.mapping.on_missing_user == OnMissingUser::Skip {
-                tracing::info!(group = plan.subject, why, "skipped");
+                tracing::info!(group = plan.subject, why, "person or member skipped");
             } else {
                 let part = Some(named(&kept));
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: true });

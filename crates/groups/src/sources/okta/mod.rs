@@ -248,7 +248,10 @@ impl Source for OktaSource {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(why = failure.text, "list of groups failed, reading each group alone");
+                tracing::warn!(
+                    why = failure.text,
+                    "list of all groups cannot be read, reading each group alone"
+                );
                 None
             }
         };
@@ -282,7 +285,10 @@ impl Source for OktaSource {
                         }
                         self.long.store(most, Ordering::SeqCst);
                     }
-                    tracing::warn!(why = failure.text, "list of users failed, reading each group alone");
+                    tracing::warn!(
+                        why = failure.text,
+                        "list of all users cannot be read, reading each group alone"
+                    );
                     Ok(None)
                 }
             }

@@ -271,7 +271,7 @@ impl ScimReader {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(member, why = failure.text, "lookup of a member failed");
+                tracing::warn!(member, why = failure.text, "lookup of a member at the target failed");
             }
         }
         Ok(())

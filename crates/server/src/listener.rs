@@ -39,7 +39,7 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: Cancellati
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
+                tracing::debug!(%error, "HTTP connection ended early");
             }
         });
     }

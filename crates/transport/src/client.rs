@@ -284,9 +284,9 @@ impl Client {
             *said = until;
             // Every long job waits for its turn again and again, so this is not a warning.
             if error.is_pacing() {
-                tracing::info!(%error, %until, "request waits for its turn");
+                tracing::info!(%error, %until, "request delayed, Beadle spreads its requests over time");
             } else {
-                tracing::warn!(%error, %until, "budget used up, request waits");
+                tracing::warn!(%error, %until, "API budget used up, request waits for the reset");
             }
         }
     }

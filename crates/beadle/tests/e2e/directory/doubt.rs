@@ -59,17 +59,17 @@ fn strike(fault: Fault) -> Fault {
 async fn an_empty_list_removes_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { empty: true, ..Fault::default() }));
-    nobody_leaves(&world, "came back short (0 of 300)", 1).await;
+    nobody_leaves(&world, "has only some entries (0 of 300)", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_page_and_a_false_last_page_remove_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { short: true, ..Fault::default() }));
-    nobody_leaves(&world, "came back short", 1).await;
+    nobody_leaves(&world, "has only some entries", 1).await;
     world.okta.no_faults();
     world.okta.fault(strike(Fault { last: true, ..Fault::default() }));
-    nobody_leaves(&world, "came back short (200 of 300)", 1).await;
+    nobody_leaves(&world, "has only some entries (200 of 300)", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +111,7 @@ async fn another_tenant_of_the_directory_removes_nobody() {
     world.okta = okta::OktaSim::start(any, settings).await.unwrap();
     std::fs::write(world.path().join("okta.token"), world.okta.token()).unwrap();
     nobody_leaves(&world, "the source of the group is gone", 1).await;
-    nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; set adopt = true", 1)
+    nobody_leaves(&world, "belongs to corp/00g1, which is deleted or no longer mapped; set adopt = true", 1)
         .await;
     // If the mapping deletes or empties groups, the change waits for an approval.
     for word in ["delete", "empty"] {

@@ -260,7 +260,7 @@ async fn a_group_is_passed_to_a_new_source_if_the_mapping_allows_it() {
     world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.out;
     assert!(
-        plan.contains("was made of corp/00g0, which is gone or no longer mapped; set adopt = true"),
+        plan.contains("belongs to corp/00g0, which is deleted or no longer mapped; set adopt = true"),
         "{plan}"
     );
     assert!(world.writes().is_empty(), "{:?}", world.writes());

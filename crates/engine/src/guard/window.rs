@@ -152,8 +152,8 @@ pub fn check_guard(
             _ if new.contains_key(hold.digest.as_str()) => Verdict::Hold(new[hold.digest.as_str()].clone()),
             Some(Hold { approved_by: Some(by), spent: true, .. }) => {
                 let why = format!(
-                    "{by} approved it, and the answer to the write was lost: find out whether the change was made, \
-                     and approve it again if it is still needed"
+                    "{by} approved this change, but the answer to the write was lost: check whether the change was \
+                     made, and approve it again if it is still needed"
                 );
                 let again = Hold { why, approved_by: None, spent: false, ..(*hold).clone() };
                 stop(again, &mut judged.held)

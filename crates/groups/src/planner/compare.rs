@@ -196,8 +196,8 @@ impl GroupPlanner {
         if !kept.is_empty() {
             let newcomers: Vec<&str> = doubtful.iter().map(String::as_str).collect();
             let why = format!(
-                "{} may be the account of somebody in the source whose account is not known yet ({}); Beadle removes no \
-                 such member until that is known",
+                "{} may belong to a person in the source whose account is not known yet ({}); Beadle removes no such \
+                 member until the account is known",
                 named(&kept),
                 named(&newcomers)
             );
@@ -254,7 +254,7 @@ impl GroupPlanner {
                 Ok(_) => {}
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 Err(failure) => {
-                    let why = "the directory does not tell who signs in with that address";
+                    let why = "the directory does not show who signs in with that address";
                     return Ok(Some(format!(
                         "the account {} is known as {address}, and {why}: {failure}",
                         account.label()

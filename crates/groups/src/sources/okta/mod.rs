@@ -209,7 +209,7 @@ impl Source for OktaSource {
         let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
-            let why = format!("the list of its members came back short ({} of {count})", members.len());
+            let why = format!("the list of its members has only some entries ({} of {count})", members.len());
             return Err(unknown(group, &why));
         }
         Ok(members)

@@ -254,7 +254,7 @@ impl ScimReader {
             return Ok(());
         }
         let text = format!(
-            "the list of members of the group {group} came back short: {lost} is missing, but still a member"
+            "the list of members of the group {group} is incomplete: {lost} is missing, but is still a member"
         );
         Err(Failure::new(Class::Retry, text))
     }

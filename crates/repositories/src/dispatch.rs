@@ -196,7 +196,7 @@ impl Reconcile for Dispatch {
         }
         let again = match self.before(run).await? {
             Before::Never => None,
-            Before::Done => return Ok(report("the workflow is dispatched already".into())),
+            Before::Done => return Ok(report("Beadle already dispatched the workflow".into())),
             Before::Uncertain(uncertain) => {
                 if rule.token_input.is_some() && self.clock.now() < uncertain.listed {
                     return Err(not_listed_yet(&uncertain));
@@ -208,9 +208,9 @@ impl Reconcile for Dispatch {
                     return Ok(report(String::new()));
                 }
                 Some(if rule.token_input.is_some() {
-                    "the answer was lost and no run carries its token: sent again"
+                    "the answer was lost, and no run has the token of the dispatch: sent again"
                 } else {
-                    "the answer was lost and the workflow's run-name carries no token: sent again"
+                    "the answer was lost, and the workflow's run-name has no token: sent again"
                 })
             }
         };

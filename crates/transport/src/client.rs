@@ -332,7 +332,7 @@ impl Client {
             .ok_or_else(|| TransportError::ForeignOrigin { request: label.to_owned(), target: text })?;
         let meant = format!("{}{}", self.base.path(), path.without_query().trim_start_matches('/'));
         if !path.is_given() && target.path() != meant {
-            return Err(unaddressable(format!("`{meant}` would be sent as `{}`", target.path())));
+            return Err(unaddressable(format!("the path `{meant}` would change to `{}`", target.path())));
         }
         Ok(target)
     }

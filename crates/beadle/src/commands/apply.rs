@@ -318,7 +318,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     let now = clock.now();
     let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
-        bail!("{} is paused until {}", pause.scope, pause.until);
+        bail!("{} is paused until {}; Beadle writes nothing before that", pause.scope, pause.until);
     }
     // A service may use the same store. The claim ensures that only one process works on a key.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {

@@ -171,10 +171,10 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
     let wanted = beadle_repositories::events().into_iter().chain(keeps_teams.then_some(TEAMS_EVENT));
     let missing: Vec<&str> = wanted.filter(|event| !events.contains(&json!(event))).collect();
     if missing.is_empty() {
-        doctor.fine(&format!("{name}: the App subscribes to every event of drift"));
+        doctor.fine(&format!("{name}: the App subscribes to every event that reports drift"));
     } else {
         doctor.note(&format!(
-            "{name}: the App does not subscribe to {}; such drift waits for a sweep",
+            "{name}: the App does not subscribe to {}; only sweeps find this drift",
             missing.join(", ")
         ));
     }

@@ -110,13 +110,13 @@ async fn another_tenant_of_the_directory_removes_nobody() {
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
     world.okta = okta::OktaSim::start(any, settings).await.unwrap();
     std::fs::write(world.path().join("okta.token"), world.okta.token()).unwrap();
-    nobody_leaves(&world, "the source of the group is gone", 1).await;
+    nobody_leaves(&world, "the source group no longer exists", 1).await;
     nobody_leaves(&world, "belongs to corp/00g1, which is deleted or no longer mapped; set adopt = true", 1)
         .await;
     // If the mapping deletes or empties groups, the change waits for an approval.
     for word in ["delete", "empty"] {
         world.groups += &format!("on_delete = \"{word}\"\n");
-        nobody_leaves(&world, "is gone (on_delete)", 1).await;
+        nobody_leaves(&world, "no longer exists (on_delete)", 1).await;
         world.groups = world.groups.replace(&format!("on_delete = \"{word}\"\n"), "");
     }
 }

@@ -151,7 +151,7 @@ async fn a_group_without_its_source_is_kept_and_reported_by_default() {
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(
         plan.contains(
-            "1 skipped (the source of the group is gone; Beadle keeps the group as it is (on_delete = keep))"
+            "1 skipped (the source group no longer exists; Beadle keeps the group as it is (on_delete = keep))"
         ),
         "{plan}"
     );

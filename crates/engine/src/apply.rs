@@ -353,7 +353,7 @@ pub const OLDEST: Duration = Duration::from_secs(120);
 /// Returns the failure for a plan that is too old. Beadle makes a new plan at once, and does not
 /// count this run as a failed attempt.
 fn outdated(now: Time) -> Failure {
-    let text = "the plan is too old, and others may have written since; Beadle plans again";
+    let text = "the plan is too old, and another writer may have changed the repository or group; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 

@@ -249,8 +249,8 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     // allowed.
     (after > allowed && after > before).then(|| {
         format!(
-            "guard limit reached: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
-             {before} used, {after} with this change",
+            "guard limit reached: changes of `{}` may remove or weaken something in at most {allowed} of {among} \
+             repositories in {} min, {before} used, {after} with this change",
             hold.change.aspect,
             limits.window.as_secs() / 60
         )

@@ -245,8 +245,8 @@ impl GroupPlanner {
             match self.directory.source(source)?.person(address).await {
                 Ok(Some(other)) if other.id != person.id => {
                     return Ok(Some(format!(
-                        "the account {} is known as {address}, which is the address of {} and the login of another person; \
-                         Beadle does not use the account for {1}",
+                        "the account {} has the address {address}, which is the address of {} but the login of another \
+                         person; Beadle does not use the account for {1}",
                         account.label(),
                         person.login
                     )));
@@ -256,7 +256,7 @@ impl GroupPlanner {
                 Err(failure) => {
                     let why = "the directory does not show who signs in with that address";
                     return Ok(Some(format!(
-                        "the account {} is known as {address}, and {why}: {failure}",
+                        "the account {} has the address {address}, but {why}: {failure}",
                         account.label()
                     )));
                 }

@@ -53,8 +53,10 @@ impl GroupPlanner {
             if name != desired.facts.name {
                 let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
                 if desired.mapping.on_rename == OnRename::Hold {
-                    change.stop =
-                        Some(format!("on_rename = hold: {name} would become {}", desired.facts.name));
+                    change.stop = Some(format!(
+                        "the source group was renamed, so {name} would get the name {} (on_rename = hold)",
+                        desired.facts.name
+                    ));
                 }
                 plan.changes.push(change);
             }

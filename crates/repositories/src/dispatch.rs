@@ -192,7 +192,7 @@ impl Reconcile for Dispatch {
         if rule.mode == Mode::Observe {
             let detail = Detail::ObservedDispatch(ObservedDispatch { would_dispatch: intended });
             self.journal(run, None, detail).await?;
-            return Ok(report("its mode is observe".into()));
+            return Ok(report("nothing dispatched: the mode is `observe`".into()));
         }
         let again = match self.before(run).await? {
             Before::Never => None,

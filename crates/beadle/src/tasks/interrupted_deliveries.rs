@@ -37,6 +37,6 @@ impl BackgroundTask for InterruptedDeliveries {
         }
         tracing::warn!(deliveries = settled, "webhooks whose storing was interrupted are now stored");
         self.0.bell.notify_one();
-        Ok(TaskStatus::Done(format!("{settled} finished")))
+        Ok(TaskStatus::Done(format!("interrupted deliveries finished: {settled}")))
     }
 }

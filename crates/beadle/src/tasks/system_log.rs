@@ -47,7 +47,7 @@ impl BackgroundTask for SystemLog {
         }
         Ok(match caught.missed {
             0 => TaskStatus::Idle,
-            missed => TaskStatus::Done(format!("{missed} missed events found")),
+            missed => TaskStatus::Done(format!("missed events found: {missed}")),
         })
     }
 }

@@ -329,7 +329,7 @@ impl Worker {
                 tracing::warn!(key = %lease.key, subject = report.subject, held, "changes held by the guard, see `beadle holds`");
             }
             if written > 0 {
-                tracing::info!(key = %lease.key, subject = report.subject, written, held, "repaired");
+                tracing::info!(key = %lease.key, subject = report.subject, written, held, "changes written");
             }
         }
         self.end(lease, outcome, attempt).await;

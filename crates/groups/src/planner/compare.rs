@@ -161,7 +161,11 @@ impl GroupPlanner {
                 ),
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
                     OnMissingUser::Skip => {
-                        tracing::info!(group = plan.subject, why, "person or member skipped")
+                        tracing::info!(
+                            group = plan.subject,
+                            why,
+                            "person without an account at the target skipped"
+                        );
                     }
                     OnMissingUser::Wait => {
                         doubt(&person, format!("{why}; Beadle looks for the account again"), true);
@@ -202,7 +206,11 @@ impl GroupPlanner {
                 named(&newcomers)
             );
             if desired.mapping.on_missing_user == OnMissingUser::Skip {
-                tracing::info!(group = plan.subject, why, "person or member skipped");
+                tracing::info!(
+                    group = plan.subject,
+                    why,
+                    "members not removed, because each may belong to a person without a known account"
+                );
             } else {
                 let part = Some(named(&kept));
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: true });

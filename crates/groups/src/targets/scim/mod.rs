@@ -192,7 +192,11 @@ impl ScimReader {
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
-            tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
+            tracing::warn!(
+                why,
+                groups = groups.rows.len(),
+                "list of the target's groups is incomplete, Beadle cannot tell which other groups exist"
+            );
         }
         let mut seen = self.seen();
         seen.log_odd("group", &groups.odd);

@@ -259,7 +259,7 @@ impl Client {
             match self.follow(request, by).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
-                    tracing::debug!(%error, tries, "read failed, retrying");
+                    tracing::debug!(%error, tries, "read request failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
                 // The vendor did not carry out a request that it refused because of a budget. Even

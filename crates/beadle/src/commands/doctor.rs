@@ -136,7 +136,9 @@ async fn github(doctor: &mut Doctor<'_>, org: &GithubOrganisation, keeps_teams: 
     match org.reader.app().await {
         Ok(Some(installation)) => app(doctor, org, &installation, keeps_teams),
         Ok(None) => {
-            doctor.note(&format!("{name}: permissions and events of a token are unknown; an App shows them"));
+            doctor.note(&format!(
+                "{name}: Beadle cannot check the permissions and events of a token; it can check those of an App"
+            ));
         }
         Err(failure) => doctor.wrong(&format!("{name}: {failure}")),
     }

@@ -175,7 +175,7 @@ async fn an_empty_source_and_removals_of_more_than_a_quarter_wait_for_an_approva
     world.okta.patch(&json!({ "groups": { "00g2": { "members": members } } }));
     nobody_leaves(&world, "the source is empty", 2).await;
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of(0..20) } } }));
-    nobody_leaves(&world, "10 of 30 members would leave, more than 25 %", 2).await;
+    nobody_leaves(&world, "10 of 30 members would leave, more than the limit of 25 %", 2).await;
     // An operator approves the change.
     let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
     let digest = serde_json::from_str::<Value>(held.lines().next().unwrap()).unwrap()["digest"]

@@ -123,13 +123,18 @@ async fn the_limit_of_a_group_also_counts_removals_one_at_a_time() {
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     for _ in 0..1200 {
-        if world.beadle(&["holds"]).await.out.contains("have left within 24 h, more than 25 %") {
+        if world
+            .beadle(&["holds"])
+            .await
+            .out
+            .contains("have already left within 24 h, more than the limit of 25 %")
+        {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let holds = world.beadle(&["holds"]).await.out;
-    assert!(holds.contains("have left within 24 h, more than 25 %"), "{holds}");
+    assert!(holds.contains("have already left within 24 h, more than the limit of 25 %"), "{holds}");
     let left = 40 - world.members("Ops").unwrap().len();
     assert!((1..=10).contains(&left), "{left} left");
 }

@@ -206,7 +206,8 @@ impl Source for OktaSource {
         // longer than the count, which is allowed. If a person leaves after the count, the list is
         // shorter, and Beadle reads both again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
+        let count =
+            count.ok_or_else(|| unknown(group, "Okta's answer does not have the number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
             let why = format!("the list of its members has only some entries ({} of {count})", members.len());

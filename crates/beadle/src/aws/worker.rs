@@ -158,7 +158,10 @@ async fn serve(
     let clock = app.clock.clone();
     let (directories, failures) = app.available_directories();
     for error in &failures {
-        tracing::error!(error = format!("{error:#}"), "directory or target unavailable");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "directory or target unavailable, its groups wait until it is available"
+        );
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));

@@ -181,8 +181,7 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
         ));
     }
     if installation["repository_selection"] == "selected" {
-        doctor
-            .note(&format!("{name}: the App has access to selected repositories only, and not to new ones"));
+        doctor.note(&format!("{name}: the App has access only to selected repositories, not to new ones"));
     }
 }
 

@@ -207,7 +207,7 @@ impl Probe<'_> {
             Some(days) if days <= 0 => self.wrong("the token of the target has expired (`token_ends`)"),
             Some(days) if days <= TOKEN_DAYS => {
                 let days = counted(days, "day", "days");
-                self.wrong(format!("the token of the target ends in {days}; create another one"));
+                self.wrong(format!("the token of the target expires in {days}; create another token"));
             }
             Some(days) => {
                 let days = counted(days, "day", "days");

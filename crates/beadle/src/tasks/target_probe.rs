@@ -65,7 +65,7 @@ impl BackgroundTask for TargetProbe {
         if had_agreed {
             return Ok(TaskStatus::Idle);
         }
-        Ok(TaskStatus::Done("the target agrees with the configuration".into()))
+        Ok(TaskStatus::Done("the target behaves as configured".into()))
     }
 }
 

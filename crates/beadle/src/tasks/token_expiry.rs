@@ -52,6 +52,6 @@ impl BackgroundTask for TokenExpiry {
         }
         *warned = Some(now);
         tracing::warn!(target = name, days, "token of a target expires soon, create a new token");
-        Ok(TaskStatus::Done(format!("the token ends in {days} days")))
+        Ok(TaskStatus::Done(format!("the token expires in {days} days")))
     }
 }

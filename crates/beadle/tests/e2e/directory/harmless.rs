@@ -79,7 +79,7 @@ async fn a_list_with_only_deprovisioned_people_removes_and_deactivates_nobody() 
     });
     let swept = world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await;
-    assert!(plan.out.contains("the list is unknown"), "{}{}{}", swept.out, swept.err, plan.out);
+    assert!(plan.out.contains("Beadle does not use the list"), "{}{}{}", swept.out, swept.err, plan.out);
     assert!(world.writes().is_empty(), "{:?}", world.writes());
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (40, 40));
 }

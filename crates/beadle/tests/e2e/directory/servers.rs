@@ -120,7 +120,7 @@ async fn a_server_with_a_changed_behaviour_waits_for_a_probe() {
     world.beadle(&["sweep"]).await.expect(0);
     world.aws.behave(vec![Quirk::Generic, Quirk::FiltersIgnored]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("run `beadle targets probe`"), "{}", swept.err);
+    assert!(swept.err.contains("accept it with `beadle targets probe`"), "{}", swept.err);
     let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("Beadle expects the new behaviour from now on"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
@@ -142,7 +142,7 @@ async fn another_server_under_the_same_name_has_its_own_behaviour() {
     // From now on this one is held to what it does.
     world.aws.behave(vec![Quirk::Generic]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("run `beadle targets probe`"), "{}", swept.err);
+    assert!(swept.err.contains("accept it with `beadle targets probe`"), "{}", swept.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -281,7 +281,7 @@ impl TargetFile {
     fn check(&self, file: &File, table: &KeyPath) -> Result<(), Invalid> {
         let who = format!("target `{}`", self.name);
         let keys = [("scim", self.scim.is_some()), ("github", self.github.is_some())];
-        exactly_one(table, &who, keys, "place for its groups")?;
+        exactly_one(table, &who, keys, "connection")?;
         if let Some(scim) = &self.scim {
             let at = table.key("scim");
             at_least_one(at.key("page"), scim.page)?;

@@ -102,8 +102,8 @@ mod tests {
         unknown(&[(&["a", "a"], None)], "shows a twice");
         unknown(&[(&["a", "b"], Some("2")), (&["b"], None)], "shows b twice");
         unknown(&[(&["a", ""], None)], "no id");
-        unknown(&[(&["a"], Some("first"))], "read already");
-        unknown(&[(&["a"], Some("2")), (&["b"], Some("2"))], "read already");
+        unknown(&[(&["a"], Some("first"))], "already read");
+        unknown(&[(&["a"], Some("2")), (&["b"], Some("2"))], "already read");
     }
 
     #[test]

@@ -297,7 +297,7 @@ impl Driver {
         let result = tokio::select! {
             result = run => result.unwrap_or_else(|_| Err(Failure::new(Class::Fatal, "the task panicked"))),
             () = self.clock.sleep(patience) => {
-                let text = format!("no result within {} s, the run was ended", patience.as_secs());
+                let text = format!("no result within {} s, so Beadle ended the run", patience.as_secs());
                 Err(Failure::new(Class::Retry, text))
             }
         };
@@ -328,7 +328,7 @@ impl Driver {
             let is_its = self.slots.iter().any(|slot| slot.task.name() == name);
             let note = Note::<TaskRecord>::of(&[&name]);
             if !is_its && let Err(error) = note.forget(self.store.as_ref()).await {
-                tracing::debug!(%error, "record of a removed task not deleted, next start retries");
+                tracing::debug!(%error, "stored status of a removed background task not deleted, the next start retries");
             }
         }
     }
@@ -403,6 +403,6 @@ async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Tim
             let mut stored = slot.stored.lock();
             *stored = Some((record.clone(), now));
         }
-        Err(error) => tracing::debug!(task = record.name, %error, "record of a task not stored"),
+        Err(error) => tracing::debug!(task = record.name, %error, "status of a background task not stored"),
     }
 }

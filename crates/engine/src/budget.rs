@@ -223,7 +223,7 @@ impl Budgets {
         let named = until.filter(|until| is_credible(*until, now));
         if let (Some(until), None) = (until, named) {
             let credential = &*self.credential;
-            tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit names a reset more than a day away, ignored");
+            tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit has a reset time more than a day away, Beadle ignores this time");
         }
         let until = named.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
         // The vendor may name a time in the past. Beadle then waits for at least a second.

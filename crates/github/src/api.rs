@@ -134,7 +134,7 @@ impl Api {
     pub(crate) fn lacks(&self, field: &str) -> bool {
         let new = documents::OPTIONAL.contains(&field) && self.lacking.lock().insert(field.to_owned());
         if new {
-            tracing::warn!(field, "field missing in this version of GitHub, its values are unknown");
+            tracing::warn!(field, "field not supported by this GitHub server, its values are unknown");
         }
         new
     }

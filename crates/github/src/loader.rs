@@ -132,7 +132,7 @@ impl Loader {
                 loader.answer(&api, asks).await;
             });
         }
-        let lost = |_| Err(Failure::new(Class::Retry, "the batched read was given up"));
+        let lost = |_| Err(Failure::new(Class::Retry, "the batched read ended without an answer"));
         answer.await.unwrap_or_else(lost)
     }
 
@@ -158,7 +158,8 @@ impl Loader {
         }
         for (id, reply) in asks {
             // Two callers may ask for the same repository.
-            let unanswered = || Err(Failure::new(Class::Retry, format!("node {id} was not answered")));
+            let unanswered =
+                || Err(Failure::new(Class::Retry, format!("GitHub's answer does not contain the node {id}")));
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
             let _ = reply.send(result); // who gave up waiting needs no answer
         }

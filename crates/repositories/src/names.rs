@@ -141,8 +141,8 @@ impl Names {
     fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
         let what = named.as_str();
         format!(
-            "{what} `{name}` had the id {before} and is another {what} now, with the id {now}; if this one is meant, run `beadle \
-             rebind {} --{what} {name}`",
+            "{what} `{name}` had the id {before}, but another {what} with the id {now} has this name now; if the \
+             policy means this {what}, run `beadle rebind {} --{what} {name}`",
             self.organisation
         )
     }

@@ -145,8 +145,8 @@ impl Overrides {
                 Lead::Either(one, other) => {
                     let file = &layer.file;
                     let why = format!(
-                        "{file} has the name of repository {one} and gives the name of repository {other}: rename the \
-                         file, or remove `repository.name` from it"
+                        "{file} has the name of repository {one}, but its `repository.name` is the name of repository \
+                         {other}: rename the file, or remove `repository.name` from it"
                     );
                     for id in [one, other] {
                         doubts.entry(id).or_insert_with(|| (file.clone(), why.clone()));
@@ -240,7 +240,7 @@ impl Overrides {
                 Some(owner) if owner == id => return Ok(standing),
                 Some(owner) => {
                     let why = format!("{file} belongs to repository {owner}, which had this name before");
-                    format!("{why}; if it is for {full} now, run `beadle rebind {full}`")
+                    format!("{why}; if the file now belongs to {full}, run `beadle rebind {full}`")
                 }
                 None => match self.give(policy, layer, seen.id).await? {
                     None => return Ok(standing),

@@ -107,7 +107,7 @@ impl Metrics {
         );
         registry.register(
             "delivery_seconds",
-            "Time from the head of a webhook request to its answer",
+            "Time from the arrival of a webhook's headers to the answer",
             self.answered.clone(),
         );
         registry.register("keys_due", "Keys that wait, by lane", self.due.clone());
@@ -127,7 +127,7 @@ impl Metrics {
         );
         registry.register(
             "token_days_left",
-            "Days until the token of a target ends",
+            "Days until the token of a target expires",
             self.token_days.clone(),
         );
         registry.register(

@@ -61,7 +61,7 @@ const UNAUTHORISED: (StatusCode, &str) =
     (StatusCode::UNAUTHORIZED, "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n");
 
 const FROM_A_PAGE: (StatusCode, &str) =
-    (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
+    (StatusCode::FORBIDDEN, "a web page must not run a background task: use `beadle tasks run`\n");
 
 /// Returns whether a web page in a browser sent the request. A web page can send requests to the
 /// machine of its browser, and on that machine the listener may require no token.

@@ -167,7 +167,10 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
     while stopped.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
         let lost = health.lost();
         if let Some(why) = lost.as_ref().filter(|_| !is_lost) {
-            tracing::error!(why, "store file lost, no delivery is accepted until the file is back");
+            tracing::error!(
+                why,
+                "store file deleted or replaced, Beadle accepts no webhook until the file is back"
+            );
         }
         is_lost = lost.is_some();
         if is_lost {

@@ -260,7 +260,7 @@ impl Client {
             match self.follow(request, by).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
-                    tracing::debug!(%error, tries, "read failed, retrying");
+                    tracing::debug!(%error, tries, "read request failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
                 // The vendor did not carry out a request that it refused because of a budget. Even
@@ -285,9 +285,9 @@ impl Client {
             *said = until;
             // Every long job waits for its turn again and again, so this is not a warning.
             if error.is_pacing() {
-                tracing::info!(%error, %until, "request waits for its turn");
+                tracing::info!(%error, %until, "request delayed, Beadle spreads its requests over time");
             } else {
-                tracing::warn!(%error, %until, "budget used up, request waits");
+                tracing::warn!(%error, %until, "API budget used up, request waits for the reset");
             }
         }
     }
@@ -333,7 +333,7 @@ impl Client {
             .ok_or_else(|| TransportError::ForeignOrigin { request: label.to_owned(), target: text })?;
         let meant = format!("{}{}", self.base.path(), path.without_query().trim_start_matches('/'));
         if !path.is_given() && target.path() != meant {
-            return Err(unaddressable(format!("`{meant}` would be sent as `{}`", target.path())));
+            return Err(unaddressable(format!("the path `{meant}` would change to `{}`", target.path())));
         }
         Ok(target)
     }

@@ -89,7 +89,7 @@ impl ServedOrganisation {
         let policy = org.policy.current();
         self.known.watch(policy.branches());
         for remark in &policy.remarks {
-            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy remark");
+            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy warning");
         }
         tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
     }

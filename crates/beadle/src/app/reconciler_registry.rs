@@ -67,7 +67,7 @@ impl Reconcile for InstanceRouter {
         }
         let now = self.clock.now();
         let until = now + wait(now.since(self.since), &self.hold);
-        let text = format!("{instance} is not open yet; see `beadle tasks` and the log");
+        let text = format!("{instance} is not available yet; see `beadle tasks` and the log");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
 

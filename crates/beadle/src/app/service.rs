@@ -122,9 +122,16 @@ impl Service {
             match tokio::time::timeout(OPENING, self.open(org)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
-                    tracing::debug!(organisation, error = format!("{error:#}"), "organisation unavailable");
+                    tracing::debug!(
+                        organisation,
+                        error = format!("{error:#}"),
+                        "organisation unavailable, a background task retries"
+                    );
                 }
-                Err(_) => tracing::debug!(organisation, "organisation not open in time"),
+                Err(_) => tracing::debug!(
+                    organisation,
+                    "organisation did not open in time, a background task retries"
+                ),
             }
         });
         join_all(opening).await;

@@ -52,7 +52,7 @@ impl BackgroundTask for TokenExpiry {
             return Ok(TaskStatus::Idle);
         }
         *warned = Some(now);
-        tracing::warn!(target = name, days, "token of a target ends soon, replace it");
-        Ok(TaskStatus::Done(format!("the token ends in {days} days")))
+        tracing::warn!(target = name, days, "token of a target expires soon, create a new token");
+        Ok(TaskStatus::Done(format!("the token expires in {days} days")))
     }
 }

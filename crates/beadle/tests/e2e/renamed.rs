@@ -68,7 +68,7 @@ async fn a_renamed_user_is_followed_and_a_user_who_takes_the_login_gets_nothing(
     // Somebody else is called so, and has access already.
     let taken = json!({ "repos": { "widgets": { "collaborators": { "mona": "pull" } } } });
     patch(&world, taken, json!({ "mona": { "id": 502 } })).await;
-    let said = "user `mona` had the id 501 and is another user now, with the id 502; if this one is meant, run `beadle rebind acme --user mona`";
+    let said = "user `mona` had the id 501, but another user with the id 502 has this name now; if the policy means this user, run `beadle rebind acme --user mona`";
     only_said(&world, said).await;
     // Somebody else is called so, and would be invited.
     let nobody = json!({ "repos": { "widgets": { "collaborators": { "mona": null, "lisa": null } } } });

@@ -63,7 +63,8 @@ impl Directory {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {
                 let text = format!(
-                    "invalid answer from {source}: Beadle asked for the person with the id {id}, and it answered about {} ({})",
+                    "invalid answer from {source}: Beadle asked for the person with the id {id}, but the answer is \
+                     about {} ({})",
                     found.login, found.id
                 );
                 Err(Failure::new(Class::Rejected, text))

@@ -177,7 +177,7 @@ impl Intake {
         if !new {
             return;
         }
-        tracing::warn!(who, "webhook of a sender that is not configured");
+        tracing::warn!(who, "webhook refused, its sender is not configured");
         let entry = Entry {
             seq: 0,
             at: self.clock.now(),

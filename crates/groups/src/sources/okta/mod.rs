@@ -206,10 +206,11 @@ impl Source for OktaSource {
         // longer than the count, which is allowed. If a person leaves after the count, the list is
         // shorter, and Beadle reads both again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
+        let count =
+            count.ok_or_else(|| unknown(group, "Okta's answer does not have the number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
-            let why = format!("the list of its members came back short ({} of {count})", members.len());
+            let why = format!("the list of its members has only some entries ({} of {count})", members.len());
             return Err(unknown(group, &why));
         }
         Ok(members)
@@ -248,7 +249,10 @@ impl Source for OktaSource {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(why = failure.text, "list of groups failed, reading each group alone");
+                tracing::warn!(
+                    why = failure.text,
+                    "list of all groups cannot be read, reading each group alone"
+                );
                 None
             }
         };
@@ -282,7 +286,10 @@ impl Source for OktaSource {
                         }
                         self.long.store(most, Ordering::SeqCst);
                     }
-                    tracing::warn!(why = failure.text, "list of users failed, reading each group alone");
+                    tracing::warn!(
+                        why = failure.text,
+                        "list of all users cannot be read, reading each group alone"
+                    );
                     Ok(None)
                 }
             }

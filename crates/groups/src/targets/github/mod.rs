@@ -128,7 +128,9 @@ impl TeamReader {
                     "{known} of the {all} members of {organisation} have a name that the directory knows"
                 );
                 findings.push(if known == 0 && all > 0 {
-                    Finding::Unknown(format!("{text}; until then, Beadle adds and removes no member"))
+                    Finding::Unknown(format!(
+                        "{text}; Beadle adds and removes no member before at least one member has such a name"
+                    ))
                 } else {
                     Finding::Fine(text)
                 });

@@ -193,7 +193,11 @@ impl ScimReader {
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
-            tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
+            tracing::warn!(
+                why,
+                groups = groups.rows.len(),
+                "list of the target's groups is incomplete, Beadle cannot tell which other groups exist"
+            );
         }
         let mut seen = self.seen();
         seen.log_odd("group", &groups.odd);
@@ -255,7 +259,7 @@ impl ScimReader {
             return Ok(());
         }
         let text = format!(
-            "the list of members of the group {group} came back short: {lost} is missing, but still a member"
+            "the list of members of the group {group} is incomplete: {lost} is missing, but is still a member"
         );
         Err(Failure::new(Class::Retry, text))
     }
@@ -272,7 +276,7 @@ impl ScimReader {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(member, why = failure.text, "lookup of a member failed");
+                tracing::warn!(member, why = failure.text, "lookup of a member at the target failed");
             }
         }
         Ok(())

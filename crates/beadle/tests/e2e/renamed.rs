@@ -101,7 +101,7 @@ async fn a_renamed_team_is_followed_and_a_team_that_takes_the_slug_gets_nothing(
         "teams": { "core": { "id": 702 } }, "repos": { "widgets": { "teams": { "kernel": null } } },
     });
     patch(&world, another, json!({})).await;
-    only_said(&world, "with the id 702; if this one is meant, run `beadle rebind acme --team core`").await;
+    only_said(&world, "with the id 702 has this name now; if the policy means this team, run `beadle rebind acme --team core`").await;
     let refused = world.beadle(&["rebind", "acme/widgets", "--team", "core"]).await.expect(1);
     assert!(refused.err.contains("needs an organisation"), "{}", refused.err);
     world.beadle(&["rebind", "acme", "--team", "core"]).await.expect(0);

@@ -92,9 +92,9 @@ enum Place<'a> {
 
 fn place(path: &str) -> Option<Place<'_>> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    match segments.as_slice() {
-        ["organizations", org, "settings", "apps", "new"] => Some(Place::NewApp(*org)),
-        ["apps", slug, "installations", "new"] => Some(Place::Installation(*slug)),
+    match segments[..] {
+        ["organizations", org, "settings", "apps", "new"] => Some(Place::NewApp(org)),
+        ["apps", slug, "installations", "new"] => Some(Place::Installation(slug)),
         _ => None,
     }
 }
@@ -149,7 +149,7 @@ fn register(
     let Some(owner) = world.org(org).and_then(|org| org["login"].as_str()).map(str::to_owned) else {
         return Err((404, "Not Found".to_owned()));
     };
-    let invalid = |why: String| (422, format!("Invalid GitHub App configuration: {why}"));
+    let invalid = |why: String| (422_u16, format!("Invalid GitHub App configuration: {why}"));
     let manifest: Value = serde_json::from_str(manifest).map_err(|error| invalid(error.to_string()))?;
     if let Some(why) = problem(&manifest) {
         return Err(invalid(why));

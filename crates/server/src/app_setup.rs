@@ -89,6 +89,7 @@ async fn start(State(setup): State<Arc<AppSetup>>, headers: HeaderMap) -> Respon
          <form action=\"{}\" method=\"post\">\
          <input type=\"hidden\" name=\"manifest\" value=\"{}\">\
          <button type=\"submit\">Create the GitHub App</button></form>\
+         <p>If GitHub finds no such page, sign in to GitHub as an owner of this organisation.</p>\
          <p>The App gets these permissions:</p><ul>{rights}</ul>",
         escaped(organisation),
         escaped(action),

@@ -38,7 +38,7 @@ pub use assertions::Tested;
 pub(crate) use assertions::repository;
 pub(crate) use desired::holds;
 pub use error::PolicyError;
-pub use explain::{Explained, Overridden, explain};
+pub use explain::{Did, Explained, LayerStep, Overridden, Removed, explain};
 pub use files::Policy;
 pub use folder::{ReadingAt, read_text};
 pub use layers::{Layer, LayerKind};

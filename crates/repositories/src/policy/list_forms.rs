@@ -10,6 +10,8 @@ use super::shape::{Key, Shape};
 use super::shapes::layered;
 use crate::identity;
 
+/// The lists of actors in a branch protection rule. Together they are one list at GitHub.
+pub(super) const ACTORS: [&str; 3] = ["users", "teams", "apps"];
 /// The lists in one block of a ruleset's conditions. `Shape::Free` does not describe them.
 const OF_CONDITIONS: &[&str] = &["include", "exclude", "repository_ids"];
 const CONDITION: Shape = layered!(Shape::Any);
@@ -70,6 +72,9 @@ fn blocks(keys: &[Key], node: &mut Node) {
     }
     if node.get("checks").or(node.get("contexts")).is_some() {
         couple(node);
+    }
+    if keys.iter().any(|key| key.name == "apps") {
+        drop_together(node);
     }
 }
 
@@ -149,12 +154,37 @@ fn couple(block: &mut Node) {
         let Some(at) = own.as_ref().or(from.as_ref()) else { continue };
         let kind = Kind::Edit(Box::new(ListEdit { drops, without, entries }));
         let node = Node { kind, ..at.clone() };
-        if let Some(list) = block.child(name) {
-            *list = node;
-        } else if let Kind::Map(entries) = &mut block.kind {
-            let key = Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
-            entries.push((key, node));
-        }
+        put(block, name, node);
+    }
+}
+
+/// Makes a null for one of the lists of actors a null for all of them, because they are one list at
+/// GitHub: without `users`, `teams` alone would remove every user.
+fn drop_together(block: &mut Node) {
+    let is_null =
+        |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
+    let null = ACTORS.iter().find_map(|name| block.get(name).filter(is_null));
+    let Some(null) = null.cloned() else { return };
+    for name in ACTORS {
+        let own = block.get(name);
+        let entries = match own.map(|node| &node.kind) {
+            Some(Kind::List(entries)) => Some(entries.clone()),
+            Some(Kind::Edit(edit)) => edit.entries.clone(),
+            _ => None,
+        };
+        let kind = Kind::Edit(Box::new(ListEdit { drops: true, without: Vec::new(), entries }));
+        let node = Node { kind, ..own.unwrap_or(&null).clone() };
+        put(block, name, node);
+    }
+}
+
+/// Sets the value of a key in a block.
+fn put(block: &mut Node, name: &str, node: Node) {
+    if let Some(value) = block.child(name) {
+        *value = node;
+    } else if let Kind::Map(entries) = &mut block.kind {
+        let key = Node { kind: Kind::Text(name.to_owned()), ..node.clone() };
+        entries.push((key, node));
     }
 }
 
@@ -208,3 +238,6 @@ fn check_names(list: &str, node: &Node, problems: &mut Vec<Problem>) {
     }
     node.items().iter().for_each(|item| check_names("", item, problems));
 }
+
+#[cfg(test)]
+mod tests;

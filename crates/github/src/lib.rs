@@ -19,6 +19,7 @@ mod loader;
 mod members;
 mod names;
 mod owners;
+mod policy_files;
 mod properties;
 mod read;
 mod repository;
@@ -40,6 +41,7 @@ pub use grantee::Grantee;
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
 pub use names::{Called, Missing, Resolved, SelectedBy};
+pub use policy_files::{Commit, TreeFile};
 pub use read::{Cursor, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Known, Label, Permission, Repository, Rule,

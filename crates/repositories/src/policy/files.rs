@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
@@ -11,12 +11,13 @@ use sha2::{Digest, Sha256};
 use super::checks::check_layer;
 use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
-use super::folder::{ReadingAt, inner_policy, read_folder};
+use super::folder::{ReadingAt, inner_policy, is_policy_file, read_folder};
 use super::forms::REPOSITORY;
 use super::incumbent::accept;
 use super::keys::lists;
 use super::layers::{Layer, LayerKind, conflicts, contradictions, disabled};
 use super::node::{Kind, Node};
+use super::origin::PolicyOrigin;
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
@@ -29,7 +30,8 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The name of the generation. It is a hash of all files.
+    /// The name of the generation: a hash of all files, or the first digits of the commit if the
+    /// policy comes from a repository.
     pub generation: String,
     /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
@@ -46,6 +48,8 @@ pub struct Policy {
     pub remarks: Vec<Problem>,
     /// The texts of the files, from which messages show excerpts.
     pub sources: BTreeMap<String, String>,
+    /// The commit that has the files. `None` if the policy comes from a folder.
+    pub origin: Option<PolicyOrigin>,
 }
 
 impl Policy {
@@ -61,6 +65,32 @@ impl Policy {
         // If a library panics because of the files of one organisation, Beadle must still serve the
         // other organisations.
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
+    }
+
+    /// Creates a policy from files of a repository, by their paths relative to the folder of the
+    /// policy. Files that are not part of a policy are ignored. The generation is the commit.
+    pub fn from_files(
+        files: BTreeMap<String, String>,
+        home: &str,
+        origin: PolicyOrigin,
+    ) -> Result<Self, PolicyError> {
+        let mut sources = BTreeMap::new();
+        for (file, text) in files {
+            if is_policy_file(&file)? {
+                sources.insert(file, text);
+            }
+        }
+        let folder = PathBuf::from(origin.shown());
+        // Without this check, the error would look for another policy on the disk.
+        if sources.keys().all(|file| stem(file) == "deployment-settings") {
+            return Err(PolicyError::Empty(folder));
+        }
+        let read = || Self::from_sources(sources, home, &folder);
+        let read = std::panic::catch_unwind(read);
+        let mut policy = read.unwrap_or_else(|_| Err(PolicyError::Panicked(folder.clone())))?;
+        policy.generation = origin.generation();
+        policy.origin = Some(origin);
+        Ok(policy)
     }
 
     /// Creates a policy from the texts of its files. Each text has the path of its file, relative
@@ -81,6 +111,7 @@ impl Policy {
             disabled: Vec::new(),
             remarks: Vec::new(),
             sources: BTreeMap::new(),
+            origin: None,
         };
         let mut stems: BTreeMap<String, &str> = BTreeMap::new();
         for file in sources.keys() {

@@ -46,6 +46,7 @@ impl File {
         for (entry, org) in self.org.iter().enumerate() {
             org.check(&KeyPath::new("org").entry(entry))?;
         }
+        self.check_policies()?;
         self.check_retention()?;
         self.check_service()
     }
@@ -78,6 +79,17 @@ impl File {
                 let hint =
                     "the names of [[org]], [[okta]] and [[target]] must differ, and case does not count";
                 return Err(Invalid::must(at, &rule).hint(Some(hint.into())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the policies that are in repositories.
+    fn check_policies(&self) -> Result<(), Invalid> {
+        for (entry, org) in self.org.iter().enumerate() {
+            if let Some(source) = org.policy.repository() {
+                let at = KeyPath::new("org").entry(entry).key("policy");
+                source.check(&at, self.org.iter().map(|org| org.name.as_str()))?;
             }
         }
         Ok(())

@@ -1,13 +1,12 @@
 //! `[[org]]`: the organisations of GitHub that Beadle manages.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use beadle_engine::{Limits, Mode};
 use serde::Deserialize;
 
-use crate::{Schedule, Span};
+use crate::{PolicySource, Schedule, Span};
 
 /// `[[org]]`: one organisation of GitHub.
 #[derive(Debug, Deserialize)]
@@ -25,8 +24,8 @@ pub struct OrgFile {
     /// References to all webhook secrets that are valid now.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
-    /// The path of the folder that contains the policy.
-    pub policy: PathBuf,
+    /// The folder or the repository that contains the policy.
+    pub policy: PolicySource,
     /// The name of the repository that contains the policy.
     #[serde(default = "admin")]
     pub policy_repository: String,
@@ -63,6 +62,15 @@ impl OrgFile {
     /// Returns the limits of the guard, with defaults for all limits that are not set.
     pub fn limits(&self) -> Limits {
         self.guard.limits()
+    }
+
+    /// Returns the name of the repository that contains the policy. Beadle does not change this
+    /// repository unless the policy has a file for it.
+    pub fn policy_home(&self) -> &str {
+        match self.policy.repository() {
+            Some(source) if source.owner(&self.name) == self.name => &source.repository,
+            _ => &self.policy_repository,
+        }
     }
 
     /// Returns the references to the secrets with which Beadle works at GitHub, and to those that

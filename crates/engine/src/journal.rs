@@ -9,7 +9,7 @@ use crate::clock::Time;
 
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
-    ObservedDispatch, OperatorAction, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
+    ObservedDispatch, OperatorAction, PolicyInForce, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
     SweepSummary, WriteResult,
 };
 
@@ -37,6 +37,8 @@ pub enum EntryKind {
     Dispatch,
     /// An aspect of the key became contested.
     Contested,
+    /// Another generation of a policy came into force.
+    Policy,
 }
 
 impl EntryKind {
@@ -52,6 +54,7 @@ impl EntryKind {
             Self::Recovery => "recovery",
             Self::Dispatch => "dispatch",
             Self::Contested => "contested",
+            Self::Policy => "policy",
         }
     }
 }

@@ -15,6 +15,7 @@ fn senders() -> Vec<Sender> {
         known: OrgFacts::default(),
         dispatches: Vec::new(),
         keeps_teams: false,
+        policies: Vec::new(),
     };
     vec![sender("acme", vec![secret("first"), secret("second")]), sender("umbrella", vec![secret("third")])]
 }

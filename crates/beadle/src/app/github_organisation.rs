@@ -1,6 +1,7 @@
 //! An organisation with its policy, secrets and client: everything that Beadle needs to plan and
 //! write the organisation's repositories.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::worker::Reconcile;
@@ -87,13 +88,15 @@ impl GithubOrganisation {
     }
 }
 
-/// Reads the policy of an organisation.
-pub(crate) async fn read_policy(
+/// Reads the policy of an organisation from a folder. A relative path starts at the folder of the
+/// configuration file.
+pub(crate) async fn read_folder(
     config: &Config,
     file: &OrgConfig,
+    folder: &Path,
     reader: &mut FileReader,
 ) -> anyhow::Result<Policy> {
-    let folder = config.base.join(&file.policy);
-    let home = file.policy_repository.clone();
+    let folder = config.base.join(folder);
+    let home = file.policy_home().to_owned();
     Ok(reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??)
 }

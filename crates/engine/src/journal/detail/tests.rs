@@ -90,6 +90,10 @@ const STORED: &[Stored] = &[
         r#"{"aspect":"teams","what":"team a","times":5,"held":true}"#,
         |detail| matches!(detail, Detail::Contested(contested) if contested.times == 5),
     ),
+    (
+        r#"{"in_force":"0123456789ab","repository":"acme/admin","commit":"0123456789abcdef0123456789abcdef01234567","author":"mona","subject":"Turn wikis on"}"#,
+        |detail| matches!(detail, Detail::Policy(policy) if policy.author == "mona"),
+    ),
 ];
 
 #[test]

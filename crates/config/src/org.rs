@@ -64,6 +64,18 @@ impl OrgFile {
         self.guard.limits()
     }
 
+    /// Returns the address of GitHub's pages, such as `https://github.com`.
+    pub fn web(&self) -> String {
+        let api = self.api.trim_end_matches('/');
+        if let Some(server) = api.strip_suffix("/api/v3") {
+            return server.to_owned();
+        }
+        match api.split_once("://api.") {
+            Some((scheme, host)) => format!("{scheme}://{host}"),
+            None => api.to_owned(),
+        }
+    }
+
     /// Returns the name of the repository that contains the policy. Beadle does not change this
     /// repository unless the policy has a file for it.
     pub fn policy_home(&self) -> &str {

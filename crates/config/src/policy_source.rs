@@ -146,6 +146,19 @@ mod tests {
     }
 
     #[test]
+    fn the_pages_of_github_are_beside_its_api() {
+        for (api, web) in [
+            ("https://api.github.com", "https://github.com"),
+            ("https://api.acme.ghe.com/", "https://acme.ghe.com"),
+            ("https://ghe.example.com/api/v3", "https://ghe.example.com"),
+            ("http://127.0.0.1:7070", "http://127.0.0.1:7070"),
+        ] {
+            let org = file(&format!("\"policy\"\napi = \"{api}\"")).unwrap().org[0].clone();
+            assert_eq!(org.web(), web);
+        }
+    }
+
+    #[test]
     fn a_wrong_source_is_refused_with_its_line() {
         for (policy, said) in [
             ("5", "beadle.toml:4: `org.policy` must be a path, or a table with `repository`"),

@@ -13,6 +13,7 @@ use beadle_repositories::{
 
 use crate::app::file_timeout::FileReader;
 use crate::config::{self, Config, OrgConfig};
+use crate::output::policy_links::PolicyLinks;
 
 /// An organisation that is open, so that Beadle can plan and write its repositories.
 pub(crate) struct GithubOrganisation {
@@ -22,6 +23,8 @@ pub(crate) struct GithubOrganisation {
     pub(crate) reader: Reader,
     /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
+    /// The address of the pages of the GitHub that has the policy.
+    web: String,
     /// The secrets whose names the policy may use.
     secrets: Secrets,
 }
@@ -41,7 +44,16 @@ impl GithubOrganisation {
             let what = format!("the secret `{name}` of {}", file.name);
             secrets.insert(name.clone(), config.secret(reference, &what)?);
         }
-        Ok(Self { file: file.clone(), policy: PolicyHandle::new(policy), api, reader, pace, secrets })
+        let owner = file.policy.repository().map_or(file.name.as_str(), |source| source.owner(&file.name));
+        let web = config.orgs(Some(owner))?.first().map_or_else(|| file.web(), |owner| owner.web());
+        let policy = PolicyHandle::new(policy);
+        Ok(Self { file: file.clone(), policy, api, reader, pace, web, secrets })
+    }
+
+    /// Returns the addresses of the lines of the policy in force, if it comes from a repository.
+    pub(crate) fn links(&self) -> Option<PolicyLinks> {
+        let origin = self.policy.current().origin.clone()?;
+        Some(PolicyLinks { web: self.web.clone(), origin })
     }
 
     /// Returns the planner of the organisation's repositories. With a store, the planner remembers

@@ -18,6 +18,8 @@ use crate::tasks::other_modes;
 
 /// The permission that the App needs if the configuration has a dispatch.
 const DISPATCH: (&str, &str) = ("actions", "write");
+/// The permission that the App needs if it reads the policy from a repository.
+const POLICY: (&str, &str) = ("contents", "read");
 /// The permission that the App needs if a target is teams of the organisation.
 const TEAMS: (&str, &str) = ("members", "write");
 /// The event that the App must subscribe to if a target is teams of the organisation, in addition
@@ -158,7 +160,9 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
         .map(|(section, needed)| (section, needed.name, needed.level.as_str()));
     let dispatch = (!org.file.dispatch.is_empty()).then_some(("dispatch", DISPATCH.0, DISPATCH.1));
     let teams = keeps_teams.then_some(("groups", TEAMS.0, TEAMS.1));
-    for (aspect, permission, needed) in needs.chain(dispatch).chain(teams) {
+    let source = org.file.policy.repository().filter(|source| source.owner(name) == name);
+    let reads = source.map(|_| ("policy", POLICY.0, POLICY.1));
+    for (aspect, permission, needed) in needs.chain(dispatch).chain(teams).chain(reads) {
         let has = installation["permissions"][permission].as_str().unwrap_or("none");
         if level(has) >= level(needed) {
             doctor

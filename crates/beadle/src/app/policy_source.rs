@@ -98,7 +98,8 @@ impl RepositoryPolicy {
     /// Reads the policy at a commit. If the policy that is in force has the same files, the result
     /// has the commit of that policy.
     async fn at(&self, head: Commit) -> anyhow::Result<Policy> {
-        let place = || format!("the policy {} (commit {})", self.shown(), head.id);
+        let short: String = head.id.chars().take(12).collect();
+        let place = || format!("the policy {} (commit {short})", self.shown());
         let files = self.files(&head).await.with_context(place)?;
         let mut read = PolicyCommit {
             repository: self.repository(),

@@ -66,10 +66,12 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
                 if as_json {
                     found.push(json!({ "organisation": org.name, "accepted": null, "not_checked": place }));
                 } else {
-                    printer.note(format!(
-                        "{}: policy not checked, because it is in a repository: {place}\nhint: check out the repository, and run `beadle check` with a configuration whose `policy` is that folder",
-                        org.name
-                    ));
+                    let name = &org.name;
+                    printer
+                        .note(format!("{name}: policy not checked, because it is in a repository: {place}"));
+                    printer.note(
+                        "hint: check out the repository, and run `beadle check` with a configuration whose `policy` is that folder",
+                    );
                 }
                 continue;
             }

@@ -37,8 +37,8 @@ impl App {
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
-    /// requests only if the policy is in a repository. If a process opens one organisation twice, both share a client, but each reads its
-    /// own answers.
+    /// requests only if the policy is in a repository. If a process opens one organisation twice,
+    /// both share a client, but each reads its own answers.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

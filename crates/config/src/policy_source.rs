@@ -33,6 +33,9 @@ pub struct RepositorySource {
     /// The branch, the tag or the commit.
     #[serde(default = "main_branch", rename = "ref")]
     pub reference: String,
+    /// Whether Beadle refuses a policy from a branch that accepts changes without a review.
+    #[serde(default)]
+    pub require_review: bool,
 }
 
 fn main_branch() -> String {

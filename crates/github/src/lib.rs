@@ -9,6 +9,7 @@ mod app;
 mod assemble;
 mod auth;
 mod below;
+mod branch_review;
 mod conditional;
 mod connection;
 mod documents;

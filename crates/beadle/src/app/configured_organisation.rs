@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
-use beadle_engine::StoreError;
+use beadle_engine::{Mode, StoreError};
 use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::GithubOrganisation;
-use crate::app::policy_source::LastLook;
+use crate::app::policy_source::{LastLook, RepositoryPolicy};
 use crate::app::policy_store;
 use crate::config::OrgConfig;
 
@@ -117,13 +117,26 @@ impl ServedOrganisation {
         let repository = app.repository_policy(&self.file, source)?;
         // Two callers at the same time would read the same files.
         let mut looked = self.looked.lock().await;
+        let is_first = looked.is_none();
         let current = org.policy.current().generation.clone();
-        let Some(policy) = repository.look(&mut looked, &current, app.clock.now()).await? else {
-            return Ok(None);
-        };
+        let found = repository.look(&mut looked, &current, app.clock.now()).await?;
+        if is_first && self.file.mode == Mode::Enforce {
+            self.report_missing_review(&repository).await;
+        }
+        let Some(policy) = found else { return Ok(None) };
         let generation = policy.generation.clone();
         self.put_in_force(app, &org, policy).await;
         Ok(Some(generation))
+    }
+
+    /// Logs a warning if the policy can change without a review.
+    async fn report_missing_review(&self, repository: &RepositoryPolicy) {
+        let organisation = &self.file.name;
+        match repository.unreviewed().await {
+            Ok(None) => {}
+            Ok(Some(why)) => tracing::warn!(organisation, why, "policy not protected by a review"),
+            Err(failure) => tracing::warn!(organisation, %failure, "review of the policy unknown"),
+        }
     }
 
     /// Puts a generation of the policy in force.

@@ -28,6 +28,13 @@ pub(crate) struct LastLook {
     refused: Option<(Time, String)>,
 }
 
+impl LastLook {
+    /// Returns whether no look has succeeded yet.
+    pub(crate) fn is_none(&self) -> bool {
+        self.commit.is_empty()
+    }
+}
+
 /// The policy of one organisation, in a repository.
 pub(crate) struct RepositoryPolicy {
     /// The reader of the organisation that has the repository.
@@ -87,6 +94,26 @@ impl RepositoryPolicy {
         }
     }
 
+    /// Returns the reason why the policy can change without a review. Returns `None` if every change
+    /// needs a review.
+    pub(crate) async fn unreviewed(&self) -> Result<Option<String>, Failure> {
+        let RepositorySource { repository, reference, .. } = &self.source;
+        // A commit never changes.
+        if reference.len() >= 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let branch = reference.strip_prefix("refs/").unwrap_or(reference);
+        let branch = branch.strip_prefix("heads/").unwrap_or(branch);
+        let is_reviewed = self.reader.needs_review(repository, branch).await?;
+        let why = || {
+            format!(
+                "`{branch}` of {} accepts changes of the policy without a review; require one in a ruleset or a branch protection",
+                self.repository()
+            )
+        };
+        Ok((!is_reviewed).then(why))
+    }
+
     /// Returns the commit to which the configured reference leads now. If the commit has not changed,
     /// the read costs nothing from the budget.
     async fn head(&self) -> Result<Commit, Failure> {
@@ -100,6 +127,11 @@ impl RepositoryPolicy {
     async fn at(&self, head: Commit) -> anyhow::Result<Policy> {
         let short: String = head.id.chars().take(12).collect();
         let place = || format!("the policy {} (commit {short})", self.shown());
+        if self.source.require_review
+            && let Some(why) = self.unreviewed().await.with_context(place)?
+        {
+            return Err(Failure::new(Class::Rejected, why)).with_context(place);
+        }
         let files = self.files(&head).await.with_context(place)?;
         let mut read = PolicyCommit {
             repository: self.repository(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::Clock;
+use beadle_engine::{Clock, Mode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::{senders, store};
 use crate::commands::{FAILED, FINE};
-use crate::config::Config;
+use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
@@ -76,6 +76,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is valid, mode {}", file.name, file.mode));
+                review(&mut doctor, &app, file).await?;
                 if let Some(store) = store::open_if_there(config).await.ok().flatten()
                     && let Some(other) = other_modes(store.as_ref(), file).await?
                 {
@@ -92,6 +93,18 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     let url = format!("http://{}", config.file.server.listen);
     ping(&mut doctor, config, &url, &app.clock).await;
     Ok(doctor.code())
+}
+
+/// Reports a policy that can change without a review, if Beadle enforces it.
+async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
+    let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
+    let name = &file.name;
+    match app.repository_policy(file, source)?.unreviewed().await {
+        Ok(None) => doctor.fine(&format!("{name}: every change of the policy needs a review")),
+        Ok(Some(why)) => doctor.note(&format!("{name}: {why}")),
+        Err(failure) => doctor.wrong(&format!("{name}: {failure}")),
+    }
+    Ok(())
 }
 
 /// Sends one signed ping for each organisation to the running service's webhook listener.

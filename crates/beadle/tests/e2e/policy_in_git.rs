@@ -172,3 +172,29 @@ async fn commands_read_the_repository_and_link_its_lines() {
         world.beadle(&["explain", "acme/widgets", "repository.has_wiki", "--json"]).await.expect(0);
     assert_eq!(explained.json()["values"][0]["link"], json!(link));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
+    let mut world = world(json!({ SETTINGS: POLICY })).await;
+    let unprotected = "`main` of acme/admin accepts changes of the policy without a review";
+    let doctor = world.beadle(&["doctor"]).await;
+    assert!(doctor.out.contains(unprotected), "{doctor:?}");
+    world.source = world.source.replace(" }", ", require_review = true }");
+    let refused = world.beadle(&["plan"]).await.expect(1);
+    assert!(refused.err.contains(unprotected), "{}", refused.err);
+    let reviews = json!({ "required_approving_review_count": 1 });
+    let rule = json!({ "enforce_admins": true, "required_pull_request_reviews": reviews });
+    world.patch(json!({ "admin": { "protection": { "main": rule } } }), false).await;
+    world.beadle(&["plan"]).await.expect(0);
+    let ruleset = json!({
+        "target": "branch", "enforcement": "active",
+        "conditions": { "ref_name": { "include": ["~DEFAULT_BRANCH"], "exclude": [] } },
+        "rules": [{ "type": "pull_request", "parameters": {
+            "dismiss_stale_reviews_on_push": false, "require_code_owner_review": false,
+            "require_last_push_approval": false, "required_approving_review_count": 1,
+            "required_review_thread_resolution": false } }],
+    });
+    let admin = json!({ "protection": { "main": null }, "rulesets": { "reviewed": ruleset } });
+    world.patch(json!({ "admin": admin }), false).await;
+    world.beadle(&["plan"]).await.expect(0);
+}

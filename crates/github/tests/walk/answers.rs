@@ -57,6 +57,7 @@ pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
             ["repos", _, _, "invitations"]
             | ["orgs", _, "teams", _, "repos"]
             | [.., "properties", "values" | "schema"]
+            | [.., "rules", "branches", _]
             | [.., "list", _],
         ) => json!([]),
         ("GET", [.., "permission"]) => json!({ "role_name": "push" }),

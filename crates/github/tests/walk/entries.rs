@@ -122,6 +122,14 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "blob"],
         &["POST /graphql", "GET /repos/organisation/repository/git/blobs/blob"],
     ),
+    entry(
+        "Reader::needs_review",
+        &["repository", "branch"],
+        &[
+            "GET /repos/organisation/repository/rules/branches/branch",
+            "GET /repos/organisation/repository/branches/branch/protection",
+        ],
+    ),
     entry("Writer::named", &["node"], &["POST /graphql"]),
     entry("Writer::create_rule", &["pattern"], &["POST /graphql"]),
     entry("Writer::update_rule", &["rule", "pattern"], &["POST /graphql"]),

@@ -341,6 +341,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             ["vulnerability-alerts" | "automated-security-fixes" | "private-vulnerability-reporting"]
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
+        ("GET", ["rules", "branches", branch]) => rulesets::of_branch(world, call, org, &found, branch),
         (_, ["branches", rest @ ..]) => branches::answer(world, call, org, &found, rest),
         (_, ["check-runs", rest @ ..]) => checks::answer(world, call, org, &found, rest),
         (_, ["issues", rest @ ..]) => issues::answer(world, call, org, &found, rest),

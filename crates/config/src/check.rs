@@ -87,9 +87,19 @@ impl File {
     /// Checks the policies that are in repositories.
     fn check_policies(&self) -> Result<(), Invalid> {
         for (entry, org) in self.org.iter().enumerate() {
+            let table = KeyPath::new("org").entry(entry);
+            let names = self.org.iter().map(|org| org.name.as_str());
             if let Some(source) = org.policy.repository() {
-                let at = KeyPath::new("org").entry(entry).key("policy");
-                source.check(&at, self.org.iter().map(|org| org.name.as_str()))?;
+                source.check(&table.key("policy"), names.clone())?;
+            }
+            if let Some(base) = &org.base {
+                base.check(&table.key("base"), names)?;
+                if org.policy.repository().is_none() {
+                    let at = table.key("base");
+                    let what = format!("`{at}` needs a policy in a repository, found a folder");
+                    let hint = "write `policy` as a table, such as `{ repository = \"admin\" }`";
+                    return Err(Invalid::new(at, what).hint(Some(hint.into())));
+                }
             }
         }
         Ok(())

@@ -87,6 +87,7 @@ fn the_page_has_a_section_for_each_table() {
 fn the_page_has_the_keys_of_tables_in_a_row() {
     for (heading, row, keys) in [
         ("## `[[org]]`", "policy", keys::<RepositorySource>()),
+        ("## `[[org]]`", "base", keys::<RepositorySource>()),
         ("## `[[okta]]`", "app", keys::<OktaAppFile>()),
         ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
         ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),

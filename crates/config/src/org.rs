@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle_engine::{Limits, Mode};
 use serde::Deserialize;
 
-use crate::{PolicySource, Schedule, Span};
+use crate::{PolicySource, RepositorySource, Schedule, Span};
 
 /// `[[org]]`: one organisation of GitHub.
 #[derive(Debug, Deserialize)]
@@ -26,6 +26,8 @@ pub struct OrgFile {
     pub webhook_secrets: Vec<String>,
     /// The folder or the repository that contains the policy.
     pub policy: PolicySource,
+    /// The repository of a policy on which the policy of the organisation stands.
+    pub base: Option<RepositorySource>,
     /// The name of the repository that contains the policy.
     #[serde(default = "admin")]
     pub policy_repository: String,

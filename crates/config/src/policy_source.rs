@@ -121,6 +121,8 @@ impl<'de> Visitor<'de> for Source {
 
 #[cfg(test)]
 mod tests {
+    use beadle_hooks::github::OrgFacts;
+
     use super::*;
     use crate::{File, Source as Text};
 
@@ -146,6 +148,20 @@ mod tests {
         let source = other.org[0].policy.repository().unwrap();
         assert_eq!(source.shown("acme"), "shared/rules/.github at v1");
         assert_eq!(other.org[0].policy_home(), "admin");
+    }
+
+    #[test]
+    fn a_base_needs_a_policy_in_a_repository() {
+        let base = "base = { organisation = \"shared\", repository = \"rules\" }";
+        let found = file(&format!("{{ repository = \"admin\" }}\n{base}")).unwrap();
+        assert_eq!(found.org[0].base.as_ref().unwrap().shown("acme"), "shared/rules at main");
+        let watched = |org: usize| {
+            let sender = found.github_sender(&found.org[org], Vec::new(), OrgFacts::default());
+            sender.policies.into_iter().map(|policy| policy.repository).collect::<Vec<_>>()
+        };
+        assert_eq!((watched(0), watched(1)), (vec!["admin".to_owned()], vec!["rules".to_owned()]));
+        let error = file(&format!("\"policy\"\n{base}")).unwrap_err();
+        assert!(error.contains("`org.base` needs a policy in a repository"), "{error}");
     }
 
     #[test]

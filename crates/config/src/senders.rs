@@ -30,9 +30,12 @@ impl File {
         }
     }
 
-    /// Returns the policies that are in repositories of an organisation.
+    /// Returns the policies, and the bases of policies, that are in repositories of an organisation.
     fn policies_in(&self, owner: &str) -> Vec<WatchedPolicy> {
-        let sources = self.org.iter().filter_map(|org| Some((org, org.policy.repository()?)));
+        let sources = self.org.iter().flat_map(|org| {
+            let sources = org.policy.repository().into_iter().chain(&org.base);
+            sources.map(move |source| (org, source))
+        });
         let its = sources.filter(|(org, source)| source.owner(&org.name) == owner);
         let watched = its.map(|(org, source)| WatchedPolicy {
             instance: org.name.clone(),

@@ -9,8 +9,8 @@ use crate::clock::Time;
 
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
-    ObservedDispatch, OperatorAction, PolicyInForce, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
-    SweepSummary, WriteResult,
+    ObservedDispatch, OperatorAction, PolicyCommitted, PolicyInForce, Recovered, RecoveryEnd, RefusedWebhook,
+    RunCounts, SweepEnd, SweepSummary, WriteResult,
 };
 
 /// What an entry of the journal reports.

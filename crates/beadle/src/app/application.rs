@@ -13,6 +13,7 @@ use crate::app::directories_and_targets::Directories;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_clients::GithubClients;
 use crate::app::github_organisation::{GithubOrganisation, read_folder};
+use crate::app::policy_part::PolicyPart;
 use crate::app::policy_source::RepositoryPolicy;
 use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};
 
@@ -62,14 +63,22 @@ impl App {
         file: &OrgConfig,
         source: &RepositorySource,
     ) -> anyhow::Result<RepositoryPolicy> {
-        let owner = self.config.orgs(Some(source.owner(&file.name)))?[0];
-        let (api, _) = self.clients.get_or_open(&self.config, owner, &self.clock, &self.options)?;
         Ok(RepositoryPolicy {
-            reader: Reader::new(api, Asks::default()),
-            source: source.clone(),
+            own: self.policy_part(file, source)?,
+            base: file.base.as_ref().map(|base| self.policy_part(file, base)).transpose()?,
             organisation: file.name.clone(),
             home: file.policy_home().to_owned(),
             store: self.options.store.clone(),
+        })
+    }
+
+    fn policy_part(&self, file: &OrgConfig, source: &RepositorySource) -> anyhow::Result<PolicyPart> {
+        let owner = self.config.orgs(Some(source.owner(&file.name)))?[0];
+        let (api, _) = self.clients.get_or_open(&self.config, owner, &self.clock, &self.options)?;
+        Ok(PolicyPart {
+            reader: Reader::new(api, Asks::default()),
+            source: source.clone(),
+            organisation: file.name.clone(),
         })
     }
 

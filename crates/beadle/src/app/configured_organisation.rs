@@ -149,10 +149,9 @@ impl ServedOrganisation {
     /// Records in the store that the policy is in force, if it comes from a repository. If the store
     /// fails, the next start reads the policy from GitHub.
     async fn record_policy(&self, app: &App, org: &GithubOrganisation) {
-        let policy = org.policy.current();
-        let (Some(origin), Some(store)) = (&policy.origin, app.store()) else { return };
-        let name = &self.file.name;
-        if let Err(error) = policy_store::accept(store.as_ref(), name, origin, app.clock.now()).await {
+        let Some(store) = app.store() else { return };
+        let (policy, name) = (org.policy.current(), &self.file.name);
+        if let Err(error) = policy_store::accept(store.as_ref(), name, &policy, app.clock.now()).await {
             tracing::warn!(organisation = name, %error, "policy in force not recorded");
         }
     }

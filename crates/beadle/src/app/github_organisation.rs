@@ -12,7 +12,7 @@ use beadle_repositories::{
 };
 
 use crate::app::file_timeout::FileReader;
-use crate::config::{self, Config, OrgConfig};
+use crate::config::{self, Config, OrgConfig, RepositorySource};
 use crate::output::policy_links::PolicyLinks;
 
 /// An organisation that is open, so that Beadle can plan and write its repositories.
@@ -23,8 +23,9 @@ pub(crate) struct GithubOrganisation {
     pub(crate) reader: Reader,
     /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
-    /// The address of the pages of the GitHub that has the policy.
-    web: String,
+    /// The addresses of the pages of the GitHub that has the policy, and of the one that has its
+    /// base.
+    web: (String, String),
     /// The secrets whose names the policy may use.
     secrets: Secrets,
 }
@@ -44,16 +45,22 @@ impl GithubOrganisation {
             let what = format!("the secret `{name}` of {}", file.name);
             secrets.insert(name.clone(), config.secret(reference, &what)?);
         }
-        let owner = file.policy.repository().map_or(file.name.as_str(), |source| source.owner(&file.name));
-        let web = config.orgs(Some(owner))?.first().map_or_else(|| file.web(), |owner| owner.web());
+        let web = |source: Option<&RepositorySource>| {
+            let owner = source.map_or(file.name.as_str(), |source| source.owner(&file.name));
+            let owners = config.orgs(Some(owner))?;
+            anyhow::Ok(owners.first().map_or_else(|| file.web(), |owner| owner.web()))
+        };
+        let web = (web(file.policy.repository())?, web(file.base.as_ref())?);
         let policy = PolicyHandle::new(policy);
         Ok(Self { file: file.clone(), policy, api, reader, pace, web, secrets })
     }
 
     /// Returns the addresses of the lines of the policy in force, if it comes from a repository.
     pub(crate) fn links(&self) -> Option<PolicyLinks> {
-        let origin = self.policy.current().origin.clone()?;
-        Some(PolicyLinks { web: self.web.clone(), origin })
+        let policy = self.policy.current();
+        let (web, of_base) = self.web.clone();
+        let base = policy.base.clone().map(|base| (of_base, base));
+        Some(PolicyLinks { web, origin: policy.origin.clone()?, base })
     }
 
     /// Returns the planner of the organisation's repositories. With a store, the planner remembers

@@ -42,6 +42,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
         return Ok(FINE);
     }
     tell(&explained, printer);
+    for line in org.links().iter().flat_map(PolicyLinks::lines) {
+        printer.line(printer.paint(Tone::Faint, format!("  {line}")));
+    }
     Ok(FINE)
 }
 

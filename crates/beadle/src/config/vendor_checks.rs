@@ -39,6 +39,9 @@ fn check_org(org: &OrgFile, table: &KeyPath) -> Result<(), Invalid> {
     if let Some(source) = org.policy.repository() {
         check_form(&REPOSITORY, table.key("policy").key("repository"), &source.repository)?;
     }
+    if let Some(base) = &org.base {
+        check_form(&REPOSITORY, table.key("base").key("repository"), &base.repository)?;
+    }
     let known = beadle_repositories::aspect_names();
     for aspect in org.modes.keys() {
         if !known.clone().any(|name| name == aspect) {

@@ -329,9 +329,20 @@ pub struct ContestedAspect {
 pub struct PolicyInForce {
     /// The name of the generation.
     pub in_force: String,
-    /// The repository that contains the policy, as `owner/name`.
-    pub repository: String,
     /// The commit that has the files of the policy.
+    #[serde(flatten)]
+    pub from: PolicyCommitted,
+    /// The commit that has the base of the policy; `None` if the policy has no base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PolicyCommitted>,
+}
+
+/// A commit that has files of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCommitted {
+    /// The repository that contains the files, as `owner/name`.
+    pub repository: String,
+    /// The id of the commit.
     pub commit: String,
     /// The author of the commit.
     pub author: String,

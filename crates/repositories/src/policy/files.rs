@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 use super::checks::check_layer;
 use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
-use super::folder::{ReadingAt, inner_policy, is_policy_file, read_folder};
+use super::folder::{ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
 use super::incumbent::accept;
 use super::keys::lists;
 use super::layers::{Layer, LayerKind, conflicts, contradictions, disabled};
 use super::node::{Kind, Node};
-use super::origin::PolicyOrigin;
+use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
@@ -50,6 +50,8 @@ pub struct Policy {
     pub sources: BTreeMap<String, String>,
     /// The commit that has the files. `None` if the policy comes from a folder.
     pub origin: Option<PolicyOrigin>,
+    /// The commit that has the files of the base; `None` if the policy has no base.
+    pub base: Option<PolicyOrigin>,
 }
 
 impl Policy {
@@ -65,32 +67,6 @@ impl Policy {
         // If a library panics because of the files of one organisation, Beadle must still serve the
         // other organisations.
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
-    }
-
-    /// Creates a policy from files of a repository, by their paths relative to the folder of the
-    /// policy. Files that are not part of a policy are ignored. The generation is the commit.
-    pub fn from_files(
-        files: BTreeMap<String, String>,
-        home: &str,
-        origin: PolicyOrigin,
-    ) -> Result<Self, PolicyError> {
-        let mut sources = BTreeMap::new();
-        for (file, text) in files {
-            if is_policy_file(&file)? {
-                sources.insert(file, text);
-            }
-        }
-        let folder = PathBuf::from(origin.shown());
-        // Without this check, the error would look for another policy on the disk.
-        if sources.keys().all(|file| stem(file) == "deployment-settings") {
-            return Err(PolicyError::Empty(folder));
-        }
-        let read = || Self::from_sources(sources, home, &folder);
-        let read = std::panic::catch_unwind(read);
-        let mut policy = read.unwrap_or_else(|_| Err(PolicyError::Panicked(folder.clone())))?;
-        policy.generation = origin.generation();
-        policy.origin = Some(origin);
-        Ok(policy)
     }
 
     /// Creates a policy from the texts of its files. Each text has the path of its file, relative
@@ -112,6 +88,7 @@ impl Policy {
             remarks: Vec::new(),
             sources: BTreeMap::new(),
             origin: None,
+            base: None,
         };
         let mut stems: BTreeMap<String, &str> = BTreeMap::new();
         for file in sources.keys() {
@@ -169,7 +146,8 @@ impl Policy {
     }
 
     fn add(&mut self, file: &str, text: &str, root: &Node, problems: &mut Vec<Problem>) {
-        let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let part = file.strip_prefix(BASE);
+        let (folder, name) = part.unwrap_or(file).rsplit_once('/').unwrap_or(("", part.unwrap_or(file)));
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let kind = match folder {
             "" if stem == "settings" => FileKind::Settings,
@@ -205,6 +183,13 @@ impl Policy {
             remarks(root, &lists(), problems);
         }
         let root = empty.as_ref().unwrap_or(root);
+        if part.is_some() && kind == FileKind::Repo {
+            // Beadle remembers to which repository such a file belongs, and two files cannot have one
+            // repository.
+            let text = "a base must not have files in repos/";
+            let problem = Problem::error(root.asked.clone(), 1, text);
+            return problems.push(problem.hint("move the file to the policy of the organisation"));
+        }
         if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
             let text = format!("invalid repository name `{stem}`: the name of the file must {}", misfit.must);
             problems.push(Problem::error(root.asked.clone(), 1, text));
@@ -218,7 +203,9 @@ impl Policy {
             _ => {}
         }
         let layer = Layer::read(kind, file, stem, root, problems);
-        self.layers.push(Layer { is_blank: is_blank && empty.is_some(), ..layer });
+        let has_rank = kind != FileKind::Settings && root.get("rank").is_some();
+        let rank = if part.is_none() || has_rank { layer.rank } else { base_rank(kind) };
+        self.layers.push(Layer { is_blank: is_blank && empty.is_some(), rank, ..layer });
     }
 
     /// Finds layers of equal rank that both reach every repository and set different values for the

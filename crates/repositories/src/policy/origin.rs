@@ -3,8 +3,19 @@
 use beadle_engine::PolicyLocation;
 use beadle_github::Commit;
 
+use super::schema::FileKind;
+
 /// The number of digits of the commit in the name of a generation.
 const DIGITS: usize = 12;
+
+/// With this text, the paths of the files of a base begin.
+pub const BASE: &str = "base/";
+
+/// Returns the rank of a file of a base that sets no rank itself. It is lower than the ranks of the
+/// organisation's own files.
+pub(super) fn base_rank(kind: FileKind) -> i64 {
+    if kind == FileKind::Settings { -200 } else { -100 }
+}
 
 /// The commit that has the files of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -135,7 +135,7 @@ fn the_lines_of_a_policy_in_a_repository_are_links() {
         path: ".github".into(),
         commit,
     };
-    let links = PolicyLinks { web: "https://github.com".into(), origin };
+    let links = PolicyLinks { web: "https://github.com".into(), origin, base: None };
     let plan = WholePlan { links: Some(links), ..plan() };
     let address = format!("https://github.com/acme/admin/blob/{}/.github/settings.yml#L4", "c".repeat(40));
     let page = markdown(&plan);

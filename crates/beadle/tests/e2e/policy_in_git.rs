@@ -198,3 +198,38 @@ async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
     world.patch(json!({ "admin": admin }), false).await;
     world.beadle(&["plan"]).await.expect(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_to_a_shared_base_changes_the_policy_that_stands_on_it() {
+    let mut world = world(json!({ SETTINGS: POLICY })).await;
+    let change = async |world: &World, text: &str, author: &str| {
+        let rules = json!({
+            "branches": { "main": {} }, "contents": { "settings.yml": text }, "commit": { "author": author },
+        });
+        let patch = json!({ "orgs": { "shared": { "repos": { "rules": rules } } } });
+        let url = format!("{}/_sim/state?webhooks=true", world.sim.url());
+        let answer = world.http.patch(url).body(patch.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success());
+    };
+    change(&world, "repository: { has_wiki: true, has_projects: true }", "ann").await;
+    world.lines = format!(
+        "[[org]]\nname = \"shared\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
+         webhook_secrets = [\"file:webhook.secret\"]\npolicy = {{ repository = \"rules\" }}\n",
+        world.sim.url(),
+        beadle_sim::APP_ID
+    );
+    world.source += "\nbase = { organisation = \"shared\", repository = \"rules\" }";
+    let explained = world.beadle(&["explain", "acme/widgets", "repository.has_"]).await.expect(0);
+    for said in ["[settings.yml:4]", "overrides true  [base/settings.yml:1]", "base shared/rules at commit"] {
+        assert!(explained.out.contains(said), "{said}: {}", explained.out);
+    }
+    let _serving = world.serve().await;
+    world.connect();
+    change(&world, "repository: { has_wiki: true, has_projects: false }", "bob").await;
+    world.until("widgets", "the new base", |found| found["has_projects"] == json!(false)).await;
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false), "the organisation's own file wins");
+    let entries = policies(&world).await;
+    let of_acme = entries.iter().filter(|entry| entry["subject"] == "acme");
+    let authors = of_acme.map(|entry| entry["detail"]["base"]["author"].clone());
+    assert_eq!(authors.collect::<Vec<_>>(), [json!("ann"), json!("bob")]);
+}

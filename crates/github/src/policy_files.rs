@@ -107,6 +107,9 @@ impl TreeEntry {
     }
 }
 
+/// Contents by their ids. The text is `None` if the query does not show the whole text.
+type Texts<'a> = Vec<(&'a String, Option<String>)>;
+
 impl Reader {
     /// Returns the commit to which a branch, a tag or the id of a commit leads. The read costs
     /// nothing from the budget if the answer has not changed since the last read.
@@ -174,13 +177,9 @@ impl Reader {
         Ok(texts)
     }
 
-    /// Reads several contents in one query. The text is `None` if the query does not show it whole.
-    /// Returns `None` if GitHub cannot answer for so many contents.
-    async fn batch<'a>(
-        &self,
-        repository: &str,
-        ids: &[&'a String],
-    ) -> Result<Option<Vec<(&'a String, Option<String>)>>, Failure> {
+    /// Reads several contents in one query. Returns `None` if GitHub cannot answer for so many
+    /// contents.
+    async fn batch<'a>(&self, repository: &str, ids: &[&'a String]) -> Result<Option<Texts<'a>>, Failure> {
         const DOING: &str = "reading files of the policy";
         let mut document = String::from("query ($owner: String!, $name: String!");
         let mut variables = json!({ "owner": self.organisation(), "name": repository });

@@ -30,7 +30,8 @@ impl File {
         }
     }
 
-    /// Returns the policies, and the bases of policies, that are in repositories of an organisation.
+    /// Returns the policies, and the bases of policies, that are in repositories of an
+    /// organisation.
     fn policies_in(&self, owner: &str) -> Vec<WatchedPolicy> {
         let sources = self.org.iter().flat_map(|org| {
             let sources = org.policy.repository().into_iter().chain(&org.base);

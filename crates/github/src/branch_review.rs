@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::read::Reader;
 
 impl Reader {
-    /// Returns whether every change of a branch needs an approving review, by a ruleset or by a branch
-    /// protection that includes administrators. GitHub does not show here who can bypass a ruleset.
+    /// Returns whether every change of a branch needs an approving review, by a ruleset or by a
+    /// branch protection that includes administrators. GitHub does not show here who can bypass a
+    /// ruleset.
     pub async fn needs_review(&self, repository: &str, branch: &str) -> Result<bool, Failure> {
         let repository = Path::at("repos").value(self.organisation()).value(repository);
         let rules = repository.clone().then("rules/branches").value(branch).query("per_page", 100);

@@ -127,7 +127,8 @@ impl Reader {
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
     /// is empty. The function fails if the folder does not exist, or if it has a symbolic link, a
-    /// submodule, more than 5,000 files or a file of more than 1 MiB. Such a failure names the path.
+    /// submodule, more than 5,000 files or a file of more than 1 MiB. Such a failure names the
+    /// path.
     pub async fn files_at(
         &self,
         repository: &str,
@@ -303,8 +304,8 @@ fn too_many() -> Failure {
     Failure::new(Class::Rejected, text)
 }
 
-/// Returns the text of a blob if the answer shows the whole text. GraphQL shows the text of a binary
-/// file as null, and cuts a long text.
+/// Returns the text of a blob if the answer shows the whole text. GraphQL shows the text of a
+/// binary file as null, and cuts a long text.
 fn whole_text(blob: &Value) -> Option<String> {
     let text = blob["text"].as_str()?;
     // GitHub may have converted the text from another encoding. The size then differs.

@@ -89,9 +89,9 @@ impl ServedOrganisation {
         app.read_policy(&self.file, &mut files).await
     }
 
-    /// Returns the policy with which the organisation opens. If the policy is in a repository, this is
-    /// the last accepted one, so that the organisation opens without GitHub. The next reload then
-    /// reads the newest one.
+    /// Returns the policy with which the organisation opens. If the policy is in a repository, this
+    /// is the last accepted one, so that the organisation opens without GitHub. The next reload
+    /// then reads the newest one.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
         if let Some(source) = self.file.policy.repository() {
             match app.repository_policy(&self.file, source)?.last_accepted().await {
@@ -146,8 +146,8 @@ impl ServedOrganisation {
         self.record_policy(app, org).await;
     }
 
-    /// Records in the store that the policy is in force, if it comes from a repository. If the store
-    /// fails, the next start reads the policy from GitHub.
+    /// Records in the store that the policy is in force, if it comes from a repository. If the
+    /// store fails, the next start reads the policy from GitHub.
     async fn record_policy(&self, app: &App, org: &GithubOrganisation) {
         let Some(store) = app.store() else { return };
         let (policy, name) = (org.policy.current(), &self.file.name);

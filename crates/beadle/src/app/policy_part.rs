@@ -34,8 +34,8 @@ impl PolicyPart {
         commit.repository == self.repository() && commit.path == self.source.path
     }
 
-    /// Returns the reason why the policy can change without a review. Returns `None` if every change
-    /// needs a review.
+    /// Returns the reason why the policy can change without a review. Returns `None` if every
+    /// change needs a review.
     pub(crate) async fn unreviewed(&self) -> Result<Option<String>, Failure> {
         let RepositorySource { repository, reference, .. } = &self.source;
         // A commit never changes.
@@ -54,8 +54,8 @@ impl PolicyPart {
         Ok((!is_reviewed).then(why))
     }
 
-    /// Returns the commit to which the configured reference leads now. If the commit has not changed,
-    /// the read costs nothing from the budget.
+    /// Returns the commit to which the configured reference leads now. If the commit has not
+    /// changed, the read costs nothing from the budget.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
         let RepositorySource { repository, reference, .. } = &self.source;
         let read = self.reader.commit(repository, reference).await;

@@ -24,8 +24,8 @@ impl Reconcile for PolicyReading {
                 let failure = error.downcast_ref::<Failure>();
                 let class = failure.map_or(Class::Rejected, |failure| failure.class);
                 let why = format!("{error:#}");
-                // A retry of the key does not help against an invalid policy. The task of the policy
-                // reports it until another commit is pushed.
+                // A retry of the key does not help against an invalid policy. The task of the
+                // policy reports it until another commit is pushed.
                 if class != Class::Rejected {
                     return Err(Failure::new(class, why));
                 }

@@ -106,8 +106,8 @@ impl RepositoryPolicy {
         }
     }
 
-    /// Returns the reason why the policy can change without a review. Returns `None` if every change
-    /// needs a review.
+    /// Returns the reason why the policy can change without a review. Returns `None` if every
+    /// change needs a review.
     pub(crate) async fn unreviewed(&self) -> Result<Option<String>, Failure> {
         match (self.own.unreviewed().await?, &self.base) {
             (None, Some(base)) => base.unreviewed().await,
@@ -161,8 +161,8 @@ impl RepositoryPolicy {
         self.policy(&known, &texts).await.map(Some)
     }
 
-    /// Returns the policy that was put in force last, if it comes from the configured folders of the
-    /// configured repositories.
+    /// Returns the policy that was put in force last, if it comes from the configured folders of
+    /// the configured repositories.
     async fn in_force(&self, store: &dyn Store) -> Result<Option<KeptPolicy>, StoreError> {
         let known = in_force(store, &self.organisation).await?;
         let is_its = |known: &KeptPolicy| match (&self.base, &known.base) {

@@ -10,8 +10,8 @@ use beadle_repositories::Policy;
 use beadle_repositories::policy::PolicyOrigin;
 use serde::{Deserialize, Serialize};
 
-/// The maximum size of a part of a file in the store, in bytes. A note must be small enough for every
-/// store.
+/// The maximum size of a part of a file in the store, in bytes. A note must be small enough for
+/// every store.
 const PART: usize = 250_000;
 /// The number of parts that are written to the store at the same time.
 const AT_ONCE: usize = 32;
@@ -116,8 +116,8 @@ fn in_force_note(organisation: &str) -> Note<InForce> {
     Note::of(&[organisation])
 }
 
-/// Returns the note of a policy by the name of its commits. With an empty name, returns the prefix of
-/// all policies.
+/// Returns the note of a policy by the name of its commits. With an empty name, returns the prefix
+/// of all policies.
 fn commit_note(organisation: &str, name: &str) -> Note<KeptPolicy> {
     Note::of(&[organisation, name])
 }
@@ -176,8 +176,8 @@ async fn put_part(
     part_note(organisation, name).put(store, part).await
 }
 
-/// Records in the store and in the journal that a policy is in force, and deletes the files that this
-/// policy does not have. Does nothing if the policy comes from a folder.
+/// Records in the store and in the journal that a policy is in force, and deletes the files that
+/// this policy does not have. Does nothing if the policy comes from a folder.
 pub(crate) async fn accept(
     store: &dyn Store,
     organisation: &str,

@@ -12,8 +12,8 @@ pub struct WatchedPolicy {
 }
 
 impl WatchedPolicy {
-    /// Returns whether a push to `reference` of a repository can change the policy. In a payload, the
-    /// reference is complete, such as `refs/heads/main`.
+    /// Returns whether a push to `reference` of a repository can change the policy. In a payload,
+    /// the reference is complete, such as `refs/heads/main`.
     pub(super) fn is_pushed(&self, repository: &str, reference: &str) -> bool {
         self.repository.eq_ignore_ascii_case(repository) && short(&self.reference) == short(reference)
     }

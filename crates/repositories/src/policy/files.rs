@@ -184,8 +184,8 @@ impl Policy {
         }
         let root = empty.as_ref().unwrap_or(root);
         if part.is_some() && kind == FileKind::Repo {
-            // Beadle remembers to which repository such a file belongs, and two files cannot have one
-            // repository.
+            // Beadle remembers to which repository such a file belongs, and two files cannot have
+            // one repository.
             let text = "a base must not have files in repos/";
             let problem = Problem::error(root.asked.clone(), 1, text);
             return problems.push(problem.hint("move the file to the policy of the organisation"));

@@ -52,8 +52,8 @@ pub(super) fn read_folder(
     Ok(sources)
 }
 
-/// Returns whether a file of a repository is part of a policy, by its path relative to the folder of
-/// the policy.
+/// Returns whether a file of a repository is part of a policy, by its path relative to the folder
+/// of the policy.
 pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     let (part, name) = file.rsplit_once('/').unwrap_or(("", file));
     let stems: &[&str] = match part {
@@ -64,8 +64,8 @@ pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     is_yaml(Path::new(name), stems).map_err(unreadable(Path::new(file)))
 }
 
-/// Returns whether a file of a repository has tests of the policy, by its path relative to the folder
-/// of the policy.
+/// Returns whether a file of a repository has tests of the policy, by its path relative to the
+/// folder of the policy.
 pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     match file.strip_prefix("tests/") {
         Some(name) if !name.contains('/') => {

@@ -19,8 +19,8 @@ impl Policy {
         Self::on_base(files, home, origin, None)
     }
 
-    /// Creates a policy like [`Self::from_files`], on a base from another repository. The paths of the
-    /// files of the base begin with [`BASE`].
+    /// Creates a policy like [`Self::from_files`], on a base from another repository. The paths of
+    /// the files of the base begin with [`BASE`].
     pub fn on_base(
         files: BTreeMap<String, String>,
         home: &str,
@@ -51,8 +51,8 @@ impl Policy {
     }
 }
 
-/// Returns whether a file is `deployment-settings.yml` of a policy or of its base. Such a file alone
-/// is no policy.
+/// Returns whether a file is `deployment-settings.yml` of a policy or of its base. Such a file
+/// alone is no policy.
 fn is_deployment(file: &str) -> bool {
     let file = file.strip_prefix(BASE).unwrap_or(file);
     ["deployment-settings.yml", "deployment-settings.yaml"].contains(&file)

@@ -349,8 +349,8 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
     push(told, after, branch, (parent.as_str(), &commit));
 }
 
-/// Adds the event of a push to a branch, which led to the commit `before`. If the new commit is null,
-/// the branch is new.
+/// Adds the event of a push to a branch, which led to the commit `before`. If the new commit is
+/// null, the branch is new.
 fn push(told: &mut Told<'_>, after: &Value, branch: &str, (before, commit): (&str, &Value)) {
     let is_new = commit.is_null();
     let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };

@@ -31,9 +31,9 @@
 //! its installation. `users.<login>` and `apps.<slug>` are
 //! the accounts that exist. A missing key gets GitHub's default value.
 //!
-//! Each change of `contents` makes a commit. Beside the change, a patch can name the `author` and the
-//! `message` in `commit`. The state keeps all commits in `commits.<id>`, and a branch leads to the
-//! last one unless it names another `commit`.
+//! Each change of `contents` makes a commit. Beside the change, a patch can name the `author` and
+//! the `message` in `commit`. The state keeps all commits in `commits.<id>`, and a branch leads to
+//! the last one unless it names another `commit`.
 
 mod access;
 mod address;

@@ -108,8 +108,8 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
     }
 }
 
-/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. The simulator compares a commit only
-/// with itself, and reports other commits as different without their files.
+/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. The simulator compares a commit
+/// only with itself, and reports other commits as different without their files.
 pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
     let (Some(base), Some(head)) = (find(found, base), find(found, head)) else { return Reply::not_found() };
@@ -127,8 +127,8 @@ pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     Reply::json(200, answer)
 }
 
-/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. The state can set `tree_limit`, so that
-/// a test meets a tree that GitHub cuts.
+/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. The state can set `tree_limit`, so
+/// that a test meets a tree that GitHub cuts.
 pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Reply {
     if !has_branches(found) {
         return empty();

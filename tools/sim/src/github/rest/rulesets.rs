@@ -155,8 +155,8 @@ pub(super) fn of_repository(
     reply
 }
 
-/// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. A ruleset of the organisation counts
-/// if its conditions name all repositories.
+/// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. A ruleset of the organisation
+/// counts if its conditions name all repositories.
 pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value, branch: &str) -> Reply {
     let name = format!("{org}/{}", found["name"].as_str().unwrap_or_default());
     let is_default = found["default_branch"] == branch;

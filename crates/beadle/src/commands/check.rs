@@ -8,7 +8,7 @@ use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
 use crate::commands::{FAILED, FINE};
-use crate::config::Config;
+use crate::config::{Config, PolicySource};
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 
@@ -58,8 +58,25 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
     let mut failed = false;
     let mut found = Vec::new();
     for org in &config.file.org {
-        let folder = config.base.join(&org.policy);
-        let (mut problems, mut sources, policy) = match Policy::load(&folder, &org.policy_repository) {
+        let folder = match &org.policy {
+            PolicySource::Folder(folder) => config.base.join(folder),
+            PolicySource::Repository(source) => {
+                // The command works without a network and without credentials.
+                let place = source.shown(&org.name);
+                if as_json {
+                    found.push(json!({ "organisation": org.name, "accepted": null, "not_checked": place }));
+                } else {
+                    let name = &org.name;
+                    printer
+                        .note(format!("{name}: policy not checked, because it is in a repository: {place}"));
+                    printer.note(
+                        "hint: check out the repository, and run `beadle check` with a configuration whose `policy` is that folder",
+                    );
+                }
+                continue;
+            }
+        };
+        let (mut problems, mut sources, policy) = match Policy::load(&folder, org.policy_home()) {
             Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),
             Err(error) => {

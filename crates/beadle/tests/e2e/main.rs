@@ -30,6 +30,7 @@ mod observe;
 mod organisation;
 mod people;
 mod policy;
+mod policy_in_git;
 mod reach;
 mod recovery;
 mod renamed;

@@ -4,6 +4,7 @@
 mod failing;
 mod organisation;
 mod pages;
+mod policy_files;
 mod world;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use beadle_engine::{Clock, Store};
+use beadle_github::{Asks, Reader};
 use beadle_repositories::Policy;
 
 use crate::app::budget_share::SpawnedShare;
@@ -50,6 +51,12 @@ impl App {
     ) -> anyhow::Result<GithubOrganisation> {
         let client = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
         GithubOrganisation::new(&self.config, file, policy, client)
+    }
+
+    /// Opens a reader of an organisation. Needs no policy, and sends no request.
+    pub(crate) fn reader(&self, file: &OrgConfig) -> anyhow::Result<Reader> {
+        let (api, _) = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
+        Ok(Reader::new(api, Asks::default()))
     }
 
     /// Opens every directory and target. Sends no request.

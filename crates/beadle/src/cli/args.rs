@@ -184,6 +184,19 @@ pub(crate) struct PlanTotalArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Organisation to read, such as `acme`; needed if the configuration has several
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Limit to a repository, such as `widgets`, and write only files in repos/; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repo: Vec<String>,
+    /// Folder for the policy, such as `policy`; it must be empty or not exist
+    #[arg(long, value_name = "DIR", default_value = "policy")]
+    pub(crate) into: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Repository, such as `acme/widgets`
     #[arg(value_name = "OWNER/NAME", required_unless_present = "group", conflicts_with = "group")]

@@ -38,6 +38,7 @@ pub use error::PolicyError;
 pub use explain::{Explained, Overridden, explain};
 pub use files::Policy;
 pub use folder::{ReadingAt, read_text};
+pub(crate) use keys::entry_keys;
 pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;
 pub use node::{Kind, Node};
@@ -46,6 +47,7 @@ pub use problem::{Problem, Severity, nearest};
 pub(crate) use rules::{RULES, find as known_rule};
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
+pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 

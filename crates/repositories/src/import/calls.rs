@@ -226,7 +226,10 @@ fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Resul
             observed.notes.push(note);
             continue;
         }
-        let mut entry = json!({ "url": url, "events": ordered(&row["events"]) });
+        let mut entry = json!({ "url": url });
+        if row["events"] != json!(["push"]) {
+            entry["events"] = if row["events"].is_array() { ordered(&row["events"]) } else { json!([]) };
+        }
         if row["active"] == json!(false) {
             entry["active"] = json!(false);
         }

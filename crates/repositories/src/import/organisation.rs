@@ -54,7 +54,11 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for row in own {
         let mut entry = json!({});
-        for key in entry_keys(CONFIGURATIONS) {
+        // GitHub shows these two in other places, and does not tell to which repositories a
+        // configuration should be attached.
+        let fields =
+            entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
+        for key in fields {
             // GitHub says `not_set` if a configuration does not decide about a feature.
             if row[key].is_string() && row[key] != "not_set" {
                 entry[key] = row[key].clone();

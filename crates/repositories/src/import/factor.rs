@@ -277,7 +277,7 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
         let fewest = members.iter().filter_map(|at| holds.get(*at)).min_by_key(|facts| facts.len());
         let of_all = fewest.into_iter().flatten().copied().filter(|at| {
             let fact = facts.get(*at);
-            fact.is_some_and(|fact| !label.depends_on(fact.part.name()) && members.is_subset(&fact.reach))
+            fact.is_some_and(|fact| label.may_set(fact.part.name()) && members.is_subset(&fact.reach))
         });
         let mut candidate = Candidate { facts: of_all.collect(), label, members, gain: 0 };
         candidate.measure(facts);

@@ -28,16 +28,19 @@ pub(crate) enum Label {
 const EXCEPTIONS: usize = 20;
 
 impl Label {
-    /// Returns whether the values of a part decide which repositories the selector matches. A layer
-    /// with this selector must not set them.
-    pub(crate) fn depends_on(&self, part: &str) -> bool {
-        match self {
-            Self::Topic(_) => part == "topics",
-            Self::Property(..) => part == "custom_properties",
-            Self::Team(_) => part == "teams",
-            Self::Visibility(_) => part == "visibility",
-            Self::AllBut(_) => false,
-        }
+    /// Returns whether a layer with this selector may set a part. A layer must not decide about its
+    /// own selection. Layers also must not decide about each other's selections in a circle: then
+    /// an organisation in which nobody has set anything yet would stay like this. So topics depend
+    /// only on properties, and teams depend only on properties and topics.
+    pub(crate) fn may_set(&self, part: &str) -> bool {
+        let decided: &[&str] = match self {
+            Self::AllBut(_) => &[],
+            Self::Visibility(_) => &["visibility"],
+            Self::Property(..) => &["custom_properties"],
+            Self::Topic(_) => &["custom_properties", "topics"],
+            Self::Team(_) => &["custom_properties", "topics", "teams"],
+        };
+        !decided.contains(&part)
     }
 
     /// Returns the keys with which a layer selects its repositories.

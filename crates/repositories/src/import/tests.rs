@@ -158,6 +158,26 @@ fn a_topic_explains_what_its_repositories_share() {
 }
 
 #[test]
+fn no_two_layers_decide_about_each_others_repositories() {
+    let with = |topics: &[&str], teams: &[&str]| {
+        let teams: Vec<Value> =
+            teams.iter().map(|name| json!({ "name": name, "permission": "push" })).collect();
+        json!({ "repository": { "topics": topics, "visibility": "private" }, "teams": teams })
+    };
+    let rust = with(&["rust"], &["core"]);
+    let all: Vec<Observed> = [&rust, &rust, &rust, &with(&[], &[]), &with(&[], &[])]
+        .iter()
+        .enumerate()
+        .map(|(n, sections)| repository(&format!("r{n}"), sections))
+        .collect();
+    let files = imported(&all);
+    assert!(files["layers/topic-rust.yml"].contains("name: core"), "{files:#?}");
+    assert!(!files.contains_key("layers/team-core.yml"), "{files:#?}");
+    assert!(files["repos/r0.yml"].contains("topics: [rust]"), "{files:#?}");
+    all.iter().for_each(|one| assert_quiet(&files, one));
+}
+
+#[test]
 fn an_exception_overrides_what_most_repositories_share() {
     let mut all: Vec<Observed> = (0..5).map(|n| repository(&format!("r{n}"), &typical())).collect();
     let mut odd = typical();

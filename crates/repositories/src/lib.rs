@@ -31,7 +31,7 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     aspects::ALL.iter().map(|aspect| aspect.name).chain(own)
 }
 pub use dispatch::{Dispatch, DispatchRule};
-pub use import::{Import, import_policy};
+pub use import::{Conversion, Import, Incumbent, convert, import_policy};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};

@@ -74,6 +74,11 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle import", "the only organisation of beadle.toml, into the folder policy/"),
             ("beadle import --org acme --into acme-policy", "one of several organisations"),
             ("beadle import --repo widgets --into widgets-policy", "one repository"),
+            (
+                "beadle import --from probot widgets/.github/settings.yml shop/.github/settings.yml",
+                "the files of two repositories",
+            ),
+            ("beadle import --from peribolos --org acme org.yaml", "one organisation of peribolos"),
         ],
     ),
     (

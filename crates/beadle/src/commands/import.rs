@@ -1,4 +1,4 @@
-//! `beadle import`: writes a policy that declares what is live.
+//! `beadle import`: writes a policy that declares what is live, or that another tool declared.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_repositories::{Policy, import_policy};
+use beadle_repositories::policy::read_text;
+use beadle_repositories::{Incumbent, Policy, Severity, import_policy};
 
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
-use crate::cli::ImportArgs;
-use crate::commands::FINE;
+use crate::cli::{ImportArgs, Tool};
+use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
@@ -42,13 +43,10 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
     for note in &import.notes {
         printer.note(note);
     }
-    let lines: usize = import.files.values().map(|text| text.lines().count()).sum();
-    let wrote = printer.paint(Tone::Good, format!("wrote {}", args.into.display()));
+    let repositories = counted(import.repositories, "repository", "repositories");
     printer.line(format!(
-        "{wrote}: {} with {} for {} of {}",
-        counted(import.files.len(), "file", "files"),
-        counted(lines, "line", "lines"),
-        counted(import.repositories, "repository", "repositories"),
+        "{} for {repositories} of {}",
+        wrote(&args.into, &import.files, printer),
         file.name
     ));
     printer.line(format!(
@@ -56,6 +54,50 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
         file.name
     ));
     Ok(FINE)
+}
+
+/// Converts files of another tool. Prints each line that Beadle cannot convert. If a file has an
+/// error, writes nothing.
+pub(crate) fn convert(tool: Tool, args: &ImportArgs, printer: &Printer) -> anyhow::Result<u8> {
+    ensure_empty(&args.into)?;
+    let mut sources = BTreeMap::new();
+    for path in &args.files {
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
+        sources.insert(path.display().to_string(), text);
+    }
+    let from = match tool {
+        Tool::Probot => Incumbent::Probot,
+        Tool::SafeSettings => Incumbent::SafeSettings,
+        Tool::Peribolos => Incumbent::Peribolos,
+    };
+    let made = match beadle_repositories::convert(from, args.org.as_deref(), &sources) {
+        Ok(made) => made,
+        Err(why) => bail!("the files together are not a valid policy: {why}"),
+    };
+    for problem in &made.problems {
+        printer.lines(problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
+    }
+    let count = |severity| made.problems.iter().filter(|problem| problem.severity == severity).count();
+    let errors = count(Severity::Error);
+    if errors > 0 || made.files.is_empty() {
+        let errors = counted(errors, "error", "errors");
+        printer.line(printer.paint(Tone::Danger, format!("wrote nothing: {errors}")));
+        return Ok(FAILED);
+    }
+    write(&args.into, &made.files)?;
+    let unconverted = counted(count(Severity::NotYet), "key is", "keys are");
+    printer.line(format!("{}; {unconverted} not converted", wrote(&args.into, &made.files, printer)));
+    printer.line(
+        "next: set `policy` in the configuration to this folder, and run `beadle check` and `beadle plan`",
+    );
+    Ok(FINE)
+}
+
+/// Returns what was written, for people.
+fn wrote(folder: &Path, files: &BTreeMap<String, String>, printer: &Printer) -> String {
+    let lines: usize = files.values().map(|text| text.lines().count()).sum();
+    let wrote = printer.paint(Tone::Good, format!("wrote {}", folder.display()));
+    format!("{wrote}: {} with {}", counted(files.len(), "file", "files"), counted(lines, "line", "lines"))
 }
 
 /// Returns an error if the folder has anything in it.

@@ -209,3 +209,33 @@ async fn one_repository_gets_one_file_and_nothing_is_overwritten() {
     assert!(refused.err.contains("there is no repository `nothing`"), "{}", refused.err);
     assert!(!Path::new(absent).exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_another_tool_are_converted_and_every_other_line_is_said() {
+    let world = World::new(acme(json!({ "shop": { "branches": { "main": {} } } }))).await;
+    let source = world.path().join("shop/.github");
+    std::fs::create_dir_all(&source).unwrap();
+    let source = source.join("settings.yml");
+    std::fs::write(&source, "repository:\n  topics: web, rust\n  has_pages: true\nlabels: []\n").unwrap();
+    let (source, into) = (source.to_str().unwrap(), world.path().join("converted"));
+    let arguments = ["import", "--from", "probot", "--into", into.to_str().unwrap(), source];
+    let said = world.beadle(&arguments).await.expect(0);
+    assert!(
+        said.out.contains("settings.yml:3:3") && said.out.contains("1 key is not converted"),
+        "{}",
+        said.out
+    );
+    assert_eq!(world.sim.call_count(), 0, "a conversion needs no network");
+    let made = files(&into);
+    assert_eq!(made.keys().collect::<Vec<_>>(), ["repos/shop.yml"]);
+    std::fs::remove_dir_all(world.path().join("policy")).unwrap();
+    std::fs::rename(&into, world.path().join("policy")).unwrap();
+    world.beadle(&["check"]).await.expect(0);
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("rust") && plan.out.contains("web"), "{}", plan.out);
+    // A file with an error is not converted at all.
+    std::fs::write(source, "repository:\n  has_wiki: maybe\n").unwrap();
+    let refused = world.beadle(&arguments).await.expect(1);
+    assert!(refused.out.contains("wrote nothing: 1 error"), "{}", refused.out);
+    assert!(!into.exists());
+}

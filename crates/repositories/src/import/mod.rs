@@ -3,6 +3,7 @@
 
 mod accepted;
 mod calls;
+mod convert;
 mod factor;
 mod files;
 mod label;
@@ -21,6 +22,7 @@ use beadle_engine::{Class, Failure};
 use beadle_github::{Asks, Cursor, Reader, Repository, SelectedBy};
 use futures::{StreamExt as _, TryStreamExt as _};
 
+pub use self::convert::{Conversion, Incumbent, convert};
 use self::observed::Observed;
 use crate::policy::{Node, forms, is_skipped_by_name};
 

@@ -37,6 +37,7 @@ pub(crate) use desired::holds;
 pub use error::PolicyError;
 pub use explain::{Explained, Overridden, explain};
 pub use files::Policy;
+pub(crate) use files::examined;
 pub use folder::{ReadingAt, read_text};
 pub(crate) use keys::entry_keys;
 pub use layers::{Layer, LayerKind};

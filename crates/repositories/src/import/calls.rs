@@ -176,7 +176,7 @@ fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) 
         observed.unknown.insert(UNIT, String::new());
         return Ok(());
     };
-    let mut value = Map::new();
+    let mut value = Map::from_iter([("state".to_owned(), json!("not-configured"))]);
     if setup["state"] == "configured" {
         value.insert("state".into(), json!("configured"));
         let usual = [("query_suite", "default"), ("threat_model", "remote"), ("runner_type", "standard")];
@@ -192,8 +192,7 @@ fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) 
             value.insert("languages".into(), ordered(&setup["languages"]));
         }
     }
-    let value = if value.is_empty() { Value::Null } else { Value::Object(value) };
-    observed.values.insert(UNIT, Map::from_iter([(UNIT.to_owned(), value)]));
+    observed.values.insert(UNIT, Map::from_iter([(UNIT.to_owned(), Value::Object(value))]));
     Ok(())
 }
 

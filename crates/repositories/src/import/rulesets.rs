@@ -28,7 +28,7 @@ pub(super) fn ruleset(whole: &Value) -> Value {
 }
 
 fn sorted(mut items: Vec<Value>) -> Value {
-    items.sort_by_key(ToString::to_string);
+    items.sort_by_key(|item| ["type", "actor_type", "actor_id"].map(|key| item[key].to_string()));
     Value::Array(items)
 }
 

@@ -241,8 +241,8 @@ fn hostile_names_become_neither_structure_nor_another_file() {
     let names = ["on", "no", "null", "1", "a.yml", "-", "Topic"];
     let sections = |n: usize| {
         json!({
-            "repository": { "description": format!("x\" : {n} # [y]\\ 'z'"), "homepage": "- a: *b" },
-            "custom_properties": [{ "name": "tier#", "value": "true" }, { "name": "on", "value": "../../x: y\u{2028}" }],
+            "repository": { "description": format!("x\" : {n} # [y]\\ \u{2028}'z'"), "homepage": "- a: *b" },
+            "custom_properties": [{ "name": "tier#", "value": "true" }, { "name": "on", "value": "../../x: y" }],
             "labels": [{ "name": "a: b # c", "color": "5319e7", "description": "null" }, { "name": "yes", "color": "000000" }],
         })
     };
@@ -282,28 +282,32 @@ mod random {
         let properties = proptest::collection::btree_map("[p-q]", 0u8..2, 0..3);
         (flags, topics, teams, properties, 0u8..8).prop_map(|(flags, topics, teams, properties, odd)| {
             let bit = |at: usize, mask: u8| json!(flags[at] & mask != 0);
-            let mut made = repository(
-                "",
-                &json!({
-                    "repository": {
-                        "topics": topics, "has_wiki": bit(0, 1), "has_issues": bit(0, 2),
-                        "visibility": ["private", "internal", "public", "private"][usize::from(flags[1])],
-                        "allow_merge_commit": bit(2, 1), "allow_rebase_merge": bit(2, 2),
-                        "default_branch": ["main", "master", "main", "trunk"][usize::from(flags[3])],
-                        "description": ["x", "y", "x", "x"][usize::from(flags[4])],
-                    },
-                    "teams": teams.iter().map(|(name, level)| {
-                        json!({ "name": name, "permission": ["pull", "push"][usize::from(*level)] })
-                    }).collect::<Vec<_>>(),
-                    "custom_properties": properties.iter().map(|(name, value)| {
-                        json!({ "name": name, "value": ["x", "1"][usize::from(*value)] })
-                    }).collect::<Vec<_>>(),
-                    "rulesets": (0..flags[5]).map(|n| {
-                        json!({ "name": format!("r{n}"), "enforcement": ["active", "disabled"][usize::from(flags[6] & 1)] })
-                    }).collect::<Vec<_>>(),
-                    "actions": { "enabled": bit(6, 2), "allowed_actions": ["all", "local_only"][usize::from(flags[7] & 1)] },
-                }),
-            );
+            let one_of = |texts: [&str; 4], at: usize| json!(texts[usize::from(flags[at])]);
+            let teams: Vec<Value> = teams
+                .iter()
+                .map(|(name, level)| json!({ "name": name, "permission": if *level > 0 { "push" } else { "pull" } }))
+                .collect();
+            let properties: Vec<Value> = properties
+                .iter()
+                .map(|(name, value)| json!({ "name": name, "value": if *value > 0 { "1" } else { "x" } }))
+                .collect();
+            let enforcement = if flags[6] & 1 > 0 { "active" } else { "disabled" };
+            let rulesets: Vec<Value> =
+                (0..flags[5]).map(|n| json!({ "name": format!("r{n}"), "enforcement": enforcement })).collect();
+            let sections = json!({
+                "repository": {
+                    "topics": topics, "has_wiki": bit(0, 1), "has_issues": bit(0, 2),
+                    "visibility": one_of(["private", "internal", "public", "private"], 1),
+                    "allow_merge_commit": bit(2, 1), "allow_rebase_merge": bit(2, 2),
+                    "default_branch": one_of(["main", "master", "main", "trunk"], 3),
+                    "description": one_of(["x", "y", "x", "x"], 4),
+                },
+                "teams": teams,
+                "custom_properties": properties,
+                "rulesets": rulesets,
+                "actions": { "enabled": bit(6, 2), "allowed_actions": one_of(["all", "local_only", "all", "all"], 7) },
+            });
+            let mut made = repository("", &sections);
             match odd {
                 0 => {
                     made.lists.remove("rulesets");

@@ -14,6 +14,8 @@ pub(super) enum Usual {
     Text(&'static str),
     /// The key is a security feature that is off.
     Off,
+    /// The key is the setup of a feature that nobody has configured.
+    NotConfigured,
 }
 
 impl Usual {
@@ -23,6 +25,7 @@ impl Usual {
             Self::Bool(value) => json!(value),
             Self::Text(text) => json!(text),
             Self::Off => json!({ "status": "disabled" }),
+            Self::NotConfigured => json!({ "state": "not-configured" }),
         }
     }
 }
@@ -189,7 +192,7 @@ pub(super) const UNITS: &[Unit] = &[
         "code_scanning_default_setup",
         SECURITY,
         Sharing::All,
-        &[("code_scanning_default_setup", Usual::Null)],
+        &[("code_scanning_default_setup", Usual::NotConfigured)],
     ),
 ];
 

@@ -28,8 +28,16 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
         join_all(rulesets),
     );
-    if let Some(Some(permissions)) = known(permissions, ACTIONS, observed)? {
-        actions(reader, seen, &permissions, observed).await?;
+    match known(permissions, ACTIONS, observed)? {
+        Some(Some(permissions)) if permissions["enabled"].is_boolean() => {
+            actions(reader, seen, &permissions, observed).await?;
+        }
+        Some(_) => {
+            for unit in ACTIONS {
+                observed.unknown.insert(*unit, String::new());
+            }
+        }
+        None => {}
     }
     if let Some(token) = known(token, TOKEN, observed)? {
         let token = token.unwrap_or_default();

@@ -238,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn every_section_of_an_aspect_is_imported() {
+        for section in crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections) {
+            let is_list = LISTS.iter().any(|list| list.name == section.name);
+            let is_block = UNITS.iter().any(|unit| unit.block.first() == Some(&section.name));
+            assert!(is_list || is_block, "{}", section.name);
+        }
+    }
+
+    #[test]
     fn every_setting_is_imported_or_left_out_for_a_reason() {
         // `private` and `use_squash_pr_title_as_default` have other keys with the same meaning. The
         // name of a file is the name of the repository, and archived repositories get no file.

@@ -33,7 +33,8 @@ const FIRST: &[&str] = &[
 ];
 
 /// The words that YAML 1.1 or 1.2 reads as a boolean or as null.
-const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf"];
+const WORDS: &[&str] =
+    &["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf", "infinity"];
 
 /// Returns the text of a file.
 pub(super) fn yaml(root: &Map<String, Value>) -> String {

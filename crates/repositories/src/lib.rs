@@ -6,6 +6,7 @@ pub mod dispatch;
 mod facts;
 mod gone;
 mod identity;
+mod import;
 mod in_force;
 pub mod names;
 mod order;
@@ -30,6 +31,7 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     aspects::ALL.iter().map(|aspect| aspect.name).chain(own)
 }
 pub use dispatch::{Dispatch, DispatchRule};
+pub use import::{Conversion, Import, Incumbent, convert, import_policy};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};

@@ -92,6 +92,12 @@ impl App {
         GithubOrganisation::new(&self.config, file, policy, client)
     }
 
+    /// Opens a reader of an organisation. Needs no policy, and sends no request.
+    pub(crate) fn reader(&self, file: &OrgConfig) -> anyhow::Result<Reader> {
+        let (api, _) = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
+        Ok(Reader::new(api, Asks::default()))
+    }
+
     /// Opens every directory and target. Sends no request.
     pub(crate) fn directories(&self) -> anyhow::Result<Directories> {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)

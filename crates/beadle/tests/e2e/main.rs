@@ -22,6 +22,7 @@ mod faults;
 mod fidelity;
 mod guard;
 mod identity;
+mod import;
 mod init;
 mod intake;
 mod kill;

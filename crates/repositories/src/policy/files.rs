@@ -322,6 +322,16 @@ impl Policy {
     }
 }
 
+/// Converts the forms of other tools in a file, and checks the file without the other files of the
+/// policy. Returns the file and the findings.
+pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let root = accept(root, &mut problems);
+    Shape::Map(kind.keys()).check("", &root, &mut problems);
+    check_layer(kind, &root, &mut problems);
+    (root, problems)
+}
+
 /// With this text, a finding about an empty file begins.
 const EMPTY: &str = "the file is empty";
 

@@ -42,7 +42,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     if let Some(token) = known(token, TOKEN, observed)? {
         let token = token.unwrap_or_default();
         for key in TOKEN {
-            set(observed, *key, key, &token[*key]);
+            set(observed, key, key, &token[*key]);
         }
     }
     let alerts = match (seen.vulnerability_alerts, alerts) {
@@ -153,21 +153,18 @@ async fn actions(
         return Ok(());
     }
     let read = reader.below(seen, "actions/permissions/selected-actions").await;
-    match known(read, &["allowed_actions"], observed)? {
-        Some(Some(selected)) => {
-            let Some(values) = observed.values.get_mut("allowed_actions") else { return Ok(()) };
-            for key in SELECTED {
-                let value = ordered(&selected[*key]);
-                if !value.is_null() && value != json!([]) {
-                    values.insert((*key).to_owned(), value);
-                }
+    if let Some(Some(selected)) = known(read, &["allowed_actions"], observed)? {
+        let Some(values) = observed.values.get_mut("allowed_actions") else { return Ok(()) };
+        for key in SELECTED {
+            let value = ordered(&selected[*key]);
+            if !value.is_null() && value != json!([]) {
+                values.insert((*key).to_owned(), value);
             }
         }
-        Some(None) | None => {
-            observed.values.remove("allowed_actions");
-            let why = "GitHub does not show the selected actions";
-            observed.unknown.entry("allowed_actions").or_insert_with(|| why.to_owned());
-        }
+    } else {
+        observed.values.remove("allowed_actions");
+        let why = "GitHub does not show the selected actions";
+        observed.unknown.entry("allowed_actions").or_insert_with(|| why.to_owned());
     }
     Ok(())
 }

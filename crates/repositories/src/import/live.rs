@@ -114,7 +114,6 @@ fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
         seen.settings.get(key)
     };
     match (key, value) {
-        (_, None) => Err(String::new()),
         ("description" | "homepage", Some(Value::Null)) => Ok(Some(Value::Null)),
         ("description" | "homepage", Some(Value::String(text))) if text.is_empty() => Ok(Some(Value::Null)),
         // A policy cannot have a text that ends with a space.
@@ -122,7 +121,7 @@ fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
             Err("the text ends with a space".to_owned())
         }
         ("default_branch", Some(Value::Null)) => Ok(None),
-        (_, Some(Value::Null)) => Err(String::new()),
+        (_, None | Some(Value::Null)) => Err(String::new()),
         (_, Some(value)) => Ok(Some(value.clone())),
     }
 }

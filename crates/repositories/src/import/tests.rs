@@ -134,7 +134,9 @@ fn forty_equal_repositories_are_one_short_file() {
     let files = imported(&all);
     assert_eq!(files.keys().collect::<Vec<_>>(), ["settings.yml"]);
     assert!(lines(&files) <= 20, "{}", files["settings.yml"]);
-    all.iter().for_each(|one| assert_quiet(&files, one));
+    for one in &all {
+        assert_quiet(&files, one);
+    }
 }
 
 #[test]
@@ -154,7 +156,9 @@ fn a_topic_explains_what_its_repositories_share() {
     // A layer that selects by a topic does not set the topic.
     assert!(!layer.contains("topics:"), "{layer}");
     assert!(files["repos/r8.yml"].contains("topics: [rust]"), "{files:#?}");
-    all.iter().for_each(|one| assert_quiet(&files, one));
+    for one in &all {
+        assert_quiet(&files, one);
+    }
 }
 
 #[test]
@@ -174,7 +178,9 @@ fn no_two_layers_decide_about_each_others_repositories() {
     assert!(files["layers/topic-rust.yml"].contains("name: core"), "{files:#?}");
     assert!(!files.contains_key("layers/team-core.yml"), "{files:#?}");
     assert!(files["repos/r0.yml"].contains("topics: [rust]"), "{files:#?}");
-    all.iter().for_each(|one| assert_quiet(&files, one));
+    for one in &all {
+        assert_quiet(&files, one);
+    }
 }
 
 #[test]
@@ -192,7 +198,9 @@ fn an_exception_overrides_what_most_repositories_share() {
         assert!(odd.contains(line), "{odd}");
     }
     assert!(!odd.contains("security"), "{odd}");
-    all.iter().for_each(|one| assert_quiet(&files, one));
+    for one in &all {
+        assert_quiet(&files, one);
+    }
 }
 
 #[test]
@@ -254,7 +262,9 @@ fn hostile_names_become_neither_structure_nor_another_file() {
         let is_layer = file.strip_prefix("layers/").is_some_and(|name| !name.contains(['/', ' ']));
         assert!(file == "settings.yml" || names.iter().any(is_file) || is_layer, "{file}");
     }
-    all.iter().for_each(|one| assert_quiet(&files, one));
+    for one in &all {
+        assert_quiet(&files, one);
+    }
 }
 
 #[test]
@@ -265,7 +275,9 @@ fn only_chosen_repositories_have_files() {
     ];
     let files = files("acme", &all, &factor(&all, false), None);
     assert_eq!(files.keys().collect::<Vec<_>>(), ["repos/plain.yml", "repos/shop.yml"]);
-    all.iter().for_each(|one| assert_quiet(&files, one));
+    for one in &all {
+        assert_quiet(&files, one);
+    }
 }
 
 mod random {

@@ -256,7 +256,7 @@ mod tests {
         let folder = of(&[], "main").body.unwrap()["tree"][0]["sha"].clone();
         assert_eq!(paths(&of(&[], folder.as_str().unwrap())), ["repos", "settings.yml"]);
         let all = [".github", ".github/repos", ".github/repos/shop.yml", ".github/settings.yml", "README.md"];
-        assert_eq!(paths(&of(&deep, &head())), all);
+        assert_eq!(paths(&of(&deep, &head(&found))), all);
         assert_eq!(of(&[], "nothing").status, 404);
         assert_eq!(asked(&[], |call| tree(call, "acme", &json!({}), "main")).status, 409);
     }
@@ -266,7 +266,7 @@ mod tests {
         let found = found();
         let shown = branch("acme", &found, "main").body.unwrap();
         let checks = &shown["protection"]["required_status_checks"];
-        assert_eq!(shown["commit"]["sha"], head());
+        assert_eq!(shown["commit"]["sha"], head(&found));
         assert_eq!((&shown["protected"], &checks["enforcement_level"]), (&json!(true), &json!("everyone")));
         assert_eq!(checks["contexts"], json!(["test"]));
         let other = branch("acme", &found, "next/one").body.unwrap();
@@ -282,8 +282,8 @@ mod tests {
     fn every_branch_leads_to_the_last_commit() {
         let found = found();
         let of = |rest: &[&str]| asked(&[], |call| commits(call, "acme", &found, rest));
-        assert_eq!(of(&[]).body.unwrap()[0]["sha"], head());
-        assert_eq!(of(&["main"]).body.unwrap()["sha"], head());
+        assert_eq!(of(&[]).body.unwrap()[0]["sha"], head(&found));
+        assert_eq!(of(&["main"]).body.unwrap()["sha"], head(&found));
         assert_eq!(of(&["gone"]).status, 422);
         assert_eq!(asked(&[], |call| commits(call, "acme", &json!({}), &[])).status, 409);
         let compared = compare("acme", &found, "main...next/one").body.unwrap();

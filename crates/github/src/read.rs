@@ -105,6 +105,15 @@ impl Reader {
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
     }
 
+    /// Returns a reader that uses the same connection and reads these parts. It shares nothing else
+    /// with this reader, so it does not change what this reader reads or remembers.
+    #[must_use]
+    pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
+        let reader = Self::new(self.api.clone(), asks);
+        reader.select_by(selected_by);
+        reader
+    }
+
     /// Returns a copy of the reader that reads in this lane. Both readers share what they remember.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {

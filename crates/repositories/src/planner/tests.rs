@@ -4,6 +4,7 @@
 mod failing;
 mod organisation;
 mod pages;
+mod preview;
 mod world;
 
 use std::path::Path;

@@ -285,16 +285,23 @@ impl Policy {
                     asks = asks.union((aspect.reads)(&sections));
                 }
             }
+        }
+        asks.union(self.selection_asks())
+    }
+
+    /// Returns the parts of a repository by which the layers select repositories.
+    pub(crate) fn selection_asks(&self) -> Asks {
+        let of_layer = |layer: &Layer| {
             let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
             let by_team = matches!(&layer.kind, LayerKind::Suborg { teams, .. } if !teams.is_empty());
-            asks = asks.union(Asks {
+            Asks {
                 topics: selects(Selector::asks_for_topics),
                 teams: by_team || selects(Selector::asks_for_teams),
                 properties: selects(Selector::asks_for_properties),
                 ..Asks::default()
-            });
-        }
-        asks
+            }
+        };
+        self.layers.iter().map(of_layer).fold(Asks::default(), Asks::union)
     }
 }
 

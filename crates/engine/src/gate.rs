@@ -168,7 +168,7 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
 }
 
 /// Returns whether the gate counts a change.
-fn is_counted<W>(change: &Change<W>) -> bool {
+pub fn is_counted<W>(change: &Change<W>) -> bool {
     let risks = change.risks();
     is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0)
 }

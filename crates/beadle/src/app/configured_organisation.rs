@@ -4,11 +4,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
-use beadle_engine::StoreError;
+use beadle_engine::{Failure, Mode, Store, StoreError, Time};
 use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
 
+use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
@@ -31,6 +32,18 @@ pub(crate) struct ServedOrganisation {
     /// The record by which this process shares the organisation's budget, once the organisation is
     /// open.
     share: Mutex<Option<BudgetShare>>,
+    /// A lock that lets only one caller at a time plan a new generation of the policy and put it in
+    /// force.
+    pub(super) adopting: Mutex<()>,
+    /// A lock that a caller holds while it changes the policy in force, and a task while it decides
+    /// whether the policy in force needs a sweep.
+    pub(crate) generation_change: Mutex<()>,
+    /// The generation that could not be planned for the gate, the time of the attempt, and the
+    /// failure.
+    pub(super) waits: std::sync::Mutex<Option<(String, Time, Failure)>>,
+    /// The last generation that was read. Somebody may be changing the folder of the policy while
+    /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
+    pub(crate) candidate: std::sync::Mutex<Option<String>>,
 }
 
 impl ServedOrganisation {
@@ -43,6 +56,10 @@ impl ServedOrganisation {
             opening: Mutex::default(),
             files: Mutex::default(),
             share: Mutex::default(),
+            adopting: Mutex::default(),
+            generation_change: Mutex::default(),
+            waits: std::sync::Mutex::default(),
+            candidate: std::sync::Mutex::default(),
         })
     }
 
@@ -60,10 +77,17 @@ impl ServedOrganisation {
     ) -> anyhow::Result<bool> {
         // Two callers at the same time would create two shares of the budget.
         let _alone = self.opening.lock().await;
-        if self.open().is_some() {
+        if let Some(opened) = self.open() {
+            if let Some(store) = app.store() {
+                self.follow(store.as_ref(), &opened).await?;
+            }
             return Ok(false);
         }
-        let policy = self.read_policy(&app.config).await.context(NOT_OPEN)?;
+        let read = self.read_policy(&app.config).await.context(NOT_OPEN)?;
+        let policy = match app.store() {
+            Some(store) => self.accepted(store.as_ref(), read).await.context(NOT_OPEN)?,
+            None => read,
+        };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
         self.announce_policy(&opened);
         if let Some(store) = app.store() {
@@ -81,6 +105,59 @@ impl ServedOrganisation {
     pub(crate) async fn read_policy(&self, config: &Config) -> anyhow::Result<Policy> {
         let mut files = self.files.lock().await;
         read_policy(config, &self.file, &mut files).await
+    }
+
+    /// Returns the policy with which the service begins: the generation that a service accepted last,
+    /// or `read` if there is none. Another generation must first pass the gate.
+    async fn accepted(&self, store: &dyn Store, read: Policy) -> anyhow::Result<Policy> {
+        // The mode `observe` writes nothing, so it needs no gate. If the mode is another one again
+        // later, an old generation must not come back into force.
+        if self.file.mode == Mode::Observe {
+            AcceptedPolicy::forget(store, &self.file).await?;
+            return Ok(read);
+        }
+        let organisation = &self.file.name;
+        match AcceptedPolicy::of(store, &self.file).await? {
+            Some(accepted) if accepted.generation != read.generation => {
+                match accepted.policy(store, &self.file).await {
+                    Ok(policy) => {
+                        *self.candidate.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(read.generation);
+                        return Ok(policy);
+                    }
+                    Err(error) => {
+                        let error = format!("{error:#}");
+                        tracing::warn!(
+                            organisation,
+                            error,
+                            "last accepted policy unusable, the present one is used"
+                        );
+                    }
+                }
+            }
+            Some(_) => return Ok(read),
+            None => {}
+        }
+        AcceptedPolicy::remember(store, &self.file, &read).await?;
+        Ok(read)
+    }
+
+    /// Puts the generation in force that waits for the gate in this process, if another process has
+    /// accepted it in the meantime.
+    async fn follow(&self, store: &dyn Store, opened: &GithubOrganisation) -> anyhow::Result<()> {
+        let waiting = self.candidate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(waiting) = waiting.filter(|_| self.file.mode != Mode::Observe) else { return Ok(()) };
+        let accepted = AcceptedPolicy::of(store, &self.file).await?;
+        let Some(accepted) = accepted.filter(|accepted| accepted.generation == waiting) else {
+            return Ok(());
+        };
+        let policy = accepted.policy(store, &self.file).await?;
+        let _alone = self.generation_change.lock().await;
+        if opened.policy.current().generation != waiting {
+            opened.policy.replace(policy);
+            self.announce_policy(opened);
+        }
+        Ok(())
     }
 
     /// Logs the policy in force, and tells the intake which branches the policy names.

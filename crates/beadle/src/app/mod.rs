@@ -4,6 +4,7 @@
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
+pub(crate) mod accepted_policy;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;
@@ -13,8 +14,11 @@ pub(crate) mod file_timeout;
 pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
+pub(crate) mod held_generation;
+pub(crate) mod last_sweep;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
+pub(crate) mod policy_adoption;
 pub(crate) mod reconciler_registry;
 pub(crate) mod senders;
 pub(crate) mod service;

@@ -96,7 +96,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),
     ("holds", &[("beadle holds", "with digest, reason and changes")]),
-    ("approve", &[("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`")]),
+    (
+        "approve",
+        &[
+            ("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`"),
+            ("beadle approve 3c9f0a1b2d4e --reason \"team is closed\"", "a generation of a policy"),
+        ],
+    ),
     (
         "rebind",
         &[

@@ -1,26 +1,27 @@
 //! Reads the policy of an organisation regularly, and puts a new generation of it in force.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
-use super::{LOOK, REMOTE};
+use super::LOOK;
 use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::policy_adoption::{adopt, withdraw};
 use crate::app::service::Service;
+
+/// The timeout for each run. The gate may read all repositories of a large organisation.
+const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// The generation that the last run read. Somebody may be changing the folder while a run reads
-    /// it. So a generation comes into force only if two runs in succession read the same one.
-    candidate: Mutex<Option<String>>,
 }
 
 impl PolicyReload {
     pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>)) -> Self {
-        Self { of, candidate: Mutex::default() }
+        Self { of }
     }
 }
 
@@ -35,8 +36,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow, so the run gets the longer timeout.
-        REMOTE
+        PLANNING
     }
 
     fn wakes(&self) -> Vec<String> {
@@ -48,22 +48,22 @@ impl BackgroundTask for PolicyReload {
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
         let current = org.policy.current().generation.clone();
         let read = organisation.read_policy(service.config()).await;
-        let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Ok(policy) if policy.generation == current => *candidate = None,
-            Ok(policy) if candidate.as_ref() == Some(&policy.generation) => {
-                let generation = policy.generation.clone();
-                org.policy.replace(policy);
-                organisation.announce_policy(&org);
-                *candidate = None;
-                return Ok(TaskStatus::Done(format!("generation {generation} in force")));
-            }
-            Ok(policy) => *candidate = Some(policy.generation),
-            Err(error) => {
-                let why = format!("invalid policy, {current} stays in force: {error:#}");
-                return Err(Failure::new(Class::Retry, why));
-            }
+        let found = read.map_err(|error| {
+            let why = format!("invalid policy, {current} stays in force: {error:#}");
+            Failure::new(Class::Retry, why)
+        })?;
+        let is_new = found.generation != current;
+        let was_read = {
+            let mut candidate = organisation.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *candidate, is_new.then(|| found.generation.clone()));
+            before.as_ref() == Some(&found.generation)
+        };
+        if !is_new {
+            return Ok(match withdraw(service, organisation).await? {
+                true => TaskStatus::Done("held generation withdrawn".into()),
+                false => TaskStatus::Idle,
+            });
         }
-        Ok(TaskStatus::Idle)
+        if was_read { adopt(service, organisation, found).await.status() } else { Ok(TaskStatus::Idle) }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use beadle_engine::{Failure, Key, Plan};
+use beadle_engine::{Class, Failure, Key, Plan};
 use beadle_github::{Reader, Repository, SelectedBy};
 use futures::future::join_all;
 use serde_json::Value;
@@ -45,8 +45,8 @@ pub struct Preview {
 pub struct Affected {
     /// The keys of the repositories, each with GitHub's node id.
     pub repositories: BTreeMap<Key, String>,
-    /// True if the sections of the organisation itself differ.
-    pub organisation: bool,
+    /// The key of the organisation, if the sections about the organisation itself differ.
+    pub organisation: Option<Key>,
     /// The number of repositories in the organisation.
     pub total: u64,
     /// Why the list of repositories is incomplete. `None` if it is complete.
@@ -78,8 +78,10 @@ impl RepositoryPlanner {
         let mut pages = Pages::first(&reader).await?;
         let total = pages.total();
         let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
-        let mut affected =
-            Affected { organisation: self.own(before) != self.own(after), total, ..Affected::default() };
+        let mut affected = Affected { total, ..Affected::default() };
+        if self.own(before) != self.own(after) {
+            affected.organisation = Some(self.own_key().await?);
+        }
         loop {
             let mut repositories = pages.take();
             progress(pages.seen(), total);
@@ -142,7 +144,7 @@ impl RepositoryPlanner {
         let comparison =
             Comparison { new: &new, after, old: old.as_ref().map(|(old, before)| (old, *before)) };
         let mut preview = Preview::default();
-        if affected.is_none_or(|affected| affected.organisation) {
+        if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
         match affected {
@@ -174,6 +176,15 @@ impl RepositoryPlanner {
 
     fn key(&self, repository: &Repository) -> Key {
         Key::new("repository", self.reader.organisation(), repository.id)
+    }
+
+    /// Returns the key of the organisation itself.
+    async fn own_key(&self) -> Result<Key, Failure> {
+        let (answer, _) = self.reader.organisation_and_clock().await?;
+        let id = answer["id"].as_u64();
+        let id =
+            id.ok_or_else(|| Failure::new(Class::Retry, "GitHub's answer has no id of the organisation"))?;
+        Ok(Key::new("organisation", self.reader.organisation(), id))
     }
 
     /// Returns the sections about the organisation itself, without the lines that declare them.
@@ -212,9 +223,7 @@ impl Comparison<'_> {
         if !declares(self.after) && !self.old.is_some_and(|(_, before)| declares(before)) {
             return Ok(());
         }
-        let (answer, _) = new.reader.organisation_and_clock().await?;
-        let id = answer["id"].as_u64().unwrap_or_default();
-        let key = Key::new("organisation", new.reader.organisation(), id);
+        let key = new.own_key().await?;
         let plan = new.of_organisation(self.after).await?;
         let known = match self.old {
             Some((old, before)) => digests(&key, &old.of_organisation(before).await?),

@@ -65,7 +65,7 @@ impl Policy {
 
     /// Creates a policy from the texts of its files. Each text has the path of its file, relative
     /// to the folder.
-    pub(crate) fn from_sources(
+    pub fn from_sources(
         sources: BTreeMap<String, String>,
         home: &str,
         folder: &Path,

@@ -1,0 +1,173 @@
+//! The gate: a new generation of the policy that would change too much is held as a whole. The last
+//! generation stays in force meanwhile.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{Serving, World, acme};
+
+/// Returns repositories that are as declared.
+fn repositories(count: usize) -> Value {
+    let repositories = (0..count).map(|n| (format!("r{n:02}"), declared()));
+    Value::Object(repositories.collect())
+}
+
+/// Returns a world with the default limits of the gate, whose policy gives 30 repositories two
+/// teams, and a service that has swept the repositories once.
+async fn world() -> (World, Serving) {
+    let mut world = World::new(acme(repositories(30))).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    (world, serving)
+}
+
+/// Changes the policy so that it no longer gives the team engineering access, and lets the service
+/// read it twice.
+async fn change(world: &World, policy: &str) {
+    world.policy("settings.yml", policy);
+    world.read_policy().await;
+    world.read_policy().await;
+}
+
+fn without_a_team() -> String {
+    POLICY.replace("  - { name: engineering, permission: push }\n", "")
+}
+
+/// Returns the held generations.
+async fn held(world: &World) -> Vec<Value> {
+    let holds = world.beadle(&["holds", "--json"]).await.expect(0);
+    let holds = holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    holds.filter(|hold| hold.get("groups").is_some()).collect()
+}
+
+fn with_engineering(world: &World) -> usize {
+    world.sim.look(|state| {
+        let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().values();
+        repositories.filter(|repository| repository["teams"].get("engineering").is_some()).count()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_line_that_removes_a_team_everywhere_writes_nothing_before_one_approval() {
+    let (world, serving) = world().await;
+    let before = world.writes().len();
+    change(&world, &without_a_team()).await;
+    let held = held(&world).await;
+    assert_eq!(held.len(), 1, "{}", serving.log());
+    let (hold, group) = (&held[0], &held[0]["groups"][0]);
+    assert_eq!((&hold["sums"]["risks"]["removes"], &hold["total"]), (&json!(30), &json!(30)));
+    assert_eq!((&group["what"], &group["repositories"]), (&json!("team engineering"), &json!(30)));
+    let shown = world.beadle(&["holds"]).await.expect(0);
+    assert!(shown.out.contains("removes teams: team engineering in 30 repositories"), "{}", shown.out);
+    assert_eq!(world.writes().len(), before, "nothing is written");
+
+    // The last generation goes on repairing drift.
+    world.patch(json!({ "r00": { "teams": { "contractors": "admin" } } }), true).await;
+    world.until("r00", "repair by the last generation", is_declared).await;
+
+    let generation = hold["generation"].as_str().unwrap().to_owned();
+    let refused = world.beadle(&["approve", &generation]).await.expect(1);
+    assert!(refused.err.contains("needs a reason"), "{}", refused.err);
+    world.beadle(&["approve", &generation, "--reason", "the team is closed"]).await.expect(0);
+    world.read_policy().await;
+    for n in 0..30 {
+        let is_removed = |repository: &Value| repository["teams"] == json!({ "platform": "admin" });
+        world.until(&format!("r{n:02}"), "the approved removal", is_removed).await;
+    }
+    assert_eq!(self::held(&world).await, Vec::<Value>::new());
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    assert!(journal.out.contains("the team is closed"), "{}", journal.out);
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revert_withdraws_a_held_generation() {
+    let (world, _serving) = world().await;
+    change(&world, &without_a_team()).await;
+    assert_eq!(held(&world).await.len(), 1);
+    world.policy("settings.yml", POLICY);
+    world.read_policy().await;
+    assert_eq!(held(&world).await, Vec::<Value>::new());
+    assert_eq!(with_engineering(&world), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_for_the_plan_that_was_shown() {
+    let (world, _serving) = world().await;
+    change(&world, &without_a_team()).await;
+    let first = held(&world).await.remove(0);
+    let generation = first["generation"].as_str().unwrap().to_owned();
+    world.beadle(&["approve", &generation, "--reason", "the team is closed"]).await.expect(0);
+    // Another repository with the team appears before the generation comes into force.
+    world.patch(json!({ "r30": declared() }), false).await;
+    world.read_policy().await;
+    let second = held(&world).await.remove(0);
+    assert_ne!(first["digest"], second["digest"]);
+    assert_eq!(second["approved"], Value::Null, "the new plan needs an approval of its own");
+    assert_eq!(with_engineering(&world), 31);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_generation_stays_held_after_a_kill_and_a_restart_with_its_files() {
+    let (world, serving) = world().await;
+    change(&world, &without_a_team()).await;
+    assert_eq!(held(&world).await.len(), 1);
+    serving.kill();
+    let serving = world.serve().await;
+    world.read_policy().await;
+    assert_eq!(held(&world).await.len(), 1, "{}", serving.log());
+    world.patch(json!({ "r07": { "has_wiki": true } }), true).await;
+    world.until("r07", "repair by the last generation", is_declared).await;
+    assert_eq!(with_engineering(&world), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_repositories_whose_resolved_policy_changed_become_due() {
+    let mut world = World::new(acme(repositories(40))).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    let layer = "suborgrepos: [r03, r17, r39]\nrepository:\n  has_projects: false\n";
+    world.policy("suborgs/three.yml", layer);
+    world.read_policy().await;
+    world.read_policy().await;
+    for name in ["r03", "r17", "r39"] {
+        let is_written = |repository: &Value| repository["has_projects"] == json!(false);
+        world.until(name, "the new policy", is_written).await;
+    }
+    world.until_idle().await;
+    let log = serving.log();
+    let due = log.lines().find(|line| line.contains("keys affected by the policy due"));
+    assert!(due.is_some_and(|line| line.contains("keys=3") || line.contains("\"keys\":3")), "{log}");
+    assert_eq!(serving.log().matches("sweep started").count(), 1, "no further sweep: {}", serving.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_cannot_be_planned_waits_and_says_why() {
+    let (world, serving) = world().await;
+    world.fault(json!({ "path": "/teams", "status": 502 })).await;
+    let layer = "suborgrepos: [r03]\nrepository:\n  has_projects: false\n";
+    world.policy("suborgs/one.yml", layer);
+    world.read_policy().await;
+    world.read_policy().await;
+    assert!(serving.log().contains("waits for the gate"), "{}", serving.log());
+    assert_ne!(world.repository("r03")["has_projects"], json!(false));
+    world.no_faults().await;
+    let is_written = |repository: &Value| repository["has_projects"] == json!(false);
+    for _ in 0..600 {
+        world.read_policy().await;
+        if is_written(&world.repository("r03")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the generation is not in force: {}", serving.log());
+}

@@ -141,6 +141,10 @@ pub(crate) struct PlanArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+    /// Compare with the policy in a folder, such as `main/policy`: show only the changes that the
+    /// configured policy causes, and the verdict of the gate
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["repo", "target", "group", "shard"])]
+    pub(crate) base: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle plan --org acme --repo widgets", "one repository"),
             ("beadle plan --target aws --group Developers", "one group"),
             ("beadle plan --format markdown", "for the comment of a pull request"),
+            ("beadle plan --base main/policy", "only what the configured policy changes"),
         ],
     ),
     (

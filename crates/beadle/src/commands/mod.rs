@@ -15,6 +15,7 @@ mod names;
 mod pause;
 mod plan;
 mod plan_total;
+mod preview;
 mod queue;
 mod rebind;
 mod rounds;

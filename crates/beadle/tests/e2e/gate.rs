@@ -171,3 +171,37 @@ async fn a_generation_that_cannot_be_planned_waits_and_says_why() {
     }
     panic!("the generation is not in force: {}", serving.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_a_base_shows_only_what_the_policy_changes_and_the_verdict() {
+    let mut world = World::new(acme(repositories(20))).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    world.patch(json!({ "r03": { "has_wiki": true } }), false).await;
+    let base = world.path().join("base");
+    std::fs::create_dir(&base).unwrap();
+    std::fs::write(base.join("settings.yml"), POLICY).unwrap();
+    let base = base.to_str().unwrap();
+    world.policy("settings.yml", &without_a_team());
+    let planned = world.beadle(&["plan", "--base", base, "--format", "json"]).await.expect(2).json();
+    let preview = &planned["preview"];
+    assert_eq!(
+        (&preview["affected"], &preview["total"], &preview["drift"], &preview["held"]),
+        (&json!(20), &json!(20), &json!(1), &json!(true)),
+        "{preview:#}"
+    );
+    let repositories = planned["organisations"][0]["repositories"].as_array().unwrap();
+    assert_eq!(repositories.len(), 20);
+    for repository in repositories {
+        let changes = repository["changes"].as_array().unwrap();
+        assert_eq!(changes.len(), 1, "{repository:#}");
+        assert_eq!(changes[0]["what"], json!("team engineering"));
+    }
+    let text = world.beadle(&["plan", "--base", base]).await.expect(2);
+    assert!(text.out.contains("the service would hold this policy"), "{}", text.out);
+    let markdown = world.beadle(&["plan", "--base", base, "--format", "markdown"]).await.expect(2);
+    assert!(markdown.out.contains("| `team engineering` | 20 |"), "{}", markdown.out);
+    world.policy("settings.yml", POLICY);
+    let same = world.beadle(&["plan", "--base", base]).await.expect(0);
+    assert!(same.out.contains("0 of 20 repositories affected"), "{}", same.out);
+    assert!(world.writes().is_empty());
+}

@@ -1,6 +1,7 @@
 //! An organisation of the configuration, in a process that works on keys. The organisation is not
 //! open until its policy and its secrets are valid.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
@@ -14,6 +15,8 @@ use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::{GithubOrganisation, read_policy};
+use crate::app::held_generation::HeldGeneration;
+use crate::app::last_sweep::{LastSweep, modes, swept};
 use crate::config::{Config, OrgConfig};
 
 /// The log text that tells an operator what happens while an organisation cannot be opened.
@@ -44,6 +47,29 @@ pub(crate) struct ServedOrganisation {
     /// The last generation that was read. Somebody may be changing the folder of the policy while
     /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
     pub(crate) candidate: std::sync::Mutex<Option<String>>,
+    /// True if the worker runs the keys of the organisation.
+    has_begun: AtomicBool,
+    /// True if no generation was accepted with the present modes. Then the worker runs no key before
+    /// the first generation has passed the gate.
+    is_first: AtomicBool,
+}
+
+/// How an organisation begins after its policy was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// The policy was accepted before, so the work on the keys begins at once.
+    Accepted,
+    /// The policy is the last accepted one, and another generation waits for the gate. The work
+    /// begins after the first attempt to put the other generation in force.
+    Outdated,
+    /// No generation was accepted before. The work begins after the gate lets the first one pass.
+    First,
+}
+
+/// Returns whether a first generation must pass the gate. Tests that are not about the gate skip it.
+fn is_first_gated() -> bool {
+    fail::fail_point!("first-generation", |_| false);
+    true
 }
 
 impl ServedOrganisation {
@@ -60,6 +86,8 @@ impl ServedOrganisation {
             generation_change: Mutex::default(),
             waits: std::sync::Mutex::default(),
             candidate: std::sync::Mutex::default(),
+            has_begun: AtomicBool::default(),
+            is_first: AtomicBool::default(),
         })
     }
 
@@ -68,8 +96,23 @@ impl ServedOrganisation {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens the organisation, and calls `begin` to start the work on its keys. Returns `false` if
-    /// the organisation was already open.
+    /// Returns whether no generation of the policy was accepted yet.
+    pub(crate) fn is_first(&self) -> bool {
+        self.is_first.load(Ordering::SeqCst)
+    }
+
+    /// Records that a generation of the policy was accepted.
+    pub(super) fn set_accepted(&self) {
+        self.is_first.store(false, Ordering::SeqCst);
+    }
+
+    /// Records that the worker runs the keys of the organisation. Returns `false` if it already did.
+    pub(super) fn begins(&self) -> bool {
+        !self.has_begun.swap(true, Ordering::SeqCst)
+    }
+
+    /// Opens the organisation, and calls `begin` to start the work on its keys as soon as a policy
+    /// is accepted. Returns `false` if the organisation was already open.
     pub(super) async fn open_now(
         &self,
         app: &App,
@@ -78,25 +121,36 @@ impl ServedOrganisation {
         // Two callers at the same time would create two shares of the budget.
         let _alone = self.opening.lock().await;
         if let Some(opened) = self.open() {
-            if let Some(store) = app.store() {
-                self.follow(store.as_ref(), &opened).await?;
+            if let Some(store) = app.store()
+                && self.follow(store.as_ref(), &opened).await?
+                && self.begins()
+            {
+                begin(opened.as_ref());
             }
             return Ok(false);
         }
         let read = self.read_policy(&app.config).await.context(NOT_OPEN)?;
-        let policy = match app.store() {
+        let (policy, beginning) = match app.store() {
             Some(store) => self.accepted(store.as_ref(), read).await.context(NOT_OPEN)?,
-            None => read,
+            None => (read, Beginning::Accepted),
         };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
-        self.announce_policy(&opened);
+        self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
+        if beginning == Beginning::First {
+            self.known.watch(opened.policy.current().branches());
+            tracing::info!(organisation = self.file.name, "first policy waits for the gate");
+        } else {
+            self.announce_policy(&opened);
+        }
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
             // Before the first call, the budget must know how much the other processes have spent.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }
-        begin(opened.as_ref());
+        if beginning == Beginning::Accepted && self.begins() {
+            begin(opened.as_ref());
+        }
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
         Ok(true)
     }
@@ -109,55 +163,65 @@ impl ServedOrganisation {
 
     /// Returns the policy with which the service begins: the generation that a service accepted last,
     /// or `read` if there is none. Another generation must first pass the gate.
-    async fn accepted(&self, store: &dyn Store, read: Policy) -> anyhow::Result<Policy> {
+    async fn accepted(&self, store: &dyn Store, read: Policy) -> anyhow::Result<(Policy, Beginning)> {
         // The mode `observe` writes nothing, so it needs no gate. If the mode is another one again
         // later, an old generation must not come back into force.
         if self.file.mode == Mode::Observe {
             AcceptedPolicy::forget(store, &self.file).await?;
-            return Ok(read);
+            return Ok((read, Beginning::Accepted));
         }
-        let organisation = &self.file.name;
-        match AcceptedPolicy::of(store, &self.file).await? {
-            Some(accepted) if accepted.generation != read.generation => {
-                match accepted.policy(store, &self.file).await {
-                    Ok(policy) => {
-                        *self.candidate.lock().unwrap_or_else(PoisonError::into_inner) =
-                            Some(read.generation);
-                        return Ok(policy);
-                    }
-                    Err(error) => {
-                        let error = format!("{error:#}");
-                        tracing::warn!(
-                            organisation,
-                            error,
-                            "last accepted policy unusable, the present one is used"
-                        );
-                    }
+        let accepted = AcceptedPolicy::of(store, &self.file).await?;
+        // A mode that allows more is like a new policy.
+        if let Some(accepted) = accepted.filter(|accepted| accepted.modes == modes(&self.file)) {
+            if accepted.generation == read.generation {
+                return Ok((read, Beginning::Accepted));
+            }
+            match accepted.policy(store, &self.file).await {
+                Ok(policy) => {
+                    self.set_candidate(read.generation);
+                    return Ok((policy, Beginning::Outdated));
+                }
+                Err(error) => {
+                    let (organisation, error) = (&self.file.name, format!("{error:#}"));
+                    tracing::warn!(organisation, error, "last accepted policy unusable");
                 }
             }
-            Some(_) => return Ok(read),
-            None => {}
         }
-        AcceptedPolicy::remember(store, &self.file, &read).await?;
-        Ok(read)
+        // An older version of Beadle did not record which generation it used, except for the last
+        // sweep.
+        let last = LastSweep::note(&self.file.name).get(store).await?;
+        let was_used = last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
+        if was_used || !is_first_gated() {
+            AcceptedPolicy::remember(store, &self.file, &read).await?;
+            return Ok((read, Beginning::Accepted));
+        }
+        self.set_candidate(read.generation.clone());
+        Ok((read, Beginning::First))
+    }
+
+    fn set_candidate(&self, generation: String) {
+        *self.candidate.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
     }
 
     /// Puts the generation in force that waits for the gate in this process, if another process has
-    /// accepted it in the meantime.
-    async fn follow(&self, store: &dyn Store, opened: &GithubOrganisation) -> anyhow::Result<()> {
+    /// accepted it in the meantime. Returns whether the work on the keys can begin.
+    async fn follow(&self, store: &dyn Store, opened: &GithubOrganisation) -> anyhow::Result<bool> {
         let waiting = self.candidate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(waiting) = waiting.filter(|_| self.file.mode != Mode::Observe) else { return Ok(()) };
+        let Some(waiting) = waiting.filter(|_| self.file.mode != Mode::Observe) else { return Ok(false) };
         let accepted = AcceptedPolicy::of(store, &self.file).await?;
-        let Some(accepted) = accepted.filter(|accepted| accepted.generation == waiting) else {
-            return Ok(());
-        };
-        let policy = accepted.policy(store, &self.file).await?;
-        let _alone = self.generation_change.lock().await;
-        if opened.policy.current().generation != waiting {
-            opened.policy.replace(policy);
-            self.announce_policy(opened);
+        if let Some(accepted) = accepted.filter(|accepted| accepted.generation == waiting) {
+            let policy = accepted.policy(store, &self.file).await?;
+            let _alone = self.generation_change.lock().await;
+            if self.is_first() || opened.policy.current().generation != waiting {
+                opened.policy.replace(policy);
+                self.set_accepted();
+                self.announce_policy(opened);
+            }
+            return Ok(true);
         }
-        Ok(())
+        // The gate of another process holds the generation, so the last one stays in force.
+        let held = HeldGeneration::note(&self.file.name).get(store).await?;
+        Ok(!self.is_first() && held.is_some_and(|held| held.generation == waiting))
     }
 
     /// Logs the policy in force, and tells the intake which branches the policy names.

@@ -35,7 +35,7 @@ pub(crate) enum Adoption {
         /// known, so that a sweep must find them.
         affected: Option<usize>,
     },
-    /// The gate holds the generation. The last generation stays in force.
+    /// The gate holds the generation. The last accepted generation stays in force.
     Held {
         /// The name of the held generation.
         generation: String,
@@ -58,9 +58,9 @@ impl Adoption {
                 let keys = counted(affected, "key", "keys");
                 Ok(TaskStatus::Done(format!("generation {generation} in force, {keys} affected")))
             }
-            Self::Held { generation, why } => Ok(TaskStatus::Unfinished(format!(
-                "generation {generation} held, the last one stays in force: {why}; see `beadle holds`"
-            ))),
+            Self::Held { generation, why } => {
+                Ok(TaskStatus::Unfinished(format!("generation {generation} held: {why}; see `beadle holds`")))
+            }
             Self::Waits(failure) => Err(failure),
         }
     }
@@ -80,7 +80,9 @@ pub(crate) async fn adopt(
     if let Some(failure) = recent_wait(organisation, &generation, now) {
         return Adoption::Waits(failure);
     }
-    match Box::pin(try_adopt(service, organisation, candidate)).await {
+    let adopted = Box::pin(try_adopt(service, organisation, candidate)).await;
+    go_on(service, organisation);
+    match adopted {
         Ok(adoption) => adoption,
         Err(failure) => {
             let failure = failure.during(format!("the generation {generation} waits for the gate"));
@@ -88,6 +90,13 @@ pub(crate) async fn adopt(
             *waits = Some((generation, now, failure.clone()));
             Adoption::Waits(failure)
         }
+    }
+}
+
+/// Begins to work on the keys of an organisation with the policy in force, if one was accepted.
+pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
+    if let Some(org) = organisation.open().filter(|_| !organisation.is_first()) {
+        service.begin(organisation, &org);
     }
 }
 
@@ -122,9 +131,13 @@ async fn try_adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none()) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
-    let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await?;
-    let preview =
-        Box::pin(planner.preview_of(Some(&before), &candidate, Some(&affected), &|_, _| {})).await?;
+    // If no generation was accepted yet, everything that the first one changes counts.
+    let before = (!organisation.is_first()).then_some(before.as_ref());
+    let affected = match before {
+        Some(before) => Some(Box::pin(planner.affected(before, &candidate, &|_, _| {})).await?),
+        None => None,
+    };
+    let preview = Box::pin(planner.preview_of(before, &candidate, affected.as_ref(), &|_, _| {})).await?;
     complete(&preview)?;
     let now = service.clock().now();
     let mut new = HeldGeneration::new(
@@ -144,13 +157,13 @@ async fn try_adopt(
             generation = candidate.generation,
             digest = new.digest,
             why = new.why,
-            "generation of the policy held, the last one stays in force"
+            "generation of the policy held"
         );
         HeldGeneration::note(name).put(store, &new).await?;
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
-    enact(service, organisation, &org, candidate, Some(&affected), approved).await
+    enact(service, organisation, &org, candidate, affected.as_ref(), approved).await
 }
 
 /// Returns an error if a part of the generation could not be planned.
@@ -185,6 +198,7 @@ async fn enact(
         AcceptedPolicy::remember(store, file, &candidate).await?;
     }
     org.policy.replace(candidate);
+    organisation.set_accepted();
     organisation.announce_policy(org);
     // If the list of repositories is incomplete, or if the process ends before the record of the
     // last sweep is stored, a sweep starts.
@@ -272,6 +286,7 @@ pub(crate) async fn withdraw(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
+    go_on(service, organisation);
     let (store, note) = (service.store.as_ref(), HeldGeneration::note(&organisation.file.name));
     let Some(held) = note.get(store).await? else { return Ok(false) };
     note.forget(store).await?;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
+use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::config::Config;
@@ -104,13 +105,22 @@ impl Service {
     /// Opens an organisation if it is not open yet. Returns `true` if this call opened the
     /// organisation.
     pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
-        org.open_now(&self.app, |opened| {
+        let begin = |opened: &GithubOrganisation| self.reconcilers.add(opened, &self.store, self.clock());
+        let is_new = org.open_now(&self.app, begin).await?;
+        if let Some(opened) = org.open().filter(|_| is_new) {
+            self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
             let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
             budgets.push(opened.api.budgets().clone());
-            drop(budgets);
+        }
+        Ok(is_new)
+    }
+
+    /// Begins to work on the keys of an open organisation, if the worker does not yet.
+    pub(super) fn begin(&self, org: &ServedOrganisation, opened: &GithubOrganisation) {
+        if org.begins() {
             self.reconcilers.add(opened, &self.store, self.clock());
-        })
-        .await
+            self.bell.notify_one();
+        }
     }
 
     /// Opens all organisations at the same time. Errors are not returned: a background task logs

@@ -8,7 +8,7 @@ use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
 use super::LOOK;
 use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::policy_adoption::{adopt, withdraw};
+use crate::app::policy_adoption::{adopt, go_on, withdraw};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate may read all repositories of a large organisation.
@@ -49,10 +49,11 @@ impl BackgroundTask for PolicyReload {
         let current = org.policy.current().generation.clone();
         let read = organisation.read_policy(service.config()).await;
         let found = read.map_err(|error| {
+            go_on(service, organisation);
             let why = format!("invalid policy, {current} stays in force: {error:#}");
             Failure::new(Class::Retry, why)
         })?;
-        let is_new = found.generation != current;
+        let is_new = found.generation != current || organisation.is_first();
         let was_read = {
             let mut candidate = organisation.candidate.lock().unwrap_or_else(PoisonError::into_inner);
             let before = std::mem::replace(&mut *candidate, is_new.then(|| found.generation.clone()));
@@ -64,6 +65,10 @@ impl BackgroundTask for PolicyReload {
                 false => TaskStatus::Idle,
             });
         }
-        if was_read { adopt(service, organisation, found).await.status() } else { Ok(TaskStatus::Idle) }
+        if was_read {
+            return adopt(service, organisation, found).await.status();
+        }
+        go_on(service, organisation);
+        Ok(TaskStatus::Idle)
     }
 }

@@ -54,7 +54,10 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
+        // Before the first generation of the policy has passed the gate, there is nothing to sweep.
+        let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
+            return Ok(TaskStatus::Idle);
+        };
         // A generation that comes into force at this moment decides whether it needs a sweep.
         let _alone = organisation.generation_change.lock().await;
         let (store, name) = (&service.store, &organisation.file.name);

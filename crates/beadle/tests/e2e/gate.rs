@@ -128,6 +128,36 @@ async fn a_held_generation_stays_held_after_a_kill_and_a_restart_with_its_files(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval() {
+    let mut drifted = repositories(30);
+    for repository in drifted.as_object_mut().unwrap().values_mut() {
+        repository["teams"]["contractors"] = json!("admin");
+        repository["has_wiki"] = json!(true);
+    }
+    let mut world = World::new(acme(drifted)).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    world.policy("settings.yml", POLICY);
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    world.read_policy().await;
+    let held = held(&world).await;
+    assert_eq!(held.len(), 1, "{}", serving.log());
+    assert_eq!(held[0]["sums"]["risks"]["removes"], json!(30));
+    assert!(world.writes().is_empty());
+    let generation = held[0]["generation"].as_str().unwrap().to_owned();
+    world.beadle(&["approve", &generation, "--reason", "read it"]).await.expect(0);
+    world.read_policy().await;
+    for n in 0..30 {
+        world.until(&format!("r{n:02}"), "the approved policy", is_declared).await;
+    }
+    serving.kill();
+    // A service that starts again works with the accepted policy at once.
+    let _serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    world.connect();
+    world.patch(json!({ "r12": { "has_wiki": true } }), true).await;
+    world.until("r12", "repair by the accepted policy", is_declared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_repositories_whose_resolved_policy_changed_become_due() {
     let mut world = World::new(acme(repositories(40))).await;
     world.org_lines = "[org.gate]\npercent = 10\n".into();

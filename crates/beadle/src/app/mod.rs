@@ -8,6 +8,7 @@ pub(crate) mod accepted_policy;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;
+pub(crate) mod command_gate;
 pub(crate) mod configured_organisation;
 pub(crate) mod directories_and_targets;
 pub(crate) mod file_timeout;

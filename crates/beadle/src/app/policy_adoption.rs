@@ -248,7 +248,7 @@ async fn mark(
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes pass
 /// the guard, and use no room in its window.
-async fn let_pass(
+pub(super) async fn let_pass(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
     generation: &str,

@@ -9,6 +9,7 @@ mod check;
 mod deliveries;
 mod doctor;
 mod explain;
+mod gate;
 mod healthcheck;
 mod journal;
 mod names;

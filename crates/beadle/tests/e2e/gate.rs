@@ -158,6 +158,28 @@ async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn apply_of_a_policy_that_no_service_accepted_writes_nothing_before_an_approval() {
+    let mut drifted = repositories(30);
+    for repository in drifted.as_object_mut().unwrap().values_mut() {
+        repository["teams"]["contractors"] = json!("admin");
+    }
+    let mut world = World::new(acme(drifted)).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    world.policy("settings.yml", POLICY);
+    let refused = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(refused.err.contains("no service has accepted this policy"), "{}", refused.err);
+    assert!(world.writes().is_empty());
+    let held = held(&world).await.remove(0);
+    let generation = held["generation"].as_str().unwrap();
+    world.beadle(&["approve", generation, "--reason", "read it"]).await.expect(0);
+    // The approved changes use no room of the guard, which lets fewer repositories pass.
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    for n in 0..30 {
+        assert!(is_declared(&world.repository(&format!("r{n:02}"))), "r{n:02}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_repositories_whose_resolved_policy_changed_become_due() {
     let mut world = World::new(acme(repositories(40))).await;
     world.org_lines = "[org.gate]\npercent = 10\n".into();

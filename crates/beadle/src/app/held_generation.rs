@@ -74,9 +74,10 @@ impl Metadata for HeldGeneration {
 }
 
 impl HeldGeneration {
-    /// Returns the note of an organisation. With an empty name, returns the prefix of all notes.
-    pub(crate) fn note(organisation: &str) -> Note<Self> {
-        Note::of(&[organisation])
+    /// Returns the note with this name, which is the name of the organisation. With an empty name,
+    /// returns the prefix of all notes.
+    pub(crate) fn note(name: &str) -> Note<Self> {
+        Note::of(&[name])
     }
 
     /// Creates the hold of a generation whose changes are in `plans`.
@@ -104,19 +105,19 @@ impl HeldGeneration {
         }
     }
 
-    /// Lists the held generations of all organisations.
-    pub(crate) async fn all(store: &dyn Store) -> Result<Vec<Self>, StoreError> {
-        Ok(Self::note("").list(store).await?.into_iter().map(|(_, held)| held).collect())
+    /// Lists the held generations of all organisations, each with the name of its note.
+    pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
+        Self::note("").list(store).await
     }
 
-    /// Stores an approval of this generation.
+    /// Stores an approval of this generation, whose note has this name.
     pub(crate) async fn approve(
         self,
         store: &dyn Store,
+        note: &str,
         approval: GenerationApproval,
     ) -> Result<(), StoreError> {
-        let organisation = self.organisation.clone();
-        Self::note(&organisation).put(store, &Self { approved: Some(approval), ..self }).await
+        Self::note(note).put(store, &Self { approved: Some(approval), ..self }).await
     }
 
     /// Returns the numbers of values by risk, the most severe risk first, and the number of

@@ -21,7 +21,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
     if generations.is_empty() && holds.is_empty() && !as_json {
         printer.line("no held changes");
     }
-    for held in generations {
+    for (_, held) in generations {
         if as_json {
             printer.json(&serde_json::to_string(&held)?);
         } else {
@@ -76,7 +76,7 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
     let generations = HeldGeneration::all(store.as_ref()).await?;
     let mut code = FINE;
     for digest in &args.digests {
-        let held: Vec<_> = generations.iter().filter(|held| held.generation == *digest).collect();
+        let held: Vec<_> = generations.iter().filter(|(_, held)| held.generation == *digest).collect();
         if !held.is_empty() {
             let Some(reason) = &args.reason else {
                 printer.error(&format!(
@@ -85,9 +85,9 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
                 code = FAILED;
                 continue;
             };
-            for held in held {
+            for (note, held) in held {
                 let approval = GenerationApproval { by: by.clone(), reason: reason.clone(), at: clock.now() };
-                approve_generation(&store, held.clone(), approval, printer).await?;
+                approve_generation(&store, (note.as_str(), held.clone()), approval, printer).await?;
             }
             continue;
         }
@@ -130,7 +130,7 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
 /// Approves a held generation, and records it in the journal.
 async fn approve_generation(
     store: &Arc<dyn Store>,
-    held: HeldGeneration,
+    (note, held): (&str, HeldGeneration),
     approval: GenerationApproval,
     printer: &Printer,
 ) -> anyhow::Result<()> {
@@ -146,7 +146,7 @@ async fn approve_generation(
         reason: approval.reason.clone(),
         by: approval.by.clone(),
     };
-    held.approve(store.as_ref(), approval).await?;
+    held.approve(store.as_ref(), note, approval).await?;
     let entry = Entry {
         seq: 0,
         at,

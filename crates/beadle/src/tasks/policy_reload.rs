@@ -60,9 +60,11 @@ impl BackgroundTask for PolicyReload {
             before.as_ref() == Some(&found.generation)
         };
         if !is_new {
-            return Ok(match withdraw(service, organisation).await? {
-                true => TaskStatus::Done("held generation withdrawn".into()),
-                false => TaskStatus::Idle,
+            let was_held = withdraw(service, organisation).await?;
+            return Ok(if was_held {
+                TaskStatus::Done("held generation withdrawn".into())
+            } else {
+                TaskStatus::Idle
             });
         }
         if was_read {

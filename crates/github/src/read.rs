@@ -35,6 +35,9 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// The maximum number of repositories on a page that GitHub allows.
+const LARGE: usize = 100;
+
 /// Where a page of repositories begins.
 #[derive(Clone, Debug)]
 pub struct Cursor {
@@ -42,6 +45,14 @@ pub struct Cursor {
     /// The number of repositories on the page. Beadle makes it smaller if GitHub cannot answer for
     /// so many repositories in one query.
     first: usize,
+}
+
+impl Cursor {
+    /// Returns the beginning of a list with the largest pages that GitHub allows, for a reader that
+    /// reads few parts of each repository.
+    pub fn of_large_pages() -> Self {
+        Self { after: Value::Null, first: LARGE }
+    }
 }
 
 impl Default for Cursor {

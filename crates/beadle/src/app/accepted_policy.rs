@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use anyhow::Context as _;
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use beadle_repositories::Policy;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 use crate::app::last_sweep::modes;
 use crate::config::OrgConfig;
 
+/// The maximum size of one stored part of a text, in bytes. An item of DynamoDB has at most 400 KB.
+const PART: usize = 200_000;
+
 /// The last accepted generation of an organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AcceptedPolicy {
@@ -19,16 +23,16 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) generation: String,
     /// The modes with which the generation was accepted.
     pub(crate) modes: String,
-    /// The code of the text of each file. The texts are notes of their own, because a note must
-    /// stay small, and because most files do not change.
-    files: BTreeMap<String, String>,
+    /// The codes of the parts of each file's text. The parts are notes of their own, because a note
+    /// must stay small, and because most files do not change.
+    files: BTreeMap<String, Vec<String>>,
 }
 
 impl Metadata for AcceptedPolicy {
     const KIND: &'static str = "accepted-policy";
 }
 
-/// The text of a file of an accepted policy.
+/// A part of the text of a file.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct PolicyText(String);
@@ -38,9 +42,45 @@ impl Metadata for PolicyText {
     const IS_PLAIN: bool = true;
 }
 
-/// Returns the code under which the text of a file is stored.
+impl PolicyText {
+    /// Returns the note of a part. With an empty code, returns the prefix of all parts.
+    fn note(organisation: &str, code: &str) -> Note<Self> {
+        Note::of(&[organisation, code])
+    }
+}
+
+/// Returns the code under which a part of a text is stored.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
+}
+
+/// Splits a text into parts that are small enough for a note.
+fn parts(mut text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let (part, rest) = text.split_at(text.floor_char_boundary(PART));
+        parts.push(part);
+        text = rest;
+    }
+    parts
+}
+
+/// A generation whose texts are stored, but which is not accepted yet.
+pub(crate) struct PreparedPolicy {
+    accepted: AcceptedPolicy,
+    /// The codes of stored parts that no file of the generation has.
+    unused: Vec<String>,
+}
+
+impl PreparedPolicy {
+    /// Makes the generation the accepted one.
+    pub(crate) async fn accept(self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
+        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await?;
+        for code in &self.unused {
+            PolicyText::note(&file.name, code).forget(store).await?;
+        }
+        Ok(())
+    }
 }
 
 impl AcceptedPolicy {
@@ -53,7 +93,8 @@ impl AcceptedPolicy {
         Self::note(&file.name).get(store).await
     }
 
-    /// Forgets which generation was accepted. The next call of [`Self::remember`] deletes the texts.
+    /// Forgets which generation was accepted. The next call of [`Self::prepare`] finds the texts
+    /// that are not used any more.
     pub(crate) async fn forget(store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
         Self::note(&file.name).forget(store).await
     }
@@ -61,42 +102,53 @@ impl AcceptedPolicy {
     /// Returns the accepted policy with the texts that were stored.
     pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
         let mut texts = BTreeMap::new();
-        for (path, code) in &self.files {
-            let text = Note::<PolicyText>::of(&[&file.name, code]).get(store).await?;
-            let PolicyText(text) = text
-                .ok_or_else(|| anyhow::anyhow!("the store has no text of {path} of {}", self.generation))?;
-            texts.insert(path.clone(), text);
+        for (path, codes) in &self.files {
+            let mut whole = String::new();
+            for code in codes {
+                let part = PolicyText::note(&file.name, code).get(store).await?;
+                let PolicyText(part) =
+                    part.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
+                whole.push_str(&part);
+            }
+            texts.insert(path.clone(), whole);
         }
         let policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
         Ok(Policy { generation: self.generation.clone(), ..policy })
     }
 
-    /// Stores a generation as the accepted one. The texts are stored first: if the process is killed
-    /// in between, the generation before stays the accepted one.
+    /// Stores the texts of a generation that are not stored yet. The accepted generation stays the
+    /// same until [`PreparedPolicy::accept`].
+    pub(crate) async fn prepare(
+        store: &dyn Store,
+        file: &OrgConfig,
+        policy: &Policy,
+    ) -> Result<PreparedPolicy, StoreError> {
+        let texts = PolicyText::note(&file.name, "").list(store).await?;
+        let mut unused: BTreeSet<String> = texts.into_iter().map(|(code, _)| code).collect();
+        let mut used: BTreeSet<String> = BTreeSet::new();
+        let mut files = BTreeMap::new();
+        for (path, text) in &policy.sources {
+            let mut codes = Vec::new();
+            for part in parts(text) {
+                let code = code(part);
+                if used.insert(code.clone()) && !unused.remove(&code) {
+                    PolicyText::note(&file.name, &code).put(store, &PolicyText(part.to_owned())).await?;
+                }
+                codes.push(code);
+            }
+            files.insert(path.clone(), codes);
+        }
+        let accepted = Self { generation: policy.generation.clone(), modes: modes(file), files };
+        Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
+    }
+
+    /// Stores a generation as the accepted one.
     pub(crate) async fn remember(
         store: &dyn Store,
         file: &OrgConfig,
         policy: &Policy,
     ) -> Result<(), StoreError> {
-        let texts = Note::<PolicyText>::of(&[&file.name, ""]);
-        let stored: BTreeSet<String> = texts.list(store).await?.into_iter().map(|(code, _)| code).collect();
-        let mut files = BTreeMap::new();
-        for (path, text) in &policy.sources {
-            let code = code(text);
-            if !stored.contains(&code) {
-                let note = Note::<PolicyText>::of(&[&file.name, &code]);
-                note.put(store, &PolicyText(text.clone())).await?;
-            }
-            files.insert(path.clone(), code);
-        }
-        let used: BTreeSet<&String> = files.values().collect();
-        let unused: Vec<String> = stored.into_iter().filter(|code| !used.contains(code)).collect();
-        let accepted = Self { generation: policy.generation.clone(), modes: modes(file), files };
-        Self::note(&file.name).put(store, &accepted).await?;
-        for code in &unused {
-            Note::<PolicyText>::of(&[&file.name, code]).forget(store).await?;
-        }
-        Ok(())
+        Self::prepare(store, file, policy).await?.accept(store, file).await
     }
 }
 
@@ -123,7 +175,8 @@ mod tests {
         let file = organisation();
         assert!(AcceptedPolicy::of(&store, &file).await.unwrap().is_none());
         let settings = ("settings.yml", "repository: { has_wiki: false }");
-        let both = policy(&[settings, ("repos/shop.yml", "repository: { has_wiki: true }")]);
+        let long = format!("# {}\nrepository: {{ has_wiki: true }}", "é".repeat(PART));
+        let both = policy(&[settings, ("repos/shop.yml", long.as_str()), ("repos/empty.yml", "")]);
         let one = policy(&[settings]);
         for accepted in [&both, &one, &both, &one] {
             AcceptedPolicy::remember(&store, &file, accepted).await.unwrap();
@@ -134,8 +187,9 @@ mod tests {
                 (read.generation, read.sources),
                 (accepted.generation.clone(), accepted.sources.clone())
             );
-            let texts = Note::<PolicyText>::of(&["acme", ""]).list(&store).await.unwrap();
-            assert_eq!(texts.len(), accepted.sources.len());
+            let texts = PolicyText::note("acme", "").list(&store).await.unwrap();
+            // The long text has three parts, and the empty one has none.
+            assert_eq!(texts.len(), if accepted.sources.len() == 1 { 1 } else { 1 + 3 });
         }
     }
 }

@@ -191,11 +191,17 @@ async fn enact(
     let (store, file) = (service.store.as_ref(), &organisation.file);
     let (before, generation) = (org.policy.current().generation.clone(), candidate.generation.clone());
     let now = service.clock().now();
+    let prepared = match file.mode {
+        Mode::Observe => None,
+        Mode::AddOnly | Mode::Enforce => Some(AcceptedPolicy::prepare(store, file, &candidate).await?),
+    };
+    // A run with the generation before deletes approvals of changes that it does not plan. So the
+    // approvals come last.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
     }
-    if file.mode != Mode::Observe {
-        AcceptedPolicy::remember(store, file, &candidate).await?;
+    if let Some(prepared) = prepared {
+        prepared.accept(store, file).await?;
     }
     org.policy.replace(candidate);
     organisation.set_accepted();

@@ -19,7 +19,12 @@ pub(crate) struct Pages {
 impl Pages {
     /// Reads the first page.
     pub(crate) async fn first(reader: &Reader) -> Result<Self, Failure> {
-        let page = reader.page(&Cursor::default()).await?;
+        Self::at(&Cursor::default(), reader).await
+    }
+
+    /// Reads the first page, with the size of the pages that the cursor has.
+    pub(crate) async fn at(cursor: &Cursor, reader: &Reader) -> Result<Self, Failure> {
+        let page = reader.page(cursor).await?;
         let total = page.total;
         Ok(Self { page, names: BTreeMap::new(), pages: 0, total, short: None })
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use beadle_engine::{Class, Failure, Key, Plan};
-use beadle_github::{Reader, Repository, SelectedBy};
+use beadle_github::{Cursor, Reader, Repository, SelectedBy};
 use futures::future::join_all;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ impl RepositoryPlanner {
         old.overrides.follow(before, &reader).await?;
         new.overrides.follow(after, &reader).await?;
         let (old, new) = (&old, &new);
-        let mut pages = Pages::first(&reader).await?;
+        let mut pages = Pages::at(&Cursor::of_large_pages(), &reader).await?;
         let total = pages.total();
         let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
         let mut affected = Affected { total, ..Affected::default() };

@@ -1,8 +1,9 @@
 //! An organisation of the configuration, in a process that works on keys. The organisation is not
 //! open until its policy and its secrets are valid.
 
+use parking_lot::RwLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
 use beadle_engine::{Failure, Mode, Store, StoreError, Time};
@@ -43,10 +44,10 @@ pub(crate) struct ServedOrganisation {
     pub(crate) generation_change: Mutex<()>,
     /// The generation that could not be planned for the gate, the time of the attempt, and the
     /// failure.
-    pub(super) waits: std::sync::Mutex<Option<(String, Time, Failure)>>,
+    pub(super) waits: parking_lot::Mutex<Option<(String, Time, Failure)>>,
     /// The last generation that was read. Somebody may be changing the folder of the policy while
     /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
-    pub(crate) candidate: std::sync::Mutex<Option<String>>,
+    pub(crate) candidate: parking_lot::Mutex<Option<String>>,
     /// True if the worker runs the keys of the organisation.
     has_begun: AtomicBool,
     /// True if no generation was accepted with the present modes. Then the worker runs no key before
@@ -84,8 +85,8 @@ impl ServedOrganisation {
             share: Mutex::default(),
             adopting: Mutex::default(),
             generation_change: Mutex::default(),
-            waits: std::sync::Mutex::default(),
-            candidate: std::sync::Mutex::default(),
+            waits: parking_lot::Mutex::default(),
+            candidate: parking_lot::Mutex::default(),
             has_begun: AtomicBool::default(),
             is_first: AtomicBool::default(),
         })
@@ -93,7 +94,7 @@ impl ServedOrganisation {
 
     /// Returns the parts of the organisation, if it is open.
     pub(crate) fn open(&self) -> Option<Arc<GithubOrganisation>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.open.read().clone()
     }
 
     /// Returns whether no generation of the policy was accepted yet.
@@ -151,7 +152,7 @@ impl ServedOrganisation {
         if beginning == Beginning::Accepted && self.begins() {
             begin(opened.as_ref());
         }
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        *self.open.write() = Some(opened);
         Ok(true)
     }
 
@@ -200,13 +201,13 @@ impl ServedOrganisation {
     }
 
     fn set_candidate(&self, generation: String) {
-        *self.candidate.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
+        *self.candidate.lock() = Some(generation);
     }
 
     /// Puts the generation in force that waits for the gate in this process, if another process has
     /// accepted it in the meantime. Returns whether the work on the keys can begin.
     async fn follow(&self, store: &dyn Store, opened: &GithubOrganisation) -> anyhow::Result<bool> {
-        let waiting = self.candidate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waiting = self.candidate.lock().clone();
         let Some(waiting) = waiting.filter(|_| self.file.mode != Mode::Observe) else { return Ok(false) };
         let accepted = AcceptedPolicy::of(store, &self.file).await?;
         if let Some(accepted) = accepted.filter(|accepted| accepted.generation == waiting) {
@@ -229,7 +230,7 @@ impl ServedOrganisation {
         let policy = org.policy.current();
         self.known.watch(policy.branches());
         for remark in &policy.remarks {
-            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy remark");
+            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy warning");
         }
         tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
     }

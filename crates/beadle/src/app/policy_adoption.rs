@@ -1,6 +1,5 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use beadle_engine::{
@@ -86,7 +85,7 @@ pub(crate) async fn adopt(
         Ok(adoption) => adoption,
         Err(failure) => {
             let failure = failure.during(format!("the generation {generation} waits for the gate"));
-            let mut waits = organisation.waits.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waits = organisation.waits.lock();
             *waits = Some((generation, now, failure.clone()));
             Adoption::Waits(failure)
         }
@@ -103,7 +102,7 @@ pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
 /// Returns the failure of the last attempt to plan this generation, if it is too early for another
 /// attempt.
 fn recent_wait(organisation: &ServedOrganisation, generation: &str, now: Time) -> Option<Failure> {
-    let waits = organisation.waits.lock().unwrap_or_else(PoisonError::into_inner);
+    let waits = organisation.waits.lock();
     let (waiting, at, failure) = waits.as_ref()?;
     let is_recent = *at <= now && now.since(*at) < AGAIN;
     (waiting == generation && is_recent).then(|| failure.clone())

@@ -10,7 +10,7 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ApproveArgs, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs, PlanArgs,
+    ApplyArgs, ApproveArgs, ExplainArgs, Format, InitArgs, JournalArgs, JournalFormat, ListArgs, PlanArgs,
     PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand,
     TasksCommand,
 };
@@ -28,8 +28,8 @@ const GLOBAL: &str = "Global options";
 /// repairs a difference within seconds of the event that reports it. Sweeps repair what no event
 /// reported.
 ///
-/// Start with `beadle example > beadle.toml` and edit the file. Then run `beadle check`, `beadle plan`
-/// and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes
+/// Start with `beadle init`, or write beadle.toml yourself: `beadle example` prints one. Then run
+/// `beadle check`, `beadle plan` and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes
 /// none of them.
 #[derive(Debug, Parser)]
 #[command(
@@ -166,8 +166,8 @@ pub(crate) enum Command {
     /// expose something need `--yes`. Beadle plans again after the writes, and writes changes that
     /// the first ones made necessary.
     ///
-    /// Exit code: 0 a second plan is empty, 2 the guard or the mode stopped changes, 1 a change
-    /// failed or something is unknown.
+    /// Exit code: 0 no change is left, 2 the guard or the mode stopped changes, 1 a change failed
+    /// or something is unknown.
     Apply(ApplyArgs),
     /// Plan and write without confirmation, for CI jobs
     ///
@@ -188,7 +188,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Show the remaining rate limit of GitHub
     ///
-    /// The question costs no API call of the limit.
+    /// The command itself uses none of this limit.
     Budget {
         /// Show one organisation only, such as `acme`
         #[arg(long, value_name = "ORG")]
@@ -213,7 +213,7 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 no problem, 1 a check failed.
     Doctor,
-    /// Test directories and membership targets
+    /// Test the access to directories (Okta) and targets (SCIM servers, GitHub teams)
     #[command(subcommand, alias = "directory")]
     Targets(TargetsCommand),
     /// Stop all writes to an organisation, repository or target for a time
@@ -242,7 +242,7 @@ pub(crate) enum Command {
     /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if its
     /// plan is still the one that `beadle holds` shows.
     Approve(ApproveArgs),
-    /// Confirm the present owner of a name: a repository, team or user
+    /// Confirm which repository, team or user a name in the policy means now
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's
     /// slug and a user's login mean the team and the user that Beadle first saw with that name. If
@@ -268,7 +268,8 @@ pub(crate) enum Command {
         /// Maximum number of keys to list
         #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: u32,
-        /// Retry a key now, also a parked one, such as `repository:acme:1296269` or `acme/widgets`
+        /// Retry a key now, even if it is parked, such as `repository:acme:1296269` or
+        /// `acme/widgets`
         #[arg(long, value_name = "KEY")]
         retry: Option<String>,
         /// Show one group only, by its present or a former name, such as `Developers`
@@ -296,9 +297,20 @@ pub(crate) enum Command {
     /// Exit code: 0 the service answers, 1 it does not.
     #[command(alias = "health")]
     Healthcheck,
-    /// Copy the store
+    /// Copy the store to another file or table
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Set up an organisation: create the GitHub App, write beadle.toml and a first policy
+    ///
+    /// Beadle shows the address of a local page. The page sends your browser to GitHub, where an
+    /// owner of the organisation creates and installs the App, with the permissions that the policy
+    /// needs. Beadle then diagnoses the setup. The organisation is in mode `observe`.
+    ///
+    /// Beadle asks for the values that no option sets. With `--yes` or without a terminal, it asks
+    /// nothing. It overwrites no file. If the command was interrupted, run it again to continue.
+    ///
+    /// Exit code: 0 the setup is complete, 1 an error or a check failed.
+    Init(InitArgs),
     /// Print a commented beadle.toml
     Example,
     /// Check a deployment on AWS

@@ -1,6 +1,6 @@
 //! Reads the policy of an organisation regularly, and puts a new generation of it in force.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,7 +55,7 @@ impl BackgroundTask for PolicyReload {
         })?;
         let is_new = found.generation != current || organisation.is_first();
         let was_read = {
-            let mut candidate = organisation.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut candidate = organisation.candidate.lock();
             let before = std::mem::replace(&mut *candidate, is_new.then(|| found.generation.clone()));
             before.as_ref() == Some(&found.generation)
         };

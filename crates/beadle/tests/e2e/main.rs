@@ -23,6 +23,7 @@ mod fidelity;
 mod gate;
 mod guard;
 mod identity;
+mod init;
 mod intake;
 mod kill;
 mod mutation;

@@ -69,7 +69,8 @@ impl Pages {
     pub(crate) fn end(self) -> (BTreeMap<u64, String>, Option<String>) {
         let missing = || {
             let found = self.names.len() as u64;
-            (found < self.total).then(|| format!("the list has only some entries ({found} of {})", self.total))
+            (found < self.total)
+                .then(|| format!("the list has only some entries ({found} of {})", self.total))
         };
         let short = self.short.clone().or_else(missing);
         (self.names, short)

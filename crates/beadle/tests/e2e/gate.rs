@@ -87,6 +87,38 @@ async fn a_deleted_line_that_removes_a_team_everywhere_writes_nothing_before_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn common_mistakes_in_a_policy_write_nothing_before_an_approval() {
+    const SUBORG: &str = "suborgrepos: ['r*']\nteams:\n  - { name: engineering, permission: push }\n";
+    let mut world = World::new(acme(repositories(30))).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    let settings = without_a_team();
+    world.policy("settings.yml", &settings).policy("suborgs/all.yml", SUBORG);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    assert!(world.writes().is_empty());
+    let public = settings.replace("visibility: private", "visibility: public");
+    for (what, file, text, right) in [
+        ("a file with only comments", "suborgs/all.yml", "# to do\n", SUBORG),
+        ("a selector without a match", "suborgs/all.yml", &SUBORG.replace("r*", "x*"), SUBORG),
+        ("another team", "suborgs/all.yml", &SUBORG.replace("engineering", "security"), SUBORG),
+        ("a public default", "settings.yml", &public, &settings),
+    ] {
+        world.policy(file, text);
+        world.read_policy().await;
+        world.read_policy().await;
+        let held = held(&world).await;
+        assert_eq!(held.len(), 1, "{what}: {}", serving.log());
+        assert_eq!(held[0]["sums"]["repositories"], json!(30), "{what}: {}", held[0]);
+        world.policy(file, right);
+        world.read_policy().await;
+        assert_eq!(self::held(&world).await, Vec::<Value>::new(), "{what}");
+    }
+    world.until_idle().await;
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revert_withdraws_a_held_generation() {
     let (world, _serving) = world().await;
     change(&world, &without_a_team()).await;

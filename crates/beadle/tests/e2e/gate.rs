@@ -98,11 +98,12 @@ async fn common_mistakes_in_a_policy_write_nothing_before_an_approval() {
     world.until_idle().await;
     assert!(world.writes().is_empty());
     let public = settings.replace("visibility: private", "visibility: public");
+    let (unmatched, renamed) = (SUBORG.replace("r*", "x*"), SUBORG.replace("engineering", "security"));
     for (what, file, text, right) in [
         ("a file with only comments", "suborgs/all.yml", "# to do\n", SUBORG),
-        ("a selector without a match", "suborgs/all.yml", &SUBORG.replace("r*", "x*"), SUBORG),
-        ("another team", "suborgs/all.yml", &SUBORG.replace("engineering", "security"), SUBORG),
-        ("a public default", "settings.yml", &public, &settings),
+        ("a selector without a match", "suborgs/all.yml", unmatched.as_str(), SUBORG),
+        ("another team", "suborgs/all.yml", renamed.as_str(), SUBORG),
+        ("a public default", "settings.yml", public.as_str(), settings.as_str()),
     ] {
         world.policy(file, text);
         world.read_policy().await;

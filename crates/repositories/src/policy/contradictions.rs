@@ -7,7 +7,7 @@ use beadle_engine::PolicyLocation;
 
 pub(super) use self::across::across;
 use super::layers::{Layer, LayerKind};
-use super::lists::entries;
+use super::lists::{entries, list_of};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 use super::rules;
@@ -168,7 +168,7 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
 /// Checks that a ruleset of the organisation has no rule that GitHub accepts only in a ruleset of a
 /// repository.
 fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+    for rule in entries(ruleset, "rules") {
         let Some(node) = rule.get("type") else { continue };
         if let Some(kind) = node.text().filter(|kind| rules::OF_REPOSITORIES.contains(kind)) {
             let problem =
@@ -218,8 +218,7 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 
 fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(node) = repository.get("topics") else { return };
-    let list = ["exclusive", "additive"].into_iter().find_map(|key| node.get(key)).unwrap_or(node);
-    let items = list.items();
+    let items = list_of(node).items();
     if let Some(item) = items.get(TOPICS) {
         let text = format!("`repository.topics` must have at most {TOPICS} topics, found {}", items.len());
         let values = std::iter::once(item).chain(items).collect();
@@ -288,7 +287,7 @@ fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
 fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(target) = ruleset.get("target") else { return };
     let Some(what @ ("push" | "branch" | "tag")) = target.text() else { return };
-    for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+    for rule in entries(ruleset, "rules") {
         let Some(node) = rule.get("type") else { continue };
         let Some(known) = node.text().and_then(rules::find) else { continue };
         if known.is_push == (what == "push") {
@@ -306,7 +305,7 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 
 /// Checks the rules of a ruleset, and the parameters of the rules.
 fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    let rules = ruleset.get("rules").map(Node::items).unwrap_or_default();
+    let rules = entries(ruleset, "rules");
     for (at, rule) in rules.iter().enumerate() {
         let Some(node) = rule.get("type") else {
             problems.push(error(rule, format!("`{path}.rules[{at}].type` is missing")));
@@ -374,7 +373,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     for layer in layers {
         for ruleset in layer.roots().flat_map(|root| entries(root, "rulesets")) {
             let Some(name) = ruleset.get("name").and_then(Node::text) else { continue };
-            for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+            for rule in entries(ruleset, "rules") {
                 let Some(kind) = rule.get("type").and_then(Node::text) else { continue };
                 stated.push(Stated {
                     is_organisations: matches!(layer.kind, LayerKind::Organisation),

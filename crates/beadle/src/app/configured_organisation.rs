@@ -50,8 +50,8 @@ pub(crate) struct ServedOrganisation {
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,
     /// True if the worker runs the keys of the organisation.
     has_begun: AtomicBool,
-    /// True if no generation was accepted with the present modes. Then the worker runs no key before
-    /// the first generation has passed the gate.
+    /// True if no generation was accepted with the present modes. Then the worker runs no key
+    /// before the first generation has passed the gate.
     is_first: AtomicBool,
 }
 
@@ -67,7 +67,8 @@ enum Beginning {
     First,
 }
 
-/// Returns whether a first generation must pass the gate. Tests that are not about the gate skip it.
+/// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
+/// it.
 fn is_first_gated() -> bool {
     fail::fail_point!("first-generation", |_| false);
     true
@@ -107,7 +108,8 @@ impl ServedOrganisation {
         self.is_first.store(false, Ordering::SeqCst);
     }
 
-    /// Records that the worker runs the keys of the organisation. Returns `false` if it already did.
+    /// Records that the worker runs the keys of the organisation. Returns `false` if it already
+    /// did.
     pub(super) fn begins(&self) -> bool {
         !self.has_begun.swap(true, Ordering::SeqCst)
     }
@@ -162,8 +164,8 @@ impl ServedOrganisation {
         read_policy(config, &self.file, &mut files).await
     }
 
-    /// Returns the policy with which the service begins: the generation that a service accepted last,
-    /// or `read` if there is none. Another generation must first pass the gate.
+    /// Returns the policy with which the service begins: the generation that a service accepted
+    /// last, or `read` if there is none. Another generation must first pass the gate.
     async fn accepted(&self, store: &dyn Store, read: Policy) -> anyhow::Result<(Policy, Beginning)> {
         // The mode `observe` writes nothing, so it needs no gate. If the mode is another one again
         // later, an old generation must not come back into force.

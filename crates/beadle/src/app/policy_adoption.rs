@@ -220,8 +220,8 @@ async fn enact(
     Ok(Adoption::InForce { generation, affected: count })
 }
 
-/// Makes the affected keys due, and deletes their holds from earlier generations. Returns the number
-/// of keys.
+/// Makes the affected keys due, and deletes their holds from earlier generations. Returns the
+/// number of keys.
 async fn mark(
     store: &dyn Store,
     affected: &Affected,
@@ -251,8 +251,8 @@ async fn mark(
     Ok(marks.len())
 }
 
-/// Stores an approved hold for each change that the guard would check. So exactly these changes pass
-/// the guard, and use no room in its window.
+/// Stores an approved hold for each change that the guard would check. So exactly these changes
+/// pass the guard, and use no room in its window.
 pub(super) async fn let_pass(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],

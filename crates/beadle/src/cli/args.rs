@@ -177,8 +177,8 @@ pub(crate) struct SweepArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
-    /// Digest of a change, or name of a generation, such as `8f0c1d2e3a4b`; `apply` and `holds` show
-    /// it
+    /// Digest of a change, or name of a generation, such as `8f0c1d2e3a4b`; `apply` and `holds`
+    /// show it
     #[arg(required = true, value_name = "DIGEST")]
     pub(crate) digests: Vec<String>,
     /// Reason for the journal; required for a generation

@@ -239,8 +239,8 @@ pub(crate) enum Command {
     },
     /// Approve held changes or a held policy, so that Beadle writes them
     ///
-    /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if its
-    /// plan is still the one that `beadle holds` shows.
+    /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
+    /// its plan is still the one that `beadle holds` shows.
     Approve(ApproveArgs),
     /// Confirm which repository, team or user a name in the policy means now
     ///

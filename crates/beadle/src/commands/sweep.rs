@@ -206,8 +206,8 @@ async fn one(
         clock.sleep(Duration::from_secs(2)).await;
         (shown, plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     }
-    // Without a store, Beadle cannot know which policy was accepted. Then `beadle plan-total` checks
-    // the sum of all shards.
+    // Without a store, Beadle cannot know which policy was accepted. Then `beadle plan-total`
+    // checks the sum of all shards.
     let is_gated = !asked.args.without_store;
     if is_gated && is_held(org, &shown, &asked.args.selection, (store, clock), printer).await? {
         return Ok(None);

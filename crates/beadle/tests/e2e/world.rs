@@ -155,7 +155,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // What is written is read back at once, and few tests are about the gate of the first policy.
+        // What is written is read back at once, and few tests are about the gate of the first
+        // policy.
         command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }

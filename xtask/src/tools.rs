@@ -59,7 +59,11 @@ fn folder() -> PathBuf {
 }
 
 /// The workflow files that users copy.
-const WORKFLOWS: &[&str] = &["deploy/github-action/nightly.yml", "examples/github-cop/police.yml"];
+const WORKFLOWS: &[&str] = &[
+    "deploy/github-action/nightly.yml",
+    "deploy/github-action/pull-request.yml",
+    "examples/github-cop/police.yml",
+];
 /// A script that lints workflow files. Its first argument is the path of the library, and all
 /// further arguments are the files.
 const LINT: &str = "

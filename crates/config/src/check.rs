@@ -234,6 +234,7 @@ impl OrgFile {
         }
         check_window(&guard, self.limits().window)?;
         at_most(guard.key("percent"), 100, self.guard.percent.unwrap_or_default().into())?;
+        at_most(table.key("gate").key("percent"), 100, self.gate.percent.unwrap_or_default().into())?;
         self.schedule().check(table)?;
         for (entry, rule) in self.dispatch.iter().enumerate() {
             let at = table.key("dispatch").entry(entry);

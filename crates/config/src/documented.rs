@@ -7,9 +7,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AppFile, BudgetFile, DispatchFile, EXAMPLE, File, GroupGuardFile, GroupsFile, GuardFile, HookKeyFile,
-    IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile,
-    ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WorkerFile,
+    AppFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile, GuardFile,
+    HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource,
+    RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile,
+    WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -54,6 +55,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("## `[[org]]`", keys::<OrgFile>()),
         ("### `app` of `[[org]]`", keys::<AppFile>()),
         ("### `[org.guard]` and `[target.guard]`", keys::<GuardFile>()),
+        ("### `[org.gate]`", keys::<GateFile>()),
         ("### `[org.budget]`", keys::<BudgetFile>()),
         ("### `[[org.dispatch]]`", keys::<DispatchFile>()),
         ("## `[[okta]]`", keys::<OktaFile>()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use beadle_engine::{Limits, Mode};
+use beadle_engine::{GateLimits, Limits, Mode};
 use serde::Deserialize;
 
 use crate::{PolicySource, RepositorySource, Schedule, Span};
@@ -43,6 +43,9 @@ pub struct OrgFile {
     /// The limits of the guard for the organisation.
     #[serde(default)]
     pub guard: GuardFile,
+    /// The limits of the gate for the organisation.
+    #[serde(default)]
+    pub gate: GateFile,
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,
@@ -84,6 +87,20 @@ impl OrgFile {
         match self.policy.repository() {
             Some(source) if source.owner(&self.name) == self.name => &source.repository,
             _ => &self.policy_repository,
+        }
+    }
+
+    /// Returns the limits of the gate. Limits that are not set have their defaults, which are the
+    /// limits of the guard where the guard has the same limit.
+    pub fn gate_limits(&self) -> GateLimits {
+        let guard = self.limits();
+        GateLimits {
+            removes: self.gate.removes.unwrap_or(guard.removes),
+            weakens: self.gate.weakens.unwrap_or(guard.weakens),
+            exposes: self.gate.exposes.unwrap_or(guard.exposes),
+            creates: self.gate.creates.unwrap_or(GateLimits::CREATES),
+            percent: self.gate.percent.unwrap_or(GateLimits::PERCENT),
+            repositories: self.gate.repositories.unwrap_or(GateLimits::REPOSITORIES),
         }
     }
 
@@ -183,6 +200,25 @@ impl GuardFile {
             among: None,
         }
     }
+}
+
+/// `[org.gate]`: the limits for one new generation of the policy.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GateFile {
+    /// The maximum number of removals.
+    pub removes: Option<u32>,
+    /// The maximum number of weakenings.
+    pub weakens: Option<u32>,
+    /// The maximum number of exposures.
+    pub exposes: Option<u32>,
+    /// The maximum number of additions.
+    pub creates: Option<u32>,
+    /// The maximum share of the repositories, in percent, in which a generation may remove, weaken
+    /// or expose something.
+    pub percent: Option<u32>,
+    /// The number of repositories that are always allowed, even if `percent` allows fewer.
+    pub repositories: Option<u32>,
 }
 
 /// `[org.budget]`: how much of GitHub's rate limits Beadle may use.

@@ -1,5 +1,5 @@
 //! The parts of Beadle that are the same for every vendor: deliveries, keys, lanes, leases, plans,
-//! risks, the guard, budgets and the journal.
+//! risks, the guard, the gate, budgets and the journal.
 //!
 //! The engine contains no code for a vendor, for SQL or for HTTP. An event only marks a [`Key`] as
 //! due. The [`Worker`] claims due keys from a [`Store`] and passes each of them to a
@@ -13,6 +13,7 @@ pub mod clock;
 mod contested;
 pub mod delivery;
 pub mod failure;
+pub mod gate;
 pub mod glob;
 pub mod guard;
 pub mod journal;
@@ -42,6 +43,7 @@ pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use clock::{Clock, Time};
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
+pub use gate::{ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};
 pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};

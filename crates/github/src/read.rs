@@ -36,6 +36,9 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// The maximum number of repositories on a page that GitHub allows.
+const LARGE: usize = 100;
+
 /// Where a page of repositories begins.
 #[derive(Clone, Debug)]
 pub struct Cursor {
@@ -43,6 +46,14 @@ pub struct Cursor {
     /// The number of repositories on the page. Beadle makes it smaller if GitHub cannot answer for
     /// so many repositories in one query.
     first: usize,
+}
+
+impl Cursor {
+    /// Returns the beginning of a list with the largest pages that GitHub allows, for a reader that
+    /// reads few parts of each repository.
+    pub fn of_large_pages() -> Self {
+        Self { after: Value::Null, first: LARGE }
+    }
 }
 
 impl Default for Cursor {
@@ -104,6 +115,15 @@ impl Reader {
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
         Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
+    }
+
+    /// Returns a reader that uses the same connection and reads these parts. It shares nothing else
+    /// with this reader, so it does not change what this reader reads or remembers.
+    #[must_use]
+    pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
+        let reader = Self::new(self.api.clone(), asks);
+        reader.select_by(selected_by);
+        reader
     }
 
     /// Returns a copy of the reader that reads in this lane. Both readers share what they remember.

@@ -1,6 +1,7 @@
 //! Reconciles repositories with a policy: it reads the policy, finds the repositories that each
 //! file reaches, and plans and writes each aspect.
 
+mod affected;
 pub mod aspects;
 pub mod dispatch;
 mod facts;
@@ -33,6 +34,7 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
 pub use dispatch::{Dispatch, DispatchRule};
 pub use import::{Conversion, Import, Incumbent, convert, import_policy};
 pub use in_force::{Modes, PolicyHandle};
+pub use planner::preview::{Affected, Preview};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
 pub use recovery::Recovery;

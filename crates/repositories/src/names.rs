@@ -77,6 +77,12 @@ impl Names {
         self.looks_only = true;
     }
 
+    /// Returns a copy that remembers no new names, and adds nothing to what this value remembers.
+    #[must_use]
+    pub(crate) fn apart(&self) -> Self {
+        Self { looks_only: true, known: Arc::default(), ..self.clone() }
+    }
+
     fn note(&self, named: Named, name: &str) -> Note<NamedId> {
         Note::of(&[&self.organisation, named.as_str(), &name.to_lowercase()])
     }

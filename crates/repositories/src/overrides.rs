@@ -93,6 +93,17 @@ impl Overrides {
         self.looks_only = true;
     }
 
+    /// Returns a copy that adds nothing to the store, and nothing to what this value remembers.
+    #[must_use]
+    pub(crate) fn apart(&self) -> Self {
+        let here = self.here.lock().clone();
+        Self {
+            here: Arc::new(Mutex::new(here)),
+            looks_only: true,
+            ..Self::new(self.store.clone(), &self.organisation)
+        }
+    }
+
     async fn get(&self, note: &str) -> Result<Option<String>, StoreError> {
         let here = self.here.lock().get(note).cloned();
         match &self.store {

@@ -1,10 +1,9 @@
 //! Plans the changes of repositories: compares the policy with the observed state.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown};
-use beadle_github::{Cursor, IndexRow, Reader, Repository, Unsure};
+use beadle_github::{IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
@@ -15,6 +14,7 @@ use crate::names::Names;
 use crate::order::in_order;
 use crate::organisation;
 use crate::overrides::Overrides;
+use crate::planner::pages::Pages;
 use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
@@ -196,26 +196,12 @@ impl RepositoryPlanner {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
         plan: &mut OrganisationPlan,
     ) -> Result<(), Failure> {
-        let mut page = self.reader.page(&Cursor::default()).await?;
-        let total = page.total;
+        let mut pages = Pages::first(&self.reader).await?;
+        let total = pages.total();
         let bulk = self.reader.bulk(usize::try_from(total / shard.of()).unwrap_or(usize::MAX)).await;
-        // If a repository appears twice in the list, another repository may be missing. So a
-        // repository counts only once.
-        let (mut names, mut pages) = (BTreeMap::new(), 0);
         loop {
-            plan.short = plan.short.take().or(page.short);
-            let (before, came) = (names.len(), page.repositories.len());
-            let mut own = page.repositories;
-            own.retain(|repository| names.insert(repository.id, repository.name.clone()).is_none());
-            pages += 1;
-            let is_endless = (came > 0 && names.len() == before) || pages > total.saturating_add(1);
-            if page.next.is_some() && is_endless {
-                // Without this check, Beadle would read pages that contain nothing new without end.
-                page.next = None;
-                let text = "the list has no end: a page repeats the repositories of other pages";
-                plan.short.get_or_insert_with(|| text.to_owned());
-            }
-            progress(names.len() as u64, total);
+            let mut own = pages.take();
+            progress(pages.seen(), total);
             own.retain(|repository| shard.holds(repository.id) && !policy.leaves_out(&repository.name));
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
@@ -224,22 +210,14 @@ impl RepositoryPlanner {
                 // same time.
                 futures::stream::iter(plans).buffered(AT_ONCE).try_collect::<Vec<_>>().await
             };
-            let next = async {
-                match &page.next {
-                    Some(cursor) => self.reader.page(cursor).await.map(Some),
-                    None => Ok(None),
-                }
-            };
-            let (planned, next) = futures::join!(planned, next);
+            let (planned, has_more) = futures::join!(planned, pages.advance(&self.reader));
             plan.plans.extend(planned?);
-            match next? {
-                Some(next) => page = next,
-                None => break,
+            if !has_more? {
+                break;
             }
         }
-        if (names.len() as u64) < total && plan.short.is_none() {
-            plan.short = Some(format!("the list has only some entries ({} of {total})", names.len()));
-        }
+        let (names, short) = pages.end();
+        plan.short = short;
         if plan.short.is_none() && shard.of() == 1 {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
@@ -436,5 +414,7 @@ impl RepositoryPlanner {
 }
 
 mod keyed;
+mod pages;
+pub mod preview;
 #[cfg(test)]
 mod tests;

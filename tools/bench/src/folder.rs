@@ -46,7 +46,7 @@ impl Folder {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[org]]\nname = \"acme\"\napi = \"{}\"\n\
              app = {{ id = {}, key = \"file:app.pem\" }}\nwebhook_secrets = [\"file:webhook.secret\"]\n\
-             policy = \"policy\"\nmode = \"{mode}\"\n[org.guard]\nremoves = 100000\npercent = 100\n[org.budget]\nminute = \"{minute}\"\n",
+             policy = \"policy\"\nmode = \"{mode}\"\n[org.guard]\nremoves = 100000\npercent = 100\n[org.gate]\npercent = 100\ncreates = 100000\n[org.budget]\nminute = \"{minute}\"\n",
             ports[0],
             ports[1],
             sim.url(),

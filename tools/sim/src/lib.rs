@@ -8,6 +8,7 @@ mod keys;
 pub mod okta;
 pub mod scim;
 mod sim_state;
+mod webhook_client;
 
 pub use faults::{Fault, Lie};
 pub use github::{APP_ID, APP_SLUG, Hook, Limits, LogLies, Settings, Sim, SimError, signature};

@@ -3,17 +3,21 @@
 
 use parking_lot::RwLock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use beadle_engine::{Mode, StoreError};
+use beadle_engine::{Failure, Mode, Store, StoreError, Time};
 use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
 
+use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::held_generation::HeldGeneration;
+use crate::app::last_sweep::{LastSweep, modes, swept};
 use crate::app::policy_source::{LastLook, RepositoryPolicy};
 use crate::app::policy_store;
 use crate::config::OrgConfig;
@@ -36,6 +40,49 @@ pub(crate) struct ServedOrganisation {
     /// The record by which this process shares the organisation's budget, once the organisation is
     /// open.
     share: Mutex<Option<BudgetShare>>,
+    /// A lock that lets only one caller at a time plan a new generation of the policy and put it in
+    /// force.
+    pub(super) adopting: Mutex<()>,
+    /// A lock that a caller holds while it changes the policy in force, and a task while it decides
+    /// whether the policy in force needs a sweep.
+    pub(crate) generation_change: Mutex<()>,
+    /// The generation that could not be planned for the gate, the time of the attempt, and the
+    /// failure.
+    pub(super) waits: parking_lot::Mutex<Option<(String, Time, Failure)>>,
+    /// The last generation that was read. Somebody may be changing the folder of the policy while
+    /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
+    pub(crate) candidate: parking_lot::Mutex<Option<String>>,
+    /// True if the worker runs the keys of the organisation.
+    has_begun: AtomicBool,
+    /// True if no generation was accepted with the present modes. Then the worker runs no key
+    /// before the first generation has passed the gate.
+    is_first: AtomicBool,
+}
+
+/// The policy with which an organisation opens.
+struct FirstPolicy {
+    policy: Policy,
+    /// True if the store has this policy as the last accepted one.
+    was_accepted: bool,
+}
+
+/// How an organisation begins after its policy was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    /// The policy was accepted before, so the work on the keys begins at once.
+    Accepted,
+    /// The policy is the last accepted one, and another generation waits for the gate. The work
+    /// begins after the first attempt to put the other generation in force.
+    Outdated,
+    /// No generation was accepted before. The work begins after the gate lets the first one pass.
+    First,
+}
+
+/// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
+/// it.
+fn is_first_gated() -> bool {
+    fail::fail_point!("first-generation", |_| false);
+    true
 }
 
 impl ServedOrganisation {
@@ -49,6 +96,12 @@ impl ServedOrganisation {
             files: Mutex::default(),
             looked: Mutex::default(),
             share: Mutex::default(),
+            adopting: Mutex::default(),
+            generation_change: Mutex::default(),
+            waits: parking_lot::Mutex::default(),
+            candidate: parking_lot::Mutex::default(),
+            has_begun: AtomicBool::default(),
+            is_first: AtomicBool::default(),
         })
     }
 
@@ -57,8 +110,24 @@ impl ServedOrganisation {
         self.open.read().clone()
     }
 
-    /// Opens the organisation, and calls `begin` to start the work on its keys. Returns `false` if
-    /// the organisation was already open.
+    /// Returns whether no generation of the policy was accepted yet.
+    pub(crate) fn is_first(&self) -> bool {
+        self.is_first.load(Ordering::SeqCst)
+    }
+
+    /// Records that a generation of the policy was accepted.
+    pub(super) fn set_accepted(&self) {
+        self.is_first.store(false, Ordering::SeqCst);
+    }
+
+    /// Records that the worker runs the keys of the organisation. Returns `false` if it already
+    /// did.
+    pub(super) fn begins(&self) -> bool {
+        !self.has_begun.swap(true, Ordering::SeqCst)
+    }
+
+    /// Opens the organisation, and calls `begin` to start the work on its keys as soon as a policy
+    /// is accepted. Returns `false` if the organisation was already open.
     pub(super) async fn open_now(
         &self,
         app: &App,
@@ -66,20 +135,38 @@ impl ServedOrganisation {
     ) -> anyhow::Result<bool> {
         // Two callers at the same time would create two shares of the budget.
         let _alone = self.opening.lock().await;
-        if self.open().is_some() {
+        if let Some(opened) = self.open() {
+            if let Some(store) = app.store()
+                && self.follow(app, store.as_ref(), &opened).await?
+                && self.begins()
+            {
+                begin(opened.as_ref());
+            }
             return Ok(false);
         }
-        let policy = self.first_policy(app).await.context(NOT_OPEN)?;
+        let first = self.first_policy(app).await.context(NOT_OPEN)?;
+        let (policy, beginning) = match app.store() {
+            Some(store) => self.accepted(store.as_ref(), first).await.context(NOT_OPEN)?,
+            None => (first.policy, Beginning::Accepted),
+        };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
-        self.announce_policy(&opened);
-        self.record_policy(app, &opened).await;
+        self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
+        if beginning == Beginning::First {
+            self.known.watch(opened.policy.current().branches());
+            tracing::info!(organisation = self.file.name, "first policy waits for the gate");
+        } else {
+            self.announce_policy(&opened);
+            self.record_policy(app, &opened).await;
+        }
         if let Some(store) = app.store() {
             let mut share = BudgetShare::new(&self.file, (&opened.api, &opened.pace), store);
             // Before the first call, the budget must know how much the other processes have spent.
             share.try_update().await;
             *self.share.lock().await = Some(share);
         }
-        begin(opened.as_ref());
+        if beginning == Beginning::Accepted && self.begins() {
+            begin(opened.as_ref());
+        }
         *self.open.write() = Some(opened);
         Ok(true)
     }
@@ -91,27 +178,34 @@ impl ServedOrganisation {
     }
 
     /// Returns the policy with which the organisation opens. If the policy is in a repository, this
-    /// is the last accepted one, so that the organisation opens without GitHub. The next reload
-    /// then reads the newest one.
-    async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
-        if let Some(source) = self.file.policy.repository() {
-            match app.repository_policy(&self.file, source)?.last_accepted().await {
-                Ok(Some(policy)) => return Ok(policy),
-                Ok(None) => {}
-                // Another version of Beadle may have accepted it.
-                Err(error) => tracing::warn!(
-                    organisation = self.file.name,
-                    error = format!("{error:#}"),
-                    "last accepted policy unusable"
-                ),
-            }
+    /// is the last accepted one, so that the organisation opens without GitHub. The next look at
+    /// the repository then reads the newest one.
+    async fn first_policy(&self, app: &App) -> anyhow::Result<FirstPolicy> {
+        match self.last_accepted(app).await {
+            Ok(Some(policy)) => return Ok(FirstPolicy { policy, was_accepted: true }),
+            Ok(None) => {}
+            // Another version of Beadle may have accepted it.
+            Err(error) => self.report_unusable(&error),
         }
-        self.read_policy(app).await
+        Ok(FirstPolicy { policy: self.read_policy(app).await?, was_accepted: false })
     }
 
-    /// Reads the policy from its repository if the commit has changed, and puts a new generation in
-    /// force. Returns the new generation. Does nothing if the policy is in a folder.
-    pub(crate) async fn reload(&self, app: &App) -> anyhow::Result<Option<String>> {
+    /// Returns the last accepted policy, if the policy is in a repository.
+    async fn last_accepted(&self, app: &App) -> anyhow::Result<Option<Policy>> {
+        match self.file.policy.repository() {
+            Some(source) => app.repository_policy(&self.file, source)?.last_accepted().await,
+            None => Ok(None),
+        }
+    }
+
+    fn report_unusable(&self, error: &anyhow::Error) {
+        let (organisation, error) = (&self.file.name, format!("{error:#}"));
+        tracing::warn!(organisation, error, "last accepted policy unusable");
+    }
+
+    /// Reads the policy from its repository if the commit has changed. Returns the policy if
+    /// another generation is in force. Returns `None` if the policy is in a folder.
+    pub(super) async fn look_at_repository(&self, app: &App) -> anyhow::Result<Option<Policy>> {
         let (Some(source), Some(org)) = (self.file.policy.repository(), self.open()) else {
             return Ok(None);
         };
@@ -124,10 +218,7 @@ impl ServedOrganisation {
         if is_first && self.file.mode == Mode::Enforce {
             self.report_missing_review(&repository).await;
         }
-        let Some(policy) = found else { return Ok(None) };
-        let generation = policy.generation.clone();
-        self.put_in_force(app, &org, policy).await;
-        Ok(Some(generation))
+        Ok(found)
     }
 
     /// Logs a warning if the policy can change without a review.
@@ -140,21 +231,89 @@ impl ServedOrganisation {
         }
     }
 
-    /// Puts a generation of the policy in force.
-    pub(crate) async fn put_in_force(&self, app: &App, org: &GithubOrganisation, policy: Policy) {
-        org.policy.replace(policy);
-        self.announce_policy(org);
-        self.record_policy(app, org).await;
-    }
-
     /// Records in the store that the policy is in force, if it comes from a repository. If the
     /// store fails, the next start reads the policy from GitHub.
-    async fn record_policy(&self, app: &App, org: &GithubOrganisation) {
+    pub(super) async fn record_policy(&self, app: &App, org: &GithubOrganisation) {
         let Some(store) = app.store() else { return };
         let (policy, name) = (org.policy.current(), &self.file.name);
         if let Err(error) = policy_store::accept(store.as_ref(), name, &policy, app.clock.now()).await {
             tracing::warn!(organisation = name, %error, "policy in force not recorded");
         }
+    }
+
+    /// Returns the policy with which the service begins: the generation that a service accepted
+    /// last, or the one that was read if there is none. Another generation must first pass the
+    /// gate.
+    async fn accepted(
+        &self,
+        store: &dyn Store,
+        FirstPolicy { policy: read, was_accepted }: FirstPolicy,
+    ) -> anyhow::Result<(Policy, Beginning)> {
+        // The mode `observe` writes nothing, so it needs no gate. If the mode is another one again
+        // later, an old generation must not come back into force.
+        if self.file.mode == Mode::Observe {
+            AcceptedPolicy::forget(store, &self.file).await?;
+            return Ok((read, Beginning::Accepted));
+        }
+        let accepted = AcceptedPolicy::of(store, &self.file).await?;
+        // A mode that allows more is like a new policy.
+        if let Some(accepted) = accepted.filter(|accepted| accepted.modes == modes(&self.file)) {
+            if was_accepted || accepted.generation == read.generation {
+                return Ok((read, Beginning::Accepted));
+            }
+            match accepted.policy(store, &self.file).await {
+                Ok(policy) => {
+                    self.set_candidate(read.generation);
+                    return Ok((policy, Beginning::Outdated));
+                }
+                Err(error) => self.report_unusable(&error),
+            }
+        }
+        // An older version of Beadle did not record which generation it used, except for the last
+        // sweep.
+        let last = LastSweep::note(&self.file.name).get(store).await?;
+        let was_used = last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
+        if was_used || !is_first_gated() {
+            AcceptedPolicy::remember(store, &self.file, &read).await?;
+            return Ok((read, Beginning::Accepted));
+        }
+        self.set_candidate(read.generation.clone());
+        Ok((read, Beginning::First))
+    }
+
+    fn set_candidate(&self, generation: String) {
+        *self.candidate.lock() = Some(generation);
+    }
+
+    /// Puts the generation in force that waits for the gate in this process, if another process has
+    /// accepted it in the meantime. Returns whether the work on the keys can begin.
+    async fn follow(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        opened: &GithubOrganisation,
+    ) -> anyhow::Result<bool> {
+        let waiting = self.candidate.lock().clone();
+        let Some(waiting) = waiting.filter(|_| self.file.mode != Mode::Observe) else { return Ok(false) };
+        let accepted = AcceptedPolicy::of(store, &self.file).await?;
+        if let Some(accepted) = accepted.filter(|accepted| accepted.generation == waiting) {
+            let policy = match self.last_accepted(app).await? {
+                Some(policy) if policy.generation == waiting => policy,
+                // Another process accepts it at this moment, and has not stored all of it.
+                Some(_) => return Ok(false),
+                None => accepted.policy(store, &self.file).await?,
+            };
+            let _alone = self.generation_change.lock().await;
+            if self.is_first() || opened.policy.current().generation != waiting {
+                opened.policy.replace(policy);
+                self.set_accepted();
+                self.announce_policy(opened);
+            }
+            return Ok(true);
+        }
+        // The gate of another process holds the generation, so the last one stays in force.
+        let held = HeldGeneration::note(&self.file.name).get(store).await?;
+        Ok(!self.is_first() && held.is_some_and(|held| held.generation == waiting))
     }
 
     /// Logs the policy in force, and tells the intake which branches the policy names.

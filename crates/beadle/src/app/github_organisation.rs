@@ -80,8 +80,8 @@ impl GithubOrganisation {
         RepositoryWriter::new(Writer::new(self.api.clone()), self.reader.clone())
     }
 
-    /// Returns the reconcilers of the organisation's repositories, sweeps and dispatches.
-    pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 3] {
+    /// Returns the reconcilers of the organisation's repositories and sweeps.
+    pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 2] {
         let repositories = Reconciler {
             planner: self.planner(Some(store)),
             writer: self.writer(),
@@ -96,14 +96,18 @@ impl GithubOrganisation {
             clock: clock.clone(),
             policy: self.policy.clone(),
         };
-        let dispatch = Dispatch {
+        [Arc::new(repositories), Arc::new(sweep)]
+    }
+
+    /// Returns the reconciler of the organisation's dispatches.
+    pub(crate) fn dispatches(&self, store: &Arc<dyn Store>, clock: &Clock) -> Arc<dyn Reconcile> {
+        Arc::new(Dispatch {
             reader: self.reader.clone(),
             writer: Writer::new(self.api.clone()),
             store: store.clone(),
             clock: clock.clone(),
             rules: config::rules(&self.file),
-        };
-        [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
+        })
     }
 }
 

@@ -4,17 +4,22 @@
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
+pub(crate) mod accepted_policy;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;
+pub(crate) mod command_gate;
 pub(crate) mod configured_organisation;
 pub(crate) mod directories_and_targets;
 pub(crate) mod file_timeout;
 pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
+pub(crate) mod held_generation;
+pub(crate) mod last_sweep;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
+pub(crate) mod policy_adoption;
 pub(crate) mod policy_part;
 pub(crate) mod policy_reading;
 pub(crate) mod policy_source;

@@ -1,25 +1,42 @@
 //! Runs the `policy` keys. A push to the repository of a policy makes the key of the policy due.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Failure, Report};
 
-use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::policy_adoption::{Adoption, reload};
+use crate::app::service::Service;
 
 /// Reads the policy of one organisation, and puts a new generation of it in force.
-pub(crate) struct PolicyReading {
-    pub(crate) app: Arc<App>,
-    pub(crate) organisation: Arc<ServedOrganisation>,
+struct PolicyReading {
+    /// The service, which owns this reconciler.
+    service: Weak<Service>,
+    organisation: Arc<ServedOrganisation>,
+}
+
+/// Makes the service work on the key of each policy that is in a repository.
+pub(crate) fn begin(service: &Arc<Service>) {
+    for organisation in service.orgs.iter().filter(|org| org.file.policy.repository().is_some()) {
+        let reading = PolicyReading { service: Arc::downgrade(service), organisation: organisation.clone() };
+        service.begin_policy(&organisation.file.name, Arc::new(reading));
+    }
 }
 
 #[async_trait]
 impl Reconcile for PolicyReading {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
-        let skipped = match self.organisation.reload(&self.app).await {
-            Ok(_) => None,
+        let Some(service) = self.service.upgrade() else {
+            return Err(Failure::new(Class::Retry, "the service stops"));
+        };
+        let skipped = match reload(&service, &self.organisation).await {
+            Ok(None | Some(Adoption::InForce { .. })) => None,
+            Ok(Some(Adoption::Held { generation, why })) => {
+                Some(format!("generation {generation} held: {why}; see `beadle holds`"))
+            }
+            Ok(Some(Adoption::Waits(failure))) => return Err(failure),
             Err(error) => {
                 let failure = error.downcast_ref::<Failure>();
                 let class = failure.map_or(Class::Rejected, |failure| failure.class);

@@ -108,13 +108,17 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// Adds the reconcilers of an organisation. From now on, the worker runs the organisation's
-    /// keys.
+    /// Adds the reconcilers of an organisation's repositories and sweeps. From now on, the worker
+    /// runs their keys.
     pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
-        let [repository, sweep, dispatch] = org.reconcilers(store, clock);
+        let [repository, sweep] = org.reconcilers(store, clock);
         self.repositories.add(&org.file.name, repository);
         self.sweeps.add(&org.file.name, sweep);
-        self.dispatches.add(&org.file.name, dispatch);
+    }
+
+    /// Adds the reconciler of an organisation's dispatches. They do not depend on the policy.
+    pub(crate) fn add_dispatch(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
+        self.dispatches.add(&org.file.name, org.dispatches(store, clock));
     }
 
     /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Clock, Store, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
@@ -15,8 +16,8 @@ use tokio::sync::Notify;
 use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
+use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
-use crate::app::policy_reading::PolicyReading;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::config::Config;
 
@@ -58,14 +59,8 @@ impl Service {
         for org in &app.config.file.org {
             reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
         }
-        let orgs: Vec<_> = app.config.file.org.iter().map(ServedOrganisation::new).collect();
-        for organisation in &orgs {
-            let (app, organisation) = (app.clone(), organisation.clone());
-            let name = organisation.file.name.clone();
-            reconcilers.add_policy(&name, Arc::new(PolicyReading { app, organisation }));
-        }
         Arc::new(Self {
-            orgs,
+            orgs: app.config.file.org.iter().map(ServedOrganisation::new).collect(),
             app,
             store,
             bell: Arc::default(),
@@ -112,13 +107,27 @@ impl Service {
     /// Opens an organisation if it is not open yet. Returns `true` if this call opened the
     /// organisation.
     pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
-        org.open_now(&self.app, |opened| {
+        let begin = |opened: &GithubOrganisation| self.reconcilers.add(opened, &self.store, self.clock());
+        let is_new = org.open_now(&self.app, begin).await?;
+        if let Some(opened) = org.open().filter(|_| is_new) {
+            self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());
-            drop(budgets);
+        }
+        Ok(is_new)
+    }
+
+    /// Begins to work on the key of an organisation's policy.
+    pub(crate) fn begin_policy(&self, organisation: &str, reconciler: Arc<dyn Reconcile>) {
+        self.reconcilers.add_policy(organisation, reconciler);
+    }
+
+    /// Begins to work on the keys of an open organisation, if the worker does not yet.
+    pub(super) fn begin(&self, org: &ServedOrganisation, opened: &GithubOrganisation) {
+        if org.begins() {
             self.reconcilers.add(opened, &self.store, self.clock());
-        })
-        .await
+            self.bell.notify_one();
+        }
     }
 
     /// Opens all organisations at the same time. Errors are not returned: a background task logs

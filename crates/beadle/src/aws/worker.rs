@@ -25,6 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::emf_metrics::EmfMetrics;
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::store;
 use crate::config::Config;
@@ -165,6 +166,7 @@ async fn serve(
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
+    policy_reading::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
     // Other functions may use the same credentials now. So this function updates the shared budgets

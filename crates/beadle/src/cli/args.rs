@@ -142,6 +142,10 @@ pub(crate) struct PlanArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+    /// Compare with the policy in a folder, such as `main/policy`: show only the changes that the
+    /// configured policy causes, and the verdict of the gate
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["repo", "target", "group", "shard"])]
+    pub(crate) base: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -169,6 +173,17 @@ pub(crate) struct SweepArgs {
     /// Print the summary as JSON, one organisation or target a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// Digest of a change, or name of a generation, such as `8f0c1d2e3a4b`; `apply` and `holds`
+    /// show it
+    #[arg(required = true, value_name = "DIGEST")]
+    pub(crate) digests: Vec<String>,
+    /// Reason for the journal; required for a generation
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle plan --org acme --repo widgets", "one repository"),
             ("beadle plan --target aws --group Developers", "one group"),
             ("beadle plan --format markdown", "output for a comment on a pull request"),
+            ("beadle plan --base main/policy", "only what the configured policy changes"),
         ],
     ),
     (
@@ -109,7 +110,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),
     ("holds", &[("beadle holds", "each held change with its digest and the reason")]),
-    ("approve", &[("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`")]),
+    (
+        "approve",
+        &[
+            ("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`"),
+            ("beadle approve 3c9f0a1b2d4e --reason \"team is closed\"", "a generation of a policy"),
+        ],
+    ),
     (
         "rebind",
         &[

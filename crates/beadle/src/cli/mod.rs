@@ -10,9 +10,9 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs, PlanArgs,
-    PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand,
-    TasksCommand, Tool,
+    ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs,
+    PlanArgs, PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs,
+    TargetsCommand, TasksCommand, Tool,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -242,18 +242,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         scope: Scope,
     },
-    /// List the changes that the guard holds
+    /// List held changes and held policies
     Holds {
-        /// Print JSON, one change a line
+        /// Print JSON, one change or generation a line
         #[arg(long)]
         json: bool,
     },
-    /// Approve held changes, so that Beadle writes them
-    Approve {
-        /// Digest of a change, such as `8f0c1d2e3a4b`; `apply` and `holds` show it
-        #[arg(required = true, value_name = "DIGEST")]
-        digests: Vec<String>,
-    },
+    /// Approve held changes or a held policy, so that Beadle writes them
+    ///
+    /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
+    /// its plan is still the one that `beadle holds` shows.
+    Approve(ApproveArgs),
     /// Confirm which repository, team or user a name in the policy means now
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's

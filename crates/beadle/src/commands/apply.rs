@@ -21,6 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
+use crate::commands::gate::{accept, is_held};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
@@ -69,6 +70,11 @@ async fn all(
                 let (mut shown, mut plans) =
                     plan(&org, &org.planner(Some(store)), selection, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
+                if rounds.is_first() && is_held(&org, &shown, selection, (store, clock), printer).await? {
+                    printer.lines(render::text(printer, &shown));
+                    tally.held += 1;
+                    break;
+                }
                 let say = || announce(&org, &plans, printer);
                 let mut applier = Applier::of_org(&org, store, clock, printer);
                 applier.counts(&shown, selection).await?;
@@ -77,7 +83,10 @@ async fn all(
                         tally.add(rounds.tally());
                         return Ok(declined(&tally, printer));
                     }
-                    Went::Quiet => break,
+                    Went::Quiet => {
+                        accept(&org, selection, store).await?;
+                        break;
+                    }
                     Went::Again => {}
                 }
             }

@@ -1,9 +1,14 @@
-//! `beadle holds` and `beadle approve`: list and approve the changes that the guard holds.
+//! `beadle holds` and `beadle approve`: list and approve the changes that the guard holds, and the
+//! generations of a policy that the gate holds.
+
+use std::sync::Arc;
 
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Clock, Detail, Entry, EntryKind};
+use beadle_engine::{Clock, Detail, Entry, EntryKind, Key, Store, Time};
 
+use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::store;
+use crate::cli::ApproveArgs;
 use crate::commands::{FAILED, FINE, ago, operator};
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
@@ -11,9 +16,17 @@ use crate::output::render;
 
 pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
-    let holds = store::open_existing(config).await?.holds().await?;
-    if holds.is_empty() && !as_json {
+    let store = store::open_existing(config).await?;
+    let (generations, holds) = (HeldGeneration::all(store.as_ref()).await?, store.holds().await?);
+    if generations.is_empty() && holds.is_empty() && !as_json {
         printer.line("no held changes");
+    }
+    for (_, held) in generations {
+        if as_json {
+            printer.json(&serde_json::to_string(&held)?);
+        } else {
+            show_generation(&held, now, printer);
+        }
     }
     for hold in holds {
         if as_json {
@@ -33,12 +46,51 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
     Ok(FINE)
 }
 
-pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Printer) -> anyhow::Result<u8> {
+/// Prints a held generation: the exceeded limits, the sums, and the changes in groups.
+fn show_generation(held: &HeldGeneration, now: Time, printer: &Printer) {
+    let HeldGeneration { organisation, generation, digest, .. } = held;
+    let head = printer.paint(Tone::Heading, format!("generation {generation}  {organisation}"));
+    let state = match &held.approved {
+        Some(GenerationApproval { by, reason, .. }) => {
+            format!("approved by {by} ({reason}), not in force yet")
+        }
+        None => held.why.clone(),
+    };
+    printer.line(format!("{head}  held for {}: {state}", ago(held.since, now)));
+    printer.line(format!("  {}; plan {digest}", held.summary()));
+    for group in &held.groups {
+        printer.line(format!("  {}", group.line()));
+    }
+    if held.more_groups > 0 {
+        printer.line(format!("  and {} more", held.more_groups));
+    }
+    if held.approved.is_none() {
+        printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));
+    }
+}
+
+pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = store::open_existing(config).await?;
     let by = operator(config).await;
+    let generations = HeldGeneration::all(store.as_ref()).await?;
     let mut code = FINE;
-    for digest in digests {
+    for digest in &args.digests {
+        let held: Vec<_> = generations.iter().filter(|(_, held)| held.generation == *digest).collect();
+        if !held.is_empty() {
+            let Some(reason) = &args.reason else {
+                printer.error(&format!(
+                    "{digest}: approving a generation needs a reason\nhint: `beadle approve {digest} --reason TEXT`"
+                ));
+                code = FAILED;
+                continue;
+            };
+            for (note, held) in held {
+                let approval = GenerationApproval { by: by.clone(), reason: reason.clone(), at: clock.now() };
+                approve_generation(&store, (note.as_str(), held.clone()), approval, printer).await?;
+            }
+            continue;
+        }
         let Some(hold) = store.approve(digest, &by, clock.now()).await? else {
             printer.error(&format!("no held change has the digest `{digest}`\nhint: see `beadle holds`"));
             code = FAILED;
@@ -73,6 +125,42 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
         }
     }
     Ok(code)
+}
+
+/// Approves a held generation, and records it in the journal.
+async fn approve_generation(
+    store: &Arc<dyn Store>,
+    (note, held): (&str, HeldGeneration),
+    approval: GenerationApproval,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let (organisation, generation) = (held.organisation.clone(), held.generation.clone());
+    if let Some(GenerationApproval { by, .. }) = &held.approved {
+        printer.line(format!("{generation}: already approved for {organisation} by {by}"));
+        return Ok(());
+    }
+    let at = approval.at;
+    let action = OperatorAction::ApprovedGeneration {
+        approved_generation: generation.clone(),
+        plan: held.digest.clone(),
+        reason: approval.reason.clone(),
+        by: approval.by.clone(),
+    };
+    held.approve(store.as_ref(), note, approval).await?;
+    let entry = Entry {
+        seq: 0,
+        at,
+        kind: EntryKind::Operator,
+        key: Key::new("policy", &organisation, &generation).to_string(),
+        subject: organisation.clone(),
+        intent: None,
+        detail: Detail::Operator(action),
+    };
+    store.journal(None, vec![entry], at).await?;
+    printer.line(format!(
+        "{generation}: approved for {organisation}; the service puts it in force if its plan is still the same"
+    ));
+    Ok(())
 }
 
 /// What an approval does.

@@ -9,6 +9,7 @@ mod check;
 mod deliveries;
 mod doctor;
 mod explain;
+mod gate;
 mod healthcheck;
 mod import;
 mod init;
@@ -17,6 +18,7 @@ mod names;
 mod pause;
 mod plan;
 mod plan_total;
+mod preview;
 mod queue;
 mod rebind;
 mod rounds;
@@ -77,7 +79,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
-        Command::Approve { digests } => approve::approve(&*config()?, &digests, printer).await,
+        Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {

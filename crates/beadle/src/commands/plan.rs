@@ -16,6 +16,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
+use crate::commands::preview;
 use crate::commands::tally::code;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -34,6 +35,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     // each shard gets an equal part.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let app = App::new(config, OpenOptions { store: store.clone(), parts, ..OpenOptions::PATIENT });
+    if let Some(base) = &args.base {
+        return Box::pin(preview::run(&app, base, args, store.as_ref(), printer)).await;
+    }
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {

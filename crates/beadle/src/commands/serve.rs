@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::{senders, store};
 use crate::commands::FINE;
@@ -36,6 +37,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     let directories = app.directories()?;
     let stop = CancellationToken::new();
     let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
+    policy_reading::begin(&service);
     let senders =
         Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {

@@ -21,6 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
+use crate::commands::gate::{accept, is_held};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{MOST, settle};
@@ -69,7 +70,10 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
             let shared = app.share_budget(&org).await;
             let swept = one(&org, asked, &store, clock, printer).await;
             SpawnedShare::end_all(shared).await;
-            let swept = swept?;
+            let Some(swept) = swept? else {
+                tally.held += 1;
+                continue;
+            };
             strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
         }
@@ -194,13 +198,19 @@ async fn one(
     store: &Arc<dyn Store>,
     clock: &Clock,
     printer: &Printer,
-) -> anyhow::Result<Swept> {
+) -> anyhow::Result<Option<Swept>> {
     let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     for _ in 1..TRIES {
         let Some(short) = &shown.short else { break };
         printer.note(format!("{}: {short}; reading the list again", org.file.name));
         clock.sleep(Duration::from_secs(2)).await;
         (shown, plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
+    }
+    // Without a store, Beadle cannot know which policy was accepted. Then `beadle plan-total`
+    // checks the sum of all shards.
+    let is_gated = !asked.args.without_store;
+    if is_gated && is_held(org, &shown, &asked.args.selection, (store, clock), printer).await? {
+        return Ok(None);
     }
     let applier = Applier::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
@@ -232,7 +242,10 @@ async fn one(
         names = next.written();
         swept.follow(next);
     }
-    Ok(swept)
+    if is_gated {
+        accept(org, &asked.args.selection, store).await?;
+    }
+    Ok(Some(swept))
 }
 
 /// Returns the arguments of the next round. An approval is for one write only, so the next round

@@ -1,32 +1,28 @@
 //! Reads the policy of an organisation regularly, and puts a new generation of it in force.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
-use super::{LOOK, REMOTE, failed};
+use super::{LOOK, failed};
 use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::policy_adoption::{Adoption, adopt, go_on, reload, withdraw};
 use crate::app::service::Service;
+
+/// The timeout for each run. The gate may read all repositories of a large organisation.
+const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// The generation that the last run read. Somebody may be changing the folder while a run reads
-    /// it. So a generation comes into force only if two runs in succession read the same one.
-    candidate: Mutex<Option<String>>,
 }
 
 impl PolicyReload {
     pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>)) -> Self {
-        Self { of, candidate: Mutex::default() }
+        Self { of }
     }
-}
-
-fn done(generation: &str) -> TaskStatus {
-    TaskStatus::Done(format!("generation {generation} in force"))
 }
 
 #[async_trait]
@@ -40,8 +36,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow, so the run gets the longer timeout.
-        REMOTE
+        PLANNING
     }
 
     fn wakes(&self) -> Vec<String> {
@@ -54,28 +49,35 @@ impl BackgroundTask for PolicyReload {
         let current = org.policy.current().generation.clone();
         if organisation.file.policy.repository().is_some() {
             // A commit never changes, so one read is enough.
-            let reloaded = organisation.reload(&service.app).await.map_err(failed);
+            let reloaded = reload(service, organisation).await.map_err(failed);
             let reloaded =
                 reloaded.map_err(|failure| failure.during(format_args!("{current} stays in force")))?;
-            return Ok(reloaded.map_or(TaskStatus::Idle, |generation| done(&generation)));
+            return reloaded.map_or(Ok(TaskStatus::Idle), Adoption::status);
         }
         let read = organisation.read_policy(&service.app).await;
-        let mut candidate = self.candidate.lock();
-        match read {
-            Ok(policy) if policy.generation == current => *candidate = None,
-            Ok(policy) if candidate.as_ref() == Some(&policy.generation) => {
-                let generation = policy.generation.clone();
-                org.policy.replace(policy);
-                organisation.announce_policy(&org);
-                *candidate = None;
-                return Ok(done(&generation));
-            }
-            Ok(policy) => *candidate = Some(policy.generation),
-            Err(error) => {
-                let why = format!("invalid policy, {current} stays in force: {error:#}");
-                return Err(Failure::new(Class::Retry, why));
-            }
+        let found = read.map_err(|error| {
+            go_on(service, organisation);
+            let why = format!("invalid policy, {current} stays in force: {error:#}");
+            Failure::new(Class::Retry, why)
+        })?;
+        let is_new = found.generation != current || organisation.is_first();
+        let was_read = {
+            let mut candidate = organisation.candidate.lock();
+            let before = std::mem::replace(&mut *candidate, is_new.then(|| found.generation.clone()));
+            before.as_ref() == Some(&found.generation)
+        };
+        if !is_new {
+            let was_held = withdraw(service, organisation).await?;
+            return Ok(if was_held {
+                TaskStatus::Done("held generation withdrawn".into())
+            } else {
+                TaskStatus::Idle
+            });
         }
+        if was_read {
+            return adopt(service, organisation, found).await.status();
+        }
+        go_on(service, organisation);
         Ok(TaskStatus::Idle)
     }
 }

@@ -1,71 +1,21 @@
 //! Starts sweeps: on a schedule, and when the policy or the mappings have changed since the last
 //! sweep began.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use beadle_engine::{
-    BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, TaskStatus, Time,
-};
-use serde::{Deserialize, Serialize};
+use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time};
 
 use super::{Directory, LOOK, REMOTE, failed};
 use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::last_sweep::{LastSweep, modes, swept as swept_with};
 use crate::app::missed_by_targets::is_whole;
 use crate::app::service::Service;
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
-}
-
-/// The last sweep of an organisation or a directory. It is stored as `TIME SWEPT`.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(into = "String", from = "String")]
-struct LastSweep {
-    at: Time,
-    /// The generation that the sweep used. For an organisation, also the modes.
-    swept: String,
-}
-
-impl Metadata for LastSweep {
-    const KIND: &'static str = "sweep";
-    const IS_PLAIN: bool = true;
-}
-
-impl LastSweep {
-    fn note(instance: &str) -> Note<Self> {
-        Note::of(&[instance])
-    }
-
-    /// Returns the modes that the service had when it started the sweep.
-    fn modes(&self) -> Option<&str> {
-        self.swept.split_once(' ').map(|(_, modes)| modes)
-    }
-}
-
-impl From<LastSweep> for String {
-    fn from(last: LastSweep) -> Self {
-        format!("{} {}", last.at.0, last.swept)
-    }
-}
-
-impl From<String> for LastSweep {
-    fn from(text: String) -> Self {
-        let (at, swept) = text.split_once(' ').unwrap_or_default();
-        Self { at: Time(at.parse().unwrap_or(0)), swept: swept.to_owned() }
-    }
-}
-
-/// Returns the modes of an organisation as text.
-fn modes(file: &crate::config::OrgConfig) -> String {
-    let mut modes = file.mode.to_string();
-    for (aspect, mode) in &file.modes {
-        let _ = write!(modes, " {aspect}={mode}"); // writing to a string does not fail
-    }
-    modes
 }
 
 /// Returns a warning if the running service uses other modes than the configuration file now has.
@@ -104,14 +54,19 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
+        // Before the first generation of the policy has passed the gate, there is nothing to sweep.
+        let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
+            return Ok(TaskStatus::Idle);
+        };
+        // A generation that comes into force at this moment decides whether it needs a sweep.
+        let _alone = organisation.generation_change.lock().await;
         let (store, name) = (&service.store, &organisation.file.name);
         let note = LastSweep::note(name);
         let LastSweep { at: last, swept } = note.get(store.as_ref()).await?.unwrap_or_default();
         let now = service.clock().now();
         let generation = org.policy.current().generation.clone();
         // A new generation of the policy or a changed mode also starts a sweep.
-        let wanted = format!("{generation} {}", modes(&organisation.file));
+        let wanted = swept_with(&generation, &organisation.file);
         // If the time of the last sweep is in the future, the clock that set it was wrong. A sweep
         // is due then.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;

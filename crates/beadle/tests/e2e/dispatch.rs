@@ -149,7 +149,8 @@ async fn without_a_token_the_dispatch_is_repeated_and_the_journal_has_it() {
 async fn a_kill_between_the_dispatch_and_its_record_causes_no_second_dispatch() {
     let mut world = world(named(), TOKEN).await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
-    let mut serving = world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return")]);
+    let mut serving =
+        world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return;first-generation=return")]);
     for _ in 0..1600 {
         let url = format!("http://127.0.0.1:{}/readyz", world.ports[1]);
         if world.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {

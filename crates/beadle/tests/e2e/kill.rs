@@ -65,7 +65,7 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
         } else {
             let point = POINTS[kill / 2 % POINTS.len()];
             let passes = rand::rng().random_range(3..30);
-            let setting = format!("{point}={passes}*off->return");
+            let setting = format!("{point}={passes}*off->return;first-generation=return");
             let mut serving = world.spawn(&[("FAILPOINTS", &setting)]);
             for _ in 0..1600 {
                 if serving.child.try_wait().unwrap().is_some() {

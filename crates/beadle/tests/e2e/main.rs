@@ -20,6 +20,7 @@ mod dynamodb;
 mod entries;
 mod faults;
 mod fidelity;
+mod gate;
 mod guard;
 mod identity;
 mod import;

@@ -11,6 +11,10 @@ use tempfile::TempDir;
 /// The maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Limits of the gate that no test reaches.
+pub(crate) const WIDE_GATE: &str =
+    "[org.gate]\npercent = 100\nremoves = 1000000\nweakens = 1000000\nexposes = 1000000\ncreates = 1000000\n";
+
 /// Returns a client for addresses of this machine. One that also speaks TLS first reads every root
 /// certificate of the machine.
 pub(crate) fn http_client() -> reqwest::Client {
@@ -130,6 +134,12 @@ impl World {
         } else {
             format!("{}\n[org.budget]\n{quick}", self.org_lines)
         };
+        // Few tests are about the gate, and many change the policy of every repository.
+        let org_lines = if self.org_lines.contains("[org.gate]") {
+            org_lines
+        } else {
+            format!("{org_lines}\n{WIDE_GATE}")
+        };
         let [listen, operator] = self.ports;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
@@ -149,8 +159,9 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // What is written is read back at once.
-        command.env("FAILPOINTS", "settle=return");
+        // What is written is read back at once, and few tests are about the gate of the first
+        // policy.
+        command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }
 

@@ -12,6 +12,7 @@ fn error(text: &str) -> String {
 fn an_error_names_the_file_the_line_and_the_key() {
     for (below, expected) in [
         ("guard = { percent = 101 }", "beadle.toml:5: `org.guard.percent` must be at most 100, found 101"),
+        ("gate = { percent = 101 }", "beadle.toml:5: `org.gate.percent` must be at most 100, found 101"),
         ("[org.guard]\nwindow = \"59s\"", "beadle.toml:6: `org.guard.window` must be at least `60s`"),
         (
             "[org.budget]\nreserve = 20\nconcurrency = 91",

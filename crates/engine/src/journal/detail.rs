@@ -201,6 +201,17 @@ pub enum OperatorAction {
         /// The operator who approved the change.
         by: String,
     },
+    /// A held generation of a policy was approved.
+    ApprovedGeneration {
+        /// The name of the approved generation.
+        approved_generation: String,
+        /// The code of the approved plan.
+        plan: String,
+        /// Why the operator approved the generation.
+        reason: String,
+        /// The operator who approved the generation.
+        by: String,
+    },
     /// The operator confirmed that a name of the policy means the team or user that has the name
     /// now (`beadle rebind`).
     AdoptedName {

@@ -5,6 +5,7 @@ mod failing;
 mod organisation;
 mod pages;
 mod policy_files;
+mod preview;
 mod world;
 
 use std::path::Path;

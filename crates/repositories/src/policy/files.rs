@@ -76,7 +76,7 @@ impl Policy {
 
     /// Creates a policy from the texts of its files. Each text has the path of its file, relative
     /// to the folder.
-    pub(crate) fn from_sources(
+    pub fn from_sources(
         sources: BTreeMap<String, String>,
         home: &str,
         folder: &Path,
@@ -309,16 +309,23 @@ impl Policy {
                     asks = asks.union((aspect.reads)(&sections));
                 }
             }
+        }
+        asks.union(self.selection_asks())
+    }
+
+    /// Returns the parts of a repository by which the layers select repositories.
+    pub(crate) fn selection_asks(&self) -> Asks {
+        let of_layer = |layer: &Layer| {
             let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
             let by_team = matches!(&layer.kind, LayerKind::Suborg { teams, .. } if !teams.is_empty());
-            asks = asks.union(Asks {
+            Asks {
                 topics: selects(Selector::asks_for_topics),
                 teams: by_team || selects(Selector::asks_for_teams),
                 properties: selects(Selector::asks_for_properties),
                 ..Asks::default()
-            });
-        }
-        asks
+            }
+        };
+        self.layers.iter().map(of_layer).fold(Asks::default(), Asks::union)
     }
 }
 

@@ -118,13 +118,13 @@ pub(super) fn write_files(
     let [listen, operator] = ports;
     // The demo lets Beadle repair 24 of 40 repositories at once. With the default limits, the guard
     // would hold the changes of an aspect that removes something in more than a fifth of the
-    // repositories.
+    // repositories, and the gate would hold the first policy.
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n\n\
          [worker]\nconcurrency = 4\nlease = \"3s\"\n\n\
          [[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
          webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\nmode = \"enforce\"\n\n\
-         [org.budget]\nminute = \"{}s\"\n\n[org.guard]\npercent = 100\n",
+         [org.budget]\nminute = \"{}s\"\n\n[org.guard]\npercent = 100\n[org.gate]\npercent = 100\n",
         sim.url(),
         beadle_sim::APP_ID,
         minute.as_secs()

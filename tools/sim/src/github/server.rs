@@ -30,6 +30,7 @@ use crate::github::log::DeliveryLog;
 use crate::github::manifest;
 use crate::github::rest::{self, Call, Reply};
 use crate::github::world::World;
+use crate::webhook_client::webhook_client;
 
 /// One entry in the log of calls.
 #[derive(Clone, Debug)]
@@ -94,7 +95,7 @@ impl Shared {
     /// Returns the client that sends webhooks. The client is created by the first call and not at
     /// the start, because a new client reads every root certificate of the machine.
     pub(crate) fn http(&self) -> &reqwest::Client {
-        self.http.get_or_init(reqwest::Client::new)
+        self.http.get_or_init(webhook_client)
     }
 
     /// Clears all faults. Calls that waited because of a fault continue.

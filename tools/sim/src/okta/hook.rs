@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::okta::Okta;
 use crate::sim_state::lock;
+use crate::webhook_client::webhook_client;
 
 /// The receiver of events, and the faults with which deliveries arrive.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ pub(crate) struct Hooks {
 
 impl Hooks {
     fn http(&self) -> &reqwest::Client {
-        self.http.get_or_init(reqwest::Client::new)
+        self.http.get_or_init(webhook_client)
     }
 
     pub(crate) fn set(&self, hook: Option<Hook>) {

@@ -127,7 +127,8 @@ impl Deployment {
             .env("BEADLE_CONFIG", &self.config)
             .env("BEADLE_EVENT_QUEUE", queue)
             .env("BEADLE_SWEEP_QUEUE", &self.sweep[0])
-            .env("BEADLE_LOG", "info,beadle_engine=debug");
+            .env("BEADLE_LOG", "info,beadle_engine=debug")
+            .env("FAILPOINTS", "first-generation=return");
         command
     }
 

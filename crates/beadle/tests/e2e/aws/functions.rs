@@ -98,7 +98,8 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
 async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     let mut deployed = deployment(Shape::Http).await.losing_messages();
     deployed.run("intake", &[]);
-    let killed = deployed.run("worker", &[("FAILPOINTS", "between-claim-and-write=return")]);
+    let killed =
+        deployed.run("worker", &[("FAILPOINTS", "between-claim-and-write=return;first-generation=return")]);
     deployed.pump(1, Duration::from_secs(3)).await;
     deployed.connect();
     deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;

@@ -61,6 +61,9 @@ const STORED: &[Stored] = &[
     (r#"{"approved":"0a1b2c3d4e5f","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Approved { .. }))
     }),
+    (r#"{"approved_generation":"g1","plan":"0a1b2c3d4e5f","reason":"asked for","by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::ApprovedGeneration { .. }))
+    }),
     (r#"{"adopted":"repos/x.yml","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::AdoptedFile { .. }))
     }),

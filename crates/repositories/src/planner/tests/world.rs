@@ -1,5 +1,7 @@
 //! Plans and applies against a simulated GitHub in this process, with a paused clock.
 
+use std::collections::BTreeMap;
+
 use beadle_engine::{ApplyContext, Limits, Planner as _, StepResult, WritePace, apply};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
@@ -71,6 +73,15 @@ impl World {
         let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)
             .remembering(self.store.clone());
         (planner, RepositoryWriter::new(Writer::new(api), reader))
+    }
+
+    /// Returns the notes that planners stored about repositories and names.
+    pub(super) async fn notes(&self) -> Vec<(String, String)> {
+        let mut notes = Vec::new();
+        for kind in ["override", "reached", "name"] {
+            notes.extend(self.store.notes(kind).await.unwrap());
+        }
+        notes
     }
 
     /// Returns the planned changes as texts.

@@ -1,0 +1,198 @@
+//! The generation of the policy that a service accepted last, with the texts of its files. After a
+//! restart, the service continues with this generation until the gate lets another one pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Context as _;
+use beadle_engine::{Metadata, Note, Store, StoreError};
+use beadle_repositories::Policy;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::app::last_sweep::modes;
+use crate::config::OrgConfig;
+
+/// The maximum size of one stored part of a text, in bytes. An item of DynamoDB has at most 400 KB.
+const PART: usize = 200_000;
+
+/// The last accepted generation of an organisation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AcceptedPolicy {
+    /// The name of the generation.
+    pub(crate) generation: String,
+    /// The modes with which the generation was accepted.
+    pub(crate) modes: String,
+    /// The codes of the parts of each file's text. The parts are notes of their own, because a note
+    /// must stay small, and because most files do not change.
+    files: BTreeMap<String, Vec<String>>,
+}
+
+impl Metadata for AcceptedPolicy {
+    const KIND: &'static str = "accepted-policy";
+}
+
+/// A part of the text of a file.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct PolicyText(String);
+
+impl Metadata for PolicyText {
+    const KIND: &'static str = "policy-text";
+    const IS_PLAIN: bool = true;
+}
+
+impl PolicyText {
+    /// Returns the note of a part. With an empty code, returns the prefix of all parts.
+    fn note(organisation: &str, code: &str) -> Note<Self> {
+        Note::of(&[organisation, code])
+    }
+}
+
+/// Returns the code under which a part of a text is stored.
+fn code(text: &str) -> String {
+    Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
+}
+
+/// Splits a text into parts that are small enough for a note.
+fn parts(mut text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let (part, rest) = text.split_at(text.floor_char_boundary(PART));
+        parts.push(part);
+        text = rest;
+    }
+    parts
+}
+
+/// A generation whose texts are stored, but which is not accepted yet.
+pub(crate) struct PreparedPolicy {
+    accepted: AcceptedPolicy,
+    /// The codes of stored parts that no file of the generation has.
+    unused: Vec<String>,
+}
+
+impl PreparedPolicy {
+    /// Makes the generation the accepted one.
+    pub(crate) async fn accept(self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
+        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await?;
+        for code in &self.unused {
+            PolicyText::note(&file.name, code).forget(store).await?;
+        }
+        Ok(())
+    }
+}
+
+impl AcceptedPolicy {
+    fn note(organisation: &str) -> Note<Self> {
+        Note::of(&[organisation])
+    }
+
+    /// Returns the last accepted generation of an organisation, if there is one.
+    pub(crate) async fn of(store: &dyn Store, file: &OrgConfig) -> Result<Option<Self>, StoreError> {
+        Self::note(&file.name).get(store).await
+    }
+
+    /// Forgets which generation was accepted. The next call of [`Self::prepare`] finds the texts
+    /// that are not used any more.
+    pub(crate) async fn forget(store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
+        Self::note(&file.name).forget(store).await
+    }
+
+    /// Returns the accepted policy with the texts that were stored.
+    pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
+        let mut texts = BTreeMap::new();
+        anyhow::ensure!(!self.files.is_empty(), "the store has no file of {}", self.generation);
+        for (path, codes) in &self.files {
+            let mut whole = String::new();
+            for code in codes {
+                let part = PolicyText::note(&file.name, code).get(store).await?;
+                let PolicyText(part) =
+                    part.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
+                whole.push_str(&part);
+            }
+            texts.insert(path.clone(), whole);
+        }
+        let policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
+        Ok(Policy { generation: self.generation.clone(), ..policy })
+    }
+
+    /// Stores the texts of a generation that are not stored yet. The accepted generation stays the
+    /// same until [`PreparedPolicy::accept`].
+    pub(crate) async fn prepare(
+        store: &dyn Store,
+        file: &OrgConfig,
+        policy: &Policy,
+    ) -> Result<PreparedPolicy, StoreError> {
+        let texts = PolicyText::note(&file.name, "").list(store).await?;
+        let mut unused: BTreeSet<String> = texts.into_iter().map(|(code, _)| code).collect();
+        let mut used: BTreeSet<String> = BTreeSet::new();
+        let mut files = BTreeMap::new();
+        // The files of a repository are stored with their commit (`policy_store.rs`).
+        let sources = policy.sources.iter().filter(|_| policy.origin.is_none());
+        for (path, text) in sources {
+            let mut codes = Vec::new();
+            for part in parts(text) {
+                let code = code(part);
+                if used.insert(code.clone()) && !unused.remove(&code) {
+                    PolicyText::note(&file.name, &code).put(store, &PolicyText(part.to_owned())).await?;
+                }
+                codes.push(code);
+            }
+            files.insert(path.clone(), codes);
+        }
+        let accepted = Self { generation: policy.generation.clone(), modes: modes(file), files };
+        Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
+    }
+
+    /// Stores a generation as the accepted one.
+    pub(crate) async fn remember(
+        store: &dyn Store,
+        file: &OrgConfig,
+        policy: &Policy,
+    ) -> Result<(), StoreError> {
+        Self::prepare(store, file, policy).await?.accept(store, file).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    fn policy(files: &[(&str, &str)]) -> Policy {
+        let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        Policy::from_sources(files, "admin", Path::new("policy")).unwrap()
+    }
+
+    fn organisation() -> OrgConfig {
+        toml::from_str("name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n")
+            .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_accepted_policy_is_read_back_and_texts_that_no_file_has_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let file = organisation();
+        assert!(AcceptedPolicy::of(&store, &file).await.unwrap().is_none());
+        let settings = ("settings.yml", "repository: { has_wiki: false }");
+        let long = format!("# {}\nrepository: {{ has_wiki: true }}", "é".repeat(PART));
+        let both = policy(&[settings, ("repos/shop.yml", long.as_str()), ("repos/empty.yml", "")]);
+        let one = policy(&[settings]);
+        for accepted in [&both, &one, &both, &one] {
+            AcceptedPolicy::remember(&store, &file, accepted).await.unwrap();
+            let found = AcceptedPolicy::of(&store, &file).await.unwrap().unwrap();
+            assert_eq!((&found.generation, found.modes.as_str()), (&accepted.generation, "enforce"));
+            let read = found.policy(&store, &file).await.unwrap();
+            assert_eq!(
+                (read.generation, read.sources),
+                (accepted.generation.clone(), accepted.sources.clone())
+            );
+            let texts = PolicyText::note("acme", "").list(&store).await.unwrap();
+            // The long text has three parts, and the empty one has none.
+            assert_eq!(texts.len(), if accepted.sources.len() == 1 { 1 } else { 1 + 3 });
+        }
+    }
+}

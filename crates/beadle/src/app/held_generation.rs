@@ -1,0 +1,231 @@
+//! A generation of the policy that the gate holds: what it would change, and whether an operator
+//! approved it.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::gate::is_counted;
+use beadle_engine::{
+    Change, GateSums, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time, plan_digest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::output::count::counted;
+
+/// The maximum number of groups of changes in a hold.
+const GROUPS: usize = 50;
+/// The maximum number of examples in a group.
+const EXAMPLES: usize = 5;
+
+/// A held generation of one organisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HeldGeneration {
+    /// The organisation whose policy it is.
+    pub(crate) organisation: String,
+    /// The name of the generation, by which an operator approves it.
+    pub(crate) generation: String,
+    /// The code of the plan that the hold shows. An approval is bound to it.
+    pub(crate) digest: String,
+    /// The time at which the hold began.
+    pub(crate) since: Time,
+    /// The exceeded limits.
+    pub(crate) why: String,
+    /// The sums of the changes that the generation would write.
+    pub(crate) sums: GateSums,
+    /// The number of repositories in the organisation.
+    pub(crate) total: u64,
+    /// The changes, grouped by what is changed, with the most severe ones first.
+    pub(crate) groups: Vec<HeldGroup>,
+    /// The number of groups that are left out.
+    #[serde(default)]
+    pub(crate) more_groups: usize,
+    /// The approval, if there is one.
+    #[serde(default)]
+    pub(crate) approved: Option<GenerationApproval>,
+}
+
+/// Equal changes of several repositories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HeldGroup {
+    /// The most severe risk of the changes.
+    pub(crate) risk: Risk,
+    /// The aspect of the changes.
+    pub(crate) aspect: String,
+    /// What is changed, such as `team platform`.
+    pub(crate) what: String,
+    /// The number of repositories.
+    pub(crate) repositories: u64,
+    /// Some of the repositories.
+    pub(crate) examples: Vec<String>,
+}
+
+/// The approval of a held generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GenerationApproval {
+    /// The operator.
+    pub(crate) by: String,
+    /// Why the operator approved the generation.
+    pub(crate) reason: String,
+    /// The time of the approval.
+    pub(crate) at: Time,
+}
+
+impl Metadata for HeldGeneration {
+    const KIND: &'static str = "held-generation";
+}
+
+impl HeldGeneration {
+    /// Returns the note with this name, which is the name of the organisation. With an empty name,
+    /// returns the prefix of all notes.
+    pub(crate) fn note(name: &str) -> Note<Self> {
+        Note::of(&[name])
+    }
+
+    /// Creates the hold of a generation whose changes are in `plans`.
+    pub(crate) fn new(
+        (organisation, generation): (&str, &str),
+        plans: &[(Key, Plan<()>)],
+        total: u64,
+        why: String,
+        since: Time,
+    ) -> Self {
+        let mut groups = grouped(plans);
+        let more_groups = groups.len().saturating_sub(GROUPS);
+        groups.truncate(GROUPS);
+        Self {
+            organisation: organisation.to_owned(),
+            generation: generation.to_owned(),
+            digest: plan_digest(plans.iter().map(|(key, plan)| (key, plan))),
+            since,
+            why,
+            sums: GateSums::of(plans.iter().map(|(_, plan)| plan)),
+            total,
+            groups,
+            more_groups,
+            approved: None,
+        }
+    }
+
+    /// Lists the held generations of all organisations, each with the name of its note.
+    pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
+        Self::note("").list(store).await
+    }
+
+    /// Stores an approval of this generation, whose note has this name.
+    pub(crate) async fn approve(
+        self,
+        store: &dyn Store,
+        note: &str,
+        approval: GenerationApproval,
+    ) -> Result<(), StoreError> {
+        Self::note(note).put(store, &Self { approved: Some(approval), ..self }).await
+    }
+
+    /// Returns the numbers of values by risk, the most severe risk first, and the number of
+    /// repositories.
+    pub(crate) fn summary(&self) -> String {
+        let risks = Risk::ALL.into_iter().rev().filter(|risk| *risk != Risk::Changes);
+        let counts = risks.map(|risk| (risk, self.sums.risks.count(risk))).filter(|(_, count)| *count > 0);
+        let counts: Vec<String> =
+            counts.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
+        format!("{} in {} of {} repositories", counts.join(", "), self.sums.repositories, self.total)
+    }
+}
+
+impl HeldGroup {
+    /// Returns the group as one line, such as `removes teams: team a in 3 repositories`.
+    pub(crate) fn line(&self) -> String {
+        let repositories = counted(self.repositories, "repository", "repositories");
+        let examples = self.examples.join(", ");
+        format!("{} {}: {} in {repositories}, such as {examples}", self.risk, self.aspect, self.what)
+    }
+}
+
+/// Groups the changes that the gate counts by their risk, their aspect and what they change. The
+/// most severe risks come first, and then the largest groups.
+pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
+    let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
+    for (_, plan) in plans {
+        for change in plan.changes.iter().filter(|change| is_counted(change)) {
+            let Some(risk) = change.risks().gravest() else { continue };
+            let group = groups.entry((risk, change.aspect.as_str(), what(change, risk))).or_default();
+            group.0 += u64::from(change.reaches);
+            if group.1.len() < EXAMPLES && group.1.last() != Some(&plan.subject) {
+                group.1.push(plan.subject.clone());
+            }
+        }
+    }
+    let group =
+        |((risk, aspect, what), (repositories, examples)): ((Risk, &str, String), (u64, Vec<String>))| {
+            HeldGroup { risk, aspect: aspect.to_owned(), what, repositories, examples }
+        };
+    let mut groups: Vec<HeldGroup> = groups.into_iter().map(group).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse((group.risk, group.repositories)));
+    groups
+}
+
+/// Returns what a change is about. If the change is about the repository as a whole, it is the
+/// names of the values with the most severe risk.
+fn what(change: &Change<()>, risk: Risk) -> String {
+    if !change.what.is_empty() {
+        return change.what.clone();
+    }
+    let fields = change.fields.iter().filter(|field| field.risk == risk);
+    fields.map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Field, Mode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn change(aspect: &str, what: &str, risk: Risk) -> Change<()> {
+        let field = Field { name: "x".into(), before: json!(1), after: Value::Null, asked: None, risk };
+        Change {
+            aspect: aspect.into(),
+            what: what.into(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        }
+    }
+
+    fn plans() -> Vec<(Key, Plan<()>)> {
+        let plan = |n: u64| {
+            let mut plan = Plan::new(format!("acme/r{n:02}"));
+            plan.changes.push(change("topics", "", Risk::Adds));
+            plan.changes.push(change("settings", "", Risk::Changes));
+            if n < 8 {
+                plan.changes.push(change("teams", "team engineering", Risk::Removes));
+            }
+            (Key::new("repository", "acme", n), plan)
+        };
+        (0..9).map(plan).collect()
+    }
+
+    #[test]
+    fn a_hold_groups_equal_changes_and_shows_the_most_severe_first() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, "too many".into(), Time(0));
+        assert_eq!(held.summary(), "8 removals, 9 additions in 8 of 40 repositories");
+        let lines: Vec<String> = held.groups.iter().map(HeldGroup::line).collect();
+        assert_eq!(
+            lines,
+            [
+                "removes teams: team engineering in 8 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, \
+                 acme/r04",
+                "adds topics: x in 9 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, acme/r04",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stored_hold_is_read_back() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, "too many".into(), Time(7));
+        let text = serde_json::to_string(&held).unwrap();
+        assert_eq!(serde_json::from_str::<HeldGeneration>(&text).unwrap(), held);
+    }
+}

@@ -1,0 +1,332 @@
+//! Puts a new generation of a policy in force, if the gate lets it pass.
+
+use std::time::Duration;
+
+use beadle_engine::{
+    Class, Failure, GateSums, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
+    TaskStatus, Time, check_gate,
+};
+use beadle_repositories::{Affected, Policy, Preview};
+use futures::future::try_join_all;
+
+use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::last_sweep::LastSweep;
+use crate::app::service::Service;
+use crate::output::count::counted;
+
+/// The number of records that one transaction stores, or that are stored at the same time.
+const BATCH: usize = 500;
+/// The minimum time between two attempts to plan a generation that could not be planned. An attempt
+/// can read the whole organisation.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The plans of keys.
+type Plans = [(Key, Plan<()>)];
+
+/// What became of a new generation.
+#[derive(Debug)]
+pub(crate) enum Adoption {
+    /// The generation is in force.
+    InForce {
+        /// The name of the generation.
+        generation: String,
+        /// The number of keys that are due because of it. `None` if the affected keys are not
+        /// known, so that a sweep must find them.
+        affected: Option<usize>,
+    },
+    /// The gate holds the generation. The last accepted generation stays in force.
+    Held {
+        /// The name of the held generation.
+        generation: String,
+        /// The exceeded limits.
+        why: String,
+    },
+    /// Beadle could not plan the generation completely, so it waits. The last generation stays in
+    /// force.
+    Waits(Failure),
+}
+
+impl Adoption {
+    /// Converts the result to the status of the task that reads the policy.
+    pub(crate) fn status(self) -> Result<TaskStatus, Failure> {
+        match self {
+            Self::InForce { generation, affected: None } => {
+                Ok(TaskStatus::Done(format!("generation {generation} in force")))
+            }
+            Self::InForce { generation, affected: Some(affected) } => {
+                let keys = counted(affected, "key", "keys");
+                Ok(TaskStatus::Done(format!("generation {generation} in force, {keys} affected")))
+            }
+            Self::Held { generation, why } => {
+                Ok(TaskStatus::Unfinished(format!("generation {generation} held: {why}; see `beadle holds`")))
+            }
+            Self::Waits(failure) => Err(failure),
+        }
+    }
+}
+
+/// Puts a new generation of an organisation's policy in force, if the gate lets it pass. The caller
+/// has read the generation completely. If the process ends at any point of this function, the next
+/// call continues: the store has everything that must not be lost.
+pub(crate) async fn adopt(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    candidate: Policy,
+) -> Adoption {
+    let _alone = organisation.adopting.lock().await;
+    let generation = candidate.generation.clone();
+    let now = service.clock().now();
+    if let Some(failure) = recent_wait(organisation, &generation, now) {
+        return Adoption::Waits(failure);
+    }
+    let adopted = Box::pin(try_adopt(service, organisation, candidate)).await;
+    go_on(service, organisation);
+    match adopted {
+        Ok(adoption) => adoption,
+        Err(failure) => {
+            let failure = failure.during(format!("the generation {generation} waits for the gate"));
+            let mut waits = organisation.waits.lock();
+            *waits = Some((generation, now, failure.clone()));
+            Adoption::Waits(failure)
+        }
+    }
+}
+
+/// Reads the policy of an organisation from its repository if the commit has changed, and puts a
+/// new generation in force if the gate lets it pass. Returns `None` if there is nothing new.
+pub(crate) async fn reload(
+    service: &Service,
+    organisation: &ServedOrganisation,
+) -> anyhow::Result<Option<Adoption>> {
+    let found = match organisation.look_at_repository(&service.app).await {
+        Ok(found) => found,
+        Err(error) => {
+            go_on(service, organisation);
+            return Err(error);
+        }
+    };
+    // Before the first generation passes the gate, the one that waits is the current one.
+    let first = || organisation.open().filter(|_| organisation.is_first());
+    let candidate = found.or_else(|| first().map(|org| (*org.policy.current()).clone()));
+    *organisation.candidate.lock() = candidate.as_ref().map(|candidate| candidate.generation.clone());
+    if let Some(candidate) = candidate {
+        return Ok(Some(adopt(service, organisation, candidate).await));
+    }
+    withdraw(service, organisation).await?;
+    Ok(None)
+}
+
+/// Begins to work on the keys of an organisation with the policy in force, if one was accepted.
+pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
+    if let Some(org) = organisation.open().filter(|_| !organisation.is_first()) {
+        service.begin(organisation, &org);
+    }
+}
+
+/// Returns the failure of the last attempt to plan this generation, if it is too early for another
+/// attempt.
+fn recent_wait(organisation: &ServedOrganisation, generation: &str, now: Time) -> Option<Failure> {
+    let waits = organisation.waits.lock();
+    let (waiting, at, failure) = waits.as_ref()?;
+    let is_recent = *at <= now && now.since(*at) < AGAIN;
+    (waiting == generation && is_recent).then(|| failure.clone())
+}
+
+async fn try_adopt(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    candidate: Policy,
+) -> Result<Adoption, Failure> {
+    let Some(org) = organisation.open() else {
+        return Err(Failure::new(Class::Retry, "the organisation is not open"));
+    };
+    let before = org.policy.current();
+    let planner = org.planner(Some(&service.store));
+    if organisation.file.mode == Mode::Observe {
+        // Without the list of affected keys, a sweep finds them.
+        let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
+        return enact(service, organisation, &org, candidate, affected.as_ref(), None).await;
+    }
+    let store = service.store.as_ref();
+    let name = organisation.file.name.as_str();
+    let held = HeldGeneration::note(name).get(store).await?;
+    let held = held.filter(|held| held.generation == candidate.generation);
+    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none()) {
+        return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
+    }
+    // If no generation was accepted yet, everything that the first one changes counts.
+    let before = (!organisation.is_first()).then_some(before.as_ref());
+    let affected = match before {
+        Some(before) => Some(Box::pin(planner.affected(before, &candidate, &|_, _| {})).await?),
+        None => None,
+    };
+    let preview = Box::pin(planner.preview_of(before, &candidate, affected.as_ref(), &|_, _| {})).await?;
+    complete(&preview)?;
+    let now = service.clock().now();
+    let mut new = HeldGeneration::new(
+        (name, candidate.generation.as_str()),
+        &preview.plans,
+        preview.total,
+        String::new(),
+        held.as_ref().map_or(now, |held| held.since),
+    );
+    let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
+    let GateSums { risks, repositories } = new.sums;
+    let verdict = check_gate(&organisation.file.gate_limits(), &risks, repositories, preview.total);
+    if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
+        new.why = verdict.to_string();
+        tracing::warn!(
+            organisation = name,
+            generation = candidate.generation,
+            digest = new.digest,
+            why = new.why,
+            "generation of the policy held"
+        );
+        HeldGeneration::note(name).put(store, &new).await?;
+        return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
+    }
+    let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
+    enact(service, organisation, &org, candidate, affected.as_ref(), approved).await
+}
+
+/// Returns an error if a part of the generation could not be planned.
+fn complete(preview: &Preview) -> Result<(), Failure> {
+    let Some(first) = preview.incomplete.first() else { return Ok(()) };
+    let more = match preview.incomplete.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Err(Failure::new(Class::Retry, format!("{first}{more}")))
+}
+
+/// Puts a generation in force that passed the gate, and makes the affected keys due. `approved` is
+/// the approval, and the plans that the operator approved.
+async fn enact(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    candidate: Policy,
+    affected: Option<&Affected>,
+    approved: Option<(&GenerationApproval, &Plans)>,
+) -> Result<Adoption, Failure> {
+    // The start of a sweep must see the policy and the record of the last sweep together.
+    let _alone = organisation.generation_change.lock().await;
+    let (store, file) = (service.store.as_ref(), &organisation.file);
+    let (before, generation) = (org.policy.current().generation.clone(), candidate.generation.clone());
+    let now = service.clock().now();
+    let prepared = match file.mode {
+        Mode::Observe => None,
+        Mode::AddOnly | Mode::Enforce => Some(AcceptedPolicy::prepare(store, file, &candidate).await?),
+    };
+    // A run with the generation before deletes approvals of changes that it does not plan. So the
+    // approvals come last.
+    if let Some((approval, plans)) = approved {
+        let_pass(store, plans, &generation, approval, now).await?;
+    }
+    if let Some(prepared) = prepared {
+        prepared.accept(store, file).await?;
+    }
+    org.policy.replace(candidate);
+    organisation.set_accepted();
+    organisation.announce_policy(org);
+    organisation.record_policy(&service.app, org).await;
+    // If the list of repositories is incomplete, or if the process ends before the record of the
+    // last sweep is stored, a sweep starts.
+    let affected = affected.filter(|affected| affected.short.is_none());
+    let mut count = None;
+    if let Some(affected) = affected {
+        let keys = mark(store, affected, &generation, now).await?;
+        tracing::info!(organisation = file.name, generation, keys, "keys affected by the policy due");
+        count = Some(keys);
+        LastSweep::follow(store, file, &before, &generation).await?;
+        service.bell.notify_one();
+    }
+    HeldGeneration::note(&file.name).forget(store).await?;
+    Ok(Adoption::InForce { generation, affected: count })
+}
+
+/// Makes the affected keys due, and deletes their holds from earlier generations. Returns the
+/// number of keys.
+async fn mark(
+    store: &dyn Store,
+    affected: &Affected,
+    generation: &str,
+    now: Time,
+) -> Result<usize, StoreError> {
+    let is_affected = |key: &Key| {
+        affected.repositories.contains_key(key)
+            || affected.organisation.as_ref().is_some_and(|own| own == key)
+    };
+    let holds = store.holds().await?.into_iter();
+    let outdated = holds.filter(|hold| hold.generation != generation && is_affected(&hold.key));
+    let outdated: Vec<String> = outdated.map(|hold| hold.digest).collect();
+    if !outdated.is_empty() {
+        store.release(outdated).await?;
+    }
+    let own = affected.organisation.iter().map(|key| Mark::new(key.clone(), Lane::Event));
+    let repositories = affected.repositories.iter().map(|(key, node_id)| Mark {
+        key: key.clone(),
+        lane: Lane::Event,
+        hint: Some(node_id.clone()),
+    });
+    let marks: Vec<Mark> = own.chain(repositories).collect();
+    for batch in marks.chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+    }
+    Ok(marks.len())
+}
+
+/// Stores an approved hold for each change that the guard would check. So exactly these changes
+/// pass the guard, and use no room in its window.
+pub(super) async fn let_pass(
+    store: &dyn Store,
+    plans: &Plans,
+    generation: &str,
+    approval: &GenerationApproval,
+    now: Time,
+) -> Result<(), StoreError> {
+    let mut holds = Vec::new();
+    for (key, plan) in plans {
+        let guarded = plan.changes.iter().filter(|change| {
+            let risks = change.risks();
+            change.mode.allows(&risks) && (risks.is_guarded() || change.stop.is_some())
+        });
+        holds.extend(guarded.map(|change| Hold {
+            digest: change.digest(key),
+            key: key.clone(),
+            subject: plan.subject.clone(),
+            since: now,
+            why: format!("approved with the generation {generation}"),
+            contested: false,
+            approved_by: Some(approval.by.clone()),
+            spent: false,
+            generation: generation.to_owned(),
+            change: change.clone(),
+        }));
+    }
+    for batch in holds.chunks(BATCH) {
+        try_join_all(batch.iter().map(|hold| store.take(StoreRecord::Hold(hold.clone())))).await?;
+    }
+    Ok(())
+}
+
+/// Ends the hold of a generation that nobody wants any more, because the policy is again the one in
+/// force. Returns whether a generation was held.
+pub(crate) async fn withdraw(
+    service: &Service,
+    organisation: &ServedOrganisation,
+) -> Result<bool, StoreError> {
+    go_on(service, organisation);
+    let (store, note) = (service.store.as_ref(), HeldGeneration::note(&organisation.file.name));
+    let Some(held) = note.get(store).await? else { return Ok(false) };
+    note.forget(store).await?;
+    tracing::info!(
+        organisation = organisation.file.name,
+        generation = held.generation,
+        "held generation of the policy withdrawn"
+    );
+    Ok(true)
+}

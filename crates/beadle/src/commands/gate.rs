@@ -1,0 +1,47 @@
+//! The gate for the plans of `beadle apply` and `beadle sweep`.
+
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Store};
+
+use crate::app::command_gate;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::cli::Selection;
+use crate::output::printer::Printer;
+use crate::output::render::WholePlan;
+
+/// Returns whether the gate holds the plan of a command, because no service has accepted the policy
+/// and the plan needs an approval. Prints how to approve it. If the operator named single
+/// repositories, only the guard checks them.
+pub(super) async fn is_held(
+    org: &GithubOrganisation,
+    shown: &WholePlan,
+    selection: &Selection,
+    (store, clock): (&Arc<dyn Store>, &Clock),
+    printer: &Printer,
+) -> anyhow::Result<bool> {
+    if selection.is_by_name() {
+        return Ok(false);
+    }
+    let policy = org.policy.current();
+    let held = command_gate::held_plan(&org.file, &policy, &shown.plans, store, clock).await?;
+    let Some(held) = held else { return Ok(false) };
+    printer.error(&format!(
+        "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \
+         and then run this command again",
+        org.file.name, held.why, held.generation
+    ));
+    Ok(true)
+}
+
+/// Records that the policy of an organisation was applied to all of its repositories.
+pub(super) async fn accept(
+    org: &GithubOrganisation,
+    selection: &Selection,
+    store: &Arc<dyn Store>,
+) -> anyhow::Result<()> {
+    if !selection.is_by_name() && selection.shard.of() == 1 {
+        command_gate::accept(&org.file, &org.policy.current(), store).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! Plans what a new policy would change, compared with the policy before it. A preview writes
+//! nothing, and it changes nothing that the planner remembers.
+
+use std::collections::{BTreeMap, HashSet};
+
+use beadle_engine::{Class, Failure, Key, Plan};
+use beadle_github::{Cursor, Reader, Repository, SelectedBy};
+use futures::future::join_all;
+use serde_json::Value;
+
+use super::RepositoryPlanner;
+use crate::affected::differs;
+use crate::aspects::Step;
+use crate::in_force::PolicyHandle;
+use crate::planner::pages::Pages;
+use crate::policy::Policy;
+
+/// The number of repositories that Beadle reads one by one. If more repositories are affected, it
+/// reads the pages of the whole list.
+const FEW: usize = 40;
+
+/// Reports how many repositories of how many are done.
+type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
+/// What a new policy would change.
+#[derive(Debug, Default)]
+pub struct Preview {
+    /// The plans with the changes that only the new policy asks for. A plan has at least one change
+    /// or one unknown part.
+    pub plans: Vec<(Key, Plan<()>)>,
+    /// The number of changes that the policy before plans as well.
+    pub drift: usize,
+    /// The number of repositories whose resolved policy differs.
+    pub affected: usize,
+    /// The number of repositories in the organisation.
+    pub total: u64,
+    /// Why parts could not be planned.
+    pub incomplete: Vec<String>,
+    /// The keys whose resolved policy differs, each with GitHub's node id as a hint.
+    pub due: Vec<(Key, Option<String>)>,
+}
+
+/// The keys whose resolved policy differs between two generations.
+#[derive(Debug, Default)]
+pub struct Affected {
+    /// The keys of the repositories, each with GitHub's node id.
+    pub repositories: BTreeMap<Key, String>,
+    /// The key of the organisation, if the sections about the organisation itself differ.
+    pub organisation: Option<Key>,
+    /// The number of repositories in the organisation.
+    pub total: u64,
+    /// Why the list of repositories is incomplete. `None` if it is complete.
+    pub short: Option<String>,
+}
+
+/// The planned changes of one repository.
+struct Caused {
+    key: Key,
+    plan: Plan<()>,
+    drift: usize,
+}
+
+impl RepositoryPlanner {
+    /// Finds the repositories for which two policies declare different things. The function reads
+    /// only the parts of a repository by which the policies select repositories.
+    pub async fn affected(
+        &self,
+        before: &Policy,
+        after: &Policy,
+        progress: Progress<'_>,
+    ) -> Result<Affected, Failure> {
+        let asks = before.selection_asks().union(after.selection_asks());
+        let reader = self.reader.apart(asks, selected_by(Some(before), after));
+        let (old, new) = (self.apart(before, &reader), self.apart(after, &reader));
+        old.overrides.follow(before, &reader).await?;
+        new.overrides.follow(after, &reader).await?;
+        let (old, new) = (&old, &new);
+        let mut pages = Pages::at(&Cursor::of_large_pages(), &reader).await?;
+        let total = pages.total();
+        let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
+        let mut affected = Affected { total, ..Affected::default() };
+        if self.own(before) != self.own(after) {
+            affected.organisation = Some(self.own_key().await?);
+        }
+        loop {
+            let mut repositories = pages.take();
+            progress(pages.seen(), total);
+            let found = async {
+                reader.complete(&mut repositories, &bulk).await?;
+                let each = repositories.iter().map(|repository| async move {
+                    let was = old.overrides.of(before, repository).await?;
+                    let is = new.overrides.of(after, repository).await?;
+                    Ok::<bool, Failure>(differs((before, &was), (after, &is), repository))
+                });
+                join_all(each).await.into_iter().collect::<Result<Vec<bool>, Failure>>()
+            };
+            let (found, has_more) = futures::join!(found, pages.advance(&reader));
+            for (repository, differs) in repositories.iter().zip(found?) {
+                if differs {
+                    affected.repositories.insert(self.key(repository), repository.node_id.clone());
+                }
+            }
+            if !has_more? {
+                break;
+            }
+        }
+        (_, affected.short) = pages.end();
+        Ok(affected)
+    }
+
+    /// Plans the repositories and the sections of the organisation that `after` declares in another
+    /// way than `before`. Without `before`, the function plans everything. The result contains only
+    /// the changes that `before` does not ask for.
+    pub async fn preview(
+        &self,
+        before: Option<&Policy>,
+        after: &Policy,
+        progress: Progress<'_>,
+    ) -> Result<Preview, Failure> {
+        let affected = match before {
+            Some(before) => Some(Box::pin(self.affected(before, after, progress)).await?),
+            None => None,
+        };
+        Box::pin(self.preview_of(before, after, affected.as_ref(), progress)).await
+    }
+
+    /// Plans like [`Self::preview`], for affected keys that are already known. Without `affected`,
+    /// the function plans everything.
+    pub async fn preview_of(
+        &self,
+        before: Option<&Policy>,
+        after: &Policy,
+        affected: Option<&Affected>,
+        progress: Progress<'_>,
+    ) -> Result<Preview, Failure> {
+        let asks = after.asks().union(before.map(Policy::asks).unwrap_or_default());
+        let reader = self.reader.apart(asks, selected_by(before, after));
+        let new = self.apart(after, &reader);
+        let old = before.map(|before| (self.apart(before, &reader), before));
+        if let Some((old, before)) = &old {
+            old.overrides.follow(before, &reader).await?;
+        }
+        new.overrides.follow(after, &reader).await?;
+        let comparison =
+            Comparison { new: &new, after, old: old.as_ref().map(|(old, before)| (old, *before)) };
+        let mut preview = Preview::default();
+        if affected.is_none_or(|affected| affected.organisation.is_some()) {
+            Box::pin(comparison.organisation(&mut preview)).await?;
+        }
+        match affected {
+            Some(affected) if affected.repositories.len() <= FEW => {
+                preview.total = affected.total;
+                preview.incomplete.extend(affected.short.clone());
+                Box::pin(comparison.few(affected, &reader, &mut preview)).await?;
+            }
+            _ => Box::pin(comparison.many(affected, &reader, progress, &mut preview)).await?,
+        }
+        Ok(preview)
+    }
+
+    /// Returns a planner for a preview. It shares no memory with this planner and stores nothing.
+    fn apart(&self, policy: &Policy, reader: &Reader) -> Self {
+        let reached = self.reached.clone().map(|mut reached| {
+            reached.only_look();
+            reached
+        });
+        Self {
+            reader: reader.clone(),
+            policy: PolicyHandle::new(policy.clone()),
+            overrides: self.overrides.apart(),
+            reached,
+            names: self.names.apart(),
+            ..self.clone()
+        }
+    }
+
+    fn key(&self, repository: &Repository) -> Key {
+        Key::new("repository", self.reader.organisation(), repository.id)
+    }
+
+    /// Returns the key of the organisation itself.
+    async fn own_key(&self) -> Result<Key, Failure> {
+        let (answer, _) = self.reader.organisation_and_clock().await?;
+        let id = answer["id"].as_u64();
+        let id =
+            id.ok_or_else(|| Failure::new(Class::Retry, "GitHub's answer has no id of the organisation"))?;
+        Ok(Key::new("organisation", self.reader.organisation(), id))
+    }
+
+    /// Returns the sections about the organisation itself, without the lines that declare them.
+    fn own(&self, policy: &Policy) -> Vec<(&'static str, Value, bool)> {
+        let sections = self.sections_of_organisation(policy).into_iter();
+        sections.map(|(aspect, section, _)| (aspect.name, section.node.json(), section.exclusive)).collect()
+    }
+}
+
+/// Returns the names by which the layers of both policies select repositories.
+fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
+    let mut names = after.selected_by();
+    if let Some(other) = before.map(Policy::selected_by) {
+        names.teams.extend(other.teams);
+        names.properties.extend(other.properties);
+    }
+    for list in [&mut names.teams, &mut names.properties] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    names
+}
+
+/// Two policies, each with its planner.
+struct Comparison<'a> {
+    new: &'a RepositoryPlanner,
+    after: &'a Policy,
+    old: Option<(&'a RepositoryPlanner, &'a Policy)>,
+}
+
+impl Comparison<'_> {
+    /// Plans the organisation itself.
+    async fn organisation(&self, preview: &mut Preview) -> Result<(), Failure> {
+        let new = self.new;
+        let declares = |policy: &Policy| !new.sections_of_organisation(policy).is_empty();
+        if !declares(self.after) && !self.old.is_some_and(|(_, before)| declares(before)) {
+            return Ok(());
+        }
+        let key = new.own_key().await?;
+        let plan = new.of_organisation(self.after).await?;
+        let known = match self.old {
+            Some((old, before)) => digests(&key, &old.of_organisation(before).await?),
+            None => HashSet::new(),
+        };
+        preview.due.push((key.clone(), None));
+        preview.add(without(&known, key, &plan));
+        Ok(())
+    }
+
+    /// Plans a few affected repositories.
+    async fn few(&self, affected: &Affected, reader: &Reader, preview: &mut Preview) -> Result<(), Failure> {
+        let reads = affected.repositories.values().map(|node_id| reader.repository(node_id));
+        let mut found = Vec::new();
+        for (key, read) in affected.repositories.keys().zip(join_all(reads).await) {
+            // If the repository is gone by now, no policy changes it.
+            found.extend(read?.filter(|repository| self.new.key(repository) == *key));
+        }
+        self.compare(&found, preview).await
+    }
+
+    /// Plans the affected repositories of every page of the list.
+    async fn many(
+        &self,
+        affected: Option<&Affected>,
+        reader: &Reader,
+        progress: Progress<'_>,
+        preview: &mut Preview,
+    ) -> Result<(), Failure> {
+        let mut pages = Pages::first(reader).await?;
+        preview.total = pages.total();
+        let bulk = reader.bulk(usize::try_from(preview.total).unwrap_or(usize::MAX)).await;
+        loop {
+            let mut repositories = pages.take();
+            progress(pages.seen(), pages.total());
+            repositories.retain(|repository| {
+                affected.is_none_or(|all| all.repositories.contains_key(&self.new.key(repository)))
+            });
+            reader.complete(&mut repositories, &bulk).await?;
+            self.compare(&repositories, preview).await?;
+            if !pages.advance(reader).await? {
+                break;
+            }
+        }
+        preview.incomplete.extend(pages.end().1);
+        Ok(())
+    }
+
+    /// Plans these repositories at the same time, and adds the results to the preview.
+    async fn compare(&self, repositories: &[Repository], preview: &mut Preview) -> Result<(), Failure> {
+        let plans = join_all(repositories.iter().map(|repository| self.caused(repository))).await;
+        for (repository, caused) in repositories.iter().zip(plans) {
+            let caused = caused?;
+            preview.affected += 1;
+            preview.due.push((caused.key.clone(), Some(repository.node_id.clone())));
+            preview.add(caused);
+        }
+        Ok(())
+    }
+
+    /// Plans one repository with both policies.
+    async fn caused(&self, repository: &Repository) -> Result<Caused, Failure> {
+        let key = self.new.key(repository);
+        let (plan, _) = self.new.attempt(self.after, repository).await?;
+        let known = match self.old {
+            Some((old, before)) if !plan.changes.is_empty() => {
+                let (plan, _) = old.attempt(before, repository).await?;
+                digests(&key, &plan)
+            }
+            _ => HashSet::new(),
+        };
+        Ok(without(&known, key, &plan))
+    }
+}
+
+impl Preview {
+    fn add(&mut self, Caused { key, plan, drift }: Caused) {
+        self.drift += drift;
+        for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
+            self.incomplete.push(format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why));
+        }
+        if !plan.changes.is_empty() || !plan.unknowns.is_empty() {
+            self.plans.push((key, plan));
+        }
+    }
+}
+
+fn digests(key: &Key, plan: &Plan<Box<dyn Step>>) -> HashSet<String> {
+    plan.changes.iter().map(|change| change.digest(key)).collect()
+}
+
+/// Removes the changes whose digests are known from a plan. The other changes stay, even if they
+/// depend on a removed change.
+fn without(known: &HashSet<String>, key: Key, plan: &Plan<Box<dyn Step>>) -> Caused {
+    let mut plan = plan.describe();
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
+    let mut kept = Vec::new();
+    for mut change in std::mem::take(&mut plan.changes) {
+        if known.contains(&change.digest(&key)) {
+            places.push(None);
+            continue;
+        }
+        change.after = change.after.iter().filter_map(|at| places.get(*at).copied().flatten()).collect();
+        places.push(Some(kept.len()));
+        kept.push(change);
+    }
+    let drift = places.len() - kept.len();
+    plan.changes = kept;
+    Caused { key, plan, drift }
+}

@@ -1,0 +1,100 @@
+//! Tests the preview of a new policy: which repositories it affects, and which changes only the new
+//! policy asks for.
+
+use super::world::World;
+use super::*;
+use crate::planner::preview::Preview;
+
+const SETTINGS: &str = "repository: { has_wiki: false }\n";
+
+fn policy(layer: &str) -> Policy {
+    let files = [("settings.yml", SETTINGS), ("layers/web.yml", layer)];
+    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap()
+}
+
+fn teams(names: &[&str]) -> String {
+    let teams: Vec<String> =
+        names.iter().map(|name| format!("{{ name: {name}, permission: push }}")).collect();
+    format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
+}
+
+/// Creates an organisation with one repository that is not in the layer, and `web` ones that are.
+/// Each repository has an undeclared wiki.
+async fn world(web: usize) -> World {
+    let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
+    for n in 0..web {
+        repositories[format!("web{n:02}")] = json!({
+            "has_wiki": true, "topics": ["web"], "branches": { "main": {} },
+            "teams": { "platform": "push", "engineering": "push" },
+        });
+    }
+    let state = json!({
+        "orgs": { "acme": { "teams": { "platform": {}, "engineering": {} }, "repos": repositories } },
+        "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+    });
+    World::new(state, SETTINGS).await
+}
+
+async fn preview(world: &World, before: Option<&Policy>, after: &Policy) -> Preview {
+    let (planner, _) = world.parts();
+    planner.preview(before, after, &|_, _| {}).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
+    let (before, after) = (policy(&teams(&["platform", "engineering"])), policy(&teams(&["platform"])));
+    // 50 repositories are read page by page, and 2 one by one.
+    for web in [2, 50] {
+        let world = world(web).await;
+        let preview = preview(&world, Some(&before), &after).await;
+        assert_eq!(preview.affected, web);
+        assert_eq!(preview.due.len(), web);
+        assert_eq!(preview.total, web as u64 + 1);
+        assert_eq!(preview.drift, web, "each wiki is drift");
+        assert_eq!(preview.incomplete, Vec::<String>::new());
+        assert_eq!(preview.plans.len(), web);
+        for (_, plan) in &preview.plans {
+            assert!(plan.subject.starts_with("acme/web"), "{}", plan.subject);
+            let changes: Vec<&str> = plan.changes.iter().map(|change| change.what.as_str()).collect();
+            assert_eq!(changes, ["team engineering"]);
+            assert_eq!(plan.risks().removes, 1);
+        }
+        world.check_calls();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_policy_before_a_preview_has_all_changes() {
+    let world = world(2).await;
+    let preview = preview(&world, None, &policy(&teams(&["platform"]))).await;
+    assert_eq!((preview.affected, preview.total, preview.drift), (3, 3, 0));
+    let changes: usize = preview.plans.iter().map(|(_, plan)| plan.changes.len()).sum();
+    assert_eq!(changes, 3 + 2, "3 wikis and 2 teams");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_stores_nothing_and_does_not_change_what_the_planner_reads() {
+    let world = world(2).await;
+    let (planner, _) = world.parts();
+    let before = policy(&teams(&["platform", "engineering"]));
+    let files = [("settings.yml", SETTINGS), ("repos/other.yml", "repository: { has_issues: false }\n")];
+    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
+    planner.preview(Some(&before), &after, &|_, _| {}).await.unwrap();
+    assert!(world.notes().await.is_empty());
+    // The policy in force asks for no teams, and the preview did.
+    let page = planner.reader().page(&beadle_github::Cursor::default()).await.unwrap();
+    let is_asked = page.repositories.iter().any(|repository| repository.topics.value().is_some());
+    assert!(!is_asked, "the preview reads topics, the planner does not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_cannot_be_read_for_now_makes_a_preview_incomplete() {
+    let world = world(2).await;
+    world.sim.fault(Fault { path: "/teams".into(), status: Some(502), ..Fault::default() });
+    let (before, after) = (policy(&teams(&["platform", "engineering"])), policy(&teams(&["platform"])));
+    let preview = preview(&world, Some(&before), &after).await;
+    assert!(preview.incomplete.len() >= 2, "{:?}", preview.incomplete);
+    assert!(preview.incomplete[0].contains("teams is unknown"), "{:?}", preview.incomplete);
+}

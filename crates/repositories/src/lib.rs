@@ -3,6 +3,7 @@
 
 pub mod aspects;
 pub mod dispatch;
+mod expressions;
 mod facts;
 mod gone;
 mod identity;
@@ -32,7 +33,7 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
 pub use dispatch::{Dispatch, DispatchRule};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
-pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
+pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema};
 pub use recovery::Recovery;
 pub use requirements::{events, permissions};
 pub use shard::Shard;

@@ -43,7 +43,7 @@ pub(super) fn read_folder(
     at.note(folder);
     std::fs::read_dir(folder).map_err(unreadable(folder))?;
     let mut sources = read_part(folder, "", &["settings", "deployment-settings"], at)?;
-    for part in ["suborgs", "layers", "repos"] {
+    for part in ["suborgs", "layers", "repos", "rules"] {
         sources.extend(read_part(folder, part, &[], at)?);
     }
     Ok(sources)

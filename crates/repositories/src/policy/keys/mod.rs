@@ -212,6 +212,31 @@ pub(crate) const TEST: Shape = Shape::Map(&[
     key("skipped", Shape::Bool, "Whether Beadle must skip the repository."),
 ]);
 
+/// The lists whose entries a rule can check one by one.
+pub(crate) const EACH: &[&str] = &[
+    "teams",
+    "collaborators",
+    "branches",
+    "rulesets",
+    "labels",
+    "autolinks",
+    "custom_properties",
+    "webhooks",
+];
+
+/// The keys of one rule in `rules/*.yml`.
+pub(crate) const RULE: Shape = Shape::Map(&[
+    key("name", Shape::Text, "The name of the rule, for messages."),
+    key(
+        "each",
+        Shape::OneOf(EACH),
+        "A list: the rule checks its entries one by one. Default: the rule checks all values together.",
+    ),
+    key("when", Shape::Text, "A condition: the rule checks only values for which it is true."),
+    key("expect", Shape::Text, "An expression over `base`, `override` and `resolved` that must be true."),
+    key("message", Shape::Text, "The message for values that break the rule."),
+]);
+
 const RESTRICTED: Shape = Shape::Either(
     &TEXTS,
     &Shape::Map(&[
@@ -221,8 +246,7 @@ const RESTRICTED: Shape = Shape::Either(
 );
 
 /// The explanation for the validators of safe-settings, which Beadle does not run.
-const VALIDATORS: &str =
-    "Beadle ignores this rule, because it runs no JavaScript; write the rule as a test in tests/*.yml";
+const VALIDATORS: &str = "Beadle runs no JavaScript; write the validator as a rule in rules/*.yml";
 
 /// The keys of `deployment-settings.yml`.
 pub(crate) const DEPLOYMENT: &[Key] = &[
@@ -260,6 +284,14 @@ mod tests {
         for list in crate::identity::keys(false) {
             assert!(ALL_SECTIONS.iter().any(|section| section.name == list), "{list}");
         }
+    }
+
+    #[test]
+    fn a_rule_can_check_the_entries_of_every_list_of_a_repository() {
+        let with_entries = crate::identity::keys(false);
+        let of_repositories: BTreeSet<&str> =
+            with_entries.into_iter().filter(|list| *list != "code_security_configurations").collect();
+        assert_eq!(EACH.iter().copied().collect::<BTreeSet<_>>(), of_repositories);
     }
 
     #[test]

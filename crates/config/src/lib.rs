@@ -32,7 +32,7 @@ pub use groups::{
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
-pub use org::{AppFile, BudgetFile, DispatchFile, GuardFile, OrgFile};
+pub use org::{AppFile, BudgetFile, DispatchFile, GuardFile, OrgFile, Validators};
 pub use schedule::Schedule;
 pub use source::Source;
 pub use store_location::StoreLocation;

@@ -11,6 +11,7 @@ use beadle_repositories::{
 };
 
 use crate::app::file_timeout::FileReader;
+use crate::app::validators;
 use crate::config::{self, Config, OrgConfig};
 
 /// An organisation that is open, so that Beadle can plan and write its repositories.
@@ -95,5 +96,6 @@ pub(crate) async fn read_policy(
 ) -> anyhow::Result<Policy> {
     let folder = config.base.join(&file.policy);
     let home = file.policy_repository.clone();
-    Ok(reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??)
+    let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
+    Ok(validators::accept(policy, file)?)
 }

@@ -7,6 +7,7 @@ use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
+use crate::app::validators;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::output::count::counted;
@@ -59,7 +60,9 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
     let mut found = Vec::new();
     for org in &config.file.org {
         let folder = config.base.join(&org.policy);
-        let (mut problems, mut sources, policy) = match Policy::load(&folder, &org.policy_repository) {
+        let loaded = Policy::load(&folder, &org.policy_repository);
+        let accepted = loaded.and_then(|policy| validators::accept(policy, org));
+        let (mut problems, mut sources, policy) = match accepted {
             Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),
             Err(error) => {

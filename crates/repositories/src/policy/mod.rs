@@ -47,7 +47,7 @@ pub use node::{Kind, Node};
 pub(crate) use normal::leaves_actors;
 pub use problem::{Problem, Severity, nearest};
 pub use rule_file::PolicyRule;
-pub(crate) use rules::{RULES, find as known_rule};
+pub(crate) use rules::{CONDITIONS, RULES, find as known_rule};
 pub use schema::{FileKind, rule_schema, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};

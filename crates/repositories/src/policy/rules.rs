@@ -72,6 +72,72 @@ const TOOL: Shape = Shape::Map(&[
     ),
 ]);
 
+const DISMISSAL: Shape = Shape::Map(&[
+    key("enabled", Shape::Bool, ""),
+    key(
+        "allowed_actors",
+        Shape::OrNull(&Shape::List(&Shape::Map(&[
+            key("id", NUMBER, ""),
+            key("type", Shape::OneOf(&["User", "Team", "IntegrationInstallation", "RepositoryRole"]), ""),
+        ]))),
+        "",
+    ),
+]);
+const REVIEWERS: Shape = Shape::Map(&[
+    key("file_patterns", Shape::List(&Shape::Text), ""),
+    key("minimum_approvals", NUMBER, ""),
+    key("reviewer", Shape::Map(&[key("id", NUMBER, ""), key("type", Shape::OneOf(&["Team"]), "")]), ""),
+]);
+
+const REFS: Shape = Shape::OrNull(&Shape::List(&Shape::Form(&forms::REFS)));
+const PROPERTIES: Shape = Shape::OrNull(&Shape::List(&Shape::Map(&[
+    key("name", Shape::Form(&forms::NAME), "The name of the property."),
+    key("property_values", Shape::List(&Shape::Text), "The values, of which one must match."),
+    key("source", Shape::OrNull(&Shape::OneOf(&["custom", "system"])), "Who defines the property."),
+])));
+
+/// The conditions that only a ruleset of the organisation can have. It must have one of them.
+pub(crate) const CONDITIONS_OF_ORGANISATIONS: &[&str] =
+    &["repository_name", "repository_id", "repository_property"];
+
+/// The conditions that a ruleset can have.
+pub(crate) const CONDITIONS: Shape = Shape::Map(&[
+    key(
+        "ref_name",
+        Shape::OrNull(&Shape::Map(&[
+            key("include", REFS, "Refs such as `refs/heads/main`, `~DEFAULT_BRANCH` or `~ALL`."),
+            key("exclude", REFS, "Refs that the ruleset does not protect."),
+        ])),
+        "The branches or tags that the ruleset protects.",
+    ),
+    key(
+        "repository_name",
+        Shape::OrNull(&Shape::Map(&[
+            key("include", TEXTS, "Patterns of repositories, or `~ALL`."),
+            key("exclude", TEXTS, "Patterns of repositories that the ruleset does not reach."),
+            on("protected"),
+        ])),
+        "The repositories that a ruleset of the organisation reaches, by their names.",
+    ),
+    key(
+        "repository_id",
+        Shape::OrNull(&Shape::Map(&[key(
+            "repository_ids",
+            Shape::OrNull(&Shape::List(&NUMBER)),
+            "The ids of the repositories.",
+        )])),
+        "The repositories that a ruleset of the organisation reaches, by their ids.",
+    ),
+    key(
+        "repository_property",
+        Shape::OrNull(&Shape::Map(&[
+            key("include", PROPERTIES, "Properties of the repositories."),
+            key("exclude", PROPERTIES, "Properties of repositories that the ruleset does not reach."),
+        ])),
+        "The repositories that a ruleset of the organisation reaches, by their custom properties.",
+    ),
+]);
+
 /// All types of rules.
 pub(crate) const RULES: &[Rule] = &[
     rule("creation", &[], &[]),
@@ -114,12 +180,12 @@ pub(crate) const RULES: &[Rule] = &[
                 "",
             ),
             on("dismiss_stale_reviews_on_push"),
-            key("dismissal_restriction", Shape::OrNull(&Shape::Free), ""),
+            key("dismissal_restriction", Shape::OrNull(&DISMISSAL), ""),
             on("require_code_owner_review"),
             on("require_last_push_approval"),
             count("required_approving_review_count", &Shape::Int(0, 10)),
             on("required_review_thread_resolution"),
-            key("required_reviewers", Shape::OrNull(&Shape::List(&Shape::Free)), ""),
+            key("required_reviewers", Shape::OrNull(&Shape::List(&REVIEWERS)), ""),
         ],
         &[],
     ),
@@ -226,6 +292,27 @@ mod tests {
             Shape::Free => schema["type"] == "object",
             _ => false,
         }
+    }
+
+    #[test]
+    fn conditions_have_the_keys_of_the_published_description() {
+        let table = table();
+        let Shape::Map(keys) = CONDITIONS else { panic!("{CONDITIONS:?}") };
+        let schemas = [
+            ("ref_name", "repository-ruleset-conditions"),
+            ("repository_name", "repository-ruleset-conditions-repository-name-target"),
+            ("repository_id", "repository-ruleset-conditions-repository-id-target"),
+            ("repository_property", "repository-ruleset-conditions-repository-property-target"),
+        ];
+        assert_eq!(keys.iter().map(|key| key.name).collect::<Vec<_>>(), schemas.map(|(name, _)| name));
+        for (key, (name, schema)) in keys.iter().zip(schemas) {
+            let described = &table["schemas"][schema]["properties"][name];
+            assert!(is_described(&table, &key.shape, described), "{name}: {described}");
+        }
+        assert_eq!(
+            schemas[1..].iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            CONDITIONS_OF_ORGANISATIONS
+        );
     }
 
     #[test]

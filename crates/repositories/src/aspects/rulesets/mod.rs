@@ -19,7 +19,7 @@ use super::aspect::{
 };
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, listed};
-use crate::policy::{Node, RULES};
+use crate::policy::{CONDITIONS, Node, RULES};
 
 /// The aspect of a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
@@ -85,7 +85,7 @@ const ENTRY: Shape = Shape::Map(&[
         ])),
         "The only actors that can bypass the ruleset.",
     ),
-    key("conditions", Shape::OrNull(&Shape::Free), "The refs, and for an organisation the repositories."),
+    key("conditions", Shape::OrNull(&CONDITIONS), "The refs, and for an organisation the repositories."),
     key(
         "rules",
         Shape::List(&Shape::Map(&[

@@ -25,6 +25,7 @@ use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::shape::Shape;
+use super::undone::undone;
 use crate::aspects::{self, Sections};
 use crate::organisation;
 
@@ -137,6 +138,7 @@ impl Policy {
         problems.extend(incomplete(&policy.layers));
         problems.extend(across(&policy.layers, &policy.disabled));
         problems.extend(unrest(&roots, &policy.disabled));
+        problems.extend(undone(&roots, &policy.layers, &policy.disabled));
         problems.extend(broken(&policy.layers, &policy.rules, &policy.disabled));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });

@@ -31,6 +31,7 @@ mod selector;
 pub(crate) mod shape;
 pub(crate) mod shapes;
 mod targeting;
+mod undone;
 mod wants;
 
 pub use assertions::Tested;

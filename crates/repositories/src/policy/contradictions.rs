@@ -230,24 +230,15 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as a list of actors. In `restrictions`, GitHub reads `{}` as nobody. In
-/// `dismissal_restrictions`, GitHub reads it as everybody. So Beadle cannot know what the author
-/// means.
+/// Refuses `{}` as the actors who can push. GitHub refuses it too, and Beadle cannot know whether
+/// the author means nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
-    let reviews = protection.get("required_pull_request_reviews");
-    let found = [
-        ("restrictions", protection.get("restrictions")),
-        ("dismissal_restrictions", reviews.and_then(|reviews| reviews.get("dismissal_restrictions"))),
-    ];
-    for (key, node) in found {
-        let Some(node) = node.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty()))
-        else {
-            continue;
-        };
-        let problem = error(node, format!("`{key}: {{}}` is ambiguous"));
-        problems.push(problem.hint(format!(
-            "write `{key}: null` for everybody with write access, or `{key}: {{ users: [], teams: [], apps: [] }}` for nobody"
-        )));
+    let found = protection.get("restrictions");
+    if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {
+        let problem = error(node, "`restrictions: {}` is ambiguous");
+        problems.push(problem.hint(
+            "write `restrictions: null` for everybody with write access, or `restrictions: { users: [], teams: [], apps: [] }` for nobody",
+        ));
     }
 }
 

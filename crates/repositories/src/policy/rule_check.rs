@@ -112,8 +112,8 @@ pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &N
     found
 }
 
-/// Checks the entries of a list one by one. `values` are the values of the layers of lower rank, the
-/// values of the layer, and both merged.
+/// Checks the entries of a list one by one. `values` are the values of the layers of lower rank,
+/// the values of the layer, and both merged.
 fn of_entries<'a>(
     rule: &'a PolicyRule,
     list: &str,

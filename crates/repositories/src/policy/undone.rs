@@ -1,7 +1,8 @@
 //! Finds layers that select repositories by a value that other files take away from exactly these
-//! repositories. The first apply adds the values of such a layer, and the second apply removes them.
-//! `rest.rs` finds a file that does this to itself, and files that do it to each other in a circle.
-//! All findings are warnings, because the files do not show whether a repository has the value.
+//! repositories. The first apply adds the values of such a layer, and the second apply removes
+//! them. `rest.rs` finds a file that does this to itself, and files that do it to each other in a
+//! circle. All findings are warnings, because the files do not show whether a repository has the
+//! value.
 
 use std::collections::BTreeMap;
 
@@ -64,8 +65,8 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     merged.map(|root| (root, list_modes))
 }
 
-/// Returns whether the value of a condition stays after all: its list is additive, or some file that
-/// may reach the repositories sets it.
+/// Returns whether the value of a condition stays after all: its list is additive, or some file
+/// that may reach the repositories sets it.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,

@@ -182,11 +182,6 @@ fn what_github_refuses_is_refused_with_its_line() {
             "branches:\n- name: main\n  protection:\n    restrictions: {}",
             ":4 `restrictions: {}` is ambiguous write `restrictions: null` for everybody with write access, or `restrictions: { users: [], teams: [], apps: [] }` for nobody",
         ),
-        (
-            "repos/a.yml",
-            "branches:\n- name: main\n  protection:\n    required_pull_request_reviews:\n      dismissal_restrictions: {}",
-            ":5 `dismissal_restrictions: {}` is ambiguous",
-        ),
         ("repos/a b.yml", "repository: { has_wiki: false }", "invalid repository name `a b`"),
         (
             "settings.yml",

@@ -59,6 +59,8 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         later("oldname", "The name before a rename."),
         later("new_name", "The name after a rename, in the Probot settings app."),
         never("org", "the configuration of Beadle names the organisation"),
+        never("team_id", "write the section `teams`"),
+        never("custom_properties", "write the section `custom_properties`"),
         never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
         never("enable_vulnerability_alerts", "write `security: { enableVulnerabilityAlerts: ... }`"),
         never("enable_automated_security_fixes", "write `security: { enableAutomatedSecurityFixes: ... }`"),
@@ -119,6 +121,10 @@ const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a
 /// The key with which the Probot settings app reads settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
+/// The name that the schemas of safe-settings give to the section `repository`. safe-settings
+/// itself ignores it.
+const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
+
 /// The keys of `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
@@ -127,6 +133,7 @@ pub(crate) const SETTINGS: &[Key] = joined![
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, "Sections that Beadle leaves alone."),
         EXTENDS,
+        REPOSITORIES,
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
         later("app_installations", "Apps and their repositories."),
@@ -141,6 +148,7 @@ pub(crate) const SUBORG: &[Key] = joined![
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
+        REPOSITORIES,
         later("app_installations", "Apps and their repositories."),
         later("ruleset_scope", "Where rulesets apply."),
         RANK,
@@ -185,6 +193,7 @@ pub(crate) const REPO: &[Key] = joined![
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
+        REPOSITORIES,
         later("app_installations", "Apps and their repositories."),
     ],
 ];

@@ -1,10 +1,10 @@
 //! Runs programs at the same time. The output of different programs is not mixed, and a table of
 //! times is printed at the end.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -31,12 +31,12 @@ struct Ended {
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || queue.lock().pop_front();
     std::thread::scope(|scope| {
         let work = || -> anyhow::Result<()> {
             while let Some(job) = next() {
                 let one = run_one(job)?;
-                ended.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                ended.lock().push(one);
             }
             Ok(())
         };
@@ -46,7 +46,7 @@ pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
             Err(_) => bail!("a thread that ran a program panicked"),
         })
     })?;
-    summary(&ended.into_inner().unwrap_or_else(PoisonError::into_inner))
+    summary(&ended.into_inner())
 }
 
 #[expect(clippy::print_stdout, reason = "the output of the programs is what this is for")]

@@ -60,6 +60,8 @@ impl<'a> Part<'a> {
 struct Program {
     package: String,
     name: String,
+    /// The kind of cargo's target: `test` for a file in `tests/`, `lib` or `bin` for unit tests.
+    kind: String,
     path: PathBuf,
     /// The folder of the program's package. The program runs in this folder.
     folder: PathBuf,
@@ -87,11 +89,16 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     }
     step("building the tests");
     let programs = build()?;
+    if let Part::Named(names) = part {
+        ensure_named(&programs, names)?;
+    }
     let plan = plan(&part);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs = Vec::new();
     for (wanted, args) in plan.programs {
-        let matching = |program: &&Program| (program.package.as_str(), program.name.as_str()) == wanted;
+        let matching = |program: &&Program| {
+            program.kind == "test" && (program.package.as_str(), program.name.as_str()) == wanted
+        };
         let program = programs.iter().find(matching).with_context(|| {
             format!("cargo built no tests {} of {}: correct xtask/src/suite.rs", wanted.1, wanted.0)
         })?;
@@ -127,6 +134,23 @@ pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Re
     let has_test = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test"));
     anyhow::ensure!(has_test, "no test of {program} has a name with `{name}`");
     cargo(&command, env)
+}
+
+/// Returns an error if one of `names` is in the name of no test. A misspelled name would otherwise
+/// run no test, and this would look like success.
+fn ensure_named(programs: &[Program], names: &[String]) -> anyhow::Result<()> {
+    let mut tests = Vec::new();
+    for program in programs {
+        let mut command = Command::new(&program.path);
+        let listed = command.arg("--list").current_dir(&program.folder).output();
+        let listed = listed.with_context(|| format!("cannot run {}", program.path.display()))?;
+        let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+        tests.extend(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned));
+    }
+    for name in names {
+        anyhow::ensure!(tests.iter().any(|test| test.contains(name)), "no test has a name with `{name}`");
+    }
+    Ok(())
 }
 
 /// Returns what must run for a selection of tests.
@@ -170,9 +194,8 @@ fn build() -> anyhow::Result<Vec<Program>> {
 /// Parses one message of cargo. Returns `None` if the message is not about a test program.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
-    // A normal program can have the same name as a test program, and cargo also builds a test
-    // version of it. That version is not meant here.
-    if message["profile"]["test"] != true || message["target"]["kind"][0] != "test" {
+    // Cargo also reports programs that contain no tests.
+    if message["profile"]["test"] != true {
         return None;
     }
     let path = PathBuf::from(message["executable"].as_str()?);
@@ -181,8 +204,9 @@ fn program(message: &str) -> Option<Program> {
     // name of its folder, the part before `@` is missing.
     let (place, version) = message["package_id"].as_str()?.rsplit_once('#')?;
     let package = version.split_once('@').or_else(|| place.rsplit_once('/').map(|(_, name)| (name, "")))?.0;
-    let name = message["target"]["name"].as_str()?;
-    Some(Program { package: package.to_owned(), name: name.to_owned(), path, folder })
+    let [name, kind] = [&message["target"]["name"], &message["target"]["kind"][0]].map(Value::as_str);
+    let (name, kind) = (name?.to_owned(), kind?.to_owned());
+    Some(Program { package: package.to_owned(), name, kind, path, folder })
 }
 
 #[cfg(test)]
@@ -247,7 +271,8 @@ mod tests {
         let found = program(&message(groups, "test", true)).unwrap();
         assert_eq!((found.package.as_str(), found.name.as_str()), ("beadle-groups", "leavers"));
         assert_eq!(found.folder, PathBuf::from("/beadle/crates/groups"));
-        assert_eq!(program(&message(groups, "bin", true)), None, "a binary of the same name");
+        assert_eq!(found.kind, "test");
+        assert_eq!(program(&message(groups, "bin", true)).unwrap().kind, "bin");
         let xtask = "path+file:///beadle/xtask#0.1.0";
         assert_eq!(program(&message(xtask, "test", true)).unwrap().package, "xtask");
         assert_eq!(program(&message(xtask, "test", false)), None);

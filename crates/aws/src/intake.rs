@@ -107,13 +107,15 @@ impl Function {
         let fetched = self.secret_store.fetch_again(&self.references);
         let (_, known, is_unfinished) = join3(fetched, facts, is_unfinished(&self.store)).await;
         if is_unfinished {
-            tracing::error!("unfinished copy into the table: the intake stores nothing");
+            tracing::error!(
+                "an earlier `beadle store copy` into the table did not finish, the intake accepts no webhook"
+            );
             return None;
         }
         let known: HashMap<String, OrgFacts> = known.into_iter().collect();
         let (senders, missing) = senders(&self.file, &self.secret_store, &known);
         for (of, error) in &missing {
-            tracing::error!(of, %error, "webhook secret unavailable: deliveries of the sender are refused");
+            tracing::error!(of, %error, "webhook secret cannot be read, Beadle refuses the webhooks of this sender");
         }
         if senders.github.is_empty() && senders.okta.is_empty() {
             return None;
@@ -148,7 +150,7 @@ impl Function {
         let body = body.to_vec();
         let Some(serving) = self.serving(FRESH).await else {
             return later(
-                "no sender has a readable secret, or a copy into the table is unfinished: see the log",
+                "Beadle can read no webhook secret, or an earlier `beadle store copy` did not finish: see the log",
             );
         };
         let response = ask(&serving, &parts, body.clone()).await;
@@ -181,8 +183,8 @@ async fn ask(serving: &Serving, parts: &request::Parts, body: Vec<u8>) -> Respon
     match body.collect().await {
         Ok(body) => Response::from_parts(parts, Body::Binary(body.to_bytes().to_vec())),
         Err(error) => {
-            tracing::error!(%error, "answer incomplete");
-            later("the answer is incomplete")
+            tracing::error!(%error, "answer to a request incomplete, answering 503 instead");
+            later("Beadle could not complete its answer")
         }
     }
 }

@@ -78,7 +78,11 @@ impl Queues {
             Err(error) => Some(aws_sdk_sqs::error::DisplayErrorContext(error).to_string()),
         };
         if let Some(why) = unsent {
-            tracing::warn!(keys = due.len(), why, "wake-up message not sent, retrying within a minute");
+            tracing::warn!(
+                keys = due.len(),
+                why,
+                "SQS message for due keys not sent, retrying within a minute"
+            );
         }
     }
 }

@@ -46,7 +46,7 @@ impl WakeHandler {
             match serde_json::from_str::<Message>(&record.body) {
                 Ok(message) => messages.push((record, message)),
                 Err(error) => {
-                    tracing::error!(%error, message = record.message_id, "invalid message");
+                    tracing::error!(%error, message = record.message_id, "SQS message cannot be parsed, SQS delivers the message again");
                     again.push(record);
                 }
             }
@@ -67,7 +67,7 @@ impl WakeHandler {
                 continue;
             }
             if let Err(error) = self.work(block, &cut).await {
-                tracing::error!(%error, messages = block.len(), "keys not claimed, SQS delivers their messages again");
+                tracing::error!(%error, messages = block.len(), "store error, the keys of these messages are not claimed and SQS delivers the messages again");
                 again.extend(block.iter().map(|(record, _)| *record));
             }
         }
@@ -100,7 +100,7 @@ impl WakeHandler {
         let mut running = JoinSet::new();
         self.begin(claims, &mut running, cut);
         if let Err(error) = self.wait_for(keys, tried, &mut running, cut).await {
-            tracing::warn!(%error, "further keys not claimed, retrying within a minute");
+            tracing::warn!(%error, "remaining keys of the messages not claimed, retrying within a minute");
         }
         while running.join_next().await.is_some() {}
         Ok(())

@@ -169,7 +169,7 @@ async fn the_intake_stores_nothing_in_a_table_with_an_unfinished_copy() {
     let intake = world.run();
     let gateway = world.gateway(Shape::Http).await;
     assert_eq!(world.send(&gateway, &github, "a", false).await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(intake.log().contains("unfinished copy"), "{}", intake.log());
+    assert!(intake.log().contains("into the table did not finish"), "{}", intake.log());
     world.store.forget("copy:unfinished").await.unwrap();
     assert_eq!(world.send(&gateway, &github, "a", false).await.0, StatusCode::ACCEPTED);
 }

@@ -76,7 +76,7 @@ impl File {
                 let rule =
                     format!("differ from all other names, found `{name}`, which an [[{other}]] has too");
                 let hint =
-                    "the names of [[org]], [[okta]] and [[target]] must differ, and case does not count";
+                    "the names of [[org]], [[okta]] and [[target]] must differ, also if case is ignored";
                 return Err(Invalid::must(at, &rule).hint(Some(hint.into())));
             }
         }
@@ -281,7 +281,7 @@ impl TargetFile {
     fn check(&self, file: &File, table: &KeyPath) -> Result<(), Invalid> {
         let who = format!("target `{}`", self.name);
         let keys = [("scim", self.scim.is_some()), ("github", self.github.is_some())];
-        exactly_one(table, &who, keys, "place for its groups")?;
+        exactly_one(table, &who, keys, "connection")?;
         if let Some(scim) = &self.scim {
             let at = table.key("scim");
             at_least_one(at.key("page"), scim.page)?;
@@ -314,7 +314,7 @@ impl TargetFile {
             [("percent", self.guard.percent.is_some()), ("repositories", self.guard.repositories.is_some())];
         if let Some((key, _)) = of_repositories.into_iter().find(|(_, is_set)| *is_set) {
             let at = guard.key(key);
-            let what = format!("`{at}` is not possible: it is for the repositories of an [[org]]");
+            let what = format!("`{at}` is not allowed for a target: it limits changes of repositories");
             let hint = "for groups, set `group_guard.percent` and `group_guard.count`";
             return Err(Invalid::new(at, what).hint(Some(hint.into())));
         }

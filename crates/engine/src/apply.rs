@@ -353,13 +353,13 @@ pub const OLDEST: Duration = Duration::from_secs(120);
 /// Returns the failure for a plan that is too old. Beadle makes a new plan at once, and does not
 /// count this run as a failed attempt.
 fn outdated(now: Time) -> Failure {
-    let text = "the plan is too old, and others may have written since; Beadle plans again";
+    let text = "the plan is too old, and another writer may have changed the repository or group; Beadle plans again";
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 
 /// The reason that is logged for a run that only waits for its turn to write. No operator has to
 /// act.
-pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes";
+pub(crate) const TURN: &str = "the run waits until other bulk writes are done";
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
@@ -427,10 +427,10 @@ fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
 fn why_not_begun(begun: &Begun) -> Failure {
     match begun {
         Begun::Paused { scope, until } => {
-            Failure::new(Class::Conflict, format!("{} {until}; this run wrote nothing more", paused(scope)))
+            Failure::new(Class::Conflict, format!("{} {until}; this run writes nothing more", paused(scope)))
         }
         Begun::Lapsed => {
-            let text = "the room in the guard's window, or the approval, is not valid any more; Beadle plans the change again";
+            let text = "the guard's reservation or the approval for this change is no longer valid; Beadle plans the change again";
             Failure::new(Class::Conflict, text)
         }
         Begun::LeaseLost | Begun::Yes(_) => lease_lost(),
@@ -438,7 +438,7 @@ fn why_not_begun(begun: &Begun) -> Failure {
 }
 
 fn lease_lost() -> Failure {
-    Failure::new(Class::Conflict, "another worker took this key over; this run wrote nothing more")
+    Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
 }
 
 fn ends_run(failure: &Failure) -> bool {

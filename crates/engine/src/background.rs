@@ -2,10 +2,11 @@
 //!
 //! Each task runs in its own loop, so a task that waits for a vendor delays no other task.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -134,7 +135,7 @@ struct TaskState {
 
 impl TaskState {
     fn record(&self) -> TaskRecord {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.record.lock().clone()
     }
 
     /// Returns whether the task is due now, or will be due within `early`.
@@ -296,7 +297,7 @@ impl Driver {
         let result = tokio::select! {
             result = run => result.unwrap_or_else(|_| Err(Failure::new(Class::Fatal, "the task panicked"))),
             () = self.clock.sleep(patience) => {
-                let text = format!("no result within {} s, the run was ended", patience.as_secs());
+                let text = format!("no result within {} s, so Beadle ended the run", patience.as_secs());
                 Err(Failure::new(Class::Retry, text))
             }
         };
@@ -306,7 +307,7 @@ impl Driver {
             let woken = slot.task.wakes();
             for other in self.slots.iter().filter(|other| woken.contains(&other.task.name())) {
                 other.woken.store(true, Ordering::SeqCst);
-                other.record.lock().unwrap_or_else(PoisonError::into_inner).next = self.clock.now();
+                other.record.lock().next = self.clock.now();
                 other.moved.notify_one();
             }
         }
@@ -327,7 +328,7 @@ impl Driver {
             let is_its = self.slots.iter().any(|slot| slot.task.name() == name);
             let note = Note::<TaskRecord>::of(&[&name]);
             if !is_its && let Err(error) = note.forget(self.store.as_ref()).await {
-                tracing::debug!(%error, "record of a removed task not deleted, next start retries");
+                tracing::debug!(%error, "stored status of a removed background task not deleted, the next start retries");
             }
         }
     }
@@ -342,7 +343,7 @@ pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRe
 
 /// Records the result of a run, and logs the result if it differs from the previous one.
 fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Failure>) -> TaskRecord {
-    let mut record = slot.record.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut record = slot.record.lock();
     record.begun = Some(begun);
     record.ended = Some(now);
     record.runs += 1;
@@ -387,7 +388,7 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
 /// stored one is old.
 async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {
-        let stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = slot.stored.lock();
         stored.as_ref().is_none_or(|(before, at)| {
             let is_other = before.failure != record.failure
                 || (before.last != record.last && record.last != Some(TaskStatus::Idle));
@@ -399,9 +400,9 @@ async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Tim
     }
     match Note::of(&[&record.name]).put(store, record).await {
         Ok(()) => {
-            let mut stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut stored = slot.stored.lock();
             *stored = Some((record.clone(), now));
         }
-        Err(error) => tracing::debug!(task = record.name, %error, "record of a task not stored"),
+        Err(error) => tracing::debug!(task = record.name, %error, "status of a background task not stored"),
     }
 }

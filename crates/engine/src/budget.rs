@@ -1,7 +1,8 @@
 //! The API calls that a vendor still allows, counted for each credential.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,7 @@ impl Budgets {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Asks for permission to make a call. If the budget allows the call, `cost` is deducted until
@@ -222,7 +223,7 @@ impl Budgets {
         let named = until.filter(|until| is_credible(*until, now));
         if let (Some(until), None) = (until, named) {
             let credential = &*self.credential;
-            tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit names a reset more than a day away, ignored");
+            tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit has a reset time more than a day away, Beadle ignores this time");
         }
         let until = named.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
         // The vendor may name a time in the past. Beadle then waits for at least a second.

@@ -102,8 +102,8 @@ pub(crate) async fn contested<W>(
             continue;
         }
         let why = format!(
-            "contested: the same change was made {times} times within an hour and is undone each time; find who else \
-             writes it (`beadle journal --key {key}`)"
+            "contested: Beadle made the same change {times} times within an hour, and another writer undid it each \
+             time; find the other writer (`beadle journal --key {key}`)"
         );
         if guarded {
             found.held.entry(change.aspect.clone()).or_insert(why);

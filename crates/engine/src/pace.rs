@@ -2,8 +2,9 @@
 //! does not overload the vendor. While a run waits for its turn to write, its worker does other
 //! work. Beadle sends a write for an event at once.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Time};
@@ -42,7 +43,7 @@ impl WritePace {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Sets the number of processes that write with the same credential.

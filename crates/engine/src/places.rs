@@ -1,8 +1,9 @@
 //! The places of a worker, and how instances share them. If a vendor never answers, its runs must
 //! not occupy all places.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The places of one worker. Each run occupies a place, which becomes free when its [`Place`] is
 /// dropped.
@@ -38,7 +39,7 @@ impl Places {
 
     /// Returns how many keys the worker may claim next, and from which instances it may claim none.
     pub(crate) fn room(&self) -> Room {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         let total: usize = taken.values().sum();
         let free = self.all.saturating_sub(total);
         if !self.are_shared || free == 0 {
@@ -57,7 +58,7 @@ impl Places {
 
     /// Occupies a place for a run of this instance.
     pub(crate) fn take(self: &Arc<Self>, instance: &str) -> Place {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         *taken.entry(instance.to_owned()).or_default() += 1;
         Place { places: self.clone(), instance: instance.to_owned() }
     }
@@ -65,7 +66,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.places.taken.lock();
         if let Some(own) = taken.get_mut(&self.instance) {
             *own -= 1;
             if *own == 0 {

@@ -82,7 +82,7 @@ impl Refusals {
     pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<String> {
         let refusal = self.changes.get(digest).filter(|refusal| now < refusal.until())?;
         Some(format!(
-            "refused before; sweeps retry the change after {}, an event or another policy at once: {}",
+            "refused before; a sweep retries the change after {}, an event or a new policy retries it at once: {}",
             refusal.until(),
             refusal.why
         ))

@@ -1,8 +1,8 @@
 //! Makes sure that each cause is logged only once. A cause that affects a thousand keys needs one
 //! line in the log.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -21,7 +21,7 @@ impl Said {
     /// Returns whether `cause` must be logged now: it was never logged, or its log line is old. The
     /// function then remembers the cause as logged.
     pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.lock();
         // A time in the future was stored while the clock was ahead, so it does not count.
         if said.get(cause).is_some_and(|at| *at <= now && now.since(*at) < AGAIN) {
             return false;
@@ -53,6 +53,6 @@ mod tests {
         for n in 0..2 * MOST {
             assert!(said.is_news(&format!("cause {n}"), Time(2000)));
         }
-        assert!(said.0.lock().unwrap().len() <= MOST);
+        assert!(said.0.lock().len() <= MOST);
     }
 }

@@ -1,8 +1,8 @@
 //! Remembers the names of keys that people know. A log line that has only an id does not help its
 //! reader.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::key::Key;
 
@@ -16,7 +16,7 @@ pub(crate) struct Subjects(Mutex<HashMap<Key, String>>);
 
 impl Subjects {
     fn names(&self) -> MutexGuard<'_, HashMap<Key, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Remembers the name of a key, as a run has found it.

@@ -46,13 +46,15 @@ pub struct Copied {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CopyError {
     /// The target store already contains data. Beadle does not mix the data of two stores.
-    #[error("the target store has {0} already: copy into an empty store")]
+    #[error("the target store already has {0}: copy into an empty store")]
     NotEmpty(&'static str),
     /// An earlier copy into the target store did not end.
-    #[error("an earlier copy into the target store stopped halfway: delete the store, and copy again")]
+    #[error(
+        "an earlier copy into the target store did not finish: delete the file or table of the target store, and copy again"
+    )]
     Unfinished,
     /// The source store is incomplete, because an earlier copy into it did not end.
-    #[error("the copy into the source store stopped halfway: copy from the original store")]
+    #[error("the source store comes from an earlier copy that did not finish: copy from the original store")]
     FromUnfinished,
     /// A call of one of the stores failed.
     #[error(transparent)]

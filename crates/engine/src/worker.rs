@@ -133,7 +133,7 @@ async fn causes(store: &dyn Store, run: &Run) -> Vec<Cause> {
             rows.into_iter().map(cause).collect()
         }
         Err(error) => {
-            tracing::debug!(%error, "deliveries that made the key due not read");
+            tracing::debug!(%error, "webhook deliveries that caused the run cannot be read");
             Vec::new()
         }
     }
@@ -242,7 +242,7 @@ impl Worker {
                 let claims = match self.store.claim_except(room.keys, &room.full, self.clock.now()).await {
                     Ok(claims) => claims,
                     Err(error) => {
-                        tracing::error!(%error, "keys not claimed, retrying");
+                        tracing::error!(%error, "due keys cannot be claimed in the store, retrying");
                         Vec::new()
                     }
                 };
@@ -307,12 +307,12 @@ impl Worker {
     pub async fn work(&self, claim: Claim, cut: CancellationToken) {
         let lease = claim.lease.clone();
         let attempt = claim.attempt;
-        tracing::debug!(key = %lease.key, epoch = lease.epoch, lane = %claim.lane, "begins");
+        tracing::debug!(key = %lease.key, epoch = lease.epoch, lane = %claim.lane, "run begins");
         let (outcome, report) = tokio::select! {
             ended = self.reconcile(claim) => ended,
             () = self.heartbeat(&lease) => {
                 let subject = self.counts.subjects.of(&lease.key);
-                tracing::warn!(key = %lease.key, subject, "lease lost, another worker has the key");
+                tracing::warn!(key = %lease.key, subject, "lease lost, another worker took over the key");
                 return;
             }
             () = cut.cancelled() => (Outcome::HandBack, None),
@@ -329,7 +329,7 @@ impl Worker {
                 tracing::warn!(key = %lease.key, subject = report.subject, held, "changes held by the guard, see `beadle holds`");
             }
             if written > 0 {
-                tracing::info!(key = %lease.key, subject = report.subject, written, held, "repaired");
+                tracing::info!(key = %lease.key, subject = report.subject, written, held, "changes written");
             }
         }
         self.end(lease, outcome, attempt).await;
@@ -346,8 +346,10 @@ impl Worker {
         let limited = tokio::time::timeout(self.settings.run_limit, work);
         match limited.await {
             Err(_) => {
-                let why =
-                    format!("no result within {} s, the run was ended", self.settings.run_limit.as_secs());
+                let why = format!(
+                    "no result within {} s, so Beadle ended the run",
+                    self.settings.run_limit.as_secs()
+                );
                 (Outcome::Retry(why), None)
             }
             Ok(Err(_)) => (Outcome::Retry("the run panicked, the log shows where".into()), None),
@@ -390,7 +392,7 @@ impl Worker {
     }
 
     async fn end(&self, lease: crate::queue::Lease, outcome: Outcome, attempt: u32) {
-        tracing::debug!(key = %lease.key, epoch = lease.epoch, "ends");
+        tracing::debug!(key = %lease.key, epoch = lease.epoch, "run ends");
         let counter = match &outcome {
             Outcome::Done => &self.counts.done,
             Outcome::Retry(_) | Outcome::HandBack => &self.counts.retried,
@@ -409,16 +411,16 @@ impl Worker {
                 tracing::debug!(key = %lease.key, subject, attempt, why, "run failed, retrying");
             }
             Outcome::Park(reason, why) => {
-                tracing::error!(key = %lease.key, subject, reason = reason.as_str(), why, "key parked");
+                tracing::error!(key = %lease.key, subject, reason = reason.as_str(), why, "key parked, see `beadle queue`");
             }
             Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
-                tracing::debug!(key = %lease.key, subject, %until, why, "key waits for its turn");
+                tracing::debug!(key = %lease.key, subject, %until, why, "key waits until other keys have written");
             }
             Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
-                tracing::warn!(key = %lease.key, subject, %until, why, "budget used up, key waits");
+                tracing::warn!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");
             }
             Outcome::RateLimited { until, why, .. } => {
-                tracing::debug!(key = %lease.key, subject, %until, why, "budget used up, key waits");
+                tracing::debug!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");
             }
             Outcome::Done | Outcome::HandBack => {}
         }
@@ -429,7 +431,7 @@ impl Worker {
             match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::error!(key = %lease.key, subject, %error, "end of a run not stored, retrying");
+                    tracing::error!(key = %lease.key, subject, %error, "result of a run not stored, retrying");
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Sends the requests of one organisation to GitHub, with the right address, credential and
 //! headers.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Lane, Resource, Store, Time};
 use beadle_transport::{Answer, Body, Client, Method, Path, Request, TransportError};
@@ -120,21 +121,20 @@ impl Api {
 
     /// Returns a GraphQL document without the fields that this server does not know.
     pub(crate) fn without_lacking(&self, document: &str) -> String {
-        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacking = self.lacking.lock();
         lacking.iter().fold(document.to_owned(), |document, field| documents::without(&document, field))
     }
 
     pub(crate) fn is_lacking(&self, field: &str) -> bool {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(field)
+        self.lacking.lock().contains(field)
     }
 
     /// Remembers that this server does not know a field. Returns `false` if the field is not
     /// optional, or if Beadle already leaves it out.
     pub(crate) fn lacks(&self, field: &str) -> bool {
-        let new = documents::OPTIONAL.contains(&field)
-            && self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned());
+        let new = documents::OPTIONAL.contains(&field) && self.lacking.lock().insert(field.to_owned());
         if new {
-            tracing::warn!(field, "field missing in this version of GitHub, its values are unknown");
+            tracing::warn!(field, "field not supported by this GitHub server, its values are unknown");
         }
         new
     }

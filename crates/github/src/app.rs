@@ -30,8 +30,8 @@ pub struct HookDelivery {
     pub repository_id: Option<u64>,
 }
 
-/// Returns the workflow runs of one page of the list. If the page has no list, or if the list has
-/// no end, the runs are unknown and the function returns an error.
+/// Returns the workflow runs of one page of GitHub's list. Returns an error if the page has no
+/// `workflow_runs`, or if it repeats runs of an earlier page.
 fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
     let unknown = |why: String| Failure::new(Class::Retry, format!("reading the runs of a workflow: {why}"));
     let runs = page.get_mut("workflow_runs").and_then(Value::as_array_mut).map(std::mem::take);

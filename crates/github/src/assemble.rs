@@ -66,7 +66,7 @@ pub(crate) async fn assemble(
     else {
         let error = answer.error_at(path).map(|error| error.failure(DOING));
         return Err(
-            error.unwrap_or_else(|| Failure::new(Class::Retry, format!("{DOING}: the answer lacks its id")))
+            error.unwrap_or_else(|| Failure::new(Class::Retry, format!("{DOING}: the answer has no id")))
         );
     };
     let visibility: Visibility = visibility

@@ -164,7 +164,7 @@ impl Auth {
         body: Option<&serde_json::Value>,
     ) -> Result<Request, TransportError> {
         let Credential::App { id, key, .. } = &self.credential else {
-            let why = "the request needs an App, the configuration has a token".to_owned();
+            let why = "this request needs an App, but the configuration has a token".to_owned();
             return Err(TransportError::Credential { request: path.to_string(), why });
         };
         let now = self.clock.now().seconds();

@@ -102,7 +102,7 @@ pub fn last_read(answer: &str) -> Option<Time> {
 /// Stores an answer. If the store fails, the only consequence is that the next read costs a call.
 async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) {
     if let Err(error) = note.put(store, kept).await {
-        tracing::debug!(%error, "answer not stored, the next read requests it again");
+        tracing::debug!(%error, "GitHub's answer not stored, the next read requests it again");
     }
 }
 

@@ -126,7 +126,7 @@ impl Tally {
         if self.seen >= total {
             return Ok(());
         }
-        let why = if self.moved { "changed while it was read" } else { "came back short" };
+        let why = if self.moved { "changed while it was read" } else { "has only some entries" };
         Err(retry(format!("{doing}: the list {why} ({} of {total})", self.seen)))
     }
 }

@@ -149,7 +149,7 @@ async fn waited(api: &Api, failure: &Failure) -> bool {
     if !api.client().is_patient() {
         return false;
     }
-    tracing::warn!(%failure, %until, "budget used up, request waits");
+    tracing::warn!(%failure, %until, "API budget used up, request waits for the reset");
     api.clock().sleep_until(until).await;
     true
 }

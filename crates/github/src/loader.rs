@@ -2,8 +2,9 @@
 //! that arrive at the same moment, and reads all of their repositories together. An error in the
 //! answer counts only for the repository that it names.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Class, Failure, Lane};
@@ -88,19 +89,19 @@ impl Loader {
     }
 
     pub(crate) fn asks(&self) -> Asks {
-        *self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.asks.lock()
     }
 
     pub(crate) fn ask_for(&self, asks: Asks) {
-        *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = asks;
+        *self.asks.lock() = asks;
     }
 
     pub(crate) fn select_by(&self, selected_by: SelectedBy) {
-        *self.selected_by.lock().unwrap_or_else(PoisonError::into_inner) = selected_by;
+        *self.selected_by.lock() = selected_by;
     }
 
     fn selected_by(&self) -> SelectedBy {
-        self.selected_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.selected_by.lock().clone()
     }
 
     /// Reads the parts of one repository again that came from a read of the whole organisation.
@@ -118,20 +119,20 @@ impl Loader {
     ) -> Result<Option<Repository>, Failure> {
         let (reply, answer) = oneshot::channel();
         let first = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pending = self.pending.lock();
             pending.join(node_id, reply, lane)
         };
         if first {
             let loader = self.clone();
             tokio::spawn(async move {
                 loader.api.clock().sleep(GATHER).await;
-                let (asks, lane) = loader.pending.lock().unwrap_or_else(PoisonError::into_inner).close();
+                let (asks, lane) = loader.pending.lock().close();
                 // Beadle sends the batch in the most urgent lane of all its requests.
                 let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
                 loader.answer(&api, asks).await;
             });
         }
-        let lost = |_| Err(Failure::new(Class::Retry, "the batched read was given up"));
+        let lost = |_| Err(Failure::new(Class::Retry, "the batched read ended without an answer"));
         answer.await.unwrap_or_else(lost)
     }
 
@@ -157,7 +158,8 @@ impl Loader {
         }
         for (id, reply) in asks {
             // Two callers may ask for the same repository.
-            let unanswered = || Err(Failure::new(Class::Retry, format!("node {id} was not answered")));
+            let unanswered =
+                || Err(Failure::new(Class::Retry, format!("GitHub's answer does not contain the node {id}")));
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
             let _ = reply.send(result); // who gave up waiting needs no answer
         }
@@ -224,7 +226,7 @@ impl Loader {
             },
             missing,
         );
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         if let Some(Ok(taken)) = &teams {
             pending.known.teams = taken.calls;
         }
@@ -248,7 +250,7 @@ impl Loader {
     }
 
     fn known(&self) -> CallCounts {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).known
+        self.pending.lock().known
     }
 
     async fn read_rest(

@@ -2,8 +2,9 @@
 //! from many repositories, Beadle asks GitHub once for the team's name and uses the answer for all
 //! of these writes.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use beadle_engine::Time;
 
@@ -31,7 +32,7 @@ pub(crate) struct Owners(Mutex<HashMap<(ActorKind, String), Arc<Answer>>>);
 impl Owners {
     /// Returns the entry that holds the last answer about a name.
     pub(crate) fn of(&self, kind: ActorKind, name: &str) -> Arc<Answer> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if all.len() >= MOST {
             all.retain(|_, answer| Arc::strong_count(answer) > 1);
         }

@@ -1,7 +1,8 @@
 //! All reads of GitHub. No read changes anything.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Lane};
 use beadle_transport::Path;
@@ -149,11 +150,11 @@ impl Reader {
 
     /// Returns the node id of a repository that this reader has already read.
     pub fn node_of(&self, id: u64) -> Option<String> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.nodes.lock().get(&id).cloned()
     }
 
     fn remember(&self, repository: &Repository) {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock();
         nodes.insert(repository.id, repository.node_id.clone());
     }
 
@@ -347,15 +348,15 @@ impl Reader {
     /// wanted. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by REST
     /// until REST shows the wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
-        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.rulesets.lock();
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
     }
 
     /// Remembers that REST showed the ruleset in the `wanted` state.
     pub fn settle(&self, ruleset: &Ruleset, wanted: &Value) {
-        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.rulesets.lock();
         seen.insert(ruleset.id, ruleset.updated_at.clone());
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settled = self.settled.lock();
         settled.insert(ruleset.id, (ruleset.updated_at.clone(), digest(wanted)));
     }
 
@@ -363,7 +364,7 @@ impl Reader {
     /// change. Only then does Beadle know the parts that GraphQL does not show. If the policy now
     /// wants another state, Beadle must read the ruleset by REST again.
     pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = self.settled.lock();
         settled
             .get(&ruleset.id)
             .is_some_and(|(updated_at, was)| *updated_at == ruleset.updated_at && *was == digest(wanted))

@@ -123,16 +123,24 @@ impl GroupLimits {
         let size = members.max(recent.members);
         let before = match recent.gone {
             0 => String::new(),
-            gone => format!(", {gone} have left within {} h", self.window.as_secs().div_ceil(3600)),
+            gone => {
+                format!(", and {gone} have already left within {} h", self.window.as_secs().div_ceil(3600))
+            }
         };
         if size >= self.large && !is_protected {
             return (self.percent < 100 && all * 100 > size * self.percent).then(|| {
-                format!("{count} of {size} members would leave{before}, more than {} %", self.percent)
+                format!(
+                    "{count} of {size} members would leave{before}, more than the limit of {} %",
+                    self.percent
+                )
             });
         }
         let kind = if is_protected { "a protected group" } else { "a small group" };
         (all > self.count).then(|| {
-            format!("{count} of {size} members would leave {kind}{before}, more than {}", self.count)
+            format!(
+                "{count} of {size} members would leave {kind}{before}, more than the limit of {}",
+                self.count
+            )
         })
     }
 }

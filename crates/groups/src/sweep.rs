@@ -100,7 +100,11 @@ async fn accounts(
         Ok(people) => people,
         Err(failure) => {
             // If the list of users cannot be read, the sweep still marks the groups.
-            tracing::warn!(directory = source, why = failure.text, "accounts skipped: no list of users");
+            tracing::warn!(
+                directory = source,
+                why = failure.text,
+                "list of users cannot be read, this sweep does not look for people who left the directory"
+            );
             return Ok(Vec::new());
         }
     };
@@ -161,7 +165,11 @@ impl GroupSweep {
             // Since the sweep read the accounts, another run may have created a new account for the
             // same person. That account must not be forgotten.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
-                tracing::info!(directory = source, login = whose.login, "note of a deleted account removed");
+                tracing::info!(
+                    directory = source,
+                    login = whose.login,
+                    "account no longer exists at the target, Beadle forgets it"
+                );
                 accounts.forget(target, &whose).await?;
                 gone.insert(one.key.clone());
             }
@@ -192,7 +200,7 @@ impl Reconcile for GroupSweep {
                 tracing::warn!(
                     directory = self.source,
                     why = failure.text,
-                    "group pushes of Okta unknown, scope okta.apps.read missing"
+                    "cannot read which groups Okta pushes itself, grant the scope okta.apps.read"
                 );
             }
             let mut found = named(&self.source, directory, Some(&self.store)).await?;

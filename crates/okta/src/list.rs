@@ -56,7 +56,7 @@ impl<T: Row> Listed<T> {
         }
         let Some(next) = next else { return Ok(()) };
         if !self.pages.insert(next.to_owned()) {
-            return Err(self.unknown("the list leads back to a page that was read already".into()));
+            return Err(self.unknown("a page of the list links to a page that Beadle already read".into()));
         }
         if self.pages.len() > MOST_PAGES || self.empty >= MOST_EMPTY {
             return Err(self.unknown(format!("the list has no end after {} pages", self.pages.len() - 1)));
@@ -102,8 +102,8 @@ mod tests {
         unknown(&[(&["a", "a"], None)], "shows a twice");
         unknown(&[(&["a", "b"], Some("2")), (&["b"], None)], "shows b twice");
         unknown(&[(&["a", ""], None)], "no id");
-        unknown(&[(&["a"], Some("first"))], "read already");
-        unknown(&[(&["a"], Some("2")), (&["b"], Some("2"))], "read already");
+        unknown(&[(&["a"], Some("first"))], "already read");
+        unknown(&[(&["a"], Some("2")), (&["b"], Some("2"))], "already read");
     }
 
     #[test]

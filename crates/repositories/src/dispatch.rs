@@ -166,11 +166,11 @@ impl Reconcile for Dispatch {
         if rule.mode == Mode::Observe {
             let detail = Detail::ObservedDispatch(ObservedDispatch { would_dispatch: intended });
             self.journal(run, None, detail).await?;
-            return Ok(report("its mode is observe".into()));
+            return Ok(report("nothing dispatched: the mode is `observe`".into()));
         }
         let again = match self.before(run).await? {
             Before::Never => None,
-            Before::Done => return Ok(report("the workflow is dispatched already".into())),
+            Before::Done => return Ok(report("Beadle already dispatched the workflow".into())),
             Before::Uncertain(uncertain) => {
                 if rule.token_input.is_some() && self.clock.now() < uncertain.listed {
                     return Err(not_listed_yet(&uncertain));
@@ -182,9 +182,9 @@ impl Reconcile for Dispatch {
                     return Ok(report(String::new()));
                 }
                 Some(if rule.token_input.is_some() {
-                    "the answer was lost and no run carries its token: sent again"
+                    "the answer was lost, and no run has the token of the dispatch: sent again"
                 } else {
-                    "the answer was lost and the workflow's run-name carries no token: sent again"
+                    "the answer was lost, and the workflow's run-name has no token: sent again"
                 })
             }
         };

@@ -1,7 +1,8 @@
 //! The policy and the modes that are in force for an organisation.
 
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use beadle_engine::Mode;
 
@@ -20,12 +21,12 @@ impl PolicyHandle {
 
     /// Returns the generation that is in force now.
     pub fn current(&self) -> Arc<Policy> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     /// Puts another generation into force.
     pub fn replace(&self, policy: Policy) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        *self.0.write() = Arc::new(policy);
     }
 }
 

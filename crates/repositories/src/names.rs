@@ -2,8 +2,9 @@
 //! or a team, Beadle still finds it by the id. If the name gets a new owner, Beadle gives nothing
 //! to the new owner until an operator confirms the name.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Clock, Lane, Metadata, Note, PolicyLocation, Store, StoreError, Time};
@@ -101,13 +102,13 @@ impl Names {
             None if self.looks_only => {}
             None => self.confirm(named, name, id).await?,
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note.name().to_owned(), (id, now));
+        self.known.lock().insert(note.name().to_owned(), (id, now));
         Ok(None)
     }
 
     /// Returns whether Beadle has recently read from the store that the name means this id.
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(note).copied();
+        let known = self.known.lock().get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
         self.lane != Lane::Event && known.is_some_and(|(known, at)| known == id && is_recent(at))
     }
@@ -140,8 +141,8 @@ impl Names {
     fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
         let what = named.as_str();
         format!(
-            "{what} `{name}` had the id {before} and is another {what} now, with the id {now}; if this one is meant, run `beadle \
-             rebind {} --{what} {name}`",
+            "{what} `{name}` had the id {before}, but another {what} with the id {now} has this name now; if the \
+             policy means this {what}, run `beadle rebind {} --{what} {name}`",
             self.organisation
         )
     }

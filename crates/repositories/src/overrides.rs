@@ -3,8 +3,9 @@
 //! If this repository is renamed, or another repository gets the old name, Beadle reports it and
 //! changes nothing because of it.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Failure, Lane, Store, StoreError, Time, note};
@@ -93,7 +94,7 @@ impl Overrides {
     }
 
     async fn get(&self, note: &str) -> Result<Option<String>, StoreError> {
-        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner).get(note).cloned();
+        let here = self.here.lock().get(note).cloned();
         match &self.store {
             Some(store) if here.is_none() => store.get(note).await,
             _ => Ok(here),
@@ -104,7 +105,7 @@ impl Overrides {
         if let Some(store) = self.store.as_ref().filter(|_| !self.looks_only) {
             return store.put(&note, value).await;
         }
-        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut here = self.here.lock();
         here.insert(note, value.to_owned());
         Ok(())
     }
@@ -144,8 +145,8 @@ impl Overrides {
                 Lead::Either(one, other) => {
                     let file = &layer.file;
                     let why = format!(
-                        "{file} has the name of repository {one} and gives the name of repository {other}: rename the \
-                         file, or remove `repository.name` from it"
+                        "{file} has the name of repository {one}, but its `repository.name` is the name of repository \
+                         {other}: rename the file, or remove `repository.name` from it"
                     );
                     for id in [one, other] {
                         doubts.entry(id).or_insert_with(|| (file.clone(), why.clone()));
@@ -153,7 +154,7 @@ impl Overrides {
                 }
             }
         }
-        *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
+        *self.doubts.lock() = doubts;
         Ok(())
     }
 
@@ -177,7 +178,7 @@ impl Overrides {
     /// repository. If the repository may be the owner of a file and an event or an operator caused
     /// the run, Beadle needs new answers. A sweep can use old answers.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
-        let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
@@ -185,7 +186,7 @@ impl Overrides {
     /// Returns the file that may belong to this repository or to another one, and the reason why
     /// this is not certain.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
-        let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;
         let layer = policy.layers.iter().find(|layer| layer.file == *file)?;
         Some((layer, why.clone()))
@@ -193,8 +194,7 @@ impl Overrides {
 
     /// Returns the files in repos/ that have no remembered owner, each with its name.
     async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
-        let mut known: BTreeSet<String> =
-            self.here.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        let mut known: BTreeSet<String> = self.here.lock().keys().cloned().collect();
         if let Some(store) = &self.store {
             known.extend(store.notes(&self.of_files()).await?.into_iter().map(|(note, _)| note));
         }
@@ -240,7 +240,7 @@ impl Overrides {
                 Some(owner) if owner == id => return Ok(standing),
                 Some(owner) => {
                     let why = format!("{file} belongs to repository {owner}, which had this name before");
-                    format!("{why}; if it is for {full} now, run `beadle rebind {full}`")
+                    format!("{why}; if the file now belongs to {full}, run `beadle rebind {full}`")
                 }
                 None => match self.give(policy, layer, seen.id).await? {
                     None => return Ok(standing),
@@ -393,7 +393,7 @@ mod tests {
     /// Makes it uncertain which of two repositories owns a file.
     fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
         let doubt = || (file.to_owned(), "it may be of either".to_owned());
-        *overrides.doubts.lock().unwrap() = ids.into_iter().map(|id| (id, doubt())).collect();
+        *overrides.doubts.lock() = ids.into_iter().map(|id| (id, doubt())).collect();
     }
 
     #[tokio::test]

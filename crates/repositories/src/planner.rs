@@ -236,7 +236,7 @@ impl RepositoryPlanner {
             }
         }
         if (names.len() as u64) < total && plan.short.is_none() {
-            plan.short = Some(format!("the list came back short ({} of {total})", names.len()));
+            plan.short = Some(format!("the list has only some entries ({} of {total})", names.len()));
         }
         if plan.short.is_none() && shard.of() == 1 {
             let names: Vec<&str> = names.values().map(String::as_str).collect();

@@ -294,14 +294,12 @@ impl Reached {
                 continue;
             }
             let because = if before.name == seen.name {
-                "its name is the same, but its properties, topics, teams or visibility are not".to_owned()
+                "its name is the same, but its properties, topics, teams or visibility changed".to_owned()
             } else {
                 format!("it was called {} before", before.name)
             };
-            let how =
-                if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
-            let join = if is { " then: " } else { " " };
-            let why = format!("{} {how}{join}{because}; approve the change if it is right", one.called());
+            let how = if is { "now reaches this repository" } else { "no longer reaches this repository" };
+            let why = format!("{} {how}: {because}; approve the change if it is intended", one.called());
             let (digest, sections) = (one.digest.clone(), one.sections());
             moved.insert(one.name.clone(), Moved { digest, sections, why });
         }

@@ -39,7 +39,7 @@ impl Reconcile for Sweep {
         let now = self.clock.now();
         let swept: Vec<_> = index.iter().filter(|row| !policy.leaves_out(&row.name)).collect();
         if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
-            tracing::warn!(instance, "previous sweep not ended, its repositories join this sweep");
+            tracing::warn!(instance, "previous sweep unfinished, its repositories are part of this sweep");
         }
         // The guard can limit changes to a share of the repositories. Archived repositories accept
         // no writes, so they do not count.
@@ -65,7 +65,7 @@ impl Reconcile for Sweep {
         let of = (self.reader.organisation(), instance);
         match gone::forget(self.store.as_ref(), of, &there, &has_file, now).await {
             Ok(0) => {}
-            Ok(notes) => tracing::info!(instance, notes, "notes of deleted repositories removed"),
+            Ok(notes) => tracing::info!(instance, notes, "stored data about deleted repositories removed"),
             Err(error) => {
                 tracing::warn!(instance, %error, "stored data about deleted repositories not removed, the next sweep retries");
             }

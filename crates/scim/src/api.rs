@@ -1,7 +1,8 @@
 //! The requests to a SCIM server, and the pages of its lists.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Lane, Resource};
 use beadle_transport::{Answer, Body, Client, ClientSettings, Method, Path, Request, TransportError};
@@ -61,13 +62,13 @@ impl Api {
 
     /// Stores whether the server has versions of groups.
     pub(crate) fn offers_versions(&self, offers: bool) {
-        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.versions.lock();
         *versions = offers.then(|| versions.take().unwrap_or_default());
     }
 
     /// Stores the present version of a group. `None` means that the version is unknown.
     pub(crate) fn is_version(&self, group: &str, version: Option<String>) {
-        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.versions.lock();
         let Some(versions) = versions.as_mut() else { return };
         match version {
             Some(version) => versions.insert(group.to_owned(), version),
@@ -78,7 +79,7 @@ impl Api {
     /// Returns a header that makes the server refuse a write if the group has changed since Beadle
     /// last read it.
     pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
-        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let versions = self.versions.lock();
         let version = versions
             .as_ref()
             .and_then(|versions| versions.get(group))
@@ -240,7 +241,7 @@ impl Api {
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.learned.lock()
     }
 
     /// Stores that the server has filtered a resource correctly by an attribute.

@@ -157,7 +157,7 @@ impl<T: Record> Rows<T> {
             let sends_all = got > asked && count.is_none();
             if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
                 let hint = match count {
-                    None => " and does not count the list: set `page` to fewer rows than the list has",
+                    None => " and reports no total: set `page` to fewer rows than the list has",
                     Some(_) => "",
                 };
                 self.short = Some(format!("the server repeats a page{hint}"));
@@ -204,7 +204,7 @@ impl<T: Record> Rows<T> {
 
     fn is_short(&mut self) {
         let count = self.count.unwrap_or_default();
-        self.short = Some(format!("the list came back short ({} of {count})", self.distinct()));
+        self.short = Some(format!("the list has only some entries ({} of {count})", self.distinct()));
     }
 
     pub(crate) fn end(self) -> Listed<T> {

@@ -1,7 +1,8 @@
 //! All requests that write. Each of them may be repeated without harm.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Class, Failure, Lane};
@@ -75,7 +76,7 @@ impl Writer {
         match self.api.send(Method::POST, &Path::at("Groups"), Some(&body)).await {
             Ok(answer) => {
                 let group: Group = record(&answer)?;
-                self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(group.id.clone());
+                self.fresh.lock().insert(group.id.clone());
                 Ok(Some(group))
             }
             Err(error) if error.status() == Some(409) => Ok(None),
@@ -224,7 +225,7 @@ impl Writer {
 
     async fn patch(&self, path: &Path, id: &str, operations: &[Value]) -> Result<Answer, TransportError> {
         let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
-        let is_fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
+        let is_fresh = self.fresh.lock().contains(id);
         let mut waits = if is_fresh { PATIENCE.iter() } else { [].iter() };
         loop {
             match self.api.send_if(Method::PATCH, path, Some(&body), self.api.as_read(id)).await {

@@ -51,7 +51,7 @@ pub enum SecretError {
         why: String,
     },
     /// The value must come from AWS, and Beadle has not asked AWS yet.
-    #[error("{0} was not read yet")]
+    #[error("Beadle has not read {0} yet")]
     NotRead(String),
     /// The reference needs AWS, and this build of Beadle does not contain the AWS SDK.
     #[error("{0} needs a Beadle built with `--features aws`")]

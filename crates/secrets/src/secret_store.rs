@@ -1,9 +1,9 @@
 //! Keeps the values of secrets. Beadle reads a value from the environment or a file each time it is
 //! used. It reads values from AWS once, all of them in parallel.
 
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -53,7 +53,7 @@ impl SecretStore {
         #[cfg(feature = "aws")]
         let asked = self.ask(&wanted).await;
         #[cfg(feature = "aws")]
-        self.given.write().unwrap_or_else(PoisonError::into_inner).extend(asked);
+        self.given.write().extend(asked);
         #[cfg(not(feature = "aws"))]
         drop(wanted);
     }
@@ -63,7 +63,7 @@ impl SecretStore {
     #[cfg(feature = "aws")]
     pub async fn fetch_again(&self, references: &[Reference]) -> bool {
         let asked = self.ask(references).await;
-        let mut given = self.given.write().unwrap_or_else(PoisonError::into_inner);
+        let mut given = self.given.write();
         let mut changed = false;
         for (reference, now) in asked {
             let before = given.get(&reference);
@@ -113,7 +113,7 @@ impl SecretStore {
         if cfg!(not(feature = "aws")) {
             return Err(SecretError::NeedsAws(reference.to_string()));
         }
-        let given = self.given.read().unwrap_or_else(PoisonError::into_inner);
+        let given = self.given.read();
         let values = match given.get(reference) {
             None => return Err(SecretError::NotRead(reference.to_string())),
             Some(Err(why)) => {

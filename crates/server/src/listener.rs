@@ -28,7 +28,7 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: Cancellati
             Err(error) => {
                 // The usual cause is that the process has no free file descriptors. When other
                 // connections end, some become free.
-                tracing::error!(%error, "connection not accepted, retrying");
+                tracing::error!(%error, "HTTP connection not accepted, retrying");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -39,7 +39,7 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: Cancellati
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended early");
+                tracing::debug!(%error, "HTTP connection ended early");
             }
         });
     }

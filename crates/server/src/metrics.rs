@@ -1,6 +1,6 @@
 //! The metrics of the process, for Prometheus.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Depth, Lane, TaskRecord, Time, WorkerCounts};
@@ -107,7 +107,7 @@ impl Metrics {
         );
         registry.register(
             "delivery_seconds",
-            "Time from the head of a webhook request to its answer",
+            "Time from the arrival of a webhook's headers to the answer",
             self.answered.clone(),
         );
         registry.register("keys_due", "Keys that wait, by lane", self.due.clone());
@@ -127,7 +127,7 @@ impl Metrics {
         );
         registry.register(
             "token_days_left",
-            "Days until the token of a target ends",
+            "Days until the token of a target expires",
             self.token_days.clone(),
         );
         registry.register(
@@ -190,7 +190,7 @@ impl Metrics {
         budgets: &[Budgets],
         tasks: &[TaskRecord],
     ) -> Result<String, std::fmt::Error> {
-        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.scraping.lock();
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         for lane in Lane::ALL {
             self.due.get_or_create(&InLane { lane: lane.as_str() }).set(gauge(depth.lane(lane)));

@@ -1,7 +1,8 @@
 //! The operator listener with `/readyz`, `/metrics` and `/tasks`. By default, it accepts
 //! connections only from the same machine.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use parking_lot::RwLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -60,7 +61,7 @@ const UNAUTHORISED: (StatusCode, &str) =
     (StatusCode::UNAUTHORIZED, "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n");
 
 const FROM_A_PAGE: (StatusCode, &str) =
-    (StatusCode::FORBIDDEN, "a page in a browser cannot run a background task: use `beadle tasks run`\n");
+    (StatusCode::FORBIDDEN, "a web page must not run a background task: use `beadle tasks run`\n");
 
 /// Returns whether a web page in a browser sent the request. A web page can send requests to the
 /// machine of its browser, and on that machine the listener may require no token.
@@ -144,7 +145,7 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
         Ok(figures) => figures,
         Err(refused) => return refused.into_response(),
     };
-    let budgets = operator.budgets.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let budgets = operator.budgets.read().clone();
     match operator.metrics.scrape(&depth, held, now, &operator.counts, &budgets, &operator.driver.status()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

@@ -279,7 +279,7 @@ impl DynamoStore {
     /// Shortens the waits of rows whose time is far in the future, because it was stored while a
     /// clock was ahead. Returns the number of these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
-        const DOING: &str = "taking back keys of a clock that was ahead";
+        const DOING: &str = "taking back keys that a process with a fast clock claimed";
         let (timing, range) =
             (self.settings.timing, Range { after: Some(padded((now + LONGEST_HOLD).0)), ..Range::default() });
         let mut count = 0;

@@ -210,7 +210,7 @@ impl Maintenance for DynamoStore {
     }
 
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "storing a record of another store";
+        const DOING: &str = "storing a copied record";
         match piece {
             StoreRecord::Row(row) => self.write(DOING, &row, 0).await.map(drop),
             StoreRecord::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,

@@ -1,7 +1,8 @@
 //! Checks that the open file still exists under its path, and remembers damage that SQLite found.
 
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
@@ -69,7 +70,7 @@ impl Health {
     /// Returns an error if SQLite has found damage in the file, even if the present call would not
     /// read the damaged part.
     pub(crate) fn is_whole(&self, doing: &'static str) -> Result<(), StoreError> {
-        match self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        match self.damage.lock().clone() {
             Some(why) => Err(StoreError::Corrupt { doing, why }),
             None => Ok(()),
         }
@@ -85,7 +86,7 @@ impl Health {
                  an empty store: the next sweep checks everything",
                 self.path.display()
             );
-            let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut damage = self.damage.lock();
             if damage.is_none() {
                 *damage = Some(why.clone());
             }

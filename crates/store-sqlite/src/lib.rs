@@ -12,8 +12,9 @@ mod schema;
 mod store;
 mod writer;
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{StoreError, Timing};
@@ -98,7 +99,7 @@ impl SqliteStore {
     {
         let (reader, health) = (self.reader.clone(), self.health.clone());
         let run = move || {
-            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = reader.lock();
             read(&connection).map_err(|error| health.explain(doing, &error))
         };
         if self.inline {

@@ -120,7 +120,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<()
     let version = current(&transaction)?;
     let Some(pending) = MIGRATIONS.get(version..) else {
         return Ok(Err(format!(
-            "it has version {version}, and this Beadle knows up to {}",
+            "the file has version {version}, and this Beadle supports versions up to {}",
             MIGRATIONS.len()
         )));
     };

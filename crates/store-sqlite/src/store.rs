@@ -353,7 +353,7 @@ impl Maintenance for SqliteStore {
     }
 
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "storing a record of another store";
+        const DOING: &str = "storing a copied record";
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         match piece {
             StoreRecord::Row(row) => {

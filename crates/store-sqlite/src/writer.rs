@@ -1,8 +1,9 @@
 //! The thread that does all writes. Requests that arrive during a commit are committed together in
 //! the next transaction, so that they need only one sync of the disk.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::StoreError;
@@ -96,7 +97,7 @@ impl WriterThread {
                 answer.await.map_err(|_| gone(doing))?
             }
             Self::Inline(connection, health) => {
-                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut connection = connection.lock();
                 let mut in_transaction = || {
                     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                     let output = write(&transaction)?;
@@ -166,7 +167,10 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
     while stopped.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
         let lost = health.lost();
         if let Some(why) = lost.as_ref().filter(|_| !is_lost) {
-            tracing::error!(why, "store file lost, no delivery is accepted until the file is back");
+            tracing::error!(
+                why,
+                "store file deleted or replaced, Beadle accepts no webhook until the file is back"
+            );
         }
         is_lost = lost.is_some();
         if is_lost {

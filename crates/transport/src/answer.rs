@@ -98,7 +98,10 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
 fn say_absurd(reset: i64) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        tracing::warn!(reset, "rate limit names a reset more than a day away, its figures are ignored");
+        tracing::warn!(
+            reset,
+            "rate limit headers have a reset time more than a day away, Beadle ignores these headers"
+        );
     });
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP client for one vendor's address and one credential.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::backoff::backoff;
@@ -259,7 +260,7 @@ impl Client {
             match self.follow(request, by).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
-                    tracing::debug!(%error, tries, "read failed, retrying");
+                    tracing::debug!(%error, tries, "read request failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
                 // The vendor did not carry out a request that it refused because of a budget. Even
@@ -279,14 +280,14 @@ impl Client {
     /// Logs that requests wait until `until`. All requests that wait for the same time cause only
     /// one line.
     fn say_waiting(&self, error: &TransportError, until: Time) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.said.lock();
         if until.since(*said) > Duration::from_secs(1) {
             *said = until;
             // Every long job waits for its turn again and again, so this is not a warning.
             if error.is_pacing() {
-                tracing::info!(%error, %until, "request waits for its turn");
+                tracing::info!(%error, %until, "request delayed, Beadle spreads its requests over time");
             } else {
-                tracing::warn!(%error, %until, "budget used up, request waits");
+                tracing::warn!(%error, %until, "API budget used up, request waits for the reset");
             }
         }
     }
@@ -332,7 +333,7 @@ impl Client {
             .ok_or_else(|| TransportError::ForeignOrigin { request: label.to_owned(), target: text })?;
         let meant = format!("{}{}", self.base.path(), path.without_query().trim_start_matches('/'));
         if !path.is_given() && target.path() != meant {
-            return Err(unaddressable(format!("`{meant}` would be sent as `{}`", target.path())));
+            return Err(unaddressable(format!("the path `{meant}` would change to `{}`", target.path())));
         }
         Ok(target)
     }

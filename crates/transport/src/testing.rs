@@ -5,9 +5,10 @@
 //! must send the same requests as the first, with the other value in the same places, or it must
 //! not send them.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -230,7 +231,7 @@ impl Recorder {
 
     /// Returns all requests that were sent so far.
     pub fn arrived(&self) -> Vec<Arrived> {
-        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.arrived.lock().clone()
     }
 }
 
@@ -239,7 +240,7 @@ impl Wire for Recorder {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Exchanged, String> {
         let arrived = Arrived::read(&request);
         let (status, body) = (self.answer)(&arrived);
-        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(arrived);
+        self.arrived.lock().push(arrived);
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         Ok((status, HeaderMap::new(), body))
     }

@@ -28,7 +28,7 @@ impl Network {
             .user_agent(concat!("beadle/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .build();
-        http.map(Self).map_err(|error| format!("no HTTP client could be made: {error}"))
+        http.map(Self).map_err(|error| format!("cannot create the HTTP client: {error}"))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Checks GraphQL documents and answers against `@octokit/graphql-schema`.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use apollo_compiler::executable::{Selection, SelectionSet};
 use apollo_compiler::schema::ExtendedType;
@@ -26,7 +27,7 @@ type Parsed = Arc<Result<Valid<ExecutableDocument>, String>>;
 static DOCUMENTS: LazyLock<Mutex<HashMap<String, Parsed>>> = LazyLock::new(Mutex::default);
 
 fn parsed(text: &str) -> Parsed {
-    let mut documents = DOCUMENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut documents = DOCUMENTS.lock();
     let parse = || {
         let parsed = ExecutableDocument::parse_and_validate(&SCHEMA, text, "request.graphql");
         Arc::new(parsed.map_err(|error| error.to_string()))

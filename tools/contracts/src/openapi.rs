@@ -1,7 +1,8 @@
 //! Checks the paths, parameters, bodies and answers of REST calls against `@octokit/openapi`.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use jsonschema::{Registry, Validator};
 use serde_json::{Map, Value, json};
@@ -194,7 +195,7 @@ impl Description {
         };
         // The lock is released before the validation, so that other tests do not wait.
         let validator = {
-            let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut validators = self.validators.lock();
             *validators.entry(format!("{part:?} {schema}")).or_insert_with(build)
         };
         let errors = validator.iter_errors(value);

@@ -23,9 +23,9 @@ pub use proxy::{Odds, Proxy};
 pub use pump::{Pump, Source};
 pub use tables::Tables;
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 /// Returns the path of a program that `cargo xtask tools` installs from PyPI.
 fn python(program: &str) -> PathBuf {
@@ -46,7 +46,7 @@ fn tool(program: &str) -> PathBuf {
 /// program gets the port by chance while the service is not running.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut given = GIVEN.lock();
     loop {
         let port = rand::random_range(10_000..30_000);
         if given.insert(port) && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {

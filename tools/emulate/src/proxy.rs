@@ -1,9 +1,10 @@
 //! A proxy between a store and DynamoDB. It injects throttling, conflicts, lost answers, and old
 //! answers of an index.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -118,15 +119,15 @@ impl Proxy {
     /// Returns how many faults of a kind the proxy has injected: `throttled`, `conflict`, `lost` or
     /// `stale`.
     pub fn count(&self, what: &str) -> u32 {
-        self.shared.counts.lock().unwrap().get(what).copied().unwrap_or(0)
+        self.shared.counts.lock().get(what).copied().unwrap_or(0)
     }
 }
 
 impl Shared {
     fn happens(&self, what: &'static str, odds: u32) -> bool {
-        let happens = self.random.lock().unwrap().random_range(0..100) < odds;
+        let happens = self.random.lock().random_range(0..100) < odds;
         if happens {
-            *self.counts.lock().unwrap().entry(what).or_default() += 1;
+            *self.counts.lock().entry(what).or_default() += 1;
         }
         happens
     }
@@ -173,7 +174,7 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     let query: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let part = query["IndexName"].as_str().and(query["ExpressionAttributeValues"][":p"]["S"].as_str());
     if let Some(part) = part {
-        let said = shared.said.lock().unwrap().get(part).cloned();
+        let said = shared.said.lock().get(part).cloned();
         if let Some(said) = said.filter(|_| shared.happens("stale", shared.odds.stale)) {
             return ([("content-type", "application/x-amz-json-1.0")], said).into_response();
         }
@@ -186,7 +187,7 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     let answer = sent.send().await.unwrap();
     let (status, answered) = (answer.status(), answer.bytes().await.unwrap());
     if let Some(part) = part {
-        shared.said.lock().unwrap().insert(part.to_owned(), answered.clone());
+        shared.said.lock().insert(part.to_owned(), answered.clone());
     }
     if is_of_items
         && operation != "Query"

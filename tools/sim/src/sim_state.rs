@@ -1,10 +1,11 @@
 //! The parts that the simulated directory and the simulated SCIM server share: a state, tokens,
 //! faults, a log of calls, and the control calls in `/_sim/`.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -20,7 +21,7 @@ use crate::SimError;
 use crate::faults::{Fault, Faults};
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// A call of a simulated vendor.

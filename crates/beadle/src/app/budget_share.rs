@@ -53,7 +53,7 @@ impl BudgetShare {
     /// Does the same as [`Self::update`], but logs an error instead of returning it.
     pub(crate) async fn try_update(&mut self) {
         if let Err(error) = self.update().await {
-            tracing::debug!(organisation = self.organisation, %error, "budget share not updated");
+            tracing::debug!(organisation = self.organisation, %error, "share of the GitHub budget not updated in the store, retrying");
         }
     }
 
@@ -65,9 +65,13 @@ impl BudgetShare {
         let error = match left {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "the store did not answer in time".to_owned(),
         };
-        tracing::debug!(organisation = self.organisation, error, "budget share not given up");
+        tracing::debug!(
+            organisation = self.organisation,
+            error,
+            "share of the GitHub budget not released in the store, other processes use it later"
+        );
     }
 }
 

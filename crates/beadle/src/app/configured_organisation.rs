@@ -1,7 +1,8 @@
 //! An organisation of the configuration, in a process that works on keys. The organisation is not
 //! open until its policy and its secrets are valid.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use parking_lot::RwLock;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_engine::StoreError;
@@ -48,7 +49,7 @@ impl ServedOrganisation {
 
     /// Returns the parts of the organisation, if it is open.
     pub(crate) fn open(&self) -> Option<Arc<GithubOrganisation>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.open.read().clone()
     }
 
     /// Opens the organisation, and calls `begin` to start the work on its keys. Returns `false` if
@@ -73,7 +74,7 @@ impl ServedOrganisation {
             *self.share.lock().await = Some(share);
         }
         begin(opened.as_ref());
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        *self.open.write() = Some(opened);
         Ok(true)
     }
 
@@ -88,7 +89,7 @@ impl ServedOrganisation {
         let policy = org.policy.current();
         self.known.watch(policy.branches());
         for remark in &policy.remarks {
-            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy remark");
+            tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy warning");
         }
         tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
     }

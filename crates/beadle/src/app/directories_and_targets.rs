@@ -1,8 +1,9 @@
 //! The directories and the targets of the configuration, and the reconcilers of their events and
 //! sweeps.
 
+use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use beadle_engine::worker::Reconcile;
@@ -83,7 +84,10 @@ impl Directories {
             let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
             if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
                 unavailable.insert(file.name.clone());
-                failures.push(anyhow!("target {} waits for the directory {source}", file.name));
+                failures.push(anyhow!(
+                    "target {} is unavailable, because its directory {source} is unavailable",
+                    file.name
+                ));
                 continue;
             }
             let opened = match (&file.scim, &file.github) {
@@ -160,12 +164,12 @@ impl Directories {
 
     /// Returns the mappings in force.
     pub(crate) fn mappings(&self) -> Arc<Mappings> {
-        self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.mappings.read().clone()
     }
 
     /// Replaces the mappings in force.
     pub(crate) fn replace_mappings(&self, mappings: Mappings) {
-        *self.mappings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mappings);
+        *self.mappings.write() = Arc::new(mappings);
     }
 
     /// Returns the reconciler that handles the events of a directory: it marks the affected groups
@@ -219,7 +223,8 @@ pub(crate) async fn group_keys(
         let near = nearest(name, known.iter().map(String::as_str));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         bail!(
-            "the store knows no group `{name}`{hint}\nhint: specify the key of a group that Beadle has never written"
+            "the store has no group `{name}`{hint}\nhint: Beadle finds a group by its name only after it has written \
+             the group; before that, specify the key of the group"
         );
     }
     Ok(found)

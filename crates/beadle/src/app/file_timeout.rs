@@ -61,7 +61,7 @@ impl FileReader {
         let under_way = self.under_way.insert(UnderWay { at, ended, is_late: false });
         if let Some(read) = end_of(&under_way.at, patience, receiver).await {
             self.under_way = None;
-            return read.context("the thread that reads files panicked; the log says where");
+            return read.context("the thread that reads files panicked; the log shows where");
         }
         under_way.is_late = true;
         Err(hangs(&under_way.at))

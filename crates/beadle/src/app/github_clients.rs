@@ -1,7 +1,7 @@
 //! The clients of GitHub, one for each organisation.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_github::{Api, Credential, Endpoint};
@@ -34,13 +34,13 @@ impl GithubClients {
         // Beadle does not hold the lock here, so that a secret on a slow file system delays no
         // other organisation.
         let client = open(config, file, clock, options)?;
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.0.lock();
         Ok(clients.entry(file.name.clone()).or_insert(client).clone())
     }
 
     /// Returns the client of an organisation, if it is open.
     pub(crate) fn get(&self, organisation: &str) -> Option<(Api, WritePace)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(organisation).cloned()
+        self.0.lock().get(organisation).cloned()
     }
 }
 

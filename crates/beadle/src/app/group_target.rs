@@ -173,7 +173,9 @@ impl GroupTarget {
         let (Some(store), TargetApi::Scim { .. }) = (store, &self.api) else { return Ok(()) };
         let before = self.seen_before(store).await?;
         if let Some(difference) = probed.evidence.differences(&before).first() {
-            bail!("target {name}: {difference}; if that is right, run `beadle targets probe`");
+            bail!(
+                "target {name}: {difference}; if this difference is intended, accept it with `beadle targets probe`"
+            );
         }
         let evidence = probed.evidence.with(before.clone());
         if evidence != before {

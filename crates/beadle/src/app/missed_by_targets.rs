@@ -2,8 +2,9 @@
 //! reach the open targets. When one of the missing targets opens, a sweep makes up for the events
 //! that this target missed.
 
+use parking_lot::RwLock;
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,7 +44,7 @@ pub(crate) struct PartialTargets {
 #[async_trait]
 impl Reconcile for PartialTargets {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
-        let mappings = self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mappings = self.mappings.read().clone();
         let missing =
             mappings.targets(&self.source).into_iter().filter(|target| self.unavailable.contains(*target));
         // The record is written before the run, so that it exists even if the process is killed

@@ -1,9 +1,10 @@
 //! The reconcilers of a process. A reconciler is found by the kind and by the instance of a key.
 //! The instance is an organisation, a directory or a target.
 
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,7 +49,7 @@ impl InstanceRouter {
     }
 
     fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(instance.to_owned(), reconciler);
+        self.known.write().insert(instance.to_owned(), reconciler);
     }
 }
 
@@ -56,7 +57,7 @@ impl InstanceRouter {
 impl Reconcile for InstanceRouter {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
+        let known = self.known.read().get(instance).cloned();
         if let Some(reconciler) = known {
             return reconciler.reconcile(run).await;
         }
@@ -66,12 +67,12 @@ impl Reconcile for InstanceRouter {
         }
         let now = self.clock.now();
         let until = now + wait(now.since(self.since), &self.hold);
-        let text = format!("{instance} is not open yet; see `beadle tasks` and the log");
+        let text = format!("{instance} is not available yet; see `beadle tasks` and the log");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
 
     fn parks_unresolved(&self, instance: &str) -> bool {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         known.get(instance).is_none_or(|reconciler| reconciler.parks_unresolved(instance))
     }
 }

@@ -1,8 +1,9 @@
 //! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS.
 
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Store, Worker, WorkerSettings};
@@ -105,7 +106,7 @@ impl Service {
     /// organisation.
     pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
         org.open_now(&self.app, |opened| {
-            let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
+            let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());
             drop(budgets);
             self.reconcilers.add(opened, &self.store, self.clock());
@@ -121,9 +122,16 @@ impl Service {
             match tokio::time::timeout(OPENING, self.open(org)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
-                    tracing::debug!(organisation, error = format!("{error:#}"), "organisation unavailable");
+                    tracing::debug!(
+                        organisation,
+                        error = format!("{error:#}"),
+                        "organisation unavailable, a background task retries"
+                    );
                 }
-                Err(_) => tracing::debug!(organisation, "organisation not open in time"),
+                Err(_) => tracing::debug!(
+                    organisation,
+                    "organisation did not open in time, a background task retries"
+                ),
             }
         });
         join_all(opening).await;
@@ -131,13 +139,13 @@ impl Service {
 
     /// Returns whether the last probe of the target agreed with the configuration.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
+        self.agreed.lock().contains(target)
     }
 
     /// Begins to work on the keys of a target.
     pub(crate) fn begin_target(&self, target: &GroupTarget) {
         self.reconcilers.add_target(target, &self.store, self.clock());
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).insert(target.file.name.clone());
+        self.agreed.lock().insert(target.file.name.clone());
         self.bell.notify_one();
     }
 

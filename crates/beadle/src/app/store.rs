@@ -69,7 +69,9 @@ pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::R
 /// store is incomplete.
 pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
     if is_unfinished(store).await {
-        anyhow::bail!("an earlier copy into {place} stopped halfway: delete {place}, and copy again");
+        anyhow::bail!(
+            "an earlier `beadle store copy` into {place} did not finish: delete {place}, and copy again"
+        );
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ impl EmfMetrics {
     pub(super) fn write(&self, of: &str, now: Time) {
         let line = format!("{}\n", self.line(of, now));
         if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
-            tracing::warn!(%error, "metrics not written");
+            tracing::warn!(%error, "CloudWatch metrics not written");
         }
     }
 }

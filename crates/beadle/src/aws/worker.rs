@@ -158,7 +158,10 @@ async fn serve(
     let clock = app.clock.clone();
     let (directories, failures) = app.available_directories();
     for error in &failures {
-        tracing::error!(error = format!("{error:#}"), "directory or target unavailable");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "directory or target unavailable, its groups wait until it is available"
+        );
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
@@ -178,7 +181,9 @@ async fn serve(
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
-                tracing::info!("secret replaced, all parts open again");
+                tracing::info!(
+                    "secret replaced, Beadle opens all organisations, directories and targets again"
+                );
                 drop(sharing);
                 service.leave().await;
                 calls.next = Some(call);
@@ -244,16 +249,16 @@ impl Minute<'_> {
                 }
             }
         };
-        note("messages for waiting keys not sent", self.send_again(clock.now()).await);
+        note("SQS messages for waiting keys not sent again", self.send_again(clock.now()).await);
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
         // A task may have read new facts about an organisation.
-        note("facts for the intake not stored", self.tell().await);
+        note("facts about the organisations not stored for the intake function", self.tell().await);
         failed?;
         // This check is the last step. It makes the invocation fail, so that an alarm shows the
         // error.
         ensure!(
             service.is_open(),
-            "an organisation, directory or target is not open; the log has the reason"
+            "an organisation, directory or target is unavailable; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
         // A task that failed earlier and is not due yet also counts, so that the alarm stays on
@@ -275,7 +280,7 @@ impl Minute<'_> {
         let oldest = waiting.iter().map(|due| now.since(due.at)).max();
         waiting.retain(|due| now.since(due.at) >= WAITED);
         if !waiting.is_empty() {
-            tracing::info!(keys = waiting.len(), "messages sent again for waiting keys");
+            tracing::info!(keys = waiting.len(), "SQS messages for waiting keys sent again");
             self.woken.queues.wake(waiting, now).await;
         }
         let days = self

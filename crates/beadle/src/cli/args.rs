@@ -11,7 +11,7 @@ use beadle_config::StoreLocation;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TargetsCommand {
-    /// Test credentials, scopes, dialects, filters and paging
+    /// Test the credentials, permissions and API behaviour of directories and targets
     ///
     /// With `probe = "write"` in `[target.scim]`, Beadle also creates a group of its own, fills it,
     /// empties it and deletes it. Otherwise the probe writes nothing.
@@ -21,7 +21,7 @@ pub(crate) enum TargetsCommand {
     ///
     /// Exit code: 0 all tests passed, 1 a test failed or was not possible.
     Probe {
-        /// Write to a stopped target again, such as `aws`, although the probe tests no write
+        /// Allow writes to a stopped target again, such as `aws`, even if the probe tests no write
         #[arg(long, value_name = "TARGET")]
         release: Option<String>,
     },
@@ -59,8 +59,8 @@ pub(crate) enum StoreCommand {
 pub(crate) enum AwsCommand {
     /// Diagnose secrets, table, queues, worker and webhook delivery
     ///
-    /// Sends a signed test delivery through the gateway. The outputs of the deployment have the
-    /// values of the options.
+    /// Sends a signed test delivery through the gateway. Copy the values of the options from the
+    /// outputs of the CloudFormation stack or the Terraform module.
     ///
     /// Exit code: 0 no problem, 1 a check failed.
     Doctor(AwsDoctorArgs),
@@ -69,7 +69,8 @@ pub(crate) enum AwsCommand {
 #[cfg(feature = "aws")]
 #[derive(Debug, Args)]
 pub(crate) struct AwsDoctorArgs {
-    /// Address of the gateway, such as `https://api.example`; the path `/hooks/github` may follow
+    /// Address of the gateway, such as `https://api.example`, with or without the path
+    /// `/hooks/github`
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
     /// Queue of events, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/beadle-event`
@@ -201,8 +202,8 @@ pub(crate) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RebindArgs {
-    /// Repository, such as `acme/widgets`; with `--team` or `--user` the organisation, such as
-    /// `acme`
+    /// Repository that has the name now, such as `acme/widgets`. With `--team` or `--user`, the
+    /// organisation of the team or user, such as `acme`
     #[arg(value_name = "OWNER[/NAME]")]
     pub(crate) subject: String,
     /// Confirm the team that has this slug now, such as `platform`
@@ -247,7 +248,7 @@ pub(crate) enum SchemaFile {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Limit to the deliveries that are not older than this, such as `2h` or `7d`
+    /// Maximum age of the deliveries to list, such as `2h` or `7d`
     #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to the deliveries that concern a key, such as `repository:acme:1296269` or
@@ -278,7 +279,7 @@ pub(crate) struct JournalArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: JournalFormat,
-    /// Limit to the entries that are not older than this, such as `2h` or `7d`
+    /// Maximum age of the entries to show, such as `2h` or `7d`
     #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`
@@ -287,7 +288,7 @@ pub(crate) struct JournalArgs {
     /// Limit to a group, by its present or a former name, such as `Developers`
     #[arg(long, value_name = "NAME", conflicts_with = "key")]
     pub(crate) group: Option<String>,
-    /// Limit to the entries after a number, such as `1200`
+    /// Limit to the entries with a higher number than this, such as `1200`
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: u64,
 }

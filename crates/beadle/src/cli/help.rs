@@ -27,7 +27,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle plan", "all organisations and targets"),
             ("beadle plan --org acme --repo widgets", "one repository"),
             ("beadle plan --target aws --group Developers", "one group"),
-            ("beadle plan --format markdown", "for the comment of a pull request"),
+            ("beadle plan --format markdown", "output for a comment on a pull request"),
         ],
     ),
     (
@@ -41,7 +41,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "sweep",
         &[
             ("beadle sweep", "everything; the guard also counts the earlier changes in the store"),
-            ("beadle sweep --shard 1/4 --without-store", "a quarter of the repositories, in a job"),
+            ("beadle sweep --shard 1/4 --without-store", "a quarter of the repositories, in a CI job"),
             ("beadle sweep --approve 8f0c1d2e3a4b", "approve one change by its digest"),
         ],
     ),
@@ -74,7 +74,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle serve", "run until SIGTERM or Ctrl-C"),
             (
                 "beadle serve --log info,beadle_engine=debug --log-format json",
-                "with more detail, for a collector",
+                "more detail, as JSON for a log collector",
             ),
         ],
     ),
@@ -83,7 +83,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "targets probe",
         &[
             ("beadle targets probe", "all directories and targets"),
-            ("beadle targets probe --release aws", "also write to the stopped target `aws` again"),
+            ("beadle targets probe --release aws", "also allow writes to the stopped target `aws` again"),
         ],
     ),
     (
@@ -95,7 +95,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),
-    ("holds", &[("beadle holds", "with digest, reason and changes")]),
+    ("holds", &[("beadle holds", "each held change with its digest and the reason")]),
     ("approve", &[("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`")]),
     (
         "rebind",
@@ -110,7 +110,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "deliveries",
         &[
             ("beadle deliveries --since 2h", "the last two hours"),
-            ("beadle deliveries --key acme/widgets", "those that concern one repository"),
+            ("beadle deliveries --key acme/widgets", "the deliveries about one repository"),
             ("beadle deliveries --body 72d3162e-cc78-11e3-81ab-4c9367dc0958", "the body of one delivery"),
         ],
     ),
@@ -127,12 +127,21 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "journal",
         &[
             ("beadle journal --since 7d --key acme/widgets", "one repository"),
-            ("beadle journal --format ndjson --after 1200", "the entries after number 1200, for a collector"),
+            (
+                "beadle journal --format ndjson --after 1200",
+                "the entries with a number above 1200, for a log collector",
+            ),
         ],
     ),
     ("healthcheck", &[("beadle healthcheck", "exit code 0 if the service answers")]),
-    ("store copy", &[("beadle store copy beadle.db dynamodb://beadle", "from a file to a table")]),
-    ("example", &[("beadle example > beadle.toml", "begin with a commented configuration")]),
+    (
+        "store copy",
+        &[(
+            "beadle store copy beadle.db dynamodb://beadle",
+            "copy the store from a file to a DynamoDB table",
+        )],
+    ),
+    ("example", &[("beadle example > beadle.toml", "write a commented configuration to start from")]),
     (
         "aws doctor",
         &[(

@@ -165,8 +165,8 @@ pub(crate) enum Command {
     /// expose something need `--yes`. Beadle plans again after the writes, and writes changes that
     /// the first ones made necessary.
     ///
-    /// Exit code: 0 a second plan is empty, 2 the guard or the mode stopped changes, 1 a change
-    /// failed or something is unknown.
+    /// Exit code: 0 no change is left, 2 the guard or the mode stopped changes, 1 a change failed
+    /// or something is unknown.
     Apply(ApplyArgs),
     /// Plan and write without confirmation, for CI jobs
     ///
@@ -187,7 +187,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Show the remaining rate limit of GitHub
     ///
-    /// The question costs no API call of the limit.
+    /// The command itself uses none of this limit.
     Budget {
         /// Show one organisation only, such as `acme`
         #[arg(long, value_name = "ORG")]
@@ -212,7 +212,7 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 no problem, 1 a check failed.
     Doctor,
-    /// Test directories and membership targets
+    /// Test the access to directories (Okta) and targets (SCIM servers, GitHub teams)
     #[command(subcommand, alias = "directory")]
     Targets(TargetsCommand),
     /// Stop all writes to an organisation, repository or target for a time
@@ -242,7 +242,7 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "DIGEST")]
         digests: Vec<String>,
     },
-    /// Confirm the present owner of a name: a repository, team or user
+    /// Confirm which repository, team or user a name in the policy means now
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's
     /// slug and a user's login mean the team and the user that Beadle first saw with that name. If
@@ -268,7 +268,8 @@ pub(crate) enum Command {
         /// Maximum number of keys to list
         #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: u32,
-        /// Retry a key now, also a parked one, such as `repository:acme:1296269` or `acme/widgets`
+        /// Retry a key now, even if it is parked, such as `repository:acme:1296269` or
+        /// `acme/widgets`
         #[arg(long, value_name = "KEY")]
         retry: Option<String>,
         /// Show one group only, by its present or a former name, such as `Developers`
@@ -296,7 +297,7 @@ pub(crate) enum Command {
     /// Exit code: 0 the service answers, 1 it does not.
     #[command(alias = "health")]
     Healthcheck,
-    /// Copy the store
+    /// Copy the store to another file or table
     #[command(subcommand)]
     Store(StoreCommand),
     /// Print a commented beadle.toml

@@ -202,7 +202,8 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     }
     if !guarded.is_empty() {
         bail!(
-            "confirmation required for {}: {}; no terminal to ask on\nhint: check the plan, then add `--yes`",
+            "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
+             add `--yes`",
             plan.of,
             render::by_risk(guarded.into_iter())
         );
@@ -317,13 +318,13 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     let now = clock.now();
     let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
-        bail!("{} is paused until {}", pause.scope, pause.until);
+        bail!("{} is paused until {}; Beadle writes nothing before that", pause.scope, pause.until);
     }
     // A service may use the same store. The claim ensures that only one process works on a key.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!(
-            "the key is parked, or the service or another command uses it\n\
-             hint: see `beadle queue`; after a kill, a key is in use for at most {} s",
+            "this key is parked, or the service or another command works on it now\n\
+             hint: `beadle queue` shows the key; if a process was killed, its keys are free again after at most {} s",
             store.timing().lease.as_secs()
         );
     };

@@ -101,7 +101,7 @@ pub(super) async fn caller() -> Option<String> {
         Ok(identity) => identity.arn().map(str::to_owned),
         Err(error) => {
             let error = aws_sdk_sts::Error::from(error);
-            tracing::warn!(%error, "caller identity unknown, using the name of the shell's user");
+            tracing::warn!(%error, "AWS caller identity unknown, using the user name of the shell");
             None
         }
     }

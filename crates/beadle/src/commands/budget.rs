@@ -53,7 +53,7 @@ pub(crate) async fn run(
         }
     }
     if !as_json && org.is_none() && !config.file.okta.is_empty() {
-        printer.note("Okta reports its limits in each answer only: see `/metrics` of the service");
+        printer.note("Okta shows its limits only in its answers: see `/metrics` of the service");
     }
     Ok(FINE)
 }

@@ -101,7 +101,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         }
         for file in unread {
             printer.note(format!(
-                "{}: not read: {file}; a policy has settings.yml and files in layers/, suborgs/, repos/, rules/ and tests/",
+                "{}: Beadle does not read {file}; it reads settings.yml and files in layers/, suborgs/, repos/, \
+                 rules/ and tests/",
                 org.name
             ));
         }

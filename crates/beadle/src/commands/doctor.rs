@@ -136,7 +136,9 @@ async fn github(doctor: &mut Doctor<'_>, org: &GithubOrganisation, keeps_teams: 
     match org.reader.app().await {
         Ok(Some(installation)) => app(doctor, org, &installation, keeps_teams),
         Ok(None) => {
-            doctor.note(&format!("{name}: permissions and events of a token are unknown; an App shows them"));
+            doctor.note(&format!(
+                "{name}: Beadle cannot check the permissions and events of a token; it can check those of an App"
+            ));
         }
         Err(failure) => doctor.wrong(&format!("{name}: {failure}")),
     }
@@ -171,16 +173,15 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
     let wanted = beadle_repositories::events().into_iter().chain(keeps_teams.then_some(TEAMS_EVENT));
     let missing: Vec<&str> = wanted.filter(|event| !events.contains(&json!(event))).collect();
     if missing.is_empty() {
-        doctor.fine(&format!("{name}: the App subscribes to every event of drift"));
+        doctor.fine(&format!("{name}: the App subscribes to every event that reports drift"));
     } else {
         doctor.note(&format!(
-            "{name}: the App does not subscribe to {}; such drift waits for a sweep",
+            "{name}: the App does not subscribe to {}; only sweeps find this drift",
             missing.join(", ")
         ));
     }
     if installation["repository_selection"] == "selected" {
-        doctor
-            .note(&format!("{name}: the App has access to selected repositories only, and not to new ones"));
+        doctor.note(&format!("{name}: the App has access only to selected repositories, not to new ones"));
     }
 }
 

@@ -75,7 +75,7 @@ async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printe
             }
         }
     }
-    anyhow::ensure!(any, "no mapping has a group `{name}`, and the store does not know the name");
+    anyhow::ensure!(any, "no mapping has a group `{name}`, and the store has no group with this name");
     Ok(FINE)
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
         let near = nearest(text, known.iter().map(String::as_str));
         let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         bail!(
-            "the store knows no key for `{text}`{near}\nhint: specify a key such as `repository:acme:1296269` \
+            "the store has no key for `{text}`{near}\nhint: specify a key such as `repository:acme:1296269` \
              (`beadle queue` lists keys), or a name from the journal"
         );
     }
@@ -70,8 +70,8 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
     match keys {
         [] => Ok(()),
-        [key] => bail!("the store does not know the key {key}"),
-        _ => bail!("the store does not know these keys"),
+        [key] => bail!("the store does not have the key {key}"),
+        _ => bail!("the store does not have these keys"),
     }
 }
 

@@ -165,7 +165,8 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
         page.quote(&[Piece::own("A plan is incomplete:").bold(), Piece::value(why)]);
     }
     let Some((risk, limit)) = limits.exceeded_by(&Risks::default(), &total.risks) else { return false };
-    let text = format!("{name}: over the guard limit of {limit} {}; write no shard", risk.noun(limit));
+    let text =
+        format!("{name}: over the guard limit of {limit} {}; do not write any shard", risk.noun(limit));
     printer.line(printer.paint(Tone::Danger, &text));
     page.quote(&[Piece::value(text).bold()]);
     page.table(&["digest", "of", "aspect", "change"]);
@@ -224,7 +225,7 @@ mod tests {
         let mut total = Total::default();
         total.count(half("enforce", "8f0c1d2e3a4b"), &[], &mut BTreeSet::new());
         total.count(half("observe", "1a2b3c4d5e6f"), &[], &mut BTreeSet::new());
-        total.incomplete.push("the list came back short (2 of 3)".into());
+        total.incomplete.push("the list has only some entries (2 of 3)".into());
         let mut page = Page::default();
         let limits = Limits { removes: 0, ..Limits::default() };
         assert!(tell("aws", limits, &total, &Printer::plain(), &mut page));

@@ -50,7 +50,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
         // The service starts although the store is unavailable. It answers 503 until the store
         // accepts writes again.
-        tracing::error!(%error, "store unavailable, interrupted writes not recovered");
+        tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
     let listen = config.file.server.listen;
     let public = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -109,7 +109,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
             service.leave().await;
             tracing::info!("stopped");
         }
-        _ = ended() => tracing::warn!("stopped at once, interrupted writes are checked at the next start"),
+        _ = ended() => tracing::warn!("stopped without waiting for runs, the next start checks interrupted writes"),
     }
     damaged
 }

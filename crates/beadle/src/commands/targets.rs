@@ -86,7 +86,7 @@ impl Probe<'_> {
             Ok(page) if page.next.is_some() => {
                 self.fine("read the System Log, with the position of the next page");
             }
-            Ok(_) => self.wrong("the System Log has no position of a next page"),
+            Ok(_) => self.wrong("Okta's System Log gave no position of the next page"),
             Err(failure) => self.wrong(needs("okta.logs.read", &failure)),
         }
     }
@@ -123,7 +123,7 @@ impl Probe<'_> {
         };
         match (okta.members(id).await, count) {
             (Err(failure), _) => self.wrong(failure),
-            (Ok(_), None) => self.wrong(format!("Okta reports no number of members of {name}")),
+            (Ok(_), None) => self.wrong(format!("Okta does not report the number of members of {name}")),
             (Ok(Some(members)), Some(count)) if members.len() as u64 >= count => {
                 self.fine(format!("read all members of {name} ({count})"));
                 if let Some(member) = members.first() {
@@ -169,19 +169,19 @@ impl Probe<'_> {
         } else if probed.writes_as_asked() {
             target.release(store, self.clock.now()).await?;
             self.fine(format!(
-                "the probe's own writes succeeded: Beadle writes to the stopped target again ({why}); restart a service \
-                 that stopped it"
+                "the probe's own writes succeeded: Beadle writes to the stopped target again ({why}); restart the \
+                 service if the service stopped the target"
             ));
         } else if self.release == Some(name.as_str()) {
             target.release(store, self.clock.now()).await?;
             self.unknown(format!(
-                "the present behaviour, as the probe tried no write: {why}; Beadle writes to the target again (--release \
-                 {name}); restart a service that stopped it"
+                "the probe tested no write, so Beadle cannot tell whether the cause is corrected: {why}; Beadle writes \
+                 to the target again (--release {name}); restart the service if the service stopped the target"
             ));
         } else {
             self.wrong(format!(
-                "the target stays stopped, as the probe tried no write of members: {why}; set probe = \"write\" in \
-                 [target.scim] and probe again, or run `beadle targets probe --release {name}`"
+                "the target stays stopped, because the probe tested no write of members: {why}; set probe = \"write\" \
+                 in [target.scim] and probe again, or run `beadle targets probe --release {name}`"
             ));
         }
         Ok(())
@@ -204,10 +204,10 @@ impl Probe<'_> {
             }
         }
         match target.token_days(&self.clock) {
-            Some(days) if days <= 0 => self.wrong("the token of the target has ended (`token_ends`)"),
+            Some(days) if days <= 0 => self.wrong("the token of the target has expired (`token_ends`)"),
             Some(days) if days <= TOKEN_DAYS => {
                 let days = counted(days, "day", "days");
-                self.wrong(format!("the token of the target ends in {days}; create another one"));
+                self.wrong(format!("the token of the target expires in {days}; create another token"));
             }
             Some(days) => {
                 let days = counted(days, "day", "days");

@@ -88,7 +88,7 @@ async fn watch(what: String, moves: Arc<AtomicU64>, report: impl Fn(String)) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -96,7 +96,7 @@ mod tests {
     async fn a_silent_vendor_is_reported_again_and_again() {
         let (texts, moves) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
         let heard = texts.clone();
-        let report = move |text: String| heard.lock().unwrap().push(text);
+        let report = move |text: String| heard.lock().push(text);
         let watching = tokio::spawn(watch("reading acme".to_owned(), moves.clone(), report));
         tokio::time::sleep(SILENCE * 2 + Duration::from_secs(1)).await;
         moves.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ mod tests {
         watching.abort();
         let expected =
             [15, 30].map(|waited| format!("reading acme: no answer for {waited} s; still waiting"));
-        assert_eq!(*texts.lock().unwrap(), expected);
+        assert_eq!(*texts.lock(), expected);
     }
 
     #[tokio::test]

@@ -32,6 +32,6 @@ impl BackgroundTask for ChangedGroups {
             return Ok(TaskStatus::Idle);
         }
         service.bell.notify_one();
-        Ok(TaskStatus::Done(format!("{changed} changed")))
+        Ok(TaskStatus::Done(format!("changed groups found: {changed}")))
     }
 }

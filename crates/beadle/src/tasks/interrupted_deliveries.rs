@@ -35,8 +35,8 @@ impl BackgroundTask for InterruptedDeliveries {
         if settled == 0 {
             return Ok(TaskStatus::Idle);
         }
-        tracing::warn!(deliveries = settled, "interrupted deliveries finished");
+        tracing::warn!(deliveries = settled, "webhooks whose storing was interrupted are now stored");
         self.0.bell.notify_one();
-        Ok(TaskStatus::Done(format!("{settled} finished")))
+        Ok(TaskStatus::Done(format!("interrupted deliveries finished: {settled}")))
     }
 }

@@ -14,7 +14,8 @@ pub(crate) async fn recover_interrupted_writes(
     let mut found = 0;
     for intent in store.open_intents().await?.into_iter().filter(|intent| intent.at <= before) {
         tracing::warn!(subject = intent.subject, "interrupted write, checking its result");
-        let why = Some("the process ended before the answer; observed again".to_owned());
+        let why =
+            Some("the process ended before the vendor answered; Beadle reads the state again".to_owned());
         let detail = Detail::Result(WriteResult { written: Happened::Unknown, unknown: None, why });
         let result = Entry {
             seq: 0,
@@ -74,7 +75,9 @@ mod task {
             let now = self.0.clock().now();
             Ok(match recover_interrupted_writes(self.0.store.as_ref(), now - ENDED, now).await? {
                 0 => TaskStatus::Idle,
-                found => TaskStatus::Done(format!("{found} observed again")),
+                found => TaskStatus::Done(format!(
+                    "interrupted writes found: {found}; Beadle reads their state again"
+                )),
             })
         }
     }

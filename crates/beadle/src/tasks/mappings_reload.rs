@@ -1,6 +1,7 @@
 //! Reads the mappings regularly, and puts a new generation of them in force.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,7 +60,7 @@ impl BackgroundTask for MappingsReload {
         let service = &self.service;
         let refused = "invalid mappings, the previous mappings stay in force";
         let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
-        let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut candidate = self.candidate.lock();
         if found.generation == service.directories.mappings().generation {
             *candidate = None;
         } else if candidate.as_ref() == Some(&found.generation) {

@@ -65,7 +65,7 @@ impl BackgroundTask for MissedWebhooks {
             });
         }
         let Some(org) = open.first() else {
-            return Ok(TaskStatus::Unfinished("no organisation of the App is open".into()));
+            return Ok(TaskStatus::Unfinished("every organisation of the App is unavailable".into()));
         };
         let recovery = Recovery {
             reader: org.reader.clone(),
@@ -80,11 +80,13 @@ impl BackgroundTask for MissedWebhooks {
             service.bell.notify_one();
         }
         if recovered.open {
-            return Ok(TaskStatus::Unfinished("two readings of the log differ".into()));
+            return Ok(TaskStatus::Unfinished(
+                "the log of deliveries changed between two reads, the next run reads it again".into(),
+            ));
         }
         Ok(match recovered.marked {
             0 => TaskStatus::Idle,
-            marked => TaskStatus::Done(format!("{marked} marked")),
+            marked => TaskStatus::Done(format!("missed webhooks found; keys marked as due: {marked}")),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Reads the policy of an organisation regularly, and puts a new generation of it in force.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,7 +49,7 @@ impl BackgroundTask for PolicyReload {
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
         let current = org.policy.current().generation.clone();
         let read = organisation.read_policy(service.config()).await;
-        let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut candidate = self.candidate.lock();
         match read {
             Ok(policy) if policy.generation == current => *candidate = None,
             Ok(policy) if candidate.as_ref() == Some(&policy.generation) => {

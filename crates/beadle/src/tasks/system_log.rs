@@ -39,12 +39,15 @@ impl BackgroundTask for SystemLog {
             service.bell.notify_one();
         }
         if caught.beyond {
-            tracing::warn!(directory = file.name, "events missing in the System Log, a sweep covers them");
+            tracing::warn!(
+                directory = file.name,
+                "Okta's System Log no longer has some missed events, a sweep checks all groups"
+            );
             service.bell.notify_one();
         }
         Ok(match caught.missed {
             0 => TaskStatus::Idle,
-            missed => TaskStatus::Done(format!("{missed} missed events found")),
+            missed => TaskStatus::Done(format!("missed events found: {missed}")),
         })
     }
 }

@@ -65,7 +65,7 @@ impl BackgroundTask for TargetProbe {
         if had_agreed {
             return Ok(TaskStatus::Idle);
         }
-        Ok(TaskStatus::Done("the target agrees with the configuration".into()))
+        Ok(TaskStatus::Done("the target behaves as configured".into()))
     }
 }
 
@@ -79,7 +79,7 @@ impl TargetProbe {
             tracing::warn!(
                 target = target.file.name,
                 error = failure.text,
-                "group pushes of Okta unknown, scope okta.apps.read missing"
+                "cannot read which groups Okta pushes itself, grant the scope okta.apps.read"
             );
         }
         service.begin_target(target);

@@ -1,6 +1,7 @@
 //! Warns an operator before a target's token ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,13 +46,13 @@ impl BackgroundTask for TokenExpiry {
         let Some(days) = self.target.token_days(clock) else { return Ok(TaskStatus::Idle) };
         self.service.metrics.token_days(name, days);
         let now = clock.now();
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         let is_due = warned.is_none_or(|at| at > now || now.since(at) >= WARN_EVERY);
         if days > TOKEN_DAYS || !is_due {
             return Ok(TaskStatus::Idle);
         }
         *warned = Some(now);
-        tracing::warn!(target = name, days, "token of a target ends soon, replace it");
-        Ok(TaskStatus::Done(format!("the token ends in {days} days")))
+        tracing::warn!(target = name, days, "token of a target expires soon, create a new token");
+        Ok(TaskStatus::Done(format!("the token expires in {days} days")))
     }
 }

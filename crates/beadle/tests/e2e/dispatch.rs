@@ -141,7 +141,7 @@ async fn without_a_token_the_dispatch_is_repeated_and_the_journal_has_it() {
     world.until_idle().await;
     let journal = journal(&world).await;
     let again = journal.iter().find_map(|entry| entry["detail"]["again"].as_str());
-    assert!(again.is_some_and(|why| why.contains("carries no token")), "{journal:#?}");
+    assert!(again.is_some_and(|why| why.contains("run-name has no token")), "{journal:#?}");
 }
 
 #[cfg(feature = "failpoints")]

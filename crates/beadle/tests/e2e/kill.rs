@@ -1,9 +1,10 @@
 //! Deliveries from 64 connections during 20 kills, at random and at named points. Each delivery
 //! with a 2xx answer must be in the inbox, and its key must run after it.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use beadle_sim::{Limits, Settings};
@@ -80,7 +81,7 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
     for sender in senders {
         sender.await.unwrap();
     }
-    let answered = answered.lock().unwrap().clone();
+    let answered = answered.lock().clone();
     assert!(answered.len() > 200, "too few to say anything: {}", answered.len());
 
     let serving = world.serve().await;
@@ -127,13 +128,13 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
         while !stop.load(Ordering::Relaxed) {
             match world.delivery(&delivery, "repository", body.as_bytes()).send().await {
                 Ok(answer) if answer.status().is_success() => {
-                    answered.lock().unwrap().insert(delivery.clone());
+                    answered.lock().insert(delivery.clone());
                     break;
                 }
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
-        if stop.load(Ordering::Relaxed) && !answered.lock().unwrap().contains(&delivery) {
+        if stop.load(Ordering::Relaxed) && !answered.lock().contains(&delivery) {
             // A drift without an accepted delivery has no guarantee.
             let patch = json!({ name.as_str(): { "teams": { "contractors": null }, "has_wiki": false } });
             world.patch(patch, false).await;

@@ -68,7 +68,7 @@ async fn a_renamed_user_is_followed_and_a_user_who_takes_the_login_gets_nothing(
     // Somebody else is called so, and has access already.
     let taken = json!({ "repos": { "widgets": { "collaborators": { "mona": "pull" } } } });
     patch(&world, taken, json!({ "mona": { "id": 502 } })).await;
-    let said = "user `mona` had the id 501 and is another user now, with the id 502; if this one is meant, run `beadle rebind acme --user mona`";
+    let said = "user `mona` had the id 501, but another user with the id 502 has this name now; if the policy means this user, run `beadle rebind acme --user mona`";
     only_said(&world, said).await;
     // Somebody else is called so, and would be invited.
     let nobody = json!({ "repos": { "widgets": { "collaborators": { "mona": null, "lisa": null } } } });
@@ -101,7 +101,7 @@ async fn a_renamed_team_is_followed_and_a_team_that_takes_the_slug_gets_nothing(
         "teams": { "core": { "id": 702 } }, "repos": { "widgets": { "teams": { "kernel": null } } },
     });
     patch(&world, another, json!({})).await;
-    only_said(&world, "with the id 702; if this one is meant, run `beadle rebind acme --team core`").await;
+    only_said(&world, "with the id 702 has this name now; if the policy means this team, run `beadle rebind acme --team core`").await;
     let refused = world.beadle(&["rebind", "acme/widgets", "--team", "core"]).await.expect(1);
     assert!(refused.err.contains("needs an organisation"), "{}", refused.err);
     world.beadle(&["rebind", "acme", "--team", "core"]).await.expect(0);

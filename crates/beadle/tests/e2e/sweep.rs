@@ -123,7 +123,7 @@ async fn an_incomplete_list_of_repositories_makes_the_sweep_incomplete() {
         )
         .await;
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("the list came back short (3 of 4)"), "{} {}", swept.out, swept.err);
+    assert!(swept.err.contains("the list has only some entries (3 of 4)"), "{} {}", swept.out, swept.err);
     world.no_faults().await;
     world.fault(json!({ "path": "/graphql", "contains": "rganization(login: $org)", "shorten": "repositories", "count": 1 })).await;
     world.beadle(&["sweep"]).await.expect(0);
@@ -174,7 +174,7 @@ async fn a_change_that_another_writer_undoes_becomes_contested() {
         .await;
     assert_eq!(world.repository("widgets")["teams"]["contractors"], "admin", "it is left alone");
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
-    assert!(holds.out.contains("contested: the same change was made 3 times"), "{}", holds.out);
+    assert!(holds.out.contains("contested: Beadle made the same change 3 times"), "{}", holds.out);
     let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
     world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
     world.until("widgets", "repair after an approval", is_declared).await;
@@ -219,7 +219,7 @@ async fn a_command_waits_for_the_reset_and_continues() {
     command.arg("sweep").stderr(std::fs::File::create(&log).unwrap());
     let running = tokio::task::spawn_blocking(move || command.output().unwrap());
     let logged = || std::fs::read_to_string(&log).unwrap();
-    while !logged().contains("budget used up, request waits") {
+    while !logged().contains("API budget used up, request waits for the reset") {
         assert!(!running.is_finished(), "it did not wait: {}", logged());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -16,7 +16,7 @@ async fn a_repository_that_takes_the_name_of_a_file_does_not_get_its_settings() 
     world.policy("repos/svc.yml", file);
     world.beadle(&["sweep", "--without-store"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await;
-    let why = "repos/svc.yml has the name of repository 4002 and gives the name of repository 4001";
+    let why = "repos/svc.yml has the name of repository 4002, but its `repository.name` is the name of repository 4001";
     assert!(plan.out.contains(why), "{}{}", plan.out, plan.err);
     assert!(world.writes().is_empty(), "{:?}", world.writes());
     // The repository of the file is named after it, or the file after its repository.

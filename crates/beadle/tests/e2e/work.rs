@@ -132,5 +132,5 @@ async fn after_a_restart_a_due_key_runs_as_soon_as_its_target_is_open() {
         assert!(begun.elapsed() < Duration::from_secs(9), "{queue}\n{}", serving.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(!serving.log().contains("is not open yet"), "{}", serving.log());
+    assert!(!serving.log().contains("is not available yet"), "{}", serving.log());
 }

@@ -29,7 +29,7 @@ pub(super) async fn give_back<W>(
         return;
     }
     if let Err(error) = context.store.conclude(key.instance(), ends).await {
-        tracing::warn!(%key, subject = plan.subject, %error, "changes that were not written still count in the guard's window");
+        tracing::warn!(%key, subject = plan.subject, %error, "guard reservation not released, changes that Beadle did not write still count towards the limit");
     }
 }
 

@@ -71,8 +71,9 @@ impl Limits {
         }
     }
 
-    /// Returns how many repositories one aspect may reach in a window, and how many repositories
-    /// there are in all. Returns `None` if the number of repositories is not known.
+    /// Returns two numbers: in how many repositories one aspect may lose or weaken something within
+    /// a window, and how many repositories there are. Returns `None` if the number of repositories
+    /// is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;

@@ -152,8 +152,8 @@ pub fn check_guard(
             _ if new.contains_key(hold.digest.as_str()) => Verdict::Hold(new[hold.digest.as_str()].clone()),
             Some(Hold { approved_by: Some(by), spent: true, .. }) => {
                 let why = format!(
-                    "{by} approved it, and the answer to the write was lost: find out whether the change was made, \
-                     and approve it again if it is still needed"
+                    "{by} approved this change, but the answer to the write was lost: check whether the change was \
+                     made, and approve it again if it is still needed"
                 );
                 let again = Hold { why, approved_by: None, spent: false, ..(*hold).clone() };
                 stop(again, &mut judged.held)
@@ -249,8 +249,8 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     // allowed.
     (after > allowed && after > before).then(|| {
         format!(
-            "guard limit reached: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
-             {before} used, {after} with this change",
+            "guard limit reached: changes of `{}` may remove or weaken something in at most {allowed} of {among} \
+             repositories in {} min, {before} used, {after} with this change",
             hold.change.aspect,
             limits.window.as_secs() / 60
         )

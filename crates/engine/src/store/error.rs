@@ -13,7 +13,7 @@ pub enum StoreError {
         why: String,
     },
     /// This version of Beadle cannot use the stored data. A retry cannot succeed.
-    #[error("{doing}: {why}; this file was written by another version of Beadle, or is damaged")]
+    #[error("{doing}: {why}; another version of Beadle wrote this data, or the data is damaged")]
     Corrupt {
         /// A description of what the call was doing.
         doing: &'static str,

@@ -117,7 +117,10 @@ pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: S
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
     let verdicts = ask().await.unwrap().unwrap();
-    assert!(matches!(&verdicts[0], Verdict::Hold(why) if why.contains("ann approved it")), "{verdicts:?}");
+    assert!(
+        matches!(&verdicts[0], Verdict::Hold(why) if why.contains("ann approved this change")),
+        "{verdicts:?}"
+    );
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
 }

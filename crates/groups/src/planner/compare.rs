@@ -157,10 +157,16 @@ impl GroupPlanner {
                     group = plan.subject,
                     login = person.login,
                     status = person.status,
-                    "no account created yet"
+                    "no account created at the target, because of the person's status in the directory"
                 ),
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
-                    OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
+                    OnMissingUser::Skip => {
+                        tracing::info!(
+                            group = plan.subject,
+                            why,
+                            "person without an account at the target skipped"
+                        );
+                    }
                     OnMissingUser::Wait => {
                         doubt(&person, format!("{why}; Beadle looks for the account again"), true);
                     }
@@ -194,13 +200,17 @@ impl GroupPlanner {
         if !kept.is_empty() {
             let newcomers: Vec<&str> = doubtful.iter().map(String::as_str).collect();
             let why = format!(
-                "{} may be the account of somebody in the source whose account is not known yet ({}); Beadle removes no \
-                 such member until that is known",
+                "{} may belong to a person in the source whose account is not known yet ({}); Beadle removes no such \
+                 member until the account is known",
                 named(&kept),
                 named(&newcomers)
             );
             if desired.mapping.on_missing_user == OnMissingUser::Skip {
-                tracing::info!(group = plan.subject, why, "skipped");
+                tracing::info!(
+                    group = plan.subject,
+                    why,
+                    "members not removed, because each may belong to a person without a known account"
+                );
             } else {
                 let part = Some(named(&kept));
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: true });
@@ -243,8 +253,8 @@ impl GroupPlanner {
             match self.directory.source(source)?.person(address).await {
                 Ok(Some(other)) if other.id != person.id => {
                     return Ok(Some(format!(
-                        "the account {} is known as {address}, which is the address of {} and the login of another person; \
-                         Beadle does not use the account for {1}",
+                        "the account {} has the address {address}, which is the address of {} but the login of another \
+                         person; Beadle does not use the account for {1}",
                         account.label(),
                         person.login
                     )));
@@ -252,9 +262,9 @@ impl GroupPlanner {
                 Ok(_) => {}
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 Err(failure) => {
-                    let why = "the directory does not tell who signs in with that address";
+                    let why = "the directory does not show who signs in with that address";
                     return Ok(Some(format!(
-                        "the account {} is known as {address}, and {why}: {failure}",
+                        "the account {} has the address {address}, but {why}: {failure}",
                         account.label()
                     )));
                 }

@@ -1,7 +1,8 @@
 //! One target, the directories from which its groups come, and the mappings between them.
 
+use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use beadle_engine::{Class, Failure, Lane};
 
@@ -34,7 +35,7 @@ impl Directory {
 
     /// Returns the mappings in force.
     pub fn mappings(&self) -> Arc<Mappings> {
-        self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.mappings.read().clone()
     }
 
     /// Reads which groups the directories themselves push to the target. If the read fails, the
@@ -45,13 +46,13 @@ impl Directory {
             pushed.extend(source.pushed().await?.iter().map(|id| format!("{name}/{id}")));
         }
         let count = pushed.len();
-        *self.pushed.write().unwrap_or_else(PoisonError::into_inner) = pushed;
+        *self.pushed.write() = pushed;
         Ok(count)
     }
 
     /// Returns the first of these source groups that its directory itself pushes to the target.
     pub(crate) fn first_pushed<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
-        let pushed = self.pushed.read().unwrap_or_else(PoisonError::into_inner);
+        let pushed = self.pushed.read();
         sources.iter().find(|source| pushed.contains(*source))
     }
 
@@ -62,7 +63,8 @@ impl Directory {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {
                 let text = format!(
-                    "invalid answer from {source}: Beadle asked for the person with the id {id}, and it answered about {} ({})",
+                    "invalid answer from {source}: Beadle asked for the person with the id {id}, but the answer is \
+                     about {} ({})",
                     found.login, found.id
                 );
                 Err(Failure::new(Class::Rejected, text))

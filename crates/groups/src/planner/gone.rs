@@ -28,7 +28,7 @@ impl GroupPlanner {
         };
         let Some(mapping) = mappings.one(&self.directory.name, source, group, &link.from) else {
             plan.skipped =
-                Some("the source of the group is gone, and no mapping includes the group now; Beadle leaves the group as it is".into());
+                Some("the source group no longer exists, and no mapping includes the group now; Beadle leaves the group as it is".into());
             return Ok(plan);
         };
         let facts = Facts {
@@ -41,11 +41,11 @@ impl GroupPlanner {
             parent: None,
         };
         let facts = Arc::new(facts);
-        let stop = Some(format!("the source of {} is gone (on_delete)", link.name));
+        let stop = Some(format!("the source group of {} no longer exists (on_delete)", link.name));
         match mapping.on_delete {
             OnDelete::Keep => {
                 plan.skipped = Some(
-                    "the source of the group is gone; Beadle keeps the group as it is (on_delete = keep)"
+                    "the source group no longer exists; Beadle keeps the group as it is (on_delete = keep)"
                         .into(),
                 );
             }

@@ -113,8 +113,8 @@ impl GroupPlanner {
                 // The list and the separate answer disagree. One of the two is wrong, so Beadle
                 // removes nobody because of this list.
                 let why = format!(
-                    "the status of {1} is {0} in the list of members, and another one if Beadle asks the directory for this \
-                     person alone: the list is unknown",
+                    "the directory's list of members shows {1} with the status {0}, but the record of this person has \
+                     another status: Beadle does not use the list",
                     listed.status,
                     account.label()
                 );

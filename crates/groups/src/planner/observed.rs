@@ -28,8 +28,9 @@ impl GroupPlanner {
             if let Some((other, _)) =
                 all.iter().find(|(other, known)| other != group_key && known.group == link.group)
             {
-                let why =
-                    format!("{other} has the same group of the target; set another name for one of them");
+                let why = format!(
+                    "{other} is mapped to the same group of the target; set another name for one of them"
+                );
                 plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
                 return Ok(None);
             }
@@ -52,8 +53,10 @@ impl GroupPlanner {
             if name != desired.facts.name {
                 let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
                 if desired.mapping.on_rename == OnRename::Hold {
-                    change.stop =
-                        Some(format!("on_rename = hold: {name} would become {}", desired.facts.name));
+                    change.stop = Some(format!(
+                        "the source group was renamed, so {name} would get the name {} (on_rename = hold)",
+                        desired.facts.name
+                    ));
                 }
                 plan.changes.push(change);
             }
@@ -89,8 +92,8 @@ impl GroupPlanner {
                 let Some((other, replaces)) = known(others, GROUP, plan)? else { return Ok(None) };
                 if let Some(other) = other {
                     let why = format!(
-                        "the target's group {} is made of {other} already; set another name for one of them, or make one group \
-                         of both with `into`",
+                        "the target's group {} already belongs to {other}; set another name for one of them, or \
+                         combine both into one group with `into`",
                         found.name
                     );
                     plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
@@ -99,8 +102,8 @@ impl GroupPlanner {
                 if !is_ours && !desired.mapping.adopt {
                     let why = match replaces.first() {
                         Some(before) => format!(
-                            "the target's group {} was made of {before}, which is gone or no longer mapped; set adopt = true in \
-                             the mapping to hand the group on to {group_key}, or rename one of them",
+                            "the target's group {} belongs to {before}, which is deleted or no longer mapped; set \
+                             adopt = true in the mapping to give the group to {group_key}, or rename one of them",
                             found.name
                         ),
                         None => format!(

@@ -77,11 +77,15 @@ impl GroupPlanner {
                         group = group.name,
                         listed,
                         ?count,
-                        "incomplete list of members not stored"
+                        "list of members may be incomplete, the next run reads it again"
                     );
                 }
                 Err(failure) => {
-                    tracing::debug!(group = group.name, why = failure.text, "list of members not stored");
+                    tracing::debug!(
+                        group = group.name,
+                        why = failure.text,
+                        "number of members unknown, the next run reads the list of members again"
+                    );
                 }
             }
         }

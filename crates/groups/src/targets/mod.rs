@@ -148,7 +148,7 @@ pub trait TargetReader: Send + Sync + 'static {
     }
     /// Reads the present state of an account. Returns `None` if the account does not exist.
     async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {
-        Err(Failure::new(Class::Rejected, "the target cannot be asked for one account"))
+        Err(Failure::new(Class::Rejected, "this target cannot read a single account"))
     }
     /// Returns the name of another system that manages the members of a group, if the target shows
     /// that there is one.

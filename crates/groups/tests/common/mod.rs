@@ -1,10 +1,11 @@
 //! Parts that the tests of groups share: a mapping, and clients of simulated vendors in the same
 //! process.
 
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Mode, Store};
 use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};

@@ -1,9 +1,10 @@
 //! Distributes the seeds among the threads of the test.
 
+use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use beadle_sim::okta::{Hook, OktaSim};
 use beadle_sim::scim::ScimSim;
@@ -36,7 +37,7 @@ impl Seeds {
 
     /// Returns the first failure, with its seed.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.failed.lock().unwrap().clone()
+        self.failed.lock().clone()
     }
 
     /// Returns the next seed. Returns `None` if no seed is left or a seed has failed.
@@ -62,7 +63,7 @@ impl Seeds {
             match self.attempt(seed, &okta, &aws) {
                 Ok(found) => removals = removals.and(found),
                 Err(why) => {
-                    self.failed.lock().unwrap().get_or_insert(format!("seed {seed}: {why}"));
+                    self.failed.lock().get_or_insert(format!("seed {seed}: {why}"));
                 }
             }
         }

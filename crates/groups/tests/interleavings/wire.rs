@@ -15,16 +15,16 @@ const LATENCY: std::ops::Range<u64> = 1..40;
 
 pub(crate) struct Delayed {
     vendor: Vendor,
-    random: std::sync::Mutex<StdRng>,
+    random: parking_lot::Mutex<StdRng>,
 }
 
 impl Delayed {
     pub(crate) fn new(vendor: Vendor, seed: u64) -> Arc<Self> {
-        Arc::new(Self { vendor, random: std::sync::Mutex::new(StdRng::seed_from_u64(seed)) })
+        Arc::new(Self { vendor, random: parking_lot::Mutex::new(StdRng::seed_from_u64(seed)) })
     }
 
     fn wait(&self) -> Duration {
-        Duration::from_millis(self.random.lock().unwrap().random_range(LATENCY))
+        Duration::from_millis(self.random.lock().random_range(LATENCY))
     }
 }
 

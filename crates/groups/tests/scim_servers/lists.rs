@@ -25,7 +25,7 @@ async fn a_list_that_lost_somebody_who_is_still_in_the_group_is_not_believed() {
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, short: true, count: Some(1), ..Default::default() });
     let failure = stage.reader.members("g1").await.unwrap_err();
-    assert!(failure.text.contains("came back short"), "{failure}");
+    assert!(failure.text.contains("is incomplete: 119 is missing"), "{failure}");
     stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(3): null } } } }));
     assert_eq!(stage.members("g1").await.len(), 19, "whoever was removed by somebody else is gone");
 }

@@ -1,7 +1,8 @@
 //! The notes that a writer makes, in the forms that the tests need.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use beadle_engine::Failure;
 use beadle_groups::targets::StopNote;
@@ -31,7 +32,7 @@ pub(crate) struct Noted {
 impl Noted {
     fn note(&self, is_put: bool) {
         let members = self.sim.state()["groups"]["g1"]["members"].as_object().unwrap().len();
-        self.notes.lock().unwrap().push((members, is_put));
+        self.notes.lock().push((members, is_put));
     }
 }
 
@@ -69,16 +70,16 @@ impl StopNote for Kept {
     }
 
     async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
-        self.writes.lock().unwrap().insert(group.to_owned(), write.to_owned());
+        self.writes.lock().insert(group.to_owned(), write.to_owned());
         Ok(())
     }
 
     async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
-        Ok(self.writes.lock().unwrap().get(group).cloned())
+        Ok(self.writes.lock().get(group).cloned())
     }
 
     async fn forget_write(&self, group: &str) -> Result<(), Failure> {
-        self.writes.lock().unwrap().remove(group);
+        self.writes.lock().remove(group);
         Ok(())
     }
 

@@ -36,10 +36,10 @@ async fn the_stop_is_noted_before_anybody_is_put_back() {
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     stage.members("g1").await;
-    let noted = Noted { sim: stage.sim.clone(), notes: std::sync::Mutex::default() };
+    let noted = Noted { sim: stage.sim.clone(), notes: parking_lot::Mutex::default() };
     let failure = stage.writer.remove("g1", &[id(3)], &noted).await.unwrap_err();
     assert!(failure.text.contains("19 were put back"), "{failure}");
-    assert_eq!(*noted.notes.lock().unwrap(), [(0, true)], "a kill after it leaves the target stopped");
+    assert_eq!(*noted.notes.lock(), [(0, true)], "a kill after it leaves the target stopped");
     assert_eq!(stage.held("g1"), 19);
 }
 
@@ -133,10 +133,10 @@ async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(3), id(4)], &kept).await.unwrap_err();
     assert!(failure.text.contains("reading back the write"), "{failure}");
-    assert!(!kept.writes.lock().unwrap().is_empty());
+    assert!(!kept.writes.lock().is_empty());
     stage.writer.remove("g1", &[id(5)], &kept).await.unwrap();
     assert_eq!(stage.held("g1"), 17);
-    assert!(kept.writes.lock().unwrap().is_empty());
+    assert!(kept.writes.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +152,7 @@ async fn a_group_that_somebody_deleted_after_a_write_does_not_stop_the_target() 
     assert_eq!(failure.class, Class::Conflict, "{failure}");
     assert!(failure.text.contains("is gone"), "{failure}");
     assert!(stage.writer.stopped().is_none());
-    assert!(kept.writes.lock().unwrap().is_empty());
+    assert!(kept.writes.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
     assert!(failure.text.contains("19 other members"), "{failure}");
     assert_eq!(stage.held("g1"), 19);
     assert!(writer.stopped().is_some());
-    assert!(kept.writes.lock().unwrap().is_empty());
+    assert!(kept.writes.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +189,7 @@ async fn a_write_of_long_ago_is_not_blamed_for_members_whom_somebody_else_remove
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);
     stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
-    assert!(!kept.writes.lock().unwrap().is_empty());
+    assert!(!kept.writes.lock().is_empty());
     stage.scim.0.clock().sleep(std::time::Duration::from_secs(3600)).await;
     stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
     stage.writer.remove("g1", &[id(4)], &kept).await.unwrap();
@@ -202,13 +202,13 @@ async fn a_write_that_was_read_back_leaves_no_note() {
     let (stage, kept) = (generic(&[]).await, Kept::default());
     stage.members("g1").await;
     stage.writer.remove("g1", &[id(3)], &kept).await.unwrap();
-    assert!(kept.writes.lock().unwrap().is_empty());
+    assert!(kept.writes.lock().is_empty());
     // A refused write must leave no note either.
     let (method, status) = (Some("PATCH".into()), Some(403));
     stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(4)], &kept).await.unwrap_err();
     assert_eq!(failure.class, Class::Rejected, "{failure}");
-    assert!(!is_uncertain(&failure) && kept.writes.lock().unwrap().is_empty());
+    assert!(!is_uncertain(&failure) && kept.writes.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,7 +123,11 @@ async fn an_answer_about_another_person_deactivates_nobody() {
     stage.keep("p9@acme.example").await;
     let plan = stage.plan("account/corp/p9@acme.example").await;
     assert!(plan.changes.is_empty());
-    assert!(plan.unknowns[0].why.contains("answered about p9@acme.example (00u9)"), "{:?}", plan.unknowns);
+    assert!(
+        plan.unknowns[0].why.contains("but the answer is about p9@acme.example (00u9)"),
+        "{:?}",
+        plan.unknowns
+    );
 }
 
 #[tokio::test]

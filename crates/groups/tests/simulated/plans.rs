@@ -104,7 +104,10 @@ async fn many_leavers_wait_for_an_approval() {
     let plan = planned(true, |corp, _| corp.patch(&leave)).await;
     let removal = "members remove: p1@acme.example, p2@acme.example, p3@acme.example";
     assert_eq!(shown(&plan), [removal]);
-    assert_eq!(plan.changes[0].stop.as_deref(), Some("3 of 8 members would leave, more than 25 %"));
+    assert_eq!(
+        plan.changes[0].stop.as_deref(),
+        Some("3 of 8 members would leave, more than the limit of 25 %")
+    );
 }
 
 #[tokio::test]

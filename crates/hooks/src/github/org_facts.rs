@@ -1,8 +1,9 @@
 //! Facts about an organisation that can change while the service runs: the branches that the policy
 //! names, and the login of the App.
 
+use parking_lot::RwLock;
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use beadle_engine::{Metadata, Note};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ impl Metadata for OrgFacts {
 
 impl From<OrgFacts> for Facts {
     fn from(shared: OrgFacts) -> Self {
-        shared.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        shared.0.read().clone()
     }
 }
 
@@ -46,24 +47,24 @@ impl OrgFacts {
 
     /// Sets the branches that the policy names.
     pub fn watch(&self, branches: BTreeSet<String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).branches = Some(branches);
+        self.0.write().branches = Some(branches);
     }
 
     /// Sets the login of the App. Events with this login as their actor come from Beadle's own
     /// writes.
     pub fn set_own(&self, login: String) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(login);
+        self.0.write().own = Some(login);
     }
 
     /// Returns a copy of all facts as JSON, for an intake that is a separate process.
     pub fn to_json(&self) -> String {
-        let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let facts = self.0.read();
         serde_json::to_string(&*facts).unwrap_or_default()
     }
 
     /// Returns whether Beadle must know of the creation or deletion of this branch.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
-        let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let facts = self.0.read();
         // A new repository has no default branch, and some payloads do not name it. Every branch
         // then counts.
         default.is_none_or(|default| default == branch)
@@ -72,7 +73,7 @@ impl OrgFacts {
 
     /// Returns whether Beadle's own write caused an event. `login` is the actor of the event.
     pub(super) fn is_own(&self, login: Option<&str>) -> bool {
-        let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let facts = self.0.read();
         matches!((login, &facts.own), (Some(login), Some(own)) if login.eq_ignore_ascii_case(own))
     }
 }

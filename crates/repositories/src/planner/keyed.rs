@@ -62,7 +62,7 @@ impl Planner for RepositoryPlanner {
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
                 return Ok(plan);
             }
-            tracing::debug!(%key, "reads of a plan too slow, planning again");
+            tracing::debug!(%key, "reading for a plan took too long, planning again");
         }
         let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
         let until = clock.now() + OLDEST;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use beadle_github::{Asks, SelectedBy};
@@ -67,8 +68,10 @@ impl Policy {
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
         // If a library panics because of the files of one organisation, Beadle must still serve the
-        // other organisations.
-        std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
+        // other organisations. After a panic nothing uses what the closure has changed, except the
+        // path in `at`, which is always whole.
+        std::panic::catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
     /// Creates a policy from the texts of its files. Each text has the path of its file, relative

@@ -1,11 +1,12 @@
 //! Reads the files of a policy. It reads only regular files that are inside the policy's folder and
 //! not too large.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -25,12 +26,12 @@ pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 impl ReadingAt {
     /// Records the path that Beadle reads next.
     pub fn note(&self, path: &Path) {
-        path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        path.clone_into(&mut self.0.lock());
     }
 
     /// Returns the path that was recorded last.
     pub fn path(&self) -> PathBuf {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

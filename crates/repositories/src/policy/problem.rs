@@ -1,8 +1,7 @@
 //! The findings in a policy: errors, warnings, and keys that Beadle does not support. Each finding
 //! names a file and a line.
 
-use std::fmt::Write as _;
-
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use beadle_engine::PolicyLocation;
 use serde::Serialize;
 
@@ -21,7 +20,7 @@ pub enum Severity {
 /// The key whose value may be a secret. An excerpt does not show this value.
 const SECRET: &str = "secret:";
 
-/// The maximum number of characters that an excerpt shows of a line.
+/// The maximum width of an excerpt, in characters.
 const EXCERPT: usize = 160;
 
 /// One finding in a policy.
@@ -63,40 +62,42 @@ impl Problem {
 
     /// Returns the finding as text for people, with an excerpt of the file.
     pub fn render(&self, source: Option<&str>) -> String {
-        let word = match self.severity {
-            Severity::Error => "error",
-            Severity::NotYet => "not carried out",
-            Severity::Warning => "warning",
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::NotYet => Level::WARNING.with_name("not carried out"),
+            Severity::Warning => Level::WARNING,
         };
-        let line = self.asked.line;
-        let mut text =
-            format!("{word}: {}\n  --> {}:{line}:{}\n", self.message, self.asked.file, self.column);
-        let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1) as usize));
-        if let Some(excerpt) = excerpt {
-            // The author may have written the secret itself instead of its name. The secret must
-            // not get into a log.
-            let excerpt = match excerpt.find(SECRET) {
-                Some(at) => format!("{} (not shown)", &excerpt[..at + SECRET.len()]),
-                None => excerpt.to_owned(),
-            };
-            let gutter = line.to_string().len();
+        let line = self.asked.line as usize;
+        let title = level.primary_title(&self.message);
+        let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1))).map(shown);
+        let mut group = if let Some(excerpt) = &excerpt {
             let column = self.column.saturating_sub(1) as usize;
-            // If the line is long, the excerpt shows only the part around the column.
-            let from = if excerpt.chars().count() > EXCERPT { column.saturating_sub(EXCERPT / 2) } else { 0 };
-            let excerpt: String = excerpt
-                .chars()
-                .skip(from)
-                .take(EXCERPT)
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect();
-            let caret = " ".repeat((column - from).min(EXCERPT));
-            let _ = writeln!(text, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
-        }
+            let mut rest = excerpt.char_indices().map(|(at, _)| at).skip(column);
+            let start = rest.next().unwrap_or(excerpt.len());
+            let end = rest.next().unwrap_or(excerpt.len());
+            let snippet = Snippet::source(excerpt).line_start(line).path(&*self.asked.file);
+            title.element(snippet.annotation(AnnotationKind::Primary.span(start..end)))
+        } else {
+            let origin = Origin::path(&*self.asked.file).line(line);
+            title.element(origin.char_column(self.column as usize))
+        };
         if let Some(hint) = &self.hint {
-            let _ = writeln!(text, "  hint: {hint}");
+            group = group.element(Level::HELP.with_name("hint").message(hint));
         }
-        text
+        // A long line is cut to this width around the column.
+        format!("{}\n", Renderer::plain().term_width(EXCERPT).render(&[group]))
     }
+}
+
+/// Returns a line of a file as an excerpt may show it. The author may have written a secret itself
+/// instead of its name, and the secret must not get into a log.
+fn shown(line: &str) -> String {
+    let line = match line.find(SECRET) {
+        Some(at) => format!("{} (not shown)", &line[..at + SECRET.len()]),
+        None => line.to_owned(),
+    };
+    // A terminal would obey control characters.
+    line.replace(char::is_control, " ")
 }
 
 /// Returns the known name that is most similar to a wrong name. Returns `None` if no known name is

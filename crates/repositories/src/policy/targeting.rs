@@ -276,8 +276,8 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Merges the layers again. Here `held` decides for each selection whether it applies, instead
-    /// of the state of the repository. See [`MergedLayers::holds`] for the names of selections.
+    /// Merges the layers again for an assumed state of the repository: a selection applies if
+    /// `held` returns true for its name. See [`MergedLayers::holds`] for the names of selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other =
             Self { root: None, list_modes: ListModes::new(), disabled_above: Vec::new(), ..self.clone() };

@@ -278,12 +278,12 @@ impl Recovery {
 
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
-        tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
+        tracing::debug!(app = self.app, %since, seen, failed, known, open, "GitHub's log of webhook deliveries read");
         // If the inbox already knows the delivery, an earlier run recovered it, or only the answer
         // to GitHub was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
-                tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two reads, reading again");
+                tracing::info!(app = self.app, %since, seen, failed, "GitHub's log of webhook deliveries changed between two reads, reading again");
             }
             return Ok(());
         }

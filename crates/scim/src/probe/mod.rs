@@ -137,8 +137,10 @@ impl Reader {
             Paging::Index => "index",
         };
         probed.found(match &groups.short {
-            None => Finding::Fine(format!("{} groups are listed by {word}", groups.rows.len())),
-            Some(why) => Finding::Unknown(format!("whether the list of groups is whole: {why}")),
+            None => {
+                Finding::Fine(format!("the target lists {} groups with paging by {word}", groups.rows.len()))
+            }
+            Some(why) => Finding::Unknown(format!("whether the list of groups is complete: {why}")),
         });
         for odd in &groups.odd {
             probed.found(Finding::Unknown(format!("group {}: {}; Beadle skips the group", odd.id, odd.why)));
@@ -146,7 +148,7 @@ impl Reader {
         let page = self.api.page_size();
         if page < dialect.page {
             let text = format!(
-                "pages of {} are refused and pages of {page} are taken: set page = {page}",
+                "the server refuses pages of {} and accepts pages of {page}: set page = {page}",
                 dialect.page
             );
             probed.found(Finding::Unknown(text));
@@ -257,7 +259,7 @@ impl Reader {
         }
         let does = if first == second {
             probed.found(Finding::Unknown(
-                "paging: the server sends the first page again, so a list of more than a page is unknown"
+                "paging: the server sends the first page again, so Beadle cannot read a list of more than one page"
                     .into(),
             ));
             "repeats the first page"
@@ -324,8 +326,8 @@ impl Reader {
                 match self.dialect().members {
                     Members::Users if members == 0 && shown > 0 => {
                         return Ok(Finding::Contradiction(format!(
-                            "group {}: the server answers groups.value with nobody and shows {shown} members in the group \
-                             itself; set members = \"group\"",
+                            "group {}: the filter `groups.value` finds no user, but the group itself shows {shown} \
+                             members; set members = \"group\"",
                             group.name
                         )));
                     }
@@ -337,8 +339,8 @@ impl Reader {
                             && !users.rows.is_empty()
                         {
                             return Ok(Finding::Contradiction(format!(
-                                "group {}: the server shows nobody in the group and finds {} users by groups.value; set \
-                                 members = \"users\"",
+                                "group {}: the group itself shows no members, but the filter `groups.value` finds {} \
+                                 users; set members = \"users\"",
                                 group.name,
                                 users.rows.len()
                             )));
@@ -346,7 +348,7 @@ impl Reader {
                     }
                     _ if members > 0 => {
                         evidence.saw("members of a group", "shows them");
-                        let text = format!("group {} is read with {members} members", group.name);
+                        let text = format!("read group {} with {members} members", group.name);
                         return Ok(Finding::Fine(text));
                     }
                     _ => {}

@@ -119,7 +119,7 @@ impl Try<'_> {
         }
         probed.evidence.saw(REMOVES.0, REMOVES.1);
         probed.found(Finding::Fine(
-            "a group of the probe's own was made, filled, emptied one by one and deleted".into(),
+            "the probe created a group, added members, removed them one by one and deleted the group".into(),
         ));
         Ok(())
     }

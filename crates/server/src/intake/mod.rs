@@ -4,8 +4,9 @@
 mod github;
 mod okta;
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -162,7 +163,7 @@ impl Intake {
     /// wrong secret in a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.said.lock();
         if said.is_none_or(|said| now.since(said) > Duration::from_secs(60)) {
             *said = Some(now);
             tracing::warn!(why, "webhook signature or secret invalid");
@@ -172,11 +173,11 @@ impl Intake {
     /// Adds an unknown sender to the journal, so that an operator can find it. Each sender gets
     /// only one entry.
     async fn remember(&self, who: &str) {
-        let new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned());
+        let new = self.refused.lock().insert(who.to_owned());
         if !new {
             return;
         }
-        tracing::warn!(who, "webhook of a sender that is not configured");
+        tracing::warn!(who, "webhook refused, its sender is not configured");
         let entry = Entry {
             seq: 0,
             at: self.clock.now(),

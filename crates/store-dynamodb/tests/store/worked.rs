@@ -1,8 +1,9 @@
 //! Tests of marks and workers while DynamoDB shows the worst behaviour that it is allowed to show.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Odds, Proxy};
@@ -36,15 +37,15 @@ async fn work(
         for claim in claims {
             let key = claim.lease.key.clone();
             {
-                let mut seen = seen.lock().unwrap();
+                let mut seen = seen.lock();
                 let running = seen.running.entry(key.clone()).or_default();
                 *running += 1;
                 seen.two_at_once |= seen.running[&key] > 1;
-                let now = marked.lock().unwrap().get(&key).copied().unwrap_or(0);
+                let now = marked.lock().get(&key).copied().unwrap_or(0);
                 seen.last.insert(key.clone(), now);
             }
             tokio::time::sleep(Duration::from_millis(60)).await;
-            *seen.lock().unwrap().running.get_mut(&key).unwrap() -= 1;
+            *seen.lock().running.get_mut(&key).unwrap() -= 1;
             for _ in 0..20 {
                 if store.finish(&claim.lease, Outcome::Done, clock()).await.is_ok() {
                     break;
@@ -88,7 +89,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
             body: b"{}".to_vec(),
         };
         // A later run must see at least this event, which is being sent.
-        *marked.lock().unwrap().entry(key.clone()).or_insert(0) += 1;
+        *marked.lock().entry(key.clone()).or_insert(0) += 1;
         last.insert(key.clone(), n / KEYS + 1);
         // A sender that gets no answer sends the delivery again, and the store keeps it only once.
         loop {
@@ -115,7 +116,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
     for worker in workers {
         worker.await.unwrap();
     }
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let seen = std::mem::take(&mut *seen.lock());
     assert!(!seen.two_at_once, "two were on one key");
     let depth = direct.depth(clock()).await.unwrap();
     assert_eq!((depth.due, depth.leased, depth.parked), ([0; 3], 0, 0));

@@ -1,8 +1,9 @@
 //! Tests that apply plans with a real store, in simulated time. The vendor gives configured
 //! answers.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ impl PlanWriter<()> for Vendor {
 impl Session<()> for Vendor {
     async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
         let count = {
-            let mut writes = self.writes.lock().unwrap();
+            let mut writes = self.writes.lock();
             *writes += 1;
             *writes
         };
@@ -82,7 +83,7 @@ impl World {
     }
 
     fn writes(&self) -> u32 {
-        *self.vendor.writes.lock().unwrap()
+        *self.vendor.writes.lock()
     }
 
     /// Runs a plan in this lane. The plan has `count` changes of this risk.

@@ -1,8 +1,9 @@
 //! Tests of parallel writes with a real store, in simulated time. The vendor needs 100 ms for each
 //! write.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,7 +51,7 @@ impl PlanWriter<Turn> for Vendor {
 impl Session<Turn> for Vendor {
     async fn write(&self, change: &Change<Turn>) -> Result<(), Failure> {
         let count = {
-            let mut reached = self.reached.lock().unwrap();
+            let mut reached = self.reached.lock();
             reached.push((change.what.clone(), self.clock.now()));
             reached.len()
         };
@@ -130,7 +131,7 @@ impl World {
     /// Returns the writes that reached the vendor, each with its time in units of the duration of
     /// one write.
     fn reached(&self) -> Vec<(String, u128)> {
-        let reached = self.vendor.reached.lock().unwrap();
+        let reached = self.vendor.reached.lock();
         let calls = |at: &Time| at.since(self.begun).as_millis() / CALL.as_millis();
         reached.iter().map(|(what, at)| (what.clone(), calls(at))).collect()
     }

@@ -1,10 +1,11 @@
 //! Tests of the worker's loop, in simulated time, with a store that has no thread for writes. To
 //! kill a process, a test drops all tasks and opens the store again.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,9 +54,7 @@ struct Working(Arc<Mutex<Outside>>, Key);
 
 impl Drop for Working {
     fn drop(&mut self) {
-        if let Some(running) =
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).running.get_mut(&self.1)
-        {
+        if let Some(running) = self.0.lock().running.get_mut(&self.1) {
             *running -= 1;
         }
     }
@@ -66,7 +65,7 @@ impl Reconcile for Reconciler {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = run.lease.key.clone();
         let (wanted, nature) = {
-            let mut outside = self.outside.lock().unwrap();
+            let mut outside = self.outside.lock();
             let running = outside.running.entry(key.clone()).or_default();
             *running += 1;
             assert_eq!(*running, 1, "{key} is worked on twice");
@@ -92,7 +91,7 @@ impl Reconcile for Reconciler {
                 return Ok(Report { subject, steps: vec![], unknowns, skipped: None, failure: None });
             }
         }
-        self.outside.lock().unwrap().made.insert(key.clone(), wanted);
+        self.outside.lock().made.insert(key.clone(), wanted);
         Ok(Report { subject: key.to_string(), steps: vec![], unknowns: vec![], skipped: None, failure: None })
     }
 
@@ -162,21 +161,21 @@ impl World {
 
     async fn mark(&self, n: u64, lane: Lane) {
         let key = key(n);
-        *self.outside.lock().unwrap().wanted.entry(key.clone()).or_default() += 1;
+        *self.outside.lock().wanted.entry(key.clone()).or_default() += 1;
         self.store.mark(vec![Mark::new(key, lane)], self.clock.now()).await.unwrap();
     }
 
     fn nature(&self, n: u64, nature: Nature) {
-        self.outside.lock().unwrap().natures.insert(key(n), nature);
+        self.outside.lock().natures.insert(key(n), nature);
     }
 
     fn equal(&self) -> bool {
-        let outside = self.outside.lock().unwrap();
+        let outside = self.outside.lock();
         outside.wanted.iter().all(|(key, wanted)| outside.made.get(key) == Some(wanted))
     }
 
     fn runs(&self, n: u64) -> usize {
-        self.outside.lock().unwrap().runs.iter().filter(|(_, other, _)| *other == key(n)).count()
+        self.outside.lock().runs.iter().filter(|(_, other, _)| *other == key(n)).count()
     }
 
     async fn pass(&self, seconds: u64) {
@@ -262,7 +261,7 @@ async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
         world.mark(n, Lane::Event).await;
     }
     world.pass(5).await;
-    let made = world.outside.lock().unwrap().made.len();
+    let made = world.outside.lock().made.len();
     assert_eq!(made, 16, "the others are done");
     world.pass(7200).await;
     let most = world.store.timing().max_attempts as usize;
@@ -274,7 +273,7 @@ async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
     world.nature(1, Nature::Fine);
     world.mark(1, Lane::Event).await;
     world.pass(5).await;
-    assert_eq!(world.outside.lock().unwrap().made.get(&key(1)), Some(&2), "a new event revives it");
+    assert_eq!(world.outside.lock().made.get(&key(1)), Some(&2), "a new event revives it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -289,7 +288,7 @@ async fn an_instance_whose_runs_hang_leaves_runs_to_the_others() {
     }
     world.pass(10).await;
     let runs = |instance: &str| {
-        let outside = world.outside.lock().unwrap();
+        let outside = world.outside.lock();
         outside.runs.iter().filter(|(_, key, _)| key.instance() == instance).count()
     };
     assert_eq!(runs("acme"), 2, "half of four");
@@ -317,7 +316,7 @@ async fn an_announced_event_waits_for_its_debounce_only_while_other_runs_hang() 
         world.clock.sleep(Duration::from_millis(50)).await;
     }
     world.clock.sleep(Duration::from_millis(300)).await;
-    let outside = world.outside.lock().unwrap();
+    let outside = world.outside.lock();
     assert!(outside.runs.iter().any(|(_, key, _)| key.instance() == "other"), "{:?}", outside.runs);
 }
 
@@ -403,7 +402,7 @@ async fn events_overtake_a_sweep_that_is_under_way_also_for_a_key_that_was_queue
     world.mark(190, Lane::Event).await;
     world.mark(1000, Lane::Event).await;
     world.pass(4).await;
-    let runs = world.outside.lock().unwrap().runs.clone();
+    let runs = world.outside.lock().runs.clone();
     for n in [190, 1000] {
         let run = runs.iter().find(|(_, other, _)| *other == key(n));
         assert_eq!(run.map(|(_, _, lane)| *lane), Some(Lane::Event), "key {n} was not run in time");

@@ -72,7 +72,7 @@ fn a_plan_as_markdown() {
 #[test]
 fn an_incomplete_list_is_named_in_text_and_markdown() {
     let mut plan = plan();
-    plan.short = Some("the list came back short (2 of 3)".into());
+    plan.short = Some("the list has only some entries (2 of 3)".into());
     insta::assert_snapshot!(format!("{}\n\n{}", text(&Printer::plain(), &plan), markdown(&plan)));
 }
 

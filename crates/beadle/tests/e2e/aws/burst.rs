@@ -33,7 +33,7 @@ struct Run {
 fn runs(log: &str) -> HashMap<String, Vec<Run>> {
     let parsed = |line: &str| {
         let value: Option<Value> = serde_json::from_str(line).ok();
-        let is_run = line.contains("\"begins\"") || line.contains("\"ends\"");
+        let is_run = line.contains("\"run begins\"") || line.contains("\"run ends\"");
         assert!(value.is_some() || !is_run, "a line of the log is broken: {line}");
         value
     };
@@ -45,11 +45,11 @@ fn runs(log: &str) -> HashMap<String, Vec<Run>> {
         let at: Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
         let key = line["key"].as_str().unwrap_or_default().to_owned();
         match line["message"].as_str() {
-            Some("begins") => {
+            Some("run begins") => {
                 let lane = line["lane"].as_str().unwrap().to_owned();
                 runs.entry(key).or_default().push(Run { lane, from: at, to: None });
             }
-            Some("ends") => runs.get_mut(&key).unwrap().last_mut().unwrap().to = Some(at),
+            Some("run ends") => runs.get_mut(&key).unwrap().last_mut().unwrap().to = Some(at),
             _ => {}
         }
     }

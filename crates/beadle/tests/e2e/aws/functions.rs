@@ -105,12 +105,16 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     // The function ends in the middle of its work.
     let log = deployed.ended(killed).await;
     let told = |what: &str| log.matches(&format!("\"message\":\"{what}\"")).count();
-    assert!(told("begins") > told("ends"), "{log}");
+    assert!(told("run begins") > told("run ends"), "{log}");
     deployed.run("worker", &[]);
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
     // The webhook was answered 202 without a message, and found by the look of a minute.
     let logs = deployed.logs();
-    assert!(logs.contains("wake-up message not sent") && logs.contains("messages sent again"), "{logs}");
+    assert!(
+        logs.contains("SQS message for due keys not sent")
+            && logs.contains("SQS messages for waiting keys sent again"),
+        "{logs}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +174,7 @@ async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     deployed.connect();
     deployed.directory.okta.patch(&json!({ "groups": { "00g1": { "members": of(3..4) } } }));
     // It is done with there, as far as it can be.
-    let is_done = |logs: &str| logs.contains(r#""ends","key":"group:corp:00g1""#);
+    let is_done = |logs: &str| logs.contains(r#""run ends","key":"group:corp:00g1""#);
     for _ in 0..1500 {
         if is_done(&deployed.logs()) {
             break;

@@ -68,8 +68,7 @@ async fn the_probe_reports_valid_and_invalid_parts() {
     let mut world = world().await;
     world.beadle(&["sweep"]).await.expect(0);
     let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
-    for fine in
-        ["read 2 groups", "read all members", "read the System Log", "is read with", "set `token_ends`"]
+    for fine in ["read 2 groups", "read all members", "read the System Log", "read group", "set `token_ends`"]
     {
         assert!(said.contains(fine), "`{fine}` is not in\n{said}");
     }
@@ -84,7 +83,7 @@ async fn the_probe_reports_valid_and_invalid_parts() {
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.dialect += ", token_ends = \"2020-01-01\"";
     let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
-    assert!(said.contains("the token of the target has ended"), "{said}");
+    assert!(said.contains("the token of the target has expired"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +120,7 @@ async fn beadle_waits_for_the_limits_of_okta() {
     }
     let world = World::with(state(2, &groups), okta, beadle_sim::scim::Settings::default()).await;
     let swept = world.beadle(&["sweep"]).await.expect(0);
-    assert!(swept.err.contains("budget used up, request waits"), "{}", swept.err);
+    assert!(swept.err.contains("API budget used up, request waits for the reset"), "{}", swept.err);
     let refused = world.okta.calls().into_iter().filter(|call| call["status"] == 429).count();
     assert_eq!(refused, 0, "Okta had to refuse calls");
     world.until_holds("G11", 0..2).await;

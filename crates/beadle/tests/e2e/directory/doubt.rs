@@ -59,17 +59,17 @@ fn strike(fault: Fault) -> Fault {
 async fn an_empty_list_removes_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { empty: true, ..Fault::default() }));
-    nobody_leaves(&world, "came back short (0 of 300)", 1).await;
+    nobody_leaves(&world, "has only some entries (0 of 300)", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_page_and_a_false_last_page_remove_nobody() {
     let world = settled().await;
     world.okta.fault(strike(Fault { short: true, ..Fault::default() }));
-    nobody_leaves(&world, "came back short", 1).await;
+    nobody_leaves(&world, "has only some entries", 1).await;
     world.okta.no_faults();
     world.okta.fault(strike(Fault { last: true, ..Fault::default() }));
-    nobody_leaves(&world, "came back short (200 of 300)", 1).await;
+    nobody_leaves(&world, "has only some entries (200 of 300)", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,13 +110,13 @@ async fn another_tenant_of_the_directory_removes_nobody() {
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
     world.okta = okta::OktaSim::start(any, settings).await.unwrap();
     std::fs::write(world.path().join("okta.token"), world.okta.token()).unwrap();
-    nobody_leaves(&world, "the source of the group is gone", 1).await;
-    nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; set adopt = true", 1)
+    nobody_leaves(&world, "the source group no longer exists", 1).await;
+    nobody_leaves(&world, "belongs to corp/00g1, which is deleted or no longer mapped; set adopt = true", 1)
         .await;
     // If the mapping deletes or empties groups, the change waits for an approval.
     for word in ["delete", "empty"] {
         world.groups += &format!("on_delete = \"{word}\"\n");
-        nobody_leaves(&world, "is gone (on_delete)", 1).await;
+        nobody_leaves(&world, "no longer exists (on_delete)", 1).await;
         world.groups = world.groups.replace(&format!("on_delete = \"{word}\"\n"), "");
     }
 }
@@ -175,7 +175,7 @@ async fn an_empty_source_and_removals_of_more_than_a_quarter_wait_for_an_approva
     world.okta.patch(&json!({ "groups": { "00g2": { "members": members } } }));
     nobody_leaves(&world, "the source is empty", 2).await;
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of(0..20) } } }));
-    nobody_leaves(&world, "10 of 30 members would leave, more than 25 %", 2).await;
+    nobody_leaves(&world, "10 of 30 members would leave, more than the limit of 25 %", 2).await;
     // An operator approves the change.
     let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
     let digest = serde_json::from_str::<Value>(held.lines().next().unwrap()).unwrap()["digest"]

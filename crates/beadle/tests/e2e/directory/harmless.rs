@@ -79,7 +79,7 @@ async fn a_list_with_only_deprovisioned_people_removes_and_deactivates_nobody() 
     });
     let swept = world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await;
-    assert!(plan.out.contains("the list is unknown"), "{}{}{}", swept.out, swept.err, plan.out);
+    assert!(plan.out.contains("Beadle does not use the list"), "{}{}{}", swept.out, swept.err, plan.out);
     assert!(world.writes().is_empty(), "{:?}", world.writes());
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (40, 40));
 }
@@ -123,13 +123,18 @@ async fn the_limit_of_a_group_also_counts_removals_one_at_a_time() {
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     for _ in 0..1200 {
-        if world.beadle(&["holds"]).await.out.contains("have left within 24 h, more than 25 %") {
+        if world
+            .beadle(&["holds"])
+            .await
+            .out
+            .contains("have already left within 24 h, more than the limit of 25 %")
+        {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let holds = world.beadle(&["holds"]).await.out;
-    assert!(holds.contains("have left within 24 h, more than 25 %"), "{holds}");
+    assert!(holds.contains("have already left within 24 h, more than the limit of 25 %"), "{holds}");
     let left = 40 - world.members("Ops").unwrap().len();
     assert!((1..=10).contains(&left), "{left} left");
 }
@@ -260,7 +265,7 @@ async fn a_group_is_passed_to_a_new_source_if_the_mapping_allows_it() {
     world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.out;
     assert!(
-        plan.contains("was made of corp/00g0, which is gone or no longer mapped; set adopt = true"),
+        plan.contains("belongs to corp/00g0, which is deleted or no longer mapped; set adopt = true"),
         "{plan}"
     );
     assert!(world.writes().is_empty(), "{:?}", world.writes());

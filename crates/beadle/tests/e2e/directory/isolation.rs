@@ -135,7 +135,7 @@ async fn two_groups_of_one_name_at_the_target_never_share_it() {
         let swept = world.beadle(&["sweep"]).await.expect(1);
         assert!(swept.out.contains("unknown"), "{}", swept.out);
         let plan = world.beadle(&["plan"]).await.expect(2).out;
-        assert!(plan.contains("is made of corp/00g"), "{plan}");
+        assert!(plan.contains("already belongs to corp/00g"), "{plan}");
         let held = world.members("ops").unwrap();
         assert!(held.len() == 3 || held.len() == 2, "{held:?}");
     }
@@ -151,7 +151,7 @@ async fn a_group_without_its_source_is_kept_and_reported_by_default() {
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(
         plan.contains(
-            "1 skipped (the source of the group is gone; Beadle keeps the group as it is (on_delete = keep))"
+            "1 skipped (the source group no longer exists; Beadle keeps the group as it is (on_delete = keep))"
         ),
         "{plan}"
     );

@@ -62,7 +62,7 @@ async fn a_stopped_target_is_released_without_a_probe_only_by_its_name() {
     let other = world.beadle(&["targets", "probe", "--release", "other"]).await.expect(1);
     assert!(other.err.contains("no target `other`"), "{}", other.err);
     let probed = world.beadle(&["targets", "probe", "--release", "aws"]).await.expect(0).out;
-    assert!(probed.contains("the probe tried no write") && probed.contains("--release aws"), "{probed}");
+    assert!(probed.contains("the probe tested no write") && probed.contains("--release aws"), "{probed}");
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Ops", 2..20).await;
@@ -120,7 +120,7 @@ async fn a_server_with_a_changed_behaviour_waits_for_a_probe() {
     world.beadle(&["sweep"]).await.expect(0);
     world.aws.behave(vec![Quirk::Generic, Quirk::FiltersIgnored]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("run `beadle targets probe`"), "{}", swept.err);
+    assert!(swept.err.contains("accept it with `beadle targets probe`"), "{}", swept.err);
     let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("Beadle expects the new behaviour from now on"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
@@ -142,7 +142,7 @@ async fn another_server_under_the_same_name_has_its_own_behaviour() {
     // From now on this one is held to what it does.
     world.aws.behave(vec![Quirk::Generic]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("run `beadle targets probe`"), "{}", swept.err);
+    assert!(swept.err.contains("accept it with `beadle targets probe`"), "{}", swept.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,6 +156,6 @@ async fn the_probe_writes_to_its_own_group_if_it_is_allowed() {
     assert!(probed.contains("leaves 0 members where 2 have to be; set removal = \"path\""), "{probed}");
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
     let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
-    assert!(probed.contains("made, filled, emptied one by one and deleted"), "{probed}");
+    assert!(probed.contains("removed them one by one and deleted the group"), "{probed}");
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1, "the probe's group is gone");
 }

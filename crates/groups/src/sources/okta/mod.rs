@@ -3,8 +3,8 @@
 mod catchup;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,20 +64,20 @@ const CUTS: usize = 3;
 /// The periods of the rate limit that ended before a list was complete, identified by their ends.
 /// Okta may refuse several runs in the same period, and that period must count once.
 #[derive(Default)]
-struct Cuts(std::sync::Mutex<BTreeSet<Time>>);
+struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
 impl Cuts {
     /// Records that a period ended before the list was complete. Returns whether the list may still
     /// fit into the next period.
     fn may_fit_after(&self, window: Time) -> bool {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.0.lock();
         windows.insert(window);
         windows.len() < CUTS
     }
 
     /// Forgets all recorded periods, because a list was complete.
     fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().clear();
     }
 }
 
@@ -206,10 +206,11 @@ impl Source for OktaSource {
         // longer than the count, which is allowed. If a person leaves after the count, the list is
         // shorter, and Beadle reads both again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
+        let count =
+            count.ok_or_else(|| unknown(group, "Okta's answer does not have the number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
-            let why = format!("the list of its members came back short ({} of {count})", members.len());
+            let why = format!("the list of its members has only some entries ({} of {count})", members.len());
             return Err(unknown(group, &why));
         }
         Ok(members)
@@ -248,7 +249,10 @@ impl Source for OktaSource {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(why = failure.text, "list of groups failed, reading each group alone");
+                tracing::warn!(
+                    why = failure.text,
+                    "list of all groups cannot be read, reading each group alone"
+                );
                 None
             }
         };
@@ -282,7 +286,10 @@ impl Source for OktaSource {
                         }
                         self.long.store(most, Ordering::SeqCst);
                     }
-                    tracing::warn!(why = failure.text, "list of users failed, reading each group alone");
+                    tracing::warn!(
+                        why = failure.text,
+                        "list of all users cannot be read, reading each group alone"
+                    );
                     Ok(None)
                 }
             }

@@ -3,8 +3,9 @@
 mod people;
 mod writer;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -92,7 +93,7 @@ fn target(team: &Team) -> TargetGroup {
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+    seen.lock()
 }
 
 impl TeamReader {
@@ -127,7 +128,9 @@ impl TeamReader {
                     "{known} of the {all} members of {organisation} have a name that the directory knows"
                 );
                 findings.push(if known == 0 && all > 0 {
-                    Finding::Unknown(format!("{text}; until then, Beadle adds and removes no member"))
+                    Finding::Unknown(format!(
+                        "{text}; Beadle adds and removes no member before at least one member has such a name"
+                    ))
                 } else {
                     Finding::Fine(text)
                 });

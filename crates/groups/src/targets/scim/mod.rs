@@ -7,8 +7,9 @@ mod unread;
 mod writer;
 mod written;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -143,7 +144,7 @@ impl ScimReader {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     fn now(&self) -> Time {
@@ -192,7 +193,11 @@ impl ScimReader {
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
-            tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
+            tracing::warn!(
+                why,
+                groups = groups.rows.len(),
+                "list of the target's groups is incomplete, Beadle cannot tell which other groups exist"
+            );
         }
         let mut seen = self.seen();
         seen.log_odd("group", &groups.odd);
@@ -254,7 +259,7 @@ impl ScimReader {
             return Ok(());
         }
         let text = format!(
-            "the list of members of the group {group} came back short: {lost} is missing, but still a member"
+            "the list of members of the group {group} is incomplete: {lost} is missing, but is still a member"
         );
         Err(Failure::new(Class::Retry, text))
     }
@@ -271,7 +276,7 @@ impl ScimReader {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(member, why = failure.text, "lookup of a member failed");
+                tracing::warn!(member, why = failure.text, "lookup of a member at the target failed");
             }
         }
         Ok(())

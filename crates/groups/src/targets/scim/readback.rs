@@ -227,7 +227,11 @@ impl ScimWriter {
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
             Err(failure) => {
-                tracing::error!(group, why = failure.text, "target stopped, but this is not stored");
+                tracing::error!(
+                    group,
+                    why = failure.text,
+                    "stop of the target not stored, Beadle would write to this target again after a restart"
+                );
             }
         }
         let mut left = 0;
@@ -243,13 +247,22 @@ impl ScimWriter {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
             if let Err(failure) = stop.withdraw(&begun).await {
-                tracing::error!(group, why = failure.text, "stop of the target not withdrawn");
+                tracing::error!(
+                    group,
+                    why = failure.text,
+                    "stop of the target not deleted from the store, run `beadle targets probe` if the target stays stopped"
+                );
             }
             return Failure::new(Class::Conflict, text);
         }
         let back = wanted.len() - left - refused;
         let text = stopped(written, lost, &format!("{back} were put back"));
-        tracing::error!(group, lost = lost.len(), back, "a write made the target remove other members too");
+        tracing::error!(
+            group,
+            lost = lost.len(),
+            back,
+            "target removed members that Beadle did not ask to remove, Beadle writes nothing more to it"
+        );
         self.reader.seen().stopped = Some(text.clone());
         Failure::new(Class::Rejected, text)
     }

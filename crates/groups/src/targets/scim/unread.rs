@@ -54,7 +54,11 @@ impl ScimWriter {
             return;
         }
         if let Err(failure) = stop.forget_write(written.group).await {
-            tracing::warn!(group = written.group, why = failure.text, "note of a write not deleted");
+            tracing::warn!(
+                group = written.group,
+                why = failure.text,
+                "record of a checked write not deleted, the next run checks the write again"
+            );
         }
     }
 
@@ -63,7 +67,10 @@ impl ScimWriter {
     pub(super) async fn settle(&self, group: &str, stop: &dyn StopNote) -> Result<(), Failure> {
         let Some(text) = stop.unread_write(group).await? else { return Ok(()) };
         let Ok(unread) = serde_json::from_str::<Unread>(&text) else {
-            tracing::warn!(group, "note of a write cannot be read and is deleted");
+            tracing::warn!(
+                group,
+                "record of an unchecked write is invalid, Beadle deletes the record and skips the check"
+            );
             return stop.forget_write(group).await;
         };
         let now = self.reader.scim.clock().now();

@@ -129,7 +129,8 @@ impl ScimWriter {
             Ok(true) => {
                 self.reader.seen().names.insert(group.to_owned(), between.clone());
                 let text = format!(
-                    "the groups {group} and {} ({whose}) swap their names; {group} has the name {between} until then",
+                    "the groups {group} and {} ({whose}) swap their names; {group} has the temporary name {between} \
+                     until the swap is complete",
                     holder.id
                 );
                 Failure::new(Class::Retry, text)

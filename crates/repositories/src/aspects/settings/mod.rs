@@ -261,7 +261,7 @@ fn seen(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) -> Option<Val
         Known::Known(settings) => match settings.get(key) {
             Some(value) => return Some(value.clone()),
             None => format!(
-                "GitHub does not show `{key}` of this repository; the App may lack administration: read"
+                "GitHub does not show `{key}` of this repository; the App may lack the permission `administration: read`"
             ),
         },
         Known::Unknown(unsure) => unsure.why.clone(),

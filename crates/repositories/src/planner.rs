@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::order::in_order;
 use crate::organisation;
 use crate::overrides::Overrides;
-use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Verdict, explain};
+use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 
@@ -56,6 +56,8 @@ pub struct Explanation {
     pub doubtful: Vec<(String, String)>,
     /// The desired values, each with the line of the policy that sets it.
     pub values: Vec<Explained>,
+    /// The values that a layer of higher rank removed.
+    pub removed: Vec<Removed>,
 }
 
 /// Checks that GitHub's answer is about the listed repository. If GitHub answers with another
@@ -273,7 +275,7 @@ impl RepositoryPlanner {
                 let emptied = target.emptied.clone().zip(target.doubt());
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
-                explanation.values = explain(&policy, &target, &seen, key);
+                (explanation.values, explanation.removed) = explain(&policy, &target, &seen, key);
                 explanation.doubtful =
                     target.undecided.into_iter().map(|(section, unsure)| (section, unsure.why)).collect();
                 explanation.doubtful.extend(target.partly_undecided);

@@ -1,11 +1,12 @@
 //! `beadle explain`: shows each declared value, the line that sets the value, and the lines that it
-//! overrides.
+//! overrides. It also shows the values that a layer removes.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_groups::sweep::named;
 use beadle_repositories::planner::Explanation;
+use beadle_repositories::policy::{Did, Explained};
 use serde_json::{Value, json};
 
 use crate::app::application::App;
@@ -110,10 +111,30 @@ fn tell(explained: &Explanation, printer: &Printer) {
             let text = format!("  {:widest$}  overrides {}  [{}]", "", shown(&other.value), other.said_by);
             printer.line(printer.paint(Tone::Faint, text));
         }
+        for step in &value.layers {
+            let word = match step.did {
+                Did::Removes => "removed before",
+                Did::Keeps if !is_shown(value, &step.line) => "kept",
+                Did::Keeps | Did::Sets | Did::Changes => continue,
+            };
+            let text = format!("  {:widest$}  {word}  [{}]", "", step.line);
+            printer.line(printer.paint(Tone::Faint, text));
+        }
+    }
+    for gone in &explained.removed {
+        let place = printer.paint(Tone::Faint, format!("[{}]", gone.set_by));
+        let by = printer.paint(Tone::Faint, format!("[{}]", gone.removed_by));
+        let value = shown(&gone.value);
+        printer.line(format!("  removed {}  {value}  {place}  by {}  {by}", gone.path, gone.by));
     }
     if explained.values.is_empty() {
         printer.line("  no policy file declares a value for this repository");
     }
+}
+
+/// Returns whether the lines of a value already name the line of a layer.
+fn is_shown(value: &Explained, line: &str) -> bool {
+    value.set_by == line || value.overrode.iter().any(|other| other.said_by == line)
 }
 
 fn shown(value: &Value) -> String {

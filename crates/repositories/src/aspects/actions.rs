@@ -14,7 +14,7 @@ use super::aspect::{
 };
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
-use crate::policy::shapes::TEXTS;
+use crate::policy::shapes::layered;
 
 /// The aspect of a repository's Actions permissions.
 pub(crate) const ACTIONS: Aspect = Aspect {
@@ -33,6 +33,7 @@ pub(crate) const ACTIONS: Aspect = Aspect {
     planner: &Actions,
 };
 
+const PATTERNS: Shape = layered!(Shape::Text);
 const SHAPE: Shape = Shape::Map(&[
     key("enabled", Shape::Bool, "Whether Actions run."),
     key(
@@ -42,7 +43,7 @@ const SHAPE: Shape = Shape::Map(&[
     ),
     key("github_owned_allowed", Shape::Bool, "With `selected`: allows the actions of GitHub."),
     key("verified_allowed", Shape::Bool, "With `selected`: allows the actions of verified creators."),
-    key("patterns_allowed", TEXTS, "With `selected`: allows other actions by pattern, such as `acme/*`."),
+    key("patterns_allowed", PATTERNS, "With `selected`: allows other actions by pattern, such as `acme/*`."),
     key("sha_pinning_required", Shape::Bool, "Whether actions must be pinned to a commit."),
     key("default_workflow_permissions", Shape::OneOf(&["read", "write"]), "What the workflow token may do."),
     key("can_approve_pull_request_reviews", Shape::Bool, "Whether workflows can approve pull requests."),

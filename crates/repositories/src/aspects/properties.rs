@@ -11,7 +11,7 @@ use super::aspect::{
     AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::policy::shape::{Shape, key};
-use crate::policy::shapes::{BY_REGEX, listed};
+use crate::policy::shapes::{BY_REGEX, layered, listed};
 use crate::policy::{Node, forms};
 
 /// The aspect of a repository's custom properties.
@@ -34,7 +34,8 @@ pub(crate) const PROPERTIES: Aspect = Aspect {
     planner: &Properties,
 };
 
-const VALUE: Shape = Shape::OrNull(&Shape::Either(&Shape::Scalar, &Shape::List(&Shape::Scalar)));
+const VALUES: Shape = layered!(Shape::Scalar);
+const VALUE: Shape = Shape::OrNull(&Shape::Either(&Shape::Scalar, &VALUES));
 const ENTRY: Shape = Shape::Map(&[
     key("name", Shape::Form(&forms::PROPERTY), "The name of the property."),
     key("property_name", Shape::Form(&forms::PROPERTY), "Another key for `name`."),

@@ -16,7 +16,7 @@ use super::aspect::{
     reads_nothing,
 };
 use crate::policy::shape::{Shape, key};
-use crate::policy::shapes::{OPTIONAL_TEXT, TEXTS};
+use crate::policy::shapes::{OPTIONAL_TEXT, layered};
 use crate::policy::{Node, Want};
 
 /// The aspect of a repository's security features.
@@ -39,6 +39,7 @@ pub(crate) const SECURITY: Aspect = Aspect {
     planner: &Security,
 };
 
+const LANGUAGES: Shape = layered!(Shape::Text);
 const SHAPE: Shape = Shape::Map(&[
     key("dependabot_alerts", Shape::Bool, "Alerts for vulnerable dependencies."),
     key(
@@ -60,7 +61,7 @@ const SHAPE: Shape = Shape::Map(&[
                 "Whether the default setup is on. Default: `configured`.",
             ),
             key("query_suite", Shape::OneOf(&["default", "extended"]), "The set of queries."),
-            key("languages", TEXTS, "The languages. Default: GitHub chooses."),
+            key("languages", LANGUAGES, "The languages. Default: GitHub chooses."),
             key(
                 "threat_model",
                 Shape::OneOf(&["remote", "remote_and_local"]),

@@ -14,6 +14,7 @@ use super::aspect::{
 };
 use crate::policy::forms;
 use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::listed;
 
 /// The aspect of a repository's topics.
 pub(crate) const TOPICS: Aspect = Aspect {
@@ -28,14 +29,8 @@ pub(crate) const TOPICS: Aspect = Aspect {
     planner: &Topics,
 };
 
-const NAMES: Shape = Shape::List(&Shape::Form(&forms::TOPIC));
-const SHAPE: Shape = Shape::Either(
-    &NAMES,
-    &Shape::Map(&[
-        key("exclusive", NAMES, "Exactly these topics."),
-        key("additive", NAMES, "At least these topics."),
-    ]),
-);
+const NAME: Shape = Shape::Form(&forms::TOPIC);
+const SHAPE: Shape = listed!(NAME);
 
 fn reads(sections: &Sections<'_>) -> Asks {
     let topics = sections.get("repository").and_then(|repository| repository.get("topics"));

@@ -17,7 +17,7 @@ use super::aspect::{
 };
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
-use crate::policy::shapes::{TEXTS, listed};
+use crate::policy::shapes::{layered, listed};
 use crate::policy::{Node, forms};
 
 /// The aspect of a repository's webhooks.
@@ -33,9 +33,10 @@ pub(crate) const WEBHOOKS: Aspect = Aspect {
     planner: &Webhooks,
 };
 
+const EVENTS: Shape = layered!(Shape::Text);
 const ENTRY: Shape = Shape::Map(&[
     required(key("url", Shape::Form(&forms::URL), "The address that receives the events.")),
-    key("events", TEXTS, "The events. Default: `push`."),
+    key("events", EVENTS, "The events. Default: `push`."),
     key("active", Shape::Bool, "Whether the webhook is active. Default: true."),
     key("content_type", Shape::OneOf(&["json", "form"]), "The content type. Default: `json`."),
     key("insecure_ssl", Shape::Bool, "Skips the check of the certificate. Default: false."),

@@ -132,6 +132,31 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
+/// The lists of names that GitHub compares without case.
+const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
+
+/// Returns whether `named`, an entry of `without`, names an entry of a list. If `named` omits an
+/// optional field, it names the entries with every value of this field.
+pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
+    let kind = kind(list);
+    match (Identity::of(kind, named), Identity::of(kind, entry)) {
+        (Identity::Fields(named), Identity::Fields(entry)) if named.len() == entry.len() => {
+            named.iter().zip(&entry).all(|pair| match pair {
+                (None, _) => true,
+                (Some(named), Some(entry)) => named.sure == entry.sure,
+                (Some(_), None) => false,
+            })
+        }
+        (Identity::Whole(Value::String(named)), Identity::Whole(Value::String(entry)))
+            if FOLDED.contains(&list) =>
+        {
+            named.eq_ignore_ascii_case(&entry)
+        }
+        (Identity::Whole(named), Identity::Whole(entry)) => named == entry,
+        _ => false,
+    }
+}
+
 /// The name by which a path identifies an entry of a list.
 pub(crate) struct Name {
     /// The name with the spelling of the file.
@@ -161,7 +186,10 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
 /// other values. Returns each such entry with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
-        contradictions(key.text().unwrap_or_default(), value, found);
+        let key = key.text().unwrap_or_default();
+        // These keys contain the entries of a list that is written as a block.
+        let is_form = ["add", "replace"].contains(&key) && is_nested(list);
+        contradictions(if is_form { list } else { key }, value, found);
     }
     let items = node.items();
     for (at, item) in items.iter().enumerate() {

@@ -99,17 +99,20 @@ impl Dice {
 
     /// Returns a random value for a key with this shape.
     pub(super) fn value(&mut self, name: &str, shape: &Shape, live: &Value) -> Value {
-        let is_whole = !matches!(shape, Shape::Map(_) | Shape::OrNull(_) | Shape::Either(..));
+        let is_whole =
+            !matches!(shape, Shape::Map(_) | Shape::OrNull(_) | Shape::Either(..) | Shape::Named(_));
         if is_whole && !live.is_null() && self.chance(50) {
             return live.clone();
         }
         match shape {
             Shape::Bool => json!(self.chance(50)),
-            Shape::Int(least, most) => self.number(name, *least, *most),
+            Shape::Int(least, most) | Shape::Count(least, most) => self.number(name, *least, *most),
             Shape::Text => json!(self.text(name)),
             Shape::Form(form) => json!(self.form(name, form.what)),
             Shape::OneOf(texts) => json!(self.one(texts)),
             Shape::List(item) => self.list(name, item),
+            Shape::Layered(list, _) => self.value(name, list, &Value::Null),
+            Shape::Named(item) => self.value(name, item, live),
             Shape::Map(keys) => Value::Object(self.block(keys, 45, live)),
             Shape::OrNull(_) if self.chance(12) => Value::Null,
             Shape::OrNull(inner) => self.value(name, inner, live),

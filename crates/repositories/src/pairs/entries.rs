@@ -66,7 +66,10 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     loop {
         shape = match shape {
             Shape::Map(keys) => return keys,
-            Shape::List(inner) | Shape::OrNull(inner) | Shape::Either(inner, _) => *inner,
+            Shape::List(inner)
+            | Shape::OrNull(inner)
+            | Shape::Either(inner, _)
+            | Shape::Layered(inner, _) => *inner,
             other => panic!("`{section}` has no keys: {other:?}"),
         };
     }

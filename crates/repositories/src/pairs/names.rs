@@ -173,7 +173,7 @@ fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
             found.insert(path.to_owned());
         }
         Shape::List(item) => walk(&format!("{path}[]"), item, found),
-        Shape::OrNull(inner) | Shape::Either(inner, _) => walk(path, inner, found),
+        Shape::OrNull(inner) | Shape::Either(inner, _) | Shape::Layered(inner, _) => walk(path, inner, found),
         Shape::Map(keys) => walk_keys(path, keys, found),
         _ => {}
     }

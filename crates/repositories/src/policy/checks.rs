@@ -3,6 +3,7 @@
 
 use super::contradictions;
 use super::keys::ALL_SECTIONS;
+use super::list_forms;
 use super::lists::entries;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns, short};
@@ -13,24 +14,6 @@ use crate::identity;
 /// Returns the names of the sections whose entries have an identity (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
     ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
-}
-
-/// Checks lists that are written as a block. The block must have its entries in exactly one of the
-/// keys `exclusive`, `additive` and `include`.
-fn check_list_modes(root: &Node, problems: &mut Vec<Problem>) {
-    let topics = root.get("repository").and_then(|repository| repository.get("topics"));
-    let lists = named().filter_map(|list| Some((list, root.get(list)?)));
-    let lists = lists.chain(topics.map(|topics| ("repository.topics", topics)));
-    for (list, node) in lists.filter(|(_, node)| matches!(node.kind, Kind::Map(_))) {
-        let keys = ["exclusive", "additive", "include"];
-        let count = keys.into_iter().filter(|key| node.get(key).is_some()).count();
-        if count != 1 {
-            let text = format!(
-                "`{list}` must have exactly one of `exclusive`, `additive` and `include`, found {count}"
-            );
-            problems.push(Problem::error(node.asked.clone(), node.column, text));
-        }
-    }
 }
 
 /// Checks that no selector is empty. An empty selector would match every repository.
@@ -98,7 +81,6 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         check_layer(kind, case, problems);
     }
     contradictions::check(kind, root, problems);
-    check_list_modes(root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
     check_configurations(root, problems);
@@ -110,6 +92,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     }
     // The code above has already checked the entries of `first_match`.
     let own = root.without(&["first_match"]);
+    list_forms::check(&own, problems);
     let mut contradictions = Vec::new();
     identity::contradictions("", &own, &mut contradictions);
     for (list, item) in contradictions {

@@ -8,7 +8,7 @@ use beadle_engine::PolicyLocation;
 
 pub(super) use self::across::across;
 use super::layers::{Layer, LayerKind};
-use super::lists::entries;
+use super::lists::{entries, list_of};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 use super::rules;
@@ -201,8 +201,7 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 
 fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(node) = repository.get("topics") else { return };
-    let list = ["exclusive", "additive"].into_iter().find_map(|key| node.get(key)).unwrap_or(node);
-    let items = list.items();
+    let items = list_of(node).items();
     if let Some(item) = items.get(TOPICS) {
         let text = format!("`repository.topics` must have at most {TOPICS} topics, found {}", items.len());
         let values = std::iter::once(item).chain(items).collect();
@@ -262,7 +261,7 @@ fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
 fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(target) = ruleset.get("target") else { return };
     let Some(what @ ("push" | "branch" | "tag")) = target.text() else { return };
-    for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+    for rule in entries(ruleset, "rules") {
         let Some(node) = rule.get("type") else { continue };
         let Some(known) = node.text().and_then(rules::find) else { continue };
         if known.is_push == (what == "push") {
@@ -280,7 +279,7 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 
 /// Checks that only actors of a branch ruleset may bypass it by a pull request, and no deploy key.
 fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
-    for actor in ruleset.get("bypass_actors").map(Node::items).unwrap_or_default() {
+    for actor in entries(ruleset, "bypass_actors") {
         let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {
             continue;
         };
@@ -322,7 +321,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     for layer in layers {
         for ruleset in layer.roots().flat_map(|root| entries(root, "rulesets")) {
             let Some(name) = ruleset.get("name").and_then(Node::text) else { continue };
-            for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+            for rule in entries(ruleset, "rules") {
                 let Some(kind) = rule.get("type").and_then(Node::text) else { continue };
                 stated.push(Stated {
                     is_organisations: matches!(layer.kind, LayerKind::Organisation),

@@ -1,6 +1,10 @@
 //! Explains where the values of a repository come from. For each value, it shows the line that set
-//! the value, and the values of other layers that were overridden.
+//! the value, the values of other layers that were overridden, and what each layer did to the value.
+//! It also shows the values that a layer removed.
 
+use std::collections::BTreeMap;
+
+use beadle_engine::PolicyLocation;
 use beadle_github::Repository;
 use serde::Serialize;
 use serde_json::Value;
@@ -8,8 +12,10 @@ use serde_json::Value;
 use crate::aspects::webhooks::shown;
 
 use super::files::Policy;
-use super::leaves::leaves;
-use super::targeting::MergedLayers;
+use super::leaves::{Leaf, leaves, lists};
+use super::merge::{merge, settle};
+use super::node::{AT_LEAST, Kind, Node};
+use super::targeting::{MergedLayers, Reached};
 
 /// One value of a repository, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +28,9 @@ pub struct Explained {
     pub set_by: String,
     /// The values that were overridden, from the layer of the highest rank to the lowest.
     pub overrode: Vec<Overridden>,
+    /// What each layer did to the value, from the lowest rank to the highest. Layers that did
+    /// nothing to it are not in the list.
+    pub layers: Vec<LayerStep>,
 }
 
 /// A value that a layer of higher rank overrides.
@@ -33,12 +42,76 @@ pub struct Overridden {
     pub said_by: String,
 }
 
-/// Returns the values of a repository whose paths begin with `key`, each with its explanation.
-pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, key: &str) -> Vec<Explained> {
-    let Some(root) = &policy.declared(target, repository) else { return Vec::new() };
+/// What a layer did to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Did {
+    /// The layer is the first one that sets the value, or it sets the value again after another
+    /// layer removed it.
+    Sets,
+    /// The layer sets another value than the layers of lower rank.
+    Changes,
+    /// The layer sets the same value as the layers of lower rank, or a minimum that this value
+    /// already fulfils.
+    Keeps,
+    /// The layer removes the value that the layers of lower rank set.
+    Removes,
+}
+
+/// What one layer did to one value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerStep {
+    /// The file of the layer.
+    pub file: String,
+    /// The rank of the layer.
+    pub rank: i64,
+    /// What the layer did.
+    pub did: Did,
+    /// The value after the layer. `None` if the layer removed it.
+    pub value: Option<Value>,
+    /// The line of the layer that did it.
+    pub line: String,
+}
+
+/// A value that a layer removed. No layer of higher rank sets it again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Removed {
+    /// The path of the value.
+    pub path: String,
+    /// The removed value.
+    pub value: Value,
+    /// The line that set the value.
+    pub set_by: String,
+    /// The line that removed the value.
+    pub removed_by: String,
+    /// What removed the value, such as `without`.
+    pub by: &'static str,
+}
+
+/// A layer, and the values of the repository after the layers up to this one were merged.
+struct Step<'a> {
+    layer: &'a Reached,
+    /// The values by their keys.
+    values: BTreeMap<String, Leaf>,
+    /// The minimums that the layer sets, by the keys of the numbers.
+    minimums: BTreeMap<String, PolicyLocation>,
+}
+
+/// Returns the values of a repository whose paths begin with `key`, each with its explanation, and
+/// the values that a layer removed.
+pub fn explain(
+    policy: &Policy,
+    target: &MergedLayers,
+    repository: &Repository,
+    key: &str,
+) -> (Vec<Explained>, Vec<Removed>) {
+    let Some(root) = &policy.declared(target, repository) else { return (Vec::new(), Vec::new()) };
+    let steps = steps(policy, target, repository);
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();
     let mut found = Vec::new();
-    for leaf in leaves(root).into_iter().filter(|leaf| leaf.path.starts_with(key)) {
+    let all = leaves(root);
+    let removed = removed(&steps, &all, key);
+    for leaf in all.into_iter().filter(|leaf| leaf.path.starts_with(key)) {
         let lower =
             layers.iter().flatten().filter(|other| other.key == leaf.key && other.asked != leaf.asked);
         let overrode = lower
@@ -48,13 +121,113 @@ pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, 
             })
             .collect();
         found.push(Explained {
+            layers: history(&steps, &leaf),
             value: without_secrets(&leaf.path, leaf.value),
             path: path_without_secrets(&leaf.path),
             set_by: leaf.asked.to_string(),
             overrode,
         });
     }
-    found
+    (found, removed)
+}
+
+/// Merges the layers one after the other, and returns the values after each layer.
+fn steps<'a>(policy: &Policy, target: &'a MergedLayers, repository: &Repository) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    let mut merged: Option<Node> = None;
+    let mut so_far = target.clone();
+    for layer in &target.layers {
+        let all = match &merged {
+            None => layer.root.clone(),
+            Some(under) => merge(under, &layer.root),
+        };
+        let mut settled = all.clone();
+        settle(&mut settled);
+        merged = Some(all);
+        so_far.root = Some(settled);
+        let values = policy.declared(&so_far, repository).as_ref().map(leaves).unwrap_or_default();
+        let minimums = leaves(&layer.root).into_iter().filter_map(|leaf| {
+            let number = leaf.key.strip_suffix(AT_LEAST)?.strip_suffix('.')?;
+            Some((number.to_owned(), leaf.asked))
+        });
+        steps.push(Step {
+            layer,
+            values: values.into_iter().map(|leaf| (leaf.key.clone(), leaf)).collect(),
+            minimums: minimums.collect(),
+        });
+    }
+    steps
+}
+
+/// Returns what each layer did to a value, from the lowest rank to the highest.
+fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
+    let mut history = Vec::new();
+    let mut before: Option<&Leaf> = None;
+    for step in steps {
+        let now = step.values.get(&leaf.key);
+        let line = now.map(|now| now.asked.to_string()).unwrap_or_default();
+        let did = match (before, now) {
+            (None, Some(_)) => Some((Did::Sets, line)),
+            (Some(old), None) => Some((Did::Removes, removal(step, old).0)),
+            (Some(old), Some(new)) if old.value != new.value => Some((Did::Changes, line)),
+            (Some(old), Some(new)) if old.asked != new.asked => Some((Did::Keeps, line)),
+            _ => step.minimums.get(&leaf.key).map(|asked| (Did::Keeps, asked.to_string())),
+        };
+        history.extend(did.map(|(did, line)| LayerStep {
+            file: step.layer.file.clone(),
+            rank: step.layer.rank,
+            did,
+            value: now.map(|now| without_secrets(&leaf.path, now.value.clone())),
+            line,
+        }));
+        before = now;
+    }
+    history
+}
+
+/// Returns the values that a layer removed and that are not among the values `left` of the
+/// repository.
+fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
+    let mut removed = BTreeMap::new();
+    for (step, next) in steps.iter().zip(steps.iter().skip(1)) {
+        let gone = step.values.values().filter(|leaf| !next.values.contains_key(&leaf.key));
+        for leaf in gone.filter(|leaf| leaf.path.starts_with(key)) {
+            if left.iter().any(|other| other.key == leaf.key) {
+                continue;
+            }
+            let (removed_by, by) = removal(next, leaf);
+            let path = path_without_secrets(&leaf.path);
+            let value = without_secrets(&leaf.path, leaf.value.clone());
+            let one = Removed { path, value, set_by: leaf.asked.to_string(), removed_by, by };
+            removed.insert(leaf.key.clone(), one);
+        }
+    }
+    removed.into_values().collect()
+}
+
+/// Returns the line of a layer that removed a value, and what removed it.
+fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
+    let contains = |outer: &str| {
+        let inner = leaf.key.strip_prefix(outer);
+        inner.is_some_and(|inner| inner.is_empty() || inner.starts_with(['.', '[']))
+    };
+    let edits = lists(&step.layer.root).into_iter().filter_map(|list| match &list.node.kind {
+        Kind::Edit(edit) if contains(&list.key) => Some((list.key, &list.node.asked, edit)),
+        _ => None,
+    });
+    if let Some((_, asked, edit)) = edits.max_by_key(|(key, ..)| key.len()) {
+        let word = match (edit.drops, &edit.entries) {
+            (true, Some(_)) => "replace",
+            (true, None) => "null",
+            (false, _) => "without",
+        };
+        return (asked.to_string(), word);
+    }
+    let nulls = leaves(&step.layer.root).into_iter().filter(|null| null.value.is_null());
+    match nulls.into_iter().find(|null| contains(&null.key)) {
+        Some(null) => (null.asked.to_string(), "null"),
+        None => (step.layer.file.clone(), "another value"),
+    }
 }
 
 /// Removes the parts of a webhook's address that may be secret: the user, the password and the

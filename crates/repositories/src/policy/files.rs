@@ -10,13 +10,15 @@ use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
+use super::conflicts::conflicts;
 use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
+use super::idle_edits::idle_edits;
 use super::incumbent::accept;
 use super::keys::lists;
-use super::layers::{Layer, LayerKind, conflicts, contradictions, disabled};
+use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
@@ -139,6 +141,7 @@ impl Policy {
         policy.layers.sort_by_key(|layer| layer.rank);
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
+        problems.extend(idle_edits(&policy.layers));
         problems.extend(across(&policy.layers, &policy.disabled));
         problems.extend(unrest(&roots, &policy.disabled));
         problems.extend(undone(&roots, &policy.layers, &policy.disabled));

@@ -5,6 +5,7 @@
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
 use super::keys::{ALL_SECTIONS, REPOSITORY};
+use super::lists::entries;
 use super::node::{Kind, Node};
 use super::normal::each;
 use super::problem::{Problem, Severity};
@@ -33,17 +34,18 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
     // `additive_plugins` and `disable_plugins` do not count here. If Beadle ignored one of them
     // because it has no value, Beadle could remove more at GitHub.
-    let is_section = |name: &str| {
-        let carried = |key: &&Key| key.status == Status::Carried;
+    let is_section = |name: &str, value: &Node| {
+        let carried = |key: &&Key| key.status == Status::Carried && !drops_list(&key.shape, value);
         (selects && SELECTORS.contains(&name))
             || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
     };
     drop_unset(root, "", is_section, problems);
     if let Some(repository) = root.child("repository") {
         // If a key accepts null, then null has a meaning, and the key does not count as missing.
-        let is_setting = |name: &str| {
+        let is_setting = |name: &str, value: &Node| {
             let known = REPOSITORY.iter().find(|key| key.name == name);
-            known.is_some_and(|key| key.status == Status::Carried && !matches!(key.shape, Shape::OrNull(_)))
+            let has_null = |key: &Key| matches!(key.shape, Shape::OrNull(_)) || drops_list(&key.shape, value);
+            known.is_some_and(|key| key.status == Status::Carried && !has_null(key))
         };
         drop_unset(repository, "repository.", is_setting, problems);
         stricter_visibility(repository, problems);
@@ -92,12 +94,23 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     });
 }
 
+/// Returns whether a value is the word null for a list. It then drops the list of the layers of lower
+/// rank. A list without a value is not specified, because somebody may have deleted its entries.
+fn drops_list(shape: &Shape, value: &Node) -> bool {
+    matches!(shape, Shape::Layered(..)) && value.kind == Kind::Null
+}
+
 /// Removes keys that have no value, and reports each of them.
-fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, problems: &mut Vec<Problem>) {
+fn drop_unset(
+    block: &mut Node,
+    prefix: &str,
+    is_known: impl Fn(&str, &Node) -> bool,
+    problems: &mut Vec<Problem>,
+) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| {
         let name = key.text().unwrap_or_default();
-        let is_unset = value.is_null() && is_known(name);
+        let is_unset = value.is_null() && is_known(name, value);
         if is_unset {
             let text = format!("`{prefix}{name}` has no value: Beadle reads the key as not specified");
             problems.push(warning(key, text));
@@ -111,9 +124,10 @@ fn drop_unset(block: &mut Node, prefix: &str, is_known: impl Fn(&str) -> bool, p
 /// function keeps the entry with the name and drops the other entries. In the merged layers, the
 /// entry marks the ruleset (`normal::leaves_actors`).
 fn named_actors(ruleset: &mut Node) {
-    let Some(Kind::List(actors)) = ruleset.child("bypass_actors").map(|list| &mut list.kind) else { return };
-    if let Some(at) = actors.iter().position(|actor| actor.get("name").is_some()) {
-        *actors = vec![actors.swap_remove(at)];
+    let actors = entries(ruleset, "bypass_actors");
+    let Some(named) = actors.iter().find(|actor| actor.get("name").is_some()).cloned() else { return };
+    if let Some(list) = ruleset.child("bypass_actors") {
+        list.kind = Kind::List(vec![named]);
     }
 }
 

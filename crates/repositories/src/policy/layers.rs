@@ -4,16 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::PolicyLocation;
-use serde_json::Value;
 
-use super::keys::lists;
-use super::leaves::leaves;
+use super::keys::{REPOSITORY, SECTIONS};
+use super::leaves;
+use super::list_forms::{edits, effect, nothing_below};
+use super::lists::list_of;
+use super::merge::settle;
 use super::node::{Kind, Node};
 use super::normal::{normal, suborg_properties, unarchives_nothing};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 use super::schema::FileKind;
 use super::selector::{Selector, incumbent};
+use super::shape::{Key, Shape};
+use crate::organisation;
 
 /// Which repositories a layer reaches.
 #[derive(Clone, Debug)]
@@ -139,63 +143,76 @@ pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
     list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
 }
 
-/// Returns the mode of a list, if the list sets one, and the list itself.
-fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
-    for (key, exclusive) in [("exclusive", true), ("additive", false)] {
-        if let Some(list) = node.get(key) {
-            let mode = ListMode { exclusive, asked: list.asked.clone() };
-            return (Some(mode), list.clone());
-        }
-    }
-    (None, node.get("include").unwrap_or(node).clone())
+/// Returns the mode of a list, if the list sets one, and the list itself. If the file edits the
+/// list of the layers of lower rank, the list is this edit. `shape` is the shape of the list.
+fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
+    let modes = [("exclusive", true), ("additive", false)];
+    let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));
+    let mode = mode.map(|(list, exclusive)| ListMode { exclusive, asked: list.asked.clone() });
+    let list = list_of(node);
+    let edit = shape.item().and_then(|item| effect(item, node));
+    (mode, edit.map_or_else(|| list.clone(), |kind| Node { kind, ..list.clone() }))
 }
 
-/// Removes the keys `exclusive` and `additive` from the lists of a block. Returns the new block,
-/// and the modes that these keys set.
+/// Removes the keys that say what kind of list it is, such as `exclusive`, from the lists of a
+/// block. Returns the new block, and the modes that these keys set.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
-    for section in lists() {
+    for Key { name: section, shape, .. } in SECTIONS.iter().filter(|key| key.shape.has_list_mode()) {
         let Some(node) = root.get(section) else { continue };
-        let (mode, mut list) = list_mode(node);
-        list_modes.extend(mode.map(|mode| (section.to_owned(), mode)));
-        if section == "custom_properties" {
-            list = one_name(&list);
+        let (mode, mut list) = list_mode(shape, node);
+        list_modes.extend(mode.map(|mode| ((*section).to_owned(), mode)));
+        if *section == "custom_properties" {
+            one_name(&mut list);
         }
         let new = match node.get("exclude").cloned() {
             // `exclude` contains patterns. Beadle keeps the entries that match them.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
-            None if ["labels", "custom_properties"].contains(&section) => block(node, &[("include", list)]),
+            None if ["labels", "custom_properties"].contains(section) => block(node, &[("include", list)]),
             None => list,
         };
         root = root.with(section, &new);
     }
     let repository = root.get("repository").cloned();
-    if let Some((repository, topics)) =
-        repository.and_then(|node| Some((node.clone(), node.get("topics")?.clone())))
+    let shape = REPOSITORY.iter().find(|key| key.name == "topics").map(|key| &key.shape);
+    if let (Some(shape), Some((repository, topics))) =
+        (shape, repository.and_then(|node| Some((node.clone(), node.get("topics")?.clone()))))
     {
-        let (mode, list) = list_mode(&topics);
+        let (mode, list) = list_mode(shape, &topics);
         list_modes.extend(mode.map(|mode| ("topics".to_owned(), mode)));
         root = root.with("repository", &repository.with("topics", &list));
     }
     (root, list_modes)
 }
 
+/// Applies the edits of some sections of a file. Sections of which nothing is left are removed.
+fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Problem>) {
+    for section in sections.iter().copied() {
+        let Some(node) = root.get(section).cloned() else { continue };
+        let mut alone = block(&node, &[(section, node.clone())]);
+        let idle = leaves::lists(&alone).into_iter().filter(|list| match &list.node.kind {
+            Kind::Edit(edit) => !edit.without.is_empty() || edit.entries.is_none(),
+            _ => false,
+        });
+        problems.extend(idle.map(|list| nothing_below(&list.path, list.node)));
+        settle(&mut alone);
+        *root = match alone.get(section) {
+            Some(node) => root.with(section, node),
+            None => root.without(&[section]),
+        };
+    }
+}
+
 /// Renames the key `property_name` to `name`. So the entries of two layers can be matched by the
 /// same key.
-fn one_name(list: &Node) -> Node {
-    let entry = |item: &Node| {
-        let entries = item.entries().iter().map(|(key, value)| {
-            let is_other = key.text() == Some("property_name");
-            let key =
-                if is_other { Node { kind: Kind::Text("name".into()), ..key.clone() } } else { key.clone() };
-            (key, value.clone())
-        });
-        Node { kind: Kind::Map(entries.collect()), ..item.clone() }
-    };
-    match &list.kind {
-        Kind::List(items) => Node { kind: Kind::List(items.iter().map(entry).collect()), ..list.clone() },
-        _ => list.clone(),
+fn one_name(list: &mut Node) {
+    let keys = list.children().filter_map(|item| match &mut item.kind {
+        Kind::Map(entries) => Some(entries),
+        _ => None,
+    });
+    for (key, _) in keys.flatten().filter(|(key, _)| key.text() == Some("property_name")) {
+        key.kind = Kind::Text("name".into());
     }
 }
 
@@ -247,7 +264,8 @@ impl Layer {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let is_repository = kind == FileKind::Repo;
-        let mut root = normal(root);
+        let is_settings = kind == FileKind::Settings;
+        let mut root = normal(&edits(root));
         if !is_repository {
             unarchives_nothing(&mut root);
         }
@@ -280,7 +298,7 @@ impl Layer {
         };
         let mut cases = Vec::new();
         for case in root.get("first_match").map(Node::items).unwrap_or_default() {
-            let mut values = normal(case).without(&["select", "except"]);
+            let mut values = normal(&edits(case)).without(&["select", "except"]);
             if !is_repository {
                 unarchives_nothing(&mut values);
             }
@@ -288,7 +306,11 @@ impl Layer {
             cases.push(Case { choice: choice(case, problems), root: plain, list_modes });
         }
         let root = root.without(&["rank", "select", "except", "first_match"]);
-        let (root, mut list_modes) = plain(&root);
+        let (mut root, mut list_modes) = plain(&root);
+        if is_settings {
+            // No other file sets the sections of the organisation, so there is nothing to edit.
+            settle_sections(&mut root, &organisation::SECTIONS, problems);
+        }
         let root = without_plugins(&root, &own);
         drop_modes(&mut list_modes, &own);
         let additive = plugins(&root, "additive_plugins");
@@ -355,29 +377,4 @@ pub(super) fn contradictions(
     differ
         .map(|(section, mode, against)| (section.clone(), mode.asked.clone(), against.asked.clone()))
         .collect()
-}
-
-/// Finds the paths for which two blocks set different values. Returns for each path the two lines.
-pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, PolicyLocation, PolicyLocation)> {
-    let (one, other) = (leaves(one), leaves(other));
-    let mut found = Vec::new();
-    for leaf in &one {
-        for against in &other {
-            let same = leaf.key == against.key && leaf.value != against.value;
-            // A null in one layer conflicts with a value in the other layer, because it removes the
-            // whole block that contains the value.
-            let removes = |null: &Value, path: &str, inner: &str| {
-                null.is_null()
-                    && inner.len() > path.len()
-                    && inner.starts_with(path)
-                    && inner[path.len()..].starts_with('.')
-            };
-            let gone = removes(&leaf.value, &leaf.key, &against.key)
-                || removes(&against.value, &against.key, &leaf.key);
-            if same || gone {
-                found.push((leaf.path.clone(), leaf.asked.clone(), against.asked.clone()));
-            }
-        }
-    }
-    found
 }

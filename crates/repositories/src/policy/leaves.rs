@@ -22,10 +22,29 @@ pub struct Leaf {
     pub value: Value,
 }
 
+/// One list of a policy, or one edit of a list.
+pub struct ListAt<'a> {
+    /// The path of the list, such as `branches[main].protection.restrictions.users`.
+    pub path: String,
+    /// The path in a form that can be compared.
+    pub key: String,
+    /// The key of the list, such as `users`.
+    pub name: String,
+    /// The list or the edit.
+    pub node: &'a Node,
+}
+
 /// Returns all single values in a node.
 pub fn leaves(root: &Node) -> Vec<Leaf> {
     let mut found = Vec::new();
-    walk(&Place::default(), root, &mut found);
+    walk(&Place::default(), root, &mut found, &mut Vec::new());
+    found
+}
+
+/// Returns all lists in a node, and all edits of lists.
+pub fn lists(root: &Node) -> Vec<ListAt<'_>> {
+    let mut found = Vec::new();
+    walk(&Place::default(), root, &mut Vec::new(), &mut found);
     found
 }
 
@@ -66,24 +85,32 @@ impl Place {
     }
 }
 
-fn walk(place: &Place, node: &Node, found: &mut Vec<Leaf>) {
+fn walk<'a>(place: &Place, node: &'a Node, found: &mut Vec<Leaf>, lists: &mut Vec<ListAt<'a>>) {
+    if matches!(node.kind, Kind::List(_) | Kind::Edit(_)) {
+        let (path, key, name) = (place.path.clone(), place.key.clone(), place.list.clone());
+        lists.push(ListAt { path, key, name, node });
+    }
     match &node.kind {
         Kind::Map(entries) if !entries.is_empty() => {
             for (key, value) in entries {
                 let Some(key) = key.text() else { continue };
                 if key == "include" && !place.path.is_empty() && !place.path.contains(['.', '[']) {
                     // A list in `include` has the same path as its section.
-                    walk(place, value, found);
+                    walk(place, value, found, lists);
                     continue;
                 }
-                walk(&place.below(key), value, found);
+                walk(&place.below(key), value, found, lists);
             }
         }
-        Kind::List(items) if !items.is_empty() => {
-            for (at, item) in items.iter().enumerate() {
+        // An edit has no value itself, only its entries have.
+        Kind::Edit(edit) if edit.entries.as_ref().is_none_or(Vec::is_empty) => {}
+        Kind::List(_) | Kind::Edit(_) if !node.items().is_empty() => {
+            for (at, item) in node.items().iter().enumerate() {
                 match (&item.kind, identity::name(&place.list, item)) {
-                    (Kind::Map(_), Some(name)) => walk(&place.item(&name), item, found),
-                    (Kind::Map(_) | Kind::List(_), _) => walk(&place.plain(&at.to_string()), item, found),
+                    (Kind::Map(_), Some(name)) => walk(&place.item(&name), item, found, lists),
+                    (Kind::Map(_) | Kind::List(_), _) => {
+                        walk(&place.plain(&at.to_string()), item, found, lists);
+                    }
                     (_, _) => {
                         let name = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
                         found.push(place.plain(&name).leaf(item, Value::Bool(true)));

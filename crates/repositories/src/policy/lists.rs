@@ -2,10 +2,24 @@
 
 use super::node::Node;
 
-/// Returns the entries of a section. The section is either the list itself, or a block that has the
-/// list in `exclusive`, `additive` or `include`.
+/// The keys that can contain the entries of a list that is written as a block. A block has at most
+/// one of them.
+pub(super) const ENTRIES: [&str; 5] = ["exclusive", "additive", "include", "add", "replace"];
+
+/// Returns the entries of a list. The value of the key `section` is either the list itself, or a
+/// block that has the list in one of the keys `exclusive`, `additive`, `include`, `add` and
+/// `replace`.
 pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
     let Some(node) = root.get(section) else { return &[] };
-    let list = ["exclusive", "additive", "include"].into_iter().find_map(|key| node.get(key));
-    list.unwrap_or(node).items()
+    list_of(node).items()
+}
+
+/// Returns the list in a block, or the node itself if it is not such a block.
+pub(super) fn list_of(node: &Node) -> &Node {
+    ENTRIES.into_iter().find_map(|key| node.get(key)).unwrap_or(node)
+}
+
+/// Returns the names and entries that a block removes from the list of the layers of lower rank.
+pub(super) fn removed(node: &Node) -> &[Node] {
+    node.get("without").map(Node::items).unwrap_or_default()
 }

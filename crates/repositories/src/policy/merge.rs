@@ -1,9 +1,10 @@
 //! Merges two layers by the rules of safe-settings. If both layers set a key, the layer of higher
 //! rank wins. Entries of lists are merged if they have the same identity (`crate::identity`). All
-//! other entries are added to the list.
+//! other entries are added to the list. A layer can also edit a list of a lower rank
+//! (`list_forms.rs`).
 
-use super::node::{Kind, Node};
-use crate::identity::pair_layers;
+use super::node::{Kind, ListEdit, Node};
+use crate::identity::{names, pair_layers};
 
 /// Merges the layer of lower rank `under` with the layer of higher rank `over`. The values of
 /// `over` win.
@@ -14,12 +15,94 @@ pub(crate) fn merge(under: &Node, over: &Node) -> Node {
 /// Merges two values. `list` is the key of the list to which the values belong. If the values are
 /// lists, it is their own key.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
+    if let Some(least) = over.at_least() {
+        return raised(under, over, least);
+    }
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),
-        (Kind::List(under), Kind::List(over)) => Kind::List(merge_lists(list, under, over)),
+        (Kind::List(_) | Kind::Edit(_), Kind::List(_) | Kind::Edit(_)) => edited(list, under, over),
+        // There is no list from which the layer could remove entries.
+        (_, Kind::Edit(edit)) if !edit.drops && edit.entries.is_none() => return under.clone(),
         _ => return over.clone(),
     };
     Node { kind, ..over.clone() }
+}
+
+/// Raises a number of a lower rank to the minimum `least`, which `over` sets. The result is never
+/// less than either of them. If there is no such number, the result is the minimum.
+fn raised(under: &Node, over: &Node, least: i64) -> Node {
+    if under.int().or(under.at_least()).is_some_and(|number| number >= least) {
+        return under.clone();
+    }
+    if under.int().is_some() { Node { kind: Kind::Int(least), ..over.clone() } } else { over.clone() }
+}
+
+/// Returns a list as an edit. A list without an edit only adds and overrides entries.
+fn as_edit(node: &Node) -> ListEdit {
+    match &node.kind {
+        Kind::Edit(edit) => ListEdit::clone(edit),
+        _ => ListEdit { drops: false, without: Vec::new(), entries: Some(node.items().to_vec()) },
+    }
+}
+
+/// Returns the list, or the edit of a list, that has the same effect as first `under` and then
+/// `over`.
+pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
+    let (mut under, over) = (as_edit(under), as_edit(over));
+    if over.drops {
+        return Kind::Edit(Box::new(over));
+    }
+    if let Some(entries) = &mut under.entries {
+        entries.retain(|entry| !over.without.iter().any(|named| names(list, named, entry)));
+    }
+    let entries = match (under.entries, over.entries) {
+        (Some(under), Some(over)) => Some(merge_lists(list, &under, &over)),
+        (under, over) => over.or(under),
+    };
+    let drops = under.drops;
+    let without: Vec<Node> =
+        if drops { Vec::new() } else { under.without.into_iter().chain(over.without).collect() };
+    match entries {
+        Some(entries) if !drops && without.is_empty() => Kind::List(entries),
+        entries => Kind::Edit(Box::new(ListEdit { drops, without, entries })),
+    }
+}
+
+/// Applies the edits that are left in the merged layers: no layer of lower rank has these lists. A
+/// list of which no layer lists an entry is removed, so that Beadle does not manage it.
+pub(super) fn settle(root: &mut Node) {
+    if let Kind::Map(sections) = &mut root.kind {
+        // Without its list, a section with `exclude` would mean an empty list.
+        sections.retain(|(_, section)| !section.get("include").is_some_and(is_unmanaged));
+    }
+    settle_value(root);
+}
+
+fn is_unmanaged(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Edit(edit) if edit.entries.is_none())
+}
+
+/// Applies the edits in a value. Returns true if nothing of the value is left. The value must then
+/// be removed, because an empty block can have a meaning of its own.
+fn settle_value(node: &mut Node) -> bool {
+    if let Kind::Edit(edit) = &mut node.kind {
+        match edit.entries.take() {
+            Some(entries) => node.kind = Kind::List(entries),
+            None => return true,
+        }
+    }
+    match &mut node.kind {
+        Kind::Map(entries) => {
+            let was_empty = entries.is_empty();
+            entries.retain_mut(|(_, value)| !settle_value(value));
+            entries.is_empty() && !was_empty
+        }
+        Kind::List(items) => {
+            items.retain_mut(|item| !settle_value(item));
+            false
+        }
+        _ => false,
+    }
 }
 
 fn merge_maps(list: &str, under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<(Node, Node)> {
@@ -46,6 +129,16 @@ fn merge_lists(list: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
     }
     merged.extend(matched.only_desired.into_iter().map(|new| over[new].clone()));
     merged
+}
+
+/// Returns whether a value contains an edit of a list.
+pub(super) fn has_edits(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Edit(_) => true,
+        Kind::Map(entries) => entries.iter().any(|(_, value)| has_edits(value)),
+        Kind::List(items) => items.iter().any(has_edits),
+        _ => false,
+    }
 }
 
 /// Returns the list `root` without the entries that the list `removed` contains.

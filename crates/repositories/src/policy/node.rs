@@ -24,8 +24,10 @@ pub struct Node {
 /// The type and the content of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// `null`, or a missing value.
+    /// The word `null` or `~`.
     Null,
+    /// A key without a value.
+    Blank,
     /// `true` or `false`. `yes` and `on`, which are booleans in YAML 1.1, are strings here.
     Bool(bool),
     /// A whole number in the usual spelling. A number with another spelling, such as `0042`, `1.50`
@@ -38,6 +40,29 @@ pub enum Kind {
     /// A block of keys and values, in the order of the file. A key is also a node, because it has a
     /// line.
     Map(Vec<(Node, Node)>),
+    /// What a layer does to a list of the layers of lower rank. Only a merge makes this kind and
+    /// uses it up; a parsed file has a block of keys instead.
+    Edit(Box<ListEdit>),
+}
+
+/// What a layer does to a list of the layers of lower rank.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListEdit {
+    /// True if the layer drops the list of the layers of lower rank.
+    pub drops: bool,
+    /// The entries that the layer removes from the list of the layers of lower rank.
+    pub without: Vec<Node>,
+    /// The entries that the layer adds or overrides. `None` if the layer lists no entries. With
+    /// `drops`, Beadle then does not manage the list.
+    pub entries: Option<Vec<Node>>,
+}
+
+/// The key with which a layer raises a number to a minimum.
+pub(crate) const AT_LEAST: &str = "at_least";
+
+/// Returns the minimum if a value has the form `{ at_least: N }`.
+pub(crate) fn at_least(value: &Value) -> Option<i64> {
+    value.as_object().filter(|block| block.len() == 1)?.get(AT_LEAST)?.as_i64()
 }
 
 impl Node {
@@ -51,7 +76,7 @@ impl Node {
         let mut lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
         if !lines.any(|line| is_written(line.trim())) {
             let asked = PolicyLocation { file: name, line: 1 };
-            return Ok(Self { asked, column: 1, kind: Kind::Null });
+            return Ok(Self { asked, column: 1, kind: Kind::Blank });
         }
         let options = serde_saphyr::options! {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
@@ -99,17 +124,27 @@ impl Node {
 
     /// Returns whether the value is neither a list nor a map.
     pub fn is_scalar(&self) -> bool {
-        !matches!(self.kind, Kind::List(_) | Kind::Map(_))
+        !matches!(self.kind, Kind::List(_) | Kind::Map(_) | Kind::Edit(_))
     }
 
-    /// Returns whether the value is null.
+    /// Returns whether the value is null or missing.
     pub fn is_null(&self) -> bool {
-        self.kind == Kind::Null
+        matches!(self.kind, Kind::Null | Kind::Blank)
     }
 
-    /// Returns the items if the value is a list, otherwise no items.
+    /// Returns the items if the value is a list, otherwise no items. If a layer edits a list, the
+    /// items are the entries that the layer adds or overrides.
     pub fn items(&self) -> &[Node] {
-        if let Kind::List(items) = &self.kind { items } else { &[] }
+        match &self.kind {
+            Kind::List(items) => items,
+            Kind::Edit(edit) => edit.entries.as_deref().unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Returns the minimum if the value has the form `{ at_least: N }`.
+    pub fn at_least(&self) -> Option<i64> {
+        self.get(AT_LEAST).filter(|_| self.entries().len() == 1)?.int()
     }
 
     /// Returns the keys and values if the value is a map, otherwise nothing.
@@ -149,11 +184,11 @@ impl Node {
     /// Returns the value as JSON. The result does not contain the lines.
     pub fn json(&self) -> Value {
         match &self.kind {
-            Kind::Null => Value::Null,
+            Kind::Null | Kind::Blank => Value::Null,
             Kind::Bool(value) => json!(value),
             Kind::Int(value) => json!(value),
             Kind::Text(value) => json!(value),
-            Kind::List(items) => items.iter().map(Node::json).collect(),
+            Kind::List(_) | Kind::Edit(_) => self.items().iter().map(Node::json).collect(),
             Kind::Map(entries) => {
                 let entries =
                     entries.iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.json())));
@@ -165,11 +200,11 @@ impl Node {
     /// Returns the name of the value's type, for messages.
     pub fn what(&self) -> &'static str {
         match self.kind {
-            Kind::Null => "no value",
+            Kind::Null | Kind::Blank => "no value",
             Kind::Bool(_) => "true or false",
             Kind::Int(_) => "a whole number",
             Kind::Text(_) => "a string",
-            Kind::List(_) => "a list",
+            Kind::List(_) | Kind::Edit(_) => "a list",
             Kind::Map(_) => "a block of keys",
         }
     }
@@ -190,24 +225,40 @@ enum Raw {
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-/// Returns a number as it is written in the file.
-fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
+/// Returns the text of a file from a value to the end of the line.
+fn from_value(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
     let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();
     if rest.peek() == Some(&'&') {
-        // The number can have an anchor. The name of the anchor comes before the number.
+        // The value can have an anchor. The name of the anchor comes before the value.
         while rest.next_if(|c| *c != ' ').is_some() {}
         while rest.next_if_eq(&' ').is_some() {}
     }
+    Some(rest.collect())
+}
+
+/// Returns whether a null is written as a word. For a missing value, the parser returns the place
+/// of another token, such as the colon after the key.
+fn is_word(at: &serde_saphyr::Location, lines: &[&str]) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ['~', '_', '-'].contains(&c);
+    let rest = from_value(at, lines).unwrap_or_default();
+    let word = rest.split(|c| !is_part(c)).next();
+    word.is_some_and(|word| ["null", "Null", "NULL", "~"].contains(&word))
+}
+
+/// Returns a number as it is written in the file.
+fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
+    let rest = from_value(at, lines)?;
     let text: String =
-        rest.take_while(|c| c.is_ascii_alphanumeric() || ['+', '-', '.', '_'].contains(c)).collect();
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ['+', '-', '.', '_'].contains(c)).collect();
     text.starts_with(|c: char| c.is_ascii_digit() || ['+', '-', '.'].contains(&c)).then_some(text)
 }
 
 fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
     let asked = PolicyLocation { file: file.clone(), line: small(raw.referenced.line()) };
     let kind = match raw.value {
-        Raw::Null => Kind::Null,
+        Raw::Null if is_word(&raw.defined, lines) => Kind::Null,
+        Raw::Null => Kind::Blank,
         Raw::Bool(value) => Kind::Bool(value),
         Raw::Int(value) => match written(&raw.defined, lines) {
             Some(text) if text != value.to_string() => Kind::Text(text),
@@ -345,6 +396,27 @@ mod tests {
         // that has only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
+    }
+
+    #[test]
+    fn a_null_that_is_written_is_not_a_missing_value() {
+        for (text, kind) in [
+            ("a: null\nb: 1\n", Kind::Null),
+            ("a: ~ # why\n", Kind::Null),
+            ("a: NULL\r\n", Kind::Null),
+            ("{ a: null, b: 1 }", Kind::Null),
+            ("{\"a\":null}", Kind::Null),
+            ("b: &x null\na: *x\n", Kind::Null),
+            ("a:\n  null\n", Kind::Null),
+            ("a:\nb: null\n", Kind::Blank),
+            ("a: # null\nnull-b: 1\n", Kind::Blank),
+            ("a:\n", Kind::Blank),
+            ("{ a: , b: null }", Kind::Blank),
+        ] {
+            let node = Node::parse("f.yml", text).unwrap();
+            let value = node.get("a").unwrap();
+            assert!(value.is_null() && value.kind == kind, "{text:?}: {value:?}");
+        }
     }
 
     #[test]

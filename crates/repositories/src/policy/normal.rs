@@ -66,6 +66,7 @@ impl Node {
         match &mut self.kind {
             Kind::List(items) => Box::new(items.iter_mut()),
             Kind::Map(entries) => Box::new(entries.iter_mut().map(|(_, value)| value)),
+            Kind::Edit(edit) => Box::new(edit.entries.iter_mut().flatten()),
             _ => Box::new(std::iter::empty()),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lists::entries;
+use super::lists::{entries, list_of, removed};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
@@ -238,9 +238,8 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
         }
         Fact::Topic => {
             let list = root.get("repository")?.get("topics")?;
-            let items = ["exclusive", "additive"].into_iter().find_map(|key| list.get(key));
-            let items = items.unwrap_or(list).items();
-            listed(list, items.iter().find(|item| item.text().is_some_and(is_picked)))
+            let items = list_of(list).items();
+            listed(list, items.iter().find(|item| item.text().is_some_and(is_picked)), &is_picked)
         }
         Fact::Team => {
             let list = root.get("teams")?;
@@ -248,7 +247,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
             // is not certain.
             let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
             let item = team(root, pick);
-            if item.is_some_and(for_some) { None } else { listed(list, item) }
+            if item.is_some_and(for_some) { None } else { listed(list, item, &is_picked) }
         }
         Fact::Property(property) => {
             let list = root.get("custom_properties")?;
@@ -258,12 +257,15 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
             };
             let item = entries(root, "custom_properties").iter().find(|item| name(item));
             match item.and_then(|item| item.get("value")) {
+                // The value depends on a file of a lower rank.
+                Some(value) if !removed(value).is_empty() => None,
                 // For the values of a property, upper and lower case matter.
                 Some(value) => {
+                    let value = list_of(value);
                     let matches = texts(value).iter().any(|text| pick.values.contains(text));
                     Some(written(value, matches && !value.is_null()))
                 }
-                None => listed(list, None),
+                None => listed(list, None, &|name| name.eq_ignore_ascii_case(property)),
             }
         }
     }
@@ -278,10 +280,20 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
 }
 
 /// Returns what a list does to a condition. `item` is the entry of the list that has the selected
-/// value, if there is one. If the list is null, it removes nothing.
-fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
+/// value, if there is one. `is_picked` returns whether the condition selects a name. If the list is
+/// null, it removes nothing.
+fn listed<'a>(
+    list: &'a Node,
+    item: Option<&'a Node>,
+    is_picked: &dyn Fn(&str) -> bool,
+) -> Option<Effect<'a>> {
+    let name = |item: &'a Node| item.get("name").or(item.get("property_name")).unwrap_or(item).text();
     match item {
         Some(at) => Some(Effect { matches: true, at, is_written: true }),
+        None if !removed(list).is_empty() => {
+            let at = removed(list).iter().find(|item| name(item).is_some_and(is_picked))?;
+            Some(Effect { matches: false, at, is_written: false })
+        }
         None if list.get("additive").is_some() || list.get("exclusive").unwrap_or(list).is_null() => None,
         None => Some(Effect { matches: false, at: list, is_written: false }),
     }

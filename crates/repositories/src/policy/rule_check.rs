@@ -7,7 +7,7 @@ use super::keys::lists;
 use super::layers::{Layer, LayerKind, without_plugins};
 use super::lists::entries;
 use super::meeting::{Part, parts};
-use super::merge::merge;
+use super::merge::{merge, settle};
 use super::node::Node;
 use super::problem::Problem;
 use super::rule_file::PolicyRule;
@@ -75,13 +75,17 @@ fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
     Some(without_plugins(&if is_case { merge(&own, root) } else { own }, disabled))
 }
 
-/// Merges the values of layers. The layers must be sorted by rank.
+/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by rank.
 pub(super) fn merged<'a>(roots: impl Iterator<Item = &'a Node>) -> Option<Node> {
-    roots.fold(None, |under: Option<Node>, over| {
+    let root = roots.fold(None, |under: Option<Node>, over| {
         Some(match under {
             Some(under) => merge(&under, over),
             None => over.clone(),
         })
+    });
+    root.map(|mut root| {
+        settle(&mut root);
+        root
     })
 }
 
@@ -96,10 +100,8 @@ pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &N
     let mut found = Vec::new();
     let mut resolved = None;
     for rule in rules.iter().filter(|rule| rule.is_about_layers && is_about(rule, own)) {
-        let resolved: &Node = resolved.get_or_insert_with(|| match base {
-            Some(base) => merge(base, own),
-            None => own.clone(),
-        });
+        let resolved: &Node = resolved
+            .get_or_insert_with(|| merged(base.into_iter().chain([own])).unwrap_or_else(|| own.clone()));
         if let Some(list) = &rule.each {
             of_entries(rule, list, (base, own, resolved), &mut found);
         } else {

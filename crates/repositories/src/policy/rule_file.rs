@@ -240,7 +240,7 @@ fn unknown_below<'a>(shape: &'static Shape, name: &'a str, rest: &[&'a str]) -> 
             unknown_below(one, name, rest).and_then(|wrong| unknown_below(other, name, rest).and(Some(wrong)))
         }
         Shape::Free | Shape::Any => None,
-        Shape::List(_) => Some(Wrong::List(name)),
+        Shape::List(_) | Shape::Layered(..) => Some(Wrong::List(name)),
         _ => Some(Wrong::Key { name: next, near: None }),
     }
 }

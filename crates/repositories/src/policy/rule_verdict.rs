@@ -43,9 +43,16 @@ impl MergedLayers {
 fn applied(root: &Node, repository: &Repository) -> Node {
     let mut root = root.clone();
     for list in ["teams", "collaborators"] {
-        let Some(node) = root.get(list).filter(|node| matches!(node.kind, Kind::List(_))) else { continue };
-        let items = node.items().iter().filter(|item| holds(item, repository)).cloned().collect();
-        let node = Node { kind: Kind::List(items), ..node.clone() };
+        let Some(mut node) = root.get(list).cloned() else { continue };
+        match &mut node.kind {
+            Kind::List(items) => items.retain(|item| holds(item, repository)),
+            Kind::Edit(edit) => {
+                if let Some(items) = &mut edit.entries {
+                    items.retain(|item| holds(item, repository));
+                }
+            }
+            _ => {}
+        }
         root = root.with(list, &node);
     }
     root

@@ -5,6 +5,7 @@
 
 use super::forms;
 use super::shape::{Key, Shape, key};
+use super::shapes::layered;
 
 /// The types of rules that GitHub accepts only in rulesets of repositories.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
@@ -37,11 +38,13 @@ const fn count(name: &'static str, shape: &'static Shape) -> Key {
     key(name, Shape::OrNull(shape), "")
 }
 
-const TEXTS: Shape = Shape::OrNull(&Shape::List(&Shape::Text));
+const TEXT_LIST: Shape = layered!(Shape::Text);
+const TEXTS: Shape = Shape::OrNull(&TEXT_LIST);
 const NUMBER: Shape = Shape::Int(0, i64::MAX);
 const LENGTH: Shape = Shape::Int(1, 32_767);
 const MEGABYTES: Shape = Shape::Int(1, 100);
 const ENTRIES: Shape = Shape::Int(0, 100);
+const MINIMUM: Shape = Shape::Count(0, 100);
 const WAIT: Shape = Shape::Int(0, 360);
 
 const PATTERN: &[Key] = &[
@@ -83,18 +86,32 @@ const DISMISSAL: Shape = Shape::Map(&[
         "",
     ),
 ]);
-const REVIEWERS: Shape = Shape::Map(&[
+const REVIEWER: Shape = Shape::Map(&[
+    key("reviewer", Shape::Map(&[key("id", NUMBER, ""), key("type", Shape::OneOf(&["Team"]), "")]), ""),
     key("file_patterns", Shape::List(&Shape::Text), ""),
     key("minimum_approvals", NUMBER, ""),
-    key("reviewer", Shape::Map(&[key("id", NUMBER, ""), key("type", Shape::OneOf(&["Team"]), "")]), ""),
 ]);
 
-const REFS: Shape = Shape::OrNull(&Shape::List(&Shape::Form(&forms::REFS)));
-const PROPERTIES: Shape = Shape::OrNull(&Shape::List(&Shape::Map(&[
+const CHECKS: Shape = layered!(CHECK);
+const WORKFLOWS: Shape = layered!(WORKFLOW);
+const TOOLS: Shape = layered!(TOOL);
+const REVIEWERS: Shape = layered!(REVIEWER);
+const METHOD: Shape = Shape::OneOf(&["merge", "squash", "rebase"]);
+const METHODS: Shape = layered!(METHOD);
+const ENVIRONMENT: Shape = Shape::Form(&forms::ENVIRONMENT);
+const ENVIRONMENTS: Shape = layered!(ENVIRONMENT);
+
+const REF: Shape = Shape::Form(&forms::REFS);
+const REF_LIST: Shape = layered!(REF);
+const REFS: Shape = Shape::OrNull(&REF_LIST);
+const ID_LIST: Shape = layered!(NUMBER);
+const PROPERTY: Shape = Shape::Map(&[
     key("name", Shape::Form(&forms::NAME), "The name of the property."),
     key("property_values", Shape::List(&Shape::Text), "The values, of which one must match."),
     key("source", Shape::OrNull(&Shape::OneOf(&["custom", "system"])), "Who defines the property."),
-])));
+]);
+const PROPERTY_LIST: Shape = layered!(PROPERTY);
+const PROPERTIES: Shape = Shape::OrNull(&PROPERTY_LIST);
 
 /// The conditions that only a ruleset of the organisation can have. It must have one of them.
 pub(crate) const CONDITIONS_OF_ORGANISATIONS: &[&str] =
@@ -123,7 +140,7 @@ pub(crate) const CONDITIONS: Shape = Shape::Map(&[
         "repository_id",
         Shape::OrNull(&Shape::Map(&[key(
             "repository_ids",
-            Shape::OrNull(&Shape::List(&NUMBER)),
+            Shape::OrNull(&ID_LIST),
             "The ids of the repositories.",
         )])),
         "The repositories that a ruleset of the organisation reaches, by their ids.",
@@ -152,7 +169,7 @@ pub(crate) const RULES: &[Rule] = &[
             count("max_entries_to_build", &ENTRIES),
             count("max_entries_to_merge", &ENTRIES),
             key("merge_method", Shape::OneOf(&["MERGE", "SQUASH", "REBASE"]), ""),
-            count("min_entries_to_merge", &ENTRIES),
+            count("min_entries_to_merge", &MINIMUM),
             count("min_entries_to_merge_wait_minutes", &WAIT),
         ],
         &[
@@ -167,25 +184,21 @@ pub(crate) const RULES: &[Rule] = &[
     ),
     rule(
         "required_deployments",
-        &[key("required_deployment_environments", Shape::List(&Shape::Form(&forms::ENVIRONMENT)), "")],
+        &[key("required_deployment_environments", ENVIRONMENTS, "")],
         &["required_deployment_environments"],
     ),
     rule("required_signatures", &[], &[]),
     rule(
         "pull_request",
         &[
-            key(
-                "allowed_merge_methods",
-                Shape::OrNull(&Shape::List(&Shape::OneOf(&["merge", "squash", "rebase"]))),
-                "",
-            ),
+            key("allowed_merge_methods", Shape::OrNull(&METHODS), ""),
             on("dismiss_stale_reviews_on_push"),
             key("dismissal_restriction", Shape::OrNull(&DISMISSAL), ""),
             on("require_code_owner_review"),
             on("require_last_push_approval"),
-            count("required_approving_review_count", &Shape::Int(0, 10)),
+            count("required_approving_review_count", &Shape::Count(0, 10)),
             on("required_review_thread_resolution"),
-            key("required_reviewers", Shape::OrNull(&Shape::List(&REVIEWERS)), ""),
+            key("required_reviewers", Shape::OrNull(&REVIEWERS), ""),
         ],
         &[],
     ),
@@ -193,7 +206,7 @@ pub(crate) const RULES: &[Rule] = &[
         "required_status_checks",
         &[
             on("do_not_enforce_on_create"),
-            key("required_status_checks", Shape::OrNull(&Shape::List(&CHECK)), ""),
+            key("required_status_checks", Shape::OrNull(&CHECKS), ""),
             on("strict_required_status_checks_policy"),
         ],
         &[],
@@ -204,12 +217,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("committer_email_pattern", PATTERN, PATTERN_DEMANDS),
     rule("branch_name_pattern", PATTERN, PATTERN_DEMANDS),
     rule("tag_name_pattern", PATTERN, PATTERN_DEMANDS),
-    rule(
-        "workflows",
-        &[on("do_not_enforce_on_create"), key("workflows", Shape::List(&WORKFLOW), "")],
-        &["workflows"],
-    ),
-    rule("code_scanning", &[key("code_scanning_tools", Shape::List(&TOOL), "")], &["code_scanning_tools"]),
+    rule("workflows", &[on("do_not_enforce_on_create"), key("workflows", WORKFLOWS, "")], &["workflows"]),
+    rule("code_scanning", &[key("code_scanning_tools", TOOLS, "")], &["code_scanning_tools"]),
     rule("copilot_code_review", &[on("review_draft_pull_requests"), on("review_on_push")], &[]),
     rule("license_compliance_scanning", &[], &[]),
     push("file_path_restriction", &[key("restricted_file_paths", TEXTS, "")], &["restricted_file_paths"]),
@@ -276,13 +285,14 @@ mod tests {
         match shape {
             Shape::OrNull(inner) => is_described(table, inner, schema),
             Shape::Bool => schema["type"] == "boolean",
-            Shape::Int(least, most) => {
+            Shape::Int(least, most) | Shape::Count(least, most) => {
                 schema["type"] == "integer"
                     && schema["minimum"].as_i64().is_none_or(|minimum| *least == minimum)
                     && schema["maximum"].as_i64().is_none_or(|maximum| *most == maximum)
             }
             Shape::OneOf(texts) => schema["enum"] == json!(texts),
             Shape::Text | Shape::Form(_) => schema["type"] == "string",
+            Shape::Layered(list, _) => is_described(table, list, schema),
             Shape::List(item) => schema["type"] == "array" && is_described(table, item, &schema["items"]),
             Shape::Map(keys) => {
                 let described = schema["properties"].as_object().unwrap();

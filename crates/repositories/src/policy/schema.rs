@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{DEPLOYMENT, LAYER, REPO, RULE, SETTINGS, SUBORG, TEST};
+use super::node::AT_LEAST;
 use super::shape::{Key, Shape, Status};
 
 /// A kind of policy file.
@@ -86,6 +87,22 @@ fn of(shape: &Shape) -> Value {
         Shape::Text | Shape::Form(_) => json!({ "type": "string" }),
         Shape::OneOf(texts) => json!({ "enum": texts }),
         Shape::List(items) => json!({ "type": "array", "items": of(items) }),
+        Shape::Count(least, most) => {
+            let number = of(&Shape::Int(*least, *most));
+            let minimum = json!({
+                "type": "object",
+                "properties": { AT_LEAST: number },
+                "required": [AT_LEAST],
+                "additionalProperties": false,
+                "description": "At least this number. A greater number of a layer of lower rank, or at GitHub, stays.",
+            });
+            json!({ "anyOf": [number, minimum] })
+        }
+        Shape::Layered(list, keys) => json!({ "anyOf": [of(list), map(keys), { "type": "null" }] }),
+        Shape::Named(shape) => match shape {
+            Shape::Map([first, ..]) => json!({ "anyOf": [of(&first.shape), of(shape)] }),
+            _ => of(shape),
+        },
         Shape::Map(keys) => map(keys),
         Shape::OrNull(shape) => json!({ "anyOf": [of(shape), { "type": "null" }] }),
         Shape::Either(one, other) => json!({ "anyOf": [of(one), of(other)] }),

@@ -2,7 +2,8 @@
 //! the JSON Schema are made from this description.
 
 use super::forms::Form;
-use super::node::{Kind, Node};
+use super::lists::ENTRIES;
+use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
@@ -12,12 +13,20 @@ pub(crate) enum Shape {
     Bool,
     /// A whole number between a minimum and a maximum.
     Int(i64, i64),
+    /// A whole number like [`Self::Int`], of which a greater one is stricter. A layer can set the
+    /// number, or raise the number of the layers of lower rank with `at_least`.
+    Count(i64, i64),
     Text,
     /// A text that follows the rules of GitHub for this form.
     Form(&'static Form),
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
+    /// A list that layers merge. A layer can write the list itself, or a block with these keys,
+    /// which says what happens to the list of the layers of lower rank, or `null`.
+    Layered(&'static Shape, &'static [Key]),
+    /// An entry of a list, or only the value of the entry's first key, which is its name.
+    Named(&'static Shape),
     Map(&'static [Key]),
     /// Either `null`, or a value of this shape.
     OrNull(&'static Shape),
@@ -77,11 +86,18 @@ impl Shape {
     fn expectation(&self) -> String {
         match self {
             Self::Bool => "true or false".into(),
-            Self::Int(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Int(least, most) | Self::Count(least, most) => {
+                format!("a whole number from {least} to {most}")
+            }
             Self::Text => "a string".into(),
             Self::Form(form) => form.what.into(),
             Self::OneOf(texts) => format!("one of {}", texts.join(", ")),
             Self::List(_) => "a list".into(),
+            Self::Layered(..) => "a list, or a block of keys".into(),
+            Self::Named(shape) if matches!(shape, Self::Map(_)) => {
+                format!("{}, or a block of keys", shape.name().expectation())
+            }
+            Self::Named(shape) => shape.expectation(),
             Self::Map(_) | Self::Free => "a block of keys".into(),
             Self::OrNull(shape) => format!("{}, or null", shape.expectation()),
             Self::Either(one, other) => format!("{}, or {}", one.expectation(), other.expectation()),
@@ -94,11 +110,12 @@ impl Shape {
 
     /// Returns whether a value has this shape. It does not check the values inside a list or a
     /// block.
-    fn fits(&self, node: &Node) -> bool {
+    pub(super) fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
             (Self::Bool, Kind::Bool(_))
             | (Self::Text | Self::Form(_), Kind::Text(_))
             | (Self::List(_), Kind::List(_))
+            | (Self::Layered(..), Kind::List(_) | Kind::Map(_) | Kind::Null)
             | (Self::Map(_) | Self::Free, Kind::Map(_))
             | (Self::Scalar, Kind::Text(_) | Kind::Int(_) | Kind::Bool(_))
             | (Self::Any, _) => true,
@@ -107,7 +124,9 @@ impl Shape {
                 digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
             }
             (Self::Regex, Kind::Text(text)) => Pattern::regex(text).is_ok(),
-            (Self::Int(least, most), Kind::Int(n)) => (least..=most).contains(&n),
+            (Self::Int(least, most) | Self::Count(least, most), Kind::Int(n)) => (least..=most).contains(&n),
+            (Self::Count(..), Kind::Map(_)) => node.get(AT_LEAST).is_some(),
+            (Self::Named(shape), _) => shape.fits(node) || shape.name().fits(node),
             (Self::OneOf(texts), Kind::Text(text)) => texts.contains(&text.as_str()),
             (Self::OrNull(shape), _) => node.is_null() || shape.fits(node),
             (Self::Either(one, other), _) => one.fits(node) || other.fits(node),
@@ -130,6 +149,9 @@ impl Shape {
                 },
                 (None, None) if self.is_text() && !node.is_null() && node.is_scalar() => {
                     problem.hint("put the value in quotes")
+                }
+                (None, None) if node.get(AT_LEAST).is_some() => {
+                    problem.hint("`at_least` is only for numbers of which a greater one is stricter")
                 }
                 (None, Some("yes" | "no" | "on" | "off")) => {
                     problem.hint("YAML 1.2 has only `true` and `false`")
@@ -156,6 +178,21 @@ impl Shape {
                     shape.check(&format!("{path}[{at}]"), item, problems);
                 }
             }
+            Self::Count(least, most) if node.get(AT_LEAST).is_some() => {
+                check_minimum(&Self::Int(*least, *most), path, node, problems);
+            }
+            Self::Layered(list, keys) => match &node.kind {
+                Kind::Map(_) => {
+                    check_keys(keys, path, node, problems);
+                    check_form(keys, path, node, problems);
+                }
+                Kind::List(_) => list.check(path, node, problems),
+                _ => {}
+            },
+            Self::Named(shape) => {
+                let shape: &Self = if shape.fits(node) { shape } else { shape.name() };
+                shape.check(path, node, problems);
+            }
             Self::Map(keys) => check_keys(keys, path, node, problems),
             Self::OrNull(shape) if !node.is_null() => shape.check(path, node, problems),
             Self::Either(one, other) => {
@@ -170,14 +207,32 @@ impl Shape {
     pub(crate) fn entry_keys(&self) -> &'static [Key] {
         match self {
             Self::List(Self::Map(keys)) => keys,
-            Self::Either(list, _) => list.entry_keys(),
+            Self::Either(list, _) | Self::Layered(list, _) => list.entry_keys(),
             _ => &[],
+        }
+    }
+
+    /// Returns the shape of the entries if the shape is a list.
+    pub(super) fn item(&self) -> Option<&'static Shape> {
+        match self {
+            Self::List(item) => Some(item),
+            Self::Layered(list, _) => list.item(),
+            _ => None,
         }
     }
 
     /// Returns whether the shape is a list that can be exclusive or additive.
     pub(crate) fn has_list_mode(&self) -> bool {
-        matches!(self, Self::Either(_, Self::Map(keys)) if keys.iter().any(|key| key.name == "exclusive"))
+        matches!(self, Self::Layered(_, keys) if keys.iter().any(|key| key.name == "exclusive"))
+    }
+
+    /// Returns the shape of an entry's name. It is the shape of the first key if the entry is a
+    /// block.
+    fn name(&self) -> &Self {
+        match self {
+            Self::Map([first, ..]) => &first.shape,
+            _ => self,
+        }
     }
 
     /// Returns whether the shape accepts a text. If it does, the author can correct a number or a
@@ -186,6 +241,7 @@ impl Shape {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,
             Self::OrNull(shape) => shape.is_text(),
+            Self::Named(shape) => shape.name().is_text(),
             _ => false,
         }
     }
@@ -193,10 +249,12 @@ impl Shape {
     /// Returns the hint for a text that should be a value of another type, such as a number.
     fn unquoted(&self, text: &str) -> Option<String> {
         match self {
-            Self::Int(..) if text.parse::<i64>().is_ok() => Some("write the number without quotes".into()),
+            Self::Int(..) | Self::Count(..) if text.parse::<i64>().is_ok() => {
+                Some("write the number without quotes".into())
+            }
             Self::Bool if ["true", "false"].contains(&text) => Some("remove the quotes".into()),
             Self::List(_) => Some(format!("write it as a list: [{}]", short(text))),
-            Self::OrNull(shape) => shape.unquoted(text),
+            Self::OrNull(shape) | Self::Layered(shape, _) => shape.unquoted(text),
             Self::Either(one, other) => one.unquoted(text).or_else(|| other.unquoted(text)),
             _ => None,
         }
@@ -206,6 +264,7 @@ impl Shape {
         match self {
             Self::OneOf(texts) => Some(texts),
             Self::OrNull(shape) => shape.texts(),
+            Self::Named(shape) => shape.name().texts(),
             Self::Either(one, other) => one.texts().or_else(|| other.texts()),
             _ => None,
         }
@@ -239,6 +298,39 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
                 let problem = Problem::error(name.asked.clone(), name.column, format!("`{full}`: {why}"));
                 problems.push(problem.severity(Severity::NotYet));
             }
+        }
+    }
+}
+
+/// Checks which keys a list has that is written as a block of the keys `keys`.
+fn check_form(keys: &[Key], path: &str, node: &Node, problems: &mut Vec<Problem>) {
+    let count = ENTRIES.into_iter().filter(|key| node.get(key).is_some()).count();
+    let is_without = node.get("without").is_some();
+    let text = if is_without && node.get("replace").is_some() {
+        format!(
+            "`{path}` must not have both `replace` and `without`: `replace` drops all entries of lower rank"
+        )
+    } else if count > 1 || (count == 0 && !is_without) {
+        let known = ENTRIES.into_iter().filter(|name| keys.iter().any(|key| key.name == *name));
+        let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+        format!("`{path}` must have exactly one of {}, found {count}", known.join(", "))
+    } else {
+        return;
+    };
+    problems.push(Problem::error(node.asked.clone(), node.column, text));
+}
+
+/// Checks a block that has the key `at_least`.
+fn check_minimum(number: &Shape, path: &str, node: &Node, problems: &mut Vec<Problem>) {
+    for (key, value) in node.entries() {
+        let name = key.text().unwrap_or_default();
+        let full = format!("{path}.{name}");
+        if name == AT_LEAST {
+            number.check(&full, value, problems);
+        } else {
+            let text = format!("unknown key `{full}`");
+            let hint = "the only key of this block is `at_least`";
+            problems.push(Problem::error(key.asked.clone(), key.column, text).hint(hint));
         }
     }
 }

@@ -3,33 +3,63 @@
 use super::forms;
 use super::shape::{Key, Shape, key};
 
-/// Describes a list that can be exclusive or additive.
+/// Describes a list that layers merge, and that can be exclusive or additive.
 macro_rules! listed {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
-        Shape::Either(
+        use $crate::policy::shapes::{ADD, REPLACE, WITHOUT};
+        Shape::Layered(
             &Shape::List(&$item),
-            &Shape::Map(&[
+            &[
                 key("exclusive", Shape::List(&$item), "Exactly these entries."),
                 key("additive", Shape::List(&$item), "At least these entries. Others stay."),
-            ]),
+                key("add", Shape::List(&$item), ADD),
+                key("replace", Shape::List(&$item), REPLACE),
+                key("without", Shape::List(&Shape::Named(&$item)), WITHOUT),
+            ],
         )
     }};
     // `exclude` contains patterns, as in safe-settings. Beadle keeps the entries that match them.
     ($item:expr, $exclude:expr) => {{
         use $crate::policy::shape::{Shape, key};
-        Shape::Either(
+        use $crate::policy::shapes::{ADD, REPLACE, WITHOUT};
+        Shape::Layered(
             &Shape::List(&$item),
-            &Shape::Map(&[
+            &[
                 key("include", Shape::List(&$item), "These entries."),
                 key("exclude", Shape::List(&$exclude), "Other entries that match stay."),
                 key("exclusive", Shape::List(&$item), "Exactly these entries."),
                 key("additive", Shape::List(&$item), "At least these entries. Others stay."),
-            ]),
+                key("add", Shape::List(&$item), ADD),
+                key("replace", Shape::List(&$item), REPLACE),
+                key("without", Shape::List(&Shape::Named(&$item)), WITHOUT),
+            ],
         )
     }};
 }
+/// Describes a list that layers merge. The list has no mode of its own, because it is a part of
+/// another value.
+macro_rules! layered {
+    ($item:expr) => {{
+        use $crate::policy::shape::{Shape, key};
+        use $crate::policy::shapes::{ADD, REPLACE, WITHOUT};
+        Shape::Layered(
+            &Shape::List(&$item),
+            &[
+                key("add", Shape::List(&$item), ADD),
+                key("replace", Shape::List(&$item), REPLACE),
+                key("without", Shape::List(&Shape::Named(&$item)), WITHOUT),
+            ],
+        )
+    }};
+}
+pub(crate) use layered;
 pub(crate) use listed;
+
+/// The descriptions of the keys with which a layer edits a list of the layers of lower rank.
+pub(crate) const ADD: &str = "These entries, in addition to the entries of lower rank.";
+pub(crate) const REPLACE: &str = "Only these entries, without the entries of lower rank.";
+pub(crate) const WITHOUT: &str = "Entries of lower rank that Beadle leaves out, by name or as entries.";
 
 pub(crate) const TEXTS: Shape = Shape::List(&Shape::Text);
 pub(crate) const OPTIONAL_BOOL: Shape = Shape::OrNull(&Shape::Bool);

@@ -3,12 +3,11 @@
 use beadle_engine::PolicyLocation;
 use beadle_github::{Known, Repository, Unsure};
 
+use super::conflicts::conflicts;
 use super::contradictions::found;
 use super::files::Policy;
-use super::layers::{
-    Layer, LayerKind, ListMode, ListModes, conflicts, contradictions, drop_modes, without_plugins,
-};
-use super::merge::{merge, without_entries};
+use super::layers::{Layer, LayerKind, ListMode, ListModes, contradictions, drop_modes, without_plugins};
+use super::merge::{has_edits, merge, settle, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
 use crate::organisation;
@@ -113,6 +112,7 @@ impl Policy {
                 Err(why) => target.leave_undecided(layer, &why),
             }
         }
+        target.root.as_mut().into_iter().for_each(settle);
         for (layer, why) in suspended {
             target.suspend(layer, why);
         }
@@ -292,6 +292,7 @@ impl MergedLayers {
                 other.put_over(&root, &list_modes);
             }
         }
+        other.root.as_mut().into_iter().for_each(settle);
         other
     }
 
@@ -380,6 +381,9 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
                 let list = key.text().filter(|key| *key != "include").unwrap_or(section);
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
+                    // The file edits a list of other files, so no entry of the list is certain. In
+                    // a block, one list alone cannot be left out.
+                    (_, Some(other)) if key.text() != Some("repository") && has_edits(other) => None,
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
                         Some((key.clone(), without_values(list, value, other)))
                     }

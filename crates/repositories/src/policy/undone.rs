@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::layers::{Layer, ListModes, drop_modes, without_plugins};
 use super::meeting::{Part, parts};
-use super::merge::merge;
+use super::merge::{merge, settle};
 use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::rest::{Effect, Fact, Pick, effect, is_listed, picks};
@@ -62,7 +62,10 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
             None => root,
         });
     }
-    merged.map(|root| (root, list_modes))
+    merged.map(|mut root| {
+        settle(&mut root);
+        (root, list_modes)
+    })
 }
 
 /// Returns whether the value of a condition stays after all: its list is additive, or some file

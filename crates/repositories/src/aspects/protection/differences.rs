@@ -9,7 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::checks::{checks, missing_apps, sorted};
-use super::translate::{DesiredRule, FLAGS, LISTS, List, better};
+use super::translate::{DesiredRule, FLAGS, LISTS, List, better, resolved};
 use crate::aspects::{Context, field};
 use crate::names::Named;
 
@@ -131,6 +131,7 @@ fn flags(
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
+        let value = &resolved(value, &seen);
         // If GitHub does not show a flag of a live rule, the flag is off.
         let is_off = |value: &Value| value == &json!(false) || value == &json!(0);
         if seen == *value || (rule.is_some() && seen.is_null() && is_off(value)) {

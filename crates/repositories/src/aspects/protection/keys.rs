@@ -5,12 +5,15 @@
 
 use crate::policy::forms;
 use crate::policy::shape::{Key, Shape, key, required};
-use crate::policy::shapes::{LOGIN, NAME, OPTIONAL_BOOL, SLUGS};
+use crate::policy::shapes::{LOGIN, NAME, OPTIONAL_BOOL, SLUG, layered};
 
-const ENVIRONMENTS: Shape = Shape::List(&Shape::Form(&forms::ENVIRONMENT));
+const ENVIRONMENT: Shape = Shape::Form(&forms::ENVIRONMENT);
+const ENVIRONMENTS: Shape = layered!(ENVIRONMENT);
+const LOGINS: Shape = layered!(LOGIN);
+const SLUGS: Shape = layered!(SLUG);
 
 const ACTORS: &[Key] = &[
-    key("users", Shape::List(&LOGIN), "Logins of people."),
+    key("users", LOGINS, "Logins of people."),
     key("teams", SLUGS, "Slugs of teams."),
     key("apps", SLUGS, "Slugs of GitHub Apps."),
 ];
@@ -24,13 +27,16 @@ const CHECK: Shape = Shape::Map(&[
     ),
 ]);
 
+const CONTEXTS: Shape = layered!(NAME);
+const CHECKS: Shape = layered!(CHECK);
+
 const PROTECTION: Shape = Shape::Map(&[
     key(
         "required_status_checks",
         Shape::OrNull(&Shape::Map(&[
             key("strict", Shape::Bool, "Whether a branch must be up to date before a merge."),
-            key("contexts", Shape::List(&NAME), "Names of checks that any App can report."),
-            key("checks", Shape::List(&CHECK), "Checks, each with the App that must report it."),
+            key("contexts", CONTEXTS, "Names of checks that any App can report."),
+            key("checks", CHECKS, "Checks, each with the App that must report it."),
         ])),
         "Checks that must pass. Null for none.",
     ),
@@ -45,7 +51,7 @@ const PROTECTION: Shape = Shape::Map(&[
             ),
             key("dismiss_stale_reviews", Shape::Bool, "Whether new commits dismiss approvals."),
             key("require_code_owner_reviews", Shape::Bool, "Whether code owners must approve."),
-            key("required_approving_review_count", Shape::Int(0, 6), "The number of required approvals."),
+            key("required_approving_review_count", Shape::Count(0, 6), "The number of required approvals."),
             key(
                 "require_last_push_approval",
                 Shape::Bool,

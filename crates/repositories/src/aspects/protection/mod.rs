@@ -23,16 +23,13 @@ use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::layered;
 use crate::policy::{BranchWant, Node, merge};
 
 /// The aspect of a repository's branch protection rules.
 pub(crate) const PROTECTION: Aspect = Aspect {
     name: "protection",
-    sections: &[key(
-        "branches",
-        Shape::List(&ENTRY),
-        "Branch protection rules. Beadle keeps rules that are not listed.",
-    )],
+    sections: &[key("branches", SHAPE, "Branch protection rules. Beadle keeps rules that are not listed.")],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
     events: &["branch_protection_rule", "branch_protection_configuration", "create", "push"],
@@ -41,6 +38,8 @@ pub(crate) const PROTECTION: Aspect = Aspect {
     is_apart: false,
     planner: &Protection,
 };
+
+const SHAPE: Shape = layered!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {
     Asks { protection: sections.has("branches"), ..Asks::default() }

@@ -13,7 +13,7 @@ use beadle_engine::PolicyLocation;
 use beadle_github::{Actor, ActorKind, Allowances};
 use serde_json::{Value, json};
 
-use crate::policy::{Kind, Node};
+use crate::policy::{Kind, Node, at_least};
 
 /// A value of a rule that is true or false, or a number.
 pub(super) struct Flag {
@@ -253,6 +253,13 @@ impl DesiredRule {
     }
 }
 
+/// Returns the value that a flag must have if GitHub shows the value `seen`. A minimum does not
+/// lower a greater number.
+pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
+    let Some(least) = at_least(wanted) else { return wanted.clone() };
+    json!(seen.as_i64().map_or(least, |seen| seen.max(least)))
+}
+
 /// Returns whether `wanted` is at least as strict as `seen`. `strict` says whether a greater value
 /// is stricter.
 pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
@@ -306,6 +313,15 @@ required_deployment_environments: [production]
         assert_eq!(fields, all);
         assert_eq!(wanted.lists.len(), LISTS.len());
         assert_eq!(wanted.checks.unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn a_minimum_never_lowers_a_number() {
+        let least = json!({ "at_least": 2 });
+        for (seen, expected) in [(json!(null), 2), (json!(0), 2), (json!(2), 2), (json!(5), 5)] {
+            assert_eq!(resolved(&least, &seen), json!(expected), "{seen}");
+        }
+        assert_eq!(resolved(&json!(1), &json!(5)), json!(1));
     }
 
     #[test]

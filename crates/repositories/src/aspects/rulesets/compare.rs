@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
 use crate::aspects::field;
-use crate::policy::{Node, leaves_actors};
+use crate::policy::{Node, at_least, leaves_actors};
 
 /// The fields in the body of a ruleset.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
@@ -258,6 +258,12 @@ fn complete(rule: &mut Value) {
         Some("update") if rule["parameters"].is_object() => json!({ "update_allows_fetch_and_merge": false }),
         _ => Value::Null,
     };
+    let parameters = rule.get_mut("parameters").and_then(Value::as_object_mut);
+    for value in parameters.into_iter().flat_map(Map::values_mut) {
+        if let Some(least) = at_least(value) {
+            *value = json!(least);
+        }
+    }
     for (key, value) in demanded.as_object().into_iter().flatten() {
         if rule["parameters"][key].is_null() {
             rule["parameters"][key] = value.clone();
@@ -383,6 +389,26 @@ mod tests {
         let fewer =
             "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: a}]}}]";
         assert!(differences(&wanted(fewer), &seen)[0].is_guarded(), "a check less is weaker");
+    }
+
+    #[test]
+    fn a_minimum_of_approvals_never_lowers_the_number() {
+        let least =
+            "rules: [{type: pull_request, parameters: {required_approving_review_count: {at_least: 2}}}]";
+        let seen = |count: u64| {
+            let parameters = json!({ "required_approving_review_count": count });
+            json!({ "rules": [{ "type": "pull_request", "parameters": parameters }] })
+        };
+        for count in [2, 5] {
+            assert!(differences(&wanted(least), &seen(count)).is_empty(), "{count}");
+        }
+        let found = differences(&wanted(least), &seen(1));
+        let risks: Vec<Risk> = found.iter().flat_map(|part| &part.fields).map(|field| field.risk).collect();
+        assert_eq!(risks, [Risk::Changes]);
+        let rules = &body(&seen(1), found.iter())["rules"];
+        assert_eq!(rules[0]["parameters"]["required_approving_review_count"], json!(2));
+        let new = new_body(&wanted(&format!("name: main\n{least}")));
+        assert_eq!(new["rules"][0]["parameters"]["required_approving_review_count"], json!(2));
     }
 
     #[test]

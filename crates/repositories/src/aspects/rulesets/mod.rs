@@ -18,7 +18,7 @@ use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::policy::shape::{Shape, key, never, required};
-use crate::policy::shapes::{NAME, listed};
+use crate::policy::shapes::{NAME, layered, listed};
 use crate::policy::{CONDITIONS, Node, RULES};
 
 /// The aspect of a repository's rulesets.
@@ -50,6 +50,35 @@ const RULE_KINDS: [&str; RULES.len()] = {
 /// The explanation for a bypass actor that a policy names without an id.
 const NAMED_ACTOR: &str =
     "Beadle knows actors by `actor_id` only, and leaves the bypass actors of this ruleset alone";
+const ACTOR: Shape = Shape::Map(&[
+    key(
+        "actor_type",
+        Shape::OneOf(&[
+            "Integration",
+            "OrganizationAdmin",
+            "RepositoryRole",
+            "Team",
+            "DeployKey",
+            "EnterpriseOwner",
+            "EnterpriseRole",
+            "User",
+        ]),
+        "The kind of actor.",
+    ),
+    key("actor_id", Shape::OrNull(&Shape::Int(0, i64::MAX)), "The id of the team, App or role."),
+    key(
+        "bypass_mode",
+        Shape::OneOf(&["always", "pull_request", "exempt"]),
+        "When the actor can bypass the ruleset.",
+    ),
+    never("name", NAMED_ACTOR),
+]);
+const ACTORS: Shape = layered!(ACTOR);
+const RULE: Shape = Shape::Map(&[
+    key("type", Shape::OneOf(&RULE_KINDS), "The type of the rule."),
+    key("parameters", Shape::OrNull(&Shape::Free), "The parameters of the rule, as in REST."),
+]);
+const RULES_OF_ONE: Shape = layered!(RULE);
 const ENTRY: Shape = Shape::Map(&[
     required(key("name", NAME, "The name of the ruleset.")),
     key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What the ruleset protects."),
@@ -58,42 +87,9 @@ const ENTRY: Shape = Shape::Map(&[
         Shape::OneOf(&["active", "evaluate", "disabled"]),
         "Whether the ruleset is enforced.",
     )),
-    key(
-        "bypass_actors",
-        Shape::List(&Shape::Map(&[
-            key("actor_id", Shape::OrNull(&Shape::Int(0, i64::MAX)), "The id of the team, App or role."),
-            key(
-                "actor_type",
-                Shape::OneOf(&[
-                    "Integration",
-                    "OrganizationAdmin",
-                    "RepositoryRole",
-                    "Team",
-                    "DeployKey",
-                    "EnterpriseOwner",
-                    "EnterpriseRole",
-                    "User",
-                ]),
-                "The kind of actor.",
-            ),
-            key(
-                "bypass_mode",
-                Shape::OneOf(&["always", "pull_request", "exempt"]),
-                "When the actor can bypass the ruleset.",
-            ),
-            never("name", NAMED_ACTOR),
-        ])),
-        "The only actors that can bypass the ruleset.",
-    ),
+    key("bypass_actors", ACTORS, "The only actors that can bypass the ruleset."),
     key("conditions", Shape::OrNull(&CONDITIONS), "The refs, and for an organisation the repositories."),
-    key(
-        "rules",
-        Shape::List(&Shape::Map(&[
-            key("type", Shape::OneOf(&RULE_KINDS), "The type of the rule."),
-            key("parameters", Shape::OrNull(&Shape::Free), "The parameters of the rule, as in REST."),
-        ])),
-        "The rules. Rules of unknown types stay.",
-    ),
+    key("rules", RULES_OF_ONE, "The rules. Rules of unknown types stay."),
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 

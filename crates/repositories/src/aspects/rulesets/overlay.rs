@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::identity::{Kind, kind, pair_entries};
+use crate::policy::at_least;
 
 /// The marker with which a policy of safe-settings says that somebody else manages the checks.
 /// Beadle then keeps the live checks.
@@ -77,6 +78,10 @@ pub(super) fn without_nulls(value: Value) -> Value {
 /// Merges the declared value of `key` into the live value `seen`. The result keeps the fields that
 /// the declared value does not have. The entries of a list become those that the policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
+    if let Some(least) = at_least(wanted) {
+        // A minimum does not lower a greater number.
+        return json!(seen.as_i64().map_or(least, |seen| seen.max(least)));
+    }
     match (wanted, seen) {
         (Value::Object(wanted), Value::Object(seen)) => Value::Object(overlay_block(wanted, seen)),
         (Value::Object(wanted), Value::Null) => Value::Object(overlay_block(wanted, &Map::new())),

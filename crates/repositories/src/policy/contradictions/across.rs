@@ -10,7 +10,7 @@ use beadle_engine::PolicyLocation;
 use super::{METHODS, PAIRS, found, off};
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::meeting::{Part, parts};
-use crate::policy::merge::merge;
+use crate::policy::merge::{merge, settle};
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
@@ -94,7 +94,8 @@ impl Search<'_> {
             return;
         }
         let nodes = members.into_iter().filter_map(|at| self.values[at].clone());
-        let Some(root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
+        let Some(mut root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
+        settle(&mut root);
         let rank = |asked: &PolicyLocation| self.ranks.get(&*asked.file).copied().unwrap_or_default();
         for contradiction in found(&root, &rank) {
             let places: Vec<String> = contradiction.places().into_iter().map(ToString::to_string).collect();

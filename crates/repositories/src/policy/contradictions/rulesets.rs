@@ -3,6 +3,7 @@
 //!
 //! <https://docs.github.com/rest/repos/rules> and <https://docs.github.com/rest/orgs/rules>
 
+use super::super::lists::{entries, list_of};
 use super::super::node::Node;
 use super::super::problem::Problem;
 use super::super::rules::{self, CONDITIONS_OF_ORGANISATIONS};
@@ -22,7 +23,7 @@ pub(super) fn check(path: &str, ruleset: &Node, is_organisations: bool, problems
         if name.text() != Some("repository_property") {
             continue;
         }
-        for property in condition.entries().iter().flat_map(|(_, list)| list.items()) {
+        for property in condition.entries().iter().flat_map(|(_, list)| list_of(list).items()) {
             lacks("repository_property", property, &["name", "property_values"], problems);
         }
     }
@@ -67,7 +68,7 @@ fn of_organisations(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
 /// Checks that a ruleset of the organisation has no rule that GitHub accepts only in a ruleset of a
 /// repository.
 fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+    for rule in entries(ruleset, "rules") {
         let Some(node) = rule.get("type") else { continue };
         if let Some(kind) = node.text().filter(|kind| rules::OF_REPOSITORIES.contains(kind)) {
             let problem =
@@ -80,7 +81,7 @@ fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
 
 /// Checks the rules of a ruleset, and the parameters of the rules.
 fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    let rules = ruleset.get("rules").map(Node::items).unwrap_or_default();
+    let rules = entries(ruleset, "rules");
     for (at, rule) in rules.iter().enumerate() {
         let Some(node) = rule.get("type") else {
             problems.push(error(rule, format!("`{path}.rules[{at}].type` is missing")));
@@ -95,7 +96,7 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
                 problems,
             );
             for (list, keys) in REQUIRED {
-                for entry in parameters.get(list).map(Node::items).unwrap_or_default() {
+                for entry in entries(parameters, list) {
                     lacks(list, entry, keys, problems);
                 }
             }

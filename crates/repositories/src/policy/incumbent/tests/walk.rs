@@ -61,7 +61,7 @@ fn has(keys: &[Key], name: &str) -> bool {
 fn keys_of(shape: &Shape) -> Option<&'static [Key]> {
     match shape {
         Shape::Map(keys) => Some(keys),
-        Shape::OrNull(inner) | Shape::List(inner) => keys_of(inner),
+        Shape::OrNull(inner) | Shape::List(inner) | Shape::Layered(inner, _) => keys_of(inner),
         Shape::Either(one, other) => keys_of(one).or_else(|| keys_of(other)),
         _ => None,
     }

@@ -1,0 +1,184 @@
+//! Reads the forms with which a layer edits a list of the layers of lower rank: `replace`,
+//! `without`, `add` and `null`. The result is a [`ListEdit`], which the merge of layers applies.
+
+use super::keys::ALL_SECTIONS;
+use super::lists::{ENTRIES, list_of, removed};
+use super::node::{Kind, ListEdit, Node};
+use super::problem::{Problem, Severity};
+use super::rules;
+use super::shape::{Key, Shape};
+use crate::identity;
+
+/// Returns a file, or one entry of `first_match`, in which each edit of an inner list is a
+/// [`Kind::Edit`]. The lists that can be exclusive or additive stay as they are, because
+/// `layers.rs` also reads their modes.
+pub(super) fn edits(root: &Node) -> Node {
+    let mut root = root.clone();
+    blocks(ALL_SECTIONS, &mut root);
+    root
+}
+
+/// Returns what a value does to a list, or `None` if the value is the list itself. `item` is the
+/// shape of the entries.
+pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
+    let edit = |drops, without, entries| Kind::Edit(Box::new(ListEdit { drops, without, entries }));
+    match &node.kind {
+        Kind::Null => Some(edit(true, Vec::new(), None)),
+        Kind::Map(_) => {
+            let list = list_of(node);
+            let entries = (!std::ptr::eq(list, node)).then(|| list.items().to_vec());
+            if node.get("replace").is_some() {
+                return Some(edit(true, Vec::new(), entries));
+            }
+            let without: Vec<Node> = removed(node).iter().map(|named| entry(item, named)).collect();
+            match entries {
+                Some(entries) if without.is_empty() => Some(Kind::List(entries)),
+                entries => Some(edit(false, without, entries)),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Returns an entry of `without` in the form of an entry of the list. If the author wrote only a
+/// name, it is the value of the first key of an entry.
+fn entry(item: &Shape, named: &Node) -> Node {
+    match item {
+        Shape::Map([first, ..]) if named.is_scalar() => {
+            let key = Node { kind: Kind::Text(first.name.to_owned()), ..named.clone() };
+            Node { kind: Kind::Map(vec![(key, named.clone())]), ..named.clone() }
+        }
+        _ => named.clone(),
+    }
+}
+
+/// Converts the values of a block.
+fn blocks(keys: &[Key], node: &mut Node) {
+    let kind = node.get("type").and_then(Node::text).and_then(rules::find);
+    for key in keys {
+        let Some(value) = node.child(key.name) else { continue };
+        match (key.name, kind) {
+            ("parameters", Some(rule)) => parameters(rule.parameters, value),
+            _ => within(&key.shape, value),
+        }
+    }
+    if node.get("checks").or(node.get("contexts")).is_some() {
+        couple(node);
+    }
+}
+
+/// Converts the lists inside a value.
+fn within(shape: &Shape, node: &mut Node) {
+    match shape {
+        Shape::Map(keys) => blocks(keys, node),
+        Shape::OrNull(shape) if !node.is_null() => within(shape, node),
+        Shape::Either(one, other) => {
+            let shape = if one.fits(node) { one } else { other };
+            within(shape, node);
+        }
+        Shape::List(item) => node.children().for_each(|entry| within(item, entry)),
+        Shape::Layered(list, _) => {
+            let Shape::List(item) = list else { return };
+            if let Kind::Map(lists) = &mut node.kind {
+                for (key, list) in lists {
+                    if !matches!(key.text(), Some("without" | "exclude")) {
+                        list.children().for_each(|entry| within(item, entry));
+                    }
+                }
+            } else {
+                node.children().for_each(|entry| within(item, entry));
+            }
+            if !shape.has_list_mode()
+                && let Some(kind) = effect(item, node)
+            {
+                node.kind = kind;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Converts the parameters of a rule. Here, null means that the parameter is not specified, so null
+/// drops a list of the layers of lower rank.
+fn parameters(keys: &[Key], node: &mut Node) {
+    for key in keys {
+        let Some(value) = node.child(key.name) else { continue };
+        match key.shape {
+            Shape::OrNull(list) if matches!(list, Shape::Layered(..)) && value.kind == Kind::Null => {
+                within(list, value);
+            }
+            shape => within(&shape, value),
+        }
+    }
+}
+
+/// Makes an edit of one of the lists `checks` and `contexts` an edit of both, because they are one
+/// list at GitHub.
+fn couple(block: &mut Node) {
+    let (checks, contexts) = (block.get("checks").cloned(), block.get("contexts").cloned());
+    for (from, name, own) in [(&checks, "contexts", &contexts), (&contexts, "checks", &checks)] {
+        let Some(Node { kind: Kind::Edit(edit), .. }) = from else { continue };
+        let (own_drops, entries, mut without) = match own.as_ref().map(|node| &node.kind) {
+            Some(Kind::Edit(own)) => (own.drops, own.entries.clone(), own.without.clone()),
+            Some(Kind::List(entries)) => (false, Some(entries.clone()), Vec::new()),
+            _ => (false, None, Vec::new()),
+        };
+        let drops = edit.drops || own_drops;
+        without.extend(edit.without.iter().filter_map(other_form));
+        if drops {
+            without.clear();
+        } else if without.is_empty() {
+            continue;
+        }
+        let Some(at) = own.as_ref().or(from.as_ref()) else { continue };
+        let kind = Kind::Edit(Box::new(ListEdit { drops, without, entries }));
+        let node = Node { kind, ..at.clone() };
+        if let Some(list) = block.child(name) {
+            *list = node;
+        } else if let Kind::Map(entries) = &mut block.kind {
+            let key = Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
+            entries.push((key, node));
+        }
+    }
+}
+
+/// Converts an entry of `without` between the lists `checks` and `contexts`. A check of one certain
+/// App has no form in `contexts`.
+fn other_form(named: &Node) -> Option<Node> {
+    if named.text().is_some() {
+        let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };
+        return Some(Node { kind: Kind::Map(vec![(key, named.clone())]), ..named.clone() });
+    }
+    if named.get("app_id").is_some() { None } else { named.get("context").cloned() }
+}
+
+/// Checks the entries of every `without`.
+pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
+    check_names("", root, problems);
+}
+
+/// Creates the warning about an edit of a list that no file of a lower rank has.
+pub(super) fn nothing_below(path: &str, node: &Node) -> Problem {
+    let path = if path.starts_with("webhooks[") { "webhooks" } else { path };
+    let text = format!("`{path}`: this has no effect, because no file of a lower rank lists entries there");
+    let problem = Problem::error(node.asked.clone(), node.column, text).severity(Severity::Warning);
+    problem.hint("for a list of this file alone, write the list itself")
+}
+
+/// Checks that each entry of a `without` has the keys that identify an entry of its list.
+fn check_names(list: &str, node: &Node, problems: &mut Vec<Problem>) {
+    for named in removed(node) {
+        if matches!(named.kind, Kind::Map(_)) && identity::name(list, named).is_none() {
+            let text = format!("this entry of `without` does not say which entry of `{list}` it means");
+            problems.push(Problem::error(named.asked.clone(), named.column, text));
+        }
+    }
+    for (key, value) in node.entries() {
+        let key = key.text().unwrap_or_default();
+        if key != "without" {
+            let is_list = ENTRIES.contains(&key);
+            check_names(if is_list { list } else { key }, value, problems);
+        }
+    }
+    node.items().iter().for_each(|item| check_names("", item, problems));
+}

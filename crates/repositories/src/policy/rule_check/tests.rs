@@ -83,6 +83,26 @@ fn an_override_must_not_lower_the_number_of_approvals() {
 }
 
 #[test]
+fn a_rule_sees_what_the_edits_of_a_layer_do() {
+    let base = approvals("2");
+    for (text, count) in [
+        (approvals("{ at_least: 1 }"), 0),
+        ("branches: { without: [default] }\n".to_owned(), 1),
+        ("branches: { replace: [{ name: next, protection: { enforce_admins: true } }] }\n".to_owned(), 1),
+        ("branches: { add: [{ name: next, protection: { enforce_admins: true } }] }\n".to_owned(), 0),
+    ] {
+        let files = [
+            ("settings.yml", base.as_str()),
+            ("rules/overrides.yml", EXAMPLE),
+            ("repos/shop.yml", text.as_str()),
+        ];
+        let found = errors(&files);
+        assert_eq!(found.len(), count, "{text}: {found:?}");
+        assert!(found.iter().all(|message| message.starts_with("repos/shop.yml:1 ")), "{found:?}");
+    }
+}
+
+#[test]
 fn an_override_must_not_grant_admin_to_a_person() {
     for (permission, count) in [("admin", 1), ("push", 0)] {
         let text = format!("collaborators: [{{ username: mona, permission: {permission} }}]\n");

@@ -41,7 +41,10 @@ async fn unsupported_keys_are_reported_and_the_rest_is_applied() {
     world.policy("settings.yml", text);
     world.policy("deployment-settings.yml", "restrictedRepos: [admin]\nconfigvalidators:\n  - plugin: x\n");
     let refused = world.beadle(&["check"]).await.expect(1);
-    assert!(refused.out.contains("error: `configvalidators`") && refused.out.contains("deployment-settings.yml:2"));
+    assert!(
+        refused.out.contains("error: `configvalidators`")
+            && refused.out.contains("deployment-settings.yml:2")
+    );
     assert!(world.beadle(&["plan"]).await.expect(1).err.contains("ignored"));
     world.org_lines = "validators = \"ignored\"\n".into();
     let checked = world.beadle(&["check", "--json"]).await.expect(0).json();

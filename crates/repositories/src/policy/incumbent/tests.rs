@@ -258,14 +258,15 @@ fn empty_dismissal_restrictions_are_off_and_say_so() {
             "branches:\n- name: main\n  protection:\n    required_pull_request_reviews:\n      dismissal_restrictions: {actors}\n"
         )
     };
-    for (actors, expected, count) in [
-        ("null", json!(null), 0),
-        ("{}", json!(null), 1),
-        ("{ users: [] }", json!({ "users": [] }), 0),
-    ] {
+    for (actors, expected, count) in
+        [("null", json!(null), 0), ("{}", json!(null), 1), ("{ users: [] }", json!({ "users": [] }), 0)]
+    {
         let policy = accepted(&[("settings.yml", reviews(actors).as_str())]);
         let protection = desired(&policy).branches[0].protection.as_ref().unwrap().json();
-        assert_eq!(protection["required_pull_request_reviews"]["dismissal_restrictions"], expected, "{actors}");
+        assert_eq!(
+            protection["required_pull_request_reviews"]["dismissal_restrictions"], expected,
+            "{actors}"
+        );
         let found = remarks(&policy);
         assert_eq!(found.len(), count, "{actors}: {found:?}");
         assert!(found.iter().all(|(_, text)| text.starts_with("settings.yml:5 ")), "{found:?}");

@@ -133,7 +133,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "repos/a.yml",
             "custom_properties:\n- name: tier\n  value: { gold: true }",
-            ":3 `custom_properties[0].value` must be",
+            ":3 unknown key `custom_properties[0].value.gold`",
         ),
         (
             "repos/a.yml",

@@ -196,6 +196,45 @@ async fn explain_names_every_value_with_its_line_and_the_overridden_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_narrower_file_says_less_than_a_wider_one() {
+    let labels = || json!({ "bug": { "color": "d73a4a" }, "own": { "color": "ededed" } });
+    let protection =
+        json!({ "main": { "required_pull_request_reviews": { "required_approving_review_count": 3 } } });
+    let repository = || {
+        json!({ "branches": { "main": {} }, "teams": { "contractors": "pull" }, "labels": labels(),
+            "protection": protection })
+    };
+    let world = World::new(acme(json!({ "shop": repository(), "blog": repository() }))).await;
+    world.policy(
+        "settings.yml",
+        "teams:\n- { name: engineering, permission: push }\n- { name: contractors, permission: pull }\n\
+         labels: [{ name: bug, color: d73a4a }]\nrepository: { topics: [web, rust] }\n",
+    );
+    world.policy(
+        "repos/shop.yml",
+        "teams:\n  without: [contractors]\nlabels: null\nrepository: { topics: { replace: [go] } }\nbranches:\n\
+         - name: main\n  protection:\n    required_pull_request_reviews:\n      \
+         required_approving_review_count: { at_least: 2 }\n",
+    );
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let (shop, blog) = (world.repository("shop"), world.repository("blog"));
+    assert_eq!(shop["teams"], json!({ "engineering": "push" }));
+    assert_eq!(blog["teams"], json!({ "engineering": "push", "contractors": "pull" }));
+    assert_eq!((&shop["topics"], &blog["topics"]), (&json!(["go"]), &json!(["rust", "web"])));
+    assert!(shop["labels"].get("own").is_some() && blog["labels"].get("own").is_none(), "{shop:#}");
+    let count = "/protection/main/required_pull_request_reviews/required_approving_review_count";
+    assert_eq!(shop.pointer(count), Some(&json!(3)), "a minimum lowers nothing");
+    world.beadle(&["plan"]).await.expect(0);
+    let explained = world.beadle(&["explain", "acme/shop"]).await.expect(0);
+    for line in [
+        "removed teams[contractors].permission  pull  [settings.yml:3]  by without  [repos/shop.yml:2]",
+        "removed labels[bug].color  d73a4a  [settings.yml:4]  by null  [repos/shop.yml:3]",
+    ] {
+        assert!(explained.out.contains(line), "{line}\n{}", explained.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_runs_the_tests_of_the_policy() {
     let world = organisation().await;
     world.policy("layers/leads.yml", LEADS);

@@ -74,6 +74,30 @@ fn only_what_is_certainly_the_same_is_there_twice() {
 }
 
 #[test]
+fn a_name_means_every_entry_whose_fields_it_gives() {
+    let means = |list: &str, named: &str, entry: &str| {
+        names(list, &Node::parse("a.yml", named).unwrap(), &Node::parse("a.yml", entry).unwrap())
+    };
+    for (list, named, entry, expected) in [
+        ("checks", "{context: ci}", "{context: ci, app_id: 5}", true),
+        ("checks", "{context: ci, app_id: 5}", "{context: ci, app_id: 5}", true),
+        ("checks", "{context: ci, app_id: 5}", "{context: ci}", false),
+        ("checks", "{context: ci, app_id: 5}", "{context: ci, app_id: 6}", false),
+        ("bypass_actors", "{actor_type: Team}", "{actor_type: Team, actor_id: 5}", true),
+        ("bypass_actors", "{actor_type: Team, actor_id: 5}", "{actor_type: Team, name: core}", false),
+        ("bypass_actors", "{actor_type: DeployKey, actor_id: 1}", "{actor_type: DeployKey}", true),
+        ("teams", "{name: Core}", "{name: core, permission: push}", true),
+        ("autolinks", "{key_prefix: t-}", "{key_prefix: T-}", false),
+        ("topics", "Rust", "rust", true),
+        ("users", "Mona", "mona", true),
+        ("contexts", "CI", "ci", false),
+        ("teams", "core", "{name: core}", false),
+    ] {
+        assert_eq!(means(list, named, entry), expected, "{list}: {named} {entry}");
+    }
+}
+
+#[test]
 fn an_entry_that_is_there_twice_with_other_values_is_found() {
     let found = |text: &str| {
         let node = Node::parse("a.yml", text).unwrap();

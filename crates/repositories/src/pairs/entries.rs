@@ -94,7 +94,7 @@ pub(super) fn section(dice: &mut Dice, name: &str, place: Place, live: &Value) -
     match known {
         Some(list) => {
             let entries = entries(dice, list, place, live);
-            if place == Place::Live { Value::Array(entries) } else { worded(dice, name, entries) }
+            if place == Place::Live { Value::Array(entries) } else { worded(dice, list, entries) }
         }
         None => Value::Object(block(dice, name, place, live)),
     }
@@ -177,7 +177,7 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
             .into_iter()
             .find_map(|word| topics.get(word).cloned())
             .unwrap_or(topics);
-        let word = dice.one(&["exclusive", "additive", ""]);
+        let word = dice.one(&["exclusive", "additive", "replace", ""]);
         let topics = if word.is_empty() { topics } else { json!({ word: topics }) };
         block.insert("topics".into(), topics);
     }
@@ -255,6 +255,14 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     } else if dice.chance(6) {
         entry.insert("protection".into(), Value::Null);
     }
+    let count = entry.get_mut("protection").and_then(|node| node.get_mut("required_pull_request_reviews"));
+    let count = count.and_then(|node| node.get_mut("required_approving_review_count"));
+    if let Some(count) = count.filter(|count| place != Place::Live && count.is_number())
+        && dice.chance(15)
+    {
+        let least = count.take();
+        *count = json!({ "at_least": least });
+    }
     let checks = entry.get_mut("protection").and_then(|node| node.get_mut("required_status_checks"));
     if let Some(Value::Object(checks)) = checks
         && checks.contains_key("checks")
@@ -268,12 +276,26 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
 }
 
 /// Returns a list either as a plain list, or as a block that says whether the list is exclusive or
-/// additive.
-fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
-    if section == "branches" {
-        return Value::Array(entries);
-    }
-    match dice.below(8) {
+/// additive, or what happens to the list of the layers of lower rank.
+fn worded(dice: &mut Dice, list: &List, mut entries: Vec<Value>) -> Value {
+    let section = list.section;
+    let word = match dice.below(11) {
+        8 => return json!({ "replace": entries }),
+        9 => {
+            let kept = entries.split_off(entries.len() / 2);
+            let without: Vec<Value> = entries.iter().map(|entry| entry[list.id].clone()).collect();
+            let word =
+                if section == "branches" { "add" } else { dice.one(&["add", "additive", "exclusive"]) };
+            return json!({ "without": without, word: kept });
+        }
+        10 => {
+            let without: Vec<Value> = entries.iter().map(|entry| entry[list.id].clone()).collect();
+            return if dice.chance(20) { Value::Null } else { json!({ "without": without }) };
+        }
+        word => word,
+    };
+    match word {
+        _ if section == "branches" => Value::Array(entries),
         0 | 1 => json!({ "exclusive": entries }),
         2 | 3 => json!({ "additive": entries }),
         4 if section == "labels" => {

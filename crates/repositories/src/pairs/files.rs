@@ -143,7 +143,8 @@ fn agree(body: &mut Map<String, Value>, selected: &Value) {
     }
     let property = selected["property"].as_object().and_then(|properties| properties.keys().next());
     let (Some(property), Some(list)) = (property, body.get_mut("custom_properties")) else { return };
-    let word = ["exclusive", "additive"].into_iter().find(|word| list.get(*word).is_some());
+    let words = ["exclusive", "additive", "add", "replace"];
+    let word = words.into_iter().find(|word| list.get(*word).is_some());
     let list = match word {
         Some(word) => &mut list[word],
         None => list,

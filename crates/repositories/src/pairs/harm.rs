@@ -157,7 +157,8 @@ impl<'a> AskedSections<'a> {
     fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
-            if list.is_array() || list.get("include").is_some() {
+            let has_no_mode = ["include", "add", "replace"].into_iter().any(|word| list.get(word).is_some());
+            if list.is_array() || has_no_mode {
                 !is_additive && !["branches", CONFIGURATIONS.section].contains(&section)
             } else {
                 list.get("exclusive").is_some()
@@ -168,7 +169,8 @@ impl<'a> AskedSections<'a> {
 
 /// Returns the entries of a list, which can be written as a plain list or as a block.
 fn entries(list: &Value) -> &[Value] {
-    let inner = ["exclusive", "additive", "include"].into_iter().find_map(|word| list.get(word));
+    let words = ["exclusive", "additive", "include", "add", "replace"];
+    let inner = words.into_iter().find_map(|word| list.get(word));
     inner.unwrap_or(list).as_array().map(Vec::as_slice).unwrap_or_default()
 }
 

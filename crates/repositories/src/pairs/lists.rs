@@ -61,7 +61,8 @@ fn stated(section: &str, mut entry: Value) -> Option<Value> {
 /// Returns a random list for a section of a repository.
 fn list(dice: &mut Dice, section: &str, live: &Value) -> Vec<Value> {
     let made = entries::section(dice, section, Place::Repository, live);
-    let inner = ["exclusive", "additive", "include"].into_iter().find_map(|word| made.get(word));
+    let inner =
+        ["exclusive", "additive", "include", "add", "replace"].into_iter().find_map(|word| made.get(word));
     let items = inner.unwrap_or(&made).as_array().cloned().unwrap_or_default();
     items.into_iter().filter_map(|entry| stated(section, entry)).collect()
 }

@@ -223,8 +223,8 @@ fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
         };
         return (asked.to_string(), word);
     }
-    let nulls = leaves(&step.layer.root).into_iter().filter(|null| null.value.is_null());
-    match nulls.into_iter().find(|null| contains(&null.key)) {
+    let mut leaves = leaves(&step.layer.root).into_iter();
+    match leaves.find(|leaf| leaf.value.is_null() && contains(&leaf.key)) {
         Some(null) => (null.asked.to_string(), "null"),
         None => (step.layer.file.clone(), "another value"),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::layers::{Layer, LayerKind};
 use super::leaves::{ListAt, lists};
-use super::list_forms::nothing_below;
+use super::list_forms::{ACTORS, nothing_below};
 use super::node::{Kind, ListEdit, Node};
 use super::problem::{Problem, Severity, nearest};
 use crate::identity;
@@ -63,15 +63,28 @@ fn is_of_organisation(layers: &[Layer], list: &ListAt<'_>) -> bool {
 fn idle(edit: &ListAt<'_>, known: &[ListAt<'_>]) -> Vec<Problem> {
     let Kind::Edit(change) = &edit.node.kind else { return Vec::new() };
     let ListEdit { drops, without, entries } = &**change;
-    let same = known.iter().filter(|list| one_list(&list.key) == one_list(&edit.key));
+    let is_null = *drops && entries.is_none();
+    let same = known.iter().filter(|list| {
+        one_list(&list.key) == one_list(&edit.key) || (is_null && are_actors(&list.key, &edit.key))
+    });
     let below: Vec<&Node> = same.flat_map(|list| list.node.items()).collect();
     if below.is_empty() {
-        let is_idle = !without.is_empty() || (*drops && entries.is_none());
+        let is_idle = !without.is_empty() || is_null;
         return if is_idle { vec![nothing_below(&edit.path, edit.node)] } else { Vec::new() };
     }
     let missing =
         without.iter().filter(|named| !below.iter().any(|entry| is_named(&edit.name, named, entry)));
     missing.map(|named| not_listed(edit, named, &below)).collect()
+}
+
+/// Returns whether two keys belong to lists of actors in the same block.
+fn are_actors(one: &str, other: &str) -> bool {
+    match (one.rsplit_once('.'), other.rsplit_once('.')) {
+        (Some((block, list)), Some((same, another))) => {
+            block == same && ACTORS.contains(&list) && ACTORS.contains(&another)
+        }
+        _ => false,
+    }
 }
 
 /// Returns a key in a form that is equal for `checks` and `contexts`, because they are one list at

@@ -94,8 +94,9 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     });
 }
 
-/// Returns whether a value is the word null for a list. It then drops the list of the layers of lower
-/// rank. A list without a value is not specified, because somebody may have deleted its entries.
+/// Returns whether a value is the word null for a list. It then drops the list of the layers of
+/// lower rank. A list without a value is not specified, because somebody may have deleted its
+/// entries.
 fn drops_list(shape: &Shape, value: &Node) -> bool {
     matches!(shape, Shape::Layered(..)) && value.kind == Kind::Null
 }

@@ -9,6 +9,9 @@ use super::rules;
 use super::shape::{Key, Shape};
 use crate::identity;
 
+/// The lists of actors in a branch protection rule. Together they are one list at GitHub.
+pub(super) const ACTORS: [&str; 3] = ["users", "teams", "apps"];
+
 /// Returns a file, or one entry of `first_match`, in which each edit of an inner list is a
 /// [`Kind::Edit`]. The lists that can be exclusive or additive stay as they are, because
 /// `layers.rs` also reads their modes.
@@ -64,6 +67,9 @@ fn blocks(keys: &[Key], node: &mut Node) {
     }
     if node.get("checks").or(node.get("contexts")).is_some() {
         couple(node);
+    }
+    if keys.iter().any(|key| key.name == "apps") {
+        drop_together(node);
     }
 }
 
@@ -133,12 +139,37 @@ fn couple(block: &mut Node) {
         let Some(at) = own.as_ref().or(from.as_ref()) else { continue };
         let kind = Kind::Edit(Box::new(ListEdit { drops, without, entries }));
         let node = Node { kind, ..at.clone() };
-        if let Some(list) = block.child(name) {
-            *list = node;
-        } else if let Kind::Map(entries) = &mut block.kind {
-            let key = Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
-            entries.push((key, node));
-        }
+        put(block, name, node);
+    }
+}
+
+/// Makes a null for one of the lists of actors a null for all of them, because they are one list at
+/// GitHub: without `users`, `teams` alone would remove every user.
+fn drop_together(block: &mut Node) {
+    let is_null =
+        |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
+    let null = ACTORS.iter().find_map(|name| block.get(name).filter(is_null));
+    let Some(null) = null.cloned() else { return };
+    for name in ACTORS {
+        let own = block.get(name);
+        let entries = match own.map(|node| &node.kind) {
+            Some(Kind::List(entries)) => Some(entries.clone()),
+            Some(Kind::Edit(edit)) => edit.entries.clone(),
+            _ => None,
+        };
+        let kind = Kind::Edit(Box::new(ListEdit { drops: true, without: Vec::new(), entries }));
+        let node = Node { kind, ..own.unwrap_or(&null).clone() };
+        put(block, name, node);
+    }
+}
+
+/// Sets the value of a key in a block.
+fn put(block: &mut Node, name: &str, node: Node) {
+    if let Some(value) = block.child(name) {
+        *value = node;
+    } else if let Kind::Map(entries) = &mut block.kind {
+        let key = Node { kind: Kind::Text(name.to_owned()), ..node.clone() };
+        entries.push((key, node));
     }
 }
 
@@ -182,3 +213,6 @@ fn check_names(list: &str, node: &Node, problems: &mut Vec<Problem>) {
     }
     node.items().iter().for_each(|item| check_names("", item, problems));
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,9 @@ impl Policy {
                 Err(why) => target.leave_undecided(layer, &why),
             }
         }
-        target.root.as_mut().into_iter().for_each(settle);
+        if let Some(root) = &mut target.root {
+            settle(root);
+        }
         for (layer, why) in suspended {
             target.suspend(layer, why);
         }
@@ -292,7 +294,9 @@ impl MergedLayers {
                 other.put_over(&root, &list_modes);
             }
         }
-        other.root.as_mut().into_iter().for_each(settle);
+        if let Some(root) = &mut other.root {
+            settle(root);
+        }
         other
     }
 

@@ -30,6 +30,16 @@ pub struct HookDelivery {
     pub repository_id: Option<u64>,
 }
 
+/// The App of the credential.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OwnApp {
+    /// The name of the App.
+    pub name: String,
+    /// The address of the App's page, below which the App can be installed.
+    #[serde(rename = "html_url")]
+    pub page: String,
+}
+
 /// Returns the workflow runs of one page of GitHub's list. Returns an error if the page has no
 /// `workflow_runs`, or if it repeats runs of an earlier page.
 fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
@@ -49,6 +59,23 @@ impl Reader {
         let path = Path::at("orgs").value(self.organisation()).then("installation");
         let installation: Value = self.api().get_as_app(path).await?.json().map_err(Failure::from)?;
         Ok(Some(installation))
+    }
+
+    /// Returns the App of the credential. Returns an error if the private key does not belong to the
+    /// App, or if the credential is a token.
+    pub async fn own_app(&self) -> Result<OwnApp, Failure> {
+        self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
+    }
+
+    /// Returns whether the App of the credential is installed on the organisation. Returns an error
+    /// if the credential is a token.
+    pub async fn is_installed(&self) -> Result<bool, Failure> {
+        let path = Path::at("orgs").value(self.organisation()).then("installation");
+        match self.api().get_as_app(path).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status() == Some(404) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns the limits of the credential and what remains of them. GitHub does not count this

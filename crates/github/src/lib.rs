@@ -21,6 +21,7 @@ mod names;
 mod owners;
 mod properties;
 mod read;
+mod registration;
 mod repository;
 mod rulesets;
 mod shape;
@@ -30,7 +31,7 @@ mod unsure;
 mod write;
 
 pub use api::{Api, Endpoint};
-pub use app::HookDelivery;
+pub use app::{HookDelivery, OwnApp};
 pub use auth::Credential;
 pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};
@@ -41,6 +42,7 @@ pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
 pub use names::{Called, Missing, Resolved, SelectedBy};
 pub use read::{Cursor, IndexRow, Page, Reader};
+pub use registration::{AppRegistration, RegisteredApp};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Known, Label, Permission, Repository, Rule,
     StatusCheck, Visibility,

@@ -1,14 +1,57 @@
 //! The permissions and webhook events that the GitHub App needs for a policy. They are collected
 //! from the aspects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::aspects::{self, AppPermission};
+use crate::aspects::{self, AccessLevel, AppPermission};
 use crate::organisation;
 
 /// The events that every policy needs. They report a new or renamed repository, a change of a value
 /// by which layers can select, and a renamed organisation.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
+
+/// The permissions that every policy needs: to read who has access, and to receive the events that
+/// report new files and branches and the values by which layers can select.
+const FOR_EVERY_POLICY: &[AppPermission] = &[
+    AppPermission::write("administration", "administration (repository)"),
+    AppPermission::read("contents", "contents (repository)"),
+    AppPermission::read("members", "members (organisation)"),
+    AppPermission::read("organization_custom_properties", "custom properties (organisation)"),
+];
+/// The events that every policy can receive with these permissions, in addition to
+/// [`OF_EVERY_POLICY`].
+const FOR_SELECTORS: &[&str] = &["create", "custom_property_values", "push"];
+
+/// The permissions and the events that a GitHub App needs for one policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppNeeds {
+    /// The lowest sufficient level of each permission, by the name of the permission in the REST
+    /// API.
+    pub permissions: BTreeMap<&'static str, AccessLevel>,
+    /// The events. GitHub refuses an event without its permission, so events of sections that the
+    /// policy does not have are not among them.
+    pub events: BTreeSet<&'static str>,
+}
+
+/// Returns what the App needs for a policy with these sections.
+pub fn app_needs(sections: &BTreeSet<&str>) -> AppNeeds {
+    let own = permissions().into_iter().filter(|(section, _)| sections.contains(section));
+    let mut levels: BTreeMap<&'static str, AccessLevel> = BTreeMap::new();
+    for permission in own.map(|(_, permission)| permission).chain(FOR_EVERY_POLICY.iter().copied()) {
+        let level = levels.entry(permission.name).or_insert(permission.level);
+        *level = permission.level.max(*level);
+    }
+    let has = |needed: &[AppPermission]| {
+        needed.iter().all(|needed| levels.get(needed.name).is_some_and(|level| *level >= needed.level))
+    };
+    let of_repositories =
+        aspects::ALL.iter().filter(|aspect| has(aspect.permissions)).flat_map(|aspect| aspect.events);
+    let of_organisation =
+        organisation::ALL.iter().filter(|aspect| has(aspect.permissions)).flat_map(|aspect| aspect.events);
+    let always = OF_EVERY_POLICY.iter().chain(FOR_SELECTORS);
+    let events = always.chain(of_repositories).chain(of_organisation).copied().collect();
+    AppNeeds { permissions: levels, events }
+}
 
 /// Returns the permissions that the sections of a policy need. Each has the name of its section.
 pub fn permissions() -> Vec<(&'static str, AppPermission)> {
@@ -115,6 +158,47 @@ mod tests {
         for (section, texts) in rows {
             let row = format!("| `{section}` | {} |\n", texts.join(", "));
             assert!(page.contains(&row), "{PAGE} must have the row:\n{row}");
+        }
+    }
+
+    #[test]
+    fn an_app_needs_what_its_policy_has_and_no_more() {
+        let smallest = app_needs(&BTreeSet::from(["repository"]));
+        let levels: Vec<(&str, &str)> =
+            smallest.permissions.iter().map(|(name, level)| (*name, level.as_str())).collect();
+        assert_eq!(
+            levels,
+            [
+                ("administration", "write"),
+                ("contents", "read"),
+                ("members", "read"),
+                ("organization_custom_properties", "read"),
+            ]
+        );
+        for event in ["push", "repository", "team_add", "member", "custom_property_values"] {
+            assert!(smallest.events.contains(event), "{event}");
+        }
+        // GitHub refuses this event without a permission that this policy does not need.
+        assert!(!smallest.events.contains("label"));
+        let larger = app_needs(&BTreeSet::from(["repository", "labels", "rulesets"]));
+        assert_eq!(larger.permissions.get("issues"), Some(&AccessLevel::Write));
+        assert_eq!(larger.permissions.get("organization_administration"), Some(&AccessLevel::Write));
+        assert!(larger.events.contains("label"));
+    }
+
+    #[test]
+    fn an_app_for_all_sections_receives_all_events() {
+        let sections: BTreeSet<&str> = permissions().into_iter().map(|(section, _)| section).collect();
+        assert_eq!(app_needs(&sections).events, events());
+    }
+
+    #[test]
+    fn the_permissions_of_every_policy_are_in_the_page() {
+        let page = page(PAGE);
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| the ")).collect();
+        for permission in FOR_EVERY_POLICY {
+            let text = format!("{}: {}", permission.title, permission.level.as_str());
+            assert!(rows.iter().any(|row| row.contains(&text)), "{PAGE} must name {text}");
         }
     }
 

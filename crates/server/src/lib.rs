@@ -1,6 +1,8 @@
 //! The two HTTP listeners of Beadle: the public listener (webhooks, `/healthz`) and the operator
-//! listener (`/readyz`, `/metrics`, `/tasks`).
+//! listener (`/readyz`, `/metrics`, `/tasks`). The setup has a third one, for the browser of the
+//! operator.
 
+pub mod app_setup;
 #[cfg(test)]
 mod exchange;
 pub mod inflight;
@@ -9,6 +11,7 @@ pub mod listener;
 pub mod metrics;
 pub mod operator;
 
+pub use app_setup::{AppForm, AppSetup, ReturnedCode};
 pub use intake::{Intake, IntakeLimits, Senders};
 pub use listener::serve;
 pub use metrics::Metrics;

@@ -201,6 +201,34 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Login of the organisation at GitHub, such as `acme`
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Public address to which GitHub sends webhooks, such as `https://beadle.example.com`
+    #[arg(long, value_name = "URL")]
+    pub(crate) webhook_url: Option<String>,
+    /// Address of GitHub's REST API; of an Enterprise Server `https://ghe.example.com/api/v3`
+    #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
+    pub(crate) api: String,
+    /// Folder of the policy, seen from the folder of the configuration file
+    #[arg(long, value_name = "FOLDER", default_value = "policy")]
+    pub(crate) policy: String,
+    /// Name of the new App, such as `beadle-acme`; no two Apps at GitHub have the same name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app_name: Option<String>,
+    /// Use an App that exists: its id, such as `12345`; `beadle-app.pem` must have its private key
+    #[arg(long, value_name = "ID", conflicts_with = "app_name")]
+    pub(crate) app_id: Option<u64>,
+    /// Port of the local page; without it, the system chooses a free port
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
+    /// Ask no questions: use the default of each option that is not set
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RebindArgs {
     /// Repository that has the name now, such as `acme/widgets`. With `--team` or `--user`, the
     /// organisation of the team or user, such as `acme`

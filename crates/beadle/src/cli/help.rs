@@ -6,7 +6,7 @@ use clap::Command;
 
 /// The commands, grouped by use.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Set up", &["example", "check", "schema", "doctor", "aws", "completions"]),
+    ("Set up", &["init", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
     ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
     (
@@ -140,6 +140,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             "beadle store copy beadle.db dynamodb://beadle",
             "copy the store from a file to a DynamoDB table",
         )],
+    ),
+    (
+        "init",
+        &[
+            ("beadle init", "ask for the organisation and the address of the webhooks"),
+            ("beadle init --org acme --webhook-url https://beadle.example.com", "ask nothing more"),
+            ("beadle init --org acme --policy admin/.github", "with a policy that exists"),
+        ],
     ),
     ("example", &[("beadle example > beadle.toml", "write a commented configuration to start from")]),
     (

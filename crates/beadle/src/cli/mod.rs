@@ -10,7 +10,7 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs, PlanArgs, PlanTotalArgs,
+    ApplyArgs, ExplainArgs, Format, InitArgs, JournalArgs, JournalFormat, ListArgs, PlanArgs, PlanTotalArgs,
     RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand,
 };
 #[cfg(feature = "aws")]
@@ -27,8 +27,8 @@ const GLOBAL: &str = "Global options";
 /// repairs a difference within seconds of the event that reports it. Sweeps repair what no event
 /// reported.
 ///
-/// Start with `beadle example > beadle.toml` and edit the file. Then run `beadle check`, `beadle plan`
-/// and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes
+/// Start with `beadle init`, or write beadle.toml yourself: `beadle example` prints one. Then run
+/// `beadle check`, `beadle plan` and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes
 /// none of them.
 #[derive(Debug, Parser)]
 #[command(
@@ -300,6 +300,17 @@ pub(crate) enum Command {
     /// Copy the store to another file or table
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Set up an organisation: create the GitHub App, write beadle.toml and a first policy
+    ///
+    /// Beadle shows the address of a local page. The page sends your browser to GitHub, where an
+    /// owner of the organisation creates and installs the App, with the permissions that the policy
+    /// needs. Beadle then diagnoses the setup. The organisation is in mode `observe`.
+    ///
+    /// Beadle asks for the values that no option sets. With `--yes` or without a terminal, it asks
+    /// nothing. It overwrites no file. If the command was interrupted, run it again to continue.
+    ///
+    /// Exit code: 0 the setup is complete, 1 an error or a check failed.
+    Init(InitArgs),
     /// Print a commented beadle.toml
     Example,
     /// Check a deployment on AWS

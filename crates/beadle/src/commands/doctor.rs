@@ -66,6 +66,14 @@ impl<'a> Doctor<'a> {
 }
 
 pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Result<u8> {
+    let mut doctor = diagnose(config, printer).await?;
+    let url = format!("http://{}", config.file.server.listen);
+    ping(&mut doctor, config, &url, &Clock::system()).await;
+    Ok(doctor.code())
+}
+
+/// Diagnoses everything except the delivery of webhooks, which needs a running service.
+pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> anyhow::Result<Doctor<'a>> {
     let app = App::new(config, OpenOptions::default());
     let mut doctor = Doctor::new(printer);
     doctor.report(check_store(config).await);
@@ -87,9 +95,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     if !config.file.okta.is_empty() || !config.file.target.is_empty() {
         doctor.found |= super::targets::probe(config, None, printer).await? != FINE;
     }
-    let url = format!("http://{}", config.file.server.listen);
-    ping(&mut doctor, config, &url, &app.clock).await;
-    Ok(doctor.code())
+    Ok(doctor)
 }
 
 /// Sends one signed ping for each organisation to the running service's webhook listener.
@@ -170,7 +176,8 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
         }
     }
     let events = installation["events"].as_array().cloned().unwrap_or_default();
-    let wanted = beadle_repositories::events().into_iter().chain(keeps_teams.then_some(TEAMS_EVENT));
+    let wanted = beadle_repositories::app_needs(&sections).events;
+    let wanted = wanted.into_iter().chain(keeps_teams.then_some(TEAMS_EVENT));
     let missing: Vec<&str> = wanted.filter(|event| !events.contains(&json!(event))).collect();
     if missing.is_empty() {
         doctor.fine(&format!("{name}: the App subscribes to every event that reports drift"));

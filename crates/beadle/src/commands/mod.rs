@@ -10,6 +10,7 @@ mod deliveries;
 mod doctor;
 mod explain;
 mod healthcheck;
+mod init;
 mod journal;
 mod names;
 mod pause;
@@ -100,6 +101,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Healthcheck => healthcheck::run(&*config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&*config()?, from, to, printer).await,
+        Command::Init(args) => {
+            Box::pin(init::begin(&cli.config, &args, printer)).await?;
+            Box::pin(init::finish(&armed().await?, &cli.config, &args, printer)).await
+        }
         Command::Example => {
             printer.own(EXAMPLE.trim_end());
             Ok(FINE)

@@ -22,6 +22,7 @@ mod faults;
 mod fidelity;
 mod guard;
 mod identity;
+mod init;
 mod intake;
 mod kill;
 mod mutation;

@@ -84,6 +84,8 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),
         "app" => reader.app().await.is_ok(),
         "app_slug" => reader.app_slug().await.is_ok(),
+        "own_app" => reader.own_app().await.is_ok(),
+        "is_installed" => reader.is_installed().await.is_ok(),
         "deliveries" => reader.deliveries(None).await.is_ok(),
         "rate_limit" => reader.rate_limit().await.is_ok(),
         "dispatched" => {

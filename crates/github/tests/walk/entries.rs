@@ -80,6 +80,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     // address only if it is on the same origin.
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
+    entry("Reader::own_app", &[], &[]),
+    entry("Reader::is_installed", &[], &[]),
     entry("Reader::deliveries", &[], &[]),
     entry("Writer::redeliver", &[], &[]),
     entry("Reader::rate_limit", &[], &["GET /rate_limit"]),
@@ -186,5 +188,6 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["slug", "login"],
         &["POST /graphql", "DELETE /orgs/organisation/teams/slug/memberships/login"],
     ),
+    entry("AppRegistration::exchange", &["code"], &["POST /app-manifests/code/conversions"]),
     entry("NamedTeam::delete", &["slug"], &["POST /graphql", "DELETE /orgs/organisation/teams/slug"]),
 ];

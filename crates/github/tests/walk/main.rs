@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use answers::{data, rest};
 use beadle_engine::{Budgets, Clock};
-use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Writer};
+use beadle_github::{Api, AppRegistration, Asks, Credential, Endpoint, Reader, Writer};
 use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Recorder, Texts, holds_all, walk};
 use calls::{read, write, write_to_repository, write_to_team};
@@ -19,16 +19,23 @@ use entries::{ENTRIES, EVERYWHERE};
 use secrecy::SecretString;
 use serde_json::json;
 
-fn api(wire: &Arc<Recorder>, organisation: &str) -> Api {
-    let settings = ClientSettings {
+fn endpoint() -> Endpoint {
+    Endpoint::new("https://github.test")
+}
+
+fn settings(wire: &Arc<Recorder>) -> ClientSettings {
+    ClientSettings {
         rest_points: u32::MAX,
         graphql_points: u32::MAX,
         wire: Some(wire.clone()),
         ..ClientSettings::default()
-    };
-    let endpoint = Endpoint::new("https://github.test");
+    }
+}
+
+fn api(wire: &Arc<Recorder>, organisation: &str) -> Api {
     let token = Credential::Token(SecretString::from("token"));
-    Api::new(&endpoint, organisation, token, Budgets::new("walk", 0), &Clock::system(), settings).unwrap()
+    let budgets = Budgets::new("walk", 0);
+    Api::new(&endpoint(), organisation, token, budgets, &Clock::system(), settings(wire)).unwrap()
 }
 
 async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
@@ -49,6 +56,11 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
         Some(("Writer", call)) => Box::pin(write(call, &writer, texts)).await,
         Some(("Named", call)) => Box::pin(write_to_repository(call, &writer, texts)).await,
         Some(("NamedTeam", call)) => Box::pin(write_to_team(call, &writer, texts)).await,
+        Some(("AppRegistration", "exchange")) => {
+            let registration =
+                AppRegistration::new(&endpoint(), &Clock::system(), settings(&recorder)).unwrap();
+            registration.exchange(texts.pick("code")).await.is_ok()
+        }
         _ => panic!("the walk does not know how to call {call}"),
     };
     recorder.arrived()

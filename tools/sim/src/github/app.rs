@@ -13,46 +13,55 @@ use crate::github::deliver;
 use crate::github::described;
 use crate::github::grants::Grant;
 use crate::github::log::Outcome;
+use crate::github::manifest::is_installed;
 use crate::github::rest::Reply;
 use crate::github::server::{Shared, lock};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Answers a call that is authenticated with a JWT of the App.
-pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
+/// Answers a call that is authenticated with a JWT of `app`.
+pub(crate) fn answer(
+    shared: &Arc<Shared>,
+    app: &Value,
+    method: &Method,
+    path: &str,
+    uri: &Uri,
+    body: &Value,
+) -> Reply {
     let world = lock(&shared.world);
-    let app = world.acting(crate::github::APP_SLUG).unwrap_or_default();
+    let org = |login: &str| world.org(login).filter(|org| is_installed(app, org));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let refused = || Reply::message(403, "Resource not accessible by integration");
     if !described::is_served(method.as_str(), &segments) {
         return refused();
     }
     match (method.as_str(), segments.as_slice()) {
-        ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
+        ("GET", ["app"]) => Reply::json(200, shapes::app(&world, app)),
         ("GET", ["app", "installations"]) => {
-            let orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            Reply::json(200, orgs.map(|(_, org)| shapes::installation(&world, org, &app)).collect())
+            let orgs = world.doc["orgs"].as_object().into_iter().flatten().map(|(_, org)| org);
+            let orgs = orgs.filter(|org| is_installed(app, org));
+            Reply::json(200, orgs.map(|org| shapes::installation(&world, org, app)).collect())
         }
-        ("GET", ["app", "installations", id]) => match installed(&world, id) {
-            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+        ("GET", ["app", "installations", id]) => match installed(&world, app, id) {
+            Some(org) => Reply::json(200, shapes::installation(&world, org, app)),
             None => Reply::not_found(),
         },
-        ("GET", ["orgs", org, "installation"]) => match world.org(org) {
-            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+        ("GET", ["orgs", login, "installation"]) => match org(login) {
+            Some(org) => Reply::json(200, shapes::installation(&world, org, app)),
             None => Reply::not_found(),
         },
-        ("GET", ["repos", org, name, "installation"]) => {
-            match world.repository(org, name).and_then(|_| world.org(org)) {
-                Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+        ("GET", ["repos", login, name, "installation"]) => {
+            match world.repository(login, name).and_then(|_| org(login)) {
+                Some(org) => Reply::json(200, shapes::installation(&world, org, app)),
                 None => Reply::not_found(),
             }
         }
         ("POST", ["app", "installations", id, "access_tokens"]) => {
-            let Some(org) = installed(&world, id) else { return Reply::not_found() };
+            let Some(org) = installed(&world, app, id) else { return Reply::not_found() };
             if let Some(refusal) = described::refusal(method.as_str(), &segments, body) {
                 return refusal;
             }
-            let grant = match Grant::asked(&world, org, body) {
+            let grant = match Grant::asked(&world, org, app, body) {
                 Ok(grant) => grant,
                 Err(refusal) => return refusal,
             };
@@ -80,10 +89,10 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
     }
 }
 
-/// Returns the organisation in which this installation is.
-fn installed<'a>(world: &'a World, id: &str) -> Option<&'a Value> {
+/// Returns the organisation in which this installation of an App is.
+fn installed<'a>(world: &'a World, app: &Value, id: &str) -> Option<&'a Value> {
     let mut orgs = world.doc["orgs"].as_object()?.values();
-    orgs.find(|org| shapes::installation_id(org).to_string() == id)
+    orgs.find(|org| is_installed(app, org) && shapes::installation_id(org).to_string() == id)
 }
 
 fn deliveries(shared: &Arc<Shared>, uri: &Uri) -> Reply {

@@ -127,8 +127,8 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
 
 async fn attempt(shared: &Shared, hook: Hook, mut logged: Logged) {
     let started = instant();
-    let (kind, target) =
-        if hook.organisation { ("organization", 1) } else { ("integration", crate::github::APP_ID) };
+    let app = shared.hook_app.load(Ordering::Relaxed);
+    let (kind, target) = if hook.organisation { ("organization", 1) } else { ("integration", app) };
     let request = shared
         .http()
         .post(&hook.url)

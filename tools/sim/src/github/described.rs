@@ -29,6 +29,7 @@ const BODILESS: &[&str] = &[
     "DELETE /repos/{owner}/{repo}/private-vulnerability-reporting",
     "DELETE /repos/{owner}/{repo}/rulesets/{ruleset_id}",
     "DELETE /repos/{owner}/{repo}/vulnerability-alerts",
+    "POST /app-manifests/{code}/conversions",
     "POST /app/hook/deliveries/{delivery_id}/attempts",
     "PUT /repos/{owner}/{repo}/automated-security-fixes",
     "PUT /repos/{owner}/{repo}/private-vulnerability-reporting",
@@ -55,6 +56,15 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
     let body = if body.is_null() { &none } else { body };
     let why = problem(schema, body, "")?;
     Some(Reply::invalid(&format!("Invalid request.\n\n{why}")))
+}
+
+/// Returns the first permission of an App that GitHub does not know, or whose level it does not
+/// know.
+pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
+    let known = &TABLE["schemas"]["app-permissions"];
+    let mut names = permissions.as_object()?.keys();
+    let unknown = names.find(|name| known["properties"].get(name.as_str()).is_none());
+    unknown.cloned().or_else(|| problem(known, permissions, ""))
 }
 
 /// Returns the schema of the body for a call. If two routes match, the route with a fixed segment

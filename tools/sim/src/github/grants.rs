@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::github::APP_SLUG;
 use crate::github::rest::{self, Call, Reply};
 use crate::github::shapes;
 use crate::github::world::World;
@@ -13,6 +14,8 @@ use crate::github::world::World;
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     org: String,
+    /// The slug of the App to which the token belongs.
+    pub(crate) app: String,
     permissions: Map<String, Value>,
     /// The ids of the repositories that the token can use. `None` means all repositories of the
     /// organisation.
@@ -21,9 +24,9 @@ pub(crate) struct Grant {
 
 impl Grant {
     /// Returns the rights that the body of `POST /app/installations/{id}/access_tokens` requests.
-    pub(crate) fn asked(world: &World, org: &Value, body: &Value) -> Result<Self, Reply> {
+    pub(crate) fn asked(world: &World, org: &Value, app: &Value, body: &Value) -> Result<Self, Reply> {
         let login = org["login"].as_str().unwrap_or_default();
-        let held = shapes::permissions_of(org);
+        let held = shapes::permissions_in(org, app);
         let held = held.as_object().cloned().unwrap_or_default();
         let mut permissions = held.clone();
         // A client that sends `{}` requests all permissions of the installation.
@@ -45,7 +48,8 @@ impl Grant {
             let known = name.as_str().and_then(|name| world.repository(login, name)?["id"].as_u64());
             repositories.get_or_insert_default().push(known.ok_or_else(not_there)?);
         }
-        Ok(Self { org: login.to_owned(), permissions, repositories })
+        let app = app["slug"].as_str().unwrap_or(APP_SLUG).to_owned();
+        Ok(Self { org: login.to_owned(), app, permissions, repositories })
     }
 
     /// Returns the rights as the answer to the request shows them.
@@ -185,7 +189,7 @@ mod tests {
     }
 
     fn grant(world: &World, body: &Value) -> Result<Grant, Reply> {
-        Grant::asked(world, world.org("acme").unwrap(), body)
+        Grant::asked(world, world.org("acme").unwrap(), &Value::Null, body)
     }
 
     fn status(grant: &Grant, world: &World, method: &Method, path: &str) -> Option<u16> {

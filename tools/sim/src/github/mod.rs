@@ -29,6 +29,10 @@
 //! property is defined), a `plan` (with `free` and `team`, the simulator refuses the features of
 //! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
 //! the accounts that exist. A missing key gets GitHub's default value.
+//!
+//! Two pages of GitHub's website exist too, so that a program can create an App while the simulator
+//! runs: a POST to `/organizations/{org}/settings/apps/new` takes a manifest, and a POST to
+//! `/apps/{slug}/installations/new` installs the App of a manifest.
 
 mod access;
 mod address;
@@ -43,6 +47,7 @@ mod ids;
 mod lies;
 mod limits;
 mod log;
+mod manifest;
 mod protection;
 mod rest;
 mod rules;

@@ -27,6 +27,7 @@ use crate::github::graphql;
 use crate::github::lies;
 use crate::github::limits::{Accounts, Limits, instant};
 use crate::github::log::DeliveryLog;
+use crate::github::manifest;
 use crate::github::rest::{self, Call, Reply};
 use crate::github::world::World;
 
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     /// everything.
     pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
+    /// The id of the App to which the webhook belongs.
+    pub(crate) hook_app: AtomicU64,
     pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
     /// The number of calls that wait because of a fault.
@@ -74,6 +77,7 @@ impl Shared {
             calls: Mutex::default(),
             tokens: Mutex::default(),
             hook: Mutex::default(),
+            hook_app: AtomicU64::new(crate::github::APP_ID),
             log: Mutex::default(),
             next: AtomicU64::new(1),
             held: AtomicUsize::new(0),
@@ -107,6 +111,14 @@ impl Shared {
         *lock(&self.hook) = hook;
     }
 
+    /// Sends the webhooks of an App from a manifest from now on, in place of those of another App.
+    fn send_for(&self, app: &Value) {
+        self.hook_app.store(app["id"].as_u64().unwrap_or_default(), Ordering::Relaxed);
+        let text = |key: &str| app[key].as_str().map(str::to_owned);
+        let hook = text("hook_url").zip(text("webhook_secret")).filter(|_| app["hook_active"] == json!(true));
+        self.set_hook(hook.map(|(url, secret)| Hook { url, secret, organisation: false }));
+    }
+
     pub(crate) fn next_delivery(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
@@ -131,7 +143,8 @@ impl Shared {
 /// The caller of a request, as its token or JWT shows.
 enum Caller {
     Token(String, Option<Grant>),
-    App,
+    /// An App, as the state has it.
+    App(Value),
 }
 
 pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
@@ -149,6 +162,13 @@ pub(crate) async fn handle(
     let path = uri.path();
     if let Some(path) = path.strip_prefix("/_sim/") {
         return control::answer(&shared, &method, path, uri.query().unwrap_or_default(), &body);
+    }
+    if manifest::is_page(path) {
+        let page = manifest::page(&mut lock(&shared.world), &method, &uri, &headers, &body);
+        if let Some(app) = &page.installed {
+            shared.send_for(app);
+        }
+        return page.response;
     }
     let started = instant();
     lock(&shared.accounts).at_once += 1;
@@ -253,16 +273,23 @@ struct IncomingRequest<'a> {
 
 fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: bool, log: &mut Value) -> Reply {
     let IncomingRequest { method, uri, path, headers, request, fault } = *asked;
+    // The caller needs no credential, because the code is one.
+    if let Some(code) = manifest::code(method, path) {
+        return manifest::convert(&mut lock(&shared.world), code, &shared.app_key.pem);
+    }
     let caller = match caller(shared, headers) {
         Ok(caller) => caller,
         Err(reply) => return *reply,
     };
-    let Caller::Token(token, grant) = caller else {
-        let mut reply = app::answer(shared, method, path, uri, request);
-        if let Some(body) = &mut reply.body {
-            address::rebase(body, &address::base(headers, uri));
+    let (token, grant) = match caller {
+        Caller::Token(token, grant) => (token, grant),
+        Caller::App(app) => {
+            let mut reply = app::answer(shared, &app, method, path, uri, request);
+            if let Some(body) = &mut reply.body {
+                address::rebase(body, &address::base(headers, uri));
+            }
+            return reply;
         }
-        return reply;
     };
     // All tokens of an installation share the same rate limits.
     let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
@@ -278,7 +305,7 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
             return *reply;
         }
     }
-    let sender = "beadle-app";
+    let sender = grant.as_ref().map_or(crate::github::APP_SLUG, |grant| grant.app.as_str());
     let forbidden = grant.as_ref().filter(|_| is_graphql && writes).and_then(Grant::mutation);
     let (mut reply, cost) = if let Some(forbidden) = forbidden {
         (forbidden, 1)
@@ -350,10 +377,11 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     let (iat, exp) = (claims["iat"].as_i64().unwrap_or(i64::MAX), claims["exp"].as_i64().unwrap_or(i64::MAX));
     let issuer =
         claims["iss"].as_str().map(str::to_owned).or(claims["iss"].as_u64().map(|id| id.to_string()));
-    if iat > now || exp - now > 600 || issuer.as_deref() != Some(&crate::github::APP_ID.to_string()) {
+    if iat > now || exp - now > 600 {
         return Err(bad());
     }
-    Ok(Caller::App)
+    let app = issuer.and_then(|id| manifest::issuer(&lock(&shared.world), &id));
+    app.map(Caller::App).ok_or_else(bad)
 }
 
 /// Returns the ETag of a body: `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So the ETag

@@ -314,13 +314,23 @@ pub(crate) const EVENTS: &[&str] = &[
 pub(crate) fn app(world: &World, app: &Value) -> Value {
     let id = app["id"].as_u64().unwrap_or_default();
     let slug = app["slug"].as_str().unwrap_or_default();
+    // An App from a manifest has these values in the state.
+    let own = |key: &str, default: Value| if app[key].is_null() { default } else { app[key].clone() };
+    let owner = app["owner"].as_str().map(|org| organisation_as_owner(world, org));
     json!({
-        "id": id, "slug": slug, "node_id": Node::App(id).encode(), "name": slug, "description": null,
-        "owner": user(world, "octocat"),
-        "external_url": format!("https://{slug}.example.com"), "html_url": format!("https://github.com/apps/{slug}"),
+        "id": id, "slug": slug, "node_id": Node::App(id).encode(), "name": own("name", json!(slug)),
+        "description": null,
+        "owner": owner.unwrap_or_else(|| user(world, "octocat")),
+        "external_url": own("external_url", json!(format!("https://{slug}.example.com"))),
+        "html_url": own("html_url", json!(format!("https://github.com/apps/{slug}"))),
         "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
-        "permissions": permissions(), "events": EVENTS,
+        "permissions": own("permissions", permissions()), "events": own("events", json!(EVENTS)),
     })
+}
+
+/// Returns the permissions that an installed App has in an organisation.
+pub(crate) fn permissions_in(org: &Value, app: &Value) -> Value {
+    if app["permissions"].is_object() { app["permissions"].clone() } else { permissions_of(org) }
 }
 
 pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
@@ -334,7 +344,8 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
         "access_tokens_url": format!("https://api.github.com/app/installations/{id}/access_tokens"),
         "repositories_url": "https://api.github.com/installation/repositories",
         "html_url": format!("https://github.com/organizations/{login}/settings/installations/{id}"),
-        "events": EVENTS, "permissions": permissions_of(org),
+        "events": if app["events"].is_array() { app["events"].clone() } else { json!(EVENTS) },
+        "permissions": permissions_in(org, app),
         "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
         "suspended_by": null, "suspended_at": null,
     })

@@ -21,6 +21,8 @@ pub(crate) struct World {
     next_id: u64,
     /// The events for which webhooks must still be sent.
     pub(crate) outbox: Vec<Event>,
+    /// The Apps of manifests whose codes were not exchanged yet, by code.
+    pub(crate) pending_apps: HashMap<String, Value>,
 }
 
 /// Returns a new repository in the form of REST, with default values.
@@ -109,8 +111,14 @@ impl World {
     }
 
     pub(crate) fn from(doc: Value) -> Self {
-        let mut world =
-            Self { doc, index: HashMap::new(), moved: HashMap::new(), next_id: 1_000, outbox: Vec::new() };
+        let mut world = Self {
+            doc,
+            index: HashMap::new(),
+            moved: HashMap::new(),
+            next_id: 1_000,
+            outbox: Vec::new(),
+            pending_apps: HashMap::new(),
+        };
         world.complete();
         world
     }

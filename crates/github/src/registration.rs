@@ -1,0 +1,78 @@
+//! The registration of a GitHub App from a manifest: the exchange of the code that GitHub gives to
+//! the owner's browser for the App and its secrets.
+//!
+//! <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>
+
+use beadle_engine::{Budgets, Clock, Resource};
+use beadle_transport::{Client, ClientSettings, Method, Path, Request, TransportError};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::api::{self, Endpoint};
+
+/// An App that GitHub registered from a manifest.
+#[derive(Debug)]
+pub struct RegisteredApp {
+    /// The id of the App.
+    pub id: u64,
+    /// The login of the account that owns the App. It is empty if the owner has no login.
+    pub owner: String,
+    /// The address of the App's page.
+    pub page: String,
+    /// The private key of the App, in PEM form. GitHub shows it only once.
+    pub key: SecretString,
+    /// The secret that proves the sender of the App's webhooks.
+    pub webhook_secret: Option<SecretString>,
+}
+
+/// The answer of GitHub. It cannot be printed, because it contains secrets.
+#[derive(Deserialize)]
+struct Conversion {
+    id: u64,
+    owner: Owner,
+    html_url: String,
+    pem: String,
+    webhook_secret: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    #[serde(default)]
+    login: String,
+}
+
+/// Exchanges the codes of manifests. The calls need no credential.
+#[derive(Clone)]
+pub struct AppRegistration {
+    client: Client,
+}
+
+impl AppRegistration {
+    /// Creates the client for one server.
+    pub fn new(endpoint: &Endpoint, clock: &Clock, settings: ClientSettings) -> Result<Self, String> {
+        let budgets = Budgets::new("registration", 0);
+        Ok(Self { client: Client::new(&endpoint.rest, budgets, clock.clone(), settings)? })
+    }
+
+    /// Exchanges a code for the App. A code is valid once, for one hour. The request is not
+    /// retried, because the code is used up if only the answer was lost.
+    pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
+        let path = Path::at("app-manifests").value(code).then("conversions");
+        let none = SecretString::from(String::new());
+        let request = api::request(Method::POST, path, None, Resource::Core, none);
+        let request = Request { authorization: None, counted: false, ..request };
+        let answer = self.client.send(&request).await?;
+        // The text of a parser's error can contain a value of the answer, which may be a secret.
+        let found: Conversion = answer.json().map_err(|_| TransportError::InvalidResponse {
+            request: answer.request.clone(),
+            why: "the answer does not describe an App".to_owned(),
+        })?;
+        Ok(RegisteredApp {
+            id: found.id,
+            owner: found.owner.login,
+            page: found.html_url,
+            key: SecretString::from(found.pem),
+            webhook_secret: found.webhook_secret.map(SecretString::from),
+        })
+    }
+}

@@ -1,6 +1,6 @@
 //! Explains where the values of a repository come from. For each value, it shows the line that set
-//! the value, the values of other layers that were overridden, and what each layer did to the value.
-//! It also shows the values that a layer removed.
+//! the value, the values of other layers that were overridden, and what each layer did to the
+//! value. It also shows the values that a layer removed.
 
 use std::collections::BTreeMap;
 

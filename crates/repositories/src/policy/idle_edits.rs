@@ -1,7 +1,7 @@
 //! Finds edits of lists that have no effect, because no file of a lower rank has the list or the
 //! entry. All findings are warnings, because such an edit does no harm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::layers::{Layer, LayerKind};
 use super::leaves::{ListAt, lists};
@@ -11,80 +11,86 @@ use super::problem::{Problem, Severity, nearest};
 use crate::identity;
 use crate::organisation;
 
-/// Finds the edits without an effect in all layers. `layers` must be sorted by rank.
+/// A list of a layer, or an edit of a list.
+struct Placed<'a> {
+    layer: &'a Layer,
+    /// The index of the block that contains the list. 0 is the block of the file, and the others are
+    /// the entries of `first_match`.
+    block: usize,
+    list: ListAt<'a>,
+}
+
+impl Placed<'_> {
+    /// Returns whether an edit can edit this list.
+    fn is_below(&self, edit: &Self) -> bool {
+        if self.layer.file == edit.layer.file {
+            // The entries of `first_match` edit the lists of their file too.
+            return self.block == 0 && edit.block > 0;
+        }
+        // The files of an equal rank count too, because their lists are merged as well. But two
+        // files in repos/ never reach the same repository.
+        self.layer.rank <= edit.layer.rank && !matches!(self.layer.kind, LayerKind::Repository(_))
+    }
+
+    /// Returns whether the list belongs to the organisation. Layers of repositories do not edit it.
+    fn is_of_organisation(&self) -> bool {
+        let section = self.list.key.split(['.', '[']).next().unwrap_or_default();
+        matches!(self.layer.kind, LayerKind::Organisation) && organisation::SECTIONS.contains(&section)
+    }
+}
+
+/// Finds the edits without an effect in all layers.
 pub(super) fn idle_edits(layers: &[Layer]) -> Vec<Problem> {
+    let blocks = layers.iter().flat_map(|layer| layer.roots().enumerate().map(move |root| (layer, root)));
+    let all: Vec<Placed<'_>> = blocks
+        .flat_map(|(layer, (block, root))| {
+            lists(root).into_iter().map(move |list| Placed { layer, block, list })
+        })
+        .filter(|placed| !placed.is_of_organisation())
+        .collect();
+    let mut by_key: BTreeMap<String, Vec<&Placed<'_>>> = BTreeMap::new();
+    for placed in all.iter().filter(|placed| !placed.list.node.items().is_empty()) {
+        by_key.entry(one_list(&placed.list.key)).or_default().push(placed);
+    }
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
-    for layer in layers {
-        // The files of an equal rank count too, because their lists are merged as well.
-        let others = layers.iter().filter(|other| other.rank <= layer.rank && other.file != layer.file);
-        let below: Vec<&Node> = others.flat_map(Layer::roots).collect();
-        for (at, root) in layer.roots().enumerate() {
-            let edits: Vec<ListAt<'_>> = lists(root).into_iter().filter(is_edit).collect();
-            if edits.is_empty() {
-                continue;
-            }
-            // The entries of `first_match` edit the lists of their file too.
-            let own = (at > 0).then_some(&layer.root);
-            let known: Vec<ListAt<'_>> = below
-                .iter()
-                .copied()
-                .chain(own)
-                .flat_map(lists)
-                .filter(|list| !is_of_organisation(layers, list) && !list.node.items().is_empty())
-                .collect();
-            for edit in &edits {
-                let found = idle(edit, &known).into_iter();
-                problems.extend(found.filter(|problem| {
-                    let place = &problem.asked;
-                    seen.insert((place.file.to_string(), place.line, problem.column))
-                }));
-            }
-        }
+    for edit in &all {
+        let Kind::Edit(change) = &edit.list.node.kind else { continue };
+        let keys = keys_of(&edit.list.key, change);
+        let known = keys.iter().filter_map(|key| by_key.get(key)).flatten();
+        let below: Vec<&Node> = known
+            .filter(|placed| placed.is_below(edit))
+            .flat_map(|placed| placed.list.node.items())
+            .collect();
+        // An edit of one list can be an edit of another list too (`list_forms.rs`).
+        let found = idle(&edit.list, change, &below).into_iter();
+        problems.extend(found.filter(|problem| {
+            let place = &problem.asked;
+            seen.insert((place.file.to_string(), place.line, problem.column))
+        }));
     }
     problems
 }
 
-fn is_edit(list: &ListAt<'_>) -> bool {
-    matches!(list.node.kind, Kind::Edit(_))
-}
-
-/// Returns whether a list belongs to the organisation. Layers of repositories do not edit it.
-fn is_of_organisation(layers: &[Layer], list: &ListAt<'_>) -> bool {
-    let section = list.key.split(['.', '[']).next().unwrap_or_default();
-    let file = &list.node.asked.file;
-    organisation::SECTIONS.contains(&section)
-        && layers
-            .iter()
-            .any(|layer| matches!(layer.kind, LayerKind::Organisation) && layer.file.as_str() == &**file)
-}
-
-/// Returns the findings about one edit. `known` are the lists that it can edit.
-fn idle(edit: &ListAt<'_>, known: &[ListAt<'_>]) -> Vec<Problem> {
-    let Kind::Edit(change) = &edit.node.kind else { return Vec::new() };
-    let ListEdit { drops, without, entries } = &**change;
-    let is_null = *drops && entries.is_none();
-    let same = known.iter().filter(|list| {
-        one_list(&list.key) == one_list(&edit.key) || (is_null && are_actors(&list.key, &edit.key))
-    });
-    let below: Vec<&Node> = same.flat_map(|list| list.node.items()).collect();
-    if below.is_empty() {
-        let is_idle = !without.is_empty() || is_null;
-        return if is_idle { vec![nothing_below(&edit.path, edit.node)] } else { Vec::new() };
-    }
-    let missing =
-        without.iter().filter(|named| !below.iter().any(|entry| is_named(&edit.name, named, entry)));
-    missing.map(|named| not_listed(edit, named, &below)).collect()
-}
-
-/// Returns whether two keys belong to lists of actors in the same block.
-fn are_actors(one: &str, other: &str) -> bool {
-    match (one.rsplit_once('.'), other.rsplit_once('.')) {
-        (Some((block, list)), Some((same, another))) => {
-            block == same && ACTORS.contains(&list) && ACTORS.contains(&another)
+/// Returns the keys of the lists that an edit can edit.
+fn keys_of(key: &str, edit: &ListEdit) -> Vec<String> {
+    let is_null = edit.drops && edit.entries.is_none();
+    match key.rsplit_once('.') {
+        Some((block, list)) if is_null && ACTORS.contains(&list) => {
+            ACTORS.iter().map(|list| format!("{block}.{list}")).collect()
         }
-        _ => false,
+        _ => vec![one_list(key)],
     }
+}
+
+/// Returns the findings about one edit. `below` are the entries that it can edit.
+fn idle(list: &ListAt<'_>, edit: &ListEdit, below: &[&Node]) -> Vec<Problem> {
+    if below.is_empty() {
+        let is_idle = !edit.without.is_empty() || (edit.drops && edit.entries.is_none());
+        return if is_idle { vec![nothing_below(&list.path, list.node)] } else { Vec::new() };
+    }
+    let is_missing = |named: &&Node| !below.iter().any(|entry| is_named(&list.name, named, entry));
+    edit.without.iter().filter(is_missing).map(|named| not_listed(list, named, below)).collect()
 }
 
 /// Returns a key in a form that is equal for `checks` and `contexts`, because they are one list at
@@ -111,7 +117,7 @@ fn not_listed(edit: &ListAt<'_>, named: &Node, below: &[&Node]) -> Problem {
         None => node.text().map(str::to_owned),
     };
     let what = name(named).map_or_else(|| "an entry".to_owned(), |name| format!("`{name}`"));
-    let path = if edit.path.starts_with("webhooks[") { "webhooks" } else { &edit.path };
+    let path: &str = if edit.path.starts_with("webhooks[") { "webhooks" } else { &edit.path };
     let text = format!("`{path}`: `without` names {what}, which no file of a lower rank lists");
     let problem = Problem::error(named.asked.clone(), named.column, text).severity(Severity::Warning);
     let known: Vec<String> = below.iter().copied().filter_map(name).collect();

@@ -152,7 +152,49 @@ pub(super) fn without_entries(list: &str, root: &Node, removed: &Node) -> Node {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::btree_set;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn texts(names: &BTreeSet<String>) -> Vec<Node> {
+        names.iter().map(|name| Node::parse("f.yml", name).unwrap()).collect()
+    }
+
+    fn edits() -> impl Strategy<Value = Node> {
+        let names = || btree_set("[abcd]", 0..3);
+        let parts = (any::<bool>(), names(), option::of(names()));
+        parts.prop_map(|(drops, without, entries)| {
+            let without = if drops { Vec::new() } else { texts(&without) };
+            let edit = ListEdit { drops, without, entries: entries.as_ref().map(texts) };
+            Node { kind: Kind::Edit(Box::new(edit)), ..Node::parse("f.yml", "x").unwrap() }
+        })
+    }
+
+    /// Returns an edit without its lines and without the order of its entries.
+    fn plain(kind: &Kind) -> (bool, BTreeSet<String>, Option<BTreeSet<String>>) {
+        let node = Node { kind: kind.clone(), ..Node::parse("f.yml", "x").unwrap() };
+        let edit = as_edit(&node);
+        let names = |list: &[Node]| list.iter().filter_map(|item| item.text().map(str::to_owned)).collect();
+        (edit.drops, names(&edit.without), edit.entries.as_deref().map(names))
+    }
+
+    proptest! {
+        #[test]
+        fn two_edits_together_do_what_they_do_one_after_the_other(
+            one in edits(), two in edits(), three in edits(),
+        ) {
+            let both = |under: &Node, over: &Node| {
+                Node { kind: edited("events", under, over), ..over.clone() }
+            };
+            let first = edited("events", &both(&one, &two), &three);
+            let last = edited("events", &one, &both(&two, &three));
+            prop_assert_eq!(plain(&first), plain(&last));
+        }
+    }
 
     fn merged(under: &str, over: &str) -> serde_json::Value {
         merge(&Node::parse("a.yml", under).unwrap(), &Node::parse("b.yml", over).unwrap()).json()

@@ -3,7 +3,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::identity;
 use crate::policy::assertions::repository;
+use crate::policy::keys::ALL_SECTIONS;
+use crate::policy::shape::Shape;
 use crate::policy::{Desired, MergedLayers, Node, OverrideStatus, Policy, PolicyError, Severity, Verdict};
 
 fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
@@ -278,6 +281,15 @@ fn a_wrong_form_is_refused_with_its_line() {
         };
         let found: Vec<String> = problems.iter().map(line).collect();
         assert!(found.iter().any(|line| line.contains(expected)), "{text}\n{found:#?}");
+    }
+}
+
+#[test]
+fn the_first_key_of_an_entry_is_its_name() {
+    for section in ALL_SECTIONS.iter().filter(|section| matches!(section.shape, Shape::Layered(..))) {
+        let Some(Shape::Map([first, ..])) = section.shape.item() else { panic!("{}", section.name) };
+        let entry = Node::parse("test", &format!("{{ {}: x }}", first.name)).unwrap();
+        assert!(identity::name(section.name, &entry).is_some(), "{}: {}", section.name, first.name);
     }
 }
 

@@ -112,7 +112,7 @@ impl Policy {
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
-                Ok(root) if file.starts_with("rules/") => {
+                Ok(root) if is_rule_file(file) => {
                     policy.rules.extend(rule_file::read(&root, &mut problems));
                 }
                 Ok(root) => {
@@ -318,6 +318,11 @@ impl Policy {
         }
         asks
     }
+}
+
+/// Returns whether a file is in the folder `rules`.
+fn is_rule_file(file: &str) -> bool {
+    file.rsplit('/').nth(1) == Some("rules")
 }
 
 /// Returns the keys of a file that contain JavaScript validators.

@@ -42,8 +42,7 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
     let is_named = |root: &Node| rules.iter().any(|rule| rule.is_about_layers && is_about(rule, root));
     for part in &parts {
         let (Some(layer), Some(root)) = (part.layer, part.root) else { continue };
-        // `settings.yml` is below every other layer, so it overrides nothing.
-        if matches!(layer.kind, LayerKind::Organisation) || !(is_named(&layer.root) || is_named(root)) {
+        if !is_override(layers, &layer.file) || !(is_named(&layer.root) || is_named(root)) {
             continue;
         }
         let Some(own) = values_of(part, disabled) else { continue };
@@ -62,6 +61,13 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
         }
     }
     problems
+}
+
+/// Returns whether a layer overrides others. The lowest layer that reaches every repository, which
+/// is `settings.yml`, overrides nothing. `layers` must be sorted by rank.
+pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
+    let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
+    lowest.is_none_or(|lowest| lowest.file != file)
 }
 
 /// Returns the values that a part of a policy sets for repositories.

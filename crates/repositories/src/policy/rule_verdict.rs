@@ -7,8 +7,8 @@ use super::desired::holds;
 use super::files::Policy;
 use super::layers::without_plugins;
 use super::node::{Kind, Node};
-use super::rule_check::{merged, of_layer, of_repository};
-use super::targeting::MergedLayers;
+use super::rule_check::{is_override, merged, of_layer, of_repository};
+use super::targeting::{MergedLayers, Reached};
 
 impl MergedLayers {
     /// Marks the sections of broken rules as undecided.
@@ -17,12 +17,11 @@ impl MergedLayers {
             return;
         }
         let applied = |root: &Node| applied(&without_plugins(root, &policy.disabled), repository);
-        let layers: Vec<(i64, Node)> =
-            self.layers.iter().map(|layer| (layer.rank, applied(&layer.root))).collect();
+        let layers: Vec<(&Reached, Node)> =
+            self.layers.iter().map(|layer| (layer, applied(&layer.root))).collect();
         let mut violations = Vec::new();
-        // `settings.yml` has rank 0 and overrides nothing.
-        for (rank, own) in layers.iter().filter(|(rank, _)| *rank > 0) {
-            let below = layers.iter().filter(|(other, _)| other < rank).map(|(_, root)| root);
+        for (layer, own) in layers.iter().filter(|(layer, _)| is_override(&policy.layers, &layer.file)) {
+            let below = layers.iter().filter(|(other, _)| other.rank < layer.rank).map(|(_, root)| root);
             violations.extend(of_layer(&policy.rules, merged(below).as_ref(), own));
         }
         let root = self.root.as_ref().map(applied);

@@ -46,6 +46,7 @@ impl File {
         for (entry, org) in self.org.iter().enumerate() {
             org.check(&KeyPath::new("org").entry(entry))?;
         }
+        self.check_policies()?;
         self.check_retention()?;
         self.check_service()
     }
@@ -78,6 +79,27 @@ impl File {
                 let hint =
                     "the names of [[org]], [[okta]] and [[target]] must differ, also if case is ignored";
                 return Err(Invalid::must(at, &rule).hint(Some(hint.into())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the policies that are in repositories.
+    fn check_policies(&self) -> Result<(), Invalid> {
+        for (entry, org) in self.org.iter().enumerate() {
+            let table = KeyPath::new("org").entry(entry);
+            let names = self.org.iter().map(|org| org.name.as_str());
+            if let Some(source) = org.policy.repository() {
+                source.check(&table.key("policy"), names.clone())?;
+            }
+            if let Some(base) = &org.base {
+                base.check(&table.key("base"), names)?;
+                if org.policy.repository().is_none() {
+                    let at = table.key("base");
+                    let what = format!("`{at}` needs a policy in a repository, found a folder");
+                    let hint = "write `policy` as a table, such as `{ repository = \"admin\" }`";
+                    return Err(Invalid::new(at, what).hint(Some(hint.into())));
+                }
             }
         }
         Ok(())

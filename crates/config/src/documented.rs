@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, BudgetFile, DispatchFile, EXAMPLE, File, GroupGuardFile, GroupsFile, GuardFile, HookKeyFile,
-    IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RetentionFile, ScimFile, ServerFile,
-    Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WorkerFile,
+    IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile,
+    ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -86,6 +86,8 @@ fn the_page_has_a_section_for_each_table() {
 #[test]
 fn the_page_has_the_keys_of_tables_in_a_row() {
     for (heading, row, keys) in [
+        ("## `[[org]]`", "policy", keys::<RepositorySource>()),
+        ("## `[[org]]`", "base", keys::<RepositorySource>()),
         ("## `[[okta]]`", "app", keys::<OktaAppFile>()),
         ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
         ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),

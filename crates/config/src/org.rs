@@ -1,13 +1,12 @@
 //! `[[org]]`: the organisations of GitHub that Beadle manages.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use beadle_engine::{Limits, Mode};
 use serde::Deserialize;
 
-use crate::{Schedule, Span};
+use crate::{PolicySource, RepositorySource, Schedule, Span};
 
 /// `[[org]]`: one organisation of GitHub.
 #[derive(Debug, Deserialize)]
@@ -25,8 +24,10 @@ pub struct OrgFile {
     /// References to all webhook secrets that are valid now.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
-    /// The path of the folder that contains the policy.
-    pub policy: PathBuf,
+    /// The folder or the repository that contains the policy.
+    pub policy: PolicySource,
+    /// The repository of a policy on which the policy of the organisation stands.
+    pub base: Option<RepositorySource>,
     /// The name of the repository that contains the policy.
     #[serde(default = "admin")]
     pub policy_repository: String,
@@ -72,6 +73,27 @@ impl OrgFile {
     /// run them, so in mode `enforce` it would write values that they refuse.
     pub fn refuses_validators(&self) -> bool {
         self.mode == Mode::Enforce && self.validators == Validators::Refused
+    }
+
+    /// Returns the address of GitHub's pages, such as `https://github.com`.
+    pub fn web(&self) -> String {
+        let api = self.api.trim_end_matches('/');
+        if let Some(server) = api.strip_suffix("/api/v3") {
+            return server.to_owned();
+        }
+        match api.split_once("://api.") {
+            Some((scheme, host)) => format!("{scheme}://{host}"),
+            None => api.to_owned(),
+        }
+    }
+
+    /// Returns the name of the repository that contains the policy. Beadle does not change this
+    /// repository unless the policy has a file for it.
+    pub fn policy_home(&self) -> &str {
+        match self.policy.repository() {
+            Some(source) if source.owner(&self.name) == self.name => &source.repository,
+            _ => &self.policy_repository,
+        }
     }
 
     /// Returns the references to the secrets with which Beadle works at GitHub, and to those that

@@ -1,6 +1,6 @@
 //! The senders whose webhooks the intake accepts, as the configuration file describes them.
 
-use beadle_hooks::github::{Dispatched, OrgFacts, Sender};
+use beadle_hooks::github::{Dispatched, OrgFacts, Sender, WatchedPolicy};
 use beadle_hooks::okta;
 use beadle_hooks::okta::HeaderSecret;
 use beadle_secrets::{Reference, SecretString};
@@ -26,7 +26,24 @@ impl File {
             known,
             dispatches: org.dispatched(),
             keeps_teams: self.teams_of(&org.name).next().is_some(),
+            policies: self.policies_in(&org.name),
         }
+    }
+
+    /// Returns the policies, and the bases of policies, that are in repositories of an
+    /// organisation.
+    fn policies_in(&self, owner: &str) -> Vec<WatchedPolicy> {
+        let sources = self.org.iter().flat_map(|org| {
+            let sources = org.policy.repository().into_iter().chain(&org.base);
+            sources.map(move |source| (org, source))
+        });
+        let its = sources.filter(|(org, source)| source.owner(&org.name) == owner);
+        let watched = its.map(|(org, source)| WatchedPolicy {
+            instance: org.name.clone(),
+            repository: source.repository.clone(),
+            reference: source.reference.clone(),
+        });
+        watched.collect()
     }
 }
 

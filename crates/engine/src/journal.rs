@@ -9,8 +9,8 @@ use crate::clock::Time;
 
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
-    ObservedDispatch, OperatorAction, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
-    SweepSummary, WriteResult,
+    ObservedDispatch, OperatorAction, PolicyCommitted, PolicyInForce, Recovered, RecoveryEnd, RefusedWebhook,
+    RunCounts, SweepEnd, SweepSummary, WriteResult,
 };
 
 /// What an entry of the journal reports.
@@ -37,6 +37,8 @@ pub enum EntryKind {
     Dispatch,
     /// An aspect of the key became contested.
     Contested,
+    /// Another generation of a policy came into force.
+    Policy,
 }
 
 impl EntryKind {
@@ -52,6 +54,7 @@ impl EntryKind {
             Self::Recovery => "recovery",
             Self::Dispatch => "dispatch",
             Self::Contested => "contested",
+            Self::Policy => "policy",
         }
     }
 }

@@ -2,7 +2,7 @@
 //! is never accepted.
 
 use beadle_engine::Time;
-use beadle_hooks::github::{Headers, OrgFacts, Sender, WebhookRefusal, receive, sign};
+use beadle_hooks::github::{Headers, OrgFacts, Sender, WatchedPolicy, WebhookRefusal, receive, sign};
 use proptest::prelude::*;
 
 fn senders() -> Vec<Sender> {
@@ -15,6 +15,7 @@ fn senders() -> Vec<Sender> {
         known: OrgFacts::default(),
         dispatches: Vec::new(),
         keeps_teams: false,
+        policies: Vec::new(),
     };
     vec![sender("acme", vec![secret("first"), secret("second")]), sender("umbrella", vec![secret("third")])]
 }
@@ -122,6 +123,27 @@ fn only_the_default_branch_and_the_branches_of_the_policy_matter() {
     };
     assert_eq!(create("develop").len(), 1);
     assert!(create("feature").is_empty());
+}
+
+#[test]
+fn a_push_to_a_repository_of_policies_marks_each_of_them() {
+    let mut sender = senders().remove(0);
+    sender.known.set_own("beadle-app[bot]".into());
+    let policy = |instance: &str, reference: &str| WatchedPolicy {
+        instance: instance.into(),
+        repository: "admin".into(),
+        reference: reference.into(),
+    };
+    sender.policies = vec![policy("acme", "main"), policy("umbrella", "main"), policy("other", "next")];
+    let push = |name: &str, reference: &str| {
+        let repository = format!(r#""repository":{{"id":7,"name":"{name}","default_branch":"main"}}"#);
+        let acme = r#""organization":{"login":"acme","id":3},"sender":{"login":"beadle-app[bot]"}"#;
+        marked(&sender, "push", &format!(r#"{{{acme},{repository},"ref":"{reference}","created":false}}"#))
+    };
+    assert_eq!(push("admin", "refs/heads/main"), ["event policy:acme:7", "event policy:umbrella:7"]);
+    assert_eq!(push("admin", "refs/heads/next"), ["event policy:other:7"]);
+    assert!(push("admin", "refs/heads/topic").is_empty());
+    assert!(push("shop", "refs/heads/main").is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod expressions;
 mod facts;
 mod gone;
 mod identity;
+mod import;
 mod in_force;
 pub mod names;
 mod order;
@@ -31,6 +32,7 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     aspects::ALL.iter().map(|aspect| aspect.name).chain(own)
 }
 pub use dispatch::{Dispatch, DispatchRule};
+pub use import::{Conversion, Import, Incumbent, convert, import_policy};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema};

@@ -111,6 +111,7 @@ mod tests {
             known: OrgFacts::default(),
             dispatches: Vec::new(),
             keeps_teams: false,
+            policies: Vec::new(),
         };
         let owner = json!({ "login": "acme", "id": 1 });
         let body = json!({

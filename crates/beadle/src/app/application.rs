@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use beadle_engine::{Clock, Store};
+use beadle_github::{Asks, Reader};
 use beadle_repositories::Policy;
 
 use crate::app::budget_share::SpawnedShare;
@@ -11,8 +12,10 @@ use crate::app::client_options::OpenOptions;
 use crate::app::directories_and_targets::Directories;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_clients::GithubClients;
-use crate::app::github_organisation::{GithubOrganisation, read_policy};
-use crate::config::{Config, OrgConfig};
+use crate::app::github_organisation::{GithubOrganisation, read_folder};
+use crate::app::policy_part::PolicyPart;
+use crate::app::policy_source::RepositoryPolicy;
+use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};
 
 /// The parts that all processes need: a command, `beadle serve`, and the worker function on AWS.
 pub(crate) struct App {
@@ -34,12 +37,50 @@ impl App {
         self.options.store.as_ref()
     }
 
-    /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends no
-    /// request. If a process opens one organisation twice, both share a client, but each reads its
-    /// own answers.
+    /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
+    /// requests only if the policy is in a repository. If a process opens one organisation twice,
+    /// both share a client, but each reads its own answers.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
-        let policy = read_policy(&self.config, file, &mut FileReader::default()).await?;
+        let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)
+    }
+
+    /// Reads the policy of an organisation from its folder or its repository.
+    pub(crate) async fn read_policy(
+        &self,
+        file: &OrgConfig,
+        reader: &mut FileReader,
+    ) -> anyhow::Result<Policy> {
+        match &file.policy {
+            PolicySource::Folder(folder) => read_folder(&self.config, file, folder, reader).await,
+            PolicySource::Repository(source) => self.repository_policy(file, source)?.newest().await,
+        }
+    }
+
+    /// Returns the policy of an organisation that is in a repository. Sends no request.
+    pub(crate) fn repository_policy(
+        &self,
+        file: &OrgConfig,
+        source: &RepositorySource,
+    ) -> anyhow::Result<RepositoryPolicy> {
+        Ok(RepositoryPolicy {
+            own: self.policy_part(file, source)?,
+            base: file.base.as_ref().map(|base| self.policy_part(file, base)).transpose()?,
+            organisation: file.name.clone(),
+            home: file.policy_home().to_owned(),
+            refuses_validators: file.refuses_validators(),
+            store: self.options.store.clone(),
+        })
+    }
+
+    fn policy_part(&self, file: &OrgConfig, source: &RepositorySource) -> anyhow::Result<PolicyPart> {
+        let owner = self.config.orgs(Some(source.owner(&file.name)))?[0];
+        let (api, _) = self.clients.get_or_open(&self.config, owner, &self.clock, &self.options)?;
+        Ok(PolicyPart {
+            reader: Reader::new(api, Asks::default()),
+            source: source.clone(),
+            organisation: file.name.clone(),
+        })
     }
 
     /// Opens an organisation with a policy that the caller has already read.
@@ -50,6 +91,12 @@ impl App {
     ) -> anyhow::Result<GithubOrganisation> {
         let client = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
         GithubOrganisation::new(&self.config, file, policy, client)
+    }
+
+    /// Opens a reader of an organisation. Needs no policy, and sends no request.
+    pub(crate) fn reader(&self, file: &OrgConfig) -> anyhow::Result<Reader> {
+        let (api, _) = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
+        Ok(Reader::new(api, Asks::default()))
     }
 
     /// Opens every directory and target. Sends no request.

@@ -1,6 +1,7 @@
 //! An organisation with its policy, secrets and client: everything that Beadle needs to plan and
 //! write the organisation's repositories.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::worker::Reconcile;
@@ -12,7 +13,8 @@ use beadle_repositories::{
 
 use crate::app::file_timeout::FileReader;
 use crate::app::validators;
-use crate::config::{self, Config, OrgConfig};
+use crate::config::{self, Config, OrgConfig, RepositorySource};
+use crate::output::policy_links::PolicyLinks;
 
 /// An organisation that is open, so that Beadle can plan and write its repositories.
 pub(crate) struct GithubOrganisation {
@@ -22,6 +24,9 @@ pub(crate) struct GithubOrganisation {
     pub(crate) reader: Reader,
     /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
+    /// The addresses of the pages of the GitHub that has the policy, and of the one that has its
+    /// base.
+    web: (String, String),
     /// The secrets whose names the policy may use.
     secrets: Secrets,
 }
@@ -41,7 +46,22 @@ impl GithubOrganisation {
             let what = format!("the secret `{name}` of {}", file.name);
             secrets.insert(name.clone(), config.secret(reference, &what)?);
         }
-        Ok(Self { file: file.clone(), policy: PolicyHandle::new(policy), api, reader, pace, secrets })
+        let web = |source: Option<&RepositorySource>| {
+            let owner = source.map_or(file.name.as_str(), |source| source.owner(&file.name));
+            let owners = config.orgs(Some(owner))?;
+            anyhow::Ok(owners.first().map_or_else(|| file.web(), |owner| owner.web()))
+        };
+        let web = (web(file.policy.repository())?, web(file.base.as_ref())?);
+        let policy = PolicyHandle::new(policy);
+        Ok(Self { file: file.clone(), policy, api, reader, pace, web, secrets })
+    }
+
+    /// Returns the addresses of the lines of the policy in force, if it comes from a repository.
+    pub(crate) fn links(&self) -> Option<PolicyLinks> {
+        let policy = self.policy.current();
+        let (web, of_base) = self.web.clone();
+        let base = policy.base.clone().map(|base| (of_base, base));
+        Some(PolicyLinks { web, origin: policy.origin.clone()?, base })
     }
 
     /// Returns the planner of the organisation's repositories. With a store, the planner remembers
@@ -88,14 +108,16 @@ impl GithubOrganisation {
     }
 }
 
-/// Reads the policy of an organisation.
-pub(crate) async fn read_policy(
+/// Reads the policy of an organisation from a folder. A relative path starts at the folder of the
+/// configuration file.
+pub(crate) async fn read_folder(
     config: &Config,
     file: &OrgConfig,
+    folder: &Path,
     reader: &mut FileReader,
 ) -> anyhow::Result<Policy> {
-    let folder = config.base.join(&file.policy);
-    let home = file.policy_repository.clone();
+    let folder = config.base.join(folder);
+    let home = file.policy_home().to_owned();
     let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
-    Ok(validators::accept(policy, file)?)
+    Ok(validators::accept(policy, file.refuses_validators())?)
 }

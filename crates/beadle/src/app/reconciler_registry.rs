@@ -85,6 +85,7 @@ pub(crate) struct ReconcilerRegistry {
     groups: InstanceRouter,
     markers: InstanceRouter,
     teams: InstanceRouter,
+    policies: InstanceRouter,
 }
 
 impl ReconcilerRegistry {
@@ -100,6 +101,7 @@ impl ReconcilerRegistry {
             groups: InstanceRouter::new(&configured, hold, clock),
             markers: InstanceRouter::new(&configured, hold, clock),
             teams: InstanceRouter::new(&configured, hold, clock),
+            policies: InstanceRouter::new(&configured, hold, clock),
             repositories: InstanceRouter::new(&configured, hold, clock),
             sweeps: InstanceRouter::new(&configured, hold, clock),
             dispatches: InstanceRouter::new(&configured, hold, clock),
@@ -119,6 +121,11 @@ impl ReconcilerRegistry {
     /// groups.
     pub(crate) fn add_target(&self, target: &GroupTarget, store: &Arc<dyn Store>, clock: &Clock) {
         self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
+    }
+
+    /// Adds the reconciler for the pushes to the repository of an organisation's policy.
+    pub(crate) fn add_policy(&self, org: &str, reading: Arc<dyn Reconcile>) {
+        self.policies.add(org, reading);
     }
 
     /// Adds the reconciler for the events of an organisation's teams.
@@ -152,6 +159,7 @@ impl ReconcilerRegistry {
             ("group", shared(&self.markers)),
             ("user", shared(&self.markers)),
             ("team", shared(&self.teams)),
+            ("policy", shared(&self.policies)),
         ])
     }
 }

@@ -16,6 +16,7 @@ use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
 use crate::app::group_target::GroupTarget;
+use crate::app::policy_reading::PolicyReading;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::config::Config;
 
@@ -57,8 +58,14 @@ impl Service {
         for org in &app.config.file.org {
             reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
         }
+        let orgs: Vec<_> = app.config.file.org.iter().map(ServedOrganisation::new).collect();
+        for organisation in &orgs {
+            let (app, organisation) = (app.clone(), organisation.clone());
+            let name = organisation.file.name.clone();
+            reconcilers.add_policy(&name, Arc::new(PolicyReading { app, organisation }));
+        }
         Arc::new(Self {
-            orgs: app.config.file.org.iter().map(ServedOrganisation::new).collect(),
+            orgs,
             app,
             store,
             bell: Arc::default(),

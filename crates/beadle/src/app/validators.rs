@@ -3,12 +3,10 @@
 use beadle_repositories::policy::{Node, Problem};
 use beadle_repositories::{Policy, PolicyError};
 
-use crate::config::OrgConfig;
-
-/// Returns the policy, or an error if it has JavaScript validators of safe-settings and the
-/// organisation does not ignore them.
-pub(crate) fn accept(policy: Policy, org: &OrgConfig) -> Result<Policy, PolicyError> {
-    if policy.validators.is_empty() || !org.refuses_validators() {
+/// Returns the policy, or an error if it has JavaScript validators of safe-settings and `refuses`
+/// says that the organisation does not accept them.
+pub(crate) fn accept(policy: Policy, refuses: bool) -> Result<Policy, PolicyError> {
+    if policy.validators.is_empty() || !refuses {
         return Ok(policy);
     }
     let problem = |key: &Node| {

@@ -184,6 +184,35 @@ pub(crate) struct PlanTotalArgs {
     pub(crate) summary: Option<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    /// Files of the Probot settings app, such as `widgets/.github/settings.yml`
+    Probot,
+    /// Files of safe-settings, such as `admin/.github/settings.yml`
+    SafeSettings,
+    /// `org.yaml` of peribolos
+    Peribolos,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Organisation to read, such as `acme`; needed if there are several
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Limit to a repository, such as `widgets`, and write only files in repos/; repeatable
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    pub(crate) repo: Vec<String>,
+    /// Convert files of another tool in place of reading GitHub
+    #[arg(long, value_enum, value_name = "TOOL", requires = "files")]
+    pub(crate) from: Option<Tool>,
+    /// Files to convert, with `--from`
+    #[arg(value_name = "FILE", requires = "from")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Folder for the policy, such as `policy`; it must be empty or not exist
+    #[arg(long, value_name = "DIR", default_value = "policy")]
+    pub(crate) into: PathBuf,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Repository, such as `acme/widgets`

@@ -6,7 +6,7 @@ use clap::Command;
 
 /// The commands, grouped by use.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Set up", &["init", "example", "check", "schema", "doctor", "aws", "completions"]),
+    ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
     ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
     (
@@ -66,6 +66,19 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle check", "the beadle.toml of this folder"),
             ("beadle check -c ci/beadle.toml", "another file"),
+        ],
+    ),
+    (
+        "import",
+        &[
+            ("beadle import", "the only organisation of beadle.toml, into the folder policy/"),
+            ("beadle import --org acme --into acme-policy", "one of several organisations"),
+            ("beadle import --repo widgets --into widgets-policy", "one repository"),
+            (
+                "beadle import --from probot widgets/.github/settings.yml shop/.github/settings.yml",
+                "the files of two repositories",
+            ),
+            ("beadle import --from peribolos --org acme org.yaml", "one organisation of peribolos"),
         ],
     ),
     (

@@ -10,8 +10,9 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ExplainArgs, Format, InitArgs, JournalArgs, JournalFormat, ListArgs, PlanArgs, PlanTotalArgs,
-    RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand,
+    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs, PlanArgs,
+    PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand,
+    TasksCommand, Tool,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -204,6 +205,17 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a policy that declares what is live
+    ///
+    /// Beadle reads every repository. The policy has what most repositories share in settings.yml,
+    /// what a topic, a property or a team explains in layers/, and the rest in repos/. It leaves out
+    /// the values that GitHub has by default. `beadle plan` of the policy is empty.
+    ///
+    /// With `--from`, Beadle converts the files of another tool, and prints each line that it cannot
+    /// convert. This needs no configuration and no network.
+    ///
+    /// Writes only to the folder, and never overwrites a file. Exit code: 0 success, 1 an error.
+    Import(ImportArgs),
     /// Run the service: receive webhooks, repair drift, sweep on schedule
     Serve,
     /// Diagnose permissions, events, clock, store and webhook delivery

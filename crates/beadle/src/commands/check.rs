@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::app::validators;
 use crate::commands::{FAILED, FINE};
-use crate::config::Config;
+use crate::config::{Config, PolicySource};
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 
@@ -59,9 +59,26 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
     let mut failed = false;
     let mut found = Vec::new();
     for org in &config.file.org {
-        let folder = config.base.join(&org.policy);
-        let loaded = Policy::load(&folder, &org.policy_repository);
-        let accepted = loaded.and_then(|policy| validators::accept(policy, org));
+        let folder = match &org.policy {
+            PolicySource::Folder(folder) => config.base.join(folder),
+            PolicySource::Repository(source) => {
+                // The command works without a network and without credentials.
+                let place = source.shown(&org.name);
+                if as_json {
+                    found.push(json!({ "organisation": org.name, "accepted": null, "not_checked": place }));
+                } else {
+                    let name = &org.name;
+                    printer
+                        .note(format!("{name}: policy not checked, because it is in a repository: {place}"));
+                    printer.note(
+                        "hint: check out the repository, and run `beadle check` with a configuration whose `policy` is that folder",
+                    );
+                }
+                continue;
+            }
+        };
+        let loaded = Policy::load(&folder, org.policy_home());
+        let accepted = loaded.and_then(|policy| validators::accept(policy, org.refuses_validators()));
         let (mut problems, mut sources, policy) = match accepted {
             Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),

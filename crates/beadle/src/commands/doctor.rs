@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::Clock;
+use beadle_engine::{Clock, Mode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -12,12 +12,14 @@ use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::{senders, store};
 use crate::commands::{FAILED, FINE};
-use crate::config::Config;
+use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
 /// The permission that the App needs if the configuration has a dispatch.
 const DISPATCH: (&str, &str) = ("actions", "write");
+/// The permission that the App needs if it reads the policy from a repository.
+const POLICY: (&str, &str) = ("contents", "read");
 /// The permission that the App needs if a target is teams of the organisation.
 const TEAMS: (&str, &str) = ("members", "write");
 /// The event that the App must subscribe to if a target is teams of the organisation, in addition
@@ -82,6 +84,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is valid, mode {}", file.name, file.mode));
+                review(&mut doctor, &app, file).await?;
                 if let Some(store) = store::open_if_there(config).await.ok().flatten()
                     && let Some(other) = other_modes(store.as_ref(), file).await?
                 {
@@ -96,6 +99,18 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
         doctor.found |= super::targets::probe(config, None, printer).await? != FINE;
     }
     Ok(doctor)
+}
+
+/// Reports a policy that can change without a review, if Beadle enforces it.
+async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
+    let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
+    let name = &file.name;
+    match app.repository_policy(file, source)?.unreviewed().await {
+        Ok(None) => doctor.fine(&format!("{name}: every change of the policy needs a review")),
+        Ok(Some(why)) => doctor.note(&format!("{name}: {why}")),
+        Err(failure) => doctor.wrong(&format!("{name}: {failure}")),
+    }
+    Ok(())
 }
 
 /// Sends one signed ping for each organisation to the running service's webhook listener.
@@ -166,7 +181,9 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
         .map(|(section, needed)| (section, needed.name, needed.level.as_str()));
     let dispatch = (!org.file.dispatch.is_empty()).then_some(("dispatch", DISPATCH.0, DISPATCH.1));
     let teams = keeps_teams.then_some(("groups", TEAMS.0, TEAMS.1));
-    for (aspect, permission, needed) in needs.chain(dispatch).chain(teams) {
+    let source = org.file.policy.repository().filter(|source| source.owner(name) == name);
+    let reads = source.map(|_| ("policy", POLICY.0, POLICY.1));
+    for (aspect, permission, needed) in needs.chain(dispatch).chain(teams).chain(reads) {
         let has = installation["permissions"][permission].as_str().unwrap_or("none");
         if level(has) >= level(needed) {
             doctor

@@ -15,6 +15,7 @@ use crate::app::store;
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -34,11 +35,27 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
         format!("repository `{repository}` does not exist, or the App has no access to it")
     })?;
     if args.json {
-        printer.json(&serde_json::to_string_pretty(&json!(explained))?);
+        let mut shown = json!(explained);
+        if let Some(links) = org.links() {
+            add_links(&mut shown, &links);
+        }
+        printer.json(&serde_json::to_string_pretty(&shown)?);
         return Ok(FINE);
     }
     tell(&explained, printer);
+    for line in org.links().iter().flat_map(PolicyLinks::lines) {
+        printer.line(printer.paint(Tone::Faint, format!("  {line}")));
+    }
     Ok(FINE)
+}
+
+/// Adds to each value the address of the line that sets it.
+fn add_links(shown: &mut Value, links: &PolicyLinks) {
+    for value in shown["values"].as_array_mut().into_iter().flatten() {
+        if let Some(link) = value["set_by"].as_str().and_then(|line| links.link_of(line)) {
+            value["link"] = json!(link);
+        }
+    }
 }
 
 /// Shows the sources of a group and the mapping that selects them.

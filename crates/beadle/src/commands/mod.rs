@@ -10,6 +10,7 @@ mod deliveries;
 mod doctor;
 mod explain;
 mod healthcheck;
+mod import;
 mod init;
 mod journal;
 mod names;
@@ -60,6 +61,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
+        Command::Import(args) => match args.from {
+            Some(tool) => import::convert(tool, &args, printer),
+            None => Box::pin(import::run(&armed().await?, &args, printer)).await,
+        },
         Command::Serve => serve::run(&armed().await?).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]

@@ -104,6 +104,7 @@ pub(crate) async fn plan(
         plans: planned.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: planned.short,
         unmatched: planned.unmatched,
+        links: org.links(),
     };
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
@@ -176,6 +177,7 @@ pub(crate) async fn plan_groups(
         plans: plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: None,
         unmatched,
+        links: None,
     };
     Ok((shown, plans.into_iter().map(|(_, plan)| plan).collect()))
 }

@@ -143,6 +143,7 @@ mod tests {
             plans: vec![(key(), plan)],
             short: None,
             unmatched: Vec::new(),
+            links: None,
         }
     }
 

@@ -36,6 +36,12 @@ fn check_org(org: &OrgFile, table: &KeyPath) -> Result<(), Invalid> {
     check_form(&LOGIN, table.key("name"), &org.name)?;
     check_form(&URL, table.key("api"), &org.api)?;
     check_form(&REPOSITORY, table.key("policy_repository"), &org.policy_repository)?;
+    if let Some(source) = org.policy.repository() {
+        check_form(&REPOSITORY, table.key("policy").key("repository"), &source.repository)?;
+    }
+    if let Some(base) = &org.base {
+        check_form(&REPOSITORY, table.key("base").key("repository"), &base.repository)?;
+    }
     let known = beadle_repositories::aspect_names();
     for aspect in org.modes.keys() {
         if !known.clone().any(|name| name == aspect) {

@@ -34,6 +34,11 @@ impl Piece {
         Self(parts.join("&#124;"))
     }
 
+    /// Makes the piece a link. The address must be encoded: a bracket or a blank would end it.
+    pub(crate) fn link(self, address: &str) -> Self {
+        Self(format!("[{}]({address})", self.0))
+    }
+
     /// Makes the piece bold.
     pub(crate) fn bold(self) -> Self {
         Self(format!("**{}**", self.0))

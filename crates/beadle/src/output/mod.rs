@@ -3,6 +3,7 @@
 pub(crate) mod count;
 pub(crate) mod escape;
 pub(crate) mod markdown;
+pub(crate) mod policy_links;
 pub(crate) mod printer;
 pub(crate) mod progress;
 pub(crate) mod render;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::output::count::counted;
 use crate::output::escape;
 use crate::output::markdown::{Page, Piece};
+use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
 
 /// What a plan covers: repositories or groups.
@@ -48,6 +49,8 @@ pub(crate) struct WholePlan {
     pub(crate) plans: Vec<(Key, Plan<()>)>,
     pub(crate) short: Option<String>,
     pub(crate) unmatched: Vec<String>,
+    /// Where the lines of the policy are at GitHub. `None` if the policy comes from a folder.
+    pub(crate) links: Option<PolicyLinks>,
 }
 
 impl WholePlan {
@@ -288,7 +291,8 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     let mut organisations = Vec::new();
     let mut targets = Vec::new();
     for plan in plans {
-        let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan)).collect();
+        let links = plan.links.as_ref();
+        let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan, links)).collect();
         let mut shown =
             json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched });
         match plan.scope {
@@ -308,9 +312,14 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     json!({ "shard": shard.to_string(), "organisations": organisations, "targets": targets })
 }
 
-fn one(key: &Key, plan: &Plan<()>) -> Value {
+fn one(key: &Key, plan: &Plan<()>, links: Option<&PolicyLinks>) -> Value {
     let changes = plan.changes.iter().map(|change| {
         let mut shown = json!(change);
+        for (at, field) in change.fields.iter().enumerate() {
+            if let (Some(links), Some(asked)) = (links, &field.asked) {
+                shown["fields"][at]["asked"]["link"] = json!(links.link(asked));
+            }
+        }
         shown["digest"] = json!(change.digest(key));
         shown["risks"] = json!(change.risks());
         shown
@@ -337,7 +346,10 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
             for field in &change.fields {
                 let risk = Piece::own(field.risk.as_str());
                 let risk = if field.risk.is_guarded() { risk.bold() } else { risk };
-                let asked = field.asked.as_ref().map_or(Piece::own(""), Piece::value);
+                let asked = field.asked.as_ref().map_or(Piece::own(""), |asked| match &plan.links {
+                    Some(links) => Piece::value(asked).link(&links.link(asked)),
+                    None => Piece::value(asked),
+                });
                 let what = Piece::value(difference(change, field));
                 page.row(&[risk, Piece::value(&change.aspect), what, asked]);
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
-use super::{LOOK, REMOTE};
+use super::{LOOK, REMOTE, failed};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
@@ -23,6 +23,10 @@ impl PolicyReload {
     pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>)) -> Self {
         Self { of, candidate: Mutex::default() }
     }
+}
+
+fn done(generation: &str) -> TaskStatus {
+    TaskStatus::Done(format!("generation {generation} in force"))
 }
 
 #[async_trait]
@@ -48,7 +52,14 @@ impl BackgroundTask for PolicyReload {
         let (service, organisation) = &self.of;
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
         let current = org.policy.current().generation.clone();
-        let read = organisation.read_policy(service.config()).await;
+        if organisation.file.policy.repository().is_some() {
+            // A commit never changes, so one read is enough.
+            let reloaded = organisation.reload(&service.app).await.map_err(failed);
+            let reloaded =
+                reloaded.map_err(|failure| failure.during(format_args!("{current} stays in force")))?;
+            return Ok(reloaded.map_or(TaskStatus::Idle, |generation| done(&generation)));
+        }
+        let read = organisation.read_policy(&service.app).await;
         let mut candidate = self.candidate.lock();
         match read {
             Ok(policy) if policy.generation == current => *candidate = None,
@@ -57,7 +68,7 @@ impl BackgroundTask for PolicyReload {
                 org.policy.replace(policy);
                 organisation.announce_policy(&org);
                 *candidate = None;
-                return Ok(TaskStatus::Done(format!("generation {generation} in force")));
+                return Ok(done(&generation));
             }
             Ok(policy) => *candidate = Some(policy.generation),
             Err(error) => {

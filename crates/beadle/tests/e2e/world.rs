@@ -28,6 +28,8 @@ pub(crate) struct World {
     /// Lines before `[[org]]`.
     pub(crate) lines: String,
     pub(crate) mode: &'static str,
+    /// The value of `policy`, in TOML.
+    pub(crate) source: String,
     /// Whether the calls of the test are checked. Some tests make invalid calls on purpose.
     pub(crate) checked: bool,
 }
@@ -103,6 +105,7 @@ impl World {
             org_lines: String::new(),
             lines: String::new(),
             mode: "enforce",
+            source: "\"policy\"".into(),
             checked: true,
         }
     }
@@ -131,10 +134,11 @@ impl World {
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
              [[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
-             webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\nmode = \"{}\"\n{}\n",
+             webhook_secrets = [\"file:webhook.secret\"]\npolicy = {}\nmode = \"{}\"\n{}\n",
             self.lines,
             self.sim.url(),
             beadle_sim::APP_ID,
+            self.source,
             self.mode,
             org_lines
         );

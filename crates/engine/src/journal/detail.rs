@@ -38,6 +38,8 @@ pub enum Detail {
     ObservedDispatch(ObservedDispatch),
     /// For an aspect that became contested.
     Contested(ContestedAspect),
+    /// For a policy that came into force: where it comes from.
+    Policy(PolicyInForce),
     /// A detail that this version does not know in full, because another version of Beadle stored
     /// it. It is kept as JSON.
     Other(Value),
@@ -322,6 +324,32 @@ pub struct ContestedAspect {
     pub held: bool,
 }
 
+/// A generation of a policy that came into force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyInForce {
+    /// The name of the generation.
+    pub in_force: String,
+    /// The commit that has the files of the policy.
+    #[serde(flatten)]
+    pub from: PolicyCommitted,
+    /// The commit that has the base of the policy; `None` if the policy has no base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PolicyCommitted>,
+}
+
+/// A commit that has files of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCommitted {
+    /// The repository that contains the files, as `owner/name`.
+    pub repository: String,
+    /// The id of the commit.
+    pub commit: String,
+    /// The author of the commit.
+    pub author: String,
+    /// The first line of the commit's message.
+    pub subject: String,
+}
+
 impl Detail {
     /// Returns the detail as the JSON that is stored.
     pub fn to_value(&self) -> Value {
@@ -338,6 +366,7 @@ impl Detail {
             Self::Recovery(detail) => serde_json::to_value(detail),
             Self::ObservedDispatch(detail) => serde_json::to_value(detail),
             Self::Contested(detail) => serde_json::to_value(detail),
+            Self::Policy(detail) => serde_json::to_value(detail),
             Self::Other(value) => return value.clone(),
         };
         // The conversion to JSON cannot fail, because none of these types contains a map.
@@ -358,7 +387,8 @@ impl From<Value> for Detail {
             .or_else(|| read(&value, Self::Sweep))
             .or_else(|| read(&value, Self::Recovery))
             .or_else(|| read(&value, Self::ObservedDispatch))
-            .or_else(|| read(&value, Self::Contested));
+            .or_else(|| read(&value, Self::Contested))
+            .or_else(|| read(&value, Self::Policy));
         known.unwrap_or(Self::Other(value))
     }
 }

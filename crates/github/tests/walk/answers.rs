@@ -40,6 +40,8 @@ pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
             "owner": { "login": texts.pick("organisation") }, "ref": { "name": "main" },
         },
         "nodes": nodes, "a0": actor, "a1": actor,
+        // A null text makes the client read the whole file by REST.
+        "repository": { "b0": { "text": null } },
     })
 }
 
@@ -55,6 +57,7 @@ pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
             ["repos", _, _, "invitations"]
             | ["orgs", _, "teams", _, "repos"]
             | [.., "properties", "values" | "schema"]
+            | [.., "rules", "branches", _]
             | [.., "list", _],
         ) => json!([]),
         ("GET", [.., "permission"]) => json!({ "role_name": "push" }),

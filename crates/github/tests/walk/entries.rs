@@ -108,6 +108,30 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::repositories_called", &["name"], &["POST /graphql"]),
     entry("Reader::are_apps", &["node"], &["POST /graphql"]),
     entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
+    entry(
+        "Reader::commit",
+        &["repository", "reference"],
+        &["GET /repos/organisation/repository/commits/reference"],
+    ),
+    // The folder of the policy is not in the request.
+    entry(
+        "Reader::files_at",
+        &["repository", "commit"],
+        &["GET /repos/organisation/repository/git/trees/commit"],
+    ),
+    entry(
+        "Reader::blobs",
+        &["repository", "blob"],
+        &["POST /graphql", "GET /repos/organisation/repository/git/blobs/blob"],
+    ),
+    entry(
+        "Reader::needs_review",
+        &["repository", "branch"],
+        &[
+            "GET /repos/organisation/repository/rules/branches/branch",
+            "GET /repos/organisation/repository/branches/branch/protection",
+        ],
+    ),
     entry("Writer::named", &["node"], &["POST /graphql"]),
     entry("Writer::create_rule", &["pattern"], &["POST /graphql"]),
     entry("Writer::update_rule", &["rule", "pattern"], &["POST /graphql"]),

@@ -59,6 +59,9 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         let team = payload.team.as_ref().and_then(|team| team.id);
         marks.extend(team.map(|id| Mark::new(Key::new("team", instance, id), lane)));
     }
+    if event == "push" {
+        marks.extend(policies(payload, sender));
+    }
     for rule in &sender.dispatches {
         if rule.is_for(event, payload.action.as_deref()) {
             let key = Key::new("dispatch", instance, format_args!("{id}/{}", rule.name));
@@ -66,6 +69,16 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         }
     }
     marks
+}
+
+/// Returns the marks of the policies that a push can change.
+fn policies(payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
+    let Some(Repository { id: Some(id), name: Some(name), .. }) = &payload.repository else {
+        return Vec::new();
+    };
+    let reference = payload.reference.as_deref().unwrap_or_default();
+    let pushed = sender.policies.iter().filter(|policy| policy.is_pushed(name, reference));
+    pushed.map(|policy| Mark::new(Key::new("policy", &policy.instance, *id), Lane::Event)).collect()
 }
 
 /// Returns whether the event creates or deletes a branch that affects the policy. The first branch

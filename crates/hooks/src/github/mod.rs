@@ -8,6 +8,7 @@ mod keys;
 mod org_facts;
 mod payload;
 mod signature;
+mod watched_policy;
 
 use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
@@ -16,6 +17,7 @@ pub use events::{EVENTS, REPOSITORY_ACTIONS};
 pub use org_facts::OrgFacts;
 pub use payload::ContentType;
 pub use signature::sign;
+pub use watched_policy::WatchedPolicy;
 
 /// An organisation that may send webhooks.
 #[derive(Clone, Debug)]
@@ -36,6 +38,9 @@ pub struct Sender {
     /// True if Beadle manages the members of teams of this organisation, by the groups of a
     /// directory.
     pub keeps_teams: bool,
+    /// The policies that are in repositories of this organisation. They can belong to other
+    /// organisations.
+    pub policies: Vec<WatchedPolicy>,
 }
 
 /// An event for which Beadle dispatches a workflow.

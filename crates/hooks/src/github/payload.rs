@@ -53,6 +53,8 @@ pub(super) struct Repository<'a> {
     #[serde(borrow)]
     pub(super) node_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub(super) name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     pub(super) owner: Option<PayloadAccount<'a>>,
     #[serde(borrow)]
     pub(super) default_branch: Option<Cow<'a, str>>,

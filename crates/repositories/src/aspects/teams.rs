@@ -175,7 +175,7 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
 /// Returns the parent team's permission if it hides the permission that the team itself has on the
 /// repository. In this case GitHub does not show whether the team itself has a permission, or
 /// whether somebody changed or removed it.
-fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
+pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
     let reaches = match (above.rank(), team.permission.rank()) {

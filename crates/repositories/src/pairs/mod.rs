@@ -17,6 +17,7 @@ mod dice;
 mod entries;
 mod files;
 mod harm;
+mod import;
 mod lists;
 mod names;
 mod state;

@@ -5,6 +5,7 @@ mod failing;
 mod merging;
 mod organisation;
 mod pages;
+mod policy_files;
 mod world;
 
 use std::path::Path;

@@ -32,8 +32,13 @@ pub struct Tested {
 impl Policy {
     /// Runs the tests in the files `tests/*.yml` of the policy's folder.
     pub fn test(&self, folder: &Path) -> Result<Tested, PolicyError> {
+        Ok(self.test_files(read_part(folder, "tests", &[], &ReadingAt::default())?))
+    }
+
+    /// Runs the tests in these files. Each text has the path of its file, relative to the folder of
+    /// the policy.
+    pub fn test_files(&self, sources: BTreeMap<String, String>) -> Tested {
         let mut tested = Tested::default();
-        let sources = read_part(folder, "tests", &[], &ReadingAt::default())?;
         for (file, text) in &sources {
             match Node::parse(file, text) {
                 Ok(root) => {
@@ -47,7 +52,7 @@ impl Policy {
             }
         }
         tested.sources = sources;
-        Ok(tested)
+        tested
     }
 
     fn test_one(&self, test: &Node, tested: &mut Tested) {

@@ -49,10 +49,10 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
 fn walk(path: &str, list: &str, one: &Node, other: &Node, found: &mut Vec<Conflict>) {
     let disagree = || (path.to_owned(), one.asked.clone(), other.asked.clone());
     match (&one.kind, &other.kind) {
-        (Kind::Map(_), Kind::Int(number)) | (Kind::Int(number), Kind::Map(_)) => {
-            if one.at_least().or(other.at_least()).is_some_and(|least| least > *number) {
-                found.push(disagree());
-            }
+        (Kind::Map(_), Kind::Int(number)) | (Kind::Int(number), Kind::Map(_))
+            if one.at_least().or(other.at_least()).is_some_and(|least| least > *number) =>
+        {
+            found.push(disagree());
         }
         (Kind::Map(entries), Kind::Map(_)) => {
             for (key, value) in entries {

@@ -20,6 +20,7 @@ use super::incumbent::accept;
 use super::keys::lists;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::node::{Kind, Node};
+use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
@@ -35,7 +36,8 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The name of the generation. It is a hash of all files.
+    /// The name of the generation: a hash of all files, or the first digits of the commit if the
+    /// policy comes from a repository.
     pub generation: String,
     /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
@@ -57,6 +59,10 @@ pub struct Policy {
     pub remarks: Vec<Problem>,
     /// The texts of the files, from which messages show excerpts.
     pub sources: BTreeMap<String, String>,
+    /// The commit that has the files. `None` if the policy comes from a folder.
+    pub origin: Option<PolicyOrigin>,
+    /// The commit that has the files of the base; `None` if the policy has no base.
+    pub base: Option<PolicyOrigin>,
 }
 
 impl Policy {
@@ -96,6 +102,8 @@ impl Policy {
             validators: Vec::new(),
             remarks: Vec::new(),
             sources: BTreeMap::new(),
+            origin: None,
+            base: None,
         };
         let mut stems: BTreeMap<String, &str> = BTreeMap::new();
         for file in sources.keys() {
@@ -159,7 +167,8 @@ impl Policy {
     }
 
     fn add(&mut self, file: &str, text: &str, root: &Node, problems: &mut Vec<Problem>) {
-        let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let part = file.strip_prefix(BASE);
+        let (folder, name) = part.unwrap_or(file).rsplit_once('/').unwrap_or(("", part.unwrap_or(file)));
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let kind = match folder {
             "" if stem == "settings" => FileKind::Settings,
@@ -195,6 +204,13 @@ impl Policy {
             remarks(root, &lists(), problems);
         }
         let root = empty.as_ref().unwrap_or(root);
+        if part.is_some() && kind == FileKind::Repo {
+            // Beadle remembers to which repository such a file belongs, and two files cannot have
+            // one repository.
+            let text = "a base must not have files in repos/";
+            let problem = Problem::error(root.asked.clone(), 1, text);
+            return problems.push(problem.hint("move the file to the policy of the organisation"));
+        }
         if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
             let text = format!("invalid repository name `{stem}`: the name of the file must {}", misfit.must);
             problems.push(Problem::error(root.asked.clone(), 1, text));
@@ -202,14 +218,16 @@ impl Policy {
         match kind {
             FileKind::Deployment => {
                 self.disabled.extend(disabled(root, &["children", "all"]));
-                self.validators = validators(root);
+                self.validators.extend(validators(root));
                 return self.restrict(root, problems);
             }
             FileKind::Settings => self.disabled.extend(disabled(root, &["all"])),
             _ => {}
         }
         let layer = Layer::read(kind, file, stem, root, problems);
-        self.layers.push(Layer { is_blank: is_blank && empty.is_some(), ..layer });
+        let has_rank = kind != FileKind::Settings && root.get("rank").is_some();
+        let rank = if part.is_none() || has_rank { layer.rank } else { base_rank(kind) };
+        self.layers.push(Layer { is_blank: is_blank && empty.is_some(), rank, ..layer });
     }
 
     /// Finds layers of equal rank that both reach every repository and set different values for the
@@ -321,7 +339,7 @@ impl Policy {
 }
 
 /// Returns whether a file is in the folder `rules`.
-fn is_rule_file(file: &str) -> bool {
+pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
@@ -337,6 +355,16 @@ fn validators(root: &Node) -> Vec<Node> {
 
 /// The keys of `deployment-settings.yml` that contain JavaScript validators.
 const VALIDATORS: &[&str] = &["configvalidators", "overridevalidators"];
+
+/// Converts the forms of other tools in a file, and checks the file without the other files of the
+/// policy. Returns the file and the findings.
+pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let root = accept(root, &mut problems);
+    Shape::Map(kind.keys()).check("", &root, &mut problems);
+    check_layer(kind, &root, &mut problems);
+    (root, problems)
+}
 
 /// With this text, a finding about an empty file begins.
 const EMPTY: &str = "the file is empty";

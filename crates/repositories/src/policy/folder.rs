@@ -18,6 +18,9 @@ const LARGEST: u64 = 4 << 20;
 /// The extensions that the files of a policy can have.
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
+/// The names, without the extension, of the policy files that are in no subfolder.
+const ROOT_STEMS: [&str; 2] = ["settings", "deployment-settings"];
+
 /// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
 /// path.
 #[derive(Clone, Debug, Default)]
@@ -43,11 +46,57 @@ pub(super) fn read_folder(
 ) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
     at.note(folder);
     std::fs::read_dir(folder).map_err(unreadable(folder))?;
-    let mut sources = read_part(folder, "", &["settings", "deployment-settings"], at)?;
+    let mut sources = read_part(folder, "", &ROOT_STEMS, at)?;
     for part in ["suborgs", "layers", "repos", "rules"] {
         sources.extend(read_part(folder, part, &[], at)?);
     }
     Ok(sources)
+}
+
+/// Returns whether a file of a repository is part of a policy, by its path relative to the folder
+/// of the policy.
+pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
+    let (part, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let stems: &[&str] = match part {
+        "" => &ROOT_STEMS,
+        "suborgs" | "layers" | "repos" | "rules" => &[],
+        _ => return Ok(false),
+    };
+    is_yaml(Path::new(name), stems).map_err(unreadable(Path::new(file)))
+}
+
+/// Returns whether a file of a repository has tests of the policy, by its path relative to the
+/// folder of the policy.
+pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
+    match file.strip_prefix("tests/") {
+        Some(name) if !name.contains('/') => {
+            is_yaml(Path::new(name), &[]).map_err(unreadable(Path::new(file)))
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Returns whether a file has one of the extensions of a policy, and one of the names in `stems` if
+/// this list is not empty.
+fn is_yaml(path: &Path, stems: &[&str]) -> Result<bool> {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+    let Some(right) = ENDINGS.into_iter().find(|right| ending.eq_ignore_ascii_case(right)) else {
+        return Ok(false);
+    };
+    let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+        return Err(refused("the name of a policy file must be UTF-8"));
+    };
+    if !stems.is_empty() && !stems.contains(&stem) {
+        return Ok(false);
+    }
+    if ending != right {
+        // The author expects Beadle to read this file, so an unusual extension is an error.
+        let why = format!(
+            "the extension must be `.{right}`, found `.{ending}`; rename the file to `{stem}.{right}`"
+        );
+        return Err(refused(why));
+    }
+    Ok(true)
 }
 
 /// Returns the subfolder `.github` if it contains policy files. safe-settings has its files there.
@@ -78,27 +127,14 @@ pub(super) fn read_part(
     let real = inside(&root, &path).map_err(unreadable(&path))?;
     for entry in std::fs::read_dir(&real).map_err(unreadable(&path))? {
         let path = path.join(entry.map_err(unreadable(&path))?.file_name());
-        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-        let Some(right) = ENDINGS.into_iter().find(|right| ending.eq_ignore_ascii_case(right)) else {
+        if !is_yaml(&path, stems).map_err(unreadable(&path))? {
             continue;
-        };
-        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
-            return Err(unreadable(&path)(refused("the name of a policy file must be UTF-8")));
-        };
-        if !stems.is_empty() && !stems.contains(&stem) {
-            continue;
-        }
-        if ending != right {
-            // The author expects Beadle to read this file, so an unusual extension is an error.
-            let why = format!(
-                "the extension must be `.{right}`, found `.{ending}`; rename the file to `{stem}.{right}`"
-            );
-            return Err(unreadable(&path)(refused(why)));
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
         let text = read_text(&real).map_err(unreadable(&path))?;
-        let file = format!("{stem}.{ending}");
+        // `is_yaml` accepts only a name in UTF-8.
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sources.insert(if part.is_empty() { file } else { format!("{part}/{file}") }, text);
     }
     Ok(sources)
@@ -269,6 +305,28 @@ mod tests {
         std::fs::rename(folder.path().join("policy"), folder.path().join(".github")).unwrap();
         let error = Policy::load(folder.path(), "admin").unwrap_err().to_string();
         assert!(error.contains("/.github has files of a policy"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_a_repository_is_part_of_a_policy_by_its_path() {
+        for (file, is_part, has_tests) in [
+            ("settings.yml", true, false),
+            ("deployment-settings.yaml", true, false),
+            ("repos/shop.yml", true, false),
+            ("suborgs/a.b.yaml", true, false),
+            ("rules/overrides.yml", true, false),
+            ("tests/shop.yml", false, true),
+            ("tests/deep/shop.yml", false, false),
+            ("repos/deep/shop.yml", false, false),
+            ("other.yml", false, false),
+            ("layers/README.md", false, false),
+            ("workflows/settings.yml", false, false),
+        ] {
+            assert_eq!(is_policy_file(file).unwrap(), is_part, "{file}");
+            assert_eq!(is_test_file(file).unwrap(), has_tests, "{file}");
+        }
+        let error = is_policy_file("repos/shop.YML").unwrap_err().to_string();
+        assert!(error.contains("repos/shop.YML") && error.contains("`shop.yml`"), "{error}");
     }
 
     #[test]

@@ -97,9 +97,9 @@ pub struct Layer {
 }
 
 /// The rank of a file in suborgs/ or layers/ that sets no `rank`.
-const SUBORG: i64 = 100;
+const SUBORG_RANK: i64 = 100;
 /// The rank of a file in repos/.
-const REPOSITORY: i64 = 1000;
+const REPOSITORY_RANK: i64 = 1000;
 
 /// Returns the names in a list of plugins. An entry of the list is a string, or a block with a
 /// `target`. For `additive_plugins`, Beadle ignores the `target` and applies the entry to every
@@ -278,7 +278,7 @@ impl Layer {
             _ => (&["self", "all"], &["children", "all"]),
         };
         let (own, disabled_above) = (disabled(root, own), disabled(root, above));
-        let rank = root.get("rank").and_then(Node::int).unwrap_or(SUBORG);
+        let rank = root.get("rank").and_then(Node::int).unwrap_or(SUBORG_RANK);
         let (kind, rank) = match kind {
             FileKind::Suborg => {
                 let globs = root.get("suborgrepos").map(|node| patterns(node, Pattern::glob, problems));
@@ -293,7 +293,7 @@ impl Layer {
                 (suborg, rank)
             }
             FileKind::Layer => (LayerKind::Selected(choice(root, problems)), rank),
-            FileKind::Repo => (LayerKind::Repository(stem.to_owned()), REPOSITORY),
+            FileKind::Repo => (LayerKind::Repository(stem.to_owned()), REPOSITORY_RANK),
             FileKind::Settings | FileKind::Deployment => (LayerKind::Organisation, 0),
         };
         let mut cases = Vec::new();

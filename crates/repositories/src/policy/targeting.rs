@@ -17,6 +17,12 @@ use crate::organisation;
 /// has their name.
 const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
+/// Returns whether Beadle skips the repositories with this name that have no file in repos/. `home`
+/// is the name of the repository that contains the policy files.
+pub(crate) fn is_skipped_by_name(name: &str, home: &str) -> bool {
+    SKIPPED.iter().copied().chain([home]).any(|other| name.eq_ignore_ascii_case(other))
+}
+
 /// What the policy decides for one repository.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a verdict is taken apart at once, and never stored")]
@@ -137,8 +143,7 @@ impl Policy {
     /// They skip the repository of the policy and the names in `SKIPPED`, unless a file in repos/
     /// has the name.
     pub fn leaves_out(&self, name: &str) -> bool {
-        let mut skipped = SKIPPED.iter().copied().chain([self.home.as_str()]);
-        skipped.any(|other| name.eq_ignore_ascii_case(other)) && self.file_of(name).is_none()
+        is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
 
     /// Returns the file in repos/ that has this name.

@@ -27,6 +27,7 @@ impl Listener {
             known: OrgFacts::default(),
             dispatches: Vec::new(),
             keeps_teams: false,
+            policies: Vec::new(),
         };
         let header = HeaderSecret { header: "x-secret".into(), values: vec![SECRET.to_owned().into()] };
         let directory = beadle_hooks::okta::Sender { instance: "corp".into(), header_secrets: vec![header] };

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::github::shapes;
 use crate::github::world::World;
+use crate::github::{commits, shapes};
 
 /// An event for which a webhook must be sent.
 #[derive(Clone, Debug)]
@@ -301,7 +301,7 @@ fn rule(repository: &Value, pattern: &str, rule: &Value) -> Value {
 fn branches(told: &mut Told<'_>, before: &Value, after: &Value) {
     for (name, old, new) in differences(&before["branches"], &after["branches"]) {
         if old.is_none() && new.is_some() {
-            push(told, after, name, &Value::Null);
+            push(told, after, name, ("", &Value::Null));
             let more = json!({
                 "ref": name, "ref_type": "branch", "master_branch": after["default_branch"], "description": null,
                 "pusher_type": "user",
@@ -331,32 +331,32 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
             paths.push(json!(path));
         }
     }
-    let head = head();
+    let head = commits::head(after);
     let name = after["name"].as_str().unwrap_or_default();
-    let who = json!({ "name": told.sender, "email": "octocat@example.com", "username": told.sender });
+    let made = commits::find(after, &head);
+    let author = made.as_ref().map_or(told.sender, |commit| commit.author);
+    let message = made.as_ref().map_or("Change files", |commit| commit.message);
+    let who = json!({ "name": author, "email": "octocat@example.com", "username": author });
     commit["id"] = json!(head);
     commit["tree_id"] = json!(head);
     commit["distinct"] = json!(true);
-    commit["message"] = json!("Change files");
+    commit["message"] = json!(message);
     commit["timestamp"] = json!("2026-01-01T00:00:00Z");
     commit["url"] = json!(format!("https://github.com/{}/{name}/commit/{head}", told.org));
     commit["author"] = who.clone();
     commit["committer"] = who;
-    push(told, after, branch, &commit);
+    let parent = commits::head(before);
+    push(told, after, branch, (parent.as_str(), &commit));
 }
 
-/// Returns the id of the commit that every repository has. There is only one.
-fn head() -> String {
-    "1".repeat(40)
-}
-
-/// Returns the event of a push to a branch. If `commit` is null, the branch is new.
-fn push(told: &mut Told<'_>, after: &Value, branch: &str, commit: &Value) {
+/// Adds the event of a push to a branch, which led to the commit `before`. If the new commit is
+/// null, the branch is new.
+fn push(told: &mut Told<'_>, after: &Value, branch: &str, (before, commit): (&str, &Value)) {
     let is_new = commit.is_null();
     let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };
     let more = json!({
         "ref": format!("refs/heads/{branch}"),
-        "before": if is_new { "0".repeat(40) } else { head() }, "after": head(),
+        "before": if is_new { "0".repeat(40) } else { before.to_owned() }, "after": commits::head(after),
         "created": is_new, "deleted": false, "forced": false, "base_ref": null,
         "compare": "https://github.com/", "commits": commits, "head_commit": commit,
         "pusher": { "name": told.sender },

@@ -21,22 +21,28 @@
 //! The state: `orgs.<login>` has `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`. A
 //! repository is GitHub's REST object that also has these keys: `branches.<name>`,
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
-//! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
-//! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
-//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
-//! `issues` (an entry with `"pull_request": true` is a pull request). An organisation has its own
-//! `rulesets` and `security_configurations`, `property_definitions.<name>` (without this key, every
-//! property is defined), a `plan` (with `free` and `team`, the simulator refuses the features of
-//! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
+//! permission each), `invitations`, `contents.<path>` (a text, or `mode` and `text`),
+//! `labels.<name>`, `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`,
+//! `properties`, `code_scanning` and the other security switches, `workflows.<file>` (`run_name`,
+//! `inputs`) and their `runs`, `check_runs`, and `issues` (an entry with `"pull_request": true` is
+//! a pull request). An organisation has its own `rulesets` and `security_configurations`,
+//! `property_definitions.<name>` (without this key, every property is defined), a `plan` (with
+//! `free` and `team`, the simulator refuses the features of enterprises) and the `permissions` of
+//! its installation. `users.<login>` and `apps.<slug>` are
 //! the accounts that exist. A missing key gets GitHub's default value.
 //!
 //! Two pages of GitHub's website exist too, so that a program can create an App while the simulator
 //! runs: a POST to `/organizations/{org}/settings/apps/new` takes a manifest, and a POST to
 //! `/apps/{slug}/installations/new` installs the App of a manifest.
+//!
+//! Each change of `contents` makes a commit. Beside the change, a patch can name the `author` and
+//! the `message` in `commit`. The state keeps all commits in `commits.<id>`, and a branch leads to
+//! the last one unless it names another `commit`.
 
 mod access;
 mod address;
 mod app;
+mod commits;
 mod control;
 mod deliver;
 mod described;

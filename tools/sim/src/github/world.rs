@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::github::commits;
 use crate::github::events::{self, Event};
 use crate::github::ids::Node;
 use crate::github::{APP_ID, APP_SLUG};
@@ -181,6 +182,7 @@ impl World {
                 whole.insert("id".into(), json!(id));
                 whole.insert("name".into(), json!(name));
                 *repository = Value::Object(whole);
+                commits::complete(repository);
                 for part in ["labels", "autolinks", "rulesets", "hooks"] {
                     for (_, entry) in entries_mut(&mut repository[part]) {
                         identify(entry, &mut fresh);

@@ -21,6 +21,7 @@ fn shown(names: &[&str]) -> WholePlan {
         plans: vec![(Key::new("repository", "acme", 1), plan)],
         short: None,
         unmatched: Vec::new(),
+        links: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn plan() -> WholePlan {
         ],
         short: None,
         unmatched: vec!["repos/gone.yml: there is no repository `gone`".into()],
+        links: None,
     }
 }
 
@@ -124,4 +125,22 @@ fn every_result_of_a_change_has_a_reason() {
 #[test]
 fn an_empty_list_is_called_one() {
     assert_eq!(value(&json!([])), "an empty list");
+}
+
+#[test]
+fn the_lines_of_a_policy_in_a_repository_are_links() {
+    let commit = beadle_github::Commit { id: "c".repeat(40), author: "ann".into(), subject: "x".into() };
+    let origin = beadle_repositories::policy::PolicyOrigin {
+        repository: "acme/admin".into(),
+        path: ".github".into(),
+        commit,
+    };
+    let links = PolicyLinks { web: "https://github.com".into(), origin, base: None };
+    let plan = WholePlan { links: Some(links), ..plan() };
+    let address = format!("https://github.com/acme/admin/blob/{}/.github/settings.yml#L4", "c".repeat(40));
+    let page = markdown(&plan);
+    assert!(page.contains(&format!("[`settings.yml:4`]({address})")), "{page}");
+    let shown = json(&[plan], Shard::default());
+    let asked = &shown["organisations"][0]["repositories"][0]["changes"][0]["fields"][0]["asked"];
+    assert_eq!(*asked, json!({ "file": "settings.yml", "line": 4, "link": address }));
 }

@@ -32,7 +32,7 @@ const OCTOKIT: &str = "\
     team.leave team.grant team.repositories team.permissions repository.teams team.revoke \
     team.delete collaborator.add collaborators collaborator collaborator.permission \
     collaborator.remove invitation.create invitations invitation.update invitation.delete branches \
-    branch protection protection.update protection.delete ruleset.create rulesets ruleset \
+    branch branch.rules protection protection.update protection.delete ruleset.create rulesets ruleset \
     ruleset.update ruleset.delete organisation.ruleset.create organisation.rulesets \
     organisation.ruleset.delete autolink.create autolinks autolink autolink.delete hook.create hooks \
     hook hook.update hook.config.update hook.delete properties.update properties \
@@ -43,7 +43,6 @@ const OCTOKIT_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
     ("branch.rename", "403", "Beadle may only read files"),
-    ("branch.rules", "404", "the rules that hold for a branch: Beadle reads rulesets"),
     ("hook.ping", "404", "Beadle pings no webhook of a repository"),
     ("file.write", "403", "Beadle may only read files"),
     ("ref", "404", "Beadle reads no refs"),

@@ -90,6 +90,14 @@ const STORED: &[Stored] = &[
         r#"{"aspect":"teams","what":"team a","times":5,"held":true}"#,
         |detail| matches!(detail, Detail::Contested(contested) if contested.times == 5),
     ),
+    (
+        r#"{"in_force":"0123456789ab","repository":"acme/admin","commit":"0123456789abcdef0123456789abcdef01234567","author":"mona","subject":"Turn wikis on"}"#,
+        |detail| matches!(detail, Detail::Policy(policy) if policy.from.author == "mona" && policy.base.is_none()),
+    ),
+    (
+        r#"{"in_force":"0123456789ab+fedcba987654","repository":"acme/admin","commit":"01","author":"mona","subject":"x","base":{"repository":"shared/rules","commit":"fe","author":"ann","subject":"y"}}"#,
+        |detail| matches!(detail, Detail::Policy(policy) if policy.base.is_some()),
+    ),
 ];
 
 #[test]

@@ -5,6 +5,7 @@
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
 mod checks;
+mod declared;
 mod differences;
 mod keys;
 mod translate;
@@ -16,6 +17,7 @@ use futures::future::join_all;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::declared::declared;
 use self::differences::{Compared, Difference, differences};
 use self::keys::ENTRY;
 use self::translate::DesiredRule;

@@ -56,7 +56,7 @@ pub(super) const FLAGS: &[Flag] = &[
 ];
 
 /// The flags that are keys of the rule itself, not of one of its blocks.
-const OWN: &[&str] = &[
+pub(super) const OWN: &[&str] = &[
     "enforce_admins",
     "required_linear_history",
     "allow_force_pushes",
@@ -69,7 +69,7 @@ const OWN: &[&str] = &[
 ];
 
 /// The flags and numbers in the block `required_pull_request_reviews`.
-const OF_REVIEWS: &[&str] = &[
+pub(super) const OF_REVIEWS: &[&str] = &[
     "required_approving_review_count",
     "dismiss_stale_reviews",
     "require_code_owner_reviews",

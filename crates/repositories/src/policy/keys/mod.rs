@@ -90,6 +90,12 @@ pub(crate) fn lists() -> Vec<&'static str> {
 /// All sections, those of repositories and those of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
 
+/// Returns the keys that the entries of a section can have.
+pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
+    let section = ALL_SECTIONS.iter().find(|known| known.name == section);
+    section.map(|known| known.shape.entry_keys()).unwrap_or_default().iter().map(|key| key.name)
+}
+
 /// The names that a list of plugins can contain in addition to the sections. `topics` and `archive`
 /// are parts of the section `repository`. Beadle does not support the other two yet.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "custom_repository_roles", "app_installations"];

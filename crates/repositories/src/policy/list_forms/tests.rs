@@ -50,6 +50,9 @@ fn warnings(policy: &Policy) -> Vec<String> {
     warnings.map(text).collect()
 }
 
+/// Writes a policy file that has a value in this form.
+type Written<'a> = &'a dyn Fn(&str) -> String;
+
 const MAIN: &str = "/branches/0/protection";
 
 /// Returns the text of a layer for all repositories, of the lowest rank.
@@ -221,7 +224,7 @@ fn a_minimum_raises_a_number_and_never_lowers_it() {
         ("{ at_least: 1 }", "{ at_least: 2 }", json!({ "at_least": 2 })),
         ("{ at_least: 3 }", "1", json!(1)),
     ] {
-        let kinds: [(&dyn Fn(&str) -> String, &str); 2] = [(&protected, branch.as_str()), (&ruled, rule)];
+        let kinds: [(Written<'_>, &str); 2] = [(&protected, branch.as_str()), (&ruled, rule)];
         for (file, place) in kinds {
             let files = [lowest(&file(low)), file(high)];
             let policy =
@@ -316,7 +319,7 @@ fn layers_of_one_rank_disagree_if_their_order_matters() {
     let environments = |form: &str| {
         format!("branches: [{{ name: main, protection: {{ required_deployment_environments: {form} }} }}]\n")
     };
-    let rows: &[(&dyn Fn(&str) -> String, &str, &str, bool)] = &[
+    let rows: &[(Written<'_>, &str, &str, bool)] = &[
         (&labels, "{ replace: [{ name: a }] }", "[{ name: b }]", true),
         (&labels, "{ replace: [{ name: a }] }", "{ replace: [{ name: b }] }", true),
         (&labels, "{ replace: [{ name: a }] }", "{ replace: [{ name: a }] }", false),

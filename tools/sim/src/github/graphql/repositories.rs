@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Edge, page};
 use super::resolve::{Object, Resolved, text};
+use crate::github::commits;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
@@ -61,6 +62,22 @@ fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static
     sources
 }
 
+/// The number of bytes after which GraphQL cuts the text of a file.
+const LONGEST_TEXT: usize = 512 * 1024;
+
+/// Returns a file by its id. The text of a long file is cut.
+fn blob(repository: &Value, id: &str) -> Resolved {
+    let Some(text) = commits::blob(repository, id) else { return Resolved::Value(Value::Null) };
+    let end = (0..=text.len().min(LONGEST_TEXT)).rev().find(|end| text.is_char_boundary(*end));
+    let is_binary = text.contains('\0');
+    let shown = if is_binary { None } else { text.get(..end.unwrap_or(0)) };
+    let blob = json!({
+        "oid": id, "byteSize": text.len(), "text": shown, "isBinary": is_binary,
+        "isTruncated": text.len() > LONGEST_TEXT,
+    });
+    Resolved::Object(Object::Plain("Blob", blob))
+}
+
 pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<String, Value>) -> Resolved {
     let Some((org, repository)) = world.by_id(id) else { return Resolved::Value(Value::Null) };
     if let Some((_, key)) = FIELDS.iter().find(|(name, _)| *name == field) {
@@ -90,6 +107,7 @@ pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<St
                 None => Resolved::Value(Value::Null),
             }
         }
+        "object" => blob(repository, text(arguments, "oid")),
         "repositoryTopics" => {
             let topics = repository["topics"].as_array().into_iter().flatten();
             let topics =

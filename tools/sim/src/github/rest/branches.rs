@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Reply, git, page};
 use crate::github::world::World;
-use crate::github::{address, protection};
+use crate::github::{address, commits, protection};
 
 /// Answers calls whose path begins with `/repos/{owner}/{repo}/branches`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
@@ -18,7 +18,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             let segment = address::segment(branch);
             let url = format!("https://api.github.com/repos/{org}/{name}/commits/{segment}");
             let protected = found["protection"].get(branch).is_some();
-            json!({ "name": branch, "commit": { "sha": git::head(), "url": url }, "protected": protected })
+            let commit = commits::find(found, branch).map(|commit| commit.id);
+            json!({ "name": branch, "commit": { "sha": commit, "url": url }, "protected": protected })
         });
         return page(call, rows.collect());
     }

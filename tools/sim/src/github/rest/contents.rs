@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Call, Reply, git};
-use crate::github::address;
+use super::{Call, Reply, wants_raw};
+use crate::github::{address, commits};
 
 /// Returns the entry of a file or a folder. `file` is the text of the file, or `None` for a folder.
 fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
@@ -17,23 +17,13 @@ fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     let place = address::path(path);
     let url = format!("https://api.github.com/repos/{org}/{repository}/contents/{place}");
     let (kind, sha) = match file {
-        Some(text) => ("file", git::id("blob", text)),
-        None => ("dir", git::id("tree", path)),
+        Some(text) => ("file", commits::id("blob", text)),
+        None => ("dir", commits::id("tree", path)),
     };
     json!({
         "type": kind, "size": file.map_or(0, str::len), "name": name, "path": path, "sha": sha,
         "url": url, "git_url": url, "html_url": url, "download_url": url,
         "_links": { "self": url, "git": url, "html": url },
-    })
-}
-
-/// Returns whether the caller asks for the raw text of a file, with
-/// `application/vnd.github.raw+json` or `application/vnd.github.v3.raw`.
-fn wants_raw(accept: &str) -> bool {
-    let mut types = accept.split([',', ';']).map(str::trim);
-    types.any(|kind| {
-        kind.strip_prefix("application/vnd.github.")
-            .is_some_and(|rest| rest.trim_end_matches("+json").split('.').any(|part| part == "raw"))
     })
 }
 

@@ -1,63 +1,48 @@
-//! Branches, commits and trees. Each repository has only one commit, and all of its branches point
-//! to that commit.
+//! Branches, commits, trees and blobs.
 //!
 //! <https://docs.github.com/rest/branches/branches>,
 //! <https://docs.github.com/rest/commits/commits>,
-//! <https://docs.github.com/rest/git/trees>
+//! <https://docs.github.com/rest/git/trees>,
+//! <https://docs.github.com/rest/git/blobs>
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::{Call, Reply, page};
+use super::{Call, Reply, page, wants_raw};
 use crate::github::address;
+use crate::github::commits::{self, Commit, File, find, has_branches, head};
 
-/// Returns the id of the commit that every repository has.
-pub(super) fn head() -> String {
-    "1".repeat(40)
-}
-
-/// Returns the id of a file or a folder. The id of a file is computed from its text, and the id of
-/// a folder from its path.
-pub(super) fn id(kind: &str, text: &str) -> String {
-    let digest = Sha256::digest(format!("{kind} {text}").as_bytes());
-    digest.iter().take(20).fold(String::new(), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
-}
+/// The maximum number of entries in a recursive tree. A longer tree is cut.
+const MOST_ENTRIES: u64 = 100_000;
 
 fn empty() -> Reply {
     Reply::message(409, "Git Repository is empty.")
 }
 
-fn has_branches(found: &Value) -> bool {
-    found["branches"].as_object().is_some_and(|branches| !branches.is_empty())
-}
-
-/// Returns whether a reference points to the repository's commit.
-fn leads(found: &Value, reference: &str) -> bool {
-    reference == head() || reference == "HEAD" || found["branches"].get(reference).is_some()
-}
-
 /// Returns whether a repository has the commit that a reference names.
 pub(super) fn is_commit(found: &Value, reference: &str) -> bool {
-    has_branches(found) && leads(found, reference)
+    find(found, reference).is_some()
 }
 
-fn commit(org: &str, name: &str) -> Value {
-    let (head, root) = (head(), id("tree", ""));
+fn shown(org: &str, name: &str, commit: &Commit<'_>) -> Value {
+    let (head, root) = (&commit.id, commit.tree(""));
     let api = format!("https://api.github.com/repos/{org}/{name}");
-    let who = json!({ "name": "octocat", "email": "octocat@example.com", "date": "2026-01-01T00:00:00Z" });
+    let web = format!("https://github.com/{org}/{name}/commit");
+    let email = format!("{}@example.com", commit.author);
+    let who = json!({ "name": commit.author, "email": email, "date": "2026-01-01T00:00:00Z" });
+    let parents = commit.parents.iter().map(
+        |id| json!({ "sha": id, "url": format!("{api}/commits/{id}"), "html_url": format!("{web}/{id}") }),
+    );
     json!({
         "sha": head, "node_id": format!("C_kwDO{head}"), "url": format!("{api}/commits/{head}"),
-        "html_url": format!("https://github.com/{org}/{name}/commit/{head}"),
+        "html_url": format!("{web}/{head}"),
         "comments_url": format!("{api}/commits/{head}/comments"),
-        "author": null, "committer": null, "parents": [],
+        "author": null, "committer": null, "parents": parents.collect::<Vec<_>>(),
         "commit": {
-            "author": who, "committer": who, "message": "Say what is there", "comment_count": 0,
+            "author": who, "committer": who, "message": commit.message, "comment_count": 0,
             "tree": { "sha": root, "url": format!("{api}/git/trees/{root}") },
             "url": format!("{api}/git/commits/{head}"),
             "verification": {
@@ -69,9 +54,8 @@ fn commit(org: &str, name: &str) -> Value {
 
 /// Answers `GET /repos/{owner}/{repo}/branches/{branch}`.
 pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
-    if found["branches"].get(branch).is_none() {
-        return Reply::message(404, "Branch not found");
-    }
+    let commit = found["branches"].get(branch).and_then(|_| find(found, branch));
+    let Some(commit) = commit else { return Reply::message(404, "Branch not found") };
     let name = found["name"].as_str().unwrap_or_default();
     let segment = address::segment(branch);
     let url = format!("https://api.github.com/repos/{org}/{name}/branches/{segment}");
@@ -88,12 +72,12 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
         "enabled": rule.is_object(),
         "required_status_checks": { "enforcement_level": level, "contexts": contexts, "checks": checks },
     });
-    let shown = json!({
-        "name": branch, "commit": commit(org, name), "protected": rule.is_object(), "protection": protection,
+    let answer = json!({
+        "name": branch, "commit": shown(org, name, &commit), "protected": rule.is_object(), "protection": protection,
         "_links": { "self": url, "html": format!("https://github.com/{org}/{name}/tree/{segment}") },
         "protection_url": format!("{url}/protection"),
     });
-    Reply::json(200, shown)
+    Reply::json(200, answer)
 }
 
 /// Answers `GET /repos/{owner}/{repo}/commits`, and the same path followed by `/{ref}`.
@@ -104,87 +88,128 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
     }
     match rest {
         [] => {
-            let mut from = call.query.iter().filter(|(parameter, _)| parameter == "sha");
-            if from.all(|(_, reference)| leads(found, reference)) {
-                page(call, vec![commit(org, name)])
-            } else {
-                Reply::not_found()
+            let from = call.query.iter().find(|(parameter, _)| parameter == "sha");
+            let mut next = find(found, from.map_or("HEAD", |(_, reference)| reference.as_str()));
+            if next.is_none() {
+                return Reply::not_found();
             }
+            let mut rows = Vec::new();
+            while let Some(commit) = next {
+                rows.push(shown(org, name, &commit));
+                next = commit.parents.first().and_then(|parent| find(found, parent));
+            }
+            page(call, rows)
         }
-        [reference] if leads(found, reference) => Reply::json(200, commit(org, name)),
-        [reference] => Reply::invalid(&format!("No commit found for SHA: {reference}")),
+        [reference] => match find(found, reference) {
+            Some(commit) => Reply::json(200, shown(org, name, &commit)),
+            None => Reply::invalid(&format!("No commit found for SHA: {reference}")),
+        },
         _ => Reply::not_found(),
     }
 }
 
-/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. Both sides are always the same
-/// commit.
+/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. The simulator compares a commit
+/// only with itself, and reports other commits as different without their files.
 pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
-    if !is_commit(found, base) || !is_commit(found, head) {
-        return Reply::not_found();
-    }
+    let (Some(base), Some(head)) = (find(found, base), find(found, head)) else { return Reply::not_found() };
     let name = found["name"].as_str().unwrap_or_default();
     let part = address::segment(basehead);
     let web = format!("https://github.com/{org}/{name}/compare/{part}");
-    let commit = commit(org, name);
-    let shown = json!({
+    let status = if base.id == head.id { "identical" } else { "diverged" };
+    let commit = shown(org, name, &base);
+    let answer = json!({
         "url": format!("https://api.github.com/repos/{org}/{name}/compare/{part}"), "html_url": web,
         "permalink_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
-        "base_commit": commit, "merge_base_commit": commit, "status": "identical",
+        "base_commit": commit, "merge_base_commit": commit, "status": status,
         "ahead_by": 0, "behind_by": 0, "total_commits": 0, "commits": [], "files": [],
     });
-    Reply::json(200, shown)
+    Reply::json(200, answer)
 }
 
-/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`.
+/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. The state can set `tree_limit`, so
+/// that a test meets a tree that GitHub cuts.
 pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Reply {
     if !has_branches(found) {
         return empty();
     }
     let name = found["name"].as_str().unwrap_or_default();
-    let all = entries(found);
-    let is_root = leads(found, asked) || asked == id("tree", "");
-    let mut folders = all.iter().filter(|(_, file)| file.is_none()).map(|(path, _)| path);
-    let folder = if is_root {
-        String::new()
-    } else if let Some(path) = folders.find(|path| id("tree", path) == asked) {
-        format!("{path}/")
-    } else {
-        return Reply::not_found();
-    };
+    let Some((commit, folder)) = folder(found, asked) else { return Reply::not_found() };
+    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     // GitHub returns the whole tree if the parameter `recursive` is present, whatever its value is.
     let deep = call.query.iter().any(|(parameter, _)| parameter == "recursive");
     let api = format!("https://api.github.com/repos/{org}/{name}/git");
+    let all = entries(&commit);
     let rows = all.iter().filter_map(|(path, file)| {
-        let below = path.strip_prefix(&folder).filter(|below| deep || !below.contains('/'))?;
-        Some(if let Some(text) = file {
-            let sha = id("blob", text);
-            json!({
-                "path": below, "mode": "100644", "type": "blob", "sha": sha, "size": text.len(),
-                "url": format!("{api}/blobs/{sha}"),
-            })
-        } else {
-            let sha = id("tree", path);
-            json!({ "path": below, "mode": "040000", "type": "tree", "sha": sha, "url": format!("{api}/trees/{sha}") })
+        let below = path.strip_prefix(&prefix).filter(|below| deep || !below.contains('/'))?;
+        Some(match file {
+            Some(file) if file.is_submodule() => {
+                json!({ "path": below, "mode": file.mode, "type": "commit", "sha": file.text })
+            }
+            Some(file) => {
+                let sha = file.id();
+                json!({
+                    "path": below, "mode": file.mode, "type": "blob", "sha": sha, "size": file.text.len(),
+                    "url": format!("{api}/blobs/{sha}"),
+                })
+            }
+            None => {
+                let sha = commit.tree(path);
+                json!({ "path": below, "mode": "040000", "type": "tree", "sha": sha, "url": format!("{api}/trees/{sha}") })
+            }
         })
     });
-    let rows: Vec<Value> = rows.collect();
-    let sha = id("tree", folder.trim_end_matches('/'));
+    let mut rows: Vec<Value> = rows.collect();
+    let most = usize::try_from(found["tree_limit"].as_u64().unwrap_or(MOST_ENTRIES)).unwrap_or(usize::MAX);
+    let is_cut = deep && rows.len() > most;
+    if is_cut {
+        rows.truncate(most);
+    }
+    let sha = commit.tree(&folder);
     Reply::json(
         200,
-        json!({ "sha": sha, "url": format!("{api}/trees/{sha}"), "truncated": false, "tree": rows }),
+        json!({ "sha": sha, "url": format!("{api}/trees/{sha}"), "truncated": is_cut, "tree": rows }),
     )
 }
 
-/// Returns all files with their texts, and all folders, by path.
-fn entries(found: &Value) -> BTreeMap<String, Option<&str>> {
+/// Answers `GET /repos/{owner}/{repo}/git/blobs/{file_sha}`.
+pub(super) fn blob(call: &Call<'_>, org: &str, found: &Value, sha: &str) -> Reply {
+    let Some(text) = commits::blob(found, sha) else { return Reply::not_found() };
+    if wants_raw(call.accept) {
+        return Reply::raw(text);
+    }
+    let name = found["name"].as_str().unwrap_or_default();
+    let answer = json!({
+        "sha": sha, "node_id": format!("B_kwDO{sha}"), "size": text.len(), "encoding": "base64",
+        "url": format!("https://api.github.com/repos/{org}/{name}/git/blobs/{sha}"),
+        "content": STANDARD.encode(text),
+    });
+    Reply::json(200, answer)
+}
+
+/// Returns the commit and the path of the folder that a reference, a commit or the id of a tree
+/// names. The path of the root is empty.
+fn folder<'a>(found: &'a Value, asked: &str) -> Option<(Commit<'a>, String)> {
+    if let Some(commit) = find(found, asked) {
+        return Some((commit, String::new()));
+    }
+    let recorded = found["commits"].as_object().into_iter().flatten().map(|(id, _)| id.clone());
+    recorded.chain([head(found)]).find_map(|id| {
+        let commit = find(found, &id)?;
+        let folders = entries(&commit).into_iter().filter(|(_, file)| file.is_none()).map(|(path, _)| path);
+        let path = folders.chain([String::new()]).find(|path| commit.tree(path) == asked)?;
+        Some((commit, path))
+    })
+}
+
+/// Returns all files, and all folders, by path.
+fn entries<'a>(commit: &Commit<'a>) -> BTreeMap<String, Option<File<'a>>> {
     let mut all = BTreeMap::new();
-    for (path, text) in found["contents"].as_object().into_iter().flatten() {
+    for (path, file) in commit.files() {
         for (at, _) in path.match_indices('/') {
             all.insert(path[..at].to_owned(), None);
         }
-        all.insert(path.clone(), Some(text.as_str().unwrap_or_default()));
+        all.insert(path.to_owned(), Some(file));
     }
     all
 }
@@ -231,7 +256,7 @@ mod tests {
         let folder = of(&[], "main").body.unwrap()["tree"][0]["sha"].clone();
         assert_eq!(paths(&of(&[], folder.as_str().unwrap())), ["repos", "settings.yml"]);
         let all = [".github", ".github/repos", ".github/repos/shop.yml", ".github/settings.yml", "README.md"];
-        assert_eq!(paths(&of(&deep, &head())), all);
+        assert_eq!(paths(&of(&deep, &head(&found))), all);
         assert_eq!(of(&[], "nothing").status, 404);
         assert_eq!(asked(&[], |call| tree(call, "acme", &json!({}), "main")).status, 409);
     }
@@ -241,7 +266,7 @@ mod tests {
         let found = found();
         let shown = branch("acme", &found, "main").body.unwrap();
         let checks = &shown["protection"]["required_status_checks"];
-        assert_eq!(shown["commit"]["sha"], head());
+        assert_eq!(shown["commit"]["sha"], head(&found));
         assert_eq!((&shown["protected"], &checks["enforcement_level"]), (&json!(true), &json!("everyone")));
         assert_eq!(checks["contexts"], json!(["test"]));
         let other = branch("acme", &found, "next/one").body.unwrap();
@@ -254,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_to_the_only_commit() {
+    fn every_branch_leads_to_the_last_commit() {
         let found = found();
         let of = |rest: &[&str]| asked(&[], |call| commits(call, "acme", &found, rest));
-        assert_eq!(of(&[]).body.unwrap()[0]["sha"], head());
-        assert_eq!(of(&["main"]).body.unwrap()["sha"], head());
+        assert_eq!(of(&[]).body.unwrap()[0]["sha"], head(&found));
+        assert_eq!(of(&["main"]).body.unwrap()["sha"], head(&found));
         assert_eq!(of(&["gone"]).status, 422);
         assert_eq!(asked(&[], |call| commits(call, "acme", &json!({}), &[])).status, 409);
         let compared = compare("acme", &found, "main...next/one").body.unwrap();

@@ -165,6 +165,16 @@ fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     reply
 }
 
+/// Returns whether the caller asks for the raw text of a file, with
+/// `application/vnd.github.raw+json` or `application/vnd.github.v3.raw`.
+fn wants_raw(accept: &str) -> bool {
+    let mut types = accept.split([',', ';']).map(str::trim);
+    types.any(|kind| {
+        kind.strip_prefix("application/vnd.github.")
+            .is_some_and(|rest| rest.trim_end_matches("+json").split('.').any(|part| part == "raw"))
+    })
+}
+
 /// Returns whether an entry of the state has this id.
 fn has_id(entry: &Value, id: &str) -> bool {
     entry["id"].as_u64().is_some_and(|known| Some(known) == id.parse().ok())
@@ -331,6 +341,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             ["vulnerability-alerts" | "automated-security-fixes" | "private-vulnerability-reporting"]
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
+        ("GET", ["rules", "branches", branch]) => rulesets::of_branch(world, call, org, &found, branch),
         (_, ["branches", rest @ ..]) => branches::answer(world, call, org, &found, rest),
         (_, ["check-runs", rest @ ..]) => checks::answer(world, call, org, &found, rest),
         (_, ["issues", rest @ ..]) => issues::answer(world, call, org, &found, rest),
@@ -341,6 +352,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         ("GET", ["commits", rest @ ..]) => git::commits(call, org, &found, rest),
         ("GET", ["compare", basehead]) => git::compare(org, &found, basehead),
         ("GET", ["git", "trees", id]) => git::tree(call, org, &found, id),
+        ("GET", ["git", "blobs", id]) => git::blob(call, org, &found, id),
         _ => Reply::not_found(),
     }
 }

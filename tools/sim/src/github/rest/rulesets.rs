@@ -155,6 +155,45 @@ pub(super) fn of_repository(
     reply
 }
 
+/// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. A ruleset of the organisation
+/// counts if its conditions name all repositories.
+pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value, branch: &str) -> Reply {
+    let name = format!("{org}/{}", found["name"].as_str().unwrap_or_default());
+    let is_default = found["default_branch"] == branch;
+    let has = |names: &Value, fits: &dyn Fn(&str) -> bool| {
+        names.as_array().into_iter().flatten().filter_map(Value::as_str).any(fits)
+    };
+    let is_it = |pattern: &str| {
+        let is_named = pattern.strip_prefix("refs/heads/") == Some(branch);
+        is_named || pattern == "~ALL" || (is_default && pattern == "~DEFAULT_BRANCH")
+    };
+    let reaches = |ruleset: &Value| {
+        let (refs, repositories) =
+            (&ruleset["conditions"]["ref_name"], &ruleset["conditions"]["repository_name"]);
+        ruleset["enforcement"].as_str().unwrap_or("active") == "active"
+            && ruleset["target"].as_str().unwrap_or("branch") == "branch"
+            && has(&refs["include"], &is_it)
+            && !has(&refs["exclude"], &is_it)
+            && (repositories.is_null() || has(&repositories["include"], &|name: &str| name == "~ALL"))
+    };
+    let all = world.org(org).map(|org| org["rulesets"].clone()).unwrap_or_default();
+    let mut rows = Vec::new();
+    for (kind, source, rulesets) in
+        [("Repository", name.as_str(), &found["rulesets"]), ("Organization", org, &all)]
+    {
+        for ruleset in rulesets.as_object().into_iter().flat_map(Map::values).filter(|one| reaches(one)) {
+            for rule in ruleset["rules"].as_array().into_iter().flatten() {
+                let mut row = rule.clone();
+                row["ruleset_source_type"] = json!(kind);
+                row["ruleset_source"] = json!(source);
+                row["ruleset_id"] = ruleset["id"].clone();
+                rows.push(row);
+            }
+        }
+    }
+    page(call, rows)
+}
+
 /// Answers calls whose path begins with `/orgs/{org}/rulesets`.
 pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["rulesets"].as_object()).cloned().unwrap_or_default();

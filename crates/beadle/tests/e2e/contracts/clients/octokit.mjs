@@ -438,7 +438,8 @@ await step("issues", async () => {
     await octokit.paginate(issues.listForRepo, at);
 });
 await step("check.create", async () => {
-    await checks.create({ ...at, name: "policy", head_sha: "1".repeat(40) });
+    const { data } = await repos.getCommit({ ...at, ref: "main" });
+    await checks.create({ ...at, name: "policy", head_sha: data.sha });
 });
 await step("search", async () => {
     await search.repos({ q: "org:acme" });

@@ -219,7 +219,8 @@ await step("properties.query", async () => {
     assert.deepEqual(all.map(({ repository_name }) => repository_name), ["till"]);
 });
 await step("check.update", async () => {
-    const head_sha = "1".repeat(40);
+    const { data: head } = await repos.getCommit({ ...admin, ref: "HEAD" });
+    const head_sha = head.sha;
     const { data } = await checks.create({ ...admin, name: "validator", head_sha });
     const run = { ...admin, check_run_id: data.id };
     const output = { title: "started", summary: "reading" };

@@ -174,7 +174,7 @@ step("ref", lambda: shop.get_git_ref("heads/main"))
 step("readme", lambda: shop.get_readme())
 step("environments", lambda: list(shop.get_environments()))
 step("issues", lambda: list(shop.get_issues()))
-step("check.create", lambda: shop.create_check_run("policy", "1" * 40))
+step("check.create", lambda: shop.create_check_run("policy", shop.get_commit("main").sha))
 step("search", lambda: list(hub.search_repositories("org:acme")))
 
 QUERY = """query shop($owner: String!, $name: String!) {

@@ -1,0 +1,203 @@
+//! Reads the policy of an organisation from a repository. The store keeps the files, so that only
+//! changed files are read, and so that a start without GitHub uses the last accepted policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Class, Failure, Store, StoreError, Time};
+use beadle_github::Commit;
+use beadle_repositories::policy::BASE;
+use beadle_repositories::{Policy, PolicyError};
+
+use crate::app::policy_part::PolicyPart;
+use crate::app::policy_store::{KeptPolicy, PolicyCommit, in_force, keep, name, texts};
+use crate::app::validators;
+
+/// The time after which Beadle reads an invalid policy again, although its commit is the same. The
+/// cause may be outside of the repository, such as a missing permission.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// What the last look at the repository of a policy found.
+#[derive(Default)]
+pub(crate) struct LastLook {
+    commit: String,
+    /// The policy of the commit, if it is not in force.
+    found: Option<Policy>,
+    /// The time of the look, and the reason why the policy of the commit is not accepted.
+    refused: Option<(Time, String)>,
+}
+
+impl LastLook {
+    /// Returns whether no look has succeeded yet.
+    pub(crate) fn is_none(&self) -> bool {
+        self.commit.is_empty()
+    }
+}
+
+/// The policy of one organisation, in a repository.
+pub(crate) struct RepositoryPolicy {
+    pub(crate) own: PolicyPart,
+    /// The base on which the policy stands, if the configuration names one.
+    pub(crate) base: Option<PolicyPart>,
+    /// The organisation, by its name in the configuration.
+    pub(crate) organisation: String,
+    /// The repository that Beadle leaves alone.
+    pub(crate) home: String,
+    /// True if Beadle must refuse a policy that has JavaScript validators.
+    pub(crate) refuses_validators: bool,
+    pub(crate) store: Option<Arc<dyn Store>>,
+}
+
+/// The commits to which the configured references lead.
+struct Heads {
+    own: Commit,
+    base: Option<Commit>,
+}
+
+impl Heads {
+    /// Returns the name of the commits: the same commits have the same name.
+    fn name(&self) -> String {
+        name(&self.own.id, self.base.as_ref().map(|base| base.id.as_str()))
+    }
+}
+
+impl RepositoryPolicy {
+    /// Reads the policy at the commit to which the configured reference leads now.
+    pub(crate) async fn newest(&self) -> anyhow::Result<Policy> {
+        let heads = self.heads().await?;
+        self.at(heads).await
+    }
+
+    /// Reads the policy, if the configured reference leads to another commit than at the last look.
+    /// Returns `None` if the policy is the one in force, whose generation is `current`.
+    pub(crate) async fn look(
+        &self,
+        last: &mut LastLook,
+        current: &str,
+        now: Time,
+    ) -> anyhow::Result<Option<Policy>> {
+        let heads = self.heads().await?;
+        let commit = heads.name();
+        if commit == last.commit {
+            match &last.refused {
+                None => {
+                    let is_newer = last.found.as_ref().is_some_and(|found| found.generation != current);
+                    if !is_newer {
+                        last.found = None;
+                    }
+                    return Ok(last.found.clone());
+                }
+                Some((at, why)) if now.since(*at) < AGAIN => {
+                    return Err(Failure::new(Class::Rejected, why).into());
+                }
+                Some(_) => {}
+            }
+        }
+        match self.at(heads).await {
+            Ok(policy) => {
+                let found = Some(policy).filter(|policy| policy.generation != current);
+                *last = LastLook { commit, found: found.clone(), refused: None };
+                Ok(found)
+            }
+            Err(error) => {
+                if is_refused(&error) {
+                    *last = LastLook { commit, found: None, refused: Some((now, format!("{error:#}"))) };
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the reason why the policy can change without a review. Returns `None` if every
+    /// change needs a review.
+    pub(crate) async fn unreviewed(&self) -> Result<Option<String>, Failure> {
+        match (self.own.unreviewed().await?, &self.base) {
+            (None, Some(base)) => base.unreviewed().await,
+            (own, _) => Ok(own),
+        }
+    }
+
+    async fn heads(&self) -> Result<Heads, Failure> {
+        let own = self.own.head().await?;
+        let base = match &self.base {
+            Some(base) => Some(base.head().await?),
+            None => None,
+        };
+        Ok(Heads { own, base })
+    }
+
+    /// Reads the policy at these commits. If the policy that is in force has the same files, the
+    /// result has the commits of that policy.
+    async fn at(&self, heads: Heads) -> anyhow::Result<Policy> {
+        let mut read = KeptPolicy { own: self.own.at(heads.own).await?, base: None };
+        if let (Some(base), Some(head)) = (&self.base, heads.base) {
+            read.base = Some(base.at(head).await?);
+        }
+        let mut known = BTreeMap::new();
+        if let Some(store) = &self.store {
+            if let Some(current) = in_force(store.as_ref(), &self.organisation).await? {
+                read = read.with_commits_of(current);
+            }
+            known = texts(store.as_ref(), &self.organisation).await?;
+        }
+        let mut new = self.own.missing(&read.own, &known).await?;
+        if let (Some(base), Some(of)) = (&self.base, &read.base) {
+            new.append(&mut base.missing(of, &known).await?);
+        }
+        if let Some(store) = &self.store {
+            keep(store.as_ref(), &self.organisation, &read, &new).await?;
+        }
+        known.append(&mut new);
+        self.policy(&read, &known).await
+    }
+
+    /// Returns the policy that was put in force last, from the store alone. Returns `None` if the
+    /// store does not have it, or if the configuration now names other repositories.
+    pub(crate) async fn last_accepted(&self) -> anyhow::Result<Option<Policy>> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let Some(known) = self.in_force(store.as_ref()).await? else { return Ok(None) };
+        let texts = texts(store.as_ref(), &self.organisation).await?;
+        if known.blobs().any(|blob| !texts.contains_key(blob)) {
+            return Ok(None);
+        }
+        self.policy(&known, &texts).await.map(Some)
+    }
+
+    /// Returns the policy that was put in force last, if it comes from the configured folders of
+    /// the configured repositories.
+    async fn in_force(&self, store: &dyn Store) -> Result<Option<KeptPolicy>, StoreError> {
+        let known = in_force(store, &self.organisation).await?;
+        let is_its = |known: &KeptPolicy| match (&self.base, &known.base) {
+            (None, None) => self.own.has(&known.own),
+            (Some(part), Some(base)) => self.own.has(&known.own) && part.has(base),
+            _ => false,
+        };
+        Ok(known.filter(is_its))
+    }
+
+    /// Makes the policy of these commits from the texts of its files.
+    async fn policy(&self, of: &KeptPolicy, texts: &BTreeMap<String, String>) -> anyhow::Result<Policy> {
+        let mut files = BTreeMap::new();
+        let mut add = |prefix: &str, commit: &PolicyCommit| {
+            for (file, blob) in &commit.files {
+                files.extend(texts.get(blob).map(|text| (format!("{prefix}{file}"), text.clone())));
+            }
+            commit.origin()
+        };
+        let origin = add("", &of.own);
+        let base = of.base.as_ref().map(|base| add(BASE, base));
+        let home = self.home.clone();
+        // To check thousands of files takes long.
+        let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
+        Ok(validators::accept(made.await??, self.refuses_validators)?)
+    }
+}
+
+/// Returns whether the error is about the files of the commit, so that only another commit or a
+/// person can remove it.
+fn is_refused(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    error.downcast_ref::<PolicyError>().is_some()
+        || failure.is_some_and(|failure| failure.class == Class::Rejected)
+}

@@ -1,0 +1,351 @@
+//! The files of policies in the store. A policy from a repository is kept there with its commit, so
+//! that a start without GitHub uses the last accepted policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
+use beadle_engine::{Detail, Entry, EntryKind, Metadata, Note, Store, StoreError, Time};
+use beadle_github::Commit;
+use beadle_repositories::Policy;
+use beadle_repositories::policy::PolicyOrigin;
+use serde::{Deserialize, Serialize};
+
+/// The maximum size of a part of a file in the store, in bytes. A note must be small enough for
+/// every store.
+const PART: usize = 250_000;
+/// The number of parts that are written to the store at the same time.
+const AT_ONCE: usize = 32;
+
+/// A part of the text of a file. The name of the note has the id of the content, the number of the
+/// part, and the number of parts.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct FilePart(String);
+
+impl Metadata for FilePart {
+    const KIND: &'static str = "policy-file";
+}
+
+/// A commit of a repository with files of a policy, and the ids of their contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyCommit {
+    /// The repository, as `owner/name`.
+    pub(crate) repository: String,
+    /// The folder of the policy in the repository.
+    pub(crate) path: String,
+    /// The id of the commit.
+    pub(crate) commit: String,
+    /// The author of the commit.
+    pub(crate) author: String,
+    /// The first line of the commit's message.
+    pub(crate) subject: String,
+    /// The ids of the contents, by the paths of the files.
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+impl PolicyCommit {
+    /// Returns the commit without its files.
+    pub(crate) fn origin(&self) -> PolicyOrigin {
+        PolicyOrigin {
+            repository: self.repository.clone(),
+            path: self.path.clone(),
+            commit: Commit {
+                id: self.commit.clone(),
+                author: self.author.clone(),
+                subject: self.subject.clone(),
+            },
+        }
+    }
+
+    /// Returns `known` if it has the same files as this commit.
+    fn or_same(self, known: Self) -> Self {
+        let is_same =
+            (&self.repository, &self.path, &self.files) == (&known.repository, &known.path, &known.files);
+        if is_same { known } else { self }
+    }
+}
+
+/// A policy in the store: its own commit, and the commit of its base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptPolicy {
+    #[serde(flatten)]
+    pub(crate) own: PolicyCommit,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base: Option<PolicyCommit>,
+}
+
+impl Metadata for KeptPolicy {
+    const KIND: &'static str = "policy-commit";
+}
+
+impl KeptPolicy {
+    /// Replaces each commit by the one of `current`, if both have the same files.
+    pub(crate) fn with_commits_of(self, current: Self) -> Self {
+        let base = match (self.base, current.base) {
+            (Some(base), Some(current)) => Some(base.or_same(current)),
+            (base, _) => base,
+        };
+        Self { own: self.own.or_same(current.own), base }
+    }
+
+    /// Returns the ids of all contents.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &String> {
+        self.own.files.values().chain(self.base.iter().flat_map(|base| base.files.values()))
+    }
+
+    fn name(&self) -> String {
+        name(&self.own.commit, self.base.as_ref().map(|base| base.commit.as_str()))
+    }
+}
+
+/// Returns the name of a commit together with the commit of its base.
+pub(crate) fn name(own: &str, base: Option<&str>) -> String {
+    base.map_or_else(|| own.to_owned(), |base| format!("{own}+{base}"))
+}
+
+/// The [`name`] of the commits whose policy was put in force last.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct InForce(String);
+
+impl Metadata for InForce {
+    const KIND: &'static str = "policy-in-force";
+}
+
+fn in_force_note(organisation: &str) -> Note<InForce> {
+    Note::of(&[organisation])
+}
+
+/// Returns the note of a policy by the name of its commits. With an empty name, returns the prefix
+/// of all policies.
+fn commit_note(organisation: &str, name: &str) -> Note<KeptPolicy> {
+    Note::of(&[organisation, name])
+}
+
+/// Returns the note of a part. With an empty name, returns the prefix of all parts.
+fn part_note(organisation: &str, part: &str) -> Note<FilePart> {
+    Note::of(&[organisation, part])
+}
+
+/// Returns the policy that was put in force last.
+pub(crate) async fn in_force(
+    store: &dyn Store,
+    organisation: &str,
+) -> Result<Option<KeptPolicy>, StoreError> {
+    match in_force_note(organisation).get(store).await? {
+        Some(InForce(commit)) => commit_note(organisation, &commit).get(store).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns the stored texts of an organisation's policy, by the ids of their contents.
+pub(crate) async fn texts(
+    store: &dyn Store,
+    organisation: &str,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    Ok(joined(part_note(organisation, "").list(store).await?))
+}
+
+/// Stores the texts `new` by the ids of their contents, and then the policy that has them.
+pub(crate) async fn keep(
+    store: &dyn Store,
+    organisation: &str,
+    policy: &KeptPolicy,
+    new: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    let mut parts = Vec::new();
+    for (blob, text) in new {
+        parts.extend(split(blob, text));
+    }
+    for batch in parts.chunks(AT_ONCE) {
+        let mut writes = Vec::with_capacity(batch.len());
+        for (name, part) in batch {
+            writes.push(put_part(store, organisation, name, part));
+        }
+        futures::future::try_join_all(writes).await?;
+    }
+    commit_note(organisation, &policy.name()).put(store, policy).await
+}
+
+async fn put_part(
+    store: &dyn Store,
+    organisation: &str,
+    name: &str,
+    part: &FilePart,
+) -> Result<(), StoreError> {
+    part_note(organisation, name).put(store, part).await
+}
+
+/// Records in the store and in the journal that a policy is in force, and deletes the files that
+/// this policy does not have. Does nothing if the policy comes from a folder.
+pub(crate) async fn accept(
+    store: &dyn Store,
+    organisation: &str,
+    policy: &Policy,
+    now: Time,
+) -> Result<(), StoreError> {
+    let Some(own) = &policy.origin else { return Ok(()) };
+    let base = policy.base.as_ref();
+    let name = name(&own.commit.id, base.map(|base| base.commit.id.as_str()));
+    let note = in_force_note(organisation);
+    if note.get(store).await?.is_some_and(|InForce(before)| before == name) {
+        return Ok(());
+    }
+    let entry = Entry {
+        seq: 0,
+        at: now,
+        kind: EntryKind::Policy,
+        key: "-".into(),
+        subject: organisation.to_owned(),
+        intent: None,
+        detail: Detail::Policy(PolicyInForce {
+            in_force: policy.generation.clone(),
+            from: journalled(own),
+            base: base.map(journalled),
+        }),
+    };
+    store.journal(None, vec![entry], now).await?;
+    note.put(store, &InForce(name.clone())).await?;
+    forget_others(store, organisation, &name).await
+}
+
+fn journalled(origin: &PolicyOrigin) -> PolicyCommitted {
+    PolicyCommitted {
+        repository: origin.repository.clone(),
+        commit: origin.commit.id.clone(),
+        author: origin.commit.author.clone(),
+        subject: origin.commit.subject.clone(),
+    }
+}
+
+/// Deletes all stored policies but one, and the files that this one does not have.
+async fn forget_others(store: &dyn Store, organisation: &str, name: &str) -> Result<(), StoreError> {
+    let Some(kept) = commit_note(organisation, name).get(store).await? else { return Ok(()) };
+    for (other, _) in commit_note(organisation, "").list(store).await? {
+        if other != name {
+            commit_note(organisation, &other).forget(store).await?;
+        }
+    }
+    let blobs: BTreeSet<&String> = kept.blobs().collect();
+    for (part, _) in part_note(organisation, "").list(store).await? {
+        let blob = part.split('/').next().unwrap_or_default().to_owned();
+        if !blobs.contains(&blob) {
+            part_note(organisation, &part).forget(store).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Splits a text into parts that fit into a note, with their names.
+fn split(blob: &str, text: &str) -> Vec<(String, FilePart)> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let end = (0..=rest.len().min(PART)).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
+        let (part, after) = rest.split_at(end);
+        parts.push(part.to_owned());
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    let of = parts.len();
+    let named = parts.into_iter().enumerate();
+    named.map(|(at, part)| (format!("{blob}/{at}/{of}"), FilePart(part))).collect()
+}
+
+/// Joins parts to texts, by the ids of their contents. A text with a missing part is left out.
+fn joined(parts: Vec<(String, FilePart)>) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
+    for (name, FilePart(part)) in parts {
+        let mut pieces = name.split('/');
+        let (blob, at, of) = (pieces.next(), pieces.next(), pieces.next());
+        let number = |piece: Option<&str>| piece.and_then(|piece| piece.parse::<usize>().ok());
+        if let (Some(blob), Some(at), Some(of)) = (blob, number(at), number(of)) {
+            let (total, all) = found.entry(blob.to_owned()).or_default();
+            *total = of;
+            all.insert(at, part);
+        }
+    }
+    let whole = found.into_iter().filter(|(_, (of, parts))| parts.len() == *of);
+    whole.map(|(blob, (_, parts))| (blob, parts.into_values().collect())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Listing;
+
+    use super::*;
+    use crate::app::store;
+
+    fn commit(id: &str, files: &[(&str, &str)]) -> PolicyCommit {
+        PolicyCommit {
+            repository: "acme/admin".into(),
+            path: String::new(),
+            commit: id.into(),
+            author: "ann".into(),
+            subject: "Change it".into(),
+            files: files.iter().map(|(path, blob)| ((*path).to_owned(), (*blob).to_owned())).collect(),
+        }
+    }
+
+    /// Returns a policy that comes from these commits.
+    fn policy(kept: &KeptPolicy) -> Policy {
+        let files = [("settings.yml".to_owned(), "repository: { has_wiki: true }".to_owned())].into();
+        let base = kept.base.as_ref().map(PolicyCommit::origin);
+        Policy::on_base(files, "admin", kept.own.origin(), base).unwrap()
+    }
+
+    fn text(blob: &str) -> (String, String) {
+        (blob.to_owned(), format!("text of {blob}"))
+    }
+
+    #[test]
+    fn a_text_of_any_length_survives_its_parts() {
+        for text in [String::new(), "a".repeat(PART), "ä".repeat(PART), format!("a{}", "€".repeat(PART))] {
+            let parts = split("blob", &text);
+            assert!(parts.iter().all(|(_, FilePart(part))| part.len() <= PART));
+            assert_eq!(joined(parts), BTreeMap::from([("blob".to_owned(), text)]));
+        }
+        let mut parts = split("blob", &"a".repeat(2 * PART));
+        parts.pop();
+        assert!(joined(parts).is_empty(), "a part is missing");
+    }
+
+    #[tokio::test]
+    async fn only_the_files_of_the_policy_in_force_stay() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let first = KeptPolicy { own: commit("c1", &[("a.yml", "b1"), ("b.yml", "b2")]), base: None };
+        keep(store, "acme", &first, &BTreeMap::from([text("b1"), text("b2")])).await.unwrap();
+        accept(store, "acme", &policy(&first), Time(1)).await.unwrap();
+        let base = Some(commit("c9", &[("a.yml", "b4")]));
+        let second = KeptPolicy { own: commit("c2", &[("a.yml", "b1"), ("b.yml", "b3")]), base };
+        keep(store, "acme", &second, &BTreeMap::from([text("b3"), text("b4")])).await.unwrap();
+        assert_eq!(texts(store, "acme").await.unwrap().len(), 4);
+        assert_eq!(in_force(store, "acme").await.unwrap(), Some(first), "the second is not accepted yet");
+        for _ in 0..2 {
+            accept(store, "acme", &policy(&second), Time(2)).await.unwrap();
+        }
+        let kept = BTreeMap::from([text("b1"), text("b3"), text("b4")]);
+        assert_eq!(texts(store, "acme").await.unwrap(), kept);
+        assert_eq!(in_force(store, "acme").await.unwrap(), Some(second));
+        let listing = Listing { after: 0, since: None, key: None, limit: 9 };
+        let entries = store.entries(listing).await.unwrap();
+        let commits = entries.iter().filter_map(|entry| match &entry.detail {
+            Detail::Policy(policy) => Some((policy.from.commit.as_str(), policy.base.is_some())),
+            _ => None,
+        });
+        assert_eq!(commits.collect::<Vec<_>>(), [("c1", false), ("c2", true)]);
+    }
+
+    #[test]
+    fn a_commit_with_the_same_files_is_not_a_new_one() {
+        let kept = |own: &str, base: &str, file: &str| KeptPolicy {
+            own: commit(own, &[("a.yml", "b1")]),
+            base: Some(commit(base, &[("a.yml", file)])),
+        };
+        assert_eq!(kept("c2", "c9", "b2").with_commits_of(kept("c1", "c8", "b2")).name(), "c1+c8");
+        assert_eq!(kept("c2", "c9", "b3").with_commits_of(kept("c1", "c8", "b2")).name(), "c1+c9");
+    }
+}

@@ -1,0 +1,381 @@
+//! Reads the files of a policy from a repository, at one commit. No clone is needed: a tree lists
+//! all files with the ids of their contents, so only contents that are not known yet are read.
+//!
+//! <https://docs.github.com/rest/git/trees>,
+//! <https://docs.github.com/graphql/reference/objects#blob>
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+
+use beadle_engine::{Class, Failure};
+use beadle_transport::Path;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::graphql::run_batch;
+use crate::read::Reader;
+
+/// The maximum number of files.
+const MOST_FILES: usize = 5_000;
+/// The maximum size of a file, in bytes.
+const LARGEST: u64 = 1 << 20;
+/// The number of contents that one query reads.
+const BATCH: usize = 100;
+/// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
+/// answer.
+const MOST_FOLDERS: usize = 1_000;
+/// The media type of the text of a file.
+const RAW: &str = "application/vnd.github.raw+json";
+
+/// A commit of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The id of the commit, in hexadecimal digits.
+    pub id: String,
+    /// The name of the author: the login, or the name in the commit if the author has no account.
+    pub author: String,
+    /// The first line of the message.
+    pub subject: String,
+}
+
+/// A regular file at a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeFile {
+    /// The path of the file, relative to the folder that was read.
+    pub path: String,
+    /// The id of the content. Equal contents have equal ids.
+    pub blob: String,
+    /// The size in bytes.
+    pub size: u64,
+}
+
+#[derive(Deserialize)]
+struct CommitRow {
+    sha: String,
+    commit: CommitText,
+    author: Option<Account>,
+}
+
+#[derive(Deserialize)]
+struct CommitText {
+    message: String,
+    author: Option<Person>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    login: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Tree {
+    tree: Vec<TreeEntry>,
+    #[serde(default)]
+    truncated: bool,
+}
+
+#[derive(Deserialize)]
+struct TreeEntry {
+    path: String,
+    mode: String,
+    sha: String,
+    size: Option<u64>,
+}
+
+impl TreeEntry {
+    fn is_folder(&self) -> bool {
+        self.mode == "040000"
+    }
+
+    /// Returns the file that the entry is, at `path`. An entry that is not a small regular file is
+    /// an error.
+    fn into_file(self, path: String) -> Result<TreeFile, Failure> {
+        let refuse = |why: &str| Err(Failure::new(Class::Rejected, format!("{path}: {why}")));
+        match self.mode.as_str() {
+            "120000" => refuse("must not be a symbolic link; replace the link with a copy of the file"),
+            "160000" => refuse("must not be a submodule; copy its files into the repository"),
+            _ => match self.size {
+                Some(size) if size <= LARGEST => Ok(TreeFile { path, blob: self.sha, size }),
+                _ => refuse("must have at most 1 MiB"),
+            },
+        }
+    }
+}
+
+/// Contents by their ids. The text is `None` if the query does not show the whole text.
+type Texts<'a> = Vec<(&'a String, Option<String>)>;
+
+impl Reader {
+    /// Returns the commit to which a branch, a tag or the id of a commit leads. The read costs
+    /// nothing from the budget if the answer has not changed since the last read.
+    pub async fn commit(&self, repository: &str, reference: &str) -> Result<Commit, Failure> {
+        let path = self.repository_path(repository).then("commits").value(reference);
+        // Without the limit, the answer has the differences of up to 300 files.
+        let answer = self.api().read(&path.query("per_page", 1)).await?;
+        let CommitRow { sha, commit, author } = answer.json()?;
+        let subject = commit.message.lines().next().unwrap_or_default().trim().to_owned();
+        let login = author.and_then(|account| account.login);
+        let name = commit.author.and_then(|person| person.name);
+        let author = login.or(name).unwrap_or_default();
+        Ok(Commit { id: object_id(&sha)?, author, subject })
+    }
+
+    /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
+    /// is empty. The function fails if the folder does not exist, or if it has a symbolic link, a
+    /// submodule, more than 5,000 files or a file of more than 1 MiB. Such a failure names the
+    /// path.
+    pub async fn files_at(
+        &self,
+        repository: &str,
+        commit: &str,
+        path: &str,
+    ) -> Result<Vec<TreeFile>, Failure> {
+        let folder = path.trim_matches('/');
+        let whole = self.tree(repository, commit, true).await?;
+        let mut files = if whole.truncated {
+            let root = self.folder(repository, commit, folder).await?;
+            self.walk(repository, &root).await?
+        } else {
+            below(whole.tree, folder)?
+        };
+        if files.is_empty() && !folder.is_empty() {
+            let text = format!("the repository {repository} has no files in the folder {folder}");
+            return Err(Failure::new(Class::Rejected, text));
+        }
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(files)
+    }
+
+    /// Returns the texts of contents by their ids. If a content is no UTF-8 text, the result does
+    /// not have it.
+    pub async fn blobs(
+        &self,
+        repository: &str,
+        blobs: &[String],
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let wanted: BTreeSet<&String> = blobs.iter().collect();
+        let mut waiting: VecDeque<Vec<&String>> =
+            wanted.into_iter().collect::<Vec<_>>().chunks(BATCH).map(<[&String]>::to_vec).collect();
+        let mut texts = BTreeMap::new();
+        while let Some(batch) = waiting.pop_front() {
+            let Some(found) = self.batch(repository, &batch).await? else {
+                // GitHub could not answer for so many contents at once.
+                let (one, other) = batch.split_at(batch.len() / 2);
+                waiting.push_front(other.to_vec());
+                waiting.push_front(one.to_vec());
+                continue;
+            };
+            for (id, text) in found {
+                let text = if text.is_some() { text } else { self.whole_blob(repository, id).await? };
+                texts.extend(text.map(|text| (id.clone(), text)));
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Reads several contents in one query. Returns `None` if GitHub cannot answer for so many
+    /// contents.
+    async fn batch<'a>(&self, repository: &str, ids: &[&'a String]) -> Result<Option<Texts<'a>>, Failure> {
+        const DOING: &str = "reading files of the policy";
+        let mut document = String::from("query ($owner: String!, $name: String!");
+        let mut variables = json!({ "owner": self.organisation(), "name": repository });
+        for (at, id) in ids.iter().enumerate() {
+            let _ = write!(document, ", $o{at}: GitObjectID!"); // writing to a string cannot fail
+            variables[format!("o{at}")] = json!(id);
+        }
+        document.push_str(") { repository(owner: $owner, name: $name) {");
+        for at in 0..ids.len() {
+            let fields = "... on Blob { text byteSize isTruncated isBinary }";
+            let _ = write!(document, " b{at}: object(oid: $o{at}) {{ {fields} }}");
+        }
+        document.push_str(" } }");
+        let answer = match run_batch(self.api(), DOING, &document, variables).await {
+            Err(unanswered) if unanswered.too_much && ids.len() > 1 => return Ok(None),
+            Ok(answer) if answer.is_cut() && ids.len() > 1 => return Ok(None),
+            answer => answer.map_err(|unanswered| unanswered.failure)?,
+        };
+        let found = answer.whole(DOING)?;
+        let row = |(at, id): (usize, &&'a String)| {
+            let blob = &found["repository"][format!("b{at}")];
+            blob.is_object().then(|| (*id, whole_text(blob))).ok_or_else(|| {
+                Failure::new(Class::Retry, format!("{DOING}: {repository} has no content {id}"))
+            })
+        };
+        ids.iter().enumerate().map(row).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Reads one content by REST. Returns `None` if it is no UTF-8 text.
+    async fn whole_blob(&self, repository: &str, id: &str) -> Result<Option<String>, Failure> {
+        let path = self.repository_path(repository).then("git/blobs").value(id);
+        let answer = self.api().get_accepting(&path, RAW).await?;
+        let text = std::str::from_utf8(&answer.body).ok().filter(|text| !text.contains('\0'));
+        Ok(text.map(str::to_owned))
+    }
+
+    /// Returns the id of the tree of a folder. It reads one level after the other.
+    async fn folder(&self, repository: &str, commit: &str, folder: &str) -> Result<String, Failure> {
+        let mut id = commit.to_owned();
+        for name in folder.split('/').filter(|name| !name.is_empty()) {
+            let level = self.tree(repository, &id, false).await?;
+            let found = level.tree.into_iter().find(|entry| entry.path == name && entry.is_folder());
+            let missing = || {
+                let text = format!("the repository {repository} has no folder {folder}");
+                Failure::new(Class::Rejected, text)
+            };
+            id = found.ok_or_else(missing)?.sha;
+        }
+        Ok(id)
+    }
+
+    /// Returns the files of a folder whose repository is too large for one answer. If the folder
+    /// itself is too large, the function reads its subfolders one by one.
+    async fn walk(&self, repository: &str, root: &str) -> Result<Vec<TreeFile>, Failure> {
+        let mut files = Vec::new();
+        let mut waiting = VecDeque::from([(String::new(), root.to_owned())]);
+        let mut read = 0;
+        while let Some((prefix, id)) = waiting.pop_front() {
+            read += 1;
+            if read > MOST_FOLDERS {
+                return Err(too_many());
+            }
+            let whole = self.tree(repository, &id, true).await?;
+            let (entries, is_cut) = if whole.truncated {
+                (self.tree(repository, &id, false).await?, true)
+            } else {
+                (whole, false)
+            };
+            if entries.truncated {
+                return Err(too_many());
+            }
+            for entry in entries.tree {
+                let path = format!("{prefix}{}", entry.path);
+                if !entry.is_folder() {
+                    files.push(entry.into_file(path)?);
+                } else if is_cut {
+                    waiting.push_back((format!("{path}/"), entry.sha));
+                }
+            }
+            if files.len() > MOST_FILES {
+                return Err(too_many());
+            }
+        }
+        Ok(files)
+    }
+
+    async fn tree(&self, repository: &str, id: &str, is_deep: bool) -> Result<Tree, Failure> {
+        let path = self.repository_path(repository).then("git/trees").value(id);
+        let path = if is_deep { path.query("recursive", 1) } else { path };
+        // The tree of a commit never changes, so the store need not keep the answer.
+        self.api().get(&path).await?.json().map_err(Failure::from)
+    }
+
+    fn repository_path(&self, repository: &str) -> Path {
+        Path::at("repos").value(self.organisation()).value(repository)
+    }
+}
+
+/// Returns the files of a folder. Their paths are relative to the folder.
+fn below(entries: Vec<TreeEntry>, folder: &str) -> Result<Vec<TreeFile>, Failure> {
+    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let mut files = Vec::new();
+    for entry in entries.into_iter().filter(|entry| !entry.is_folder()) {
+        if entry.path == folder {
+            // The folder itself is a link, a submodule or a file.
+            let path = entry.path.clone();
+            entry.into_file(path.clone())?;
+            return Err(Failure::new(Class::Rejected, format!("{path}: must be a folder, found a file")));
+        }
+        let Some(path) = entry.path.strip_prefix(&prefix).map(str::to_owned) else { continue };
+        files.push(entry.into_file(path)?);
+        if files.len() > MOST_FILES {
+            return Err(too_many());
+        }
+    }
+    Ok(files)
+}
+
+fn too_many() -> Failure {
+    let text = format!("the policy must have at most {MOST_FILES} files; keep it in a folder of its own");
+    Failure::new(Class::Rejected, text)
+}
+
+/// Returns the text of a blob if the answer shows the whole text. GraphQL shows the text of a
+/// binary file as null, and cuts a long text.
+fn whole_text(blob: &Value) -> Option<String> {
+    let text = blob["text"].as_str()?;
+    // GitHub may have converted the text from another encoding. The size then differs.
+    let is_whole =
+        blob["isTruncated"] == json!(false) && blob["byteSize"].as_u64() == Some(text.len() as u64);
+    is_whole.then(|| text.to_owned())
+}
+
+/// Returns the id of an object if it has the form of an id.
+fn object_id(id: &str) -> Result<String, Failure> {
+    if (40..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(id.to_owned())
+    } else {
+        Err(Failure::new(
+            Class::Retry,
+            "invalid response from GitHub: the id of the commit is not hexadecimal",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, mode: &str, size: u64) -> TreeEntry {
+        TreeEntry { path: path.into(), mode: mode.into(), sha: "a".repeat(40), size: Some(size) }
+    }
+
+    fn read(entries: Vec<TreeEntry>, folder: &str) -> Result<Vec<String>, String> {
+        let files = below(entries, folder).map_err(|failure| failure.text)?;
+        Ok(files.into_iter().map(|file| file.path).collect())
+    }
+
+    #[test]
+    fn only_the_files_of_the_folder_are_returned() {
+        let tree = || {
+            vec![
+                entry(".github", "040000", 0),
+                entry(".github/settings.yml", "100644", 5),
+                entry(".github/repos/shop.yml", "100755", 5),
+                entry(".githubs/x.yml", "100644", 5),
+                entry("linked", "120000", 5),
+            ]
+        };
+        assert_eq!(read(tree(), ".github").unwrap(), ["settings.yml", "repos/shop.yml"]);
+        assert!(read(tree(), "").unwrap_err().starts_with("linked: must not be a symbolic link"));
+        assert!(read(tree(), "linked").unwrap_err().starts_with("linked: must not be a symbolic link"));
+        assert!(read(tree(), ".github/settings.yml").unwrap_err().contains("must be a folder"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_small_regular_file_is_refused_with_its_path() {
+        for (mode, size, why) in [
+            ("120000", 5, "symbolic link"),
+            ("160000", 5, "submodule"),
+            ("100644", LARGEST + 1, "at most 1 MiB"),
+        ] {
+            let error = read(vec![entry("p/repos/x.yml", mode, size)], "p").unwrap_err();
+            assert!(error.starts_with("repos/x.yml: ") && error.contains(why), "{error}");
+        }
+        let many = (0..=MOST_FILES).map(|n| entry(&format!("{n}.yml"), "100644", 1)).collect();
+        assert!(read(many, "").unwrap_err().contains("at most 5000 files"));
+    }
+
+    #[test]
+    fn a_text_that_the_answer_does_not_show_whole_is_read_again() {
+        let blob = |text: Value, size: u64, is_truncated: bool| json!({ "text": text, "byteSize": size, "isTruncated": is_truncated, "isBinary": false });
+        assert_eq!(whole_text(&blob(json!("ä"), 2, false)), Some("ä".into()));
+        assert_eq!(whole_text(&blob(json!("ä"), 1, false)), None, "GitHub converted it");
+        assert_eq!(whole_text(&blob(json!("ab"), 3, true)), None);
+        assert_eq!(whole_text(&blob(Value::Null, 3, false)), None);
+    }
+}

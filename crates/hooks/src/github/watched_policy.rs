@@ -1,0 +1,51 @@
+//! Policies in repositories: a push to such a repository makes the policy due.
+
+/// A policy in a repository of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedPolicy {
+    /// The organisation whose policy it is, by its name in the configuration.
+    pub instance: String,
+    /// The name of the repository. Upper and lower case are the same.
+    pub repository: String,
+    /// The branch, the tag or the commit.
+    pub reference: String,
+}
+
+impl WatchedPolicy {
+    /// Returns whether a push to `reference` of a repository can change the policy. In a payload,
+    /// the reference is complete, such as `refs/heads/main`.
+    pub(super) fn is_pushed(&self, repository: &str, reference: &str) -> bool {
+        self.repository.eq_ignore_ascii_case(repository) && short(&self.reference) == short(reference)
+    }
+}
+
+/// Returns the name of a branch or of a tag.
+fn short(reference: &str) -> &str {
+    let name = reference.strip_prefix("refs/").unwrap_or(reference);
+    name.strip_prefix("heads/").or_else(|| name.strip_prefix("tags/")).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_to_the_reference_changes_the_policy() {
+        let policy = |reference: &str| WatchedPolicy {
+            instance: "acme".into(),
+            repository: "Admin".into(),
+            reference: reference.into(),
+        };
+        for (configured, repository, pushed, is_pushed) in [
+            ("main", "admin", "refs/heads/main", true),
+            ("heads/main", "admin", "refs/heads/main", true),
+            ("refs/heads/main", "admin", "refs/heads/main", true),
+            ("v1", "admin", "refs/tags/v1", true),
+            ("main", "admin", "refs/heads/feature/main", false),
+            ("main", "other", "refs/heads/main", false),
+        ] {
+            let found = policy(configured).is_pushed(repository, pushed);
+            assert_eq!(found, is_pushed, "{configured}: {repository} {pushed}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Converts the files of other tools to a policy of Beadle, and says line by line what it could not
+//! convert.
+
+mod peribolos;
+mod result;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+
+pub use result::Conversion;
+
+use super::accepted::load;
+use crate::policy::Severity;
+
+/// A tool whose files Beadle can convert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incumbent {
+    /// The Probot settings app, with a file for each repository.
+    Probot,
+    /// safe-settings.
+    SafeSettings,
+    /// peribolos of Prow.
+    Peribolos,
+}
+
+/// Converts files. `sources` are their texts by their paths. `organisation` chooses an organisation
+/// if the files can have several. Returns an error if Beadle would not accept its own result.
+pub fn convert(
+    from: Incumbent,
+    organisation: Option<&str>,
+    sources: &BTreeMap<String, String>,
+) -> Result<Conversion, String> {
+    let mut made = Conversion::default();
+    match from {
+        Incumbent::Probot => settings::probot(sources, &mut made),
+        Incumbent::SafeSettings => settings::safe_settings(sources, &mut made),
+        Incumbent::Peribolos => peribolos::peribolos(organisation, sources, &mut made),
+    }
+    let is_valid = made.problems.iter().all(|problem| problem.severity != Severity::Error);
+    if is_valid && !made.files.is_empty() {
+        load(made.files.clone(), "")?;
+    }
+    Ok(made)
+}

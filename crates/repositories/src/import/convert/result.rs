@@ -1,0 +1,97 @@
+//! The files that a conversion makes, and what it could not convert.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::PolicyLocation;
+use serde_json::{Map, Value, json};
+
+use super::tree::without_places;
+use crate::import::yaml::{comment, yaml};
+use crate::policy::{FileKind, Node, Problem, Severity, examined, forms};
+
+/// A policy that Beadle made from the files of another tool.
+#[derive(Debug, Default)]
+pub struct Conversion {
+    /// The texts of the files, by their paths in the policy's folder.
+    pub files: BTreeMap<String, String>,
+    /// What Beadle could not convert, and what it understood in its own way, with the lines of the
+    /// original files.
+    pub problems: Vec<Problem>,
+}
+
+impl Conversion {
+    /// Returns the tree of a file. Returns `None` if the file has no values.
+    pub(super) fn parsed(&mut self, file: &str, source: &str) -> Option<Node> {
+        match Node::parse(file, source) {
+            Ok(root) if root.is_null() => {
+                let warning = problem(&root, "the file has no values").severity(Severity::Warning);
+                self.problems.push(warning);
+                None
+            }
+            Ok(root) => Some(root),
+            Err(error) => {
+                self.problems.push(error);
+                None
+            }
+        }
+    }
+
+    /// Returns whether a name can be the name of a repository, and so of a file. If it cannot, adds
+    /// an error.
+    pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
+        match forms::REPOSITORY.check(repository) {
+            Ok(()) => true,
+            Err(misfit) => {
+                let text = format!("the name of a repository must {}, found `{repository}`", misfit.must);
+                self.problems.push(problem(at, &text));
+                false
+            }
+        }
+    }
+
+    /// Adds a file to the policy. `from` is the original file, and `selector` has the keys that the
+    /// original file does not have.
+    pub(super) fn add(
+        &mut self,
+        from: &str,
+        kind: FileKind,
+        to: String,
+        root: &Node,
+        selector: Map<String, Value>,
+    ) {
+        let (root, found) = examined(kind, root);
+        // Beadle would not carry out these keys.
+        let places: Vec<(u32, u32)> = found
+            .iter()
+            .filter(|problem| problem.severity == Severity::NotYet)
+            .map(|problem| (problem.asked.line, problem.column))
+            .collect();
+        let root = without_places(&root, &places);
+        self.problems.extend(found);
+        let mut values = selector;
+        if let Value::Object(sections) = root.json() {
+            values.extend(sections);
+        }
+        if values.is_empty() {
+            values.insert("repository".to_owned(), json!({}));
+        }
+        let text = format!("# Converted from {} by `beadle import`.\n{}", comment(from), yaml(&values));
+        let is_taken = self.files.keys().any(|other| other.eq_ignore_ascii_case(&to));
+        if is_taken {
+            self.problems.push(problem(&root, &format!("another file is for {to} too")));
+            return;
+        }
+        self.files.insert(to, text);
+    }
+}
+
+/// Creates an error at the place of a value.
+pub(super) fn problem(at: &Node, text: &str) -> Problem {
+    let asked = PolicyLocation { file: at.asked.file.clone(), line: at.asked.line.max(1) };
+    Problem::error(asked, at.column.max(1), text)
+}
+
+/// Creates a finding about a key that Beadle cannot convert.
+pub(super) fn unconverted(at: &Node, text: &str) -> Problem {
+    problem(at, text).severity(Severity::NotYet)
+}

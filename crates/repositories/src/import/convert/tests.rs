@@ -1,0 +1,170 @@
+//! Tests of the conversions.
+
+use std::collections::BTreeMap;
+
+use super::{Conversion, Incumbent, convert};
+use crate::policy::Severity;
+
+fn converted(from: Incumbent, files: &[(&str, &str)]) -> Conversion {
+    let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    convert(from, None, &sources).unwrap()
+}
+
+/// Returns the lines about which the conversion reports something, with the messages.
+fn said(made: &Conversion, severity: Severity) -> Vec<String> {
+    let found = made.problems.iter().filter(|problem| problem.severity == severity);
+    found.map(|problem| format!("{}: {}", problem.asked.line, problem.message)).collect()
+}
+
+fn body(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_file_of_the_probot_app_becomes_the_file_of_its_repository() {
+    let made = converted(
+        Incumbent::Probot,
+        &[(
+            "src/shop/.github/settings.yml",
+            "repository:
+  name: shop
+  topics: web, rust
+  has_pages: true
+  enable_vulnerability_alerts: true
+  enable_automated_security_fixes: true
+labels:
+  - name: wip
+    new_name: in progress
+    color: 336699
+milestones:
+  - title: one
+",
+        )],
+    );
+    assert_eq!(made.files.keys().collect::<Vec<_>>(), ["repos/shop.yml"]);
+    let expected = "repository:
+  topics: [web, rust]
+labels: [{ name: in progress, color: \"336699\", oldname: wip }]
+security:
+  dependabot_alerts: true
+  dependabot_security_updates: true
+";
+    assert_eq!(body(&made.files["repos/shop.yml"]), expected);
+    let left = said(&made, Severity::NotYet);
+    assert!(
+        left.len() == 2 && left.iter().any(|line| line.starts_with("4: `repository.has_pages`")),
+        "{left:?}"
+    );
+    assert!(left.iter().any(|line| line.starts_with("11: `milestones`")), "{left:?}");
+    assert_eq!(said(&made, Severity::Error), [""; 0]);
+}
+
+#[test]
+fn a_file_that_others_extend_becomes_a_layer() {
+    let base = "repository: { has_wiki: false }\n";
+    let shop = "_extends: acme/base\nrepository: { has_issues: false }\n";
+    let alone = "_extends: elsewhere:.github/settings.yml\nrepository: { new_name: better }\n";
+    let made = converted(
+        Incumbent::Probot,
+        &[
+            ("base/.github/settings.yml", base),
+            ("shop/.github/settings.yml", shop),
+            ("alone/.github/settings.yml", alone),
+        ],
+    );
+    let files: Vec<&String> = made.files.keys().collect();
+    assert_eq!(files, ["layers/extends-base.yml", "repos/alone.yml", "repos/shop.yml"]);
+    let layer = body(&made.files["layers/extends-base.yml"]);
+    assert_eq!(layer, "select: { name: [base, shop] }\nrepository:\n  has_wiki: false\n");
+    assert_eq!(body(&made.files["repos/alone.yml"]), "repository:\n  name: better\n");
+    let left = said(&made, Severity::NotYet);
+    assert_eq!(left, ["1: `_extends`: the file of the repository `elsewhere` is not among the files"]);
+}
+
+#[test]
+fn files_of_safe_settings_keep_their_places_and_lose_only_what_is_reported() {
+    let made = converted(
+        Incumbent::SafeSettings,
+        &[
+            ("admin/.github/settings.yml", "repository:\n  force_create: true\n  has_wiki: false\n"),
+            (
+                "admin/.github/suborgs/web.yml",
+                "suborgrepos: [web-*]\nteams:\n  - name: web\n    privacy: closed\n",
+            ),
+            ("admin/.github/repos/shop.yml", "# nothing yet\n"),
+        ],
+    );
+    assert_eq!(made.files.keys().collect::<Vec<_>>(), ["settings.yml", "suborgs/web.yml"]);
+    assert_eq!(body(&made.files["settings.yml"]), "repository:\n  has_wiki: false\n");
+    assert!(!made.files["suborgs/web.yml"].contains("privacy"));
+    assert_eq!(said(&made, Severity::NotYet).len(), 2, "{:?}", made.problems);
+    assert_eq!(said(&made, Severity::Warning), ["1: the file has no values"]);
+}
+
+#[test]
+fn peribolos_has_repositories_and_the_access_of_teams() {
+    let org = "orgs:
+  acme:
+    billing_email: a@example.com
+    members: [ann]
+    repos:
+      shop:
+        description: The shop
+        previously: [store]
+    teams:
+      Core Team:
+        privacy: closed
+        repos: { shop: write, other: read }
+        teams:
+          leads: { repos: { shop: admin }, members: [ann] }
+";
+    let made = converted(Incumbent::Peribolos, &[("org.yaml", org)]);
+    let expected = "repository:
+  description: The shop
+teams:
+  additive:
+    - { name: core-team, permission: push }
+    - { name: leads, permission: admin }
+";
+    assert_eq!(body(&made.files["repos/shop.yml"]), expected);
+    assert!(made.files["repos/other.yml"].contains("permission: pull"));
+    let lines: Vec<u32> = made.problems.iter().map(|problem| problem.asked.line).collect();
+    let (mut lines, expected) = (lines, [3, 4, 8, 11, 14]);
+    lines.sort_unstable();
+    assert_eq!(lines, expected, "{:?}", made.problems);
+}
+
+#[test]
+fn what_is_wrong_is_an_error_with_its_line() {
+    for (from, file, text, why) in [
+        (
+            Incumbent::Probot,
+            "settings.yml",
+            "repository: { has_wiki: true }",
+            "the name of the repository is unknown",
+        ),
+        (Incumbent::Probot, "settings.yml", "repository:\n  name: ../x\n", "the name of a repository must"),
+        (Incumbent::SafeSettings, "other.yml", "a: 1", "a file of safe-settings must be"),
+        (
+            Incumbent::SafeSettings,
+            "settings.yml",
+            "repository:\n  has_wiki: maybe\n",
+            "must be true or false",
+        ),
+        (Incumbent::Peribolos, "org.yaml", "orgs: { a: {}, b: {} }", "must have one organisation"),
+        (Incumbent::Peribolos, "org.yaml", "orgs: [", ""),
+    ] {
+        let made = converted(from, &[(file, text)]);
+        let errors = said(&made, Severity::Error);
+        assert!(errors.len() == 1 && errors[0].contains(why), "{from:?} {text}: {errors:?}");
+    }
+}
+
+#[test]
+fn an_organisation_is_chosen_by_name() {
+    let org = "orgs:\n  a: { repos: { one: {} } }\n  b: { repos: { two: {} } }\n";
+    let sources = BTreeMap::from([("org.yaml".to_owned(), org.to_owned())]);
+    let made = convert(Incumbent::Peribolos, Some("B"), &sources).unwrap();
+    assert_eq!(made.files.keys().collect::<Vec<_>>(), ["repos/two.yml"]);
+}

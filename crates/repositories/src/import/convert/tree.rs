@@ -1,0 +1,59 @@
+//! Changes the tree of a file. Each value keeps the line of the file from which it comes, so that
+//! messages are about the original files.
+
+use crate::policy::{Kind, Node};
+
+/// Returns a text at the place of another value.
+pub(super) fn text(at: &Node, text: &str) -> Node {
+    Node { kind: Kind::Text(text.to_owned()), ..at.clone() }
+}
+
+/// Returns a list at the place of another value.
+pub(super) fn list(at: &Node, items: Vec<Node>) -> Node {
+    Node { kind: Kind::List(items), ..at.clone() }
+}
+
+/// Returns a block at the place of another value.
+pub(super) fn block(at: &Node, entries: Vec<(&str, Node)>) -> Node {
+    let entries = entries.into_iter().map(|(key, value)| (text(&value, key), value)).collect();
+    Node { kind: Kind::Map(entries), ..at.clone() }
+}
+
+/// Returns a copy of a block in which a key has this value.
+pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
+    if block.get(key).is_some() {
+        return block.with(key, &value);
+    }
+    let mut entries = block.entries().to_vec();
+    entries.push((text(&value, key), value));
+    Node { kind: Kind::Map(entries), ..block.clone() }
+}
+
+/// Returns a copy of a list with changed items. The list can also be in a block, such as the block
+/// `include`.
+pub(super) fn each(node: &Node, change: &dyn Fn(&Node) -> Node) -> Node {
+    match &node.kind {
+        Kind::List(items) => list(node, items.iter().map(change).collect()),
+        Kind::Map(entries) => {
+            let entries = entries.iter().map(|(key, value)| {
+                let value = if key.text() == Some("exclude") { value.clone() } else { each(value, change) };
+                (key.clone(), value)
+            });
+            Node { kind: Kind::Map(entries.collect()), ..node.clone() }
+        }
+        _ => node.clone(),
+    }
+}
+
+/// Returns a copy without the keys at these places. A place is a line and a column.
+pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
+    let kind = match &node.kind {
+        Kind::List(items) => Kind::List(items.iter().map(|item| without_places(item, places)).collect()),
+        Kind::Map(entries) => {
+            let kept = entries.iter().filter(|(key, _)| !places.contains(&(key.asked.line, key.column)));
+            Kind::Map(kept.map(|(key, value)| (key.clone(), without_places(value, places))).collect())
+        }
+        other => other.clone(),
+    };
+    Node { kind, ..node.clone() }
+}

@@ -1,0 +1,118 @@
+//! One repository with everything that a policy can declare about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::units::{LISTS, UNITS};
+
+/// The values of a repository, in the form of a policy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Observed {
+    /// The name of the repository.
+    pub(crate) name: String,
+    /// The values, by the names of their units. If a unit is neither here nor in `unknown`, every
+    /// value of a policy has the same effect: none.
+    pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
+    /// The complete lists, by name.
+    pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
+    /// The units and lists that no file may declare, each with the reason.
+    pub(crate) unknown: BTreeMap<&'static str, String>,
+    /// The lists of which the policy can have only a part. A file must not remove the other
+    /// entries.
+    pub(crate) additive: BTreeSet<&'static str>,
+    /// What the policy lacks, for people.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The values that one file declares.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Content {
+    /// The keys and values of units, by the names of the units.
+    pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
+    /// The entries of lists, by the names of the lists.
+    pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
+    /// The lists that remove no other entries.
+    pub(crate) additive: BTreeSet<&'static str>,
+}
+
+impl Content {
+    /// Returns everything that the policy can declare about a repository, in one file.
+    pub(crate) fn of(observed: &Observed) -> Self {
+        Self {
+            values: observed.values.clone(),
+            lists: observed.lists.clone(),
+            additive: observed.additive.clone(),
+        }
+    }
+
+    /// Returns whether the file declares nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.lists.is_empty()
+    }
+
+    /// Returns the sections of the file.
+    pub(crate) fn sections(&self) -> Map<String, Value> {
+        let mut root = json!({});
+        for unit in UNITS {
+            for (key, value) in self.values.get(unit.name).into_iter().flatten() {
+                put(&mut root, unit.block, key, value.clone());
+            }
+        }
+        for list in LISTS {
+            let Some(entries) = self.lists.get(list.name) else { continue };
+            let is_additive = self.additive.contains(list.name);
+            if entries.is_empty() && !is_additive {
+                continue;
+            }
+            let mut entries = entries.clone();
+            entries.sort_by_key(|entry| (list.id_of(entry), entry.to_string()));
+            let entries = Value::Array(entries);
+            let value = if is_additive { json!({ "additive": entries }) } else { entries };
+            put(&mut root, list.block, list.name, value);
+        }
+        match root {
+            Value::Object(root) => root,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// Sets a key in the block with this path. Creates the block if it does not exist.
+fn put(root: &mut Value, block: &[&str], key: &str, value: Value) {
+    let mut at = root;
+    for name in block {
+        at = &mut at[*name];
+    }
+    at[key] = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_their_blocks_and_lists_say_whether_they_are_complete() {
+        let value = |key: &str, value: Value| Map::from_iter([(key.to_owned(), value)]);
+        let content = Content {
+            values: BTreeMap::from([
+                ("has_wiki", value("has_wiki", json!(false))),
+                ("secret_scanning", value("secret_scanning", json!({ "status": "enabled" }))),
+            ]),
+            lists: BTreeMap::from([
+                ("topics", vec![json!("b"), json!("a")]),
+                ("teams", vec![]),
+                ("labels", vec![json!({ "name": "bug" })]),
+            ]),
+            additive: BTreeSet::from(["labels"]),
+        };
+        let expected = json!({
+            "repository": {
+                "has_wiki": false, "topics": ["a", "b"],
+                "security_and_analysis": { "secret_scanning": { "status": "enabled" } },
+            },
+            "labels": { "additive": [{ "name": "bug" }] },
+        });
+        assert_eq!(Value::Object(content.sections()), expected);
+    }
+}

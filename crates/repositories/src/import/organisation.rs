@@ -1,0 +1,79 @@
+//! Reads the rulesets and the code security configurations of the organisation itself.
+
+use beadle_engine::{Class, Failure};
+use beadle_github::{Path, Reader};
+use serde_json::{Map, Value, json};
+
+use super::rulesets::ruleset;
+use crate::policy::entry_keys;
+
+const CONFIGURATIONS: &str = "code_security_configurations";
+
+/// Returns the sections of `settings.yml` that belong to the organisation. Adds a note for each
+/// section that Beadle could not read.
+pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
+    let mut sections = Map::new();
+    for (name, read) in [("rulesets", rulesets(reader).await), (CONFIGURATIONS, configurations(reader).await)]
+    {
+        match read {
+            Ok(entries) if entries.is_empty() => {}
+            Ok(entries) => {
+                sections.insert(name.to_owned(), Value::Array(entries));
+            }
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                notes.push(format!("{name} of the organisation are not imported: {}", failure.text));
+            }
+        }
+    }
+    Ok(sections)
+}
+
+async fn rulesets(reader: &Reader) -> Result<Vec<Value>, Failure> {
+    let rows = reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
+    let mut entries = Vec::new();
+    // The rulesets of the enterprise are in the list too.
+    for row in rows.iter().filter(|row| row["source_type"] == "Organization") {
+        let Some(id) = row["id"].as_u64() else { continue };
+        entries.push(ruleset(&reader.of_organisation(Path::at("rulesets").id(id)).await?));
+    }
+    entries.sort_by_key(|entry| entry["name"].to_string());
+    Ok(entries)
+}
+
+async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
+    const PATH: &str = "code-security/configurations";
+    let rows = reader.list_of_organisation(Path::at(PATH).query("per_page", 100), &["id", "name"]).await?;
+    let own: Vec<&Value> = rows.iter().filter(|row| row["target_type"] == "organization").collect();
+    if own.is_empty() {
+        return Ok(Vec::new());
+    }
+    let defaults = reader.of_organisation(Path::at(PATH).then("defaults")).await?;
+    let mut entries = Vec::new();
+    for row in own {
+        let mut entry = json!({});
+        // GitHub shows these two in other places, and does not tell to which repositories a
+        // configuration should be attached.
+        let fields =
+            entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
+        for key in fields {
+            // GitHub says `not_set` if a configuration does not decide about a feature.
+            if row[key].is_string() && row[key] != "not_set" {
+                entry[key] = row[key].clone();
+            }
+        }
+        let is_it = |default: &&Value| default["configuration"]["name"] == row["name"];
+        let default = defaults.as_array().into_iter().flatten().find(is_it);
+        let new_repositories = default.map(|default| &default["default_for_new_repos"]);
+        if let Some(new_repositories) =
+            new_repositories.filter(|value| value.is_string() && **value != "none")
+        {
+            entry["default_for_new_repos"] = new_repositories.clone();
+        }
+        entries.push(entry);
+    }
+    entries.sort_by_key(|entry| entry["name"].to_string());
+    Ok(entries)
+}

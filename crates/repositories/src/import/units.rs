@@ -1,0 +1,263 @@
+//! The parts of a policy that an import writes. A unit is a group of keys that belong together, so
+//! that they are always in the same file. A list is divided into its entries.
+
+use serde_json::{Map, Value, json};
+
+/// The value of a key in a new repository at GitHub.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Usual {
+    /// The key has no value.
+    Null,
+    /// The key is true or false.
+    Bool(bool),
+    /// The key has a text.
+    Text(&'static str),
+    /// The key is a security feature that is off.
+    Off,
+    /// The key is the setup of a feature that nobody has configured.
+    NotConfigured,
+}
+
+impl Usual {
+    fn value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => json!(value),
+            Self::Text(text) => json!(text),
+            Self::Off => json!({ "status": "disabled" }),
+            Self::NotConfigured => json!({ "state": "not-configured" }),
+        }
+    }
+}
+
+/// When an import writes a unit to a file that reaches several repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// If most repositories have the same value, `settings.yml` has it, and other files override
+    /// it.
+    Most,
+    /// `settings.yml` has the value only if all repositories have it.
+    All,
+    /// Only `private` is in `settings.yml`. Every other value is in the file of its repository, so
+    /// that no shared file exposes a new repository.
+    Careful,
+}
+
+/// Keys that an import always writes to the same file.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// The name of the unit. No other unit and no list has this name.
+    pub(super) name: &'static str,
+    /// The path of the block that contains the keys.
+    pub(super) block: &'static [&'static str],
+    /// The keys, each with its value in a new repository.
+    pub(super) usual: &'static [(&'static str, Usual)],
+    /// When a file that reaches several repositories has the unit.
+    pub(super) sharing: Sharing,
+}
+
+impl Unit {
+    /// Returns the values of a new repository.
+    pub(super) fn usual(&self) -> Map<String, Value> {
+        self.usual.iter().map(|(key, usual)| ((*key).to_owned(), usual.value())).collect()
+    }
+}
+
+/// A list whose entries can be in different files.
+#[derive(Debug)]
+pub(super) struct List {
+    /// The name of the list in a policy.
+    pub(super) name: &'static str,
+    /// The path of the block that contains the list.
+    pub(super) block: &'static [&'static str],
+    /// The key that identifies an entry. Empty if the entries are texts.
+    pub(super) id: &'static str,
+    /// True if `settings.yml` can have entries of the list. The section `rulesets` of
+    /// `settings.yml` has the rulesets of the organisation.
+    pub(super) is_in_settings: bool,
+    /// True if an entry of a file overrides the entry with the same identity of `settings.yml`.
+    pub(super) can_override: bool,
+    /// True if Beadle removes the entries that the list does not have, unless the list is additive.
+    pub(super) is_exclusive: bool,
+}
+
+impl List {
+    /// Returns the identity of an entry.
+    pub(super) fn id_of(&self, entry: &Value) -> String {
+        let id = if self.id.is_empty() { entry } else { &entry[self.id] };
+        id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+    }
+}
+
+const REPOSITORY: &[&str] = &["repository"];
+const FEATURES: &[&str] = &["repository", "security_and_analysis"];
+const ACTIONS: &[&str] = &["actions"];
+const SECURITY: &[&str] = &["security"];
+
+type Keys = &'static [(&'static str, Usual)];
+
+const fn unit(name: &'static str, block: &'static [&'static str], sharing: Sharing, usual: Keys) -> Unit {
+    Unit { name, block, usual, sharing }
+}
+
+const fn setting(name: &'static str, usual: Keys) -> Unit {
+    unit(name, REPOSITORY, Sharing::Most, usual)
+}
+
+const fn feature(name: &'static str, usual: Keys) -> Unit {
+    unit(name, FEATURES, Sharing::Most, usual)
+}
+
+/// All units.
+pub(super) const UNITS: &[Unit] = &[
+    unit("description", REPOSITORY, Sharing::All, &[("description", Usual::Null)]),
+    unit("homepage", REPOSITORY, Sharing::All, &[("homepage", Usual::Null)]),
+    unit("visibility", REPOSITORY, Sharing::Careful, &[("visibility", Usual::Text("public"))]),
+    setting("has_issues", &[("has_issues", Usual::Bool(true))]),
+    setting("has_projects", &[("has_projects", Usual::Bool(true))]),
+    setting("has_wiki", &[("has_wiki", Usual::Bool(true))]),
+    setting("has_discussions", &[("has_discussions", Usual::Bool(false))]),
+    setting("has_pull_requests", &[("has_pull_requests", Usual::Bool(true))]),
+    setting("pull_request_creation_policy", &[("pull_request_creation_policy", Usual::Text("all"))]),
+    unit("is_template", REPOSITORY, Sharing::All, &[("is_template", Usual::Bool(false))]),
+    setting("default_branch", &[("default_branch", Usual::Text("main"))]),
+    // GitHub requires that at least one merge method is on.
+    setting(
+        "merge_methods",
+        &[
+            ("allow_squash_merge", Usual::Bool(true)),
+            ("allow_merge_commit", Usual::Bool(true)),
+            ("allow_rebase_merge", Usual::Bool(true)),
+        ],
+    ),
+    setting("allow_auto_merge", &[("allow_auto_merge", Usual::Bool(false))]),
+    setting("delete_branch_on_merge", &[("delete_branch_on_merge", Usual::Bool(false))]),
+    setting("allow_update_branch", &[("allow_update_branch", Usual::Bool(false))]),
+    // GitHub accepts only some titles and messages together.
+    setting(
+        "squash_merge_commit",
+        &[
+            ("squash_merge_commit_title", Usual::Text("COMMIT_OR_PR_TITLE")),
+            ("squash_merge_commit_message", Usual::Text("COMMIT_MESSAGES")),
+        ],
+    ),
+    setting(
+        "merge_commit",
+        &[
+            ("merge_commit_title", Usual::Text("MERGE_MESSAGE")),
+            ("merge_commit_message", Usual::Text("PR_TITLE")),
+        ],
+    ),
+    setting("allow_forking", &[("allow_forking", Usual::Bool(false))]),
+    setting("web_commit_signoff_required", &[("web_commit_signoff_required", Usual::Bool(false))]),
+    feature("advanced_security", &[("advanced_security", Usual::Off)]),
+    feature("code_security", &[("code_security", Usual::Off)]),
+    feature("secret_scanning", &[("secret_scanning", Usual::Off)]),
+    feature("secret_scanning_push_protection", &[("secret_scanning_push_protection", Usual::Off)]),
+    feature("secret_scanning_ai_detection", &[("secret_scanning_ai_detection", Usual::Off)]),
+    feature(
+        "secret_scanning_non_provider_patterns",
+        &[("secret_scanning_non_provider_patterns", Usual::Off)],
+    ),
+    unit("actions_enabled", ACTIONS, Sharing::Most, &[("enabled", Usual::Bool(true))]),
+    // The keys of selected actions are valid only together with `allowed_actions: selected`.
+    unit("allowed_actions", ACTIONS, Sharing::All, &[("allowed_actions", Usual::Text("all"))]),
+    unit("sha_pinning_required", ACTIONS, Sharing::Most, &[("sha_pinning_required", Usual::Bool(false))]),
+    unit(
+        "default_workflow_permissions",
+        ACTIONS,
+        Sharing::Most,
+        &[("default_workflow_permissions", Usual::Text("read"))],
+    ),
+    unit(
+        "can_approve_pull_request_reviews",
+        ACTIONS,
+        Sharing::Most,
+        &[("can_approve_pull_request_reviews", Usual::Bool(false))],
+    ),
+    // The updates need the alerts.
+    unit(
+        "dependabot",
+        SECURITY,
+        Sharing::Most,
+        &[("dependabot_alerts", Usual::Bool(false)), ("dependabot_security_updates", Usual::Bool(false))],
+    ),
+    unit(
+        "private_vulnerability_reporting",
+        SECURITY,
+        Sharing::Most,
+        &[("private_vulnerability_reporting", Usual::Bool(false))],
+    ),
+    unit(
+        "code_scanning_default_setup",
+        SECURITY,
+        Sharing::All,
+        &[("code_scanning_default_setup", Usual::NotConfigured)],
+    ),
+];
+
+const fn list(name: &'static str, id: &'static str, can_override: bool) -> List {
+    List { name, block: &[], id, is_in_settings: true, can_override, is_exclusive: true }
+}
+
+/// All lists.
+pub(super) const LISTS: &[List] = &[
+    List { block: REPOSITORY, ..list("topics", "", false) },
+    list("teams", "name", true),
+    list("collaborators", "username", true),
+    // Beadle keeps branch protection rules that the policy does not list.
+    List { is_exclusive: false, ..list("branches", "name", false) },
+    List { is_in_settings: false, ..list("rulesets", "name", false) },
+    list("labels", "name", true),
+    list("autolinks", "key_prefix", false),
+    list("custom_properties", "name", true),
+    list("webhooks", "url", false),
+];
+
+/// Returns the units of the section `repository` that GitHub shows as settings.
+pub(super) fn settings() -> impl Iterator<Item = &'static Unit> {
+    UNITS.iter().filter(|unit| unit.block == REPOSITORY)
+}
+
+/// Returns the units of the security features in `security_and_analysis`.
+pub(super) fn features() -> impl Iterator<Item = &'static Unit> {
+    UNITS.iter().filter(|unit| unit.block == FEATURES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_parts_have_one_name() {
+        let names = UNITS.iter().map(|unit| unit.name).chain(LISTS.iter().map(|list| list.name));
+        let names: Vec<&str> = names.collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn every_section_of_an_aspect_is_imported() {
+        for section in crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections) {
+            let is_list = LISTS.iter().any(|list| list.name == section.name);
+            // A section can be a block of keys, or a single key of the file.
+            let is_block = UNITS.iter().any(|unit| {
+                unit.block.first().map_or(unit.name == section.name, |block| *block == section.name)
+            });
+            assert!(is_list || is_block, "{}", section.name);
+        }
+    }
+
+    #[test]
+    fn every_setting_is_imported_or_left_out_for_a_reason() {
+        // `private` and `use_squash_pr_title_as_default` have other keys with the same meaning. The
+        // name of a file is the name of the repository, and archived repositories get no file.
+        let left_out =
+            ["name", "private", "use_squash_pr_title_as_default", "archived", "security_and_analysis"];
+        let keys = crate::aspects::settings::SETTINGS.repository_keys.iter().map(|key| key.name);
+        let imported: BTreeSet<&str> =
+            settings().flat_map(|unit| unit.usual).map(|(key, _)| *key).chain(left_out).collect();
+        assert_eq!(keys.collect::<BTreeSet<_>>(), imported);
+    }
+}

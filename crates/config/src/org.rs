@@ -37,6 +37,9 @@ pub struct OrgFile {
     /// The modes of single aspects, by the name of the aspect.
     #[serde(default)]
     pub modes: BTreeMap<String, Mode>,
+    /// What Beadle does with a policy that has JavaScript validators of safe-settings.
+    #[serde(default)]
+    pub validators: Validators,
     /// References to secrets. The policy uses these secrets by the names that are given here.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
@@ -67,6 +70,12 @@ impl OrgFile {
     /// Returns the limits of the guard, with defaults for all limits that are not set.
     pub fn limits(&self) -> Limits {
         self.guard.limits()
+    }
+
+    /// Returns whether Beadle must refuse a policy that has JavaScript validators. Beadle does not
+    /// run them, so in mode `enforce` it would write values that they refuse.
+    pub fn refuses_validators(&self) -> bool {
+        self.mode == Mode::Enforce && self.validators == Validators::Refused
     }
 
     /// Returns the address of GitHub's pages, such as `https://github.com`.
@@ -110,6 +119,17 @@ impl OrgFile {
         let app = self.app.iter().map(|app| &app.key);
         self.token.iter().chain(self.secrets.values()).chain(app)
     }
+}
+
+/// What Beadle does with the JavaScript validators of safe-settings, which it cannot run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validators {
+    /// In mode `enforce`, Beadle refuses a policy that has validators.
+    #[default]
+    Refused,
+    /// Beadle accepts the policy and does not run the validators.
+    Ignored,
 }
 
 /// `[[org.dispatch]]`: a rule by which Beadle starts a workflow when a webhook arrives.

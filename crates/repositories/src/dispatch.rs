@@ -14,16 +14,18 @@ use beadle_engine::{
     Begun, Class, Clock, Detail, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
 };
 use beadle_github::{Reader, Writer};
-use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use minijinja::UndefinedBehavior;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::expressions::{check_work, environment, wrong};
 
 /// How long GitHub may need until a new run appears in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// The maximum amount of work that one template may do. A step costs one unit, and 64 bytes of
-/// output also cost one unit.
-const FUEL: u64 = 100_000;
+/// If a template names a value that the payload does not have, this is an error. The template must
+/// not use an empty text instead.
+const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
 /// A rule of the configuration that says when Beadle dispatches a workflow, and with which inputs.
 #[derive(Clone, Debug)]
@@ -52,8 +54,7 @@ impl DispatchRule {
     /// Checks that the templates and the condition are valid.
     pub fn check(&self) -> Result<(), String> {
         // There is no payload yet, so the check evaluates each template without a payload.
-        let mut environment = environment();
-        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        let environment = environment(UndefinedBehavior::Chainable);
         let texts = self.inputs.iter().map(|(input, template)| (format!("inputs.{input}"), template));
         for (key, template) in std::iter::once(("ref".to_owned(), &self.reference)).chain(texts) {
             let template = environment.template_from_str(template).map_err(|error| wrong(&key, &error))?;
@@ -78,7 +79,7 @@ impl DispatchRule {
 
     fn is_for(&self, payload: &Value) -> Result<bool, String> {
         let Some(when) = &self.when else { return Ok(true) };
-        let environment = environment();
+        let environment = environment(UNDEFINED);
         let expression = environment.compile_expression(when).map_err(|error| wrong("when", &error))?;
         Ok(expression
             .eval(minijinja::Value::from(minijinja::value::Serde(payload)))
@@ -88,11 +89,11 @@ impl DispatchRule {
 
     fn reference(&self, payload: &Value) -> Result<String, String> {
         let payload = minijinja::Value::from(minijinja::value::Serde(payload));
-        environment().render_str(&self.reference, payload).map_err(|error| wrong("ref", &error))
+        environment(UNDEFINED).render_str(&self.reference, payload).map_err(|error| wrong("ref", &error))
     }
 
     fn inputs(&self, payload: &Value, token: &str) -> Result<Value, String> {
-        let environment = environment();
+        let environment = environment(UNDEFINED);
         let payload = minijinja::Value::from(minijinja::value::Serde(payload));
         let mut inputs = json!({});
         for (input, template) in &self.inputs {
@@ -103,33 +104,6 @@ impl DispatchRule {
             inputs[input] = json!(token);
         }
         Ok(inputs)
-    }
-}
-
-fn environment<'a>() -> Environment<'a> {
-    let mut environment = Environment::new();
-    // If a template names a value that the payload does not have, this is an error. The template
-    // must not use an empty text instead.
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    environment
-}
-
-fn wrong(key: &str, error: &minijinja::Error) -> String {
-    if error.kind() == ErrorKind::OutOfFuel {
-        return format!(
-            "{key}: the template must do at most {FUEL} steps of work; use fewer or shorter loops"
-        );
-    }
-    format!("{key}: {error:#}")
-}
-
-/// Returns an error if a template does too much work even without a payload. It ignores all other
-/// errors, because they may be caused by the missing payload.
-fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
-    match tried {
-        Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
-        _ => Ok(()),
     }
 }
 

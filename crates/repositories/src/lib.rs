@@ -4,6 +4,7 @@
 mod affected;
 pub mod aspects;
 pub mod dispatch;
+mod expressions;
 mod facts;
 mod gone;
 mod identity;
@@ -36,7 +37,7 @@ pub use import::{Conversion, Import, Incumbent, convert, import_policy};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::preview::{Affected, Preview};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
-pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
+pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema};
 pub use recovery::Recovery;
 pub use requirements::{AppNeeds, app_needs, events, permissions};
 pub use shard::Shard;

@@ -12,6 +12,7 @@ use beadle_repositories::{
 };
 
 use crate::app::file_timeout::FileReader;
+use crate::app::validators;
 use crate::config::{self, Config, OrgConfig, RepositorySource};
 use crate::output::policy_links::PolicyLinks;
 
@@ -121,5 +122,6 @@ pub(crate) async fn read_folder(
 ) -> anyhow::Result<Policy> {
     let folder = config.base.join(folder);
     let home = file.policy_home().to_owned();
-    Ok(reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??)
+    let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
+    Ok(validators::accept(policy, file.refuses_validators())?)
 }

@@ -29,3 +29,4 @@ pub(crate) mod senders;
 pub(crate) mod service;
 pub(crate) mod store;
 mod target_connection;
+pub(crate) mod validators;

@@ -12,6 +12,7 @@ use beadle_repositories::{Policy, PolicyError};
 
 use crate::app::policy_part::PolicyPart;
 use crate::app::policy_store::{KeptPolicy, PolicyCommit, in_force, keep, name, texts};
+use crate::app::validators;
 
 /// The time after which Beadle reads an invalid policy again, although its commit is the same. The
 /// cause may be outside of the repository, such as a missing permission.
@@ -43,6 +44,8 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) organisation: String,
     /// The repository that Beadle leaves alone.
     pub(crate) home: String,
+    /// True if Beadle must refuse a policy that has JavaScript validators.
+    pub(crate) refuses_validators: bool,
     pub(crate) store: Option<Arc<dyn Store>>,
 }
 
@@ -187,7 +190,7 @@ impl RepositoryPolicy {
         let home = self.home.clone();
         // To check thousands of files takes long.
         let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
-        Ok(made.await??)
+        Ok(validators::accept(made.await??, self.refuses_validators)?)
     }
 }
 

@@ -310,6 +310,8 @@ pub(crate) enum SchemaFile {
     Layer,
     /// repos/*.yml
     Repo,
+    /// rules/*.yml
+    Rule,
     /// tests/*.yml
     Test,
     /// deployment-settings.yml

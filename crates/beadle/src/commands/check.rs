@@ -7,6 +7,7 @@ use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
+use crate::app::validators;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource};
 use crate::output::count::counted;
@@ -76,7 +77,9 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
                 continue;
             }
         };
-        let (mut problems, mut sources, policy) = match Policy::load(&folder, org.policy_home()) {
+        let loaded = Policy::load(&folder, org.policy_home());
+        let accepted = loaded.and_then(|policy| validators::accept(policy, org.refuses_validators()));
+        let (mut problems, mut sources, policy) = match accepted {
             Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),
             Err(error) => {
@@ -115,8 +118,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         }
         for file in unread {
             printer.note(format!(
-                "{}: Beadle does not read {file}; it reads settings.yml and files in layers/, suborgs/, repos/ and \
-                 tests/",
+                "{}: Beadle does not read {file}; it reads settings.yml and files in layers/, suborgs/, repos/, \
+                 rules/ and tests/",
                 org.name
             ));
         }

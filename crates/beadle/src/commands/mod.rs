@@ -32,7 +32,7 @@ mod tasks;
 use std::sync::Arc;
 
 use beadle_engine::Time;
-use beadle_repositories::{FileKind, schema, test_schema};
+use beadle_repositories::{FileKind, rule_schema, schema, test_schema};
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
@@ -88,6 +88,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
                 SchemaFile::Layer => schema(FileKind::Layer),
                 SchemaFile::Repo => schema(FileKind::Repo),
                 SchemaFile::Deployment => schema(FileKind::Deployment),
+                SchemaFile::Rule => rule_schema(),
                 SchemaFile::Test => test_schema(),
             };
             printer.json(&serde_json::to_string_pretty(&schema)?);

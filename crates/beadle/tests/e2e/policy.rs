@@ -35,11 +35,18 @@ async fn an_error_names_file_line_key_and_the_nearest_valid_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unsupported_keys_are_reported_and_the_rest_is_applied() {
-    let world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
+    let mut world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
     let text =
         "repository:\n  has_wiki: false\n  force_create: true\nmilestones:\n  - title: one\nvariables: []\n";
     world.policy("settings.yml", text);
     world.policy("deployment-settings.yml", "restrictedRepos: [admin]\nconfigvalidators:\n  - plugin: x\n");
+    let refused = world.beadle(&["check"]).await.expect(1);
+    assert!(
+        refused.out.contains("error: `configvalidators`")
+            && refused.out.contains("deployment-settings.yml:2")
+    );
+    assert!(world.beadle(&["plan"]).await.expect(1).err.contains("ignored"));
+    world.org_lines = "validators = \"ignored\"\n".into();
     let checked = world.beadle(&["check", "--json"]).await.expect(0).json();
     let problems = checked[0]["problems"].as_array().unwrap();
     let lines: Vec<(String, u64)> = problems

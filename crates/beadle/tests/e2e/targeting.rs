@@ -145,6 +145,29 @@ async fn a_higher_rank_wins_and_a_conflict_of_equal_ranks_names_both_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_refuses_a_file_and_leaves_the_sections_of_a_repository_alone() {
+    let world = organisation().await;
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    std::fs::create_dir_all(world.path().join("policy/rules")).unwrap();
+    world.policy("layers/web.yml", "select: { topic: web }\nrepository:\n  has_issues: false\n");
+    let rule = |expect: &str| {
+        format!("- name: issues\n  expect: {expect}\n  message: no repository may turn off its issues\n")
+    };
+    // The file alone breaks the rule: it is seen without asking anybody.
+    world.policy("rules/issues.yml", &rule("override.repository.has_issues"));
+    let checked = world.beadle(&["check"]).await.expect(1);
+    for said in ["no repository may turn off its issues", "layers/web.yml:3", "rules/issues.yml:1"] {
+        assert!(checked.out.contains(said), "{said}: {}", checked.out);
+    }
+    // A rule about repositories is checked for each repository that the file reaches.
+    world.policy("rules/issues.yml", &rule("resolved.repository.has_issues | default(true)"));
+    world.beadle(&["check"]).await.expect(0);
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("layers/web.yml:3: no repository may turn off its issues"), "{}", plan.out);
+    assert!(!plan.out.contains("changes settings"), "nothing of it is touched: {}", plan.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_names_every_value_with_its_line_and_the_overridden_values() {
     let world = organisation().await;
     world.policy("layers/leads.yml", LEADS);

@@ -62,3 +62,21 @@ fn an_organisation_needs_exactly_one_credential() {
     assert_eq!(error(&both), expected);
     assert!(error("").starts_with("beadle.toml:1: the file must have at least one [[org]]"));
 }
+
+#[test]
+fn validators_are_refused_only_in_enforce_and_only_if_they_are_not_ignored() {
+    for (below, refuses) in [
+        ("", false),
+        ("mode = \"observe\"\n", false),
+        ("mode = \"add-only\"\n", false),
+        ("mode = \"enforce\"\n", true),
+        ("mode = \"enforce\"\nvalidators = \"refused\"\n", true),
+        ("mode = \"enforce\"\nvalidators = \"ignored\"\n", false),
+    ] {
+        let text = format!("{ORG}{below}");
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), &text));
+        let file = file.unwrap_or_else(|error| panic!("{below}: {error}"));
+        assert_eq!(file.org[0].refuses_validators(), refuses, "{below}");
+    }
+    assert!(error(&format!("{ORG}validators = \"run\"\n")).contains("beadle.toml:5"));
+}

@@ -45,6 +45,7 @@ const ENTRY: Shape = Shape::Map(&[
     never("visibility", OF_THE_TEAM),
     never("notification_setting", OF_THE_TEAM),
     never("parent_team_id", OF_THE_TEAM),
+    never("parent_team_slug", OF_THE_TEAM),
     never("maintainers", OF_THE_TEAM),
     never("repo_names", OF_THE_TEAM),
     never("external_group", "the mappings of Beadle connect teams with groups of a directory"),

@@ -2,6 +2,7 @@
 //! plan and the write.
 
 mod failing;
+mod merging;
 mod organisation;
 mod pages;
 mod policy_files;

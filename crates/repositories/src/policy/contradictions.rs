@@ -2,6 +2,7 @@
 //! together.
 
 mod across;
+mod rulesets;
 
 use beadle_engine::PolicyLocation;
 
@@ -12,7 +13,6 @@ use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 use super::rules;
 use super::schema::FileKind;
-use super::shape::Shape;
 
 /// The maximum number of topics that GitHub accepts for a repository.
 const TOPICS: usize = 20;
@@ -138,6 +138,7 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
     prefixes(entries(root, "autolinks"), &mut found);
     for ruleset in entries(root, "rulesets") {
         targets(ruleset, &mut found);
+        requests(ruleset, &mut found);
     }
     found
 }
@@ -157,25 +158,7 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
         }
     }
     for (at, ruleset) in entries(root, "rulesets").iter().enumerate() {
-        rules_of(&format!("rulesets[{at}]"), ruleset, problems);
-        if kind == FileKind::Settings {
-            of_repositories(&format!("rulesets[{at}]"), ruleset, problems);
-            reach(&format!("rulesets[{at}]"), ruleset, problems);
-        }
-    }
-}
-
-/// Checks that a ruleset of the organisation has no rule that GitHub accepts only in a ruleset of a
-/// repository.
-fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    for rule in entries(ruleset, "rules") {
-        let Some(node) = rule.get("type") else { continue };
-        if let Some(kind) = node.text().filter(|kind| rules::OF_REPOSITORIES.contains(kind)) {
-            let problem =
-                error(node, format!("`{path}`: a ruleset of the organisation cannot have the rule `{kind}`"));
-            problems
-                .push(problem.hint("put the rule into a ruleset of a suborg, a layer or a file in repos/"));
-        }
+        rulesets::check(&format!("rulesets[{at}]"), ruleset, kind == FileKind::Settings, problems);
     }
 }
 
@@ -246,24 +229,15 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as a list of actors. In `restrictions`, GitHub reads `{}` as nobody. In
-/// `dismissal_restrictions`, GitHub reads it as everybody. So Beadle cannot know what the author
-/// means.
+/// Refuses `{}` as the actors who can push. GitHub refuses it too, and Beadle cannot know whether
+/// the author means nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
-    let reviews = protection.get("required_pull_request_reviews");
-    let found = [
-        ("restrictions", protection.get("restrictions")),
-        ("dismissal_restrictions", reviews.and_then(|reviews| reviews.get("dismissal_restrictions"))),
-    ];
-    for (key, node) in found {
-        let Some(node) = node.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty()))
-        else {
-            continue;
-        };
-        let problem = error(node, format!("`{key}: {{}}` is ambiguous"));
-        problems.push(problem.hint(format!(
-            "write `{key}: null` for everybody with write access, or `{key}: {{ users: [], teams: [], apps: [] }}` for nobody"
-        )));
+    let found = protection.get("restrictions");
+    if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {
+        let problem = error(node, "`restrictions: {}` is ambiguous");
+        problems.push(problem.hint(
+            "write `restrictions: null` for everybody with write access, or `restrictions: { users: [], teams: [], apps: [] }` for nobody",
+        ));
     }
 }
 
@@ -303,50 +277,24 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks the rules of a ruleset, and the parameters of the rules.
-fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    let rules = entries(ruleset, "rules");
-    for (at, rule) in rules.iter().enumerate() {
-        let Some(node) = rule.get("type") else {
-            problems.push(error(rule, format!("`{path}.rules[{at}].type` is missing")));
+/// Checks that only actors of a branch ruleset may bypass it by a pull request, and no deploy key.
+fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
+    for actor in entries(ruleset, "bypass_actors") {
+        let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {
             continue;
         };
-        let Some(known) = node.text().and_then(rules::find) else { continue };
-        let kind = known.kind;
-        if let Some(parameters) = rule.get("parameters").filter(|node| !node.is_null()) {
-            Shape::Map(known.parameters).check(
-                &format!("{path}.rules[{at}].parameters"),
-                parameters,
-                problems,
+        let target = ruleset.get("target").filter(|target| target.text() != Some("branch"));
+        if let Some(target) = target {
+            let text = format!(
+                "`bypass_mode: pull_request` is only for a ruleset with `target: branch`, found `{}`",
+                target.text().unwrap_or_default()
             );
+            found.push(Contradiction::new(&["rulesets"], vec![mode, target], text));
         }
-        if rules[..at].iter().any(|other| other.get("type").and_then(Node::text) == Some(kind)) {
-            let problem = error(node, format!("`{path}` must not have the rule `{kind}` twice"));
-            problems.push(problem.hint("merge the two rules, or put one of them into another ruleset"));
+        if let Some(kind) = actor.get("actor_type").filter(|kind| kind.text() == Some("DeployKey")) {
+            let text = "a deploy key cannot have `bypass_mode: pull_request`";
+            found.push(Contradiction::new(&["rulesets"], vec![mode, kind], text).hint("use `always`"));
         }
-    }
-}
-
-/// Checks that a ruleset of the organisation says to which repositories and to which branches or
-/// tags it applies.
-fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    let has = |key: &str| ruleset.get("conditions").and_then(|conditions| conditions.get(key)).is_some();
-    if !["repository_name", "repository_id", "repository_property"].into_iter().any(has) {
-        let text = format!(
-            "`{path}.conditions` must have `repository_name`, `repository_id` or `repository_property`"
-        );
-        let problem = error(ruleset, text);
-        problems.push(
-            problem.hint("for every repository: `repository_name: { include: ['~ALL'], exclude: [] }`"),
-        );
-    }
-    let has_refs =
-        ruleset.get("target").and_then(Node::text).is_none_or(|target| ["branch", "tag"].contains(&target));
-    if has_refs && !has("ref_name") {
-        let problem = error(ruleset, format!("`{path}.conditions` must have `ref_name`"));
-        problems.push(
-            problem.hint("for the default branch: `ref_name: { include: ['~DEFAULT_BRANCH'], exclude: [] }`"),
-        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml` and
-//! `deployment-settings.yml`.
+//! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
+//! `rules/*.yml` and `deployment-settings.yml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -24,9 +24,12 @@ use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
+use super::rule_check::broken;
+use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::shape::Shape;
+use super::undone::undone;
 use crate::aspects::{self, Sections};
 use crate::organisation;
 
@@ -47,6 +50,11 @@ pub struct Policy {
     pub home: String,
     /// The sections that Beadle does not apply, because `disable_plugins` names them.
     pub disabled: Vec<String>,
+    /// The rules of `rules/*.yml`.
+    pub rules: Vec<PolicyRule>,
+    /// The keys of `deployment-settings.yml` that contain JavaScript validators of safe-settings.
+    /// Beadle does not run them.
+    pub validators: Vec<Node>,
     /// The findings that are not errors: warnings, and keys that Beadle does not support.
     pub remarks: Vec<Problem>,
     /// The texts of the files, from which messages show excerpts.
@@ -90,6 +98,8 @@ impl Policy {
             included: Vec::new(),
             home: home.to_owned(),
             disabled: Vec::new(),
+            rules: Vec::new(),
+            validators: Vec::new(),
             remarks: Vec::new(),
             sources: BTreeMap::new(),
             origin: None,
@@ -110,6 +120,9 @@ impl Policy {
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
+                Ok(root) if is_rule_file(file) => {
+                    policy.rules.extend(rule_file::read(&root, &mut problems));
+                }
                 Ok(root) => {
                     let root = accept(&root, &mut problems);
                     policy.add(file, text, &root, &mut problems);
@@ -139,6 +152,8 @@ impl Policy {
         problems.extend(idle_edits(&policy.layers));
         problems.extend(across(&policy.layers, &policy.disabled));
         problems.extend(unrest(&roots, &policy.disabled));
+        problems.extend(undone(&roots, &policy.layers, &policy.disabled));
+        problems.extend(broken(&policy.layers, &policy.rules, &policy.disabled));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }
@@ -203,6 +218,7 @@ impl Policy {
         match kind {
             FileKind::Deployment => {
                 self.disabled.extend(disabled(root, &["children", "all"]));
+                self.validators.extend(validators(root));
                 return self.restrict(root, problems);
             }
             FileKind::Settings => self.disabled.extend(disabled(root, &["all"])),
@@ -328,6 +344,24 @@ impl Policy {
         self.layers.iter().map(of_layer).fold(Asks::default(), Asks::union)
     }
 }
+
+/// Returns whether a file is in the folder `rules`.
+pub(super) fn is_rule_file(file: &str) -> bool {
+    file.rsplit('/').nth(1) == Some("rules")
+}
+
+/// Returns the keys of a file that contain JavaScript validators.
+fn validators(root: &Node) -> Vec<Node> {
+    let is_empty = |value: &Node| value.items().is_empty() && value.entries().is_empty();
+    let found = root
+        .entries()
+        .iter()
+        .filter(|(key, value)| key.text().is_some_and(|key| VALIDATORS.contains(&key)) && !is_empty(value));
+    found.map(|(key, _)| key.clone()).collect()
+}
+
+/// The keys of `deployment-settings.yml` that contain JavaScript validators.
+const VALIDATORS: &[&str] = &["configvalidators", "overridevalidators"];
 
 /// Converts the forms of other tools in a file, and checks the file without the other files of the
 /// policy. Returns the file and the findings.

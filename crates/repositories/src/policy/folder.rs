@@ -47,7 +47,7 @@ pub(super) fn read_folder(
     at.note(folder);
     std::fs::read_dir(folder).map_err(unreadable(folder))?;
     let mut sources = read_part(folder, "", &ROOT_STEMS, at)?;
-    for part in ["suborgs", "layers", "repos"] {
+    for part in ["suborgs", "layers", "repos", "rules"] {
         sources.extend(read_part(folder, part, &[], at)?);
     }
     Ok(sources)
@@ -59,7 +59,7 @@ pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     let (part, name) = file.rsplit_once('/').unwrap_or(("", file));
     let stems: &[&str] = match part {
         "" => &ROOT_STEMS,
-        "suborgs" | "layers" | "repos" => &[],
+        "suborgs" | "layers" | "repos" | "rules" => &[],
         _ => return Ok(false),
     };
     is_yaml(Path::new(name), stems).map_err(unreadable(Path::new(file)))
@@ -314,6 +314,7 @@ mod tests {
             ("deployment-settings.yaml", true, false),
             ("repos/shop.yml", true, false),
             ("suborgs/a.b.yaml", true, false),
+            ("rules/overrides.yml", true, false),
             ("tests/shop.yml", false, true),
             ("tests/deep/shop.yml", false, false),
             ("repos/deep/shop.yml", false, false),

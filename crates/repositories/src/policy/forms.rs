@@ -65,6 +65,8 @@ pub const REPOSITORY: Form = Form { what: "a repository's name", check: reposito
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
 /// The name of a branch.
 pub const BRANCH: Form = Form { what: "a branch", check: branch };
+/// A ref or a pattern of refs, in the conditions of a ruleset.
+pub const REFS: Form = Form { what: "a ref or a pattern", check: refs };
 /// The name of a custom property.
 pub const PROPERTY: Form = Form { what: "a property's name", check: property };
 /// The name of a deployment environment.
@@ -204,6 +206,17 @@ fn branch(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// Checks a ref in the conditions of a ruleset. GitHub refuses `main` with the message "Invalid
+/// target patterns: 'main'".
+fn refs(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    if text.starts_with("refs/") || text == "~ALL" || text == "~DEFAULT_BRANCH" {
+        return Ok(());
+    }
+    let misfit = Misfit::new("begin with `refs/heads/` or `refs/tags/`, or be `~DEFAULT_BRANCH` or `~ALL`");
+    Err(if text.starts_with('~') { misfit } else { misfit.hint(format!("write it as `refs/heads/{text}`")) })
+}
+
 fn workflow(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     match text.rsplit_once('/') {
@@ -247,6 +260,10 @@ mod tests {
             (BRANCHES, "default"),
             (BRANCHES, "feature/[0-9]*"),
             (BRANCH, "main"),
+            (REFS, "refs/heads/release/*"),
+            (REFS, "refs/tags/v*"),
+            (REFS, "~DEFAULT_BRANCH"),
+            (REFS, "~ALL"),
             (PROPERTY, "cost-centre_2"),
             (ENVIRONMENT, "prod/eu"),
             (WORKFLOW, "police.yml"),
@@ -274,6 +291,8 @@ mod tests {
             (BRANCHES, "refs/heads/main", "without `refs/heads/`", Some("write it as `main`")),
             (BRANCHES, "a..b", "`..`", None),
             (BRANCH, "release/*", "not a pattern", None),
+            (REFS, "main", "begin with `refs/heads/`", Some("write it as `refs/heads/main`")),
+            (REFS, "~all", "begin with `refs/heads/`", None),
             (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
@@ -296,6 +315,7 @@ mod tests {
             REPOSITORY,
             BRANCHES,
             BRANCH,
+            REFS,
             PROPERTY,
             ENVIRONMENT,
             WORKFLOW,

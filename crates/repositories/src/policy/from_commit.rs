@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::PolicyError;
-use super::files::Policy;
+use super::files::{Policy, is_rule_file};
 use super::folder::is_policy_file;
 use super::origin::{BASE, PolicyOrigin};
 
@@ -36,7 +36,7 @@ impl Policy {
         }
         let folder = PathBuf::from(origin.shown());
         // Without this check, the error would look for another policy on the disk.
-        if sources.keys().all(|file| is_deployment(file)) {
+        if sources.keys().all(|file| is_deployment(file) || is_rule_file(file)) {
             return Err(PolicyError::Empty(folder));
         }
         let read = || Self::from_sources(sources, home, &folder);

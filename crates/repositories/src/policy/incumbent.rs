@@ -80,6 +80,17 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             problems.push(warning(protection, text.to_owned()));
             protection.kind = Kind::Null;
         }
+        let reviews = protection.child("required_pull_request_reviews");
+        let actors = reviews.and_then(|reviews| reviews.child("dismissal_restrictions"));
+        // GitHub and safe-settings document `{}` as the form that turns the restrictions off.
+        if let Some(actors) = actors
+            && matches!(&actors.kind, Kind::Map(entries) if entries.is_empty())
+        {
+            let text = "`dismissal_restrictions: {}` has the meaning of null here: everybody with write access can \
+                        dismiss reviews";
+            problems.push(warning(actors, text.to_owned()));
+            actors.kind = Kind::Null;
+        }
     });
 }
 

@@ -2,19 +2,15 @@
 //! `without`, `add` and `null`. The result is a [`ListEdit`], which the merge of layers applies.
 
 use super::keys::ALL_SECTIONS;
-use super::lists::{ENTRIES, entries, list_of, removed};
+use super::lists::{ENTRIES, list_of, removed};
 use super::node::{Kind, ListEdit, Node};
 use super::problem::{Problem, Severity};
 use super::rules;
 use super::shape::{Key, Shape};
-use super::shapes::layered;
 use crate::identity;
 
 /// The lists of actors in a branch protection rule. Together they are one list at GitHub.
 pub(super) const ACTORS: [&str; 3] = ["users", "teams", "apps"];
-/// The lists in one block of a ruleset's conditions. `Shape::Free` does not describe them.
-const OF_CONDITIONS: &[&str] = &["include", "exclude", "repository_ids"];
-const CONDITION: Shape = layered!(Shape::Any);
 
 /// Returns a file, or one entry of `first_match`, in which each edit of an inner list is a
 /// [`Kind::Edit`]. The lists that can be exclusive or additive stay as they are, because
@@ -66,7 +62,6 @@ fn blocks(keys: &[Key], node: &mut Node) {
         let Some(value) = node.child(key.name) else { continue };
         match (key.name, kind) {
             ("parameters", Some(rule)) => parameters(rule.parameters, value),
-            ("conditions", _) => value.children().for_each(conditions),
             _ => within(&key.shape, value),
         }
     }
@@ -119,16 +114,6 @@ fn parameters(keys: &[Key], node: &mut Node) {
                 within(list, value);
             }
             shape => within(&shape, value),
-        }
-    }
-}
-
-/// Converts one block of a ruleset's conditions.
-fn conditions(block: &mut Node) {
-    for name in OF_CONDITIONS {
-        // Null means that the condition is not specified (`normal.rs`).
-        if let Some(list) = block.child(name).filter(|list| !list.is_null()) {
-            within(&CONDITION, list);
         }
     }
 }
@@ -198,18 +183,8 @@ fn other_form(named: &Node) -> Option<Node> {
     if named.get("app_id").is_some() { None } else { named.get("context").cloned() }
 }
 
-/// Checks the forms in the conditions of rulesets, and the entries of every `without`.
+/// Checks the entries of every `without`.
 pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
-    for (at, ruleset) in entries(root, "rulesets").iter().enumerate() {
-        for (name, block) in ruleset.get("conditions").map(Node::entries).unwrap_or_default() {
-            let path = format!("rulesets[{at}].conditions.{}", name.text().unwrap_or_default());
-            for key in OF_CONDITIONS {
-                if let Some(list) = block.get(key).filter(|list| matches!(list.kind, Kind::Map(_))) {
-                    CONDITION.check(&format!("{path}.{key}"), list, problems);
-                }
-            }
-        }
-    }
     check_names("", root, problems);
 }
 

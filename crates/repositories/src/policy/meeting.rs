@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::layers::{Choice, Layer, LayerKind};
+use super::layers::{Choice, Layer, LayerKind, ListMode, ListModes};
 use super::node::Node;
 use super::pattern::Pattern;
 use super::selector::Selector;
@@ -15,7 +15,7 @@ pub(super) struct Part<'a> {
     /// mentions.
     pub(super) layer: Option<&'a Layer>,
     /// The index of the entry in `first_match`. `None` if the part is not such an entry.
-    case: Option<usize>,
+    pub(super) case: Option<usize>,
     /// The values that the part sets.
     pub(super) root: Option<&'a Node>,
     /// The conditions under which the part applies. All of them must match.
@@ -76,6 +76,19 @@ impl Part<'_> {
     /// Returns whether the part applies to only one repository.
     pub(super) fn is_single(&self) -> bool {
         matches!(self.conditions.first(), Some(Condition::Named(..)))
+    }
+
+    /// Returns the modes that the part sets for its lists.
+    pub(super) fn list_modes(&self) -> ListModes {
+        let Some(layer) = self.layer else { return ListModes::new() };
+        if let Some(case) = self.case.and_then(|at| layer.cases.get(at)) {
+            return case.list_modes.clone();
+        }
+        let additive = ListMode { exclusive: false, asked: layer.root.asked.clone() };
+        let mut list_modes: ListModes =
+            layer.additive.iter().map(|name| (name.clone(), additive.clone())).collect();
+        list_modes.extend(layer.list_modes.clone());
+        list_modes
     }
 
     /// Returns whether this part certainly reaches every repository that `narrow` reaches.

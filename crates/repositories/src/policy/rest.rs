@@ -11,7 +11,7 @@ use super::problem::{Problem, Severity};
 
 /// A kind of value by which layers can select repositories.
 #[derive(Clone, Debug, PartialEq)]
-enum Fact {
+pub(super) enum Fact {
     Visibility,
     Topic,
     Team,
@@ -30,21 +30,21 @@ impl Fact {
     }
 
     /// Returns whether `disable_plugins` disables one of the sections that can set the value.
-    fn is_disabled(&self, disabled: &[String]) -> bool {
+    pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
         self.sections().iter().any(|section| disabled.iter().any(|other| other == section))
     }
 }
 
 /// A condition by which a file selects repositories. It is about one kind of value.
-struct Pick<'a> {
-    fact: Fact,
+pub(super) struct Pick<'a> {
+    pub(super) fact: Fact,
     /// The values that match the condition.
     values: Vec<String>,
     /// The place of the condition in the file.
-    at: &'a Node,
+    pub(super) at: &'a Node,
     /// True if the condition is in `except`. If it is, the file reaches only repositories that have
     /// none of the values.
-    is_excepted: bool,
+    pub(super) is_excepted: bool,
 }
 
 /// Sections of a file that apply together, and the conditions under which they apply.
@@ -55,13 +55,13 @@ struct Part<'a> {
 }
 
 /// What some sections of a file do to a condition.
-struct Effect<'a> {
+pub(super) struct Effect<'a> {
     /// True if a repository matches the condition after Beadle applied the sections.
-    matches: bool,
+    pub(super) matches: bool,
     /// The place in the file that has this effect.
-    at: &'a Node,
+    pub(super) at: &'a Node,
     /// True if the sections set the value. If it is false, a list removes the value.
-    is_written: bool,
+    pub(super) is_written: bool,
 }
 
 /// Finds files that change the repositories that they select themselves, and groups of files that
@@ -141,18 +141,22 @@ fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
 }
 
 fn parts<'a>(file: &'a str, root: &'a Node) -> Vec<Part<'a>> {
-    let picks = || {
-        let mut picks = chosen(root);
-        picks.extend(of_suborg(root));
-        picks
-    };
-    let mut parts = vec![Part { file, picks: picks(), root }];
-    for case in root.get("first_match").map(Node::items).unwrap_or_default() {
-        let mut picks = picks();
-        picks.extend(chosen(case));
-        parts.push(Part { file, picks, root: case });
+    let mut parts = vec![Part { file, picks: picks(root, None), root }];
+    for (at, case) in root.get("first_match").map(Node::items).unwrap_or_default().iter().enumerate() {
+        parts.push(Part { file, picks: picks(root, Some(at)), root: case });
     }
     parts
+}
+
+/// Returns the conditions under which a file applies, or under which one entry of its `first_match`
+/// applies. `case` is the index of the entry.
+pub(super) fn picks(root: &Node, case: Option<usize>) -> Vec<Pick<'_>> {
+    let mut picks = chosen(root);
+    picks.extend(of_suborg(root));
+    if let Some(case) = case.and_then(|at| root.get("first_match")?.items().get(at)) {
+        picks.extend(chosen(case));
+    }
+    picks
 }
 
 fn texts(node: &Node) -> Vec<String> {
@@ -216,7 +220,7 @@ fn of_suborg(root: &Node) -> Option<Pick<'_>> {
 
 /// Returns what some sections do to a condition, or `None` if they do not change whether a
 /// repository matches.
-fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
+pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     let is_picked = |text: &str| pick.values.iter().any(|value| value.eq_ignore_ascii_case(text));
     let written = |at: &'a Node, matches: bool| Effect { matches, at, is_written: true };
     match &pick.fact {
@@ -297,7 +301,7 @@ fn listed<'a>(
 
 /// Returns whether any file adds a value that the condition names, or makes the list additive. The
 /// value is then not removed.
-fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
+pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,
         Fact::Topic => "topics",

@@ -75,14 +75,85 @@ const TOOL: Shape = Shape::Map(&[
     ),
 ]);
 
+const DISMISSAL: Shape = Shape::Map(&[
+    key("enabled", Shape::Bool, ""),
+    key(
+        "allowed_actors",
+        Shape::OrNull(&Shape::List(&Shape::Map(&[
+            key("id", NUMBER, ""),
+            key("type", Shape::OneOf(&["User", "Team", "IntegrationInstallation", "RepositoryRole"]), ""),
+        ]))),
+        "",
+    ),
+]);
+const REVIEWER: Shape = Shape::Map(&[
+    key("reviewer", Shape::Map(&[key("id", NUMBER, ""), key("type", Shape::OneOf(&["Team"]), "")]), ""),
+    key("file_patterns", Shape::List(&Shape::Text), ""),
+    key("minimum_approvals", NUMBER, ""),
+]);
+
 const CHECKS: Shape = layered!(CHECK);
 const WORKFLOWS: Shape = layered!(WORKFLOW);
 const TOOLS: Shape = layered!(TOOL);
-const REVIEWERS: Shape = layered!(Shape::Free);
+const REVIEWERS: Shape = layered!(REVIEWER);
 const METHOD: Shape = Shape::OneOf(&["merge", "squash", "rebase"]);
 const METHODS: Shape = layered!(METHOD);
 const ENVIRONMENT: Shape = Shape::Form(&forms::ENVIRONMENT);
 const ENVIRONMENTS: Shape = layered!(ENVIRONMENT);
+
+const REF: Shape = Shape::Form(&forms::REFS);
+const REF_LIST: Shape = layered!(REF);
+const REFS: Shape = Shape::OrNull(&REF_LIST);
+const ID_LIST: Shape = layered!(NUMBER);
+const PROPERTY: Shape = Shape::Map(&[
+    key("name", Shape::Form(&forms::NAME), "The name of the property."),
+    key("property_values", Shape::List(&Shape::Text), "The values, of which one must match."),
+    key("source", Shape::OrNull(&Shape::OneOf(&["custom", "system"])), "Who defines the property."),
+]);
+const PROPERTY_LIST: Shape = layered!(PROPERTY);
+const PROPERTIES: Shape = Shape::OrNull(&PROPERTY_LIST);
+
+/// The conditions that only a ruleset of the organisation can have. It must have one of them.
+pub(crate) const CONDITIONS_OF_ORGANISATIONS: &[&str] =
+    &["repository_name", "repository_id", "repository_property"];
+
+/// The conditions that a ruleset can have.
+pub(crate) const CONDITIONS: Shape = Shape::Map(&[
+    key(
+        "ref_name",
+        Shape::OrNull(&Shape::Map(&[
+            key("include", REFS, "Refs such as `refs/heads/main`, `~DEFAULT_BRANCH` or `~ALL`."),
+            key("exclude", REFS, "Refs that the ruleset does not protect."),
+        ])),
+        "The branches or tags that the ruleset protects.",
+    ),
+    key(
+        "repository_name",
+        Shape::OrNull(&Shape::Map(&[
+            key("include", TEXTS, "Patterns of repositories, or `~ALL`."),
+            key("exclude", TEXTS, "Patterns of repositories that the ruleset does not reach."),
+            on("protected"),
+        ])),
+        "The repositories that a ruleset of the organisation reaches, by their names.",
+    ),
+    key(
+        "repository_id",
+        Shape::OrNull(&Shape::Map(&[key(
+            "repository_ids",
+            Shape::OrNull(&ID_LIST),
+            "The ids of the repositories.",
+        )])),
+        "The repositories that a ruleset of the organisation reaches, by their ids.",
+    ),
+    key(
+        "repository_property",
+        Shape::OrNull(&Shape::Map(&[
+            key("include", PROPERTIES, "Properties of the repositories."),
+            key("exclude", PROPERTIES, "Properties of repositories that the ruleset does not reach."),
+        ])),
+        "The repositories that a ruleset of the organisation reaches, by their custom properties.",
+    ),
+]);
 
 /// All types of rules.
 pub(crate) const RULES: &[Rule] = &[
@@ -122,7 +193,7 @@ pub(crate) const RULES: &[Rule] = &[
         &[
             key("allowed_merge_methods", Shape::OrNull(&METHODS), ""),
             on("dismiss_stale_reviews_on_push"),
-            key("dismissal_restriction", Shape::OrNull(&Shape::Free), ""),
+            key("dismissal_restriction", Shape::OrNull(&DISMISSAL), ""),
             on("require_code_owner_review"),
             on("require_last_push_approval"),
             count("required_approving_review_count", &Shape::Count(0, 10)),
@@ -231,6 +302,27 @@ mod tests {
             Shape::Free => schema["type"] == "object",
             _ => false,
         }
+    }
+
+    #[test]
+    fn conditions_have_the_keys_of_the_published_description() {
+        let table = table();
+        let Shape::Map(keys) = CONDITIONS else { panic!("{CONDITIONS:?}") };
+        let schemas = [
+            ("ref_name", "repository-ruleset-conditions"),
+            ("repository_name", "repository-ruleset-conditions-repository-name-target"),
+            ("repository_id", "repository-ruleset-conditions-repository-id-target"),
+            ("repository_property", "repository-ruleset-conditions-repository-property-target"),
+        ];
+        assert_eq!(keys.iter().map(|key| key.name).collect::<Vec<_>>(), schemas.map(|(name, _)| name));
+        for (key, (name, schema)) in keys.iter().zip(schemas) {
+            let described = &table["schemas"][schema]["properties"][name];
+            assert!(is_described(&table, &key.shape, described), "{name}: {described}");
+        }
+        assert_eq!(
+            schemas[1..].iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            CONDITIONS_OF_ORGANISATIONS
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{DEPLOYMENT, LAYER, REPO, SETTINGS, SUBORG, TEST};
+use super::keys::{DEPLOYMENT, LAYER, REPO, RULE, SETTINGS, SUBORG, TEST};
 use super::node::AT_LEAST;
 use super::shape::{Key, Shape, Status};
 
@@ -50,9 +50,18 @@ pub fn schema(kind: FileKind) -> Value {
 
 /// Returns the JSON Schema of the files in tests/.
 pub fn test_schema() -> Value {
-    let mut schema = json!({ "type": "array", "items": of(&TEST) });
+    list_schema(&TEST, "tests/*.yml")
+}
+
+/// Returns the JSON Schema of the files in rules/.
+pub fn rule_schema() -> Value {
+    list_schema(&RULE, "rules/*.yml")
+}
+
+fn list_schema(entry: &Shape, title: &str) -> Value {
+    let mut schema = json!({ "type": "array", "items": of(entry) });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("tests/*.yml");
+    schema["title"] = json!(title);
     schema
 }
 

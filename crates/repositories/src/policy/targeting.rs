@@ -125,6 +125,7 @@ impl Policy {
             target.suspend(layer, why);
         }
         target.contradict(&self.disabled);
+        target.obey(self, repository);
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
             // If Beadle may not change `archived`, it cannot unarchive the repository, and GitHub

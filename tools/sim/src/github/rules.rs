@@ -124,9 +124,14 @@ fn ruleset(place: &Place<'_>, body: &Value, id: Option<&str>) -> Option<String> 
     }
     let conditions = &body["conditions"];
     let names = ["repository_name", "repository_id", "repository_property"];
-    let is_somewhere = names.iter().any(|name| conditions[*name].is_object());
-    if place.repository.is_none() && !is_somewhere && (id.is_none() || conditions.is_object()) {
-        return Some(format!("an organization's ruleset needs one of {}", names.join(", ")));
+    let count = names.iter().filter(|name| conditions[**name].is_object()).count();
+    if place.repository.is_none() && count != 1 && (id.is_none() || conditions.is_object()) {
+        return Some(format!("an organization's ruleset needs exactly one of {}", names.join(", ")));
+    }
+    let is_ref = |text: &str| text.starts_with("refs/") || ["~ALL", "~DEFAULT_BRANCH"].contains(&text);
+    let refs = ["include", "exclude"].into_iter().filter_map(|key| conditions["ref_name"][key].as_array());
+    if let Some(wrong) = refs.flatten().filter_map(Value::as_str).find(|text| !is_ref(text)) {
+        return Some(format!("Invalid target patterns: '{wrong}'"));
     }
     if body["enforcement"] == "evaluate" && matches!(org["plan"].as_str(), Some("free" | "team")) {
         return Some("evaluate is for enterprises".into());
@@ -269,6 +274,18 @@ mod tests {
             ),
             (Method::POST, "repos/acme/svc/rulesets", ruleset(json!({ "enforcement": "evaluate" }))),
             (Method::POST, "orgs/acme/rulesets", json!({ "name": "x", "enforcement": "active" })),
+            (
+                Method::POST,
+                "orgs/acme/rulesets",
+                ruleset(json!({ "conditions": {
+                    "repository_name": { "include": ["~ALL"] }, "repository_id": { "repository_ids": [1] },
+                } })),
+            ),
+            (
+                Method::POST,
+                "repos/acme/svc/rulesets",
+                ruleset(json!({ "conditions": { "ref_name": { "include": ["main"], "exclude": [] } } })),
+            ),
             (Method::POST, "orgs/acme/rulesets", actor("Team", 502, "always")),
             (Method::POST, "orgs/acme/rulesets", actor("Integration", 1, "always")),
             (Method::POST, "orgs/acme/rulesets", actor("DeployKey", 1, "pull_request")),
@@ -300,6 +317,13 @@ mod tests {
                 Method::PATCH,
                 "repos/acme/svc",
                 json!({ "merge_commit_title": "PR_TITLE", "merge_commit_message": "BLANK" }),
+            ),
+            (
+                Method::POST,
+                "repos/acme/svc/rulesets",
+                json!({ "name": "x", "enforcement": "active", "conditions": {
+                    "ref_name": { "include": ["refs/tags/v*", "~DEFAULT_BRANCH"], "exclude": ["refs/heads/x"] },
+                } }),
             ),
             (Method::PUT, "repos/acme/svc/topics", json!({ "names": ["3d", "a-b"] })),
             (Method::POST, "repos/acme/svc/autolinks", json!({ "key_prefix": "APOPS-" })),

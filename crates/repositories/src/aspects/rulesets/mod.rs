@@ -19,7 +19,7 @@ use super::aspect::{
 };
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, layered, listed};
-use crate::policy::{Node, RULES};
+use crate::policy::{CONDITIONS, Node, RULES};
 
 /// The aspect of a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
@@ -88,7 +88,7 @@ const ENTRY: Shape = Shape::Map(&[
         "Whether the ruleset is enforced.",
     )),
     key("bypass_actors", ACTORS, "The only actors that can bypass the ruleset."),
-    key("conditions", Shape::OrNull(&Shape::Free), "The refs, and for an organisation the repositories."),
+    key("conditions", Shape::OrNull(&CONDITIONS), "The refs, and for an organisation the repositories."),
     key("rules", RULES_OF_ONE, "The rules. Rules of unknown types stay."),
 ]);
 const SHAPE: Shape = listed!(ENTRY);

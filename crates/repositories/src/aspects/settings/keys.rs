@@ -4,7 +4,7 @@
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
 use crate::policy::forms;
-use crate::policy::shape::{Key, Shape, key};
+use crate::policy::shape::{Key, Shape, key, later};
 
 const STATUS: Shape = Shape::Map(&[key("status", Shape::OneOf(&["enabled", "disabled"]), "On or off.")]);
 
@@ -78,6 +78,10 @@ pub(super) const KEYS: &[Key] = &[
             key("secret_scanning_push_protection", STATUS, "Push protection."),
             key("secret_scanning_ai_detection", STATUS, "Finds generic secrets."),
             key("secret_scanning_non_provider_patterns", STATUS, "Finds secrets of no provider."),
+            key("secret_scanning_validity_checks", STATUS, "Checks whether found secrets are valid."),
+            key("secret_scanning_delegated_alert_dismissal", STATUS, "Dismissals of alerts need a review."),
+            key("secret_scanning_delegated_bypass", STATUS, "Bypasses of push protection need a review."),
+            later("secret_scanning_delegated_bypass_options", "Who reviews bypasses of push protection."),
         ]),
         "Security features.",
     ),

@@ -151,6 +151,14 @@ impl AspectPlanner for Settings {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;
+        let last_method = last_method(context);
+        if let Some(want) = last_method {
+            let why = format!(
+                "at least one merge method must stay on, and `{}: false` turns off the last one ({})",
+                want.key, want.asked
+            );
+            plan.cannot_resolve_part(&want.key, why);
+        }
         for want in wants {
             let Some(seen) = seen(context, want, plan) else { continue };
             match want.key.as_str() {
@@ -167,6 +175,7 @@ impl AspectPlanner for Settings {
                 "default_branch" => default_branch(context, want, seen, plan).await?,
                 // Everybody can fork a public repository, so Beadle does not set this value.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
+                key if last_method.is_some() && METHODS.contains(&key) => {}
                 key if off(context, key) => {}
                 "security_and_analysis" => security(context, want, &seen, plan),
                 _ if same(&seen, &want.value) => {}
@@ -202,6 +211,21 @@ impl AspectPlanner for Settings {
 
 /// The settings that an organisation can forbid.
 const ALONE: &[&str] = &["allow_forking", "has_projects"];
+
+/// The merge methods. At GitHub, at least one of them must be on.
+const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
+
+/// Returns a setting that turns off a merge method, if no merge method stays on. The other methods
+/// can be off at GitHub although the policy does not name them.
+fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
+    let wants = &context.desired.settings;
+    let wanted = |method: &str| wants.iter().find(|want| want.key == method);
+    let is_off = |method: &&str| {
+        let value = wanted(method).map(|want| &want.value);
+        value.or(context.repository.settings.get(*method)) == Some(&json!(false))
+    };
+    if METHODS.iter().all(is_off) { METHODS.iter().find_map(|method| wanted(method)) } else { None }
+}
 
 /// Returns whether a setting belongs to a merge method that is off, or that the policy turns off.
 /// GitHub rejects such a setting.

@@ -82,6 +82,66 @@ fn what_github_refuses_is_refused_with_its_line() {
         ),
         (
             "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  conditions:\n    ref_name: { include: [main] }",
+            ":5 `rulesets[0].conditions.ref_name.include[0]` must begin with `refs/heads/` or `refs/tags/`, or be `~DEFAULT_BRANCH` or `~ALL`, found the string `main` write it as `refs/heads/main`",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  conditions:\n    ref_names: { include: [~ALL] }",
+            ":5 unknown key `rulesets[0].conditions.ref_names` did you mean `ref_name`?",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  conditions:\n    repository_name: { include: [~ALL] }",
+            ":5 `rulesets[0].conditions`: a ruleset of a repository cannot have `repository_name`",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  target: repository",
+            ":4 `rulesets[0]`: a ruleset of a repository cannot have `target: repository`",
+        ),
+        (
+            "settings.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  conditions:\n    ref_name: { include: [~ALL] }\n    repository_name: { include: [~ALL] }\n    repository_id: { repository_ids: [1] }",
+            ":2 `rulesets[0].conditions` must have only one of `repository_name`, ",
+        ),
+        (
+            "settings.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  conditions:\n    ref_name: { include: [~ALL] }\n    repository_property:\n      include:\n      - name: tier",
+            ":8 an entry of `repository_property` must have `property_values`",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: required_status_checks\n    parameters:\n      required_status_checks:\n      - integration_id: 5",
+            ":8 an entry of `required_status_checks` must have `context`",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: pull_request\n    parameters: { required_reviewers: [{ reviewer: { id: 5, type: User } }] }",
+            ":6 `rulesets[0].rules[0].parameters.required_reviewers[0].reviewer.type` must be one of Team",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  target: tag\n  bypass_actors:\n  - { actor_type: Team, actor_id: 5, bypass_mode: pull_request }",
+            ":6 `bypass_mode: pull_request` is only for a ruleset with `target: branch`, found `tag`",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  bypass_actors:\n  - { actor_type: DeployKey, bypass_mode: pull_request }",
+            ":5 a deploy key cannot have `bypass_mode: pull_request` use `always`",
+        ),
+        (
+            "repos/a.yml",
+            "custom_properties:\n- name: tier\n  value: { gold: true }",
+            ":3 unknown key `custom_properties[0].value.gold`",
+        ),
+        (
+            "repos/a.yml",
+            "custom_properties:\n- name: tier\n  value: [gold, [lead]]",
+            ":3 `custom_properties[0].value[1]` must be a string, a whole number, true or false, found a list",
+        ),
+        (
+            "repos/a.yml",
             "repository:\n  allow_squash_merge: false\n  allow_merge_commit: false\n  allow_rebase_merge: false",
             ":4 at least one of allow_squash_merge, allow_merge_commit, allow_rebase_merge must be true",
         ),
@@ -121,11 +181,6 @@ fn what_github_refuses_is_refused_with_its_line() {
             "repos/a.yml",
             "branches:\n- name: main\n  protection:\n    restrictions: {}",
             ":4 `restrictions: {}` is ambiguous write `restrictions: null` for everybody with write access, or `restrictions: { users: [], teams: [], apps: [] }` for nobody",
-        ),
-        (
-            "repos/a.yml",
-            "branches:\n- name: main\n  protection:\n    required_pull_request_reviews:\n      dismissal_restrictions: {}",
-            ":5 `dismissal_restrictions: {}` is ambiguous",
         ),
         ("repos/a b.yml", "repository: { has_wiki: false }", "invalid repository name `a b`"),
         (

@@ -252,6 +252,28 @@ fn an_empty_protection_removes_the_rule_and_says_so() {
 }
 
 #[test]
+fn empty_dismissal_restrictions_are_off_and_say_so() {
+    let reviews = |actors: &str| {
+        format!(
+            "branches:\n- name: main\n  protection:\n    required_pull_request_reviews:\n      dismissal_restrictions: {actors}\n"
+        )
+    };
+    for (actors, expected, count) in
+        [("null", json!(null), 0), ("{}", json!(null), 1), ("{ users: [] }", json!({ "users": [] }), 0)]
+    {
+        let policy = accepted(&[("settings.yml", reviews(actors).as_str())]);
+        let protection = desired(&policy).branches[0].protection.as_ref().unwrap().json();
+        assert_eq!(
+            protection["required_pull_request_reviews"]["dismissal_restrictions"], expected,
+            "{actors}"
+        );
+        let found = remarks(&policy);
+        assert_eq!(found.len(), count, "{actors}: {found:?}");
+        assert!(found.iter().all(|(_, text)| text.starts_with("settings.yml:5 ")), "{found:?}");
+    }
+}
+
+#[test]
 fn bypass_actors_with_a_name_are_left_alone() {
     let text = "rulesets:\n- name: main\n  enforcement: active\n  bypass_actors:\n  - { actor_type: Team, actor_id: 5 }\n  \
                 - { actor_type: Team, name: core }\n  rules: [{ type: deletion }]\n";
@@ -417,3 +439,4 @@ fn a_plugin_that_cannot_be_additive_is_an_error() {
 }
 
 mod schemas;
+mod walk;

@@ -59,6 +59,8 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         later("oldname", "The name before a rename."),
         later("new_name", "The name after a rename, in the Probot settings app."),
         never("org", "the configuration of Beadle names the organisation"),
+        never("team_id", "write the section `teams`"),
+        never("custom_properties", "write the section `custom_properties`"),
         never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
         never("enable_vulnerability_alerts", "write `security: { enableVulnerabilityAlerts: ... }`"),
         never("enable_automated_security_fixes", "write `security: { enableAutomatedSecurityFixes: ... }`"),
@@ -125,6 +127,10 @@ const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a
 /// The key with which the Probot settings app reads settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
+/// The name that the schemas of safe-settings give to the section `repository`. safe-settings
+/// itself ignores it.
+const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
+
 /// The keys of `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
@@ -133,6 +139,7 @@ pub(crate) const SETTINGS: &[Key] = joined![
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, "Sections that Beadle leaves alone."),
         EXTENDS,
+        REPOSITORIES,
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
         later("app_installations", "Apps and their repositories."),
@@ -147,6 +154,7 @@ pub(crate) const SUBORG: &[Key] = joined![
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
+        REPOSITORIES,
         later("app_installations", "Apps and their repositories."),
         later("ruleset_scope", "Where rulesets apply."),
         RANK,
@@ -191,6 +199,7 @@ pub(crate) const REPO: &[Key] = joined![
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
+        REPOSITORIES,
         later("app_installations", "Apps and their repositories."),
     ],
 ];
@@ -218,6 +227,31 @@ pub(crate) const TEST: Shape = Shape::Map(&[
     key("skipped", Shape::Bool, "Whether Beadle must skip the repository."),
 ]);
 
+/// The lists whose entries a rule can check one by one.
+pub(crate) const EACH: &[&str] = &[
+    "teams",
+    "collaborators",
+    "branches",
+    "rulesets",
+    "labels",
+    "autolinks",
+    "custom_properties",
+    "webhooks",
+];
+
+/// The keys of one rule in `rules/*.yml`.
+pub(crate) const RULE: Shape = Shape::Map(&[
+    key("name", Shape::Text, "The name of the rule, for messages."),
+    key(
+        "each",
+        Shape::OneOf(EACH),
+        "A list: the rule checks its entries one by one. Default: the rule checks all values together.",
+    ),
+    key("when", Shape::Text, "A condition: the rule checks only values for which it is true."),
+    key("expect", Shape::Text, "An expression over `base`, `override` and `resolved` that must be true."),
+    key("message", Shape::Text, "The message for values that break the rule."),
+]);
+
 const RESTRICTED: Shape = Shape::Either(
     &TEXTS,
     &Shape::Map(&[
@@ -227,8 +261,7 @@ const RESTRICTED: Shape = Shape::Either(
 );
 
 /// The explanation for the validators of safe-settings, which Beadle does not run.
-const VALIDATORS: &str =
-    "Beadle ignores this rule, because it runs no JavaScript; write the rule as a test in tests/*.yml";
+const VALIDATORS: &str = "Beadle runs no JavaScript; write the validator as a rule in rules/*.yml";
 
 /// The keys of `deployment-settings.yml`.
 pub(crate) const DEPLOYMENT: &[Key] = &[
@@ -266,6 +299,14 @@ mod tests {
         for list in crate::identity::keys(false) {
             assert!(ALL_SECTIONS.iter().any(|section| section.name == list), "{list}");
         }
+    }
+
+    #[test]
+    fn a_rule_can_check_the_entries_of_every_list_of_a_repository() {
+        let with_entries = crate::identity::keys(false);
+        let of_repositories: BTreeSet<&str> =
+            with_entries.into_iter().filter(|list| *list != "code_security_configurations").collect();
+        assert_eq!(EACH.iter().copied().collect::<BTreeSet<_>>(), of_repositories);
     }
 
     #[test]

@@ -156,7 +156,7 @@ const ROWS: &[Row] = &[
         Null::Unmanaged,
     ),
     (
-        "rulesets: [{ name: main, enforcement: active, conditions: { ref_name: { include: LIST, exclude: [x] } } }]",
+        "rulesets: [{ name: main, enforcement: active, conditions: { ref_name: { include: LIST, exclude: [refs/heads/x] } } }]",
         "refs/heads/a",
         "refs/heads/b",
         "refs/heads/a",

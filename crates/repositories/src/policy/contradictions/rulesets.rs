@@ -1,0 +1,139 @@
+//! Checks one ruleset of a file against GitHub's published description: its rules, their parameters
+//! and its conditions.
+//!
+//! <https://docs.github.com/rest/repos/rules> and <https://docs.github.com/rest/orgs/rules>
+
+use super::super::lists::{entries, list_of};
+use super::super::node::Node;
+use super::super::problem::Problem;
+use super::super::rules::{self, CONDITIONS_OF_ORGANISATIONS};
+use super::super::shape::Shape;
+
+/// Checks a ruleset. `path` is its path in the file. `is_organisations` says whether the ruleset
+/// belongs to the organisation.
+pub(super) fn check(path: &str, ruleset: &Node, is_organisations: bool, problems: &mut Vec<Problem>) {
+    rules_of(path, ruleset, problems);
+    if is_organisations {
+        of_repositories(path, ruleset, problems);
+        reach(path, ruleset, problems);
+    } else {
+        of_organisations(path, ruleset, problems);
+    }
+    for (name, condition) in ruleset.get("conditions").map(Node::entries).unwrap_or_default() {
+        if name.text() != Some("repository_property") {
+            continue;
+        }
+        for property in condition.entries().iter().flat_map(|(_, list)| list_of(list).items()) {
+            lacks("repository_property", property, &["name", "property_values"], problems);
+        }
+    }
+}
+
+fn error(node: &Node, text: impl Into<String>) -> Problem {
+    Problem::error(node.asked.clone(), node.column, text)
+}
+
+/// Reports the keys that an entry of a list lacks.
+fn lacks(list: &str, entry: &Node, keys: &[&str], problems: &mut Vec<Problem>) {
+    for key in keys.iter().filter(|key| entry.get(key).is_none()) {
+        problems.push(error(entry, format!("an entry of `{list}` must have `{key}`")));
+    }
+}
+
+/// The lists in the parameters of rules, with the keys that each entry must have. Other required
+/// keys are not in the list, because another layer can add them.
+const REQUIRED: &[(&str, &[&str])] = &[
+    ("required_status_checks", &["context"]),
+    ("workflows", &["path"]),
+    ("code_scanning_tools", &["tool"]),
+    ("required_reviewers", &["reviewer"]),
+];
+
+/// Checks that a ruleset of a repository has nothing that GitHub accepts only in a ruleset of the
+/// organisation.
+fn of_organisations(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    let hint = "put the ruleset into settings.yml, where rulesets are those of the organisation";
+    if let Some(target) = ruleset.get("target").filter(|target| target.text() == Some("repository")) {
+        let text = format!("`{path}`: a ruleset of a repository cannot have `target: repository`");
+        problems.push(error(target, text).hint(hint));
+    }
+    for (name, _) in ruleset.get("conditions").map(Node::entries).unwrap_or_default() {
+        if let Some(key) = name.text().filter(|name| CONDITIONS_OF_ORGANISATIONS.contains(name)) {
+            let text = format!("`{path}.conditions`: a ruleset of a repository cannot have `{key}`");
+            problems.push(error(name, text).hint(hint));
+        }
+    }
+}
+
+/// Checks that a ruleset of the organisation has no rule that GitHub accepts only in a ruleset of a
+/// repository.
+fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    for rule in entries(ruleset, "rules") {
+        let Some(node) = rule.get("type") else { continue };
+        if let Some(kind) = node.text().filter(|kind| rules::OF_REPOSITORIES.contains(kind)) {
+            let problem =
+                error(node, format!("`{path}`: a ruleset of the organisation cannot have the rule `{kind}`"));
+            problems
+                .push(problem.hint("put the rule into a ruleset of a suborg, a layer or a file in repos/"));
+        }
+    }
+}
+
+/// Checks the rules of a ruleset, and the parameters of the rules.
+fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    let rules = entries(ruleset, "rules");
+    for (at, rule) in rules.iter().enumerate() {
+        let Some(node) = rule.get("type") else {
+            problems.push(error(rule, format!("`{path}.rules[{at}].type` is missing")));
+            continue;
+        };
+        let Some(known) = node.text().and_then(rules::find) else { continue };
+        let kind = known.kind;
+        if let Some(parameters) = rule.get("parameters").filter(|node| !node.is_null()) {
+            Shape::Map(known.parameters).check(
+                &format!("{path}.rules[{at}].parameters"),
+                parameters,
+                problems,
+            );
+            for (list, keys) in REQUIRED {
+                for entry in entries(parameters, list) {
+                    lacks(list, entry, keys, problems);
+                }
+            }
+        }
+        if rules[..at].iter().any(|other| other.get("type").and_then(Node::text) == Some(kind)) {
+            let problem = error(node, format!("`{path}` must not have the rule `{kind}` twice"));
+            problems.push(problem.hint("merge the two rules, or put one of them into another ruleset"));
+        }
+    }
+}
+
+/// Checks that a ruleset of the organisation says to which repositories and to which branches or
+/// tags it applies.
+fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    let has = |key: &str| ruleset.get("conditions").and_then(|conditions| conditions.get(key)).is_some();
+    let count = CONDITIONS_OF_ORGANISATIONS.iter().filter(|name| has(name)).count();
+    if count > 1 {
+        let text = format!(
+            "`{path}.conditions` must have only one of `repository_name`, `repository_id` and `repository_property`"
+        );
+        problems.push(error(ruleset, text));
+    }
+    if count == 0 {
+        let text = format!(
+            "`{path}.conditions` must have `repository_name`, `repository_id` or `repository_property`"
+        );
+        let problem = error(ruleset, text);
+        problems.push(
+            problem.hint("for every repository: `repository_name: { include: ['~ALL'], exclude: [] }`"),
+        );
+    }
+    let has_refs =
+        ruleset.get("target").and_then(Node::text).is_none_or(|target| ["branch", "tag"].contains(&target));
+    if has_refs && !has("ref_name") {
+        let problem = error(ruleset, format!("`{path}.conditions` must have `ref_name`"));
+        problems.push(
+            problem.hint("for the default branch: `ref_name: { include: ['~DEFAULT_BRANCH'], exclude: [] }`"),
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! Checks the values of a policy against its rules (`rule_file.rs`).
+
+use beadle_engine::PolicyLocation;
+use serde_json::{Map, Value, json};
+
+use super::keys::lists;
+use super::layers::{Layer, LayerKind, without_plugins};
+use super::lists::entries;
+use super::meeting::{Part, parts};
+use super::merge::{merge, settle};
+use super::node::Node;
+use super::problem::Problem;
+use super::rule_file::PolicyRule;
+use crate::identity::pair_layers;
+use crate::organisation;
+
+/// A value that breaks a rule.
+pub(super) struct Violation<'a> {
+    pub(super) rule: &'a PolicyRule,
+    /// The line of the value.
+    pub(super) asked: PolicyLocation,
+    column: u32,
+    /// The message of the rule, with its name and its line.
+    pub(super) why: String,
+}
+
+/// Finds the layers that break a rule. The files alone do not show all layers that reach a
+/// repository, so a layer is compared with the layers that certainly reach the same repositories.
+/// `layers` must be sorted by rank. `disabled` are the sections that Beadle does not apply.
+pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    if !rules.iter().any(|rule| rule.is_about_layers) {
+        return problems;
+    }
+    let highest = layers.iter().map(|layer| layer.rank).max().unwrap_or_default();
+    let parts = parts(layers);
+    let lower: Vec<(&Part<'_>, Node)> = parts
+        .iter()
+        .filter(|part| part.layer.is_some_and(|layer| layer.rank < highest))
+        .filter_map(|part| Some((part, values_of(part, disabled)?)))
+        .collect();
+    let is_named = |root: &Node| rules.iter().any(|rule| rule.is_about_layers && is_about(rule, root));
+    for part in &parts {
+        let (Some(layer), Some(root)) = (part.layer, part.root) else { continue };
+        if !is_override(layers, &layer.file) || !(is_named(&layer.root) || is_named(root)) {
+            continue;
+        }
+        let Some(own) = values_of(part, disabled) else { continue };
+        let is_below =
+            |wide: &Part<'_>| wide.layer.is_some_and(|wide| wide.rank < layer.rank) && wide.covers(part);
+        let below: Vec<&(&Part<'_>, Node)> = lower.iter().filter(|(wide, _)| is_below(wide)).collect();
+        let above = below.iter().filter_map(|(wide, _)| wide.layer).flat_map(|wide| &wide.disabled_above);
+        let own = without_plugins(&own, &above.cloned().collect::<Vec<String>>());
+        let base = merged(below.iter().map(|(_, root)| root));
+        for violation in of_layer(rules, base.as_ref(), &own) {
+            let problem = Problem::error(violation.asked, violation.column, violation.why);
+            // An entry of `first_match` has the values of its file too.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// Returns whether a layer overrides others. The lowest layer that reaches every repository, which
+/// is `settings.yml`, overrides nothing. `layers` must be sorted by rank.
+pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
+    let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
+    lowest.is_none_or(|lowest| lowest.file != file)
+}
+
+/// Returns the values that a part of a policy sets for repositories.
+fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
+    let (layer, root) = (part.layer?, part.root?);
+    let own = match layer.kind {
+        LayerKind::Organisation => layer.root.without(&organisation::SECTIONS),
+        _ => layer.root.clone(),
+    };
+    let is_case = !std::ptr::eq(root, &raw const layer.root);
+    Some(without_plugins(&if is_case { merge(&own, root) } else { own }, disabled))
+}
+
+/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by rank.
+pub(super) fn merged<'a>(roots: impl Iterator<Item = &'a Node>) -> Option<Node> {
+    let root = roots.fold(None, |under: Option<Node>, over| {
+        Some(match under {
+            Some(under) => merge(&under, over),
+            None => over.clone(),
+        })
+    });
+    root.map(|mut root| {
+        settle(&mut root);
+        root
+    })
+}
+
+/// Returns whether a block sets a section that the rule names.
+fn is_about(rule: &PolicyRule, root: &Node) -> bool {
+    rule.sections.is_empty() || rule.sections.iter().any(|section| root.get(section).is_some())
+}
+
+/// Checks a layer against the rules about layers. `base` are the merged values of the layers of
+/// lower rank. A rule applies only if the layer sets a section that the rule names.
+pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &Node) -> Vec<Violation<'a>> {
+    let mut found = Vec::new();
+    let mut resolved = None;
+    for rule in rules.iter().filter(|rule| rule.is_about_layers && is_about(rule, own)) {
+        let resolved: &Node = resolved
+            .get_or_insert_with(|| merged(base.into_iter().chain([own])).unwrap_or_else(|| own.clone()));
+        if let Some(list) = &rule.each {
+            of_entries(rule, list, (base, own, resolved), &mut found);
+        } else {
+            let base = base.map_or_else(|| json!({}), |base| plain(rule, base));
+            let values =
+                json!({ "base": base, "override": plain(rule, own), "resolved": plain(rule, resolved) });
+            found.extend(judged(rule, &values, own));
+        }
+    }
+    found
+}
+
+/// Checks the entries of a list one by one. `values` are the values of the layers of lower rank,
+/// the values of the layer, and both merged.
+fn of_entries<'a>(
+    rule: &'a PolicyRule,
+    list: &str,
+    values: (Option<&Node>, &Node, &Node),
+    found: &mut Vec<Violation<'a>>,
+) {
+    let (base, own, resolved) = values;
+    let items = entries(own, list);
+    let below = base.map(|base| entries(base, list)).unwrap_or_default();
+    let above = entries(resolved, list);
+    let (lower, merged) = (pair_layers(list, items, below), pair_layers(list, items, above));
+    for (at, item) in items.iter().enumerate() {
+        let mut values = Map::new();
+        values.insert("override".to_owned(), item.json());
+        for (name, pairs, all) in [("base", &lower, below), ("resolved", &merged, above)] {
+            if let Some(other) = pairs.observed_of(at).and_then(|place| all.get(place)) {
+                values.insert(name.to_owned(), other.json());
+            }
+        }
+        found.extend(judged(rule, &Value::Object(values), item));
+    }
+    // The layer can also remove entries of lower layers.
+    for place in pair_layers(list, above, below).only_observed {
+        let Some(item) = below.get(place) else { continue };
+        let at = own.get(list).unwrap_or(own);
+        found.extend(judged(rule, &json!({ "base": item.json() }), at));
+    }
+}
+
+/// Checks the merged values of a repository against the rules about repositories.
+pub(super) fn of_repository<'a>(rules: &'a [PolicyRule], root: &Node) -> Vec<Violation<'a>> {
+    let mut found = Vec::new();
+    for rule in rules.iter().filter(|rule| !rule.is_about_layers) {
+        match &rule.each {
+            Some(list) => found.extend(
+                entries(root, list)
+                    .iter()
+                    .filter_map(|item| judged(rule, &json!({ "resolved": item.json() }), item)),
+            ),
+            None => found.extend(judged(rule, &json!({ "resolved": plain(rule, root) }), root)),
+        }
+    }
+    found
+}
+
+/// Evaluates a rule. `at` is the block that contains the values.
+fn judged<'a>(rule: &'a PolicyRule, values: &Value, at: &Node) -> Option<Violation<'a>> {
+    let why = rule.broken_by(values)?;
+    let place = place(rule, at);
+    Some(Violation { rule, asked: place.asked.clone(), column: place.column, why })
+}
+
+/// Returns the value of a block that the rule names. If the block has no such value, returns the
+/// block.
+fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
+    let found = rule.paths.iter().filter_map(|path| {
+        let mut names = path.split('.');
+        let mut last = at.get(names.next()?)?;
+        // The last part of the path may have no value.
+        while let Some(next) = names.next().and_then(|name| last.get(name)) {
+            last = next;
+        }
+        Some(last)
+    });
+    found.last().unwrap_or(at)
+}
+
+/// Returns the sections of a block that the rule names, as JSON. Every list has its plain form.
+fn plain(rule: &PolicyRule, root: &Node) -> Value {
+    let lists = lists();
+    let is_named =
+        |name: &&str| rule.sections.is_empty() || rule.sections.iter().any(|section| section == name);
+    let sections = root.entries().iter().filter_map(|(key, value)| {
+        let name = key.text().filter(is_named)?;
+        let list = value.get("include").filter(|_| lists.contains(&name));
+        Some((name.to_owned(), list.unwrap_or(value).json()))
+    });
+    Value::Object(sections.collect())
+}
+
+#[cfg(test)]
+mod tests;

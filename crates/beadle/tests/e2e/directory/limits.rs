@@ -177,8 +177,8 @@ async fn a_deactivation_is_written_before_2000_profile_updates_of_the_same_deliv
     }
     assert_eq!(request.send().await.unwrap().status(), 202);
     world.until_holds("Ops", (0..10).filter(|n| *n != LEAVER)).await;
-    world.until_holds("Dev", (1990..1995).chain([PEOPLE - 1])).await;
     world.until_idle().await;
+    world.until_holds("Dev", (1990..1995).chain([PEOPLE - 1])).await;
     let groups = world.aws.state()["groups"].clone();
     let written: Vec<Value> = world
         .writes()

@@ -378,6 +378,11 @@ pub(crate) fn request(
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::Class;
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -386,5 +391,49 @@ mod tests {
         assert_eq!(endpoint.rest, "https://ghe.example.com/api/v3/");
         assert_eq!(endpoint.graphql, "https://ghe.example.com/api/graphql");
         assert_eq!(Endpoint::new("https://api.github.com").graphql, "https://api.github.com/graphql");
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Sent {
+        Query,
+        Mutation,
+        Read,
+        Write,
+    }
+
+    /// Returns the class of the error of a call to which GitHub answers with `status`.
+    async fn class(sent: Sent, status: u16) -> Class {
+        let wire = Recorder::new(move |_| (status, json!({ "message": "Resource not accessible" })));
+        let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
+        let token = Credential::Token(SecretString::from("token"));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        let api = Api::new(&endpoint, "acme", token, budgets, &Clock::simulated(Time(0)), settings).unwrap();
+        let path = Path::at("repos/acme/shop/labels");
+        let answer = match sent {
+            Sent::Query => api.post_graphql(json!({}), false).await,
+            Sent::Mutation => api.post_graphql(json!({}), true).await,
+            Sent::Read => api.get(&path).await,
+            Sent::Write => api.write(Method::POST, &path, Some(json!({}))).await,
+        };
+        answer.err().unwrap().class()
+    }
+
+    /// With a denied credential, all keys wait and none is parked. With any other refusal, only the
+    /// key that sent the request is parked.
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_credential_is_told_from_a_refused_request() {
+        for sent in [Sent::Query, Sent::Mutation, Sent::Read, Sent::Write] {
+            let unauthorised = class(sent, 401).await;
+            assert!(matches!(unauthorised, Class::RateLimited { .. }), "{sent:?}: {unauthorised:?}");
+            // A 403 of REST is ambiguous. GitHub sends it for one archived repository, for one
+            // feature without a licence and for one permission that the App lacks, while all other
+            // requests of the credential succeed. If Beadle treated it as a denied credential, one
+            // such repository would stop the whole organisation. The same is true for one mutation.
+            // Only a query is certain, because GitHub reports a denied object in the answer to it.
+            let forbidden = class(sent, 403).await;
+            let is_denied = matches!(forbidden, Class::RateLimited { .. });
+            assert_eq!(is_denied, sent == Sent::Query, "{sent:?}: {forbidden:?}");
+            assert!(is_denied || forbidden == Class::Rejected, "{sent:?}: {forbidden:?}");
+        }
     }
 }

@@ -243,9 +243,37 @@ impl Okta {
                 {
                     again = false;
                 }
+                // A 403 of a request is no denied credential: an admin role can be restricted to some
+                // groups, and a token can lack the scope of one kind of object.
                 Err(error) if error.status() == Some(401) => return Err(client.denied(error)),
                 result => return result,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Class;
+    use beadle_transport::testing::Recorder;
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+
+    /// If one group is forbidden, only its key is parked. If Beadle treated this answer as a denied
+    /// credential, the group would stop all other groups of the directory.
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_credential_is_told_from_a_forbidden_group() {
+        for (status, is_denied) in [(401, true), (403, false)] {
+            let wire = Recorder::new(move |_| (status, json!({ "errorSummary": "no" })));
+            let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
+            let credential = Credential::Token(SecretString::from("token"));
+            let clock = Clock::simulated(Time(0));
+            let okta = Okta::new("https://okta.test", "corp", credential, 0, &clock, &settings).unwrap();
+            let class = okta.group("00g1").await.err().unwrap().class;
+            assert_eq!(matches!(class, Class::RateLimited { .. }), is_denied, "{status}: {class:?}");
+            assert!(is_denied || class == Class::Rejected, "{status}: {class:?}");
         }
     }
 }

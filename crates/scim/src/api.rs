@@ -139,6 +139,8 @@ impl Api {
             counted: true,
         };
         self.client.send(&request).await.map_err(|error| match error.status() {
+            // A 403 is no denied credential: servers send it for one object, such as a group that
+            // the server manages itself (RFC 7644, 3.12).
             Some(401) => self.client.denied(error),
             _ => error,
         })
@@ -271,5 +273,35 @@ fn may_be_about_size(error: &TransportError) -> bool {
             words.any(|word| matches!(word, "count" | "page" | "itemsperpage"))
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Class, Time};
+    use beadle_transport::testing::Recorder;
+    use serde_json::json;
+
+    use super::*;
+
+    /// If one group is forbidden, only its key is parked. If Beadle treated this answer as a denied
+    /// credential, the group would stop all other groups of the target.
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_credential_is_told_from_a_forbidden_group() {
+        for method in [Method::GET, Method::PATCH] {
+            for (status, is_denied) in [(401, true), (403, false)] {
+                let wire = Recorder::new(move |_| (status, json!({ "detail": "no" })));
+                let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
+                let (token, clock) = (SecretString::from("token"), Clock::simulated(Time(0)));
+                let budgets = Budgets::new("aws", 0);
+                let api =
+                    Api::new("https://scim.test", &token, Dialect::AWS, budgets, &clock, settings).unwrap();
+                let body = (method != Method::GET).then(|| json!({}));
+                let answer = api.send(method.clone(), &Path::at("Groups/g1"), body.as_ref()).await;
+                let class = answer.err().unwrap().class();
+                assert_eq!(matches!(class, Class::RateLimited { .. }), is_denied, "{method} {status}");
+                assert!(is_denied || class == Class::Rejected, "{method} {status}: {class:?}");
+            }
+        }
     }
 }

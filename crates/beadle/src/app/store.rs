@@ -29,7 +29,9 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
 }
 
 /// Opens the configured store, and returns an error if it does not exist. If the command created an
-/// empty store instead, it would wrongly report that no change is held and no key waits.
+/// empty store instead, it would wrongly report that no change is held and no key waits, and a pause
+/// or a confirmation would be in a store that no service reads. Only the commands that start an
+/// instance create its store: `serve`, `apply`, `sweep` and `store copy`.
 pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_if_there(config).await?;
     store.with_context(|| {

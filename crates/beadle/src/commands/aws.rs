@@ -36,7 +36,7 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
 /// the worker has its secrets, its permissions and its schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
-    let store = store::open(config).await?;
+    let store = store::open_existing(config).await?;
     let looked = Looked::note().get(store.as_ref()).await?;
     let Looked(at) =
         looked.context("no worker has run its tasks yet\nhint: read the log of the worker's function")?;
@@ -52,7 +52,7 @@ async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
 async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let now = clock.now();
-    let depth = store::open(config).await?.depth(now).await?;
+    let depth = store::open_existing(config).await?.depth(now).await?;
     let waits = depth.oldest.map_or(0, |oldest| now.since(oldest).as_secs());
     let due: u64 = depth.due.iter().sum();
     anyhow::ensure!(

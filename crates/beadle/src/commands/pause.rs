@@ -30,7 +30,7 @@ pub(crate) async fn pause(
         bail!("invalid duration of a pause: it must be between `1s` and `30d`");
     }
     let clock = Clock::system();
-    let store = store::open(config).await?;
+    let store = store::open_existing(config).await?;
     let (scope, name) = resolve(config, scope).await?;
     let until = clock.now() + time;
     let paused = store.pauses(clock.now()).await?;

@@ -38,8 +38,9 @@ async fn repository(
         .with_context(|| {
             format!("expected a repository OWNER/NAME, found `{repository}`\nhint: for a team or user, add `--team SLUG` or `--user LOGIN`")
         })?;
-    let app = App::new(config, OpenOptions::default());
-    let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
+    let file = config.orgs(Some(owner))?[0];
+    let store = store::open_existing(config).await?;
+    let org = App::new(config, OpenOptions::default()).organisation(file).await?;
     let policy = org.policy.current();
     let layer = policy.file_of(name).with_context(|| format!("the policy has no file repos/{name}.yml"))?;
     let index = org.reader.index().await?;
@@ -47,7 +48,6 @@ async fn repository(
     let row = row.with_context(|| {
         format!("repository `{repository}` does not exist, or the App has no access to it")
     })?;
-    let store = store::open(config).await?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
     let by = operator(config).await;
@@ -71,6 +71,7 @@ async fn name(
         anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
     }
     let file = config.orgs(Some(organisation))?[0];
+    let store = store::open_existing(config).await?;
     let org = App::new(config, OpenOptions::default()).organisation(file).await?;
     let kind = match named {
         Named::Team => ActorKind::Team,
@@ -82,7 +83,6 @@ async fn name(
     let found = found.map_err(anyhow::Error::msg)?;
     let (about, _) = org.reader.organisation_and_clock().await?;
     let id = about["id"].as_u64().context("invalid response from GitHub: the organisation has no id")?;
-    let store = store::open(config).await?;
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
     names.confirm(named, name, found.id).await?;

@@ -34,12 +34,16 @@ pub(crate) async fn probe(
 ) -> anyhow::Result<u8> {
     let app = App::new(config, OpenOptions::PATIENT);
     let directories = app.directories()?;
-    let store = store::open_if_there(config).await?;
     if let Some(name) = release
         && !directories.targets.values().any(|target| target.file.name == name)
     {
         anyhow::bail!("the configuration has no target `{name}`");
     }
+    let store = match release {
+        // The store has the reason why Beadle stopped the target.
+        Some(_) => Some(store::open_existing(config).await?),
+        None => store::open_if_there(config).await?,
+    };
     let clock = app.clock.clone();
     let mut probe = Probe { printer, clock, store, release, failed: false };
     for (file, okta) in &directories.okta {

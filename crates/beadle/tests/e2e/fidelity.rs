@@ -78,6 +78,69 @@ async fn a_body_of_the_wrong_form_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_branch_rule_replaces_no_other_rule() {
+    let rules = json!({ "main": { "enforce_admins": true }, "release/*": { "allow_deletions": true } });
+    let live = json!({ "branches": { "main": {} }, "protection": rules });
+    let mut world = World::new(acme(json!({ "widgets": live }))).await;
+    world.checked = false;
+    let query = json!({ "query": "{ repository(owner: \"acme\", name: \"widgets\") { branchProtectionRules(first: 10) { nodes { id pattern } } } }" });
+    let (_, answer) = call(&world, Method::POST, "/graphql", &query.to_string()).await;
+    let nodes = answer["data"]["repository"]["branchProtectionRules"]["nodes"].as_array();
+    let rule = nodes.unwrap().iter().find(|rule| rule["pattern"] == "release/*").unwrap();
+    let rename = |pattern: &str| {
+        let query = "mutation($input: UpdateBranchProtectionRuleInput!) { updateBranchProtectionRule(input: $input) { branchProtectionRule { id } } }";
+        let input = json!({ "branchProtectionRuleId": rule["id"], "pattern": pattern });
+        json!({ "query": query, "variables": { "input": input } }).to_string()
+    };
+    let before = world.repository("widgets")["protection"].clone();
+    let (_, refused) = call(&world, Method::POST, "/graphql", &rename("main")).await;
+    let why = refused["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("already protected"), "{refused}");
+    assert_eq!(world.repository("widgets")["protection"], before);
+    let (_, renamed) = call(&world, Method::POST, "/graphql", &rename("hotfix/*")).await;
+    assert!(renamed["errors"].is_null(), "{renamed}");
+    let after = world.repository("widgets")["protection"].clone();
+    assert_eq!((&after["main"], &after["hotfix/*"]), (&before["main"], &before["release/*"]));
+    assert_eq!(after.as_object().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_rule_of_rest_is_read_as_it_was_written() {
+    let live = json!({
+        "branches": { "main": {} }, "teams": { "platform": "push" }, "collaborators": { "ann": "push" },
+    });
+    let mut world = World::new(acme(json!({ "widgets": live }))).await;
+    world.checked = false;
+    let people = json!({ "users": ["ann"], "teams": ["platform"], "apps": [] });
+    let body = json!({
+        "enforce_admins": true,
+        "required_status_checks": { "strict": true, "contexts": ["ci"] },
+        "required_pull_request_reviews": {
+            "required_approving_review_count": 2,
+            "dismissal_restrictions": people, "bypass_pull_request_allowances": people,
+        },
+        "restrictions": people,
+    });
+    let path = "/repos/acme/widgets/branches/main/protection";
+    let (status, written) = call(&world, Method::PUT, path, &body.to_string()).await;
+    assert_eq!(status, 200, "{written}");
+    let (status, read) = call(&world, Method::GET, path, "").await;
+    assert_eq!((status, &read), (200, &written));
+    let reviews = &read["required_pull_request_reviews"];
+    assert_eq!(reviews["required_approving_review_count"], 2);
+    assert_eq!(read["required_status_checks"]["contexts"], json!(["ci"]));
+    assert_eq!(read["enforce_admins"]["enabled"], json!(true));
+    for (what, list) in [
+        ("restrictions", &read["restrictions"]),
+        ("dismissal", &reviews["dismissal_restrictions"]),
+        ("bypass", &reviews["bypass_pull_request_allowances"]),
+    ] {
+        assert_eq!(list["users"][0]["login"], "ann", "{what}: {read}");
+        assert_eq!(list["teams"][0]["slug"], "platform", "{what}: {read}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_shows_the_requested_faults() {
     let labels: Value = (0..4).map(|n| (format!("label-{n}"), json!({ "color": "cc0000" }))).collect();
     let mut world = World::new(acme(json!({ "widgets": { "labels": labels } }))).await;

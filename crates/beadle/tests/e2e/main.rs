@@ -40,6 +40,7 @@ mod repair;
 mod scale;
 mod settled;
 mod stored;
+mod stores;
 mod sweep;
 mod taken;
 mod targeting;

@@ -71,6 +71,11 @@ async fn a_file_of_an_older_beadle_opens_and_moves() {
     let new = new.to_str().unwrap();
     let copied = world.beadle(&["store", "copy", &old, new]).await.expect(0).out;
     assert!(copied.contains("2 deliveries, 43 journal entries, 3 held changes"), "{copied}");
+    // An operator copies the file alone, without its write-ahead log. No command has opened the
+    // file since, because that would move the log into the file.
+    let alone = world.path().join("alone.db");
+    std::fs::copy(new, &alone).unwrap();
+    means_the_same(alone.to_str().unwrap(), || world.command()).await;
     means_the_same(new, || world.command()).await;
     // A service works on it.
     let mut command = world.command();

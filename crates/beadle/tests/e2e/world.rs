@@ -202,6 +202,7 @@ impl World {
 
     /// Creates a store without due keys.
     pub(crate) async fn make_store(&self) {
+        std::fs::File::create(self.path().join("beadle.db")).unwrap();
         self.beadle(&["pause", "--org", "acme", "--for", "1m"]).await.expect(0);
         self.beadle(&["resume", "--org", "acme"]).await.expect(0);
     }

@@ -59,18 +59,23 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // GitHub says `not_set` if a configuration does not decide about a feature.
-            if row[key].is_string() && row[key] != "not_set" {
+            // `not_set` stays too. If the configuration had to be created again, GitHub would turn
+            // off most features that the policy leaves out.
+            if row[key].is_string() {
                 entry[key] = row[key].clone();
             }
         }
-        let is_it = |default: &&Value| default["configuration"]["name"] == row["name"];
-        let default = defaults.as_array().into_iter().flatten().find(is_it);
-        let new_repositories = default.map(|default| &default["default_for_new_repos"]);
-        if let Some(new_repositories) =
-            new_repositories.filter(|value| value.is_string() && **value != "none")
-        {
-            entry["default_for_new_repos"] = new_repositories.clone();
+        // GitHub shows a row for each kind of new repositories, or one row for all kinds.
+        let is_it = |default: &&Value| default["configuration"]["id"] == row["id"];
+        let rows = defaults.as_array().into_iter().flatten().filter(is_it);
+        let kinds: Vec<&str> = rows
+            .filter_map(|default| default["default_for_new_repos"].as_str())
+            .filter(|kind| *kind != "none")
+            .collect();
+        match kinds.as_slice() {
+            [] => {}
+            [kind] => entry["default_for_new_repos"] = json!(kind),
+            _ => entry["default_for_new_repos"] = json!("all"),
         }
         entries.push(entry);
     }

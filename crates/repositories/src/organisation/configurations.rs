@@ -13,6 +13,7 @@ use beadle_github::{Below, IndexRow, Method, Path, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
+use super::features::{risk, turns_off};
 use crate::aspects::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
@@ -46,6 +47,7 @@ const ENTRY: Shape = Shape::Map(&[
     key("dependency_graph_autosubmit_action", ENABLED, "Submits dependencies automatically."),
     key("dependabot_alerts", ENABLED, "Dependabot alerts."),
     key("dependabot_security_updates", ENABLED, "Dependabot security updates."),
+    key("dependabot_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
     key("code_scanning_default_setup", ENABLED, "Code scanning by default setup."),
     key("code_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
     key("secret_scanning", ENABLED, "Secret scanning."),
@@ -157,7 +159,7 @@ impl OrganisationPlanner for Configurations {
                 default(&id, node, name, &defaults, plan);
             }
             if let Some(node) = want.get("attach_to") {
-                attach(context, &id, (want, node), (name, &all), plan).await?;
+                attach(context, &id, (want, node, found), (name, &all), plan).await?;
             }
         }
         Ok(())
@@ -183,7 +185,7 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
         let (mut fields, mut changed) = (Vec::new(), Map::new());
         for (key, after) in body(want) {
             let before = &found[&key];
-            let risk = if strength(&after) < strength(before) { Risk::Weakens } else { Risk::Changes };
+            let risk = risk(&key, before, &after);
             if *before != after && risk.is_guarded() == guarded {
                 let asked = want.get(&key).map(|node| &node.asked);
                 fields.push(field(&key, before.clone(), after.clone(), asked, risk));
@@ -197,38 +199,52 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// Returns how much a value protects. A greater number protects more.
-fn strength(value: &Value) -> u8 {
+/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. GitHub
+/// keeps one default configuration for each kind.
+fn kinds(value: &Value) -> &'static [&'static str] {
     match value.as_str() {
-        Some("enabled" | "enforced") => 3,
-        Some("code_security" | "secret_protection") => 2,
-        Some("not_set") => 1,
-        _ => 0,
+        Some("all") => &["private_and_internal", "public"],
+        Some("private_and_internal") => &["private_and_internal"],
+        Some("public") => &["public"],
+        _ => &[],
     }
 }
 
 fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut AspectPlan) {
-    let row = defaults.as_array().into_iter().flatten().find(|row| row["configuration"]["name"] == name);
-    let before = row.map_or(json!("none"), |row| row["default_for_new_repos"].clone());
-    let after = node.json();
+    let is_own = |row: &&Value| matches!(id, Id::Known(id) if row["configuration"]["id"] == *id);
+    let (own, others): (Vec<&Value>, Vec<&Value>) =
+        defaults.as_array().into_iter().flatten().partition(is_own);
+    let selected = |row: &&Value| kinds(&row["default_for_new_repos"]);
+    let before: BTreeSet<&str> = own.iter().flat_map(selected).copied().collect();
+    let wanted = node.json();
+    let after: BTreeSet<&str> = kinds(&wanted).iter().copied().collect();
     if before == after {
         return;
     }
+    let shown = match before.first().copied() {
+        None => "none",
+        Some(kind) if before.len() == 1 => kind,
+        Some(_) => "all",
+    };
     // With the new value, some new repositories would no longer get the configuration.
-    let risk = if before == "none" || after == "all" { Risk::Changes } else { Risk::Weakens };
-    let fields = vec![field("default_for_new_repos", before, after.clone(), Some(&node.asked), risk)];
-    let value = after.as_str().unwrap_or("none").to_owned();
+    let risk = if before.is_subset(&after) { Risk::Changes } else { Risk::Weakens };
+    let asked = Some(&node.asked);
+    let mut fields = vec![field("default_for_new_repos", json!(shown), wanted.clone(), asked, risk)];
+    // Another configuration stops being the default, and that configuration may be stricter.
+    for row in others {
+        for kind in selected(&row).iter().filter(|kind| after.contains(*kind) && !before.contains(*kind)) {
+            let what = format!("default of new {} repositories", kind.replace('_', " "));
+            let loser = row["configuration"]["name"].clone();
+            fields.push(field(&what, loser, json!(name), asked, Risk::Weakens));
+        }
+    }
+    let value = wanted.as_str().unwrap_or("none").to_owned();
     plan.change_at(
         Stage::Security,
         format!("configuration {name}"),
         fields,
         Write::Default { id: id.clone(), value },
     );
-}
-
-/// Returns whether the configuration turns off a feature.
-fn turns_off(want: &Node) -> bool {
-    body(want).values().any(|value| value == "disabled")
 }
 
 fn belongs(scope: &str, row: &IndexRow) -> bool {
@@ -242,7 +258,7 @@ fn belongs(scope: &str, row: &IndexRow) -> bool {
 async fn attach(
     context: &Context<'_>,
     id: &Id,
-    (want, node): (&Node, &Node),
+    (want, node, live): (&Node, &Node, Option<&Value>),
     (name, all): (&str, &[Value]),
     plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
@@ -282,7 +298,7 @@ async fn attach(
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
     // If a repository has no configuration, the new configuration may still turn off a feature that
     // is on there.
-    let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
+    let first = if turns_off(&body(want), live) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {
             let names: Vec<&str> = batch.iter().map(|row| row.name.as_str()).collect();

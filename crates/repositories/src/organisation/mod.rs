@@ -3,6 +3,7 @@
 
 mod aspect;
 mod configurations;
+mod features;
 mod rulesets;
 
 use beadle_engine::{Failure, Plan, Unknown};

@@ -89,6 +89,9 @@ struct Counts {
     /// The number of pairs in which every apply wrote something, because layers select repositories
     /// by values that other files set.
     moved: usize,
+    /// The number of times that more than two applies wrote something. An apply that writes what
+    /// somebody approved does not count.
+    slow: usize,
 }
 
 /// What one apply of the whole policy did.
@@ -276,6 +279,7 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
         counts.unknown += more.unknown;
         counts.refused += more.refused;
         counts.moved += more.moved;
+        counts.slow += more.slow;
     }
     Ok(counts)
 }
@@ -307,7 +311,7 @@ async fn settle_once(
     is_faulty: bool,
 ) -> Result<Counts, String> {
     let mut counts = Counts::default();
-    let mut last = Round::default();
+    let (mut last, mut writing) = (Round::default(), 0);
     for n in 0..ROUNDS {
         let tried = stage.round().await;
         let faulty = n == 0 && is_faulty;
@@ -326,6 +330,7 @@ async fn settle_once(
         }
         counts.written += round.written;
         counts.refused += round.refusals.len();
+        writing += usize::from(round.calls > 0 && last.held == 0 && !faulty);
         last = round;
         // At this point, the test has approved all changes that were held.
         if last.calls == 0 && last.held == 0 && !faulty {
@@ -342,6 +347,17 @@ async fn settle_once(
             last.made.join("\n  ")
         ));
     }
+    if last.made.is_empty() && last.refusals.is_empty() {
+        let again = stage.round().await?;
+        if again.calls > 0 || !again.made.is_empty() {
+            let made = again.made.join("\n  ");
+            return Err(format!(
+                "after an empty plan, an apply made {} calls that write:\n  {made}",
+                again.calls
+            ));
+        }
+    }
+    counts.slow = usize::from(writing > 2);
     counts.unknown = last.doubts.values().map(BTreeSet::len).sum();
     if last.refusals.is_empty() {
         stage.is_quiet_alone().await?;
@@ -442,6 +458,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
                 all.unknown += counts.unknown;
                 all.refused += counts.refused;
                 all.moved += counts.moved;
+                all.slow += counts.slow;
             }
             Ok(Outcome::Refused(why)) => *refused.entry(why).or_default() += 1,
             Err(why) => failures.push(format!("seed {seed}: {why}\n\nAgain: PAIRS_FROM={seed} PAIRS=1")),

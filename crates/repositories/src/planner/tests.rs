@@ -1,6 +1,8 @@
 //! Tests what happens if somebody changes something while Beadle reads for a plan, or between the
 //! plan and the write.
 
+mod conditions;
+mod configurations;
 mod failing;
 mod merging;
 mod organisation;

@@ -57,20 +57,23 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks that no repository gets two code security configurations, because GitHub attaches only
-/// one.
+/// one, and that no new repository gets two by default.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
-    let claims =
-        entries(root, "code_security_configurations").iter().filter_map(|item| item.get("attach_to"));
-    let mut before: Vec<&str> = Vec::new();
-    for claim in claims {
-        let Some(scope) = claim.text() else { continue };
-        if before.iter().any(|other| *other == scope || *other == "all" || scope == "all") {
-            let text = format!(
-                "`attach_to: {scope}` overlaps with another configuration: a repository can have only one"
-            );
-            problems.push(Problem::error(claim.asked.clone(), claim.column, text));
+    let of_one = [
+        ("attach_to", "a repository can have only one"),
+        ("default_for_new_repos", "each kind of new repository has only one default"),
+    ];
+    for (key, why) in of_one {
+        let claims = entries(root, "code_security_configurations").iter().filter_map(|item| item.get(key));
+        let mut before: Vec<&str> = Vec::new();
+        for claim in claims {
+            let Some(scope) = claim.text().filter(|scope| *scope != "none") else { continue };
+            if before.iter().any(|other| *other == scope || *other == "all" || scope == "all") {
+                let text = format!("`{key}: {scope}` overlaps with another configuration: {why}");
+                problems.push(Problem::error(claim.asked.clone(), claim.column, text));
+            }
+            before.push(scope);
         }
-        before.push(scope);
     }
 }
 
@@ -141,5 +144,31 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     if let Some(value) = repository.get("name").filter(|_| !single) {
         let text = "`repository.name` is valid only in repos/NAME.yml: the repositories of a layer cannot share one name";
         problems.push(Problem::error(value.asked.clone(), value.column, text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_repository_gets_two_configurations() {
+        for (key, one, other, expected) in [
+            ("attach_to", "all", "public", 1),
+            ("attach_to", "public", "public", 1),
+            ("attach_to", "public", "private_or_internal", 0),
+            ("default_for_new_repos", "public", "all", 1),
+            ("default_for_new_repos", "all", "all", 1),
+            ("default_for_new_repos", "public", "private_and_internal", 0),
+            ("default_for_new_repos", "all", "none", 0),
+            ("default_for_new_repos", "none", "none", 0),
+        ] {
+            let text = format!(
+                "code_security_configurations: [{{name: a, {key}: {one}}}, {{name: b, {key}: {other}}}]"
+            );
+            let mut problems = Vec::new();
+            check_layer(FileKind::Settings, &Node::parse("settings.yml", &text).unwrap(), &mut problems);
+            assert_eq!(problems.len(), expected, "{text}: {problems:?}");
+        }
     }
 }

@@ -48,6 +48,7 @@ async fn commands_accept_the_name_of_a_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_target_is_not_changed() {
     let world = world().await;
+    world.make_store();
     world.beadle(&["pause", "--target", "aws", "--for", "1h"]).await.expect(0);
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
     assert!(applied.err.contains("aws is paused until"), "{}", applied.err);

@@ -135,6 +135,77 @@ async fn an_amalgamated_delivery_of_five_hundred_events_marks_every_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deactivation_is_written_before_2000_profile_updates_of_the_same_delivery() {
+    const PEOPLE: usize = 2001;
+    const LEAVER: usize = 3;
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..10) },
+        "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(1990..1995) },
+    });
+    let okta = okta::Settings { limit: 1_000_000_000, ..okta::Settings::default() };
+    let mut world = World::with(state(PEOPLE, &groups), okta, scim::Settings::default()).await;
+    world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
+    world.target_lines = "budget = { points = 1000000000, write_every = \"0s\" }\n\
+                          group_guard = { percent = 100, count = 1000 }\n"
+        .into();
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..10).await;
+    world.until_holds("Dev", 1990..1995).await;
+    world.until_idle().await;
+    // Okta sends nothing by itself, so only the delivery below tells the service of these changes.
+    world.okta.patch(&json!({
+        "users": { format!("00u{LEAVER:05}"): { "status": "DEPROVISIONED" } },
+        "groups": { "00g2": { "members": of([PEOPLE - 1]) } },
+    }));
+    world.okta.forget_calls();
+    world.aws.forget_calls();
+    let event = |n: usize, kind: &str| {
+        json!({
+            "uuid": format!("e{n}"), "eventType": kind, "outcome": { "result": "SUCCESS" },
+            "target": [{ "type": "User", "id": format!("00u{n:05}") }],
+        })
+    };
+    // The person who joined Dev comes first, and the deactivation comes last.
+    let updated = (0..PEOPLE).rev().filter(|n| *n != LEAVER);
+    let mut events: Vec<Value> = updated.map(|n| event(n, "user.account.update_profile")).collect();
+    events.push(event(LEAVER, "user.lifecycle.deactivate"));
+    assert_eq!(events.len(), PEOPLE);
+    let body = json!({ "eventId": "d1", "data": { "events": events } });
+    let mut request = world.http.post(world.hook_url()).body(body.to_string());
+    for (name, value) in world.headers() {
+        request = request.header(name, value);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    world.until_holds("Ops", (0..10).filter(|n| *n != LEAVER)).await;
+    world.until_idle().await;
+    world.until_holds("Dev", (1990..1995).chain([PEOPLE - 1])).await;
+    let groups = world.aws.state()["groups"].clone();
+    let written: Vec<Value> = world
+        .writes()
+        .iter()
+        .map(|call| {
+            let id = call["path"].as_str().unwrap().rsplit('/').next().unwrap();
+            groups[id]["displayName"].clone()
+        })
+        .collect();
+    assert_eq!(written, ["Ops", "Dev"], "{:?}", world.writes());
+    // One call to Okta for each person.
+    let calls = world.okta.calls();
+    let mut asked = std::collections::BTreeMap::<&str, usize>::new();
+    for call in &calls {
+        let path = call["path"].as_str().unwrap();
+        if path.contains("/users/") && path.ends_with("/groups") {
+            *asked.entry(path).or_default() += 1;
+        }
+    }
+    assert_eq!(asked.len(), PEOPLE);
+    assert!(asked.values().all(|count| *count == 1), "{asked:?}");
+    assert!(calls.len() < PEOPLE + 100, "{} calls to Okta", calls.len());
+    let calls = world.aws.calls().len();
+    assert!(calls < 4 * PEOPLE, "{calls} calls to the target");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_target_does_not_delay_the_answer_to_okta() {
     let aws = scim::Settings { latency: Duration::from_secs(4), ..scim::Settings::default() };
     let world = World::with(state(3, &groups(&of(0..2))), okta::Settings::default(), aws).await;

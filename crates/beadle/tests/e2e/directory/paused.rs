@@ -16,6 +16,7 @@ async fn a_pause_of_an_organisation_also_covers_its_teams() {
     });
     let directory = json!({ "users": people(2), "groups": groups });
     let world = World::of_teams(directory, json!({ "org": org, "users": users })).await;
+    world.make_store();
     let paused = async |scope: &str| {
         let queue = world.beadle(&["queue"]).await.expect(0).out;
         queue.lines().any(|line| line.starts_with("paused") && line.split_whitespace().nth(1) == Some(scope))

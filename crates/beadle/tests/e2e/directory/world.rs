@@ -211,6 +211,11 @@ impl World {
         Ran::of(self.command(), args).await
     }
 
+    /// Creates an empty store.
+    pub(crate) fn make_store(&self) {
+        std::fs::File::create(self.path().join("beadle.db")).unwrap();
+    }
+
     /// Starts `serve` and waits until it accepts deliveries.
     pub(crate) async fn serve(&self) -> Serving {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await

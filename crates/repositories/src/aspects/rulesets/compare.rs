@@ -167,17 +167,47 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     Some(Difference { part: Part::Top("bypass_actors"), fields, after: Some(json!(after)) })
 }
 
+/// Returns whether a condition selects repositories. A ruleset can select repositories in only one
+/// way.
+fn is_of_repositories(name: &str) -> bool {
+    name.starts_with("repository_")
+}
+
+/// Returns the live conditions that a write would remove, because the policy selects repositories
+/// in another way.
+fn replaced<'a>(seen: &'a Value, node: &Node) -> Vec<(&'a str, &'a Value)> {
+    let live = seen["conditions"].as_object().into_iter().flatten();
+    live.map(|(name, condition)| (name.as_str(), condition))
+        .filter(|(name, condition)| {
+            is_of_repositories(name) && !condition.is_null() && node.get(name).is_none()
+        })
+        .collect()
+}
+
+/// Returns whether a condition certainly selects all repositories.
+fn selects_all(name: &str, condition: &Value) -> bool {
+    name == "repository_name"
+        && list(&condition["include"]).contains(&json!("~ALL"))
+        && list(&condition["exclude"]).is_empty()
+}
+
 fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
     let mut found = Vec::new();
     for (name, condition) in node.entries() {
         let name = name.text().unwrap_or_default();
         let before = &seen["conditions"][name];
         let after = overlay(name, &condition.json(), before);
+        let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        let wider = within(&before["include"], &after["include"])
-            && within(&after["exclude"], &before["exclude"])
-            && within(&before["repository_ids"], &after["repository_ids"])
-            && !differ("protected", &before["protected"], &after["protected"]);
+        // If the ruleset selects repositories in another way than before, it may lose any of them.
+        let wider = if gone.is_empty() {
+            within(&before["include"], &after["include"])
+                && within(&after["exclude"], &before["exclude"])
+                && within(&before["repository_ids"], &after["repository_ids"])
+                && !differ("protected", &before["protected"], &after["protected"])
+        } else {
+            selects_all(name, &after)
+        };
         let keys = after.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
         let fields = keys.filter_map(|key| {
             let differs = differ(key, &before[key], &after[key]);
@@ -185,7 +215,11 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
             let name = format!("conditions.{name}.{key}");
             differs.then(|| field(&name, before[key].clone(), after[key].clone(), Some(asked), risk(wider)))
         });
-        let fields: Vec<Field> = fields.collect();
+        let mut fields: Vec<Field> = fields.collect();
+        fields.extend(gone.into_iter().map(|(other, value)| {
+            let name = format!("conditions.{other}");
+            field(&name, value.clone(), Value::Null, Some(&condition.asked), risk(wider))
+        }));
         if !fields.is_empty() {
             found.push(Difference { part: Part::Condition(name.to_owned()), fields, after: Some(after) });
         }
@@ -292,12 +326,10 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
                 if conditions.is_null() {
                     *conditions = json!({});
                 }
-                if let (true, Some(conditions)) =
-                    (name.starts_with("repository_"), conditions.as_object_mut())
-                {
+                if let (true, Some(conditions)) = (is_of_repositories(name), conditions.as_object_mut()) {
                     // A ruleset can select repositories in only one way, so the old condition must
                     // go.
-                    conditions.retain(|other, _| !other.starts_with("repository_"));
+                    conditions.retain(|other, _| !is_of_repositories(other));
                 }
                 conditions[name] = after.unwrap_or_default();
             }

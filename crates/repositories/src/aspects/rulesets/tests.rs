@@ -79,6 +79,43 @@ fn a_check_that_gets_a_source_is_no_weaker_and_one_that_loses_it_is() {
     assert_eq!((risk(&bound, &any), risk(&any, &bound)), (Risk::Changes, Risk::Weakens));
 }
 
+/// Returns one condition of each kind that selects repositories, and one that selects all of them.
+fn selections() -> [(&'static str, Value); 5] {
+    let property = json!({ "name": "tier", "property_values": ["gold"], "source": "custom" });
+    [
+        ("repository_name", json!({ "include": ["shop"], "exclude": [] })),
+        ("repository_name", json!({ "include": ["~ALL"], "exclude": ["sandbox"] })),
+        ("repository_name", json!({ "include": ["~ALL"], "exclude": [] })),
+        ("repository_id", json!({ "repository_ids": [101, 102] })),
+        ("repository_property", json!({ "include": [property], "exclude": [] })),
+    ]
+}
+
+#[test]
+fn a_ruleset_that_selects_repositories_in_another_way_loses_its_condition_in_the_plan() {
+    let of = |(kind, condition): &(&str, Value)| {
+        let refs = json!({ "include": ["~DEFAULT_BRANCH"], "exclude": [] });
+        json!({ "name": "main", "conditions": { "ref_name": refs, *kind: condition } })
+    };
+    for before in selections() {
+        for after in selections().into_iter().filter(|after| after.0 != before.0) {
+            let what = format!("{before:?} to {after:?}");
+            let (live, wanted) = (of(&before), of(&after));
+            let found = differences(&node(&wanted), &live);
+            let [difference] = found.as_slice() else { panic!("{what}: {} differences", found.len()) };
+            let name = format!("conditions.{}", before.0);
+            let gone: Vec<_> = difference.fields.iter().filter(|field| field.name == name).collect();
+            let [gone] = gone.as_slice() else { panic!("{what}: the old condition is not shown") };
+            assert_eq!((&gone.before, &gone.after), (&before.1, &Value::Null), "{what}");
+            let is_all = after == selections()[2];
+            assert_eq!(difference.is_guarded(), !is_all, "{what}");
+            let written = applied(&wanted, &live);
+            assert_eq!(written["conditions"], wanted["conditions"], "{what}");
+            assert!(is_quiet(&wanted, &written), "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_default_that_github_leaves_out_is_no_difference() {
     let rule = |kind: &str, parameters: Value| json!({ "type": kind, "parameters": parameters });

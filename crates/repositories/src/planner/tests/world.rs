@@ -11,6 +11,17 @@ use super::*;
 const PLENTY: u64 = 1_000_000_000;
 /// A limit of the guard that is never reached.
 const MOST: u32 = 1_000_000;
+/// Limits of the guard under which it holds nothing.
+pub(super) const UNLIMITED: Limits = Limits {
+    window: Duration::from_secs(3600),
+    removes: MOST,
+    weakens: MOST,
+    exposes: MOST,
+    repeats: 0,
+    percent: 100,
+    repositories: MOST,
+    among: None,
+};
 /// The maximum number of applies until everything must be written.
 const ROUNDS: usize = 5;
 
@@ -95,7 +106,11 @@ impl World {
     /// Applies the policy until the plan is empty. Fails if a change is not written.
     pub(super) async fn apply(&self) {
         for _ in 0..ROUNDS {
-            if self.apply_once().await == 0 {
+            let steps = self.apply_once(UNLIMITED).await;
+            for (what, _, result) in &steps {
+                assert_eq!(*result, StepResult::Written, "{what}");
+            }
+            if steps.is_empty() {
                 return;
             }
             self.clock.sleep(Duration::from_secs(5)).await;
@@ -103,21 +118,13 @@ impl World {
         panic!("it is not quiet after {ROUNDS} applies: {:?}", self.changes().await);
     }
 
-    /// Applies the policy once, and returns the number of changes.
-    async fn apply_once(&self) -> usize {
+    /// Applies the policy once. Returns each change, the number of repositories that it affects,
+    /// and its result.
+    pub(super) async fn apply_once(&self, limits: Limits) -> Vec<(String, u32, StepResult)> {
         let (planner, writer) = self.parts();
         let planned = self.clock.now();
-        let mut count = 0;
+        let mut steps = Vec::new();
         for (key, plan) in plans(&planner).await {
-            let limits = Limits {
-                removes: MOST,
-                weakens: MOST,
-                exposes: MOST,
-                repeats: 0,
-                percent: 100,
-                repositories: MOST,
-                ..Limits::default()
-            };
             let context = ApplyContext {
                 store: self.store.clone(),
                 clock: self.clock.clone(),
@@ -130,12 +137,13 @@ impl World {
                 planned,
             };
             let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
-            for step in &report.steps {
-                assert_eq!(step.outcome, StepResult::Written, "{} {}", plan.subject, step.change.what);
-                count += 1;
+            for step in report.steps {
+                let fields: Vec<&str> = step.change.fields.iter().map(|field| field.name.as_str()).collect();
+                let what = format!("{} {}: {}", plan.subject, step.change.what, fields.join(", "));
+                steps.push((what, step.change.reaches, step.outcome));
             }
         }
-        count
+        steps
     }
 
     /// Changes the state of the simulated GitHub without Beadle. `PUT` replaces the state, and

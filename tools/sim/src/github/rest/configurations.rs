@@ -11,18 +11,63 @@ use crate::github::world::World;
 /// The keys of a configuration that the state has but GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
+/// The values of the features that a new configuration leaves out, as GitHub's published description
+/// has them.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("advanced_security", "disabled"),
+    ("code_scanning_default_setup", "disabled"),
+    ("code_scanning_delegated_alert_dismissal", "not_set"),
+    ("dependabot_alerts", "disabled"),
+    ("dependabot_delegated_alert_dismissal", "disabled"),
+    ("dependabot_security_updates", "disabled"),
+    ("dependency_graph", "enabled"),
+    ("dependency_graph_autosubmit_action", "disabled"),
+    ("private_vulnerability_reporting", "disabled"),
+    ("secret_scanning", "disabled"),
+    ("secret_scanning_delegated_bypass", "disabled"),
+    ("secret_scanning_generic_secrets", "disabled"),
+    ("secret_scanning_non_provider_patterns", "disabled"),
+    ("secret_scanning_push_protection", "disabled"),
+    ("secret_scanning_validity_checks", "disabled"),
+];
+
+/// The features that a repository shows in `security_and_analysis`: the key of the configuration,
+/// and the key there.
+const ANALYSIS: &[(&str, &str)] = &[
+    ("secret_scanning", "secret_scanning"),
+    ("secret_scanning_push_protection", "secret_scanning_push_protection"),
+    ("secret_scanning_non_provider_patterns", "secret_scanning_non_provider_patterns"),
+    ("secret_scanning_generic_secrets", "secret_scanning_ai_detection"),
+];
+
+/// The features that a repository has under their own keys.
+const SWITCHES: &[(&str, &str)] = &[
+    ("dependabot_alerts", "vulnerability_alerts"),
+    ("dependabot_security_updates", "automated_security_fixes"),
+    ("private_vulnerability_reporting", "private_vulnerability_reporting"),
+];
+
+/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects.
+fn kinds(value: &Value) -> &'static [&'static str] {
+    match value.as_str() {
+        Some("all") => &["private_and_internal", "public"],
+        Some("private_and_internal") => &["private_and_internal"],
+        Some("public") => &["public"],
+        _ => &[],
+    }
+}
+
 fn shown(org: &str, name: &str, configuration: &Value) -> Value {
     let id = configuration["id"].as_u64().unwrap_or_default();
     let api = format!("https://api.github.com/orgs/{org}/code-security/configurations/{id}");
     let mut shown = json!({
         "name": name, "target_type": "organization", "description": "", "enforcement": "enforced",
-        "advanced_security": "disabled",
-        "dependency_graph": "enabled", "dependabot_alerts": "disabled", "dependabot_security_updates": "disabled",
-        "code_scanning_default_setup": "disabled", "secret_scanning": "disabled",
-        "secret_scanning_push_protection": "disabled", "private_vulnerability_reporting": "disabled",
         "url": api, "html_url": format!("https://github.com/organizations/{org}/settings/security_products/configurations/edit/{id}"),
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     });
+    for (key, value) in DEFAULTS {
+        shown[*key] = json!(value);
+    }
     for (key, value) in configuration.as_object().into_iter().flatten() {
         if !OWN.contains(&key.as_str()) {
             shown[key] = value.clone();
@@ -89,7 +134,10 @@ fn one(
             let new = call.body["name"].as_str().unwrap_or(name).to_owned();
             keep(world, org, name, None);
             keep(world, org, &new, Some(configuration.clone()));
-            Reply::json(200, shown(org, &new, &configuration))
+            let shown = shown(org, &new, &configuration);
+            let attached = configuration["repositories"].as_array().cloned().unwrap_or_default();
+            carry_out(world, call, &shown, &attached);
+            Reply::json(200, shown)
         }
         ("DELETE", []) => {
             keep(world, org, name, None);
@@ -97,6 +145,7 @@ fn one(
         }
         ("PUT", ["defaults"]) => {
             let value = call.body["default_for_new_repos"].clone();
+            take_default(world, org, name, kinds(&value));
             configuration["default_for_new_repos"] = value.clone();
             let shown = shown(org, name, &configuration);
             keep(world, org, name, Some(configuration));
@@ -129,9 +178,57 @@ fn one(
                     all[&other]["repositories"] = json!(list);
                 }
             }
+            carry_out(world, call, &shown(org, name, &configuration), &ids);
             Reply::json(202, json!({}))
         }
         _ => Reply::not_found(),
+    }
+}
+
+/// Takes kinds of new repositories away from every other configuration. GitHub keeps one default
+/// for each kind.
+fn take_default(world: &mut World, org: &str, name: &str, taken: &[&str]) {
+    let all = world.org_mut(org).and_then(|org| org["security_configurations"].as_object_mut());
+    for (_, other) in all.into_iter().flatten().filter(|(other, _)| other.as_str() != name) {
+        let before = kinds(&other["default_for_new_repos"]);
+        let left: Vec<&str> = before.iter().copied().filter(|kind| !taken.contains(kind)).collect();
+        if left.len() < before.len() {
+            other["default_for_new_repos"] = json!(left.first().unwrap_or(&"none"));
+        }
+    }
+}
+
+/// Turns the features of repositories on and off, as their configuration says. A feature that is
+/// not set stays as it is.
+fn carry_out(world: &mut World, call: &Call<'_>, configuration: &Value, ids: &[Value]) {
+    let value = |key: &str| configuration[key].as_str().filter(|value| *value != "not_set");
+    for id in ids.iter().filter_map(Value::as_u64) {
+        let found = world.by_id(id).and_then(|(org, found)| Some((org, found["name"].as_str()?)));
+        let Some((org, name)) = found.map(|(org, name)| (org.to_owned(), name.to_owned())) else { continue };
+        world.edit(&org, &name, call.sender, |found| {
+            for (key, own) in ANALYSIS {
+                if let Some(value) = value(key) {
+                    found["security_and_analysis"][*own] = json!({ "status": value });
+                }
+            }
+            if let Some(value) = value("advanced_security") {
+                let whole = if value == "enabled" { "enabled" } else { "disabled" };
+                let half = if ["enabled", "code_security"].contains(&value) { "enabled" } else { "disabled" };
+                found["security_and_analysis"]["advanced_security"] = json!({ "status": whole });
+                found["security_and_analysis"]["code_security"] = json!({ "status": half });
+            }
+            for (key, own) in SWITCHES {
+                // GitHub offers private reports for public repositories only.
+                let is_offered = *own != "private_vulnerability_reporting" || found["visibility"] == "public";
+                if let (Some(value), true) = (value(key), is_offered) {
+                    found[*own] = json!(value == "enabled");
+                }
+            }
+            if let Some(value) = value("code_scanning_default_setup") {
+                let state = if value == "enabled" { "configured" } else { "not-configured" };
+                found["code_scanning"]["state"] = json!(state);
+            }
+        });
     }
 }
 

@@ -1,0 +1,170 @@
+//! The security features of a code security configuration: the values of a new configuration, and
+//! the changes that turn a feature off.
+//!
+//! <https://docs.github.com/rest/code-security/configurations#create-a-code-security-configuration>
+
+use beadle_engine::Risk;
+use serde_json::{Map, Value, json};
+
+/// The values of the features that a new configuration leaves out, as GitHub's published
+/// description has them (`@octokit/openapi` 23.0.2). The description has no default for the other
+/// features, and GitHub leaves these features of a repository as they are.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("advanced_security", "disabled"),
+    ("code_scanning_default_setup", "disabled"),
+    ("code_scanning_delegated_alert_dismissal", "not_set"),
+    ("dependabot_alerts", "disabled"),
+    ("dependabot_delegated_alert_dismissal", "disabled"),
+    ("dependabot_security_updates", "disabled"),
+    ("dependency_graph", "enabled"),
+    ("dependency_graph_autosubmit_action", "disabled"),
+    ("private_vulnerability_reporting", "disabled"),
+    ("secret_scanning", "disabled"),
+    ("secret_scanning_delegated_bypass", "disabled"),
+    ("secret_scanning_generic_secrets", "disabled"),
+    ("secret_scanning_non_provider_patterns", "disabled"),
+    ("secret_scanning_push_protection", "disabled"),
+    ("secret_scanning_validity_checks", "disabled"),
+];
+/// The texts of a configuration. They can have any value, and they protect nothing.
+const TEXTS: &[&str] = &["name", "description"];
+
+/// Returns whether a configuration can turn off a feature of a repository to which it is attached.
+/// `live` is the configuration that GitHub has, or `None` for a new one.
+pub(super) fn turns_off(wanted: &Map<String, Value>, live: Option<&Value>) -> bool {
+    let mut whole: Map<String, Value> = match live {
+        Some(live) => live.as_object().cloned().unwrap_or_default(),
+        None => DEFAULTS.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect(),
+    };
+    whole.extend(wanted.clone());
+    whole.iter().any(|(key, value)| match (key.as_str(), value.as_str()) {
+        (_, None) => false,
+        (key, _) if TEXTS.contains(&key) => false,
+        ("advanced_security", Some(value)) => halves(value).len() < 2,
+        (_, Some(value)) => value == "disabled",
+    })
+}
+
+/// Returns the risk of a change of one value of a configuration.
+pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
+    let (before, after) = (before.as_str(), after.as_str());
+    let is_weaker = match key {
+        key if TEXTS.contains(&key) => false,
+        "advanced_security" => {
+            // GitHub shows no value if the organisation has no licence. Any half can then be on.
+            let before = halves(before.unwrap_or("enabled"));
+            let after = halves(after.unwrap_or_default());
+            before.iter().any(|half| !after.contains(half))
+        }
+        _ => strength(after) < strength(before),
+    };
+    if is_weaker { Risk::Weakens } else { Risk::Changes }
+}
+
+/// Returns the products that a value of `advanced_security` turns on. It turns off the others.
+fn halves(value: &str) -> &'static [&'static str] {
+    match value {
+        "enabled" => &["code_security", "secret_protection"],
+        "code_security" => &["code_security"],
+        "secret_protection" => &["secret_protection"],
+        _ => &[],
+    }
+}
+
+/// Returns how much a value protects. A greater number protects more. GitHub leaves a feature that
+/// is not set as it is, so the feature may be on.
+fn strength(value: Option<&str>) -> u8 {
+    match value {
+        Some("enabled" | "enforced") => 2,
+        Some("disabled" | "unenforced") => 0,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(value: &Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    /// Returns a value for every feature that GitHub would turn off in a new configuration.
+    fn whole(value: &str) -> Map<String, Value> {
+        let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
+        let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();
+        whole.insert("advanced_security".to_owned(), json!("enabled"));
+        whole
+    }
+
+    #[test]
+    fn a_new_configuration_turns_off_what_it_leaves_out() {
+        for value in ["enabled", "not_set"] {
+            assert!(!turns_off(&whole(value), None), "{value}");
+        }
+        for (key, default) in DEFAULTS {
+            let mut wanted = whole("enabled");
+            wanted.remove(*key);
+            assert_eq!(turns_off(&wanted, None), *default == "disabled", "without {key}");
+            wanted.insert((*key).to_owned(), json!("disabled"));
+            assert!(turns_off(&wanted, None), "{key}: disabled");
+        }
+        assert!(turns_off(&map(&json!({ "secret_scanning": "enabled" })), None));
+        assert!(turns_off(&Map::new(), None));
+    }
+
+    #[test]
+    fn a_live_configuration_turns_off_what_it_has_disabled_and_the_policy_leaves_out() {
+        let wanted = map(&json!({ "secret_scanning": "enabled" }));
+        for (live, expected) in [
+            (json!({ "secret_scanning": "disabled" }), false),
+            (json!({ "secret_scanning": "disabled", "dependabot_alerts": "not_set" }), false),
+            (json!({ "dependabot_alerts": "disabled" }), true),
+            (json!({ "a_feature_of_tomorrow": "disabled" }), true),
+            (json!({ "name": "disabled", "description": "disabled", "id": 7 }), false),
+            (json!({ "advanced_security": "enabled" }), false),
+            (json!({ "advanced_security": "code_security" }), true),
+            (json!({ "advanced_security": null }), false),
+        ] {
+            assert_eq!(turns_off(&wanted, Some(&live)), expected, "{live}");
+        }
+        assert!(turns_off(&map(&json!({ "advanced_security": "secret_protection" })), Some(&json!({}))));
+    }
+
+    #[test]
+    fn half_of_advanced_security_is_no_more_than_the_other_half() {
+        let values = ["enabled", "code_security", "secret_protection", "disabled"];
+        // True if the change from the value of the row to the value of the column turns off a half.
+        let table = [
+            [false, true, true, true],
+            [false, false, true, true],
+            [false, true, false, true],
+            [false, false, false, false],
+        ];
+        for (before, row) in values.into_iter().zip(table) {
+            for (after, weakens) in values.into_iter().zip(row) {
+                let risk = risk("advanced_security", &json!(before), &json!(after));
+                assert_eq!(risk == Risk::Weakens, weakens, "{before} to {after}");
+            }
+        }
+        assert_eq!(risk("advanced_security", &Value::Null, &json!("code_security")), Risk::Weakens);
+        assert_eq!(risk("advanced_security", &Value::Null, &json!("enabled")), Risk::Changes);
+    }
+
+    #[test]
+    fn a_value_that_protects_less_is_weaker_and_a_text_is_not() {
+        for (key, before, after, expected) in [
+            ("secret_scanning", json!("enabled"), "not_set", Risk::Weakens),
+            ("secret_scanning", json!("enabled"), "disabled", Risk::Weakens),
+            ("secret_scanning", json!("not_set"), "disabled", Risk::Weakens),
+            ("secret_scanning", Value::Null, "disabled", Risk::Weakens),
+            ("secret_scanning", json!("disabled"), "not_set", Risk::Changes),
+            ("secret_scanning", json!("not_set"), "enabled", Risk::Changes),
+            ("enforcement", json!("enforced"), "unenforced", Risk::Weakens),
+            ("enforcement", json!("unenforced"), "enforced", Risk::Changes),
+            ("description", json!("enabled"), "disabled", Risk::Changes),
+        ] {
+            assert_eq!(risk(key, &before, &json!(after)), expected, "{key}: {before} to {after}");
+        }
+    }
+}

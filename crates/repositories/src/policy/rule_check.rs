@@ -177,7 +177,7 @@ fn judged<'a>(rule: &'a PolicyRule, values: &Value, at: &Node) -> Option<Violati
 /// Returns the value of a block that the rule names. If the block has no such value, returns the
 /// block.
 fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
-    let found = rule.paths.iter().filter_map(|path| {
+    let mut found = rule.paths.iter().rev().filter_map(|path| {
         let mut names = path.split('.');
         let mut last = at.get(names.next()?)?;
         // The last part of the path may have no value.
@@ -186,7 +186,7 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
         }
         Some(last)
     });
-    found.last().unwrap_or(at)
+    found.next().unwrap_or(at)
 }
 
 /// Returns the sections of a block that the rule names, as JSON. Every list has its plain form.

@@ -118,7 +118,6 @@ mod tests {
     use std::path::Path;
 
     use super::super::files::Policy;
-    use super::*;
 
     /// Returns the warnings about files that take away repositories, each as `file:line message`.
     fn found(files: &[(&str, &str)]) -> Vec<String> {

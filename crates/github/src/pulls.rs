@@ -1,0 +1,121 @@
+//! Reads pull requests.
+//!
+//! <https://docs.github.com/rest/pulls/pulls>
+
+use beadle_engine::{Class, Failure};
+use beadle_transport::Path;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::read::Reader;
+use crate::shape::shape;
+
+/// A pull request, as it is at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// The number of the pull request in its repository.
+    pub number: u64,
+    /// False if the pull request is closed or merged.
+    pub is_open: bool,
+    /// True if the pull request is merged.
+    pub is_merged: bool,
+    /// The id of the last commit of the pull request, 40 hexadecimal digits.
+    pub head: String,
+    /// The name of the branch that the pull request changes.
+    pub base: String,
+    /// The id of the repository that the pull request changes.
+    pub repository: u64,
+}
+
+#[derive(Deserialize)]
+struct PullRow {
+    number: u64,
+    state: String,
+    #[serde(default)]
+    merged: bool,
+    head: Side,
+    base: Base,
+}
+
+#[derive(Deserialize)]
+struct Side {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct Base {
+    #[serde(rename = "ref")]
+    reference: String,
+    repo: BaseRepository,
+}
+
+#[derive(Deserialize)]
+struct BaseRepository {
+    id: u64,
+}
+
+impl From<PullRow> for Pull {
+    fn from(row: PullRow) -> Self {
+        Self {
+            number: row.number,
+            is_open: row.state == "open",
+            is_merged: row.merged,
+            head: row.head.sha,
+            base: row.base.reference,
+            repository: row.base.repo.id,
+        }
+    }
+}
+
+impl Reader {
+    /// Returns a pull request of a repository of this organisation, or `None` if it does not exist.
+    pub async fn pull(&self, repository: &str, number: u64) -> Result<Option<Pull>, Failure> {
+        let path = Path::at("repos").value(self.organisation()).value(repository).then("pulls").id(number);
+        match self.api().get(&path).await {
+            Ok(answer) => {
+                let pull: Value = answer.json().map_err(Failure::from)?;
+                shape::<PullRow>(&pull).map(Pull::from).map(Some).ok_or_else(unreadable)
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the open pull requests whose last commit is `head`, whether the commit is in the
+    /// repository or in a fork.
+    pub async fn open_pulls_at(&self, repository: &str, head: &str) -> Result<Vec<Pull>, Failure> {
+        // The list of a commit's pull requests does not have those of a fork's commit.
+        let path = Path::at("repos").value(self.organisation()).value(repository);
+        let path = path.then("pulls?state=open&per_page=100");
+        let rows: Vec<Value> = self.api().list_anew(&path).await?;
+        let pulls: Option<Vec<Pull>> = rows.iter().map(|row| shape::<PullRow>(row).map(Pull::from)).collect();
+        let pulls = pulls.ok_or_else(unreadable)?;
+        Ok(pulls.into_iter().filter(|pull| pull.head == head).collect())
+    }
+}
+
+fn unreadable() -> Failure {
+    Failure::new(Class::Retry, "reading a pull request: GitHub's answer has no state, head or base")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pull_request_without_its_head_or_base_is_unknown() {
+        let row = json!({
+            "number": 7, "state": "closed", "merged": true, "head": { "sha": "a1", "repo": null },
+            "base": { "ref": "main", "repo": { "id": 5 } },
+        });
+        let pull = Pull::from(shape::<PullRow>(&row).unwrap());
+        assert_eq!((pull.number, pull.is_open, pull.is_merged, pull.repository), (7, false, true, 5));
+        for part in ["number", "state", "head", "base"] {
+            let mut row = row.clone();
+            row[part] = Value::Null;
+            assert!(shape::<PullRow>(&row).is_none(), "{part}");
+        }
+    }
+}

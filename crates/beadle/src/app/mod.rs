@@ -15,6 +15,7 @@ pub(crate) mod github_organisation;
 pub(crate) mod group_target;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
+mod policy_checks;
 pub(crate) mod policy_reading;
 pub(crate) mod policy_source;
 pub(crate) mod policy_store;

@@ -84,6 +84,7 @@ pub(crate) struct ReconcilerRegistry {
     groups: InstanceRouter,
     markers: InstanceRouter,
     teams: InstanceRouter,
+    checks: InstanceRouter,
     policies: InstanceRouter,
 }
 
@@ -100,6 +101,7 @@ impl ReconcilerRegistry {
             groups: InstanceRouter::new(&configured, hold, clock),
             markers: InstanceRouter::new(&configured, hold, clock),
             teams: InstanceRouter::new(&configured, hold, clock),
+            checks: InstanceRouter::new(&configured, hold, clock),
             policies: InstanceRouter::new(&configured, hold, clock),
             repositories: InstanceRouter::new(&configured, hold, clock),
             sweeps: InstanceRouter::new(&configured, hold, clock),
@@ -114,6 +116,11 @@ impl ReconcilerRegistry {
         self.repositories.add(&org.file.name, repository);
         self.sweeps.add(&org.file.name, sweep);
         self.dispatches.add(&org.file.name, dispatch);
+    }
+
+    /// Adds the reconciler for the pull requests that change the policy of an organisation.
+    pub(crate) fn add_check(&self, org: &str, check: Arc<dyn Reconcile>) {
+        self.checks.add(org, check);
     }
 
     /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's
@@ -158,6 +165,7 @@ impl ReconcilerRegistry {
             ("group", shared(&self.markers)),
             ("user", shared(&self.markers)),
             ("team", shared(&self.teams)),
+            (beadle_hooks::github::CHECK, shared(&self.checks)),
             ("policy", shared(&self.policies)),
         ])
     }

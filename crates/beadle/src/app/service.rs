@@ -15,6 +15,7 @@ use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
 use crate::app::group_target::GroupTarget;
+use crate::app::policy_checks;
 use crate::app::policy_reading::PolicyReading;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::config::Config;
@@ -116,6 +117,8 @@ impl Service {
             budgets.push(opened.api.budgets().clone());
             drop(budgets);
             self.reconcilers.add(opened, &self.store, self.clock());
+            let check = policy_checks::reconciler(&self.app, opened, &self.store);
+            self.reconcilers.add_check(&opened.file.name, check);
         })
         .await
     }

@@ -92,6 +92,25 @@ impl Reader {
         let pulls = pulls.ok_or_else(unreadable)?;
         Ok(pulls.into_iter().filter(|pull| pull.head == head).collect())
     }
+
+    /// Returns the last commit that two commits have in common. Returns `None` if they have none.
+    pub async fn merge_base(
+        &self,
+        repository: &str,
+        base: &str,
+        head: &str,
+    ) -> Result<Option<String>, Failure> {
+        let path = Path::at("repos").value(self.organisation()).value(repository).then("compare");
+        let path = path.value(&format!("{base}...{head}")).query("per_page", 1);
+        match self.api().get(&path).await {
+            Ok(answer) => {
+                let compared: Value = answer.json().map_err(Failure::from)?;
+                Ok(compared["merge_base_commit"]["sha"].as_str().map(str::to_owned))
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 fn unreadable() -> Failure {

@@ -198,21 +198,26 @@ impl PolicyCheck {
             failures: Vec::new(),
             preview: None,
         };
-        let head = match head {
+        let mut head = match head {
             Ok(head) => head,
             Err(why) => {
                 findings.refused = Some(why);
                 return Ok(Examined::Changed(Box::new(findings)));
             }
         };
-        let mut sides = vec![&head];
         if let Ok(base) = &base {
             findings.base.clone_from(&base.commit.id);
+            let began = reader.merge_base(&source.repository, &base.commit.id, &pull.head).await?;
+            if let Some(began) = began.filter(|began| *began != base.commit.id) {
+                let began = read::side(reader, source, &began).await?;
+                // If the folder did not exist then, every file of the head is new.
+                head.merge(base, &began.map(|began| began.blobs).unwrap_or_default());
+            }
             if base.blobs == head.blobs {
                 return Ok(Examined::Unchanged);
             }
-            sides.push(base);
         }
+        let sides: Vec<&read::Side> = base.as_ref().ok().into_iter().chain([&head]).collect();
         let texts = read::texts(reader, source, &sides).await?;
         let current = self.policy.current();
         let place = (reader.organisation(), source);

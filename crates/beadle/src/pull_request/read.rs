@@ -42,6 +42,24 @@ fn matters(path: &str) -> bool {
     !matches!((is_policy_file(path), is_test_file(path)), (Ok(false), Ok(false)))
 }
 
+impl Side {
+    /// Replaces the files that the pull request does not change with the files of the base. So a pull
+    /// request does not seem to revert what others merged since it began. `began` has the files of the
+    /// commit at which the pull request began.
+    pub(super) fn merge(&mut self, base: &Self, began: &BTreeMap<String, String>) {
+        let paths: BTreeSet<String> = self.blobs.keys().chain(base.blobs.keys()).cloned().collect();
+        for path in paths {
+            if self.blobs.get(&path) != began.get(&path) {
+                continue;
+            }
+            match base.blobs.get(&path) {
+                Some(blob) => self.blobs.insert(path, blob.clone()),
+                None => self.blobs.remove(&path),
+            };
+        }
+    }
+}
+
 /// Reads the texts of several sides. Beadle reads equal contents only once.
 pub(super) async fn texts(
     reader: &Reader,
@@ -102,6 +120,24 @@ pub(super) async fn parse(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn side_of(files: &[(&str, &str)]) -> Side {
+        let commit = Commit { id: String::new(), author: String::new(), subject: String::new() };
+        let blobs = files.iter().map(|(path, blob)| ((*path).to_owned(), (*blob).to_owned())).collect();
+        Side { commit, blobs }
+    }
+
+    #[test]
+    fn files_that_the_pull_request_does_not_change_are_those_of_the_base() {
+        let began =
+            side_of(&[("same", "1"), ("ours", "1"), ("theirs", "1"), ("gone", "1"), ("deleted", "1")]);
+        let base = side_of(&[("same", "1"), ("ours", "1"), ("theirs", "2"), ("new", "2"), ("deleted", "1")]);
+        let mut head =
+            side_of(&[("same", "1"), ("ours", "3"), ("theirs", "1"), ("gone", "1"), ("added", "3")]);
+        head.merge(&base, &began.blobs);
+        let merged = side_of(&[("same", "1"), ("ours", "3"), ("theirs", "2"), ("new", "2"), ("added", "3")]);
+        assert_eq!(head.blobs, merged.blobs);
+    }
 
     #[test]
     fn only_the_files_of_the_policy_and_its_tests_are_read() {

@@ -123,7 +123,7 @@ async fn an_invalid_policy_is_annotated_at_its_line_and_shows_nothing_of_the_pro
     let annotation = &run["annotations"][0];
     assert_eq!((&annotation["path"], &annotation["start_line"]), (&json!(SETTINGS), &json!(3)));
     assert_eq!(annotation["annotation_level"], "failure");
-    let hooks = "webhooks:\n  - url: https://ci.example.com/\n    secret: env:HOME\n";
+    let hooks = "webhooks:\n  - url: https://ci.example.com/\n    secret: other\n";
     push(&world, "8", &format!("{POLICY}{hooks}")).await;
     let run = until_concluded(&world, "8", "failure").await;
     let shown = run.to_string();
@@ -160,6 +160,24 @@ async fn pushes_in_a_row_end_in_one_check_of_the_last_commit_and_one_comment() {
     let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
     assert!(comment.contains(&last.as_str().unwrap()[..12]), "{comment}");
     assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_branch_changed_meanwhile_is_not_shown_as_a_change_of_the_pull_request() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.connect();
+    let layer = json!({ ".github/layers/issues.yml": "rank: 5\nrepository: { has_issues: false }\n" });
+    change(&world, "7", json!({ "contents": { SETTINGS: with_wiki() } })).await;
+    until_concluded(&world, "7", "success").await;
+    world.patch(json!({ "admin": { "contents": layer } }), true).await;
+    world.until("widgets", "the merged layer", |found| found["has_issues"] == json!(false)).await;
+    push(&world, "7", &format!("{}# again\n", with_wiki())).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["output"]["title"], "1 modification in 1 repository");
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains("`has_wiki`") && !comment.contains("`has_issues`"), "{comment}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

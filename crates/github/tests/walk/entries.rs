@@ -108,6 +108,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
     entry("Reader::pull", &["repository"], &["GET /repos/organisation/repository/pulls/7"]),
     entry("Reader::open_pulls_at", &["repository"], &["GET /repos/organisation/repository/pulls"]),
+    entry("Reader::merge_base", &["repository"], &["GET /repos/organisation/repository/compare/a...b"]),
     entry(
         "Reader::check_run",
         &["repository", "commit", "check"],

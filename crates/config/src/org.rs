@@ -41,6 +41,8 @@ pub struct OrgFile {
     /// The limits of the guard for the organisation.
     #[serde(default)]
     pub guard: GuardFile,
+    /// The slug of a team whose members can approve a held policy by a review of its pull request.
+    pub approve_by_review: Option<String>,
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,

@@ -48,7 +48,7 @@ pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
 pub use names::{Called, Missing, Resolved, SelectedBy};
 pub use policy_files::{Commit, TreeFile};
-pub use pulls::Pull;
+pub use pulls::{Pull, Review};
 pub use read::{Cursor, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Known, Label, Permission, Repository, Rule,

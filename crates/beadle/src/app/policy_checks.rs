@@ -45,6 +45,7 @@ fn open(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> anyhow::
         planner: org.preview_planner(store),
         policy: org.policy.clone(),
         secrets: org.file.secrets.keys().cloned().collect(),
+        approve_by_review: org.file.approve_by_review.clone(),
         limits: org.file.gate_limits(),
         store: store.clone(),
         clock: app.clock.clone(),

@@ -15,6 +15,7 @@ use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::findings::Findings;
+use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::{comment, outcome, read};
 use crate::config::RepositorySource;
@@ -46,6 +47,8 @@ pub(crate) struct PolicyCheck {
     pub(crate) policy: PolicyHandle,
     /// The names of the secrets that the policy may use.
     pub(crate) secrets: BTreeSet<String>,
+    /// The slug of the team whose members can approve a held policy by a review.
+    pub(crate) approve_by_review: Option<String>,
     /// The limits of the gate.
     pub(crate) limits: GateLimits,
     /// The store of the keys and notes.
@@ -145,12 +148,26 @@ impl PolicyCheck {
             repository: &self.source.repository,
             app: self.app,
         };
+        let by_review = self.approve_by_review.as_deref().map(|team| ByReview {
+            reader: &reader,
+            store: self.store.as_ref(),
+            clock: &self.clock,
+            key: &run.lease.key,
+            subject: &subject,
+            repository: &self.source.repository,
+            team,
+        });
         for _ in 0..TURNS {
             let Some(pull) = reader.pull(&self.source.repository, number).await? else {
                 return Ok(report(&subject, Some("the pull request does not exist")));
             };
             if let Some(why) = self.needs_none(&pull, repository) {
                 runs.leave(None, "The pull request needs no check any more").await?;
+                let is_merged_here = pull.repository == repository && pull.base == self.source.reference;
+                if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
+                    let in_force = self.policy.current();
+                    by_review.approve(&pull, &in_force.generation, run.since).await?;
+                }
                 return Ok(report(&subject, Some(why)));
             }
             let begun = runs.begin(&pull.head).await?;
@@ -174,6 +191,11 @@ impl PolicyCheck {
                 continue;
             }
             runs.conclude(&begun, &pull.head, self.concluded(&examined)).await?;
+            if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review)
+                && let Some(digest) = findings.shown_plan()
+            {
+                by_review.remember(&pull.head, digest).await?;
+            }
             self.comment(&reader, &writer, number, &examined).await?;
             return Ok(report(&subject, None));
         }
@@ -193,6 +215,7 @@ impl PolicyCheck {
             head: pull.head.clone(),
             is_base_invalid: false,
             refused: None,
+            approving_team: self.approve_by_review.clone(),
             problems: Vec::new(),
             tests: 0,
             failures: Vec::new(),

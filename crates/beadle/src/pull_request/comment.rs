@@ -130,6 +130,11 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     if let Some(why) = &preview.held {
         let text = "The gate would hold this policy until an operator approves it:";
         page.quote(&[Piece::own(text).bold(), Piece::value(why)]);
+        if let Some(team) = &findings.approving_team {
+            let text = "of this commit, by another person than its author, approves this plan.";
+            let member = Piece::own("A review by a member of the team");
+            page.paragraph(&[member, Piece::value(team), Piece::own(text)]);
+        }
     } else if findings.mode == Mode::Observe {
         page.quote(&[Piece::own("The mode of the organisation is `observe`: Beadle writes nothing.")]);
     } else if !sums.is_empty() {

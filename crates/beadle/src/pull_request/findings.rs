@@ -25,6 +25,8 @@ pub(super) struct Previewed {
     pub(super) incomplete: Vec<String>,
     /// Why the gate would hold the policy; `None` if it passes.
     pub(super) held: Option<String>,
+    /// The code of all changes that the gate counts.
+    pub(super) digest: String,
 }
 
 impl Previewed {
@@ -64,6 +66,8 @@ pub(super) struct Findings {
     pub(super) is_base_invalid: bool,
     /// Why the policy of the head cannot be read as a whole, if no line of a file is the cause.
     pub(super) refused: Option<String>,
+    /// The slug of the team whose members can approve the policy by a review.
+    pub(super) approving_team: Option<String>,
     /// The findings in the files of the head.
     pub(super) problems: Vec<Problem>,
     /// The number of the policy's tests.
@@ -103,6 +107,12 @@ impl Findings {
             }
             Some(preview) => (Conclusion::Success, sums(preview)),
         }
+    }
+
+    /// Returns the code of the plan, if the check shows the whole plan of a valid policy.
+    pub(super) fn shown_plan(&self) -> Option<&str> {
+        let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
+        (self.errors() == 0 && self.failures.is_empty()).then_some(preview.digest.as_str())
     }
 
     /// Returns the findings as annotations. `folder` is the path of the policy in the repository.
@@ -194,6 +204,7 @@ pub(super) mod tests {
             total: count + 10,
             incomplete: Vec::new(),
             held: None,
+            digest: String::new(),
         }
     }
 
@@ -206,6 +217,7 @@ pub(super) mod tests {
             head: "b".repeat(40),
             is_base_invalid: false,
             refused: None,
+            approving_team: None,
             problems: Vec::new(),
             tests: 0,
             failures: Vec::new(),

@@ -10,4 +10,5 @@ mod findings;
 mod groups;
 mod outcome;
 mod read;
+mod review;
 mod runs;

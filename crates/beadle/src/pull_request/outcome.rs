@@ -1,6 +1,6 @@
 //! Finds out what the policy of a pull request would do, and what the gate would decide about it.
 
-use beadle_engine::{Failure, GateLimits, GateSums, GateVerdict, check_gate};
+use beadle_engine::{Failure, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};
 use beadle_repositories::{Policy, RepositoryPlanner};
 
 use super::findings::Previewed;
@@ -14,6 +14,7 @@ pub(super) async fn preview(
 ) -> Result<Previewed, Failure> {
     let found = planner.preview(Some(before), after, &|_, _| {}).await?;
     let sums = GateSums::of(found.plans.iter().map(|(_, plan)| plan));
+    let digest = plan_digest(found.plans.iter().map(|(key, plan)| (key, plan)));
     let verdict = check_gate(limits, &sums.risks, sums.repositories, found.total);
     let held = match verdict {
         GateVerdict::Passes => None,
@@ -26,5 +27,6 @@ pub(super) async fn preview(
         total: found.total,
         incomplete: found.incomplete,
         held,
+        digest,
     })
 }

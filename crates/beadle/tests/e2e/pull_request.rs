@@ -22,6 +22,7 @@ async fn world() -> World {
         "organization_custom_properties": "read", "pull_requests": "write", "repository_hooks": "write",
         "repository_custom_properties": "write",
     });
+    state["orgs"]["acme"]["teams"]["security"]["members"] = json!({ "ann": "member" });
     let mut world = World::unlimited(state).await;
     world.source = "{ repository = \"admin\", path = \".github\" }".into();
     world
@@ -220,6 +221,28 @@ async fn a_pull_request_that_is_closed_during_its_check_ends_cancelled_without_a
     until_concluded(&world, "7", "cancelled").await;
     assert!(comments(&world.repository("admin")).is_empty());
     assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_by_a_member_of_the_team_approves_the_plan_that_the_check_showed() {
+    let mut world = world().await;
+    world.org_lines =
+        format!("approve_by_review = \"security\"\n{}[org.gate]\nremoves = 0\n", world.org_lines);
+    let _serving = world.serve().await;
+    world.connect();
+    let settings = POLICY.replace("  - { name: engineering, permission: push }\n", "");
+    push(&world, "7", &settings).await;
+    until_concluded(&world, "7", "action_required").await;
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains("A review by a member of the team `security`"), "{comment}");
+    change(&world, "7", json!({ "reviews": [{ "user": "ann", "state": "APPROVED" }] })).await;
+    let merged = json!({ "contents": { SETTINGS: settings }, "pulls": { "7": { "merged": true } } });
+    world.patch(json!({ "admin": merged }), true).await;
+    let is_written = |found: &Value| found["teams"].get("engineering").is_none();
+    world.until("widgets", "the approved removal", is_written).await;
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    assert!(journal.out.contains("review of acme/admin#7"), "{}", journal.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

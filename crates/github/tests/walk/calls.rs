@@ -115,6 +115,8 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "defined_properties" => reader.defined_properties().await.is_ok(),
         "pull" => reader.pull(text("repository"), 7).await.is_ok(),
         "open_pulls_at" => reader.open_pulls_at(text("repository"), "head").await.is_ok(),
+        "reviews" => reader.reviews(text("repository"), 7).await.is_ok(),
+        "is_in_team" => reader.is_in_team(text("team"), text("login")).await.is_ok(),
         "merge_base" => reader.merge_base(text("repository"), "a", "b").await.is_ok(),
         "check_run" => reader.check_run(text("repository"), text("commit"), text("check"), 1).await.is_ok(),
         "own_comment" => reader.own_comment(text("repository"), 7, 1, "marker").await.is_ok(),

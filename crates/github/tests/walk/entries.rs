@@ -108,6 +108,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
     entry("Reader::pull", &["repository"], &["GET /repos/organisation/repository/pulls/7"]),
     entry("Reader::open_pulls_at", &["repository"], &["GET /repos/organisation/repository/pulls"]),
+    entry("Reader::reviews", &["repository"], &["GET /repos/organisation/repository/pulls/7/reviews"]),
+    entry("Reader::is_in_team", &["team", "login"], &["GET /orgs/organisation/teams/team/memberships/login"]),
     entry("Reader::merge_base", &["repository"], &["GET /repos/organisation/repository/compare/a...b"]),
     entry(
         "Reader::check_run",

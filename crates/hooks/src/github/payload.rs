@@ -76,6 +76,7 @@ pub(super) struct Team {
 #[derive(Debug, Deserialize)]
 pub(super) struct Pull {
     pub(super) number: Option<u64>,
+    pub(super) merged: Option<bool>,
     base: Option<PullBase>,
 }
 

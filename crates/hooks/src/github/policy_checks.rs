@@ -101,6 +101,12 @@ fn subjects(event: &str, payload: &Payload<'_>) -> Vec<CheckSubject> {
         ("pull_request", "opened" | "synchronize" | "reopened" | "ready_for_review") => {
             pull(repository, payload)
         }
+        // After a merge, Beadle looks for reviews that approve the new policy.
+        ("pull_request", "closed")
+            if payload.pull_request.as_ref().is_some_and(|pull| pull.merged == Some(true)) =>
+        {
+            pull(repository, payload)
+        }
         // A new title changes nothing that Beadle checks.
         ("pull_request", "edited")
             if payload.changes.as_ref().is_some_and(|changes| changes.base.is_some()) =>
@@ -180,6 +186,8 @@ mod tests {
         let moved =
             json!({ "pull_request": { "number": 7 }, "changes": { "base": { "ref": { "from": "old" } } } });
         assert_eq!(keys("pull_request", &payload("edited", &moved)).len(), 2);
+        let merged = json!({ "pull_request": { "number": 7, "merged": true } });
+        assert_eq!(keys("pull_request", &payload("closed", &merged)).len(), 2);
         let mut other = payload("opened", &pull);
         other["repository"]["name"] = json!("shop");
         assert!(keys("pull_request", &other).is_empty());

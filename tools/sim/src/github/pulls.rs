@@ -1,6 +1,7 @@
 //! The pull requests of repositories. In the state, `pulls.<number>` of a repository has the files
 //! of the head in `contents`, and can have the `base` branch, the `state`, `merged`, the `user` and
-//! `fork` (the head is in a fork). A change of the files makes a commit, as a push does.
+//! `fork` (the head is in a fork). A change of the files makes a commit, as a push does. `reviews` is
+//! a list, and each entry has its `user` and its `state`.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,11 @@ pub(crate) fn complete(repository: &mut Value, fresh: &mut impl FnMut() -> u64) 
             pull["id"] = json!(fresh());
         }
         push(repository, number, pull);
+        // A merge changes the files of the repository in the same patch.
+        if pull["merged"] == json!(true) && pull["merge_commit"].is_null() {
+            pull["state"] = json!("closed");
+            pull["merge_commit"] = repository["head_commit"].clone();
+        }
         add_issue(repository, number, pull, fresh);
     }
     repository["pulls"] = Value::Object(pulls);

@@ -25,8 +25,31 @@ pub(super) fn answer(world: &World, call: &Call<'_>, org: &str, found: &Value, r
             Some(pull) => Reply::json(200, shown(world, org, found, number, pull)),
             None => Reply::not_found(),
         },
+        ("GET", [number, "reviews"]) => match found["pulls"].get(*number) {
+            Some(pull) => {
+                let reviews = pull["reviews"].as_array().into_iter().flatten().enumerate();
+                let web = format!(
+                    "https://github.com/{org}/{}/pull/{number}",
+                    found["name"].as_str().unwrap_or_default()
+                );
+                page(call, reviews.map(|(at, review)| reviewed(world, &web, pull, at, review)).collect())
+            }
+            None => Reply::not_found(),
+        },
         _ => Reply::not_found(),
     }
+}
+
+/// Returns a review, which names its `user` and `state`. It can name the `commit` that it is about.
+fn reviewed(world: &World, web: &str, pull: &Value, at: usize, review: &Value) -> Value {
+    let commit = review["commit"].as_str().or(pull["head"].as_str());
+    let user = shapes::sender(world, review["user"].as_str().unwrap_or("octocat"));
+    let (html, api) = (format!("{web}#pullrequestreview-{at}"), "https://api.github.com/");
+    json!({
+        "id": at + 1, "node_id": format!("PRR_kwDO{at:08}"), "user": user, "body": "", "state": review["state"],
+        "html_url": html, "pull_request_url": api, "submitted_at": DATED, "commit_id": commit,
+        "author_association": "MEMBER", "_links": { "html": { "href": html }, "pull_request": { "href": api } },
+    })
 }
 
 /// Returns a pull request in the form of REST, which webhooks have too.
@@ -72,7 +95,7 @@ pub(crate) fn shown(world: &World, org: &str, found: &Value, number: &str, pull:
     let more = json!({
         "milestone": null, "created_at": DATED, "updated_at": DATED,
         "closed_at": (!is_open).then_some(DATED), "merged_at": is_merged.then_some(DATED),
-        "merge_commit_sha": null, "assignee": null, "assignees": [], "requested_reviewers": [],
+        "merge_commit_sha": pull["merge_commit"], "assignee": null, "assignees": [], "requested_reviewers": [],
         "requested_teams": [], "draft": false, "author_association": "NONE", "auto_merge": null,
         "merged": is_merged, "mergeable": null, "mergeable_state": "unknown", "merged_by": null,
         "comments": 0, "review_comments": 0, "maintainer_can_modify": false, "commits": 1, "additions": 1,

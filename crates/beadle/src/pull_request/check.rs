@@ -172,7 +172,8 @@ impl PolicyCheck {
             }
             let begun = runs.begin(&pull.head).await?;
             fail::fail_point!("between-check-and-conclusion", |_| std::process::abort());
-            let examined = match tokio::time::timeout(LIMIT, self.examine(&reader, &pull)).await {
+            let examining = Box::pin(self.examine(&reader, &pull));
+            let examined = match tokio::time::timeout(LIMIT, examining).await {
                 Ok(Ok(examined)) => examined,
                 Ok(Err(failure)) => {
                     runs.conclude(&begun, &pull.head, unfinished(&failure)).await?;
@@ -190,7 +191,15 @@ impl PolicyCheck {
                 runs.conclude(&begun, &pull.head, cancelled(title)).await?;
                 continue;
             }
-            runs.conclude(&begun, &pull.head, self.concluded(&examined)).await?;
+            let output = self.concluded(&examined);
+            tracing::info!(
+                organisation = self.organisation,
+                pull_request = subject,
+                conclusion = output.conclusion.as_str(),
+                title = output.title,
+                "pull request checked"
+            );
+            runs.conclude(&begun, &pull.head, output).await?;
             if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review)
                 && let Some(digest) = findings.shown_plan()
             {

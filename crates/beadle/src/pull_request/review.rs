@@ -119,7 +119,7 @@ impl ByReview<'_> {
             reason: reason.clone(),
             by: by.clone(),
         };
-        held.approve(self.store, GenerationApproval { by, reason, at }).await?;
+        held.approve(self.store, organisation, GenerationApproval { by, reason, at }).await?;
         let entry = Entry {
             seq: 0,
             at,

@@ -22,6 +22,7 @@ const ROUTES: &[&str] = &[
     "PATCH /repos/{owner}/{repo}/hooks/{hook_id}",
     "PATCH /repos/{owner}/{repo}/hooks/{hook_id}/config",
     "PATCH /repos/{owner}/{repo}/invitations/{invitation_id}",
+    "PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}",
     "PATCH /repos/{owner}/{repo}/labels/{name}",
     "PATCH /repos/{owner}/{repo}/properties/values",
     "POST /app/installations/{installation_id}/access_tokens",

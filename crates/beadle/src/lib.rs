@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod logging;
 pub mod output;
+mod pull_request;
 mod tasks;
 
 use std::process::ExitCode;

@@ -226,6 +226,10 @@ impl OrgFile {
         for (name, reference) in &self.secrets {
             check_reference(table.key("secrets").key(name), reference)?;
         }
+        if self.approve_by_review.is_some() && self.policy.repository().is_none() {
+            let rule = "be used with a `policy` in a repository, found a folder";
+            return Err(Invalid::must(table.key("approve_by_review"), rule));
+        }
         let (budget, guard) = (table.key("budget"), table.key("guard"));
         at_most(budget.key("reserve"), 90, self.budget.reserve)?;
         if self.budget.concurrency == 0 || self.budget.concurrency > MOST_AT_ONCE {

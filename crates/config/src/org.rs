@@ -49,6 +49,8 @@ pub struct OrgFile {
     /// The limits of the gate for the organisation.
     #[serde(default)]
     pub gate: GateFile,
+    /// The slug of a team whose members can approve a held policy by a review of its pull request.
+    pub approve_by_review: Option<String>,
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,

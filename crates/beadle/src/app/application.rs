@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Store};
-use beadle_github::{Asks, Reader};
+use beadle_engine::{Clock, Store, WritePace};
+use beadle_github::{Api, Asks, Reader};
 use beadle_repositories::Policy;
 
 use crate::app::budget_share::SpawnedShare;
@@ -75,7 +75,7 @@ impl App {
 
     fn policy_part(&self, file: &OrgConfig, source: &RepositorySource) -> anyhow::Result<PolicyPart> {
         let owner = self.config.orgs(Some(source.owner(&file.name)))?[0];
-        let (api, _) = self.clients.get_or_open(&self.config, owner, &self.clock, &self.options)?;
+        let (api, _) = self.client_of(owner)?;
         Ok(PolicyPart {
             reader: Reader::new(api, Asks::default()),
             source: source.clone(),
@@ -89,8 +89,13 @@ impl App {
         policy: Policy,
         file: &Arc<OrgConfig>,
     ) -> anyhow::Result<GithubOrganisation> {
-        let client = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
-        GithubOrganisation::new(&self.config, file, policy, client)
+        GithubOrganisation::new(&self.config, file, policy, self.client_of(file)?)
+    }
+
+    /// Returns the client of an organisation, and its pace of bulk writes. Opens the client if it is
+    /// not open yet. Sends no request.
+    pub(super) fn client_of(&self, file: &OrgConfig) -> anyhow::Result<(Api, WritePace)> {
+        self.clients.get_or_open(&self.config, file, &self.clock, &self.options)
     }
 
     /// Opens a reader of an organisation. Needs no policy, and sends no request.

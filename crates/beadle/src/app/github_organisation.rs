@@ -10,6 +10,7 @@ use beadle_github::{Api, Reader, Writer};
 use beadle_repositories::{
     Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
 };
+use secrecy::SecretString;
 
 use crate::app::file_timeout::FileReader;
 use crate::app::validators;
@@ -74,6 +75,18 @@ impl GithubOrganisation {
             Some(store) => planner.remembering(store.clone()),
             None => planner,
         }
+    }
+
+    /// Returns a planner that shows what a policy would do, although nobody has approved the policy
+    /// yet. It has reads of its own, because another policy reads other parts of the repositories.
+    /// It knows the names of the secrets, and not their values.
+    pub(crate) fn preview_planner(&self, store: &Arc<dyn Store>) -> RepositoryPlanner {
+        let reader = Reader::new(self.api.clone(), self.policy.current().asks());
+        let secrets = self.secrets.keys().map(|name| (name.clone(), SecretString::default()));
+        RepositoryPlanner::new(reader, self.policy.clone(), config::modes(&self.file))
+            .lending(secrets.collect())
+            .remembering(store.clone())
+            .only_looking()
     }
 
     /// Returns the writer of the organisation's repositories.

@@ -20,6 +20,7 @@ pub(crate) mod last_sweep;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
 pub(crate) mod policy_adoption;
+mod policy_checks;
 pub(crate) mod policy_part;
 pub(crate) mod policy_reading;
 pub(crate) mod policy_source;

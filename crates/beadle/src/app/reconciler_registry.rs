@@ -85,6 +85,7 @@ pub(crate) struct ReconcilerRegistry {
     groups: InstanceRouter,
     markers: InstanceRouter,
     teams: InstanceRouter,
+    checks: InstanceRouter,
     policies: InstanceRouter,
 }
 
@@ -101,6 +102,7 @@ impl ReconcilerRegistry {
             groups: InstanceRouter::new(&configured, hold, clock),
             markers: InstanceRouter::new(&configured, hold, clock),
             teams: InstanceRouter::new(&configured, hold, clock),
+            checks: InstanceRouter::new(&configured, hold, clock),
             policies: InstanceRouter::new(&configured, hold, clock),
             repositories: InstanceRouter::new(&configured, hold, clock),
             sweeps: InstanceRouter::new(&configured, hold, clock),
@@ -119,6 +121,11 @@ impl ReconcilerRegistry {
     /// Adds the reconciler of an organisation's dispatches. They do not depend on the policy.
     pub(crate) fn add_dispatch(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         self.dispatches.add(&org.file.name, org.dispatches(store, clock));
+    }
+
+    /// Adds the reconciler for the pull requests that change the policy of an organisation.
+    pub(crate) fn add_check(&self, org: &str, check: Arc<dyn Reconcile>) {
+        self.checks.add(org, check);
     }
 
     /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's
@@ -163,6 +170,7 @@ impl ReconcilerRegistry {
             ("group", shared(&self.markers)),
             ("user", shared(&self.markers)),
             ("team", shared(&self.teams)),
+            (beadle_hooks::github::CHECK, shared(&self.checks)),
             ("policy", shared(&self.policies)),
         ])
     }

@@ -18,6 +18,7 @@ use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
+use crate::app::policy_checks;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::config::Config;
 
@@ -111,6 +112,8 @@ impl Service {
         let is_new = org.open_now(&self.app, begin).await?;
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
+            let check = policy_checks::reconciler(&self.app, &opened, &self.store);
+            self.reconcilers.add_check(&opened.file.name, check);
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());
         }

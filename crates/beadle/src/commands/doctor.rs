@@ -25,6 +25,10 @@ const TEAMS: (&str, &str) = ("members", "write");
 /// The event that the App must subscribe to if a target is teams of the organisation, in addition
 /// to the events about repositories.
 const TEAMS_EVENT: &str = "membership";
+/// The permissions with which the App shows what a pull request would do to the policy.
+const CHECKS: [(&str, &str); 2] = [("checks", "write"), ("pull_requests", "write")];
+/// The events by which Beadle learns of these pull requests.
+const CHECK_EVENTS: [&str; 3] = ["check_run", "check_suite", "pull_request"];
 /// The largest accepted difference between this machine's clock and GitHub's clock, in seconds.
 /// With a larger difference, GitHub rejects tokens.
 const SKEW: i64 = 30;
@@ -203,6 +207,26 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
             "{name}: the App does not subscribe to {}; only sweeps find this drift",
             missing.join(", ")
         ));
+    }
+    if source.is_some() {
+        let lacks = |(permission, needed): &&(&str, &str)| {
+            let has = installation["permissions"][*permission].as_str().unwrap_or("none");
+            level(has) < level(needed)
+        };
+        let permissions = CHECKS.iter().filter(lacks);
+        let permissions =
+            permissions.map(|(permission, needed)| format!("the permission {permission}: {needed}"));
+        let unknown = CHECK_EVENTS.iter().filter(|event| !events.contains(&json!(event)));
+        let missing: Vec<String> =
+            permissions.chain(unknown.map(|event| format!("the event {event}"))).collect();
+        if missing.is_empty() {
+            doctor.fine(&format!("{name}: pull requests that change the policy are checked"));
+        } else {
+            doctor.note(&format!(
+                "{name}: pull requests that change the policy are not checked: the App lacks {}",
+                missing.join(", ")
+            ));
+        }
     }
     if installation["repository_selection"] == "selected" {
         doctor.note(&format!("{name}: the App has access only to selected repositories, not to new ones"));

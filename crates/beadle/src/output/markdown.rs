@@ -6,6 +6,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use crate::output::count::counted;
 use crate::output::escape;
 
 /// A piece of a page, already encoded so that it can stand in a heading, a quotation or a table
@@ -37,6 +38,22 @@ impl Piece {
     /// Makes the piece a link. The address must be encoded: a bracket or a blank would end it.
     pub(crate) fn link(self, address: &str) -> Self {
         Self(format!("[{}]({address})", self.0))
+    }
+
+    /// Creates a piece from several values, which commas separate.
+    pub(crate) fn values(texts: &[&str]) -> Self {
+        let parts: Vec<String> = texts.iter().map(|text| Self::value(text).0).collect();
+        Self(parts.join(", "))
+    }
+
+    /// Creates a piece from a number with its noun.
+    pub(crate) fn counted(number: u64, one: &'static str, many: &'static str) -> Self {
+        Self(counted(number, one, many))
+    }
+
+    /// Creates a piece from pieces, with `between` between two of them.
+    pub(crate) fn joined(pieces: &[Self], between: &'static str) -> Self {
+        Self(joined(pieces, between))
     }
 
     /// Makes the piece bold.
@@ -78,6 +95,28 @@ impl Page {
     /// Adds a block quotation, so that readers notice the text.
     pub(crate) fn quote(&mut self, pieces: &[Piece]) {
         let _ = writeln!(self.0, "\n> {}", joined(pieces, " "));
+    }
+
+    /// Adds an item of a list.
+    pub(crate) fn item(&mut self, pieces: &[Piece]) {
+        let _ = writeln!(self.0, "- {}", joined(pieces, " "));
+    }
+
+    /// Adds a paragraph that is folded until the reader opens it. GitHub does not interpret the
+    /// text of the summary as Markdown, so the summary must be a text of this program or a number.
+    pub(crate) fn folded(&mut self, summary: &Piece, content: &Piece) {
+        let _ =
+            writeln!(self.0, "\n<details><summary>{}</summary>\n\n{}\n\n</details>\n", summary.0, content.0);
+    }
+
+    /// Adds the content of another page at the end.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.0.push_str(&other.0);
+    }
+
+    /// Returns the length of the page in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len()
     }
 
     /// Begins a table with these columns.

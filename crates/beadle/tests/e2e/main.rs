@@ -33,6 +33,7 @@ mod organisation;
 mod people;
 mod policy;
 mod policy_in_git;
+mod pull_request;
 mod reach;
 mod recovery;
 mod renamed;

@@ -33,6 +33,10 @@ fn an_error_names_the_file_the_line_and_the_key() {
             "[server]\noperator = \"0.0.0.0:1\"",
             "beadle.toml:6: `server.operator` is `0.0.0.0:1`, so `server.operator_token` is required\nhint: ",
         ),
+        (
+            "approve_by_review = \"security\"",
+            "beadle.toml:5: `org.approve_by_review` must be used with a `policy` in a repository",
+        ),
         ("[store]\npath = \"\"", "beadle.toml:6: `store.path`: a store must not be empty"),
         (
             "[[okta]]\nname = \"ACME\"\nurl = \"u\"\ntoken = \"env:T\"",

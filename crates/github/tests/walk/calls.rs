@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use beadle_engine::Time;
 use beadle_github::{
-    Actor, ActorKind, Below, Cursor, Grantee, Known, Method, NewTeam, Path, Permission, Reader, Repository,
-    SelectedBy, Team, TeamPermission, Visibility, Writer,
+    Actor, ActorKind, Annotation, Below, CheckOutput, CheckWriter, Conclusion, Cursor, Grantee, Known,
+    Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team, TeamPermission, Visibility,
+    Writer,
 };
 use beadle_transport::testing::Texts;
 use serde_json::{Map, json};
@@ -114,6 +115,13 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "files_at" => reader.files_at(text("repository"), text("commit"), "policy").await.is_ok(),
         "blobs" => reader.blobs(text("repository"), &[text("blob").to_owned()]).await.is_ok(),
         "defined_properties" => reader.defined_properties().await.is_ok(),
+        "pull" => reader.pull(text("repository"), 7).await.is_ok(),
+        "open_pulls_at" => reader.open_pulls_at(text("repository"), "head").await.is_ok(),
+        "reviews" => reader.reviews(text("repository"), 7).await.is_ok(),
+        "is_in_team" => reader.is_in_team(text("team"), text("login")).await.is_ok(),
+        "merge_base" => reader.merge_base(text("repository"), "a", "b").await.is_ok(),
+        "check_run" => reader.check_run(text("repository"), text("commit"), text("check"), 1).await.is_ok(),
+        "own_comment" => reader.own_comment(text("repository"), 7, 1, "marker").await.is_ok(),
         other => panic!("the walk does not know how to call Reader::{other}"),
     }
 }
@@ -143,6 +151,28 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
         }
         "team" => writer.team(&team(text("node")), &[text("account").to_owned()]).await.is_ok(),
         other => panic!("the walk does not know how to call Writer::{other}"),
+    }
+}
+
+/// Calls a method of the writer of checks, and returns whether it succeeded.
+pub(crate) async fn write_check(call: &str, writer: &CheckWriter, texts: &Texts) -> bool {
+    let text = |name: &'static str| texts.pick(name);
+    match call {
+        "begin" => writer.begin(text("check"), text("commit"), text("external")).await.is_ok(),
+        "begin_again" => writer.begin_again(7).await.is_ok(),
+        "conclude" => {
+            let (path, message) = (text("path").to_owned(), text("message").to_owned());
+            let output = CheckOutput {
+                conclusion: Conclusion::Failure,
+                title: text("title").to_owned(),
+                summary: text("summary").to_owned(),
+                annotations: vec![Annotation { path, line: 1, is_error: true, message }],
+            };
+            writer.conclude(7, &output).await.is_ok()
+        }
+        "comment" => writer.comment(7, text("text")).await.is_ok(),
+        "update_comment" => writer.update_comment(7, text("text")).await.is_ok(),
+        other => panic!("the walk does not know how to call CheckWriter::{other}"),
     }
 }
 

@@ -108,6 +108,42 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::repositories_called", &["name"], &["POST /graphql"]),
     entry("Reader::are_apps", &["node"], &["POST /graphql"]),
     entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
+    entry("Reader::pull", &["repository"], &["GET /repos/organisation/repository/pulls/7"]),
+    entry("Reader::open_pulls_at", &["repository"], &["GET /repos/organisation/repository/pulls"]),
+    entry("Reader::reviews", &["repository"], &["GET /repos/organisation/repository/pulls/7/reviews"]),
+    entry("Reader::is_in_team", &["team", "login"], &["GET /orgs/organisation/teams/team/memberships/login"]),
+    entry("Reader::merge_base", &["repository"], &["GET /repos/organisation/repository/compare/a...b"]),
+    entry(
+        "Reader::check_run",
+        &["repository", "commit", "check"],
+        &["GET /repos/organisation/repository/commits/commit/check-runs"],
+    ),
+    entry("Reader::own_comment", &["repository"], &["GET /repos/organisation/repository/issues/7/comments"]),
+    entry(
+        "CheckWriter::begin",
+        &["repository", "commit", "check", "external"],
+        &["POST /repos/organisation/repository/check-runs"],
+    ),
+    entry(
+        "CheckWriter::begin_again",
+        &["repository"],
+        &["PATCH /repos/organisation/repository/check-runs/7"],
+    ),
+    entry(
+        "CheckWriter::conclude",
+        &["repository", "title", "summary", "path", "message"],
+        &["PATCH /repos/organisation/repository/check-runs/7"],
+    ),
+    entry(
+        "CheckWriter::comment",
+        &["repository", "text"],
+        &["POST /repos/organisation/repository/issues/7/comments"],
+    ),
+    entry(
+        "CheckWriter::update_comment",
+        &["repository", "text"],
+        &["PATCH /repos/organisation/repository/issues/comments/7"],
+    ),
     entry(
         "Reader::commit",
         &["repository", "reference"],

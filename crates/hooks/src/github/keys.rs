@@ -5,6 +5,7 @@ use beadle_engine::{Key, Lane, Mark};
 
 use super::Sender;
 use super::payload::{Payload, Repository};
+use super::policy_checks;
 
 /// The events that make their repository due, whatever their action is and whoever caused them.
 const REPOSITORY_EVENTS: &[&str] = &[
@@ -59,6 +60,7 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         let team = payload.team.as_ref().and_then(|team| team.id);
         marks.extend(team.map(|id| Mark::new(Key::new("team", instance, id), lane)));
     }
+    marks.extend(policy_checks::marks(event, payload, &sender.policies));
     if event == "push" {
         marks.extend(policies(payload, sender));
     }

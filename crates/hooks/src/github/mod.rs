@@ -7,6 +7,7 @@ mod events;
 mod keys;
 mod org_facts;
 mod payload;
+mod policy_checks;
 mod signature;
 mod watched_policy;
 
@@ -16,6 +17,7 @@ use secrecy::SecretString;
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
 pub use org_facts::OrgFacts;
 pub use payload::ContentType;
+pub use policy_checks::{CHECK, CheckSubject};
 pub use signature::sign;
 pub use watched_policy::WatchedPolicy;
 

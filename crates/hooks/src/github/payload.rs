@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::WebhookRefusal;
 
@@ -71,6 +72,45 @@ pub(super) struct Team {
     pub(super) id: Option<u64>,
 }
 
+/// A pull request, as the event `pull_request` and the checks of a commit name it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pull {
+    pub(super) number: Option<u64>,
+    pub(super) merged: Option<bool>,
+    base: Option<PullBase>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PullBase {
+    repo: Option<BaseRepository>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BaseRepository {
+    id: Option<u64>,
+}
+
+impl Pull {
+    /// Returns the id of the repository that the pull request changes.
+    pub(super) fn base_repository(&self) -> Option<u64> {
+        self.base.as_ref()?.repo.as_ref()?.id
+    }
+}
+
+/// The commit of a check suite or a check run, and the pull requests that have it as their head.
+#[derive(Debug, Deserialize)]
+pub(super) struct CheckedCommit<'a> {
+    #[serde(borrow)]
+    pub(super) head_sha: Option<Cow<'a, str>>,
+    pub(super) pull_requests: Option<Vec<Pull>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Changes {
+    /// Set if the event reports another base branch of a pull request.
+    pub(super) base: Option<IgnoredAny>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Payload<'a> {
     #[serde(borrow)]
@@ -84,6 +124,12 @@ pub(super) struct Payload<'a> {
     #[serde(borrow)]
     pub(super) repositories_added: Option<Vec<Repository<'a>>>,
     pub(super) team: Option<Team>,
+    pub(super) pull_request: Option<Pull>,
+    #[serde(borrow)]
+    pub(super) check_suite: Option<CheckedCommit<'a>>,
+    #[serde(borrow)]
+    pub(super) check_run: Option<CheckedCommit<'a>>,
+    pub(super) changes: Option<Changes>,
     #[serde(borrow)]
     pub(super) ref_type: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "ref")]

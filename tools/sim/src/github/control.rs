@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::github::deliver::Hook;
-use crate::github::events;
+use crate::github::events::{self, Event};
 use crate::github::limits::Accounts;
 use crate::github::log::LogLies;
+use crate::github::pull_events;
 use crate::github::server::{Shared, lock};
 use crate::github::world::World;
 use crate::sim_state::merge;
@@ -92,6 +93,12 @@ pub(crate) fn answer(
             shared.set_hook(None);
             Ok(None)
         }
+        ("POST", "rerequest") => parsed().and_then(|of| {
+            let event = rerequested(&lock(&shared.world), &of)?;
+            lock(&shared.world).outbox.push(event);
+            shared.flush(true);
+            Ok(None)
+        }),
         ("PUT", "latency") => parsed().map(|value| {
             *lock(&shared.latency) = std::time::Duration::from_millis(value["ms"].as_u64().unwrap_or(0));
             None
@@ -109,6 +116,14 @@ pub(crate) fn answer(
         Ok(None) => text(204, "application/json", String::new()),
         Err(why) => text(400, "text/plain", format!("{why}\n")),
     }
+}
+
+/// Returns the event by which a person asks for another run of a check.
+fn rerequested(world: &World, of: &Value) -> Result<Event, String> {
+    let name = |key: &str| of[key].as_str().unwrap_or_default();
+    let id = of["id"].as_u64().unwrap_or_default();
+    pull_events::rerequested(world, name("org"), name("repo"), id)
+        .ok_or_else(|| format!("there is no check run {id} of a pull request"))
 }
 
 fn text(status: u16, kind: &str, text: String) -> Response {
@@ -169,5 +184,6 @@ fn told(world: &mut World, org: &str, name: &str, before: &Value) {
     let after = world.doc["orgs"][org]["repos"][name].clone();
     let some = |value: &Value| if value.is_null() { None } else { Some(value.clone()) };
     let events = events::of_change(world, org, some(before).as_ref(), some(&after).as_ref(), "octocat");
-    world.outbox.extend(events);
+    let pulls = pull_events::of_change(world, org, before, &after);
+    world.outbox.extend(events.into_iter().chain(pulls));
 }

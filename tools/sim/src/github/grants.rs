@@ -80,7 +80,12 @@ impl Grant {
             return Some(Reply::not_found());
         }
         let (permission, writes) = needed(call.method.as_str(), &call.path)?;
-        let is_allowed = self.has(permission, writes)
+        // A comment on a pull request needs one of two permissions.
+        let is_comment = matches!(
+            call.path.as_slice(),
+            ["repos", _, _, "issues", "comments", _] | ["repos", _, _, "issues", _, "comments"]
+        );
+        let is_allowed = (self.has(permission, writes) || (is_comment && self.has("pull_requests", writes)))
             && (!renames_default(world, call) || self.has("administration", true));
         (!is_allowed).then(|| Reply::message(403, "Resource not accessible by integration"))
     }
@@ -155,6 +160,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
         ["repos", _, _, "labels" | "issues", ..] => "issues",
+        ["repos", _, _, "pulls", ..] => "pull_requests",
         ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => "checks",
         ["repos", _, _, "hooks", ..] => "repository_hooks",
         ["repos", _, _, "contents" | "commits" | "git" | "compare", ..]

@@ -12,6 +12,7 @@
 //! | `POST`, `DELETE tokens` | creates a personal token, or revokes all tokens |
 //! | `GET app.pem` | returns the private key of the App, which each process generates |
 //! | `PUT`, `DELETE hook` | sets or removes the [`Hook`], the receiver of webhooks |
+//! | `POST rerequest` | asks for another run of a check: `{"org": "acme", "repo": "admin", "id": 7}` |
 //! | `PUT latency` | sets the delay of every answer: `{"ms": 100}` |
 //! | `GET deliveries` | returns every webhook with its answer, in the order in which attempts ended |
 //! | `PUT`, `DELETE log` | sets or removes the [`LogLies`], which shuffle, delay or repeat rows of the App's log |
@@ -25,7 +26,8 @@
 //! `labels.<name>`, `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`,
 //! `properties`, `code_scanning` and the other security switches, `workflows.<file>` (`run_name`,
 //! `inputs`) and their `runs`, `check_runs`, and `issues` (an entry with `"pull_request": true` is
-//! a pull request). An organisation has its own `rulesets` and `security_configurations`,
+//! a pull request), and `pulls.<number>` (the files of the head in `contents`, `base`, `state`,
+//! `merged`, `fork`). An organisation has its own `rulesets` and `security_configurations`,
 //! `property_definitions.<name>` (without this key, every property is defined), a `plan` (with
 //! `free` and `team`, the simulator refuses the features of enterprises) and the `permissions` of
 //! its installation. `users.<login>` and `apps.<slug>` are
@@ -55,6 +57,8 @@ mod limits;
 mod log;
 mod manifest;
 mod protection;
+mod pull_events;
+mod pulls;
 mod rest;
 mod rules;
 mod server;

@@ -24,6 +24,8 @@ const PAIRS: &[(&str, &str, &[&str])] = &[
 ];
 const LABEL_NAME: usize = 50;
 const DESCRIPTION: usize = 350;
+/// The maximum length of a comment, in characters.
+const COMMENT: usize = 65_536;
 const TOPICS: usize = 20;
 const TOPIC: usize = 50;
 /// The maximum number of reviews that a branch protection rule can require.
@@ -50,6 +52,9 @@ pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
         ("PUT", ["rulesets", id], _) => ruleset(place, body, Some(*id)),
         ("PATCH", ["properties", "values"], Some(_)) => properties(place, body),
         ("PUT", ["branches", _, "protection"], Some(_)) => protection(body),
+        ("POST", ["issues", _, "comments"], Some(_)) | ("PATCH", ["issues", "comments", _], Some(_)) => {
+            comment(body)
+        }
         ("PUT", ["collaborators", _], Some(_)) => role(place, body),
         ("POST", ["hooks"], Some(_)) | ("PATCH", ["hooks", _], Some(_)) => webhook(&body["config"]),
         ("PATCH", ["hooks", _, "config"], Some(_)) => webhook(body),
@@ -73,6 +78,10 @@ fn settings(body: &Value) -> Option<String> {
         }
     }
     None
+}
+
+fn comment(body: &Value) -> Option<String> {
+    longer(&body["body"], COMMENT).then(|| format!("body is too long (maximum is {COMMENT} characters)"))
 }
 
 fn topics(body: &Value) -> Option<String> {

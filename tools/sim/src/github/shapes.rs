@@ -34,6 +34,7 @@ pub(crate) const OWN: &[&str] = &[
     "runs",
     "check_runs",
     "issues",
+    "pulls",
 ];
 const URLS: &[&str] = &[
     "archive_url",

@@ -192,6 +192,7 @@ impl World {
                 for (address, hook) in entries_mut(&mut repository["hooks"]) {
                     default(&mut hook["config"], "url", json!(address));
                 }
+                crate::github::pulls::complete(repository, &mut fresh);
                 for (_, rule) in entries_mut(&mut repository["protection"]) {
                     crate::github::protection::complete(rule, &mut fresh);
                 }

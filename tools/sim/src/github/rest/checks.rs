@@ -2,11 +2,12 @@
 //!
 //! <https://docs.github.com/rest/checks/runs>
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{Call, Reply, git, has_id, page};
-use crate::github::shapes;
 use crate::github::world::{World, now};
+use crate::github::{commits, shapes};
 
 /// The keys of a body that the simulator stores.
 const SETTABLE: &[&str] =
@@ -17,6 +18,9 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     let name = found["name"].as_str().unwrap_or_default();
     let runs = found["check_runs"].as_array().cloned().unwrap_or_default();
     let place = |id: &str| runs.iter().position(|run| has_id(run, id));
+    if call.method != Method::GET && world.acting(call.sender).is_none() {
+        return Reply::message(403, "You must authenticate via a GitHub App.");
+    }
     match (call.method.as_str(), rest) {
         ("POST", []) => {
             let sha = call.body["head_sha"].as_str().unwrap_or_default();
@@ -35,6 +39,13 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         }
         ("GET", [id]) => match place(id) {
             Some(at) => Reply::json(200, shown(world, org, name, &runs[at])),
+            None => Reply::not_found(),
+        },
+        ("GET", [id, "annotations"]) => match place(id) {
+            Some(at) => {
+                let all = runs[at]["annotations"].as_array().into_iter().flatten();
+                page(call, all.map(annotation).collect())
+            }
             None => Reply::not_found(),
         },
         ("PATCH", [id]) => {
@@ -57,15 +68,43 @@ pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value
     let name = found["name"].as_str().unwrap_or_default();
     let wanted =
         |key: &str| call.query.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str());
-    let (named, status) = (wanted("check_name"), wanted("status"));
-    let runs = found["check_runs"].as_array().into_iter().flatten().filter(|run| {
-        named.is_none_or(|name| run["name"] == name) && status.is_none_or(|status| run["status"] == status)
+    let (named, status, app) = (wanted("check_name"), wanted("status"), wanted("app_id"));
+    let commit = commits::find(found, reference).map(|commit| commit.id);
+    let at_commit: Vec<&Value> = found["check_runs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|run| commit.as_deref().is_some_and(|commit| run["head_sha"] == commit))
+        .collect();
+    // Unless all of them are wanted, GitHub shows the latest check run of each App and name.
+    let is_latest = |at: &usize| {
+        let run = at_commit[*at];
+        let same = |later: &&Value| later["name"] == run["name"] && later["app"] == run["app"];
+        wanted("filter") == Some("all") || !at_commit[at + 1..].iter().any(same)
+    };
+    let rows = (0..at_commit.len()).filter(is_latest).map(|at| shown(world, org, name, at_commit[at]));
+    let rows = rows.filter(|run| {
+        named.is_none_or(|name| run["name"] == name)
+            && status.is_none_or(|status| run["status"] == status)
+            && app.is_none_or(|app| run["app"]["id"].as_u64() == app.parse().ok())
     });
-    let rows: Vec<Value> = runs.map(|run| shown(world, org, name, run)).collect();
+    let rows: Vec<Value> = rows.collect();
     let total = rows.len();
     let mut reply = page(call, rows);
     reply.body = reply.body.map(|rows| json!({ "total_count": total, "check_runs": rows }));
     reply
+}
+
+/// Returns an annotation in the form of REST.
+fn annotation(given: &Value) -> Value {
+    let mut shown = json!({
+        "start_column": null, "end_column": null, "title": null, "raw_details": null,
+        "blob_href": "https://github.com/",
+    });
+    for (key, value) in given.as_object().into_iter().flatten() {
+        shown[key] = value.clone();
+    }
+    shown
 }
 
 /// Applies the body of a call to a check run. If the body has a conclusion, the check run is also
@@ -82,9 +121,10 @@ fn set(run: &mut Value, body: &Value) {
                 run["output"][key] = text.clone();
             }
         }
-        let more = output.get("annotations").and_then(Value::as_array).map_or(0, Vec::len);
-        let before = run["output"]["annotations"].as_u64().unwrap_or_default();
-        run["output"]["annotations"] = json!(before + more as u64);
+        // Annotations are added to the earlier ones.
+        let mut all = run["annotations"].as_array().cloned().unwrap_or_default();
+        all.extend(output.get("annotations").and_then(Value::as_array).into_iter().flatten().cloned());
+        run["annotations"] = Value::Array(all);
     }
     let begins_again = body["status"].as_str().is_some_and(|status| status != "completed");
     if begins_again && body["conclusion"].is_null() {
@@ -117,7 +157,7 @@ fn shown(world: &World, org: &str, name: &str, run: &Value) -> Value {
         "started_at": run["started_at"], "completed_at": run["completed_at"],
         "output": {
             "title": output["title"], "summary": output["summary"], "text": output["text"],
-            "annotations_count": output["annotations"].as_u64().unwrap_or_default(),
+            "annotations_count": run["annotations"].as_array().map_or(0, Vec::len),
             "annotations_url": format!("{url}/annotations"),
         },
         "check_suite": { "id": 1 }, "app": app.map(|app| shapes::app(world, &app)), "pull_requests": [],
@@ -126,8 +166,6 @@ fn shown(world: &World, org: &str, name: &str, run: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::*;
     use crate::github::rest;
 
@@ -161,6 +199,33 @@ mod tests {
         let listed = call(&mut world, &Method::GET, "repos/acme/admin/commits/main/check-runs", &Value::Null);
         let listed = listed.body.unwrap();
         assert_eq!((&listed["total_count"], &listed["check_runs"][0]["name"]), (&json!(1), &json!("policy")));
+    }
+
+    #[test]
+    fn annotations_are_added_and_the_latest_check_run_of_a_name_is_listed() {
+        let mut world = world();
+        let runs = "repos/acme/admin/check-runs";
+        let new = json!({ "name": "policy", "head_sha": "1".repeat(40) });
+        let first = call(&mut world, &Method::POST, runs, &new).body.unwrap();
+        let own = format!("{runs}/{}", first["id"]);
+        let annotation = |line: u64| json!({ "path": "a.yml", "start_line": line, "end_line": line, "annotation_level": "failure", "message": "m" });
+        for lines in [1..=50, 51..=60] {
+            let annotations: Vec<Value> = lines.map(annotation).collect();
+            let output = json!({ "title": "t", "summary": "s", "annotations": annotations });
+            let done = json!({ "conclusion": "failure", "output": output });
+            assert_eq!(call(&mut world, &Method::PATCH, &own, &done).status, 200);
+        }
+        let many: Vec<Value> = (1..=51).map(annotation).collect();
+        let output = json!({ "title": "t", "summary": "s", "annotations": many });
+        assert_eq!(call(&mut world, &Method::PATCH, &own, &json!({ "output": output })).status, 422);
+        let output = json!({ "title": "t", "summary": "s".repeat(65_536) });
+        assert_eq!(call(&mut world, &Method::PATCH, &own, &json!({ "output": output })).status, 422);
+        let shown = call(&mut world, &Method::GET, &own, &Value::Null).body.unwrap();
+        assert_eq!(shown["output"]["annotations_count"], 60);
+        let second = call(&mut world, &Method::POST, runs, &new).body.unwrap();
+        let listed = call(&mut world, &Method::GET, "repos/acme/admin/commits/main/check-runs", &Value::Null);
+        let listed = listed.body.unwrap();
+        assert_eq!((&listed["total_count"], &listed["check_runs"][0]["id"]), (&json!(1), &second["id"]));
     }
 
     #[test]

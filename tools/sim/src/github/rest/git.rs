@@ -117,14 +117,25 @@ pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let part = address::segment(basehead);
     let web = format!("https://github.com/{org}/{name}/compare/{part}");
     let status = if base.id == head.id { "identical" } else { "diverged" };
-    let commit = shown(org, name, &base);
+    let Some(began) = merge_base(found, &base, &head) else { return Reply::not_found() };
+    let (commit, began) = (shown(org, name, &base), shown(org, name, &began));
     let answer = json!({
         "url": format!("https://api.github.com/repos/{org}/{name}/compare/{part}"), "html_url": web,
         "permalink_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
-        "base_commit": commit, "merge_base_commit": commit, "status": status,
+        "base_commit": commit, "merge_base_commit": began, "status": status,
         "ahead_by": 0, "behind_by": 0, "total_commits": 0, "commits": [], "files": [],
     });
     Reply::json(200, answer)
+}
+
+/// Returns the last commit that two commits have in common. Each commit has at most one parent.
+fn merge_base<'a>(found: &'a Value, base: &Commit<'a>, head: &Commit<'a>) -> Option<Commit<'a>> {
+    let line = |from: &Commit<'a>| {
+        let parent = |commit: &Commit<'a>| find(found, commit.parents.first()?);
+        std::iter::successors(find(found, &from.id), parent)
+    };
+    let of_base: Vec<String> = line(base).map(|commit| commit.id).collect();
+    line(head).find(|commit| of_base.contains(&commit.id))
 }
 
 /// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. The state can set `tree_limit`, so

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Reply, page};
+use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::{World, now};
 
@@ -55,6 +55,16 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             }
             None => Reply::not_found(),
         },
+        ("PATCH", ["comments", id]) => {
+            let of = |issue: &Value| issue["comments"].as_array()?.iter().position(|one| has_id(one, id));
+            let place = issues.iter().enumerate().find_map(|(at, issue)| Some((at, of(issue)?)));
+            let Some((at, comment)) = place else { return Reply::not_found() };
+            let mut changed = issues[at]["comments"][comment].clone();
+            changed["body"] = call.body["body"].clone();
+            let shown = comment_of(world, org, name, &issues[at], &changed);
+            world.edit(org, name, call.sender, |found| found["issues"][at]["comments"][comment] = changed);
+            Reply::json(200, shown)
+        }
         ("POST", [number, "comments"]) => {
             let Some(at) = place(number) else { return Reply::not_found() };
             let comment = json!({
@@ -124,11 +134,13 @@ fn comment_of(world: &World, org: &str, name: &str, issue: &Value, comment: &Val
     let api = format!("https://api.github.com/repos/{org}/{name}/issues");
     let part = if issue["pull_request"] == json!(true) { "pull" } else { "issues" };
     let number = &issue["number"];
+    let app = comment["user"].as_str().and_then(|user| world.acting(user));
     json!({
         "id": id, "node_id": format!("IC_kwDO{id:08}"), "body": comment["body"], "user": author(world, comment),
         "url": format!("{api}/comments/{id}"), "issue_url": format!("{api}/{number}"),
         "html_url": format!("https://github.com/{org}/{name}/{part}/{number}#issuecomment-{id}"),
         "author_association": "NONE", "created_at": dated(comment), "updated_at": dated(comment),
+        "performed_via_github_app": app.map(|app| shapes::app(world, &app)),
     })
 }
 
@@ -167,6 +179,16 @@ mod tests {
         assert!(said["html_url"].as_str().unwrap().contains("/acme/admin/pull/3#issuecomment-"));
         let listed = call(&mut world, &Method::GET, path, &Value::Null).body.unwrap();
         assert_eq!((&listed[0]["body"], listed.as_array().unwrap().len()), (&json!("fine"), 1));
+        assert_eq!(listed[0]["performed_via_github_app"]["slug"], "beadle-app");
+        let own = format!("repos/acme/admin/issues/comments/{}", listed[0]["id"]);
+        let changed = call(&mut world, &Method::PATCH, &own, &json!({ "body": "better" }));
+        assert_eq!((changed.status, &changed.body.unwrap()["body"]), (200, &json!("better")));
+        let listed = call(&mut world, &Method::GET, path, &Value::Null).body.unwrap();
+        assert_eq!((&listed[0]["body"], listed.as_array().unwrap().len()), (&json!("better"), 1));
+        let long = json!({ "body": "x".repeat(65_537) });
+        assert_eq!(call(&mut world, &Method::PATCH, &own, &long).status, 422);
+        let gone = "repos/acme/admin/issues/comments/1";
+        assert_eq!(call(&mut world, &Method::PATCH, gone, &json!({ "body": "better" })).status, 404);
         assert_eq!(call(&mut world, &Method::POST, path, &json!({})).status, 422);
         let shown = call(&mut world, &Method::GET, "repos/acme/admin/issues/3", &Value::Null).body.unwrap();
         assert_eq!((&shown["comments"], shown["pull_request"].is_object()), (&json!(1), true));

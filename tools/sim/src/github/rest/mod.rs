@@ -14,6 +14,7 @@ mod issues;
 mod labels;
 mod people;
 mod properties;
+pub(crate) mod pulls;
 mod rulesets;
 mod security;
 mod teams;
@@ -344,6 +345,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         ("GET", ["rules", "branches", branch]) => rulesets::of_branch(world, call, org, &found, branch),
         (_, ["branches", rest @ ..]) => branches::answer(world, call, org, &found, rest),
         (_, ["check-runs", rest @ ..]) => checks::answer(world, call, org, &found, rest),
+        (_, ["pulls", rest @ ..]) => pulls::answer(world, call, org, &found, rest),
         (_, ["issues", rest @ ..]) => issues::answer(world, call, org, &found, rest),
         ("GET", ["commits", reference, "check-runs"]) => {
             checks::of_commit(world, call, org, &found, reference)

@@ -1,0 +1,384 @@
+//! The reconciler of `check` keys. A key names a pull request of a policy's repository. However
+//! often the pull request changes, each run reads it anew, and ends with one concluded check run at
+//! the last commit and with at most one comment.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Class, Clock, Failure, GateLimits, Lane, Mark, Mode, Report, Store};
+use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
+use beadle_hooks::github::CheckSubject;
+use beadle_repositories::policy::Problem;
+use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
+
+use super::findings::Findings;
+use super::review::ByReview;
+use super::runs::{Runs, cancelled, output};
+use super::{comment, outcome, read};
+use crate::config::RepositorySource;
+use crate::output::markdown::{Page, Piece};
+
+/// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
+/// concluded before.
+const LIMIT: Duration = Duration::from_secs(240);
+/// The number of new commits after which a run ends, so that other keys get their turn.
+const TURNS: usize = 5;
+
+/// Checks the pull requests of the repository that has the policy of one organisation.
+pub(crate) struct PolicyCheck {
+    /// The name of the organisation that uses the policy.
+    pub(crate) organisation: String,
+    /// The mode of this organisation.
+    pub(crate) mode: Mode,
+    /// The repository of the policy.
+    pub(crate) source: RepositorySource,
+    /// Reads the repository of the policy.
+    pub(crate) reader: Reader,
+    /// Writes check runs and comments in the repository of the policy, and nothing else.
+    pub(crate) writer: CheckWriter,
+    /// The id of the App that writes them.
+    pub(crate) app: u64,
+    /// Plans the repositories of the organisation. It has no secrets.
+    pub(crate) planner: RepositoryPlanner,
+    /// The policy in force.
+    pub(crate) policy: PolicyHandle,
+    /// The names of the secrets that the policy may use.
+    pub(crate) secrets: BTreeSet<String>,
+    /// The slug of the team whose members can approve a held policy by a review.
+    pub(crate) approve_by_review: Option<String>,
+    /// The limits of the gate.
+    pub(crate) limits: GateLimits,
+    /// The store of the keys and notes.
+    pub(crate) store: Arc<dyn Store>,
+    /// The clock.
+    pub(crate) clock: Clock,
+}
+
+/// Ends `check` keys of an organisation whose policy is not in a repository, or whose policy's
+/// repository has no App. Such keys exist only if the configuration changed.
+pub(crate) struct NothingToCheck;
+
+#[async_trait]
+impl Reconcile for NothingToCheck {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let why = "the policy is not in a repository of an organisation with a GitHub App";
+        Ok(report(run.lease.key.as_str(), Some(why)))
+    }
+}
+
+fn report(subject: &str, skipped: Option<&str>) -> Report {
+    Report {
+        subject: subject.to_owned(),
+        steps: Vec::new(),
+        unknowns: Vec::new(),
+        skipped: skipped.map(str::to_owned),
+        failure: None,
+    }
+}
+
+#[async_trait]
+impl Reconcile for PolicyCheck {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let fatal = |text: String| Failure::new(Class::Fatal, text);
+        match run.lease.key.id().parse::<CheckSubject>().map_err(fatal)? {
+            CheckSubject::Pull { repository, number } => self.pull(run, repository, number).await,
+            CheckSubject::Head { repository, commit } => self.head(run, repository, &commit).await,
+        }
+    }
+}
+
+/// What a check of one commit found.
+enum Examined {
+    /// The pull request does not change the policy.
+    Unchanged,
+    /// The pull request changes the policy.
+    Changed(Box<Findings>),
+    /// The check did not end in time.
+    TooLong,
+}
+
+impl PolicyCheck {
+    /// Returns the name of the policy's repository with its owner.
+    fn repository(&self) -> String {
+        format!("{}/{}", self.reader.organisation(), self.source.repository)
+    }
+
+    /// Marks the open pull requests that have a commit as their head.
+    async fn head(&self, run: &Run, repository: u64, commit: &str) -> Result<Report, Failure> {
+        let reader = self.reader.in_lane(run.lane);
+        let pulls = reader.open_pulls_at(&self.source.repository, commit).await?;
+        let pulls = pulls.iter().filter(|pull| pull.repository == repository);
+        let mark = |pull: &Pull| {
+            let subject = CheckSubject::Pull { repository, number: pull.number };
+            Mark::new(subject.key(&self.organisation), Lane::Event)
+        };
+        let marks: Vec<Mark> = pulls.map(mark).collect();
+        if !marks.is_empty() {
+            self.store.mark(marks, self.clock.now()).await?;
+        }
+        Ok(report(&format!("{}@{commit}", self.repository()), None))
+    }
+
+    /// Returns why a pull request needs no check; `None` if it needs one.
+    fn needs_none(&self, pull: &Pull, repository: u64) -> Option<&'static str> {
+        if pull.repository != repository {
+            Some("the repository has been replaced by another one")
+        } else if pull.is_merged {
+            Some("the pull request is merged")
+        } else if !pull.is_open {
+            Some("the pull request is closed")
+        } else if pull.base != self.source.reference {
+            Some("the pull request changes another branch than the policy's")
+        } else {
+            None
+        }
+    }
+
+    async fn pull(&self, run: &Run, repository: u64, number: u64) -> Result<Report, Failure> {
+        let subject = format!("{}#{number}", self.repository());
+        let (reader, writer) = (self.reader.in_lane(run.lane), self.writer.in_lane(run.lane));
+        let runs = Runs {
+            reader: &reader,
+            writer: &writer,
+            store: self.store.as_ref(),
+            key: &run.lease.key,
+            repository: &self.source.repository,
+            app: self.app,
+        };
+        let by_review = self.approve_by_review.as_deref().map(|team| ByReview {
+            reader: &reader,
+            store: self.store.as_ref(),
+            clock: &self.clock,
+            key: &run.lease.key,
+            subject: &subject,
+            repository: &self.source.repository,
+            team,
+        });
+        for _ in 0..TURNS {
+            let Some(pull) = reader.pull(&self.source.repository, number).await? else {
+                return Ok(report(&subject, Some("the pull request does not exist")));
+            };
+            if let Some(why) = self.needs_none(&pull, repository) {
+                runs.leave(None, "The pull request needs no check any more").await?;
+                let is_merged_here = pull.repository == repository && pull.base == self.source.reference;
+                if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
+                    let in_force = self.policy.current();
+                    by_review.approve(&pull, &in_force.generation, run.since).await?;
+                }
+                return Ok(report(&subject, Some(why)));
+            }
+            let begun = runs.begin(&pull.head).await?;
+            fail::fail_point!("between-check-and-conclusion", |_| std::process::abort());
+            let examining = Box::pin(self.examine(&reader, &pull));
+            let examined = match tokio::time::timeout(LIMIT, examining).await {
+                Ok(Ok(examined)) => examined,
+                Ok(Err(failure)) => {
+                    runs.conclude(&begun, &pull.head, unfinished(&failure)).await?;
+                    return Err(failure);
+                }
+                Err(_) => Examined::TooLong,
+            };
+            let Some(now) = reader.pull(&self.source.repository, number).await? else { continue };
+            if now.head != pull.head {
+                runs.conclude(&begun, &pull.head, cancelled("A newer commit replaced this one")).await?;
+                continue;
+            }
+            if self.needs_none(&now, repository).is_some() {
+                let title = "The pull request needs no check any more";
+                runs.conclude(&begun, &pull.head, cancelled(title)).await?;
+                continue;
+            }
+            let output = self.concluded(&examined);
+            tracing::info!(
+                organisation = self.organisation,
+                pull_request = subject,
+                conclusion = output.conclusion.as_str(),
+                title = output.title,
+                "pull request checked"
+            );
+            runs.conclude(&begun, &pull.head, output).await?;
+            if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review)
+                && let Some(digest) = findings.shown_plan()
+            {
+                by_review.remember(&pull.head, digest).await?;
+            }
+            self.comment(&reader, &writer, number, &examined).await?;
+            return Ok(report(&subject, None));
+        }
+        let text = format!("{subject}: {TURNS} new commits came while Beadle checked it");
+        Err(Failure::new(Class::Conflict, text))
+    }
+
+    /// Compares the policies of the base branch and of the head.
+    async fn examine(&self, reader: &Reader, pull: &Pull) -> Result<Examined, Failure> {
+        let source = &self.source;
+        let base = read::side(reader, source, &source.reference).await?;
+        let head = read::side(reader, source, &pull.head).await?;
+        let mut findings = Findings {
+            organisation: self.organisation.clone(),
+            mode: self.mode,
+            base: pull.base.clone(),
+            head: pull.head.clone(),
+            is_base_invalid: false,
+            refused: None,
+            approving_team: self.approve_by_review.clone(),
+            problems: Vec::new(),
+            tests: 0,
+            failures: Vec::new(),
+            preview: None,
+        };
+        let mut head = match head {
+            Ok(head) => head,
+            Err(why) => {
+                findings.refused = Some(why);
+                return Ok(Examined::Changed(Box::new(findings)));
+            }
+        };
+        if let Ok(base) = &base {
+            findings.base.clone_from(&base.commit.id);
+            let began = reader.merge_base(&source.repository, &base.commit.id, &pull.head).await?;
+            if let Some(began) = began.filter(|began| *began != base.commit.id) {
+                let began = read::side(reader, source, &began).await?;
+                // If the folder did not exist then, every file of the head is new.
+                head.merge(base, &began.map(|began| began.blobs).unwrap_or_default());
+            }
+            if base.blobs == head.blobs {
+                return Ok(Examined::Unchanged);
+            }
+        }
+        let sides: Vec<&read::Side> = base.as_ref().ok().into_iter().chain([&head]).collect();
+        let texts = read::texts(reader, source, &sides).await?;
+        let current = self.policy.current();
+        let place = (reader.organisation(), source);
+        let after = match read::parse(&head, &texts, &current.home, place).await? {
+            Ok(parsed) => {
+                findings.problems.clone_from(&parsed.policy.remarks);
+                findings.problems.extend(self.undeclared(&parsed.policy));
+                findings.tests = parsed.tested.count;
+                findings.failures = parsed.tested.problems;
+                parsed.policy
+            }
+            Err(PolicyError::Invalid { problems, .. }) => {
+                findings.problems = problems;
+                return Ok(Examined::Changed(Box::new(findings)));
+            }
+            Err(error) => {
+                findings.refused = Some(error.to_string());
+                return Ok(Examined::Changed(Box::new(findings)));
+            }
+        };
+        let before = match &base {
+            Ok(base) => read::parse(base, &texts, &current.home, place).await?.ok(),
+            Err(_) => None,
+        };
+        findings.is_base_invalid = before.is_none();
+        let before = before.map_or(current, |parsed| Arc::new(parsed.policy));
+        let preview = outcome::preview(&self.planner, &self.limits, &before, &after).await?;
+        findings.preview = Some(preview);
+        Ok(Examined::Changed(Box::new(findings)))
+    }
+
+    /// Returns one problem for each secret that the policy names but the configuration does not
+    /// declare. The author of a pull request must not learn the names of other secrets.
+    fn undeclared(&self, policy: &Policy) -> Vec<Problem> {
+        let is_unknown = |name: &str| !self.secrets.contains(name);
+        let named = policy.secrets().into_iter();
+        let unknown = named.filter(|secret| secret.text().is_some_and(is_unknown));
+        let text = "the configuration declares no secret of this name for the policy";
+        unknown.map(|secret| Problem::error(secret.asked.clone(), secret.column, text)).collect()
+    }
+
+    /// Returns what the check run shows at its end.
+    fn concluded(&self, examined: &Examined) -> CheckOutput {
+        match examined {
+            Examined::Unchanged => {
+                let text = comment::unchanged().to_owned();
+                output(Conclusion::Success, "The policy is not changed", text)
+            }
+            Examined::Changed(findings) => {
+                let (conclusion, title) = findings.conclusion();
+                let annotations = findings.annotations(&self.source.path);
+                CheckOutput { conclusion, title, summary: comment::summary(findings), annotations }
+            }
+            Examined::TooLong => {
+                let text =
+                    format!("Beadle ended the check after {} s. Run the check again.", LIMIT.as_secs());
+                output(Conclusion::TimedOut, "The check took too long", text)
+            }
+        }
+    }
+
+    /// Creates or updates the comment on the pull request. A pull request that does not change the
+    /// policy gets no new comment.
+    async fn comment(
+        &self,
+        reader: &Reader,
+        writer: &CheckWriter,
+        number: u64,
+        examined: &Examined,
+    ) -> Result<(), Failure> {
+        let marker = comment::marker(&self.organisation);
+        let (body, is_news) = match examined {
+            Examined::Unchanged => (format!("{marker}\n{}", comment::unchanged()), false),
+            Examined::Changed(findings) => (comment::comment(findings), true),
+            Examined::TooLong => return Ok(()),
+        };
+        let own = reader.own_comment(&self.source.repository, number, self.app, &marker).await?;
+        match own {
+            Some(own) if own.body.trim_end() == body.trim_end() => Ok(()),
+            Some(own) => writer.update_comment(own.id, &body).await,
+            None if is_news => writer.comment(number, &body).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself.
+fn unfinished(failure: &Failure) -> CheckOutput {
+    let (conclusion, title, next) = match failure.class {
+        Class::RateLimited { .. } => (
+            Conclusion::TimedOut,
+            "GitHub's API budget is used up",
+            "Beadle repeats the check when the budget allows it.",
+        ),
+        Class::Retry | Class::Conflict => {
+            (Conclusion::TimedOut, "GitHub did not answer as expected", "Beadle repeats the check.")
+        }
+        Class::Rejected | Class::Fatal => (
+            Conclusion::ActionRequired,
+            "Beadle cannot check this pull request",
+            "An operator must repair the cause, and run the check again.",
+        ),
+    };
+    let mut page = Page::default();
+    page.paragraph(&[Piece::own(next)]);
+    page.quote(&[Piece::value(&failure.text)]);
+    output(conclusion, title, page.text().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_ends_the_check_with_a_conclusion_that_blocks_a_merge() {
+        let limited = Class::RateLimited { until: Time(0), spares_events: false };
+        for (class, conclusion) in [
+            (limited, Conclusion::TimedOut),
+            (Class::Retry, Conclusion::TimedOut),
+            (Class::Conflict, Conclusion::TimedOut),
+            (Class::Rejected, Conclusion::ActionRequired),
+            (Class::Fatal, Conclusion::ActionRequired),
+        ] {
+            let shown = unfinished(&Failure::new(class, "GET /repos/acme/x: <b>502</b>"));
+            assert_eq!(shown.conclusion, conclusion, "{class:?}");
+            assert!(shown.summary.contains("> `GET /repos/acme/x: <b>502</b>`"), "{}", shown.summary);
+            assert!(shown.annotations.is_empty());
+        }
+    }
+}

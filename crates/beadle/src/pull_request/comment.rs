@@ -1,0 +1,316 @@
+//! Renders what a check found as Markdown, for the comment on the pull request and for the summary
+//! of the check run.
+//!
+//! Names and values come from people who may want to deceive a reviewer. So each of them is a
+//! [`Piece::value`], which GitHub does not interpret.
+
+use beadle_engine::{Mode, Unknown};
+use beadle_repositories::Severity;
+use beadle_repositories::policy::Problem;
+
+use super::findings::{Findings, Previewed, parts};
+use super::groups::{Group, groups};
+use crate::output::markdown::{Page, Piece};
+
+/// The maximum length of the text, in bytes. GitHub accepts 65,535 characters.
+const MOST: usize = 60_000;
+/// The length that is kept free for the last lines of the text, in bytes.
+const REST: usize = 2_000;
+/// The number of names that the line of a group shows.
+const FIRST: usize = 5;
+/// The maximum number of further names of a group, which are folded.
+const FOLDED: usize = 200;
+/// The maximum number of findings and of unknown parts.
+const PROBLEMS: usize = 25;
+
+/// Returns the text with which the comment of an organisation begins, so that Beadle finds its own
+/// comment again.
+pub(super) fn marker(organisation: &str) -> String {
+    format!("<!-- beadle check: {organisation} -->")
+}
+
+/// Returns the text of the comment.
+pub(super) fn comment(findings: &Findings) -> String {
+    format!("{}\n{}", marker(&findings.organisation), summary(findings))
+}
+
+/// Returns the text for a pull request that does not change the policy.
+pub(super) fn unchanged() -> &'static str {
+    "This pull request does not change the policy."
+}
+
+/// Returns the summary of the check run.
+pub(super) fn summary(findings: &Findings) -> String {
+    let mut page = Page::default();
+    page.heading(2, &[Piece::own("Policy of"), Piece::value(&findings.organisation)]);
+    page.paragraph(&[
+        Piece::own("Base"),
+        Piece::value(short(&findings.base)),
+        Piece::own("→ head"),
+        Piece::value(short(&findings.head)),
+    ]);
+    if findings.is_base_invalid {
+        let text = "The policy of the base cannot be read. Beadle compares with the policy in force.";
+        page.quote(&[Piece::own(text)]);
+    }
+    problems(&mut page, findings);
+    if let Some(preview) = &findings.preview {
+        changes(&mut page, findings, preview);
+    }
+    page.text().to_owned()
+}
+
+/// Returns the first digits of the id of a commit.
+fn short(commit: &str) -> String {
+    commit.chars().take(12).collect()
+}
+
+/// Adds the findings, errors first, and the number of tests.
+fn problems(page: &mut Page, findings: &Findings) {
+    let mut all: Vec<&Problem> = findings.problems.iter().collect();
+    all.sort_by_key(|problem| problem.severity);
+    if findings.refused.is_some() || !all.is_empty() || !findings.failures.is_empty() {
+        page.heading(3, &[Piece::own("Findings")]);
+    }
+    if let Some(why) = &findings.refused {
+        page.item(&[Piece::own("error").bold(), Piece::value(why)]);
+    }
+    let line = |word: Piece, problem: &Problem| {
+        [word, Piece::value(&problem.asked), Piece::own("—"), Piece::value(&problem.message)]
+    };
+    for problem in all.iter().take(PROBLEMS) {
+        let word = match problem.severity {
+            Severity::Error => Piece::own("error").bold(),
+            Severity::NotYet => Piece::own("not carried out"),
+            Severity::Warning => Piece::own("warning"),
+        };
+        page.item(&line(word, problem));
+    }
+    for failure in findings.failures.iter().take(PROBLEMS) {
+        page.item(&line(Piece::own("test failed").bold(), failure));
+    }
+    let shown = all.len().min(PROBLEMS) + findings.failures.len().min(PROBLEMS);
+    let left = (all.len() + findings.failures.len() - shown) as u64;
+    if left > 0 {
+        page.paragraph(&[Piece::own("and"), Piece::counted(left, "more finding", "more findings")]);
+    }
+    if findings.tests > 0 && findings.failures.is_empty() {
+        let tests = Piece::counted(findings.tests as u64, "test", "tests");
+        page.paragraph(&[tests, Piece::own("of the policy passed.")]);
+    }
+}
+
+/// Adds what the policy changes: the sums, the gate's verdict and the groups of changes.
+fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
+    page.heading(3, &[Piece::own("Changes")]);
+    let repositories = |count: u64| Piece::counted(count, "repository", "repositories");
+    let sums: Vec<Piece> = parts(&preview.risks())
+        .into_iter()
+        .map(|(count, noun)| Piece::counted(count.into(), noun, noun))
+        .collect();
+    if sums.is_empty() {
+        page.paragraph(&[Piece::own("This policy changes no repository.")]);
+    } else {
+        let mut line = vec![
+            Piece::joined(&sums, ", ").bold(),
+            Piece::own("in"),
+            Piece::number(preview.touched()),
+            Piece::own("of"),
+            repositories(preview.total),
+        ];
+        if preview.reaches_organisation() {
+            line.push(Piece::own("and in the organisation itself"));
+        }
+        page.paragraph(&line);
+    }
+    page.paragraph(&[
+        Piece::own("Repositories with other declared values:"),
+        Piece::number(preview.affected),
+    ]);
+    if let Some(why) = &preview.held {
+        let text = "The gate would hold this policy until an operator approves it:";
+        page.quote(&[Piece::own(text).bold(), Piece::value(why)]);
+        if let Some(team) = &findings.approving_team {
+            let text = "of this commit, by another person than its author, approves this plan.";
+            let member = Piece::own("A review by a member of the team");
+            page.paragraph(&[member, Piece::value(team), Piece::own(text)]);
+        }
+    } else if findings.mode == Mode::Observe {
+        page.quote(&[Piece::own("The mode of the organisation is `observe`: Beadle writes nothing.")]);
+    } else if !sums.is_empty() {
+        page.paragraph(&[Piece::own("The gate would let this policy pass.")]);
+    }
+    for why in preview.incomplete.iter().take(PROBLEMS) {
+        page.quote(&[Piece::own("The preview is incomplete:").bold(), Piece::value(why)]);
+    }
+    unknowns(page, preview);
+    let shown = groups(&findings.organisation, &preview.plans);
+    let mut left = 0;
+    for group in &shown {
+        let (whole, brief) = (group_lines(group, true), group_lines(group, false));
+        let room = MOST.saturating_sub(REST + page.bytes());
+        if whole.bytes() <= room {
+            page.append(&whole);
+        } else if brief.bytes() <= room {
+            page.append(&brief);
+        } else {
+            left += 1;
+        }
+    }
+    if left > 0 {
+        let text = Piece::counted(left, "more kind of change", "more kinds of changes");
+        page.paragraph(&[Piece::own("and"), text, Piece::own("(`beadle plan` shows all of them)")]);
+    }
+    if preview.drift > 0 {
+        let drift = Piece::counted(preview.drift, "change", "changes");
+        page.paragraph(&[drift, Piece::own("of the base's policy are pending already and not shown.")]);
+    }
+}
+
+/// Adds the parts that Beadle could not read or resolve, such as a team that does not exist.
+fn unknowns(page: &mut Page, preview: &Previewed) {
+    let mut all: Vec<&Unknown> = preview.plans.iter().flat_map(|(_, plan)| &plan.unknowns).collect();
+    all.sort_by(|one, other| (&one.aspect, &one.why).cmp(&(&other.aspect, &other.why)));
+    all.dedup_by(|one, other| one.aspect == other.aspect && one.why == other.why);
+    for unknown in all.iter().take(PROBLEMS) {
+        page.item(&[Piece::own("unknown").bold(), Piece::value(&unknown.aspect), Piece::value(&unknown.why)]);
+    }
+}
+
+/// Returns the lines of a group. The further names are folded, or only their number is shown.
+fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
+    let mut page = Page::default();
+    let kind = &group.kind;
+    let verb = Piece::own(kind.risk.as_str());
+    let verb = if kind.risk.is_guarded() { verb.bold() } else { verb };
+    let (first, further) = group.names.split_at(group.names.len().min(FIRST));
+    let mut line = vec![verb, Piece::value(kind.aspect), Piece::value(&kind.what)];
+    if let Some(after) = &kind.after {
+        line.extend([Piece::own("→"), Piece::value(after)]);
+    }
+    line.extend([Piece::own("in"), Piece::counted(group.reaches, "repository", "repositories")]);
+    line.extend([Piece::own("—"), Piece::values(first)]);
+    let more = further.len() as u64;
+    if more > 0 && !with_names {
+        line.extend([Piece::own("and"), Piece::number(more), Piece::own("more")]);
+    }
+    page.item(&line);
+    if more > 0 && with_names {
+        let (shown, left) = further.split_at(further.len().min(FOLDED));
+        let mut names = vec![Piece::values(shown)];
+        if !left.is_empty() {
+            names.extend([Piece::own("and"), Piece::number(left.len() as u64), Piece::own("more")]);
+        }
+        let summary = Piece::counted(more, "more repository", "more repositories");
+        page.folded(&summary, &Piece::joined(&names, " "));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Change, Risk};
+    use serde_json::{Value, json};
+
+    use super::super::findings::tests::{change, findings, preview, problem};
+    use super::*;
+
+    fn removal(team: &str) -> Change<()> {
+        change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null)
+    }
+
+    #[test]
+    fn the_sums_come_first_and_the_risks_before_other_changes() {
+        let names: Vec<String> = (0..170).map(|at| format!("r{at:03}")).collect();
+        let add = change("team docs", Risk::Adds, &Value::Null, &json!("pull"));
+        let mut shown = preview(&names, &[add, removal("engineering")]);
+        shown.held = Some("gate limit reached: 170 removals, at most 50 allowed".to_owned());
+        let text = comment(&findings(Some(shown)));
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in {text}"));
+        let places = [
+            at("<!-- beadle check: acme -->"),
+            at("**170 removals, 170 additions** in 170 of 180 repositories"),
+            at("> **The gate would hold this policy"),
+            at("- **removes** `teams` `team engineering` in 170 repositories — `r000`, `r001`"),
+            at("<details><summary>165 more repositories</summary>"),
+            at("- adds `teams` `team docs` → `pull` in 170 repositories"),
+        ];
+        assert!(places.is_sorted(), "{places:?} {text}");
+    }
+
+    #[test]
+    fn ten_thousand_repositories_fit_in_a_comment() {
+        let names: Vec<String> = (0..10_000).map(|at| format!("{}-{at}", "n".repeat(90))).collect();
+        // The same change in all repositories is one group.
+        let text = comment(&findings(Some(preview(&names, &[removal("core")]))));
+        assert!(text.len() <= MOST && text.contains("in 10000 repositories"), "{}", text.len());
+        // Another change in each repository is one group for each of them.
+        let mut different = preview(&names, &[removal("core")]);
+        for (at, (_, plan)) in different.plans.iter_mut().enumerate() {
+            plan.changes = vec![removal(&format!("core-{at}"))];
+        }
+        let text = comment(&findings(Some(different)));
+        assert!(text.len() <= MOST, "{}", text.len());
+        assert!(text.contains("more kinds of changes"), "{text}");
+    }
+
+    #[test]
+    fn names_and_contents_cannot_break_out_of_the_comment() {
+        const HOSTILE: &str = "x` | </summary></details><img src=y> @acme/owners\n# forged\n-->`";
+        let names = vec![HOSTILE.to_owned(); 9];
+        let names: Vec<String> =
+            names.into_iter().enumerate().map(|(at, name)| format!("{at}{name}")).collect();
+        let mut shown = preview(&names, &[removal(HOSTILE)]);
+        shown.held = Some(HOSTILE.to_owned());
+        shown.incomplete = vec![HOSTILE.to_owned()];
+        let mut found = findings(Some(shown));
+        found.refused = Some(HOSTILE.to_owned());
+        found.problems = vec![problem(HOSTILE, 1, HOSTILE)];
+        found.failures = vec![problem("tests/a.yml", 1, HOSTILE)];
+        let text = comment(&found);
+        assert!(!text.lines().any(|line| line.starts_with("# forged")), "{text}");
+        assert_eq!(text.matches("\n</details>\n").count(), 1, "{text}");
+        for line in text.lines().skip(1) {
+            // Without the code, nothing is left of the hostile text.
+            let mut own = String::new();
+            let mut rest = line;
+            while let Some(at) = rest.find('`') {
+                own.push_str(&rest[..at]);
+                let fence = rest[at..].chars().take_while(|c| *c == '`').count();
+                let (_, after) = rest[at..].split_at(fence);
+                let Some(end) = closing(after, fence) else { panic!("code has no end: {line}") };
+                rest = &after[end + fence..];
+            }
+            own.push_str(rest);
+            for part in ["@acme", "<img", "forged", "</summary></details>"] {
+                assert!(!own.contains(part), "{part} in {line}");
+            }
+        }
+    }
+
+    /// Returns where a sequence of exactly `fence` backticks begins.
+    fn closing(text: &str, fence: usize) -> Option<usize> {
+        let mut at = 0;
+        while let Some(next) = text[at..].find('`') {
+            let begin = at + next;
+            let count = text[begin..].chars().take_while(|c| *c == '`').count();
+            if count == fence {
+                return Some(begin);
+            }
+            at = begin + count;
+        }
+        None
+    }
+
+    #[test]
+    fn many_findings_are_counted_and_errors_come_first() {
+        let warning = |at: u32| problem("settings.yml", at, "odd").severity(Severity::Warning);
+        let mut found = findings(None);
+        found.problems = (1..=60).map(warning).collect();
+        found.problems.push(problem("settings.yml", 99, "wrong"));
+        let text = summary(&found);
+        let first = text.lines().find(|line| line.starts_with("- "));
+        assert_eq!(first, Some("- **error** `settings.yml:99` — `wrong`"));
+        assert!(text.contains("and 36 more findings"), "{text}");
+    }
+}

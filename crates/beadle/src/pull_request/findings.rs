@@ -1,0 +1,300 @@
+//! What a check found, and how the check ends because of it.
+
+use beadle_engine::{Key, Mode, Plan, Risk, Risks};
+use beadle_github::{Annotation, Conclusion};
+use beadle_repositories::Severity;
+use beadle_repositories::policy::Problem;
+
+use crate::output::count::counted;
+
+/// The maximum number of annotations. More would take many requests, and nobody reads them.
+const ANNOTATIONS: usize = 500;
+
+/// What the policy of the head changes.
+#[derive(Debug)]
+pub(super) struct Previewed {
+    /// The changes that only the policy of the head asks for.
+    pub(super) plans: Vec<(Key, Plan<()>)>,
+    /// The number of changes that the policy of the base asks for as well.
+    pub(super) drift: u64,
+    /// The number of repositories whose declared values differ.
+    pub(super) affected: u64,
+    /// The number of repositories of the organisation.
+    pub(super) total: u64,
+    /// Why parts of the preview are missing.
+    pub(super) incomplete: Vec<String>,
+    /// Why the gate would hold the policy; `None` if it passes.
+    pub(super) held: Option<String>,
+    /// The code of all changes that the gate counts.
+    pub(super) digest: String,
+}
+
+impl Previewed {
+    /// Returns the sum of the risks of all changes.
+    pub(super) fn risks(&self) -> Risks {
+        let mut sums = Risks::default();
+        self.plans.iter().for_each(|(_, plan)| sums.merge(&plan.risks()));
+        sums
+    }
+
+    /// Returns the number of repositories that have a change.
+    pub(super) fn touched(&self) -> u64 {
+        let has_change =
+            |(key, plan): &&(Key, Plan<()>)| key.kind() != "organisation" && !plan.changes.is_empty();
+        self.plans.iter().filter(has_change).count() as u64
+    }
+
+    /// Returns whether the organisation itself has a change.
+    pub(super) fn reaches_organisation(&self) -> bool {
+        self.plans.iter().any(|(key, plan)| key.kind() == "organisation" && !plan.changes.is_empty())
+    }
+}
+
+/// Everything that a check found.
+#[derive(Debug)]
+pub(super) struct Findings {
+    /// The name of the organisation that uses the policy.
+    pub(super) organisation: String,
+    /// The mode of the organisation.
+    pub(super) mode: Mode,
+    /// The commit of the base branch.
+    pub(super) base: String,
+    /// The last commit of the pull request.
+    pub(super) head: String,
+    /// True if the policy of the base is invalid. The preview then compares with the policy in
+    /// force.
+    pub(super) is_base_invalid: bool,
+    /// Why the policy of the head cannot be read as a whole, if no line of a file is the cause.
+    pub(super) refused: Option<String>,
+    /// The slug of the team whose members can approve the policy by a review.
+    pub(super) approving_team: Option<String>,
+    /// The findings in the files of the head.
+    pub(super) problems: Vec<Problem>,
+    /// The number of the policy's tests.
+    pub(super) tests: usize,
+    /// The failures of the policy's tests, which are also findings.
+    pub(super) failures: Vec<Problem>,
+    /// What the policy changes; `None` if the policy is invalid.
+    pub(super) preview: Option<Previewed>,
+}
+
+impl Findings {
+    /// Returns the number of errors in the policy. Failures of tests do not count.
+    pub(super) fn errors(&self) -> usize {
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        self.problems.iter().filter(is_error).count() + usize::from(self.refused.is_some())
+    }
+
+    /// Returns how the check ends, and its title.
+    pub(super) fn conclusion(&self) -> (Conclusion, String) {
+        let errors = self.errors();
+        if errors > 0 {
+            let text = format!("Invalid policy: {}", counted(errors as u64, "error", "errors"));
+            return (Conclusion::Failure, text);
+        }
+        if !self.failures.is_empty() {
+            let failures = counted(self.failures.len() as u64, "failure", "failures");
+            let tests = counted(self.tests as u64, "test", "tests");
+            return (Conclusion::Failure, format!("{failures} in {tests} of the policy"));
+        }
+        match &self.preview {
+            None => (Conclusion::ActionRequired, "No preview".to_owned()),
+            Some(preview) if preview.held.is_some() => {
+                (Conclusion::ActionRequired, format!("The gate would hold this policy: {}", sums(preview)))
+            }
+            Some(preview) if !preview.incomplete.is_empty() => {
+                (Conclusion::ActionRequired, "The preview is incomplete".to_owned())
+            }
+            Some(preview) => (Conclusion::Success, sums(preview)),
+        }
+    }
+
+    /// Returns the code of the plan, if the check shows the whole plan of a valid policy.
+    pub(super) fn shown_plan(&self) -> Option<&str> {
+        let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
+        (self.errors() == 0 && self.failures.is_empty()).then_some(preview.digest.as_str())
+    }
+
+    /// Returns the findings as annotations. `folder` is the path of the policy in the repository.
+    pub(super) fn annotations(&self, folder: &str) -> Vec<Annotation> {
+        let folder = folder.trim_matches('/');
+        let annotation = |problem: &Problem| {
+            let file = &problem.asked.file;
+            let hint = problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            Annotation {
+                path: if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") },
+                line: problem.asked.line.max(1),
+                is_error: problem.severity == Severity::Error,
+                message: format!("{}{hint}", problem.message),
+            }
+        };
+        let mut all: Vec<&Problem> = self.problems.iter().chain(&self.failures).collect();
+        all.sort_by_key(|problem| problem.severity);
+        all.into_iter().take(ANNOTATIONS).map(annotation).collect()
+    }
+}
+
+/// Returns the numbers of a sum that are not zero with their nouns, the gravest risk first.
+pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
+    let noun = |risk: Risk, count: u32| match (risk, count) {
+        // `2 changes` would look like the number of all changes.
+        (Risk::Changes, 1) => "modification",
+        (Risk::Changes, _) => "modifications",
+        _ => risk.noun(count),
+    };
+    let counts = Risk::ALL.into_iter().rev().map(|risk| (risk, risks.count(risk)));
+    counts.filter(|(_, count)| *count > 0).map(|(risk, count)| (count, noun(risk, count))).collect()
+}
+
+/// Returns the sums of a preview in one line.
+fn sums(preview: &Previewed) -> String {
+    let parts: Vec<String> =
+        parts(&preview.risks()).into_iter().map(|(count, noun)| format!("{count} {noun}")).collect();
+    if parts.is_empty() {
+        return "No change of a repository".to_owned();
+    }
+    let touched = counted(preview.touched(), "repository", "repositories");
+    format!("{} in {touched}", parts.join(", "))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use beadle_engine::{Change, Field, PolicyLocation};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Returns a change with one field.
+    pub(in crate::pull_request) fn change(
+        what: &str,
+        risk: Risk,
+        before: &Value,
+        after: &Value,
+    ) -> Change<()> {
+        let field = Field {
+            name: "permission".to_owned(),
+            before: before.clone(),
+            after: after.clone(),
+            asked: None,
+            risk,
+        };
+        Change {
+            aspect: "teams".to_owned(),
+            what: what.to_owned(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        }
+    }
+
+    /// Returns a preview in which each repository has these changes.
+    pub(in crate::pull_request) fn preview(names: &[String], changes: &[Change<()>]) -> Previewed {
+        let plan = |(id, name): (usize, &String)| {
+            let plan = Plan { changes: changes.to_vec(), ..Plan::new(format!("acme/{name}")) };
+            (Key::new("repository", "acme", id), plan)
+        };
+        let count = names.len() as u64;
+        Previewed {
+            plans: names.iter().enumerate().map(plan).collect(),
+            drift: 0,
+            affected: count,
+            total: count + 10,
+            incomplete: Vec::new(),
+            held: None,
+            digest: String::new(),
+        }
+    }
+
+    /// Returns the findings in a valid policy.
+    pub(in crate::pull_request) fn findings(preview: Option<Previewed>) -> Findings {
+        Findings {
+            organisation: "acme".to_owned(),
+            mode: Mode::Enforce,
+            base: "a".repeat(40),
+            head: "b".repeat(40),
+            is_base_invalid: false,
+            refused: None,
+            approving_team: None,
+            problems: Vec::new(),
+            tests: 0,
+            failures: Vec::new(),
+            preview,
+        }
+    }
+
+    pub(in crate::pull_request) fn problem(file: &str, line: u32, message: &str) -> Problem {
+        Problem::error(PolicyLocation { file: file.into(), line }, 1, message)
+    }
+
+    fn removal() -> Previewed {
+        preview(&["shop".to_owned()], &[change("team core", Risk::Removes, &json!("push"), &Value::Null)])
+    }
+
+    #[test]
+    fn a_check_succeeds_only_if_the_policy_is_valid_and_nothing_is_left_to_decide() {
+        let warning = || problem("settings.yml", 3, "odd").severity(Severity::Warning);
+        let cases = [
+            (findings(Some(removal())), Conclusion::Success, "1 removal in 1 repository"),
+            (
+                Findings { problems: vec![warning()], ..findings(Some(preview(&[], &[]))) },
+                Conclusion::Success,
+                "No change of a repository",
+            ),
+            (
+                Findings { problems: vec![problem("settings.yml", 3, "wrong"), warning()], ..findings(None) },
+                Conclusion::Failure,
+                "Invalid policy: 1 error",
+            ),
+            (
+                Findings { refused: Some("a link".to_owned()), ..findings(None) },
+                Conclusion::Failure,
+                "Invalid policy: 1 error",
+            ),
+            (
+                Findings {
+                    tests: 2,
+                    failures: vec![problem("tests/a.yml", 1, "no")],
+                    ..findings(Some(removal()))
+                },
+                Conclusion::Failure,
+                "1 failure in 2 tests of the policy",
+            ),
+            (
+                findings(Some(Previewed { held: Some("too much".to_owned()), ..removal() })),
+                Conclusion::ActionRequired,
+                "The gate would hold this policy: 1 removal in 1 repository",
+            ),
+            (
+                findings(Some(Previewed { incomplete: vec!["502".to_owned()], ..removal() })),
+                Conclusion::ActionRequired,
+                "The preview is incomplete",
+            ),
+        ];
+        for (findings, conclusion, title) in cases {
+            assert_eq!(findings.conclusion(), (conclusion, title.to_owned()), "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn a_finding_becomes_an_annotation_at_its_file_in_the_repository() {
+        let found = Findings {
+            problems: vec![
+                problem("settings.yml", 3, "odd").severity(Severity::Warning),
+                problem("repos/shop.yml", 7, "wrong").hint("right"),
+            ],
+            ..findings(None)
+        };
+        let shown = |folder: &str| {
+            let annotations = found.annotations(folder).into_iter();
+            annotations.map(|one| (one.path, one.line, one.is_error, one.message)).collect::<Vec<_>>()
+        };
+        let error = |path: &str| (path.to_owned(), 7, true, "wrong\nhint: right".to_owned());
+        assert_eq!(shown("").first(), Some(&error("repos/shop.yml")));
+        assert_eq!(shown("/.github/").first(), Some(&error(".github/repos/shop.yml")));
+        let warning = (".github/settings.yml".to_owned(), 3, false, "odd".to_owned());
+        assert_eq!(shown(".github").get(1), Some(&warning));
+    }
+}

@@ -1,0 +1,113 @@
+//! Groups the changes of many plans, so that one line shows one kind of change.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use beadle_engine::{Key, Plan, Risk};
+use serde_json::Value;
+
+use crate::output::escape;
+
+/// The maximum number of characters of a value.
+const VALUE: usize = 200;
+
+/// What the changes of a group have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind<'a> {
+    pub(super) risk: Risk,
+    pub(super) aspect: &'a str,
+    /// The changed part of the aspect, such as `team core`, or the name of the value.
+    pub(super) what: String,
+    /// The new value; `None` if the change adds or removes a thing that has no other value.
+    pub(super) after: Option<String>,
+}
+
+/// All changes of one kind.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    pub(super) kind: Kind<'a>,
+    /// The number of repositories that have such a change.
+    pub(super) reaches: u64,
+    /// The names of these repositories, sorted.
+    pub(super) names: Vec<&'a str>,
+}
+
+/// Returns the groups of all changes, the gravest risk and the largest group first. The names are
+/// shown without the name of the organisation.
+pub(super) fn groups<'a>(organisation: &str, plans: &'a [(Key, Plan<()>)]) -> Vec<Group<'a>> {
+    let mut found: BTreeMap<Kind<'a>, (u64, BTreeSet<&'a str>)> = BTreeMap::new();
+    for (_, plan) in plans {
+        let name = plan
+            .subject
+            .strip_prefix(organisation)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .unwrap_or(&plan.subject);
+        for change in &plan.changes {
+            for field in &change.fields {
+                let is_whole = field.before.is_null() || field.after.is_null();
+                let what = match (change.what.as_str(), is_whole) {
+                    ("", _) => field.name.clone(),
+                    (what, true) => what.to_owned(),
+                    (what, false) => format!("{what}: {}", field.name),
+                };
+                let after = shown(&field.after);
+                let kind = Kind { risk: field.risk, aspect: &change.aspect, what, after };
+                let (reaches, names) = found.entry(kind).or_default();
+                // Several values of one change belong to one repository.
+                if names.insert(name) {
+                    *reaches += u64::from(change.reaches);
+                }
+            }
+        }
+    }
+    let group = |(kind, (reaches, names)): (Kind<'a>, (u64, BTreeSet<&'a str>))| Group {
+        kind,
+        reaches,
+        names: names.into_iter().collect(),
+    };
+    let mut groups: Vec<Group<'a>> = found.into_iter().map(group).collect();
+    groups.sort_by_key(|group| (Reverse(group.kind.risk), Reverse(group.reaches)));
+    groups
+}
+
+fn shown(value: &Value) -> Option<String> {
+    match value {
+        Value::Null | Value::Bool(true) => None,
+        Value::String(text) => Some(escape::cut(text, VALUE)),
+        other => Some(escape::cut(&other.to_string(), VALUE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::findings::tests::{change, preview};
+    use super::*;
+
+    #[test]
+    fn equal_changes_of_many_repositories_are_one_group_whatever_they_were_before() {
+        let names = ["b".to_owned(), "a".to_owned()];
+        let add = change("team docs", Risk::Adds, &Value::Null, &json!("pull"));
+        let mut shown =
+            preview(&names, &[add, change("team core", Risk::Removes, &json!("push"), &Value::Null)]);
+        shown.plans[0].1.changes[1].fields[0].before = json!("admin");
+        shown.plans[1].1.changes.push(change("team web", Risk::Changes, &json!("pull"), &json!("push")));
+        let groups = groups("acme", &shown.plans);
+        let lines: Vec<String> = groups
+            .iter()
+            .map(|group| {
+                let Kind { risk, aspect, what, after } = &group.kind;
+                format!("{risk} {aspect} {what} {after:?} {} {:?}", group.reaches, group.names)
+            })
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                r#"removes teams team core None 2 ["a", "b"]"#,
+                r#"changes teams team web: permission Some("push") 1 ["a"]"#,
+                r#"adds teams team docs Some("pull") 2 ["a", "b"]"#,
+            ]
+        );
+    }
+}

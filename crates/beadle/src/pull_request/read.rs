@@ -1,0 +1,156 @@
+//! Reads the policies of both sides of a pull request, as data. The files of the head come from a
+//! person whom nobody has approved yet. Beadle parses them, and runs nothing of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Error, ErrorKind};
+
+use beadle_engine::{Class, Failure};
+use beadle_github::{Commit, Reader};
+use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_file};
+use beadle_repositories::{Policy, PolicyError};
+
+use crate::config::RepositorySource;
+
+/// The files of a policy at one commit.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) commit: Commit,
+    /// The ids of the contents, by the path relative to the policy's folder.
+    pub(super) blobs: BTreeMap<String, String>,
+}
+
+/// Lists the files of the policy at a branch or a commit. The inner error is the reason why the
+/// files cannot be a policy, such as a symbolic link.
+pub(super) async fn side(
+    reader: &Reader,
+    source: &RepositorySource,
+    reference: &str,
+) -> Result<Result<Side, String>, Failure> {
+    let commit = reader.commit(&source.repository, reference).await?;
+    match reader.files_at(&source.repository, &commit.id, &source.path).await {
+        Ok(files) => {
+            let files = files.into_iter().filter(|file| matters(&file.path));
+            Ok(Ok(Side { commit, blobs: files.map(|file| (file.path, file.blob)).collect() }))
+        }
+        Err(failure) if failure.class == Class::Rejected => Ok(Err(failure.text)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Returns whether a file is a part of the policy, or whether its name must be reported.
+fn matters(path: &str) -> bool {
+    !matches!((is_policy_file(path), is_test_file(path)), (Ok(false), Ok(false)))
+}
+
+impl Side {
+    /// Replaces the files that the pull request does not change with the files of the base. So a pull
+    /// request does not seem to revert what others merged since it began. `began` has the files of the
+    /// commit at which the pull request began.
+    pub(super) fn merge(&mut self, base: &Self, began: &BTreeMap<String, String>) {
+        let paths: BTreeSet<String> = self.blobs.keys().chain(base.blobs.keys()).cloned().collect();
+        for path in paths {
+            if self.blobs.get(&path) != began.get(&path) {
+                continue;
+            }
+            match base.blobs.get(&path) {
+                Some(blob) => self.blobs.insert(path, blob.clone()),
+                None => self.blobs.remove(&path),
+            };
+        }
+    }
+}
+
+/// Reads the texts of several sides. Beadle reads equal contents only once.
+pub(super) async fn texts(
+    reader: &Reader,
+    source: &RepositorySource,
+    sides: &[&Side],
+) -> Result<BTreeMap<String, String>, Failure> {
+    let ids: BTreeSet<&String> = sides.iter().flat_map(|side| side.blobs.values()).collect();
+    let ids: Vec<String> = ids.into_iter().cloned().collect();
+    reader.blobs(&source.repository, &ids).await
+}
+
+/// A valid policy, and the results of its tests.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) policy: Policy,
+    pub(super) tested: Tested,
+}
+
+/// Checks the files of a side, and runs their tests. `home` is the repository that the policy
+/// leaves alone, because it contains the policy.
+pub(super) async fn parse(
+    side: &Side,
+    texts: &BTreeMap<String, String>,
+    home: &str,
+    (organisation, source): (&str, &RepositorySource),
+) -> Result<Result<Parsed, PolicyError>, Failure> {
+    let mut files = BTreeMap::new();
+    let mut tests = BTreeMap::new();
+    for (path, blob) in &side.blobs {
+        let Some(text) = texts.get(blob) else {
+            // The answer has no contents that are not UTF-8.
+            let why = Error::new(ErrorKind::InvalidData, "must be a text in UTF-8");
+            return Ok(Err(PolicyError::Unreadable { path: path.into(), why }));
+        };
+        let part = match is_test_file(path) {
+            Ok(true) => &mut tests,
+            Ok(false) => &mut files,
+            Err(error) => return Ok(Err(error)),
+        };
+        part.insert(path.clone(), text.clone());
+    }
+    let origin = PolicyOrigin {
+        repository: format!("{organisation}/{}", source.repository),
+        path: source.path.clone(),
+        commit: side.commit.clone(),
+    };
+    let home = home.to_owned();
+    // A large policy takes a long time, and all runs share the threads of the runtime. A panic of a
+    // library ends only this thread.
+    let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
+        let policy = Policy::from_files(files, &home, origin)?;
+        let tested = policy.test_files(tests);
+        Ok(Parsed { policy, tested })
+    });
+    parsed.await.map_err(|error| Failure::new(Class::Fatal, format!("reading the policy: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side_of(files: &[(&str, &str)]) -> Side {
+        let commit = Commit { id: String::new(), author: String::new(), subject: String::new() };
+        let blobs = files.iter().map(|(path, blob)| ((*path).to_owned(), (*blob).to_owned())).collect();
+        Side { commit, blobs }
+    }
+
+    #[test]
+    fn files_that_the_pull_request_does_not_change_are_those_of_the_base() {
+        let began =
+            side_of(&[("same", "1"), ("ours", "1"), ("theirs", "1"), ("gone", "1"), ("deleted", "1")]);
+        let base = side_of(&[("same", "1"), ("ours", "1"), ("theirs", "2"), ("new", "2"), ("deleted", "1")]);
+        let mut head =
+            side_of(&[("same", "1"), ("ours", "3"), ("theirs", "1"), ("gone", "1"), ("added", "3")]);
+        head.merge(&base, &began.blobs);
+        let merged = side_of(&[("same", "1"), ("ours", "3"), ("theirs", "2"), ("new", "2"), ("added", "3")]);
+        assert_eq!(head.blobs, merged.blobs);
+    }
+
+    #[test]
+    fn only_the_files_of_the_policy_and_its_tests_are_read() {
+        for (path, read) in [
+            ("settings.yml", true),
+            ("repos/shop.yaml", true),
+            ("tests/shop.yml", true),
+            // The name of this file is an error, which the check reports.
+            ("repos/shop.YML", true),
+            ("README.md", false),
+            ("workflows/check.yml", false),
+        ] {
+            assert_eq!(matters(path), read, "{path}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Approves a held generation of the policy by a review of its pull request. The approval counts
+//! only for the plan that the check of the pull request showed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{
+    Class, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, Time,
+};
+use beadle_github::{Pull, Reader, Review};
+use serde::{Deserialize, Serialize};
+
+use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+
+/// How long Beadle waits for the gate's decision about a merged pull request.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The plan that a check showed.
+#[derive(Debug, Serialize, Deserialize)]
+struct ShownPlan {
+    /// The last commit of the pull request at that time.
+    head: String,
+    /// The code of the plan.
+    digest: String,
+}
+
+impl Metadata for ShownPlan {
+    const KIND: &'static str = "shown-plan";
+}
+
+/// Finds the reviews of one pull request that approve its plan.
+pub(super) struct ByReview<'a> {
+    pub(super) reader: &'a Reader,
+    pub(super) store: &'a dyn Store,
+    pub(super) clock: &'a Clock,
+    /// The key of the pull request.
+    pub(super) key: &'a Key,
+    /// The name of the pull request that people know, such as `acme/admin#7`.
+    pub(super) subject: &'a str,
+    pub(super) repository: &'a str,
+    /// The slug of the team whose members may approve.
+    pub(super) team: &'a str,
+}
+
+/// Returns the last review of each reviewer who approves the commit and is not the author.
+fn approving<'a>(reviews: &'a [Review], head: &str, author: Option<u64>) -> Vec<&'a Review> {
+    // If the author is unknown, every reviewer could be the author.
+    let Some(author) = author else { return Vec::new() };
+    let mut last: BTreeMap<u64, &Review> = BTreeMap::new();
+    // A comment does not change what the reviewer said before.
+    let decides =
+        |review: &&Review| matches!(review.state.as_str(), "APPROVED" | "CHANGES_REQUESTED" | "DISMISSED");
+    for review in reviews.iter().filter(decides) {
+        last.insert(review.reviewer, review);
+    }
+    let approves =
+        |review: &&Review| review.state == "APPROVED" && review.commit == head && review.reviewer != author;
+    last.into_values().filter(approves).collect()
+}
+
+impl ByReview<'_> {
+    fn note(&self) -> Note<ShownPlan> {
+        Note::of(&[self.key.instance(), self.key.id()])
+    }
+
+    /// Remembers the plan that the check of a commit showed.
+    pub(super) async fn remember(&self, head: &str, digest: &str) -> Result<(), StoreError> {
+        let shown = ShownPlan { head: head.to_owned(), digest: digest.to_owned() };
+        self.note().put(self.store, &shown).await
+    }
+
+    /// Approves the generation of a merged pull request, if the gate holds it and a review approves
+    /// it. `in_force` is the generation in force, and `since` is the time of the merge's event.
+    pub(super) async fn approve(&self, pull: &Pull, in_force: &str, since: Time) -> Result<(), Failure> {
+        let Some(shown) = self.note().get(self.store).await? else { return Ok(()) };
+        let Some(merged) = pull.merge_commit.as_deref() else { return Ok(()) };
+        let held = HeldGeneration::note(self.key.instance()).get(self.store).await?;
+        match held.filter(|held| is_of(&held.generation, merged)) {
+            Some(held) if held.approved.is_none() && held.digest == shown.digest => {
+                if let Some(review) = self.review(pull, &shown).await? {
+                    self.record(held, &review).await?;
+                }
+            }
+            Some(_) => {}
+            None if is_of(in_force, merged) || self.clock.now().since(since) > PATIENCE => {}
+            None => {
+                let text = format!("{}: the gate has not decided about the merged policy yet", self.subject);
+                return Err(Failure::new(Class::Retry, text));
+            }
+        }
+        Ok(self.note().forget(self.store).await?)
+    }
+
+    /// Returns a review by a member of the team that approves the shown commit.
+    async fn review(&self, pull: &Pull, shown: &ShownPlan) -> Result<Option<Review>, Failure> {
+        if pull.head != shown.head {
+            return Ok(None);
+        }
+        let reviews = self.reader.reviews(self.repository, pull.number).await?;
+        for review in approving(&reviews, &pull.head, pull.author) {
+            if self.reader.is_in_team(self.team, &review.login).await? {
+                return Ok(Some(review.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records the approval, and makes the policy due.
+    async fn record(&self, held: HeldGeneration, review: &Review) -> Result<(), Failure> {
+        let at = self.clock.now();
+        let organisation = self.key.instance();
+        let (generation, by) = (held.generation.clone(), review.login.clone());
+        let reason = format!("review of {}", self.subject);
+        tracing::info!(organisation, generation, by, reason, "generation of the policy approved by a review");
+        let action = OperatorAction::ApprovedGeneration {
+            approved_generation: generation.clone(),
+            plan: held.digest.clone(),
+            reason: reason.clone(),
+            by: by.clone(),
+        };
+        held.approve(self.store, organisation, GenerationApproval { by, reason, at }).await?;
+        let entry = Entry {
+            seq: 0,
+            at,
+            kind: EntryKind::Operator,
+            key: Key::new("policy", organisation, &generation).to_string(),
+            subject: organisation.to_owned(),
+            intent: None,
+            detail: Detail::Operator(action),
+        };
+        self.store.journal(None, vec![entry], at).await?;
+        let repository = self.key.id().split('/').next().unwrap_or_default();
+        let policy = Key::new("policy", organisation, repository);
+        self.store.mark(vec![Mark::new(policy, Lane::Event)], at).await?;
+        Ok(())
+    }
+}
+
+/// Returns whether a generation is the policy at a commit. The name of a generation is the beginning
+/// of the commit's id.
+fn is_of(generation: &str, commit: &str) -> bool {
+    generation.len() >= 12 && commit.starts_with(generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review(reviewer: u64, state: &str, commit: &str) -> Review {
+        Review { reviewer, login: format!("u{reviewer}"), state: state.to_owned(), commit: commit.to_owned() }
+    }
+
+    #[test]
+    fn only_the_last_review_of_another_person_than_the_author_approves_the_last_commit() {
+        for (reviews, author, approving_reviewers) in [
+            (vec![review(2, "APPROVED", "head")], Some(1), vec![2]),
+            (vec![review(1, "APPROVED", "head")], Some(1), vec![]),
+            (vec![review(2, "APPROVED", "head")], None, vec![]),
+            (vec![review(2, "APPROVED", "older")], Some(1), vec![]),
+            (vec![review(2, "COMMENTED", "head")], Some(1), vec![]),
+            (vec![review(2, "APPROVED", "head"), review(2, "COMMENTED", "head")], Some(1), vec![2]),
+            (vec![review(2, "APPROVED", "head"), review(2, "CHANGES_REQUESTED", "head")], Some(1), vec![]),
+            (vec![review(2, "APPROVED", "head"), review(2, "DISMISSED", "head")], Some(1), vec![]),
+            (vec![review(2, "CHANGES_REQUESTED", "head"), review(2, "APPROVED", "head")], Some(1), vec![2]),
+            (vec![review(2, "APPROVED", "head"), review(3, "APPROVED", "head")], Some(1), vec![2, 3]),
+        ] {
+            let found: Vec<u64> =
+                approving(&reviews, "head", author).into_iter().map(|review| review.reviewer).collect();
+            assert_eq!(found, approving_reviewers, "{reviews:?} of {author:?}");
+        }
+    }
+
+    #[test]
+    fn a_generation_belongs_to_its_commit_only() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        assert!(is_of("0123456789ab", commit));
+        for other in ["", "0123", "0123456789ac", "abcdef012345"] {
+            assert!(!is_of(other, commit), "{other}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Pull requests that change a policy in a repository. Each ends in one concluded check at its last
+//! commit and in at most one comment, and nothing else is written.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared};
+use crate::world::{World, acme};
+
+const SETTINGS: &str = ".github/settings.yml";
+/// The path of the call that lists the files of a commit.
+const TREES: &str = "/repos/acme/admin/git/trees";
+
+/// Returns an organisation whose policy is in its repository `admin`. Its App can write checks.
+async fn world() -> World {
+    let admin = json!({ "branches": { "main": {} }, "contents": { SETTINGS: POLICY } });
+    let mut state = acme(json!({ "widgets": declared(), "admin": admin }));
+    state["orgs"]["acme"]["permissions"] = json!({
+        "actions": "write", "administration": "write", "checks": "write", "contents": "read", "issues": "write",
+        "metadata": "read", "members": "read", "organization_administration": "write",
+        "organization_custom_properties": "read", "pull_requests": "write", "repository_hooks": "write",
+        "repository_custom_properties": "write",
+    });
+    state["orgs"]["acme"]["teams"]["security"]["members"] = json!({ "ann": "member" });
+    let mut world = World::unlimited(state).await;
+    world.source = "{ repository = \"admin\", path = \".github\" }".into();
+    world
+}
+
+/// Opens a pull request with this policy, or pushes it to the pull request.
+async fn push(world: &World, number: &str, settings: &str) {
+    let pull = json!({ "contents": { SETTINGS: settings } });
+    change(world, number, pull).await;
+}
+
+async fn change(world: &World, number: &str, pull: Value) {
+    world.patch(json!({ "admin": { "pulls": { number: pull } } }), true).await;
+}
+
+/// Returns a valid policy that differs from the policy in force.
+fn with_wiki() -> String {
+    POLICY.replace("has_wiki: false", "has_wiki: true")
+}
+
+fn head(admin: &Value, number: &str) -> Value {
+    admin["pulls"][number]["head"].clone()
+}
+
+/// Returns the check runs at a commit.
+fn runs<'a>(admin: &'a Value, head: &Value) -> Vec<&'a Value> {
+    let all = admin["check_runs"].as_array().into_iter().flatten();
+    all.filter(|run| run["head_sha"] == *head).collect()
+}
+
+fn comments(admin: &Value) -> Vec<&str> {
+    let issues = admin["issues"].as_array().into_iter().flatten();
+    let comments = issues.flat_map(|issue| issue["comments"].as_array().into_iter().flatten());
+    comments.map(|comment| comment["body"].as_str().unwrap()).collect()
+}
+
+/// Waits until the only check run at the last commit of a pull request has this conclusion, and the
+/// service has nothing left to do.
+async fn until_concluded(world: &World, number: &str, conclusion: &str) -> Value {
+    let what = format!("a check of pull request {number} with the conclusion {conclusion}");
+    let is_concluded = |admin: &Value| {
+        let runs = runs(admin, &head(admin, number));
+        runs.iter().any(|run| run["conclusion"] == conclusion)
+    };
+    world.until("admin", &what, is_concluded).await;
+    world.until_idle().await;
+    let admin = world.repository("admin");
+    let runs = runs(&admin, &head(&admin, number));
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    assert_eq!((&runs[0]["status"], &runs[0]["conclusion"]), (&json!("completed"), &json!(conclusion)));
+    runs[0].clone()
+}
+
+/// Fails if the simulator saw a write that is neither a check run nor a comment.
+fn assert_wrote_only_checks_and_comments(world: &World) {
+    const ALLOWED: [&str; 3] = ["/check-runs", "/comments", "/access_tokens"];
+    let writes = world.writes();
+    let path = |call: &Value| call["path"].as_str().unwrap_or_default().to_owned();
+    let other = writes.iter().find(|call| !ALLOWED.iter().any(|allowed| path(call).contains(allowed)));
+    assert_eq!(other, None);
+    assert!(writes.iter().any(|call| path(call).contains("/check-runs")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_valid_pull_request_shows_what_it_changes_and_writes_nothing_else() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.connect();
+    let text = with_wiki().replace("  - { name: engineering, permission: push }\n", "");
+    push(&world, "7", &text).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["name"], "beadle (acme)");
+    assert_eq!(run["output"]["title"], "1 removal, 1 modification in 1 repository");
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    for said in [
+        "**1 removal, 1 modification** in 1 of 2 repositories",
+        "- **removes** `teams` `team engineering` in 1 repository — `widgets`",
+        "`has_wiki` in 1 repository — `widgets`",
+    ] {
+        assert!(comment.contains(said), "{said}: {comment}");
+    }
+    assert_wrote_only_checks_and_comments(&world);
+    // A pull request that changes other files gets a check and no comment.
+    change(&world, "8", json!({ "contents": { SETTINGS: POLICY, "README.md": "text" } })).await;
+    let run = until_concluded(&world, "8", "success").await;
+    assert_eq!(run["output"]["title"], "The policy is not changed");
+    assert_eq!(comments(&world.repository("admin")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_policy_is_annotated_at_its_line_and_shows_nothing_of_the_process() {
+    let mut world = world().await;
+    world.org_lines += "[org.secrets]\nci = \"file:webhook.secret\"\n";
+    let _serving = world.serve().await;
+    world.connect();
+    push(&world, "7", "repository:\n  has_wiki: false\n  has_wikki: true\n").await;
+    let run = until_concluded(&world, "7", "failure").await;
+    let annotation = &run["annotations"][0];
+    assert_eq!((&annotation["path"], &annotation["start_line"]), (&json!(SETTINGS), &json!(3)));
+    assert_eq!(annotation["annotation_level"], "failure");
+    let hooks = "webhooks:\n  - url: https://ci.example.com/\n    secret: other\n";
+    push(&world, "8", &format!("{POLICY}{hooks}")).await;
+    let run = until_concluded(&world, "8", "failure").await;
+    let shown = run.to_string();
+    assert!(shown.contains("declares no secret of this name"), "{shown}");
+    let link = json!({ "mode": "120000", "text": "../../../etc/passwd" });
+    change(&world, "9", json!({ "contents": { SETTINGS: POLICY, ".github/repos/x.yml": link } })).await;
+    let run = until_concluded(&world, "9", "failure").await;
+    assert!(run.to_string().contains("must not be a symbolic link"), "{run}");
+    for text in comments(&world.repository("admin")) {
+        assert!(!text.contains(&world.secret) && !text.contains("`ci`") && !text.contains("root:"), "{text}");
+    }
+    assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_in_a_row_end_in_one_check_of_the_last_commit_and_one_comment() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.connect();
+    world.fault(json!({ "path": TREES, "hold": true })).await;
+    push(&world, "7", &with_wiki()).await;
+    world.until_held().await;
+    let first = head(&world.repository("admin"), "7");
+    push(&world, "7", &format!("{}# second\n", with_wiki())).await;
+    push(&world, "7", &format!("{}# third\n", with_wiki())).await;
+    world.until_sent().await;
+    world.no_faults().await;
+    until_concluded(&world, "7", "success").await;
+    let admin = world.repository("admin");
+    assert_eq!(runs(&admin, &first)[0]["conclusion"], "cancelled");
+    let is_open = |run: &&Value| run["status"] != "completed";
+    assert_eq!(admin["check_runs"].as_array().unwrap().iter().find(is_open), None);
+    let last = head(&admin, "7");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains(&last.as_str().unwrap()[..12]), "{comment}");
+    assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_branch_changed_meanwhile_is_not_shown_as_a_change_of_the_pull_request() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.connect();
+    let layer = json!({ ".github/layers/issues.yml": "rank: 5\nrepository: { has_issues: false }\n" });
+    change(&world, "7", json!({ "contents": { SETTINGS: with_wiki() } })).await;
+    until_concluded(&world, "7", "success").await;
+    world.patch(json!({ "admin": { "contents": layer } }), true).await;
+    world.until("widgets", "the merged layer", |found| found["has_issues"] == json!(false)).await;
+    push(&world, "7", &format!("{}# again\n", with_wiki())).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["output"]["title"], "1 modification in 1 repository");
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains("`has_wiki`") && !comment.contains("`has_issues`"), "{comment}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_a_fork_is_checked_and_its_check_runs_again() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.connect();
+    change(&world, "7", json!({ "contents": { SETTINGS: with_wiki() }, "fork": true })).await;
+    let run = until_concluded(&world, "7", "success").await;
+    world.sim.forget_calls();
+    let again = json!({ "org": "acme", "repo": "admin", "id": run["id"] });
+    let url = format!("{}/_sim/rerequest", world.sim.url());
+    let answer = world.http.post(url).body(again.to_string()).send().await.unwrap();
+    assert!(answer.status().is_success());
+    let is_checked =
+        |call: &Value| call["method"] == "PATCH" && call["path"].to_string().contains("check-runs");
+    for _ in 0..3000 {
+        // The check run is in progress again, and then concluded again.
+        if world.sim.calls_that(is_checked).len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.sim.calls_that(is_checked).len(), 2);
+    until_concluded(&world, "7", "success").await;
+    assert_eq!(comments(&world.repository("admin")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_is_closed_during_its_check_ends_cancelled_without_a_comment() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.connect();
+    world.fault(json!({ "path": TREES, "hold": true })).await;
+    push(&world, "7", &with_wiki()).await;
+    world.until_held().await;
+    change(&world, "7", json!({ "state": "closed" })).await;
+    world.until_sent().await;
+    world.no_faults().await;
+    until_concluded(&world, "7", "cancelled").await;
+    assert!(comments(&world.repository("admin")).is_empty());
+    assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_by_a_member_of_the_team_approves_the_plan_that_the_check_showed() {
+    let mut world = world().await;
+    world.org_lines =
+        format!("approve_by_review = \"security\"\n{}[org.gate]\nremoves = 0\n", world.org_lines);
+    let _serving = world.serve().await;
+    world.connect();
+    let settings = POLICY.replace("  - { name: engineering, permission: push }\n", "");
+    push(&world, "7", &settings).await;
+    until_concluded(&world, "7", "action_required").await;
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains("A review by a member of the team `security`"), "{comment}");
+    change(&world, "7", json!({ "reviews": [{ "user": "ann", "state": "APPROVED" }] })).await;
+    let merged = json!({ "contents": { SETTINGS: settings }, "pulls": { "7": { "merged": true } } });
+    world.patch(json!({ "admin": merged }), true).await;
+    let is_written = |found: &Value| found["teams"].get("engineering").is_none();
+    world.until("widgets", "the approved removal", is_written).await;
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    assert!(journal.out.contains("review of acme/admin#7"), "{}", journal.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_a_crash_left_in_progress_is_concluded_by_the_next_run() {
+    let mut world = world().await;
+    world.lines = "[worker]\nlease = \"1s\"\n".into();
+    let points = "settle=return;between-check-and-conclusion=return";
+    let mut serving = world.spawn(&[("FAILPOINTS", points)]).ready(world.operator()).await;
+    world.connect();
+    push(&world, "7", &with_wiki()).await;
+    for _ in 0..3000 {
+        if serving.child.try_wait().unwrap().is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(serving.child.try_wait().unwrap().is_some(), "the service did not end:\n{}", serving.log());
+    let admin = world.repository("admin");
+    assert_eq!(runs(&admin, &head(&admin, "7"))[0]["status"], "in_progress");
+    let _serving = world.serve().await;
+    until_concluded(&world, "7", "success").await;
+    assert_eq!(comments(&world.repository("admin")).len(), 1);
+}

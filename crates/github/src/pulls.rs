@@ -1,0 +1,210 @@
+//! Reads pull requests and their reviews.
+//!
+//! <https://docs.github.com/rest/pulls/pulls>, <https://docs.github.com/rest/pulls/reviews>
+
+use beadle_engine::{Class, Failure};
+use beadle_transport::Path;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::read::Reader;
+use crate::shape::{object, optional, shape};
+
+/// A pull request, as it is at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// The number of the pull request in its repository.
+    pub number: u64,
+    /// False if the pull request is closed or merged.
+    pub is_open: bool,
+    /// True if the pull request is merged.
+    pub is_merged: bool,
+    /// The id of the last commit of the pull request, 40 hexadecimal digits.
+    pub head: String,
+    /// The name of the branch that the pull request changes.
+    pub base: String,
+    /// The id of the repository that the pull request changes.
+    pub repository: u64,
+    /// The id of the account that opened the pull request. `None` if the account no longer exists.
+    pub author: Option<u64>,
+    /// The id of the commit that merged the pull request.
+    pub merge_commit: Option<String>,
+}
+
+/// A review of a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// The id of the reviewer.
+    pub reviewer: u64,
+    /// The login of the reviewer.
+    pub login: String,
+    /// What the review says, such as `APPROVED` or `CHANGES_REQUESTED`.
+    pub state: String,
+    /// The id of the commit that the reviewer saw.
+    pub commit: String,
+}
+
+#[derive(Deserialize)]
+struct PullRow {
+    number: u64,
+    state: String,
+    #[serde(default)]
+    merged: bool,
+    head: Side,
+    base: Base,
+    #[serde(default, deserialize_with = "object")]
+    user: Option<Account>,
+    #[serde(default, deserialize_with = "optional")]
+    merge_commit_sha: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    id: u64,
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct ReviewRow {
+    user: Account,
+    state: String,
+    commit_id: String,
+}
+
+/// The membership of an account in a team.
+#[derive(Deserialize)]
+struct Membership {
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct Side {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct Base {
+    #[serde(rename = "ref")]
+    reference: String,
+    repo: BaseRepository,
+}
+
+#[derive(Deserialize)]
+struct BaseRepository {
+    id: u64,
+}
+
+impl From<PullRow> for Pull {
+    fn from(row: PullRow) -> Self {
+        Self {
+            number: row.number,
+            is_open: row.state == "open",
+            is_merged: row.merged,
+            head: row.head.sha,
+            base: row.base.reference,
+            repository: row.base.repo.id,
+            author: row.user.map(|user| user.id),
+            merge_commit: row.merge_commit_sha.filter(|_| row.merged),
+        }
+    }
+}
+
+impl Reader {
+    /// Returns a pull request of a repository of this organisation, or `None` if it does not exist.
+    pub async fn pull(&self, repository: &str, number: u64) -> Result<Option<Pull>, Failure> {
+        let path = Path::at("repos").value(self.organisation()).value(repository).then("pulls").id(number);
+        match self.api().get(&path).await {
+            Ok(answer) => {
+                let pull: Value = answer.json().map_err(Failure::from)?;
+                shape::<PullRow>(&pull).map(Pull::from).map(Some).ok_or_else(unreadable)
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the open pull requests whose last commit is `head`, whether the commit is in the
+    /// repository or in a fork.
+    pub async fn open_pulls_at(&self, repository: &str, head: &str) -> Result<Vec<Pull>, Failure> {
+        // The list of a commit's pull requests does not have those of a fork's commit.
+        let path = Path::at("repos").value(self.organisation()).value(repository);
+        let path = path.then("pulls?state=open&per_page=100");
+        let rows: Vec<Value> = self.api().list_anew(&path).await?;
+        let pulls: Option<Vec<Pull>> = rows.iter().map(|row| shape::<PullRow>(row).map(Pull::from)).collect();
+        let pulls = pulls.ok_or_else(unreadable)?;
+        Ok(pulls.into_iter().filter(|pull| pull.head == head).collect())
+    }
+
+    /// Returns the reviews of a pull request, oldest first. A review without an account or without a
+    /// commit is left out.
+    pub async fn reviews(&self, repository: &str, number: u64) -> Result<Vec<Review>, Failure> {
+        let path = Path::at("repos").value(self.organisation()).value(repository).then("pulls").id(number);
+        let rows: Vec<Value> = self.api().list_anew(&path.then("reviews?per_page=100")).await?;
+        let review = |row: ReviewRow| Review {
+            reviewer: row.user.id,
+            login: row.user.login,
+            state: row.state,
+            commit: row.commit_id,
+        };
+        Ok(rows.iter().filter_map(shape::<ReviewRow>).map(review).collect())
+    }
+
+    /// Returns whether an account is an active member of a team of this organisation.
+    pub async fn is_in_team(&self, team: &str, login: &str) -> Result<bool, Failure> {
+        let path = Path::at("orgs").value(self.organisation()).then("teams").value(team);
+        match self.api().get(&path.then("memberships").value(login)).await {
+            Ok(answer) => {
+                let membership: Value = answer.json().map_err(Failure::from)?;
+                Ok(shape(&membership).is_some_and(|found: Membership| found.state == "active"))
+            }
+            Err(error) if error.status() == Some(404) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the last commit that two commits have in common. Returns `None` if they have none.
+    pub async fn merge_base(
+        &self,
+        repository: &str,
+        base: &str,
+        head: &str,
+    ) -> Result<Option<String>, Failure> {
+        let path = Path::at("repos").value(self.organisation()).value(repository).then("compare");
+        let path = path.value(&format!("{base}...{head}")).query("per_page", 1);
+        match self.api().get(&path).await {
+            Ok(answer) => {
+                let compared: Value = answer.json().map_err(Failure::from)?;
+                Ok(compared["merge_base_commit"]["sha"].as_str().map(str::to_owned))
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn unreadable() -> Failure {
+    Failure::new(Class::Retry, "reading a pull request: GitHub's answer has no state, head or base")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pull_request_without_its_head_or_base_is_unknown() {
+        let row = json!({
+            "number": 7, "state": "closed", "merged": true, "head": { "sha": "a1", "repo": null },
+            "base": { "ref": "main", "repo": { "id": 5 } }, "user": null, "merge_commit_sha": "c1",
+        });
+        let pull = Pull::from(shape::<PullRow>(&row).unwrap());
+        assert_eq!((pull.number, pull.is_open, pull.is_merged, pull.repository), (7, false, true, 5));
+        assert_eq!((pull.author, pull.merge_commit.as_deref()), (None, Some("c1")));
+        for part in ["number", "state", "head", "base"] {
+            let mut row = row.clone();
+            row[part] = Value::Null;
+            assert!(shape::<PullRow>(&row).is_none(), "{part}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use beadle_github::Repository;
 use serde_json::Value;
 
+use crate::aspects;
 use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 
 /// A generation of a policy, and which files in repos/ apply to the repository.
@@ -50,7 +51,7 @@ impl Resolved {
             Verdict::Skipped(_) => return None,
             Verdict::Reached(target) => target,
         };
-        let values = policy.declared(&target, repository).map(|root| root.json());
+        let values = policy.declared(&target, repository).map(|root| sections(&root));
         let declares = |list: &str| {
             let Some(values) = &values else { return false };
             match list {
@@ -79,6 +80,17 @@ impl Resolved {
             values,
         })
     }
+}
+
+/// Returns the sections of a policy that aspects carry out. Other keys, such as the selector of a
+/// layer, have an effect only through them.
+fn sections(root: &Node) -> Value {
+    let names = || aspects::ALL.iter().flat_map(|aspect| aspect.sections).map(|section| section.name);
+    let sections = root.entries().iter().filter_map(|(key, value)| {
+        let key = key.text().filter(|key| *key == "repository" || names().any(|name| name == *key))?;
+        Some((key.to_owned(), value.json()))
+    });
+    sections.collect()
 }
 
 #[cfg(test)]

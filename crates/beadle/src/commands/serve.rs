@@ -54,6 +54,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
         // accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
+    // Whoever sees that the service answers may stop it.
+    let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let listen = config.file.server.listen;
     let public = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let operator_address = config.file.server.operator;
@@ -101,7 +103,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     tokio::select! {
         () = work => {}
         error = damage(store.as_ref(), &clock) => damaged = Err(anyhow!(error)),
-        signal = ended() => tracing::info!(signal, "stopping, waiting for runs in progress"),
+        signal = signals.next() => tracing::info!(signal, "stopping, waiting for runs in progress"),
     }
     stop.cancel();
     // The operator can stop the service before the worker has begun.
@@ -111,7 +113,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
             service.leave().await;
             tracing::info!("stopped");
         }
-        _ = ended() => tracing::warn!("stopped without waiting for runs, the next start checks interrupted writes"),
+        _ = signals.next() => tracing::warn!("stopped without waiting for runs, the next start checks interrupted writes"),
     }
     damaged
 }
@@ -140,23 +142,42 @@ async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
     }
 }
 
+/// The signals that stop the service.
 #[cfg(unix)]
-async fn ended() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
+struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    /// Begins to catch the signals. Until then, a signal kills the process.
+    fn catch() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next signal, and returns its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupt",
+            _ = self.terminate.recv() => "terminate",
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => "interrupt",
-        _ = terminated => "terminate",
     }
 }
 
+/// The signals that stop the service.
 #[cfg(not(unix))]
-async fn ended() -> &'static str {
-    let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends at once
-    "interrupt"
+struct StopSignals;
+
+#[cfg(not(unix))]
+impl StopSignals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends at once
+        "interrupt"
+    }
 }

@@ -155,7 +155,7 @@ async fn a_held_generation_stays_held_after_a_kill_and_a_restart_with_its_files(
     let serving = world.serve().await;
     world.read_policy().await;
     assert_eq!(held(&world).await.len(), 1, "{}", serving.log());
-    world.patch(json!({ "r07": { "has_wiki": true } }), true).await;
+    world.patch(json!({ "r07": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r07", "repair by the last generation", is_declared).await;
     assert_eq!(with_engineering(&world), 30);
 }
@@ -186,7 +186,7 @@ async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval()
     // A service that starts again works with the accepted policy at once.
     let _serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
     world.connect();
-    world.patch(json!({ "r12": { "has_wiki": true } }), true).await;
+    world.patch(json!({ "r12": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r12", "repair by the accepted policy", is_declared).await;
 }
 

@@ -10,7 +10,8 @@ use crate::world::{World, acme};
 
 const SETTINGS: &str = ".github/settings.yml";
 /// The path of the call that lists the files of a commit.
-const TREES: &str = "/repos/acme/admin/git/trees";
+/// The calls that only the check of a pull request makes.
+const COMPARE: &str = "/repos/acme/admin/compare";
 
 /// Returns an organisation whose policy is in its repository `admin`. Its App can write checks.
 async fn world() -> World {
@@ -144,7 +145,7 @@ async fn pushes_in_a_row_end_in_one_check_of_the_last_commit_and_one_comment() {
     let world = world().await;
     let _serving = world.serve().await;
     world.connect();
-    world.fault(json!({ "path": TREES, "hold": true })).await;
+    world.fault(json!({ "path": COMPARE, "hold": true })).await;
     push(&world, "7", &with_wiki()).await;
     world.until_held().await;
     let first = head(&world.repository("admin"), "7");
@@ -212,7 +213,7 @@ async fn a_pull_request_that_is_closed_during_its_check_ends_cancelled_without_a
     let world = world().await;
     let _serving = world.serve().await;
     world.connect();
-    world.fault(json!({ "path": TREES, "hold": true })).await;
+    world.fault(json!({ "path": COMPARE, "hold": true })).await;
     push(&world, "7", &with_wiki()).await;
     world.until_held().await;
     change(&world, "7", json!({ "state": "closed" })).await;

@@ -44,22 +44,31 @@ pub(crate) struct Commit<'a> {
 impl<'a> Commit<'a> {
     /// Returns the files of the commit, by path.
     pub(crate) fn files(&self) -> BTreeMap<&'a str, File<'a>> {
-        let contents = self.contents.as_object().into_iter().flatten();
-        contents.map(|(path, file)| (path.as_str(), file_of(file))).collect()
+        files(self.contents)
     }
 
-    /// Returns the id of the folder at `path`. It is computed from everything in the folder. The
-    /// path of the root is empty.
+    /// Returns the id of the folder at `path`. The path of the root is empty.
     pub(crate) fn tree(&self, path: &str) -> String {
-        let folder = if path.is_empty() { String::new() } else { format!("{path}/") };
-        let mut listed = String::new();
-        for (path, file) in self.files() {
-            if let Some(below) = path.strip_prefix(&folder) {
-                let _ = writeln!(listed, "{} {below} {}", file.mode, file.id()); // writing to a string cannot fail
-            }
-        }
-        id("tree", &listed)
+        tree(self.contents, path)
     }
+}
+
+fn files(contents: &Value) -> BTreeMap<&str, File<'_>> {
+    let contents = contents.as_object().into_iter().flatten();
+    contents.map(|(path, file)| (path.as_str(), file_of(file))).collect()
+}
+
+/// Returns the id of the folder at `path` in the `contents` of a repository. It is computed from
+/// everything in the folder. The path of the root is empty.
+pub(crate) fn tree(contents: &Value, path: &str) -> String {
+    let folder = if path.is_empty() { String::new() } else { format!("{path}/") };
+    let mut listed = String::new();
+    for (path, file) in files(contents) {
+        if let Some(below) = path.strip_prefix(&folder) {
+            let _ = writeln!(listed, "{} {below} {}", file.mode, file.id()); // writing to a string cannot fail
+        }
+    }
+    id("tree", &listed)
 }
 
 /// Returns a file of the state. It is either a text, or an object with `mode` and `text`.

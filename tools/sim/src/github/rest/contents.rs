@@ -11,14 +11,16 @@ use serde_json::{Value, json};
 use super::{Call, Reply, wants_raw};
 use crate::github::{address, commits};
 
-/// Returns the entry of a file or a folder. `file` is the text of the file, or `None` for a folder.
-fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
+/// Returns the entry of a file or a folder of the repository `found`. `file` is the text of the
+/// file, or `None` for a folder.
+fn entry(org: &str, found: &Value, path: &str, file: Option<&str>) -> Value {
+    let repository = found["name"].as_str().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     let place = address::path(path);
     let url = format!("https://api.github.com/repos/{org}/{repository}/contents/{place}");
     let (kind, sha) = match file {
         Some(text) => ("file", commits::id("blob", text)),
-        None => ("dir", commits::id("tree", path)),
+        None => ("dir", commits::tree(&found["contents"], path)),
     };
     json!({
         "type": kind, "size": file.map_or(0, str::len), "name": name, "path": path, "sha": sha,
@@ -30,13 +32,12 @@ fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
 /// Answers `GET /repos/{owner}/{repo}/contents/{path}`. The answer is a file or the list of a
 /// folder's entries.
 pub(super) fn answer(call: &Call<'_>, org: &str, found: &Value, path: &str) -> Reply {
-    let repository = found["name"].as_str().unwrap_or_default();
     if let Some(content) = found["contents"].get(path) {
         let content = content.as_str().unwrap_or_default();
         if wants_raw(call.accept) {
             return Reply::raw(content);
         }
-        let mut shown = entry(org, repository, path, Some(content));
+        let mut shown = entry(org, found, path, Some(content));
         shown["encoding"] = json!("base64");
         shown["content"] = json!(STANDARD.encode(content));
         return Reply::json(200, shown);
@@ -50,7 +51,7 @@ pub(super) fn answer(call: &Call<'_>, org: &str, found: &Value, path: &str) -> R
             None => (rest, Some(content.as_str().unwrap_or_default())),
         };
         let place = format!("{folder}{name}");
-        let shown = entry(org, repository, &place, file);
+        let shown = entry(org, found, &place, file);
         entries.insert(place, shown);
     }
     if entries.is_empty() {

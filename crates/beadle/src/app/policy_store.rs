@@ -93,6 +93,12 @@ impl KeptPolicy {
         self.own.files.values().chain(self.base.iter().flat_map(|base| base.files.values()))
     }
 
+    /// Returns the name of the generation, which the policy of these commits has.
+    pub(crate) fn generation(&self) -> String {
+        let base = self.base.as_ref().map(|base| base.origin().generation());
+        name(&self.own.origin().generation(), base.as_deref())
+    }
+
     fn name(&self) -> String {
         name(&self.own.commit, self.base.as_ref().map(|base| base.commit.as_str()))
     }
@@ -136,6 +142,12 @@ pub(crate) async fn in_force(
         Some(InForce(commit)) => commit_note(organisation, &commit).get(store).await,
         None => Ok(None),
     }
+}
+
+/// Returns all stored policies of an organisation.
+pub(crate) async fn all(store: &dyn Store, organisation: &str) -> Result<Vec<KeptPolicy>, StoreError> {
+    let all = commit_note(organisation, "").list(store).await?;
+    Ok(all.into_iter().map(|(_, kept)| kept).collect())
 }
 
 /// Returns the stored texts of an organisation's policy, by the ids of their contents.

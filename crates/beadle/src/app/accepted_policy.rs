@@ -74,12 +74,19 @@ pub(crate) struct PreparedPolicy {
 
 impl PreparedPolicy {
     /// Makes the generation the accepted one.
-    pub(crate) async fn accept(self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
-        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await?;
+    pub(crate) async fn accept(&self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
+        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await
+    }
+
+    /// Deletes the texts that no file of the accepted generation has. If this fails, the next
+    /// generation deletes them.
+    pub(crate) async fn tidy(self, store: &dyn Store, file: &OrgConfig) {
         for code in &self.unused {
-            PolicyText::note(&file.name, code).forget(store).await?;
+            if let Err(error) = PolicyText::note(&file.name, code).forget(store).await {
+                tracing::warn!(organisation = file.name, %error, "unused texts of the policy not deleted");
+                return;
+            }
         }
-        Ok(())
     }
 }
 
@@ -151,7 +158,10 @@ impl AcceptedPolicy {
         file: &OrgConfig,
         policy: &Policy,
     ) -> Result<(), StoreError> {
-        Self::prepare(store, file, policy).await?.accept(store, file).await
+        let prepared = Self::prepare(store, file, policy).await?;
+        prepared.accept(store, file).await?;
+        prepared.tidy(store, file).await;
+        Ok(())
     }
 }
 

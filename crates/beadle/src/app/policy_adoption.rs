@@ -144,11 +144,15 @@ async fn try_adopt(
         return Err(Failure::new(Class::Retry, "the organisation is not open"));
     };
     let before = org.policy.current();
+    let current = (org.as_ref(), before.as_ref());
     let planner = org.planner(Some(&service.store));
     if organisation.file.mode == Mode::Observe {
         // Without the list of affected keys, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
-        return enact(service, organisation, &org, candidate, affected.as_ref(), None).await;
+        return enact(service, organisation, current, candidate, affected.as_ref(), None).await;
+    }
+    if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
+        return Ok(adoption);
     }
     let store = service.store.as_ref();
     let name = organisation.file.name.as_str();
@@ -158,13 +162,17 @@ async fn try_adopt(
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
     // If no generation was accepted yet, everything that the first one changes counts.
-    let before = (!organisation.is_first()).then_some(before.as_ref());
-    let affected = match before {
+    let compared = (!organisation.is_first()).then_some(before.as_ref());
+    let affected = match compared {
         Some(before) => Some(Box::pin(planner.affected(before, &candidate, &|_, _| {})).await?),
         None => None,
     };
-    let preview = Box::pin(planner.preview_of(before, &candidate, affected.as_ref(), &|_, _| {})).await?;
+    let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
     complete(&preview)?;
+    // The plan takes minutes in a large organisation.
+    if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
+        return Ok(adoption);
+    }
     let now = service.clock().now();
     let mut new = HeldGeneration::new(
         (name, candidate.generation.as_str()),
@@ -189,7 +197,7 @@ async fn try_adopt(
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
-    enact(service, organisation, &org, candidate, affected.as_ref(), approved).await
+    enact(service, organisation, current, candidate, affected.as_ref(), approved).await
 }
 
 /// Returns an error if a part of the generation could not be planned.
@@ -202,12 +210,13 @@ fn complete(preview: &Preview) -> Result<(), Failure> {
     Err(Failure::new(Class::Retry, format!("{first}{more}")))
 }
 
-/// Puts a generation in force that passed the gate, and makes the affected keys due. `approved` is
-/// the approval, and the plans that the operator approved.
+/// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
+/// policy with which the gate compared the generation. `approved` is the approval, and the plans
+/// that the operator approved.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
-    org: &GithubOrganisation,
+    (org, before): (&GithubOrganisation, &Policy),
     candidate: Policy,
     affected: Option<&Affected>,
     approved: Option<(&GenerationApproval, &Plans)>,
@@ -215,7 +224,11 @@ async fn enact(
     // The start of a sweep must see the policy and the record of the last sweep together.
     let _alone = organisation.generation_change.lock().await;
     let (store, file) = (service.store.as_ref(), &organisation.file);
-    let (before, generation) = (org.policy.current().generation.clone(), candidate.generation.clone());
+    let (before, generation) = (before.generation.clone(), candidate.generation.clone());
+    if org.policy.current().generation != before {
+        let text = "another process put another generation in force in the meantime";
+        return Err(Failure::new(Class::Retry, text));
+    }
     let now = service.clock().now();
     let prepared = match file.mode {
         Mode::Observe => None,
@@ -226,13 +239,15 @@ async fn enact(
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
     }
-    if let Some(prepared) = prepared {
+    if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
     }
-    org.policy.replace(candidate);
-    organisation.set_accepted();
-    organisation.announce_policy(org);
-    organisation.record_policy(&service.app, org).await;
+    // The store deletes unused texts after this line, because runs use the generation before until
+    // then.
+    put_in_force(service, organisation, org, candidate).await;
+    if let Some(prepared) = prepared {
+        prepared.tidy(store, file).await;
+    }
     // If the list of repositories is incomplete, or if the process ends before the record of the
     // last sweep is stored, a sweep starts.
     let affected = affected.filter(|affected| affected.short.is_none());
@@ -246,6 +261,41 @@ async fn enact(
     }
     HeldGeneration::note(&file.name).forget(store).await?;
     Ok(Adoption::InForce { generation, affected: count })
+}
+
+/// Replaces the policy in this process, and records the new one. The caller holds the lock of the
+/// generation.
+async fn put_in_force(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    policy: Policy,
+) {
+    org.policy.replace(policy);
+    organisation.set_accepted();
+    organisation.announce_policy(org);
+    organisation.record_policy(&service.app, org).await;
+}
+
+/// Puts a generation in force without the gate if another process has accepted it. The other process
+/// may have written a part of the changes, so a plan would differ from the approved one. Returns
+/// `None` if no process has accepted the generation. If this process ended before the affected keys
+/// were due, a sweep finds them.
+async fn follow(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    candidate: &Policy,
+) -> Result<Option<Adoption>, Failure> {
+    let store = service.store.as_ref();
+    if !organisation.is_accepted(store, &candidate.generation).await? {
+        return Ok(None);
+    }
+    let _alone = organisation.generation_change.lock().await;
+    if organisation.is_first() || org.policy.current().generation != candidate.generation {
+        put_in_force(service, organisation, org, candidate.clone()).await;
+    }
+    Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
 }
 
 /// Makes the affected keys due, and deletes their holds from earlier generations. Returns the

@@ -77,6 +77,11 @@ pub(crate) async fn adopt(
     candidate: Policy,
 ) -> Adoption {
     let _alone = organisation.adopting.lock().await;
+    adopt_alone(service, organisation, candidate).await
+}
+
+/// Does the work of [`adopt`] for a caller that holds the lock of the adoptions.
+async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candidate: Policy) -> Adoption {
     let generation = candidate.generation.clone();
     let now = service.clock().now();
     if let Some(failure) = recent_wait(organisation, &generation, now) {
@@ -101,6 +106,8 @@ pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
+    // A generation that was found before another caller put a newer one in force must not follow it.
+    let _alone = organisation.adopting.lock().await;
     let found = match organisation.look_at_repository(&service.app).await {
         Ok(found) => found,
         Err(error) => {
@@ -113,7 +120,7 @@ pub(crate) async fn reload(
     let candidate = found.or_else(|| first().map(|org| (*org.policy.current()).clone()));
     *organisation.candidate.lock() = candidate.as_ref().map(|candidate| candidate.generation.clone());
     if let Some(candidate) = candidate {
-        return Ok(Some(adopt(service, organisation, candidate).await));
+        return Ok(Some(adopt_alone(service, organisation, candidate).await));
     }
     withdraw(service, organisation).await?;
     Ok(None)

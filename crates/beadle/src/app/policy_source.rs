@@ -22,6 +22,8 @@ const AGAIN: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct LastLook {
     commit: String,
+    /// The generation of the policy of the commit.
+    generation: String,
     /// The policy of the commit, if it is not in force.
     found: Option<Policy>,
     /// The time of the look, and the reason why the policy of the commit is not accepted.
@@ -81,28 +83,28 @@ impl RepositoryPolicy {
         let commit = heads.name();
         if commit == last.commit {
             match &last.refused {
-                None => {
-                    let is_newer = last.found.as_ref().is_some_and(|found| found.generation != current);
-                    if !is_newer {
-                        last.found = None;
-                    }
-                    return Ok(last.found.clone());
+                None if last.generation == current => {
+                    last.found = None;
+                    return Ok(None);
                 }
+                None if last.found.is_some() => return Ok(last.found.clone()),
                 Some((at, why)) if now.since(*at) < AGAIN => {
                     return Err(Failure::new(Class::Rejected, why).into());
                 }
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         match self.at(heads).await {
             Ok(policy) => {
-                let found = Some(policy).filter(|policy| policy.generation != current);
-                *last = LastLook { commit, found: found.clone(), refused: None };
+                let generation = policy.generation.clone();
+                let found = Some(policy).filter(|_| generation != current);
+                *last = LastLook { commit, generation, found: found.clone(), refused: None };
                 Ok(found)
             }
             Err(error) => {
                 if is_refused(&error) {
-                    *last = LastLook { commit, found: None, refused: Some((now, format!("{error:#}"))) };
+                    let refused = Some((now, format!("{error:#}")));
+                    *last = LastLook { commit, refused, ..LastLook::default() };
                 }
                 Err(error)
             }

@@ -26,6 +26,9 @@ pub(crate) struct AcceptedPolicy {
     /// The codes of the parts of each file's text. The parts are notes of their own, because a note
     /// must stay small, and because most files do not change.
     files: BTreeMap<String, Vec<String>>,
+    /// True if a command applied the generation, and no service has used it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) by_command: bool,
 }
 
 impl Metadata for AcceptedPolicy {
@@ -148,7 +151,8 @@ impl AcceptedPolicy {
             }
             files.insert(path.clone(), codes);
         }
-        let accepted = Self { generation: policy.generation.clone(), modes: modes(file), files };
+        let generation = policy.generation.clone();
+        let accepted = Self { generation, modes: modes(file), files, by_command: false };
         Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
     }
 
@@ -157,8 +161,10 @@ impl AcceptedPolicy {
         store: &dyn Store,
         file: &OrgConfig,
         policy: &Policy,
+        by_command: bool,
     ) -> Result<(), StoreError> {
-        let prepared = Self::prepare(store, file, policy).await?;
+        let mut prepared = Self::prepare(store, file, policy).await?;
+        prepared.accepted.by_command = by_command;
         prepared.accept(store, file).await?;
         prepared.tidy(store, file).await;
         Ok(())
@@ -192,7 +198,7 @@ mod tests {
         let both = policy(&[settings, ("repos/shop.yml", long.as_str()), ("repos/empty.yml", "")]);
         let one = policy(&[settings]);
         for accepted in [&both, &one, &both, &one] {
-            AcceptedPolicy::remember(&store, &file, accepted).await.unwrap();
+            AcceptedPolicy::remember(&store, &file, accepted, false).await.unwrap();
             let found = AcceptedPolicy::of(&store, &file).await.unwrap().unwrap();
             assert_eq!((&found.generation, found.modes.as_str()), (&accepted.generation, "enforce"));
             let read = found.policy(&store, &file).await.unwrap();

@@ -277,6 +277,10 @@ impl ServedOrganisation {
         }
         if let Some(accepted) = self.accepted_with_modes(store).await? {
             if accepted.generation == read.generation {
+                if accepted.by_command {
+                    // From now on, only a service accepts a generation.
+                    AcceptedPolicy::remember(store, &self.file, &read, false).await?;
+                }
                 return Ok((read, Beginning::Accepted));
             }
             match self.stored(app, store, &accepted).await {
@@ -292,7 +296,7 @@ impl ServedOrganisation {
         let last = LastSweep::note(&self.file.name).get(store).await?;
         let was_used = last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
         if was_used || !is_first_gated() {
-            AcceptedPolicy::remember(store, &self.file, &read).await?;
+            AcceptedPolicy::remember(store, &self.file, &read, false).await?;
             return Ok((read, Beginning::Accepted));
         }
         self.set_candidate(read.generation.clone());

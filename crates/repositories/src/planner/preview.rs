@@ -147,10 +147,11 @@ impl RepositoryPlanner {
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
+        // A repository that the list did not have may be affected too.
+        preview.incomplete.extend(affected.and_then(|affected| affected.short.clone()));
         match affected {
             Some(affected) if affected.repositories.len() <= FEW => {
                 preview.total = affected.total;
-                preview.incomplete.extend(affected.short.clone());
                 Box::pin(comparison.few(affected, &reader, &mut preview)).await?;
             }
             _ => Box::pin(comparison.many(affected, &reader, progress, &mut preview)).await?,

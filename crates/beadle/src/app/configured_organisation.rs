@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use beadle_engine::{Failure, Mode, Store, StoreError, Time};
+use beadle_engine::{Mode, Store, StoreError, Time};
 use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
 
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::adoption_wait::AdoptionWait;
 use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
@@ -53,9 +54,8 @@ pub(crate) struct ServedOrganisation {
     /// A lock that a caller holds while it changes the policy in force, and a task while it decides
     /// whether the policy in force needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The generation that could not be planned for the gate, the time of the attempt, and the
-    /// failure.
-    pub(super) waits: parking_lot::Mutex<Option<(String, Time, Failure)>>,
+    /// The last failed attempt to plan a generation for the gate.
+    pub(super) waits: parking_lot::Mutex<Option<AdoptionWait>>,
     /// The last generation that was read. Somebody may be changing the folder of the policy while
     /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,

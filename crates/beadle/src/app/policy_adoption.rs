@@ -1,7 +1,5 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
-use std::time::Duration;
-
 use beadle_engine::{
     Class, Failure, GateSums, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
     TaskStatus, Time, check_gate,
@@ -10,6 +8,7 @@ use beadle_repositories::{Affected, Policy, Preview};
 use futures::future::try_join_all;
 
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::adoption_wait::AdoptionWait;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
@@ -19,9 +18,6 @@ use crate::output::count::counted;
 
 /// The number of records that one transaction stores, or that are stored at the same time.
 const BATCH: usize = 500;
-/// The minimum time between two attempts to plan a generation that could not be planned. An attempt
-/// can read the whole organisation.
-const AGAIN: Duration = Duration::from_secs(30);
 
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
@@ -84,17 +80,22 @@ pub(crate) async fn adopt(
 async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candidate: Policy) -> Adoption {
     let generation = candidate.generation.clone();
     let now = service.clock().now();
-    if let Some(failure) = recent_wait(organisation, &generation, now) {
+    let recent = organisation.waits.lock().as_ref().and_then(|wait| wait.failure(&generation, now));
+    if let Some(failure) = recent {
         return Adoption::Waits(failure);
     }
     let adopted = Box::pin(try_adopt(service, organisation, candidate)).await;
     go_on(service, organisation);
+    let mut waits = organisation.waits.lock();
     match adopted {
-        Ok(adoption) => adoption,
+        Ok(adoption) => {
+            *waits = None;
+            adoption
+        }
         Err(failure) => {
             let failure = failure.during(format!("the generation {generation} waits for the gate"));
-            let mut waits = organisation.waits.lock();
-            *waits = Some((generation, now, failure.clone()));
+            let now = service.clock().now();
+            *waits = Some(AdoptionWait::after(waits.take(), generation, now, failure.clone()));
             Adoption::Waits(failure)
         }
     }
@@ -131,15 +132,6 @@ pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
     if let Some(org) = organisation.open().filter(|_| !organisation.is_first()) {
         service.begin(organisation, &org);
     }
-}
-
-/// Returns the failure of the last attempt to plan this generation, if it is too early for another
-/// attempt.
-fn recent_wait(organisation: &ServedOrganisation, generation: &str, now: Time) -> Option<Failure> {
-    let waits = organisation.waits.lock();
-    let (waiting, at, failure) = waits.as_ref()?;
-    let is_recent = *at <= now && now.since(*at) < AGAIN;
-    (waiting == generation && is_recent).then(|| failure.clone())
 }
 
 async fn try_adopt(

@@ -8,7 +8,7 @@ use beadle_engine::{Failure, Time};
 /// because an attempt can read the whole organisation, and the runs of keys share its budget.
 const SHORTEST: Duration = Duration::from_secs(30);
 /// The longest time between two attempts.
-const LONGEST: Duration = Duration::from_secs(1800);
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// The last failed attempt to plan a generation.
 pub(crate) struct AdoptionWait {
@@ -45,7 +45,7 @@ mod tests {
     fn the_wait_doubles_until_the_generation_changes() {
         let mut wait = None;
         let failure = || Failure::new(Class::Retry, "502");
-        for seconds in [30, 60, 120, 240, 480, 960, 1800, 1800] {
+        for seconds in [30, 60, 120, 240, 480, 600, 600] {
             let failed = AdoptionWait::after(wait, "g1".into(), Time(0), failure());
             let at = |seconds: i64| Time(seconds * 1000);
             assert!(failed.failure("g1", at(seconds - 1)).is_some(), "{seconds}");

@@ -19,6 +19,9 @@ use crate::output::count::counted;
 /// The number of records that one transaction stores, or that are stored at the same time.
 const BATCH: usize = 500;
 
+/// The failure of a caller whose organisation is not open yet.
+const NOT_OPEN: &str = "the organisation is not open";
+
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
 
@@ -109,6 +112,10 @@ pub(crate) async fn reload(
 ) -> anyhow::Result<Option<Adoption>> {
     // A generation that was found before another caller put a newer one in force must not follow it.
     let _alone = organisation.adopting.lock().await;
+    // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
+    if organisation.open().is_none() {
+        return Err(Failure::new(Class::Retry, NOT_OPEN).into());
+    }
     let found = match organisation.look_at_repository(&service.app).await {
         Ok(found) => found,
         Err(error) => {
@@ -140,7 +147,7 @@ async fn try_adopt(
     candidate: Policy,
 ) -> Result<Adoption, Failure> {
     let Some(org) = organisation.open() else {
-        return Err(Failure::new(Class::Retry, "the organisation is not open"));
+        return Err(Failure::new(Class::Retry, NOT_OPEN));
     };
     let before = org.policy.current();
     let current = (org.as_ref(), before.as_ref());

@@ -164,7 +164,8 @@ async fn try_adopt(
     let name = organisation.file.name.as_str();
     let held = HeldGeneration::note(name).get(store).await?;
     let held = held.filter(|held| held.generation == candidate.generation);
-    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none()) {
+    let limits = organisation.file.gate_limits();
+    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
     // If no generation was accepted yet, everything that the first one changes counts.
@@ -189,7 +190,7 @@ async fn try_adopt(
     );
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
     let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&organisation.file.gate_limits(), &risks, repositories, preview.total);
+    let verdict = check_gate(&limits, &risks, repositories, preview.total);
     if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
         new.why = verdict.to_string();
         tracing::warn!(

@@ -113,13 +113,16 @@ impl AcceptedPolicy {
     pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
         let mut texts = BTreeMap::new();
         anyhow::ensure!(!self.files.is_empty(), "the store has no file of {}", self.generation);
+        // To read thousands of notes one by one takes longer than a start may take.
+        let parts = PolicyText::note(&file.name, "").list(store).await?;
+        let parts: BTreeMap<String, PolicyText> = parts.into_iter().collect();
         for (path, codes) in &self.files {
             let mut whole = String::new();
             for code in codes {
-                let part = PolicyText::note(&file.name, code).get(store).await?;
+                let part = parts.get(code);
                 let PolicyText(part) =
                     part.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
-                whole.push_str(&part);
+                whole.push_str(part);
             }
             texts.insert(path.clone(), whole);
         }

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 use crate::key::Key;
 use crate::plan::{Change, Plan, Risk, Risks};
 
+/// The kind of the notes about held generations, see [`crate::Metadata::KIND`].
+pub const HELD_NOTE: &str = "held-generation";
+
 /// The limits for one generation. A generation that exceeds one of them needs an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateLimits {

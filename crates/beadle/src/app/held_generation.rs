@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::gate::is_counted;
+use beadle_engine::gate::{HELD_NOTE, is_counted};
 use beadle_engine::{
     Change, GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
     check_gate, plan_digest,
@@ -71,7 +71,7 @@ pub(crate) struct GenerationApproval {
 }
 
 impl Metadata for HeldGeneration {
-    const KIND: &'static str = "held-generation";
+    const KIND: &'static str = HELD_NOTE;
 }
 
 impl HeldGeneration {

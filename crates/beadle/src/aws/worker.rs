@@ -25,6 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::emf_metrics::EmfMetrics;
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::held_generation::HeldGeneration;
 use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::store;
@@ -293,7 +294,7 @@ impl Minute<'_> {
             .filter_map(|target| target.token_days(&self.woken.clock));
         let metrics = EmfMetrics {
             oldest_due: oldest.unwrap_or_default().as_secs(),
-            held: store.holds().await?.len(),
+            held: store.holds().await?.len() + HeldGeneration::all(store).await?.len(),
             token_days: days.min(),
         };
         metrics.write(&self.environment.table, now);

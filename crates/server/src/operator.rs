@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::gate::HELD_NOTE;
+use beadle_engine::gate::{HELD_NOTE, is_of_command};
 use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord, Time, WorkerCounts, note};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -134,8 +134,9 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
 /// Returns the number of keys in the queue, and the number of held changes and policies. Paused keys
 /// do not count as waiting, because a pause may cover all repositories of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
-    let held = store.holds().await?.len() + store.notes(&note(HELD_NOTE, &[""])).await?.len();
-    Ok((store.depth(now).await?, held))
+    let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
+    let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
+    Ok((store.depth(now).await?, store.holds().await?.len() + policies))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {

@@ -99,6 +99,7 @@ pub(crate) async fn accept(
 mod tests {
     use std::path::Path;
 
+    use beadle_engine::gate::is_of_command;
     use beadle_engine::{Change, Field, Risk};
     use serde_json::{Value, json};
 
@@ -177,5 +178,6 @@ mod tests {
         let names: Vec<String> = shards.iter().map(|shard| name(&file, *shard)).collect();
         assert_eq!(names, ["acme (command 1/3)", "acme (command 2/3)", "acme (command 3/3)"]);
         assert_eq!(name(&file, Shard::default()), "acme (command)");
+        assert!(is_of_command(&name(&file, Shard::default())) && !is_of_command(&file.name));
     }
 }

@@ -12,6 +12,15 @@ use sha2::{Digest, Sha256};
 use crate::key::Key;
 use crate::plan::{Change, Plan, Risk, Risks};
 
+/// The kind of the notes about held generations, see [`crate::Metadata::KIND`].
+pub const HELD_NOTE: &str = "held-generation";
+
+/// Returns whether the hold in the note with this name belongs to a command, such as
+/// `acme (command)`. The exit code of the command reports the hold, so no metric counts it.
+pub fn is_of_command(note: &str) -> bool {
+    note.ends_with(')')
+}
+
 /// The limits for one generation. A generation that exceeds one of them needs an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateLimits {

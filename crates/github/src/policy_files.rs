@@ -19,6 +19,11 @@ use crate::read::Reader;
 const MOST_FILES: usize = 5_000;
 /// The maximum size of a file, in bytes.
 const LARGEST: u64 = 1 << 20;
+/// The maximum size of all files together, in bytes. Beadle has all files of a policy in memory.
+const LARGEST_SUM: u64 = 32 << 20;
+/// The maximum number of characters of the name of an author, and of the first line of a message.
+/// Git has no limit, and a note in the store must stay small.
+const LONGEST: usize = 200;
 /// The number of contents that one query reads.
 const BATCH: usize = 100;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
@@ -118,17 +123,17 @@ impl Reader {
         // Without the limit, the answer has the differences of up to 300 files.
         let answer = self.api().read(&path.query("per_page", 1)).await?;
         let CommitRow { sha, commit, author } = answer.json()?;
-        let subject = commit.message.lines().next().unwrap_or_default().trim().to_owned();
+        let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
         let login = author.and_then(|account| account.login);
         let name = commit.author.and_then(|person| person.name);
-        let author = login.or(name).unwrap_or_default();
+        let author = shortened(&login.or(name).unwrap_or_default());
         Ok(Commit { id: object_id(&sha)?, author, subject })
     }
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
     /// is empty. The function fails if the folder does not exist, or if it has a symbolic link, a
-    /// submodule, more than 5,000 files or a file of more than 1 MiB. Such a failure names the
-    /// path.
+    /// submodule, more than 5,000 files, a file of more than 1 MiB, or more than 32 MiB. A
+    /// failure because of one file names its path.
     pub async fn files_at(
         &self,
         repository: &str,
@@ -147,6 +152,7 @@ impl Reader {
             let text = format!("the repository {repository} has no files in the folder {folder}");
             return Err(Failure::new(Class::Rejected, text));
         }
+        check_sum(&files)?;
         files.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(files)
     }
@@ -299,6 +305,17 @@ fn below(entries: Vec<TreeEntry>, folder: &str) -> Result<Vec<TreeFile>, Failure
     Ok(files)
 }
 
+fn check_sum(files: &[TreeFile]) -> Result<(), Failure> {
+    if files.iter().map(|file| file.size).sum::<u64>() <= LARGEST_SUM {
+        return Ok(());
+    }
+    let most = LARGEST_SUM >> 20;
+    let text = format!(
+        "the files of the policy must have at most {most} MiB together; keep it in a folder of its own"
+    );
+    Err(Failure::new(Class::Rejected, text))
+}
+
 fn too_many() -> Failure {
     let text = format!("the policy must have at most {MOST_FILES} files; keep it in a folder of its own");
     Failure::new(Class::Rejected, text)
@@ -312,6 +329,11 @@ fn whole_text(blob: &Value) -> Option<String> {
     let is_whole =
         blob["isTruncated"] == json!(false) && blob["byteSize"].as_u64() == Some(text.len() as u64);
     is_whole.then(|| text.to_owned())
+}
+
+/// Returns the first characters of a text.
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
 }
 
 /// Returns the id of an object if it has the form of an id.
@@ -368,6 +390,18 @@ mod tests {
         }
         let many = (0..=MOST_FILES).map(|n| entry(&format!("{n}.yml"), "100644", 1)).collect();
         assert!(read(many, "").unwrap_err().contains("at most 5000 files"));
+        let large = |count: u64| {
+            let file = |n: u64| TreeFile { path: n.to_string(), blob: "a".repeat(40), size: LARGEST };
+            check_sum(&(0..count).map(file).collect::<Vec<_>>())
+        };
+        assert!(large(32).is_ok());
+        assert!(large(33).unwrap_err().text.contains("at most 32 MiB together"));
+    }
+
+    #[test]
+    fn a_long_line_of_a_commit_is_cut() {
+        assert_eq!(shortened("Change it"), "Change it");
+        assert_eq!(shortened(&"é".repeat(100_000)).chars().count(), LONGEST);
     }
 
     #[test]

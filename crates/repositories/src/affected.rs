@@ -22,6 +22,15 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
     before != after || is_unread(&before) || is_unread(&after)
 }
 
+/// A repository as it is or will be, and which files in repos/ apply to it.
+pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
+
+/// Returns whether a policy declares other things for a repository as it will be than for the
+/// repository as it is.
+pub(crate) fn differs_later(policy: &Policy, (now, is): Seen<'_>, (later, will): Seen<'_>) -> bool {
+    Resolved::of((policy, is), now) != Resolved::of((policy, will), later)
+}
+
 /// What a policy declares for one repository, without the lines that declare it.
 #[derive(Debug, PartialEq)]
 struct Resolved {

@@ -414,6 +414,7 @@ impl RepositoryPlanner {
 }
 
 mod keyed;
+mod later;
 mod pages;
 pub mod preview;
 #[cfg(test)]

@@ -113,7 +113,11 @@ impl Metrics {
         registry.register("keys_due", "Keys that wait, by lane", self.due.clone());
         registry.register("keys_leased", "Keys on which a worker works", self.leased.clone());
         registry.register("keys_parked", "Parked keys", self.parked.clone());
-        registry.register("changes_held", "Changes that the guard holds", self.held.clone());
+        registry.register(
+            "changes_held",
+            "Changes that the guard holds, and policies that the gate holds",
+            self.held.clone(),
+        );
         registry.register("oldest_due_seconds", "Age of the oldest key that waits", self.oldest.clone());
         registry.register(
             "runs",

@@ -9,7 +9,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord, Time, WorkerCounts};
+use beadle_engine::gate::{HELD_NOTE, is_of_command};
+use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord, Time, WorkerCounts, note};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -130,10 +131,12 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Returns the number of keys in the queue and the number of held changes. Paused keys do not count
-/// as waiting, because a pause may cover all repositories of an organisation.
+/// Returns the number of keys in the queue, and the number of held changes and policies. Paused keys
+/// do not count as waiting, because a pause may cover all repositories of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
-    Ok((store.depth(now).await?, store.holds().await?.len()))
+    let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
+    let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
+    Ok((store.depth(now).await?, store.holds().await?.len() + policies))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {

@@ -26,6 +26,9 @@ pub(crate) struct AcceptedPolicy {
     /// The codes of the parts of each file's text. The parts are notes of their own, because a note
     /// must stay small, and because most files do not change.
     files: BTreeMap<String, Vec<String>>,
+    /// True if a command applied the generation, and no service has used it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) by_command: bool,
 }
 
 impl Metadata for AcceptedPolicy {
@@ -74,12 +77,19 @@ pub(crate) struct PreparedPolicy {
 
 impl PreparedPolicy {
     /// Makes the generation the accepted one.
-    pub(crate) async fn accept(self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
-        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await?;
+    pub(crate) async fn accept(&self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
+        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await
+    }
+
+    /// Deletes the texts that no file of the accepted generation has. If this fails, the next
+    /// generation deletes them.
+    pub(crate) async fn tidy(self, store: &dyn Store, file: &OrgConfig) {
         for code in &self.unused {
-            PolicyText::note(&file.name, code).forget(store).await?;
+            if let Err(error) = PolicyText::note(&file.name, code).forget(store).await {
+                tracing::warn!(organisation = file.name, %error, "unused texts of the policy not deleted");
+                return;
+            }
         }
-        Ok(())
     }
 }
 
@@ -103,13 +113,16 @@ impl AcceptedPolicy {
     pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
         let mut texts = BTreeMap::new();
         anyhow::ensure!(!self.files.is_empty(), "the store has no file of {}", self.generation);
+        // To read thousands of notes one by one takes longer than a start may take.
+        let parts = PolicyText::note(&file.name, "").list(store).await?;
+        let parts: BTreeMap<String, PolicyText> = parts.into_iter().collect();
         for (path, codes) in &self.files {
             let mut whole = String::new();
             for code in codes {
-                let part = PolicyText::note(&file.name, code).get(store).await?;
+                let part = parts.get(code);
                 let PolicyText(part) =
                     part.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
-                whole.push_str(&part);
+                whole.push_str(part);
             }
             texts.insert(path.clone(), whole);
         }
@@ -141,7 +154,8 @@ impl AcceptedPolicy {
             }
             files.insert(path.clone(), codes);
         }
-        let accepted = Self { generation: policy.generation.clone(), modes: modes(file), files };
+        let generation = policy.generation.clone();
+        let accepted = Self { generation, modes: modes(file), files, by_command: false };
         Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
     }
 
@@ -150,8 +164,13 @@ impl AcceptedPolicy {
         store: &dyn Store,
         file: &OrgConfig,
         policy: &Policy,
+        by_command: bool,
     ) -> Result<(), StoreError> {
-        Self::prepare(store, file, policy).await?.accept(store, file).await
+        let mut prepared = Self::prepare(store, file, policy).await?;
+        prepared.accepted.by_command = by_command;
+        prepared.accept(store, file).await?;
+        prepared.tidy(store, file).await;
+        Ok(())
     }
 }
 
@@ -182,7 +201,7 @@ mod tests {
         let both = policy(&[settings, ("repos/shop.yml", long.as_str()), ("repos/empty.yml", "")]);
         let one = policy(&[settings]);
         for accepted in [&both, &one, &both, &one] {
-            AcceptedPolicy::remember(&store, &file, accepted).await.unwrap();
+            AcceptedPolicy::remember(&store, &file, accepted, false).await.unwrap();
             let found = AcceptedPolicy::of(&store, &file).await.unwrap().unwrap();
             assert_eq!((&found.generation, found.modes.as_str()), (&accepted.generation, "enforce"));
             let read = found.policy(&store, &file).await.unwrap();

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, GateSums, GateVerdict, Key, Mode, Plan, Store, StoreError, check_gate};
-use beadle_repositories::Policy;
+use beadle_engine::{
+    Clock, GateLimits, GateSums, GateVerdict, Key, Mode, Plan, Store, StoreError, check_gate,
+};
+use beadle_repositories::{Policy, Shard};
 
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::held_generation::HeldGeneration;
@@ -13,17 +15,32 @@ use crate::app::policy_adoption::let_pass;
 use crate::config::OrgConfig;
 
 /// Returns the name under which the hold of a command is stored. The hold of a service has another
-/// plan, because it does not contain drift.
-fn name(file: &OrgConfig) -> String {
-    format!("{} (command)", file.name)
+/// plan, because it does not contain drift. Each shard has a hold of its own.
+fn name(file: &OrgConfig, shard: Shard) -> String {
+    let part = if shard.of() == 1 { String::new() } else { format!(" {shard}") };
+    format!("{} (command{part})", file.name)
 }
 
-/// Checks the plan of a command for the whole organisation. Returns the hold if the plan needs an
-/// approval. If the plan is approved, its changes pass the guard.
+/// Returns the limits of one shard. A shard does not see what the other shards write, so each has a
+/// part of the limits.
+fn limits(file: &OrgConfig, shard: Shard) -> GateLimits {
+    let limits = file.gate_limits();
+    GateLimits {
+        removes: shard.part(limits.removes),
+        weakens: shard.part(limits.weakens),
+        exposes: shard.part(limits.exposes),
+        creates: shard.part(limits.creates),
+        percent: limits.percent,
+        repositories: shard.part(limits.repositories),
+    }
+}
+
+/// Checks the plan of a command for the whole organisation, or for a shard of it. Returns the hold
+/// if the plan needs an approval. If the plan is approved, its changes pass the guard.
 pub(crate) async fn held_plan(
     file: &OrgConfig,
     policy: &Policy,
-    plans: &[(Key, Plan<()>)],
+    (plans, shard): (&[(Key, Plan<()>)], Shard),
     store: &Arc<dyn Store>,
     clock: &Clock,
 ) -> anyhow::Result<Option<HeldGeneration>> {
@@ -35,14 +52,18 @@ pub(crate) async fn held_plan(
     let is_accepted = accepted
         .as_ref()
         .is_some_and(|accepted| accepted.generation == policy.generation && accepted.modes == modes(file));
+    let note = HeldGeneration::note(&name(file, shard));
+    let before = note.get(store).await?;
     if is_accepted {
+        if before.is_some() {
+            note.forget(store).await?;
+        }
         return Ok(None);
     }
-    let note = HeldGeneration::note(&name(file));
-    let before = note.get(store).await?.filter(|held| held.generation == policy.generation);
+    let before = before.filter(|held| held.generation == policy.generation);
     let total = plans.iter().filter(|(key, _)| key.kind() == "repository").count() as u64;
     let GateSums { risks, repositories } = GateSums::of(plans.iter().map(|(_, plan)| plan));
-    let verdict = check_gate(&file.gate_limits(), &risks, repositories, total);
+    let verdict = check_gate(&limits(file, shard), &risks, repositories, total);
     if let GateVerdict::Held { .. } = verdict {
         let since = before.as_ref().map_or(clock.now(), |held| held.since);
         let of = (file.name.as_str(), policy.generation.as_str());
@@ -67,8 +88,96 @@ pub(crate) async fn accept(
     store: &Arc<dyn Store>,
 ) -> Result<(), StoreError> {
     let store = store.as_ref();
-    if file.mode != Mode::Observe && AcceptedPolicy::of(store, file).await?.is_none() {
-        AcceptedPolicy::remember(store, file, policy).await?;
+    let accepted = AcceptedPolicy::of(store, file).await?;
+    if file.mode != Mode::Observe && accepted.is_none_or(|accepted| accepted.by_command) {
+        AcceptedPolicy::remember(store, file, policy, true).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use beadle_engine::gate::is_of_command;
+    use beadle_engine::{Change, Field, Risk};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::app::held_generation::GenerationApproval;
+    use crate::app::store;
+
+    fn organisation() -> OrgConfig {
+        toml::from_str("name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n")
+            .unwrap()
+    }
+
+    fn policy(text: &str) -> Policy {
+        let files = [("settings.yml".to_owned(), text.to_owned())].into();
+        Policy::from_sources(files, "admin", Path::new("policy")).unwrap()
+    }
+
+    /// Returns plans that remove a team from `count` of 100 repositories.
+    fn plans(count: u64) -> Vec<(Key, Plan<()>)> {
+        let field = Field {
+            name: "permission".into(),
+            before: json!("push"),
+            after: Value::Null,
+            asked: None,
+            risk: Risk::Removes,
+        };
+        let removal = Change {
+            aspect: "teams".into(),
+            what: "team a".into(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        };
+        let plan = |n: u64| {
+            let changes = if n < count { vec![removal.clone()] } else { Vec::new() };
+            (Key::new("repository", "acme", n), Plan { changes, ..Plan::new(format!("acme/r{n}")) })
+        };
+        (0..100).map(plan).collect()
+    }
+
+    #[tokio::test]
+    async fn a_policy_that_a_command_applied_needs_no_gate_until_it_changes() {
+        let (_folder, store) = store::temporary().unwrap();
+        let (file, clock) = (organisation(), Clock::system());
+        let all = plans(100);
+        let one = Shard::default();
+        for text in ["repository: { has_wiki: false }", "repository: { has_wiki: true }"] {
+            let policy = policy(text);
+            let held = || held_plan(&file, &policy, (all.as_slice(), one), &store, &clock);
+            let hold = held().await.unwrap().unwrap();
+            assert!(held().await.unwrap().is_some(), "it is not approved");
+            let approval = GenerationApproval { by: "ann".into(), reason: "read it".into(), at: clock.now() };
+            hold.approve(store.as_ref(), &name(&file, one), approval).await.unwrap();
+            assert!(held().await.unwrap().is_none());
+            accept(&file, &policy, &store).await.unwrap();
+            assert!(held().await.unwrap().is_none(), "it was applied: {text}");
+        }
+        let used = policy("repository: { has_wiki: false }");
+        AcceptedPolicy::remember(store.as_ref(), &file, &used, false).await.unwrap();
+        accept(&file, &policy("repository: { has_wiki: true }"), &store).await.unwrap();
+        let accepted = AcceptedPolicy::of(store.as_ref(), &file).await.unwrap().unwrap();
+        assert_eq!(accepted.generation, used.generation, "a service uses the store");
+    }
+
+    #[test]
+    fn the_shards_share_the_limits_and_have_holds_of_their_own() {
+        let file = organisation();
+        let all = file.gate_limits();
+        let shards: Vec<Shard> = ["1/3", "2/3", "3/3"].map(|shard| shard.parse::<Shard>().unwrap()).to_vec();
+        let sum = |of: fn(&GateLimits) -> u32| shards.iter().map(|one| of(&limits(&file, *one))).sum::<u32>();
+        assert_eq!(sum(|limits| limits.removes), all.removes);
+        assert_eq!(sum(|limits| limits.creates), all.creates);
+        let names: Vec<String> = shards.iter().map(|shard| name(&file, *shard)).collect();
+        assert_eq!(names, ["acme (command 1/3)", "acme (command 2/3)", "acme (command 3/3)"]);
+        assert_eq!(name(&file, Shard::default()), "acme (command)");
+        assert!(is_of_command(&name(&file, Shard::default())) && !is_of_command(&file.name));
+    }
 }

@@ -2,16 +2,18 @@
 //! open until its policy and its secrets are valid.
 
 use parking_lot::RwLock;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use beadle_engine::{Failure, Mode, Store, StoreError, Time};
+use beadle_engine::{Mode, Store, StoreError, Time};
 use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
 
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::adoption_wait::AdoptionWait;
 use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
@@ -24,6 +26,10 @@ use crate::config::OrgConfig;
 
 /// The log text that tells an operator what happens while an organisation cannot be opened.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
+/// The maximum time that the work with the last accepted policy waits for the first attempt to put
+/// another generation in force. To plan the generation of a large organisation takes longer, and an
+/// attempt can fail again and again.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// An organisation of the configuration, whether it is open or not.
 pub(crate) struct ServedOrganisation {
@@ -31,6 +37,8 @@ pub(crate) struct ServedOrganisation {
     /// The facts about the organisation that the intake needs.
     pub(crate) known: OrgFacts,
     open: RwLock<Option<Arc<GithubOrganisation>>>,
+    /// The time at which the organisation opened.
+    opened_at: OnceLock<Time>,
     /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,
     /// The reader of the files of the policy.
@@ -46,9 +54,8 @@ pub(crate) struct ServedOrganisation {
     /// A lock that a caller holds while it changes the policy in force, and a task while it decides
     /// whether the policy in force needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The generation that could not be planned for the gate, the time of the attempt, and the
-    /// failure.
-    pub(super) waits: parking_lot::Mutex<Option<(String, Time, Failure)>>,
+    /// The last failed attempt to plan a generation for the gate.
+    pub(super) waits: parking_lot::Mutex<Option<AdoptionWait>>,
     /// The last generation that was read. Somebody may be changing the folder of the policy while
     /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,
@@ -59,20 +66,14 @@ pub(crate) struct ServedOrganisation {
     is_first: AtomicBool,
 }
 
-/// The policy with which an organisation opens.
-struct FirstPolicy {
-    policy: Policy,
-    /// True if the store has this policy as the last accepted one.
-    was_accepted: bool,
-}
-
 /// How an organisation begins after its policy was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beginning {
     /// The policy was accepted before, so the work on the keys begins at once.
     Accepted,
     /// The policy is the last accepted one, and another generation waits for the gate. The work
-    /// begins after the first attempt to put the other generation in force.
+    /// begins after the first attempt to put the other generation in force, or after
+    /// [`FIRST_ATTEMPT`].
     Outdated,
     /// No generation was accepted before. The work begins after the gate lets the first one pass.
     First,
@@ -92,6 +93,7 @@ impl ServedOrganisation {
             file: file.clone(),
             known: OrgFacts::default(),
             open: RwLock::default(),
+            opened_at: OnceLock::default(),
             opening: Mutex::default(),
             files: Mutex::default(),
             looked: Mutex::default(),
@@ -146,8 +148,8 @@ impl ServedOrganisation {
         }
         let first = self.first_policy(app).await.context(NOT_OPEN)?;
         let (policy, beginning) = match app.store() {
-            Some(store) => self.accepted(store.as_ref(), first).await.context(NOT_OPEN)?,
-            None => (first.policy, Beginning::Accepted),
+            Some(store) => self.accepted(app, store.as_ref(), first).await.context(NOT_OPEN)?,
+            None => (first, Beginning::Accepted),
         };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
         self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
@@ -167,6 +169,7 @@ impl ServedOrganisation {
         if beginning == Beginning::Accepted && self.begins() {
             begin(opened.as_ref());
         }
+        self.opened_at.get_or_init(|| app.clock.now());
         *self.open.write() = Some(opened);
         Ok(true)
     }
@@ -180,14 +183,14 @@ impl ServedOrganisation {
     /// Returns the policy with which the organisation opens. If the policy is in a repository, this
     /// is the last accepted one, so that the organisation opens without GitHub. The next look at
     /// the repository then reads the newest one.
-    async fn first_policy(&self, app: &App) -> anyhow::Result<FirstPolicy> {
+    async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
         match self.last_accepted(app).await {
-            Ok(Some(policy)) => return Ok(FirstPolicy { policy, was_accepted: true }),
+            Ok(Some(policy)) => return Ok(policy),
             Ok(None) => {}
             // Another version of Beadle may have accepted it.
             Err(error) => self.report_unusable(&error),
         }
-        Ok(FirstPolicy { policy: self.read_policy(app).await?, was_accepted: false })
+        self.read_policy(app).await
     }
 
     /// Returns the last accepted policy, if the policy is in a repository.
@@ -196,6 +199,22 @@ impl ServedOrganisation {
             Some(source) => app.repository_policy(&self.file, source)?.last_accepted().await,
             None => Ok(None),
         }
+    }
+
+    /// Returns the policy of an accepted generation, from the store alone.
+    async fn stored(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        accepted: &AcceptedPolicy,
+    ) -> anyhow::Result<Policy> {
+        if let Some(source) = self.file.policy.repository()
+            && let Some(policy) =
+                app.repository_policy(&self.file, source)?.kept(&accepted.generation).await?
+        {
+            return Ok(policy);
+        }
+        accepted.policy(store, &self.file).await
     }
 
     fn report_unusable(&self, error: &anyhow::Error) {
@@ -246,8 +265,9 @@ impl ServedOrganisation {
     /// gate.
     async fn accepted(
         &self,
+        app: &App,
         store: &dyn Store,
-        FirstPolicy { policy: read, was_accepted }: FirstPolicy,
+        read: Policy,
     ) -> anyhow::Result<(Policy, Beginning)> {
         // The mode `observe` writes nothing, so it needs no gate. If the mode is another one again
         // later, an old generation must not come back into force.
@@ -255,13 +275,15 @@ impl ServedOrganisation {
             AcceptedPolicy::forget(store, &self.file).await?;
             return Ok((read, Beginning::Accepted));
         }
-        let accepted = AcceptedPolicy::of(store, &self.file).await?;
-        // A mode that allows more is like a new policy.
-        if let Some(accepted) = accepted.filter(|accepted| accepted.modes == modes(&self.file)) {
-            if was_accepted || accepted.generation == read.generation {
+        if let Some(accepted) = self.accepted_with_modes(store).await? {
+            if accepted.generation == read.generation {
+                if accepted.by_command {
+                    // From now on, only a service accepts a generation.
+                    AcceptedPolicy::remember(store, &self.file, &read, false).await?;
+                }
                 return Ok((read, Beginning::Accepted));
             }
-            match accepted.policy(store, &self.file).await {
+            match self.stored(app, store, &accepted).await {
                 Ok(policy) => {
                     self.set_candidate(read.generation);
                     return Ok((policy, Beginning::Outdated));
@@ -274,46 +296,104 @@ impl ServedOrganisation {
         let last = LastSweep::note(&self.file.name).get(store).await?;
         let was_used = last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
         if was_used || !is_first_gated() {
-            AcceptedPolicy::remember(store, &self.file, &read).await?;
+            AcceptedPolicy::remember(store, &self.file, &read, false).await?;
             return Ok((read, Beginning::Accepted));
         }
         self.set_candidate(read.generation.clone());
         Ok((read, Beginning::First))
     }
 
+    /// Returns the last accepted generation if it was accepted with the present modes. A mode that
+    /// allows more is like a new policy.
+    async fn accepted_with_modes(&self, store: &dyn Store) -> Result<Option<AcceptedPolicy>, StoreError> {
+        let accepted = AcceptedPolicy::of(store, &self.file).await?;
+        Ok(accepted.filter(|accepted| accepted.modes == modes(&self.file)))
+    }
+
+    /// Returns whether a process has accepted this generation with the present modes.
+    pub(super) async fn is_accepted(&self, store: &dyn Store, generation: &str) -> Result<bool, StoreError> {
+        let accepted = self.accepted_with_modes(store).await?;
+        Ok(accepted.is_some_and(|accepted| accepted.generation == generation))
+    }
+
     fn set_candidate(&self, generation: String) {
         *self.candidate.lock() = Some(generation);
     }
 
-    /// Puts the generation in force that waits for the gate in this process, if another process has
-    /// accepted it in the meantime. Returns whether the work on the keys can begin.
+    /// Puts the generation in force that another process has accepted in the meantime. A policy in a
+    /// repository is the same for all processes. A policy in a folder may differ between them, so
+    /// this process follows only if it has read the same files. Returns whether the work on the keys
+    /// can begin.
     async fn follow(
         &self,
         app: &App,
         store: &dyn Store,
         opened: &GithubOrganisation,
     ) -> anyhow::Result<bool> {
+        if self.file.mode == Mode::Observe {
+            return Ok(false);
+        }
         let waiting = self.candidate.lock().clone();
-        let Some(waiting) = waiting.filter(|_| self.file.mode != Mode::Observe) else { return Ok(false) };
-        let accepted = AcceptedPolicy::of(store, &self.file).await?;
-        if let Some(accepted) = accepted.filter(|accepted| accepted.generation == waiting) {
-            let policy = match self.last_accepted(app).await? {
-                Some(policy) if policy.generation == waiting => policy,
-                // Another process accepts it at this moment, and has not stored all of it.
-                Some(_) => return Ok(false),
-                None => accepted.policy(store, &self.file).await?,
-            };
-            let _alone = self.generation_change.lock().await;
-            if self.is_first() || opened.policy.current().generation != waiting {
-                opened.policy.replace(policy);
-                self.set_accepted();
-                self.announce_policy(opened);
+        let is_in_git = self.file.policy.repository().is_some();
+        let accepted = match &waiting {
+            None if !is_in_git => None,
+            _ => self.accepted_with_modes(store).await?,
+        };
+        if let Some(accepted) = accepted {
+            let is_waiting = waiting.as_ref() == Some(&accepted.generation);
+            if (is_waiting || is_in_git) && !self.is_in_force(&accepted.generation, opened) {
+                self.put_in_force(app, store, &accepted, opened).await?;
+                return Ok(self.is_in_force(&accepted.generation, opened));
             }
+            if is_waiting {
+                return Ok(true);
+            }
+        }
+        if self.is_first() {
+            return Ok(false);
+        }
+        let opened_at = self.opened_at.get();
+        if opened_at.is_some_and(|at| app.clock.now().since(*at) >= FIRST_ATTEMPT) {
             return Ok(true);
         }
-        // The gate of another process holds the generation, so the last one stays in force.
+        // If the gate of another process holds the generation, the last one stays in force.
+        let Some(waiting) = waiting else { return Ok(false) };
         let held = HeldGeneration::note(&self.file.name).get(store).await?;
-        Ok(!self.is_first() && held.is_some_and(|held| held.generation == waiting))
+        Ok(held.is_some_and(|held| held.generation == waiting))
+    }
+
+    /// Returns whether an accepted generation is in force in this process.
+    fn is_in_force(&self, generation: &str, opened: &GithubOrganisation) -> bool {
+        !self.is_first() && opened.policy.current().generation == generation
+    }
+
+    /// Puts a generation in force that another process has accepted.
+    async fn put_in_force(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        accepted: &AcceptedPolicy,
+        opened: &GithubOrganisation,
+    ) -> anyhow::Result<()> {
+        let policy = match self.stored(app, store, accepted).await {
+            Ok(policy) => policy,
+            Err(error) => {
+                // The next look at the repository reads the policy.
+                self.report_unusable(&error);
+                return Ok(());
+            }
+        };
+        let _alone = self.generation_change.lock().await;
+        // This process may have put this generation or a newer one in force in the meantime.
+        if !self.is_in_force(&policy.generation, opened)
+            && self.is_accepted(store, &policy.generation).await?
+        {
+            opened.policy.replace(policy);
+            self.set_accepted();
+            self.announce_policy(opened);
+            self.record_policy(app, opened).await;
+        }
+        Ok(())
     }
 
     /// Logs the policy in force, and tells the intake which branches the policy names.

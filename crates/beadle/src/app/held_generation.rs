@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::gate::is_counted;
+use beadle_engine::gate::{HELD_NOTE, is_counted};
 use beadle_engine::{
-    Change, GateSums, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time, plan_digest,
+    Change, GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
+    check_gate, plan_digest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +71,7 @@ pub(crate) struct GenerationApproval {
 }
 
 impl Metadata for HeldGeneration {
-    const KIND: &'static str = "held-generation";
+    const KIND: &'static str = HELD_NOTE;
 }
 
 impl HeldGeneration {
@@ -118,6 +119,13 @@ impl HeldGeneration {
         approval: GenerationApproval,
     ) -> Result<(), StoreError> {
         Self::note(note).put(store, &Self { approved: Some(approval), ..self }).await
+    }
+
+    /// Returns whether the generation needs an approval with these limits. An operator can raise the
+    /// limits while the generation is held.
+    pub(crate) fn exceeds(&self, limits: &GateLimits) -> bool {
+        let GateSums { risks, repositories } = &self.sums;
+        check_gate(limits, risks, *repositories, self.total) != GateVerdict::Passes
     }
 
     /// Returns the numbers of values by risk, the most severe risk first, and the number of
@@ -220,6 +228,21 @@ mod tests {
                 "adds topics: x in 9 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, acme/r04",
             ]
         );
+    }
+
+    #[test]
+    fn a_hold_ends_if_the_limits_are_raised() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, "too many".into(), Time(0));
+        let limits = |removes, repositories| GateLimits {
+            removes,
+            weakens: 0,
+            exposes: 0,
+            creates: 9,
+            percent: 0,
+            repositories,
+        };
+        assert!(held.exceeds(&limits(7, 8)) && held.exceeds(&limits(8, 7)));
+        assert!(!held.exceeds(&limits(8, 8)));
     }
 
     #[test]

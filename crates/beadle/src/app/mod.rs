@@ -5,6 +5,7 @@
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
 pub(crate) mod accepted_policy;
+pub(crate) mod adoption_wait;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;

@@ -1,7 +1,5 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
-use std::time::Duration;
-
 use beadle_engine::{
     Class, Failure, GateSums, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
     TaskStatus, Time, check_gate,
@@ -10,6 +8,7 @@ use beadle_repositories::{Affected, Policy, Preview};
 use futures::future::try_join_all;
 
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::adoption_wait::AdoptionWait;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
@@ -19,9 +18,9 @@ use crate::output::count::counted;
 
 /// The number of records that one transaction stores, or that are stored at the same time.
 const BATCH: usize = 500;
-/// The minimum time between two attempts to plan a generation that could not be planned. An attempt
-/// can read the whole organisation.
-const AGAIN: Duration = Duration::from_secs(30);
+
+/// The failure of a caller whose organisation is not open yet.
+const NOT_OPEN: &str = "the organisation is not open";
 
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
@@ -77,19 +76,29 @@ pub(crate) async fn adopt(
     candidate: Policy,
 ) -> Adoption {
     let _alone = organisation.adopting.lock().await;
+    adopt_alone(service, organisation, candidate).await
+}
+
+/// Does the work of [`adopt`] for a caller that holds the lock of the adoptions.
+async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candidate: Policy) -> Adoption {
     let generation = candidate.generation.clone();
     let now = service.clock().now();
-    if let Some(failure) = recent_wait(organisation, &generation, now) {
+    let recent = organisation.waits.lock().as_ref().and_then(|wait| wait.failure(&generation, now));
+    if let Some(failure) = recent {
         return Adoption::Waits(failure);
     }
     let adopted = Box::pin(try_adopt(service, organisation, candidate)).await;
     go_on(service, organisation);
+    let mut waits = organisation.waits.lock();
     match adopted {
-        Ok(adoption) => adoption,
+        Ok(adoption) => {
+            *waits = None;
+            adoption
+        }
         Err(failure) => {
             let failure = failure.during(format!("the generation {generation} waits for the gate"));
-            let mut waits = organisation.waits.lock();
-            *waits = Some((generation, now, failure.clone()));
+            let now = service.clock().now();
+            *waits = Some(AdoptionWait::after(waits.take(), generation, now, failure.clone()));
             Adoption::Waits(failure)
         }
     }
@@ -101,6 +110,12 @@ pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
+    // A generation that was found before another caller put a newer one in force must not follow it.
+    let _alone = organisation.adopting.lock().await;
+    // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
+    if organisation.open().is_none() {
+        return Err(Failure::new(Class::Retry, NOT_OPEN).into());
+    }
     let found = match organisation.look_at_repository(&service.app).await {
         Ok(found) => found,
         Err(error) => {
@@ -113,7 +128,7 @@ pub(crate) async fn reload(
     let candidate = found.or_else(|| first().map(|org| (*org.policy.current()).clone()));
     *organisation.candidate.lock() = candidate.as_ref().map(|candidate| candidate.generation.clone());
     if let Some(candidate) = candidate {
-        return Ok(Some(adopt(service, organisation, candidate).await));
+        return Ok(Some(adopt_alone(service, organisation, candidate).await));
     }
     withdraw(service, organisation).await?;
     Ok(None)
@@ -126,45 +141,45 @@ pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
     }
 }
 
-/// Returns the failure of the last attempt to plan this generation, if it is too early for another
-/// attempt.
-fn recent_wait(organisation: &ServedOrganisation, generation: &str, now: Time) -> Option<Failure> {
-    let waits = organisation.waits.lock();
-    let (waiting, at, failure) = waits.as_ref()?;
-    let is_recent = *at <= now && now.since(*at) < AGAIN;
-    (waiting == generation && is_recent).then(|| failure.clone())
-}
-
 async fn try_adopt(
     service: &Service,
     organisation: &ServedOrganisation,
     candidate: Policy,
 ) -> Result<Adoption, Failure> {
     let Some(org) = organisation.open() else {
-        return Err(Failure::new(Class::Retry, "the organisation is not open"));
+        return Err(Failure::new(Class::Retry, NOT_OPEN));
     };
     let before = org.policy.current();
+    let current = (org.as_ref(), before.as_ref());
     let planner = org.planner(Some(&service.store));
     if organisation.file.mode == Mode::Observe {
         // Without the list of affected keys, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
-        return enact(service, organisation, &org, candidate, affected.as_ref(), None).await;
+        return enact(service, organisation, current, candidate, affected.as_ref(), None).await;
+    }
+    if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
+        return Ok(adoption);
     }
     let store = service.store.as_ref();
     let name = organisation.file.name.as_str();
     let held = HeldGeneration::note(name).get(store).await?;
     let held = held.filter(|held| held.generation == candidate.generation);
-    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none()) {
+    let limits = organisation.file.gate_limits();
+    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
     // If no generation was accepted yet, everything that the first one changes counts.
-    let before = (!organisation.is_first()).then_some(before.as_ref());
-    let affected = match before {
+    let compared = (!organisation.is_first()).then_some(before.as_ref());
+    let affected = match compared {
         Some(before) => Some(Box::pin(planner.affected(before, &candidate, &|_, _| {})).await?),
         None => None,
     };
-    let preview = Box::pin(planner.preview_of(before, &candidate, affected.as_ref(), &|_, _| {})).await?;
+    let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
     complete(&preview)?;
+    // The plan takes minutes in a large organisation.
+    if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
+        return Ok(adoption);
+    }
     let now = service.clock().now();
     let mut new = HeldGeneration::new(
         (name, candidate.generation.as_str()),
@@ -175,7 +190,7 @@ async fn try_adopt(
     );
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
     let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&organisation.file.gate_limits(), &risks, repositories, preview.total);
+    let verdict = check_gate(&limits, &risks, repositories, preview.total);
     if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
         new.why = verdict.to_string();
         tracing::warn!(
@@ -189,7 +204,7 @@ async fn try_adopt(
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
-    enact(service, organisation, &org, candidate, affected.as_ref(), approved).await
+    enact(service, organisation, current, candidate, affected.as_ref(), approved).await
 }
 
 /// Returns an error if a part of the generation could not be planned.
@@ -202,12 +217,13 @@ fn complete(preview: &Preview) -> Result<(), Failure> {
     Err(Failure::new(Class::Retry, format!("{first}{more}")))
 }
 
-/// Puts a generation in force that passed the gate, and makes the affected keys due. `approved` is
-/// the approval, and the plans that the operator approved.
+/// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
+/// policy with which the gate compared the generation. `approved` is the approval, and the plans
+/// that the operator approved.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
-    org: &GithubOrganisation,
+    (org, before): (&GithubOrganisation, &Policy),
     candidate: Policy,
     affected: Option<&Affected>,
     approved: Option<(&GenerationApproval, &Plans)>,
@@ -215,7 +231,11 @@ async fn enact(
     // The start of a sweep must see the policy and the record of the last sweep together.
     let _alone = organisation.generation_change.lock().await;
     let (store, file) = (service.store.as_ref(), &organisation.file);
-    let (before, generation) = (org.policy.current().generation.clone(), candidate.generation.clone());
+    let (before, generation) = (before.generation.clone(), candidate.generation.clone());
+    if org.policy.current().generation != before {
+        let text = "another process put another generation in force in the meantime";
+        return Err(Failure::new(Class::Retry, text));
+    }
     let now = service.clock().now();
     let prepared = match file.mode {
         Mode::Observe => None,
@@ -226,13 +246,15 @@ async fn enact(
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
     }
-    if let Some(prepared) = prepared {
+    if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
     }
-    org.policy.replace(candidate);
-    organisation.set_accepted();
-    organisation.announce_policy(org);
-    organisation.record_policy(&service.app, org).await;
+    // The store deletes unused texts after this line, because runs use the generation before until
+    // then.
+    put_in_force(service, organisation, org, candidate).await;
+    if let Some(prepared) = prepared {
+        prepared.tidy(store, file).await;
+    }
     // If the list of repositories is incomplete, or if the process ends before the record of the
     // last sweep is stored, a sweep starts.
     let affected = affected.filter(|affected| affected.short.is_none());
@@ -246,6 +268,41 @@ async fn enact(
     }
     HeldGeneration::note(&file.name).forget(store).await?;
     Ok(Adoption::InForce { generation, affected: count })
+}
+
+/// Replaces the policy in this process, and records the new one. The caller holds the lock of the
+/// generation.
+async fn put_in_force(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    policy: Policy,
+) {
+    org.policy.replace(policy);
+    organisation.set_accepted();
+    organisation.announce_policy(org);
+    organisation.record_policy(&service.app, org).await;
+}
+
+/// Puts a generation in force without the gate if another process has accepted it. The other process
+/// may have written a part of the changes, so a plan would differ from the approved one. Returns
+/// `None` if no process has accepted the generation. If this process ended before the affected keys
+/// were due, a sweep finds them.
+async fn follow(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    candidate: &Policy,
+) -> Result<Option<Adoption>, Failure> {
+    let store = service.store.as_ref();
+    if !organisation.is_accepted(store, &candidate.generation).await? {
+        return Ok(None);
+    }
+    let _alone = organisation.generation_change.lock().await;
+    if organisation.is_first() || org.policy.current().generation != candidate.generation {
+        put_in_force(service, organisation, org, candidate.clone()).await;
+    }
+    Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
 }
 
 /// Makes the affected keys due, and deletes their holds from earlier generations. Returns the

@@ -37,14 +37,9 @@ impl PolicyPart {
     /// Returns the reason why the policy can change without a review. Returns `None` if every
     /// change needs a review.
     pub(crate) async fn unreviewed(&self) -> Result<Option<String>, Failure> {
-        let RepositorySource { repository, reference, .. } = &self.source;
         // A commit never changes.
-        if reference.len() >= 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(None);
-        }
-        let branch = reference.strip_prefix("refs/").unwrap_or(reference);
-        let branch = branch.strip_prefix("heads/").unwrap_or(branch);
-        let is_reviewed = self.reader.needs_review(repository, branch).await?;
+        let Some(branch) = branch(&self.source.reference) else { return Ok(None) };
+        let is_reviewed = self.reader.needs_review(&self.source.repository, branch).await?;
         let why = || {
             format!(
                 "`{branch}` of {} accepts changes of the policy without a review; require one in a ruleset or a branch protection",
@@ -55,10 +50,12 @@ impl PolicyPart {
     }
 
     /// Returns the commit to which the configured reference leads now. If the commit has not
-    /// changed, the read costs nothing from the budget.
+    /// changed, the read costs nothing from the budget. If the branch needs a review, a tag with the
+    /// name of the branch must not take its place, because everybody who can push can create a tag.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
-        let RepositorySource { repository, reference, .. } = &self.source;
-        let read = self.reader.commit(repository, reference).await;
+        let RepositorySource { repository, reference, require_review, .. } = &self.source;
+        let branch = branch(reference).filter(|_| *require_review).map(|branch| format!("heads/{branch}"));
+        let read = self.reader.commit(repository, branch.as_ref().unwrap_or(reference)).await;
         read.map_err(|failure| failure.during(format_args!("reading the policy {}", self.shown())))
     }
 
@@ -126,5 +123,25 @@ impl PolicyPart {
             return Err(Failure::new(Class::Rejected, text).into());
         }
         Ok(files)
+    }
+}
+
+/// Returns the branch that a reference means. Returns `None` if the reference is the id of a commit.
+fn branch(reference: &str) -> Option<&str> {
+    let is_commit = reference.len() >= 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let branch = reference.strip_prefix("refs/").unwrap_or(reference);
+    (!is_commit).then(|| branch.strip_prefix("heads/").unwrap_or(branch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_means_a_branch_unless_it_is_the_id_of_a_commit() {
+        let id = "0123456789abcdef".repeat(3);
+        let named = ["main", "heads/main", "refs/heads/main", "feature/x", "cafe", id.as_str()];
+        let branches = [Some("main"), Some("main"), Some("main"), Some("feature/x"), Some("cafe"), None];
+        assert_eq!(named.map(branch), branches);
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure, Store, StoreError, Time};
+use beadle_engine::{Class, Failure, Store, Time};
 use beadle_github::Commit;
 use beadle_repositories::policy::BASE;
 use beadle_repositories::{Policy, PolicyError};
 
 use crate::app::policy_part::PolicyPart;
-use crate::app::policy_store::{KeptPolicy, PolicyCommit, in_force, keep, name, texts};
+use crate::app::policy_store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::app::validators;
 
 /// The time after which Beadle reads an invalid policy again, although its commit is the same. The
@@ -22,6 +22,8 @@ const AGAIN: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct LastLook {
     commit: String,
+    /// The generation of the policy of the commit.
+    generation: String,
     /// The policy of the commit, if it is not in force.
     found: Option<Policy>,
     /// The time of the look, and the reason why the policy of the commit is not accepted.
@@ -81,28 +83,28 @@ impl RepositoryPolicy {
         let commit = heads.name();
         if commit == last.commit {
             match &last.refused {
-                None => {
-                    let is_newer = last.found.as_ref().is_some_and(|found| found.generation != current);
-                    if !is_newer {
-                        last.found = None;
-                    }
-                    return Ok(last.found.clone());
+                None if last.generation == current => {
+                    last.found = None;
+                    return Ok(None);
                 }
+                None if last.found.is_some() => return Ok(last.found.clone()),
                 Some((at, why)) if now.since(*at) < AGAIN => {
                     return Err(Failure::new(Class::Rejected, why).into());
                 }
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         match self.at(heads).await {
             Ok(policy) => {
-                let found = Some(policy).filter(|policy| policy.generation != current);
-                *last = LastLook { commit, found: found.clone(), refused: None };
+                let generation = policy.generation.clone();
+                let found = Some(policy).filter(|_| generation != current);
+                *last = LastLook { commit, generation, found: found.clone(), refused: None };
                 Ok(found)
             }
             Err(error) => {
                 if is_refused(&error) {
-                    *last = LastLook { commit, found: None, refused: Some((now, format!("{error:#}"))) };
+                    let refused = Some((now, format!("{error:#}")));
+                    *last = LastLook { commit, refused, ..LastLook::default() };
                 }
                 Err(error)
             }
@@ -156,24 +158,33 @@ impl RepositoryPolicy {
     /// store does not have it, or if the configuration now names other repositories.
     pub(crate) async fn last_accepted(&self) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
-        let Some(known) = self.in_force(store.as_ref()).await? else { return Ok(None) };
-        let texts = texts(store.as_ref(), &self.organisation).await?;
-        if known.blobs().any(|blob| !texts.contains_key(blob)) {
-            return Ok(None);
-        }
-        self.policy(&known, &texts).await.map(Some)
+        let known = in_force(store.as_ref(), &self.organisation).await?;
+        self.stored(store.as_ref(), known).await
     }
 
-    /// Returns the policy that was put in force last, if it comes from the configured folders of
-    /// the configured repositories.
-    async fn in_force(&self, store: &dyn Store) -> Result<Option<KeptPolicy>, StoreError> {
-        let known = in_force(store, &self.organisation).await?;
+    /// Returns the policy of a generation, from the store alone. Returns `None` if the store does
+    /// not have it, or if the configuration now names other repositories.
+    pub(crate) async fn kept(&self, generation: &str) -> anyhow::Result<Option<Policy>> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let all = all(store.as_ref(), &self.organisation).await?;
+        let known = all.into_iter().find(|kept| kept.generation() == generation);
+        self.stored(store.as_ref(), known).await
+    }
+
+    /// Makes a stored policy from its stored texts, if it comes from the configured folders of the
+    /// configured repositories.
+    async fn stored(&self, store: &dyn Store, known: Option<KeptPolicy>) -> anyhow::Result<Option<Policy>> {
         let is_its = |known: &KeptPolicy| match (&self.base, &known.base) {
             (None, None) => self.own.has(&known.own),
             (Some(part), Some(base)) => self.own.has(&known.own) && part.has(base),
             _ => false,
         };
-        Ok(known.filter(is_its))
+        let Some(known) = known.filter(is_its) else { return Ok(None) };
+        let texts = texts(store, &self.organisation).await?;
+        if known.blobs().any(|blob| !texts.contains_key(blob)) {
+            return Ok(None);
+        }
+        self.policy(&known, &texts).await.map(Some)
     }
 
     /// Makes the policy of these commits from the texts of its files.

@@ -7,8 +7,9 @@ use beadle_engine::journal::{PolicyCommitted, PolicyInForce};
 use beadle_engine::{Detail, Entry, EntryKind, Metadata, Note, Store, StoreError, Time};
 use beadle_github::Commit;
 use beadle_repositories::Policy;
-use beadle_repositories::policy::PolicyOrigin;
+use beadle_repositories::policy::{BASE, PolicyOrigin};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The maximum size of a part of a file in the store, in bytes. A note must be small enough for
 /// every store.
@@ -93,6 +94,12 @@ impl KeptPolicy {
         self.own.files.values().chain(self.base.iter().flat_map(|base| base.files.values()))
     }
 
+    /// Returns the name of the generation, which the policy of these commits has.
+    pub(crate) fn generation(&self) -> String {
+        let base = self.base.as_ref().map(|base| base.origin().generation());
+        name(&self.own.origin().generation(), base.as_deref())
+    }
+
     fn name(&self) -> String {
         name(&self.own.commit, self.base.as_ref().map(|base| base.commit.as_str()))
     }
@@ -138,6 +145,12 @@ pub(crate) async fn in_force(
     }
 }
 
+/// Returns all stored policies of an organisation.
+pub(crate) async fn all(store: &dyn Store, organisation: &str) -> Result<Vec<KeptPolicy>, StoreError> {
+    let all = commit_note(organisation, "").list(store).await?;
+    Ok(all.into_iter().map(|(_, kept)| kept).collect())
+}
+
 /// Returns the stored texts of an organisation's policy, by the ids of their contents.
 pub(crate) async fn texts(
     store: &dyn Store,
@@ -146,8 +159,21 @@ pub(crate) async fn texts(
     Ok(joined(part_note(organisation, "").list(store).await?))
 }
 
-/// Stores the texts `new` by the ids of their contents, and then the policy that has them.
+/// Stores the texts `new` by the ids of their contents, and then the policy that has them. Deletes
+/// the policies that are neither this one nor the one in force. They were not accepted.
 pub(crate) async fn keep(
+    store: &dyn Store,
+    organisation: &str,
+    policy: &KeptPolicy,
+    new: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    put(store, organisation, policy, new).await?;
+    let in_force = in_force_note(organisation).get(store).await?.map(|InForce(name)| name);
+    let spared: Vec<String> = in_force.into_iter().chain([policy.name()]).collect();
+    forget_others(store, organisation, &spared).await
+}
+
+async fn put(
     store: &dyn Store,
     organisation: &str,
     policy: &KeptPolicy,
@@ -205,8 +231,44 @@ pub(crate) async fn accept(
         }),
     };
     store.journal(None, vec![entry], now).await?;
+    // A look at a newer commit, by this process or by another one, may have deleted the files.
+    let kept = commit_note(organisation, &name).get(store).await?;
+    let stored = texts(store, organisation).await?;
+    if kept.is_none_or(|kept| kept.blobs().any(|blob| !stored.contains_key(blob))) {
+        let (kept, all) = of_sources(policy, own, base);
+        put(store, organisation, &kept, &all).await?;
+    }
     note.put(store, &InForce(name.clone())).await?;
-    forget_others(store, organisation, &name).await
+    forget_others(store, organisation, &[name]).await
+}
+
+/// Makes a policy for the store from the texts that the policy itself has, and these texts by the
+/// ids of their contents. Only Git has the ids that GitHub uses, so these ids are others.
+fn of_sources(
+    policy: &Policy,
+    own: &PolicyOrigin,
+    base: Option<&PolicyOrigin>,
+) -> (KeptPolicy, BTreeMap<String, String>) {
+    let commit = |origin: &PolicyOrigin| PolicyCommit {
+        repository: origin.repository.clone(),
+        path: origin.path.clone(),
+        commit: origin.commit.id.clone(),
+        author: origin.commit.author.clone(),
+        subject: origin.commit.subject.clone(),
+        files: BTreeMap::new(),
+    };
+    let mut kept = KeptPolicy { own: commit(own), base: base.map(commit) };
+    let mut all = BTreeMap::new();
+    for (file, text) in &policy.sources {
+        let digest = Sha256::digest(text);
+        let id = digest.iter().take(20).fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
+        match (kept.base.as_mut(), file.strip_prefix(BASE)) {
+            (Some(base), Some(file)) => base.files.insert(file.to_owned(), id.clone()),
+            _ => kept.own.files.insert(file.clone(), id.clone()),
+        };
+        all.insert(id, text.clone());
+    }
+    (kept, all)
 }
 
 fn journalled(origin: &PolicyOrigin) -> PolicyCommitted {
@@ -218,20 +280,28 @@ fn journalled(origin: &PolicyOrigin) -> PolicyCommitted {
     }
 }
 
-/// Deletes all stored policies but one, and the files that this one does not have.
-async fn forget_others(store: &dyn Store, organisation: &str, name: &str) -> Result<(), StoreError> {
-    let Some(kept) = commit_note(organisation, name).get(store).await? else { return Ok(()) };
-    for (other, _) in commit_note(organisation, "").list(store).await? {
-        if other != name {
-            commit_note(organisation, &other).forget(store).await?;
+/// Deletes all stored policies except those with these names, and the files that these do not have.
+async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String]) -> Result<(), StoreError> {
+    let (mut blobs, mut others) = (BTreeSet::new(), Vec::new());
+    for (name, kept) in commit_note(organisation, "").list(store).await? {
+        if spared.contains(&name) {
+            blobs.extend(kept.blobs().cloned());
+        } else {
+            others.push(name);
         }
     }
-    let blobs: BTreeSet<&String> = kept.blobs().collect();
+    // Without another policy, there are no other files.
+    if others.is_empty() || blobs.is_empty() {
+        return Ok(());
+    }
     for (part, _) in part_note(organisation, "").list(store).await? {
-        let blob = part.split('/').next().unwrap_or_default().to_owned();
-        if !blobs.contains(&blob) {
+        let blob = part.split('/').next().unwrap_or_default();
+        if !blobs.contains(blob) {
             part_note(organisation, &part).forget(store).await?;
         }
+    }
+    for other in others {
+        commit_note(organisation, &other).forget(store).await?;
     }
     Ok(())
 }
@@ -337,6 +407,50 @@ mod tests {
             _ => None,
         });
         assert_eq!(commits.collect::<Vec<_>>(), [("c1", false), ("c2", true)]);
+    }
+
+    #[tokio::test]
+    async fn policies_that_were_not_accepted_do_not_stay() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let kept = |id: &str, blob: &str| KeptPolicy { own: commit(id, &[("a.yml", blob)]), base: None };
+        let first = kept("c1", "b1");
+        keep(store, "acme", &first, &BTreeMap::from([text("b1")])).await.unwrap();
+        accept(store, "acme", &policy(&first), Time(1)).await.unwrap();
+        for n in 2..5 {
+            let (id, blob) = (format!("c{n}"), format!("b{n}"));
+            keep(store, "acme", &kept(&id, &blob), &BTreeMap::from([text(&blob)])).await.unwrap();
+        }
+        assert_eq!(all(store, "acme").await.unwrap(), [first, kept("c4", "b4")]);
+        assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b1"), text("b4")]));
+    }
+
+    #[tokio::test]
+    async fn an_accepted_policy_has_its_files_although_a_newer_commit_was_read() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let base = || Some(commit("c9", &[("a.yml", "b9")]));
+        let kept = |id: &str| KeptPolicy { own: commit(id, &[("a.yml", id)]), base: base() };
+        for id in ["c1", "c2"] {
+            keep(store, "acme", &kept(id), &BTreeMap::from([text(id), text("b9")])).await.unwrap();
+        }
+        let files = [
+            ("settings.yml", "repository: { has_wiki: true }"),
+            ("base/settings.yml", "repository: { has_issues: true }"),
+        ];
+        let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));
+        let of = |kept: &KeptPolicy| {
+            let base = kept.base.as_ref().map(PolicyCommit::origin);
+            Policy::on_base(files.clone().into(), "admin", kept.own.origin(), base).unwrap()
+        };
+        accept(store, "acme", &of(&kept("c1")), Time(1)).await.unwrap();
+        let found = in_force(store, "acme").await.unwrap().unwrap();
+        assert_eq!(found.generation(), of(&kept("c1")).generation);
+        let texts = texts(store, "acme").await.unwrap();
+        let text = |commit: &PolicyCommit| texts[&commit.files["settings.yml"]].clone();
+        assert_eq!(text(&found.own), "repository: { has_wiki: true }");
+        assert_eq!(text(&found.base.unwrap()), "repository: { has_issues: true }");
+        assert_eq!(texts.len(), 2);
     }
 
     #[test]

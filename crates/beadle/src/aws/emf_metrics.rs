@@ -15,7 +15,7 @@ const NAMESPACE: &str = "Beadle";
 pub(super) struct EmfMetrics {
     /// How long the oldest due key has been due, in seconds.
     pub(super) oldest_due: u64,
-    /// The number of changes that the guard holds.
+    /// The number of changes that the guard holds, and of policies that the gate holds.
     pub(super) held: usize,
     /// The number of days until a token of a target ends, for the token that ends first.
     pub(super) token_days: Option<i64>,

@@ -12,6 +12,7 @@ use beadle_aws::environment::{Environment, aws};
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::WakeHandler;
+use beadle_engine::gate::is_of_command;
 use beadle_engine::store::GuardStore as _;
 use beadle_engine::{Clock, Driver, Metadata, Note, Store, Time};
 use beadle_hooks::github::OrgFacts;
@@ -25,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::emf_metrics::EmfMetrics;
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::held_generation::HeldGeneration;
 use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::store;
@@ -291,9 +293,11 @@ impl Minute<'_> {
             .targets
             .values()
             .filter_map(|target| target.token_days(&self.woken.clock));
+        let policies = HeldGeneration::all(store).await?;
+        let policies = policies.iter().filter(|(note, _)| !is_of_command(note)).count();
         let metrics = EmfMetrics {
             oldest_due: oldest.unwrap_or_default().as_secs(),
-            held: store.holds().await?.len(),
+            held: store.holds().await?.len() + policies,
             token_days: days.min(),
         };
         metrics.write(&self.environment.table, now);

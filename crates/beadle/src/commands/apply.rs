@@ -84,7 +84,7 @@ async fn all(
                         return Ok(declined(&tally, printer));
                     }
                     Went::Quiet => {
-                        accept(&org, selection, store).await?;
+                        accept(&org, &shown, selection, store).await?;
                         break;
                     }
                     Went::Again => {}

@@ -76,8 +76,13 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
     let generations = HeldGeneration::all(store.as_ref()).await?;
     let mut code = FINE;
     for digest in &args.digests {
-        let held: Vec<_> = generations.iter().filter(|(_, held)| held.generation == *digest).collect();
+        let held: Vec<_> = generations.iter().filter(|(_, held)| is_named(held, digest)).collect();
         if !held.is_empty() {
+            if let Some(ambiguous) = ambiguity(&held) {
+                printer.error(&format!("{digest}: {ambiguous}"));
+                code = FAILED;
+                continue;
+            }
             let Some(reason) = &args.reason else {
                 printer.error(&format!(
                     "{digest}: approving a generation needs a reason\nhint: `beadle approve {digest} --reason TEXT`"
@@ -125,6 +130,24 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
         }
     }
     Ok(code)
+}
+
+/// Returns whether an operator means this held generation, by its name or by the code of its plan.
+fn is_named(held: &HeldGeneration, name: &str) -> bool {
+    held.generation == name || held.digest == name
+}
+
+/// Returns an error if several plans wait for an approval. Organisations with the same policy have
+/// the same generation, and an operator may have seen only the plan of one of them.
+fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
+    let open: Vec<&HeldGeneration> =
+        held.iter().map(|(_, held)| held).filter(|held| held.approved.is_none()).collect();
+    if open.len() < 2 {
+        return None;
+    }
+    let plans = open.iter().map(|held| format!("{} (plan {})", held.organisation, held.digest));
+    let plans = plans.collect::<Vec<_>>().join(", ");
+    Some(format!("held for {plans}\nhint: approve each plan by its code, as `beadle holds` shows it"))
 }
 
 /// Approves a held generation, and records it in the journal.
@@ -188,6 +211,30 @@ fn effect<'a>(approved_by: Option<&'a str>, spent: bool, by: &str) -> Effect<'a>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn held(organisation: &str, is_approved: bool) -> (String, HeldGeneration) {
+        let held = HeldGeneration::new((organisation, "g1"), &[], 1, String::new(), Time(0));
+        let approval = GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(0) };
+        let digest = format!("plan-of-{organisation}");
+        (
+            organisation.to_owned(),
+            HeldGeneration { digest, approved: is_approved.then_some(approval), ..held },
+        )
+    }
+
+    #[test]
+    fn a_generation_of_several_organisations_is_approved_plan_by_plan() {
+        let all = [held("acme", false), held("labs", false), held("other", true)];
+        let named = |name: &str| all.iter().filter(|(_, held)| is_named(held, name)).collect::<Vec<_>>();
+        let error = ambiguity(&named("g1")).unwrap();
+        assert!(
+            error.starts_with("held for acme (plan plan-of-acme), labs (plan plan-of-labs)\n"),
+            "{error}"
+        );
+        assert_eq!(named("plan-of-labs").len(), 1);
+        assert_eq!(ambiguity(&named("plan-of-labs")), None);
+        assert_eq!(ambiguity(&[&all[0], &all[2]]), None, "one of them is approved");
+    }
 
     #[test]
     fn an_approval_without_an_effect_is_none() {

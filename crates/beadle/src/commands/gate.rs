@@ -24,7 +24,9 @@ pub(super) async fn is_held(
         return Ok(false);
     }
     let policy = org.policy.current();
-    let held = command_gate::held_plan(&org.file, &policy, &shown.plans, store, clock).await?;
+    let held =
+        command_gate::held_plan(&org.file, &policy, (shown.plans.as_slice(), selection.shard), store, clock)
+            .await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
         "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \
@@ -34,13 +36,17 @@ pub(super) async fn is_held(
     Ok(true)
 }
 
-/// Records that the policy of an organisation was applied to all of its repositories.
+/// Records that the policy of an organisation was applied to all of its repositories. A plan with an
+/// unknown part did not show all changes, so the next plan must pass the gate too.
 pub(super) async fn accept(
     org: &GithubOrganisation,
+    shown: &WholePlan,
     selection: &Selection,
     store: &Arc<dyn Store>,
 ) -> anyhow::Result<()> {
-    if !selection.is_by_name() && selection.shard.of() == 1 {
+    let mut unknowns = shown.plans.iter().flat_map(|(_, plan)| &plan.unknowns);
+    let is_complete = shown.short.is_none() && !unknowns.any(|unknown| unknown.transient);
+    if is_complete && !selection.is_by_name() && selection.shard.of() == 1 {
         command_gate::accept(&org.file, &org.policy.current(), store).await?;
     }
     Ok(())

@@ -243,7 +243,7 @@ async fn one(
         swept.follow(next);
     }
     if is_gated {
-        accept(org, &asked.args.selection, store).await?;
+        accept(org, &swept.shown, &asked.args.selection, store).await?;
     }
     Ok(Some(swept))
 }

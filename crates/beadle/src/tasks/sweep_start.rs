@@ -54,6 +54,11 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
+        // If another process has accepted a generation, this process must use it too. Otherwise it
+        // would delete the holds of that generation, and start a sweep with the one before.
+        if organisation.open().is_some() {
+            service.open(organisation).await.map_err(failed)?;
+        }
         // Before the first generation of the policy has passed the gate, there is nothing to sweep.
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);

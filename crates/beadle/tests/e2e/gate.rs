@@ -191,6 +191,30 @@ async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mode_that_becomes_enforce_writes_nothing_before_an_approval() {
+    let mut drifted = repositories(30);
+    for repository in drifted.as_object_mut().unwrap().values_mut() {
+        repository["teams"]["contractors"] = json!("admin");
+    }
+    let mut world = World::new(acme(drifted)).await;
+    world.org_lines = "[org.gate]\npercent = 10\n".into();
+    world.policy("settings.yml", POLICY);
+    world.mode = "add-only";
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    world.read_policy().await;
+    assert_eq!(held(&world).await, Vec::<Value>::new(), "{}", serving.log());
+    serving.kill();
+    world.mode = "enforce";
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    world.read_policy().await;
+    // The generation was accepted, but not with this mode.
+    world.run_task("opening%20of%20acme").await;
+    assert_eq!(held(&world).await.len(), 1, "{}", serving.log());
+    assert_eq!(serving.log().matches("policy in force").count(), 1, "{}", serving.log());
+    assert!(world.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn apply_of_a_policy_that_no_service_accepted_writes_nothing_before_an_approval() {
     let mut drifted = repositories(30);
     for repository in drifted.as_object_mut().unwrap().values_mut() {

@@ -270,7 +270,12 @@ impl World {
 
     /// Has the service read the policy now, in place of in ten seconds at the latest.
     pub(crate) async fn read_policy(&self) {
-        let url = format!("http://127.0.0.1:{}/tasks/policy%20of%20acme/run", self.ports[1]);
+        self.run_task("policy%20of%20acme").await;
+    }
+
+    /// Has the service run a background task now. The name is encoded as part of an address.
+    pub(crate) async fn run_task(&self, name: &str) {
+        let url = format!("http://127.0.0.1:{}/tasks/{name}/run", self.ports[1]);
         assert!(self.http.post(url).send().await.unwrap().status().is_success());
     }
 

@@ -1,23 +1,28 @@
 //! Plans what a new policy would change, compared with the policy before it. A preview writes
 //! nothing, and it changes nothing that the planner remembers.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-use beadle_engine::{Class, Failure, Key, Plan};
+use beadle_engine::{Change, Class, Failure, Key, Plan};
 use beadle_github::{Cursor, Reader, Repository, SelectedBy};
 use futures::future::join_all;
 use serde_json::Value;
 
 use super::RepositoryPlanner;
-use crate::affected::differs;
+use crate::affected::{differs, differs_later};
 use crate::aspects::Step;
 use crate::in_force::PolicyHandle;
+use crate::planner::later::later;
 use crate::planner::pages::Pages;
 use crate::policy::Policy;
 
 /// The number of repositories that Beadle reads one by one. If more repositories are affected, it
 /// reads the pages of the whole list.
 const FEW: usize = 40;
+
+/// The maximum number of successive plans of one repository that a preview makes.
+const ROUNDS: usize = 3;
 
 /// Reports how many repositories of how many are done.
 type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
@@ -147,10 +152,11 @@ impl RepositoryPlanner {
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
+        // A repository that the list did not have may be affected too.
+        preview.incomplete.extend(affected.and_then(|affected| affected.short.clone()));
         match affected {
             Some(affected) if affected.repositories.len() <= FEW => {
                 preview.total = affected.total;
-                preview.incomplete.extend(affected.short.clone());
                 Box::pin(comparison.few(affected, &reader, &mut preview)).await?;
             }
             _ => Box::pin(comparison.many(affected, &reader, progress, &mut preview)).await?,
@@ -287,15 +293,55 @@ impl Comparison<'_> {
     /// Plans one repository with both policies.
     async fn caused(&self, repository: &Repository) -> Result<Caused, Failure> {
         let key = self.new.key(repository);
-        let (plan, _) = self.new.attempt(self.after, repository).await?;
-        let known = match self.old {
-            Some((old, before)) if !plan.changes.is_empty() => {
-                let (plan, _) = old.attempt(before, repository).await?;
-                digests(&key, &plan)
-            }
-            _ => HashSet::new(),
-        };
-        Ok(without(&known, key, &plan))
+        let plans = Box::pin(rounds(self.new, self.after, repository)).await?;
+        let mut known = HashSet::new();
+        if let Some((old, before)) = self.old.filter(|_| plans.iter().any(|plan| !plan.changes.is_empty())) {
+            let plans = Box::pin(rounds(old, before, repository)).await?;
+            known.extend(plans.iter().flat_map(|plan| digests(&key, plan)));
+        }
+        let mut all = Caused { plan: Plan::new(repository.full_name()), key, drift: 0 };
+        for (round, plan) in plans.iter().enumerate() {
+            let caused = without(&known, all.key.clone(), plan);
+            known.extend(digests(&all.key, plan));
+            if round == 0 { all = caused } else { all.append(caused.plan.changes) }
+        }
+        Ok(all)
+    }
+}
+
+/// Plans one repository. If the writes of the plan change what the policy declares for the
+/// repository, the function also plans the repository as it will be then. Otherwise the gate would
+/// not see what the second run of a key removes.
+async fn rounds(
+    planner: &RepositoryPlanner,
+    policy: &Policy,
+    repository: &Repository,
+) -> Result<Vec<Plan<Box<dyn Step>>>, Failure> {
+    let mut plans = Vec::new();
+    let mut seen = Cow::Borrowed(repository);
+    while plans.len() < ROUNDS {
+        let (plan, _) = planner.attempt(policy, &seen).await?;
+        let next = later(&seen, &plan.changes, &planner.names).await?;
+        plans.push(plan);
+        let Some(next) = next else { break };
+        let is = planner.overrides.of(policy, &seen).await?;
+        let will = planner.overrides.of(policy, &next).await?;
+        if !differs_later(policy, (seen.as_ref(), &is), (&next, &will)) {
+            break;
+        }
+        seen = Cow::Owned(next);
+    }
+    Ok(plans)
+}
+
+impl Caused {
+    /// Adds the changes of a later plan.
+    fn append(&mut self, changes: Vec<Change<()>>) {
+        let first = self.plan.changes.len();
+        for mut change in changes {
+            change.after.iter_mut().for_each(|at| *at += first);
+            self.plan.changes.push(change);
+        }
     }
 }
 

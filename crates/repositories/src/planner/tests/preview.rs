@@ -65,6 +65,26 @@ async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preview_has_what_the_policy_changes_after_its_own_writes() {
+    let layer = "select: { topic: api }\nteams: [{ name: platform, permission: push }]\n";
+    let before = policy(layer);
+    let settings = "repository: { has_wiki: false, topics: [api] }\n";
+    let files = [("settings.yml", settings), ("layers/web.yml", layer)];
+    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
+    let world = world(1).await;
+    let preview = preview(&world, Some(&before), &after).await;
+    let plan = preview.plans.iter().find(|(_, plan)| plan.subject == "acme/web00").map(|(_, plan)| plan);
+    let changes = &plan.unwrap().changes;
+    let changes: Vec<(&str, &str)> =
+        changes.iter().map(|change| (change.aspect.as_str(), change.what.as_str())).collect();
+    // The new topic brings the repository into the layer, which removes a team.
+    assert_eq!(changes, [("topics", ""), ("topics", ""), ("teams", "team engineering")]);
+    assert_eq!(preview.drift, 2, "each wiki is drift");
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_policy_before_a_preview_has_all_changes() {
     let world = world(2).await;
     let preview = preview(&world, None, &policy(&teams(&["platform"]))).await;

@@ -315,7 +315,7 @@ impl ServedOrganisation {
     }
 
     /// Returns whether a process has accepted this generation with the present modes.
-    pub(super) async fn is_accepted(&self, store: &dyn Store, generation: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn is_accepted(&self, store: &dyn Store, generation: &str) -> Result<bool, StoreError> {
         let accepted = self.accepted_with_modes(store).await?;
         Ok(accepted.is_some_and(|accepted| accepted.generation == generation))
     }

@@ -281,14 +281,12 @@ impl ServedOrganisation {
         }
         if let Some(accepted) = self.accepted_with_modes(store).await? {
             if accepted.generation == read.generation {
-                if accepted.by_command {
-                    // From now on, only a service accepts a generation.
-                    AcceptedPolicy::remember(store, &self.file, &read, false).await?;
-                }
+                accepted.take_over(store, &self.file, &read).await?;
                 return Ok((read, Beginning::Accepted));
             }
             match self.stored(app, store, &accepted).await {
                 Ok(policy) => {
+                    accepted.take_over(store, &self.file, &policy).await?;
                     self.set_candidate(read.generation);
                     return Ok((policy, Beginning::Outdated));
                 }

@@ -159,6 +159,17 @@ impl AcceptedPolicy {
         Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
     }
 
+    /// Records that a service uses this generation, whose policy is `policy`. From now on, only a
+    /// service accepts a generation.
+    pub(crate) async fn take_over(
+        &self,
+        store: &dyn Store,
+        file: &OrgConfig,
+        policy: &Policy,
+    ) -> Result<(), StoreError> {
+        if self.by_command { Self::remember(store, file, policy, false).await } else { Ok(()) }
+    }
+
     /// Stores a generation as the accepted one.
     pub(crate) async fn remember(
         store: &dyn Store,

@@ -54,6 +54,9 @@ pub(crate) struct ServedOrganisation {
     /// A lock that a caller holds while it changes the policy in force, and a task while it decides
     /// whether the policy in force needs a sweep.
     pub(crate) generation_change: Mutex<()>,
+    /// The policy that this process used before it followed another process. After the other
+    /// process made the affected keys due, this one may have run some of them with this policy.
+    pub(super) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(super) waits: parking_lot::Mutex<Option<AdoptionWait>>,
     /// The last generation that was read. Somebody may be changing the folder of the policy while
@@ -100,6 +103,7 @@ impl ServedOrganisation {
             share: Mutex::default(),
             adopting: Mutex::default(),
             generation_change: Mutex::default(),
+            followed: parking_lot::Mutex::default(),
             waits: parking_lot::Mutex::default(),
             candidate: parking_lot::Mutex::default(),
             has_begun: AtomicBool::default(),
@@ -277,14 +281,12 @@ impl ServedOrganisation {
         }
         if let Some(accepted) = self.accepted_with_modes(store).await? {
             if accepted.generation == read.generation {
-                if accepted.by_command {
-                    // From now on, only a service accepts a generation.
-                    AcceptedPolicy::remember(store, &self.file, &read, false).await?;
-                }
+                accepted.take_over(store, &self.file, &read).await?;
                 return Ok((read, Beginning::Accepted));
             }
             match self.stored(app, store, &accepted).await {
                 Ok(policy) => {
+                    accepted.take_over(store, &self.file, &policy).await?;
                     self.set_candidate(read.generation);
                     return Ok((policy, Beginning::Outdated));
                 }
@@ -311,7 +313,7 @@ impl ServedOrganisation {
     }
 
     /// Returns whether a process has accepted this generation with the present modes.
-    pub(super) async fn is_accepted(&self, store: &dyn Store, generation: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn is_accepted(&self, store: &dyn Store, generation: &str) -> Result<bool, StoreError> {
         let accepted = self.accepted_with_modes(store).await?;
         Ok(accepted.is_some_and(|accepted| accepted.generation == generation))
     }
@@ -388,12 +390,21 @@ impl ServedOrganisation {
         if !self.is_in_force(&policy.generation, opened)
             && self.is_accepted(store, &policy.generation).await?
         {
+            self.note_follow(opened);
             opened.policy.replace(policy);
             self.set_accepted();
             self.announce_policy(opened);
             self.record_policy(app, opened).await;
         }
         Ok(())
+    }
+
+    /// Remembers the policy in force before this process follows another one.
+    pub(super) fn note_follow(&self, opened: &GithubOrganisation) {
+        // Before the first generation is accepted, no key runs.
+        if !self.is_first() {
+            self.followed.lock().get_or_insert_with(|| opened.policy.current());
+        }
     }
 
     /// Logs the policy in force, and tells the intake which branches the policy names.

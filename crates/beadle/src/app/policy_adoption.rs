@@ -300,9 +300,30 @@ async fn follow(
     }
     let _alone = organisation.generation_change.lock().await;
     if organisation.is_first() || org.policy.current().generation != candidate.generation {
+        organisation.note_follow(org);
         put_in_force(service, organisation, org, candidate.clone()).await;
     }
     Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
+}
+
+/// Makes the keys due again that this process may have run with the policy before, after another
+/// process had accepted a generation and had made them due.
+pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {
+    let followed = organisation.followed.lock().clone();
+    let (Some(before), Some(org)) = (followed, organisation.open()) else { return Ok(()) };
+    let current = org.policy.current();
+    let planner = org.planner(Some(&service.store));
+    let affected = Box::pin(planner.affected(&before, &current, &|_, _| {})).await?;
+    if let Some(short) = &affected.short {
+        return Err(Failure::new(Class::Retry, short));
+    }
+    mark(service.store.as_ref(), &affected, &current.generation, service.clock().now()).await?;
+    service.bell.notify_one();
+    let mut followed = organisation.followed.lock();
+    if followed.as_ref().is_some_and(|followed| followed.generation == before.generation) {
+        *followed = None;
+    }
+    Ok(())
 }
 
 /// Makes the affected keys due, and deletes their holds from earlier generations. Returns the

@@ -31,7 +31,12 @@ impl Reconcile for PolicyReading {
         let Some(service) = self.service.upgrade() else {
             return Err(Failure::new(Class::Retry, "the service stops"));
         };
-        let skipped = match reload(&service, &self.organisation).await {
+        // The plan of a large organisation takes longer than the run of a key may take. The work then
+        // goes on, and the next run waits for it.
+        let organisation = self.organisation.clone();
+        let reloaded = tokio::spawn(async move { reload(&service, &organisation).await });
+        let reloaded = reloaded.await.map_err(|error| Failure::new(Class::Retry, error))?;
+        let skipped = match reloaded {
             Ok(None | Some(Adoption::InForce { .. })) => None,
             Ok(Some(Adoption::Held { generation, why })) => {
                 Some(format!("generation {generation} held: {why}; see `beadle holds`"))

@@ -97,7 +97,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         let of = || (service.clone(), org.clone());
         all.push(Arc::new(organisation_opening::Opening(of())));
         all.push(Arc::new(own_login::OwnLogin::new(of())));
-        all.push(Arc::new(policy_reload::PolicyReload::new(of())));
+        all.push(Arc::new(policy_reload::PolicyReload::new(of(), host == Host::Service)));
         all.push(Arc::new(shared_budget::SharedBudget(org.clone())));
         all.push(Arc::new(sweep_start::Repositories(of())));
         all.push(Arc::new(sweep_summary::Repositories(of())));

@@ -8,7 +8,7 @@ use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
 use super::{LOOK, failed};
 use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::policy_adoption::{Adoption, adopt, go_on, reload, withdraw};
+use crate::app::policy_adoption::{Adoption, adopt, go_on, mark_again, reload, withdraw};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate may read all repositories of a large organisation.
@@ -17,11 +17,14 @@ const PLANNING: Duration = Duration::from_secs(1800);
 /// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
+    /// True if the process may run keys before it follows another process. A function on AWS
+    /// follows first.
+    may_be_late: bool,
 }
 
 impl PolicyReload {
-    pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>)) -> Self {
-        Self { of }
+    pub(super) fn new(of: (Arc<Service>, Arc<ServedOrganisation>), may_be_late: bool) -> Self {
+        Self { of, may_be_late }
     }
 }
 
@@ -46,6 +49,12 @@ impl BackgroundTask for PolicyReload {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.of;
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
+        if self.may_be_late
+            && let Err(failure) = mark_again(service, organisation).await
+        {
+            let organisation = &organisation.file.name;
+            tracing::warn!(organisation, %failure, "keys affected by the policy of another process not due, retrying");
+        }
         let current = org.policy.current().generation.clone();
         if organisation.file.policy.repository().is_some() {
             // A commit never changes, so one read is enough.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time};
+use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Mode, Store, StoreError, TaskStatus, Time};
 
 use super::{Directory, LOOK, REMOTE, failed};
 use crate::app::configured_organisation::ServedOrganisation;
@@ -76,6 +76,12 @@ impl BackgroundTask for Repositories {
         // is due then.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
+            return Ok(TaskStatus::Idle);
+        }
+        // A process with newer files in its folder has accepted another generation. If each of them
+        // started a sweep because of the other one, the sweeps would have no end.
+        let is_gated = organisation.file.mode != Mode::Observe;
+        if !due && is_gated && !organisation.is_accepted(store.as_ref(), &generation).await? {
             return Ok(TaskStatus::Idle);
         }
         store.forget_holds(name, &generation).await?;

@@ -126,6 +126,14 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             }
         }
     }
+    for (at, branch) in entries(root, "branches").iter().enumerate() {
+        if branch.get("protection").is_none() {
+            let text = format!("`branches[{at}]` has no `protection`: the entry sets nothing");
+            let problem = Problem::error(branch.asked.clone(), branch.column, text);
+            let hint = "to remove the rule of the branch, write `protection: null`";
+            problems.push(problem.severity(Severity::Warning).hint(hint));
+        }
+    }
     let Some(repository) = root.get("repository") else { return };
     for key in ["description", "homepage"] {
         if let Some(value) = repository.get(key)

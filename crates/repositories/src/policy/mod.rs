@@ -57,7 +57,7 @@ pub(crate) use normal::leaves_actors;
 pub use origin::{BASE, PolicyOrigin};
 pub use problem::{Problem, Severity, nearest};
 pub use rule_file::PolicyRule;
-pub(crate) use rules::{CONDITIONS, RULES, find as known_rule};
+pub(crate) use rules::{CONDITIONS, RULES, UNDESCRIBED, find as known_rule};
 pub use schema::{FileKind, rule_schema, schema, test_schema};
 pub use selector::Selector;
 pub(crate) use targeting::is_skipped_by_name;

@@ -19,7 +19,7 @@ use super::aspect::{
 };
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, layered, listed};
-use crate::policy::{CONDITIONS, Node, RULES};
+use crate::policy::{CONDITIONS, Node, RULES, UNDESCRIBED};
 
 /// The aspect of a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
@@ -38,11 +38,15 @@ pub(crate) const RULESETS: Aspect = Aspect {
     planner: &Rulesets,
 };
 
-const RULE_KINDS: [&str; RULES.len()] = {
-    let mut names = [""; RULES.len()];
+const RULE_KINDS: [&str; RULES.len() + UNDESCRIBED.len()] = {
+    let mut names = [""; RULES.len() + UNDESCRIBED.len()];
     let mut at = 0;
     while at < RULES.len() {
         names[at] = RULES[at].kind;
+        at += 1;
+    }
+    while at < names.len() {
+        names[at] = UNDESCRIBED[at - RULES.len()];
         at += 1;
     }
     names

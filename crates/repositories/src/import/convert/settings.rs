@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::result::{Conversion, problem, unconverted};
-use super::tree::{each, put};
+use super::tree::put;
 use crate::policy::{FileKind, Node};
 
 /// Converts files of safe-settings. They keep their paths.
@@ -139,16 +139,5 @@ fn renamed(root: &Node) -> Node {
         }
         root = root.with("repository", &repository);
     }
-    if let Some(labels) = root.get("labels").cloned() {
-        root = root.with("labels", &each(&labels, &label));
-    }
     root
-}
-
-/// Returns a label in which `name` is the new name, as in Beadle.
-fn label(entry: &Node) -> Node {
-    let (Some(old), Some(new)) = (entry.get("name").cloned(), entry.get("new_name").cloned()) else {
-        return entry.clone();
-    };
-    put(&put(&entry.without(&["new_name"]), "name", new), "oldname", old)
 }

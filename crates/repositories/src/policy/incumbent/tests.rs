@@ -438,5 +438,6 @@ fn a_plugin_that_cannot_be_additive_is_an_error() {
     }
 }
 
+mod later;
 mod schemas;
 mod walk;

@@ -60,6 +60,7 @@ pub use rule_file::PolicyRule;
 pub(crate) use rules::{CONDITIONS, RULES, UNDESCRIBED, find as known_rule};
 pub use schema::{FileKind, rule_schema, schema, test_schema};
 pub use selector::Selector;
+pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};

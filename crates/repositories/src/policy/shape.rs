@@ -7,6 +7,9 @@ use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
+/// With this text, a finding about a key that Beadle does not know begins.
+pub(crate) const UNKNOWN_KEY: &str = "unknown key";
+
 /// The shape that a value must have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
@@ -283,7 +286,7 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
         let text = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
         let full = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
         let Some(key) = keys.iter().find(|key| key.name == text) else {
-            let problem = Problem::error(name.asked.clone(), name.column, format!("unknown key `{full}`"));
+            let problem = Problem::error(name.asked.clone(), name.column, format!("{UNKNOWN_KEY} `{full}`"));
             problems.push(if let Some(near) = nearest(&text, keys.iter().map(|key| key.name)) {
                 problem.hint(format!("did you mean `{near}`?"))
             } else {
@@ -328,7 +331,7 @@ fn check_minimum(number: &Shape, path: &str, node: &Node, problems: &mut Vec<Pro
         if name == AT_LEAST {
             number.check(&full, value, problems);
         } else {
-            let text = format!("unknown key `{full}`");
+            let text = format!("{UNKNOWN_KEY} `{full}`");
             let hint = "the only key of this block is `at_least`";
             problems.push(Problem::error(key.asked.clone(), key.column, text).hint(hint));
         }

@@ -4,6 +4,7 @@
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;
 use crate::policy::node::Node;
+use crate::policy::pattern::short;
 use crate::policy::problem::Problem;
 use crate::policy::rules;
 
@@ -57,7 +58,8 @@ pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
             if same.iter().any(|other| has(other.ruleset, key)) {
                 continue;
             }
-            let text = format!("an entry of `rulesets` must have `{key}`");
+            let name = one.ruleset.get("name").and_then(Node::text).unwrap_or_default();
+            let text = format!("the ruleset `{}` must have `{key}`", short(name));
             let problem = Problem::error(one.ruleset.asked.clone(), one.ruleset.column, text);
             let is_organisations = |other: &Stated<'_>| other.is_organisations && other.name == one.name;
             let has_namesake = !one.is_organisations && stated.iter().any(is_organisations);

@@ -43,6 +43,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
     };
     drop_unset(root, "", is_section, problems);
+    drop_idle(root);
     if let Some(repository) = root.child("repository") {
         // If a key accepts null, then null has a meaning, and the key does not count as missing.
         let is_setting = |name: &str, value: &Node| {
@@ -51,6 +52,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             known.is_some_and(|key| key.status == Status::Carried && !has_null(key))
         };
         drop_unset(repository, "repository.", is_setting, problems);
+        drop_idle(repository);
         stricter_visibility(repository, problems);
         topics(repository, problems);
     }
@@ -132,6 +134,18 @@ fn drop_unset(
             problems.push(warning(key, text));
         }
         !is_unset
+    });
+}
+
+/// Removes keys that Beadle does not carry out if their values ask for nothing. A report would not
+/// help the author.
+fn drop_idle(block: &mut Node) {
+    let Kind::Map(entries) = &mut block.kind else { return };
+    entries.retain(|(key, value)| match key.text() {
+        Some("force_create" | "auto_init") => value.bool() != Some(false),
+        Some("gitignore_template" | "license_template") => !value.is_null(),
+        Some("milestones") => !matches!(&value.kind, Kind::List(items) if items.is_empty()),
+        _ => true,
     });
 }
 

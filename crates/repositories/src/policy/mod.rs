@@ -17,6 +17,7 @@ mod incumbent;
 mod keys;
 mod layers;
 mod leaves;
+mod levels;
 mod list_forms;
 mod lists;
 mod meeting;

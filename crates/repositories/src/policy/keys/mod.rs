@@ -63,8 +63,14 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         never("team_id", "write the section `teams`"),
         never("custom_properties", "write the section `custom_properties`"),
         never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
-        never("enable_vulnerability_alerts", "write `security: { enableVulnerabilityAlerts: ... }`"),
-        never("enable_automated_security_fixes", "write `security: { enableAutomatedSecurityFixes: ... }`"),
+        never(
+            "enable_vulnerability_alerts",
+            "write `repository: { security: { enableVulnerabilityAlerts: ... } }`"
+        ),
+        never(
+            "enable_automated_security_fixes",
+            "write `repository: { security: { enableAutomatedSecurityFixes: ... } }`"
+        ),
         later("auto_init", "Create a first commit in a new repository."),
         later("gitignore_template", "The `.gitignore` of a new repository."),
         later("license_template", "The license of a new repository."),

@@ -87,3 +87,19 @@ fn a_branch_without_protection_sets_nothing() {
         assert!(message.starts_with("repos/shop.yml:2 `branches[0]` has no `protection`"), "{message}");
     }
 }
+
+#[test]
+fn keys_that_ask_for_nothing_are_not_reported() {
+    for (key, count) in [
+        ("repository: { has_wiki: false, force_create: false }", 0),
+        ("repository: { has_wiki: false, auto_init: false }", 0),
+        ("repository: { has_wiki: false, gitignore_template: null, license_template: null }", 0),
+        ("repository: { has_wiki: false }\nmilestones: []", 0),
+        ("repository: { has_wiki: false, force_create: true }", 1),
+        ("repository: { has_wiki: false, license_template: mit }", 1),
+        ("repository: { has_wiki: false }\nmilestones: [{ title: one }]", 1),
+    ] {
+        let found = remarks(&accepted(&[("settings.yml", key)]));
+        assert_eq!(found.len(), count, "{key}: {found:?}");
+    }
+}

@@ -16,7 +16,7 @@ fn rules_that_the_published_description_lacks_are_left_out_with_their_lines() {
     ] {
         for (list, offset) in [("rules", 0), ("rules:\n    add", 1)] {
             let indent = if offset == 0 { "  " } else { "    " };
-            let rule = rule.replace("\n", if offset == 0 { "\n" } else { "\n  " });
+            let rule = rule.replace('\n', if offset == 0 { "\n" } else { "\n  " });
             let text = format!(
                 "rulesets:\n- name: main\n  enforcement: active\n  {list}:\n{indent}- {rule}\n{indent}- type: deletion\n"
             );

@@ -16,6 +16,11 @@ pub(crate) fn accept(policy: Policy, refuses: bool) -> Result<Policy, PolicyErro
         let hint = "write them as rules in rules/*.yml and remove the key, or set `validators = \"ignored\"` in [[org]]";
         Problem::error(key.asked.clone(), key.column, text).hint(hint)
     };
-    let problems = policy.validators.iter().map(problem).chain(policy.remarks.iter().cloned()).collect();
+    // The check already reported the same keys as keys that Beadle does not carry out.
+    let is_other = |remark: &&Problem| {
+        !policy.validators.iter().any(|key| key.asked == remark.asked && key.column == remark.column)
+    };
+    let others = policy.remarks.iter().filter(is_other).cloned();
+    let problems = policy.validators.iter().map(problem).chain(others).collect();
     Err(PolicyError::Invalid { problems, sources: policy.sources })
 }

@@ -80,8 +80,9 @@ pub(crate) fn convert(tool: Tool, args: &ImportArgs, printer: &Printer) -> anyho
     let count = |severity| made.problems.iter().filter(|problem| problem.severity == severity).count();
     let errors = count(Severity::Error);
     if errors > 0 || made.files.is_empty() {
-        let errors = counted(errors, "error", "errors");
-        printer.line(printer.paint(Tone::Danger, format!("wrote nothing: {errors}")));
+        let why =
+            if errors > 0 { counted(errors, "error", "errors") } else { "no settings found".to_owned() };
+        printer.line(printer.paint(Tone::Danger, format!("wrote nothing: {why}")));
         return Ok(FAILED);
     }
     write(&args.into, &made.files)?;

@@ -45,6 +45,7 @@ async fn unsupported_keys_are_reported_and_the_rest_is_applied() {
         refused.out.contains("error: `configvalidators`")
             && refused.out.contains("deployment-settings.yml:2")
     );
+    assert_eq!(refused.out.matches("`configvalidators`:").count(), 1, "{}", refused.out);
     assert!(world.beadle(&["plan"]).await.expect(1).err.contains("ignored"));
     world.org_lines = "validators = \"ignored\"\n".into();
     let checked = world.beadle(&["check", "--json"]).await.expect(0).json();

@@ -9,6 +9,7 @@ mod organisation;
 mod pages;
 mod policy_files;
 mod preview;
+mod rulesets;
 mod world;
 
 use std::path::Path;

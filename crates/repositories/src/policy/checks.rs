@@ -126,6 +126,14 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             }
         }
     }
+    for (at, branch) in entries(root, "branches").iter().enumerate() {
+        if branch.get("protection").is_none() {
+            let text = format!("`branches[{at}]` has no `protection`: the entry sets nothing");
+            let problem = Problem::error(branch.asked.clone(), branch.column, text);
+            let hint = "to remove the rule of the branch, write `protection: null`";
+            problems.push(problem.severity(Severity::Warning).hint(hint));
+        }
+    }
     let Some(repository) = root.get("repository") else { return };
     for key in ["description", "homepage"] {
         if let Some(value) = repository.get(key)
@@ -143,13 +151,32 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
         let text = "`repository.name` is valid only in repos/NAME.yml: the repositories of a layer cannot share one name";
-        problems.push(Problem::error(value.asked.clone(), value.column, text));
+        let problem = Problem::error(value.asked.clone(), value.column, text);
+        problems.push(if kind == FileKind::Settings {
+            problem.hint("to convert a file of the Probot settings app, use `beadle import --from probot`")
+        } else {
+            problem
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_the_probot_app_is_recognised_by_the_name_of_its_repository() {
+        for (kind, has_hint) in [(FileKind::Settings, true), (FileKind::Layer, false)] {
+            let mut problems = Vec::new();
+            let root = Node::parse("settings.yml", "repository: { name: shop }").unwrap();
+            check_layer(kind, &root, &mut problems);
+            let hints: Vec<bool> = problems
+                .iter()
+                .map(|problem| problem.hint.as_ref().is_some_and(|hint| hint.contains("--from probot")))
+                .collect();
+            assert_eq!(hints, [has_hint], "{problems:?}");
+        }
+    }
 
     #[test]
     fn no_repository_gets_two_configurations() {

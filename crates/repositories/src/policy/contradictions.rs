@@ -2,12 +2,13 @@
 //! together.
 
 mod across;
+mod incomplete;
 mod rulesets;
 
 use beadle_engine::PolicyLocation;
 
 pub(super) use self::across::across;
-use super::layers::{Layer, LayerKind};
+pub(super) use self::incomplete::incomplete;
 use super::lists::{entries, list_of};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
@@ -296,58 +297,6 @@ fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
             found.push(Contradiction::new(&["rulesets"], vec![mode, kind], text).hint("use `always`"));
         }
     }
-}
-
-/// A rule as a file states it, and the ruleset that contains the rule.
-struct Stated<'a> {
-    /// True if the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
-    /// of repositories.
-    is_organisations: bool,
-    ruleset: String,
-    kind: &'a str,
-    rule: &'a Node,
-}
-
-impl Stated<'_> {
-    fn has(&self, parameter: &str) -> bool {
-        let value = self.rule.get("parameters").and_then(|parameters| parameters.get(parameter));
-        value.is_some_and(|value| !value.is_null())
-    }
-}
-
-/// Finds rules that lack a required parameter. A rule is complete if any layer adds the parameter.
-pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
-    let mut stated = Vec::new();
-    for layer in layers {
-        for ruleset in layer.roots().flat_map(|root| entries(root, "rulesets")) {
-            let Some(name) = ruleset.get("name").and_then(Node::text) else { continue };
-            for rule in entries(ruleset, "rules") {
-                let Some(kind) = rule.get("type").and_then(Node::text) else { continue };
-                stated.push(Stated {
-                    is_organisations: matches!(layer.kind, LayerKind::Organisation),
-                    ruleset: name.to_lowercase(),
-                    kind,
-                    rule,
-                });
-            }
-        }
-    }
-    let mut problems = Vec::new();
-    for one in &stated {
-        let demanded = rules::find(one.kind).map(|rule| rule.demanded).unwrap_or_default();
-        let same = |other: &&Stated<'_>| {
-            other.is_organisations == one.is_organisations
-                && other.ruleset == one.ruleset
-                && other.kind == one.kind
-        };
-        let lacks = |parameter: &&&str| !stated.iter().filter(same).any(|other| other.has(parameter));
-        let missing: Vec<&str> = demanded.iter().filter(lacks).copied().collect();
-        if !missing.is_empty() {
-            let text = format!("the rule `{}` must have the parameters {}", one.kind, missing.join(", "));
-            problems.push(error(one.rule, text));
-        }
-    }
-    problems
 }
 
 /// The lists that can be additive in safe-settings but that Beadle does not support yet.

@@ -19,6 +19,7 @@ use super::idle_edits::idle_edits;
 use super::incumbent::accept;
 use super::keys::lists;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
+use super::levels::check_keys;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
@@ -28,7 +29,6 @@ use super::rule_check::broken;
 use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
-use super::shape::Shape;
 use super::undone::undone;
 use crate::aspects::{self, Sections};
 use crate::organisation;
@@ -133,7 +133,8 @@ impl Policy {
         }
         // If every file of a policy is empty, this is probably a mistake.
         if policy.layers.iter().all(Layer::is_empty) {
-            let empty = problems.iter_mut().filter(|problem| problem.message.starts_with(EMPTY));
+            let is_empty = |message: &str| message.starts_with(EMPTY) || message.starts_with(ONLY_COMMENTS);
+            let empty = problems.iter_mut().filter(|problem| is_empty(&problem.message));
             empty.for_each(|problem| problem.severity = Severity::Error);
         }
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -194,11 +195,12 @@ impl Policy {
             } else {
                 ""
             };
-            let problem = Problem::error(asked, 1, format!("{EMPTY}: it sets no value{effect}"));
+            let what = if text.contains('#') { ONLY_COMMENTS } else { EMPTY };
+            let problem = Problem::error(asked, 1, format!("{what}: it sets no value{effect}"));
             let problem = problem.severity(Severity::Warning);
             problems.push(problem.hint("to remove its values from the policy, delete the file"));
         } else {
-            Shape::Map(kind.keys()).check("", root, problems);
+            check_keys(kind, root, problems);
             check_layer(kind, root, problems);
             idle_plugins(kind, root, problems);
             remarks(root, &lists(), problems);
@@ -368,13 +370,14 @@ const VALIDATORS: &[&str] = &["configvalidators", "overridevalidators"];
 pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
     let mut problems = Vec::new();
     let root = accept(root, &mut problems);
-    Shape::Map(kind.keys()).check("", &root, &mut problems);
+    check_keys(kind, &root, &mut problems);
     check_layer(kind, &root, &mut problems);
     (root, problems)
 }
 
-/// With this text, a finding about an empty file begins.
+/// With one of these texts, a finding about an empty file begins.
 const EMPTY: &str = "the file is empty";
+const ONLY_COMMENTS: &str = "the file has only comments";
 
 /// Returns the block that replaces an empty file. A file that is completely blank may be the result
 /// of a failed write. So the block makes all lists additive, and Beadle removes no entry because of

@@ -4,6 +4,9 @@
 //!
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
+mod undescribed;
+
+use self::undescribed::drop_undescribed;
 use super::keys::{ALL_SECTIONS, REPOSITORY};
 use super::lists::entries;
 use super::node::{Kind, Node};
@@ -40,6 +43,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             || ALL_SECTIONS.iter().filter(carried).any(|key| key.name == name)
     };
     drop_unset(root, "", is_section, problems);
+    drop_idle(root);
     if let Some(repository) = root.child("repository") {
         // If a key accepts null, then null has a meaning, and the key does not count as missing.
         let is_setting = |name: &str, value: &Node| {
@@ -48,10 +52,9 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             known.is_some_and(|key| key.status == Status::Carried && !has_null(key))
         };
         drop_unset(repository, "repository.", is_setting, problems);
+        drop_idle(repository);
         stricter_visibility(repository, problems);
-        if let Some(topics) = repository.child("topics") {
-            split(topics);
-        }
+        topics(repository, problems);
     }
     each(root, "teams", |team| {
         if let Some(name) = team.child("name") {
@@ -70,8 +73,12 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         {
             color.kind = Kind::Text(text);
         }
+        renamed(label);
     });
-    each(root, "rulesets", named_actors);
+    each(root, "rulesets", |ruleset| {
+        named_actors(ruleset);
+        drop_undescribed(ruleset, problems);
+    });
     each(root, "branches", |branch| {
         let Some(protection) = branch.child("protection") else { return };
         let is_empty = matches!(&protection.kind, Kind::List(items) if items.is_empty());
@@ -92,6 +99,16 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             actors.kind = Kind::Null;
         }
     });
+}
+
+/// Converts a label with `new_name` to the form in which `name` is the new name.
+fn renamed(label: &mut Node) {
+    let Some(new) = label.get("new_name").filter(|new| new.text().is_some()).cloned() else { return };
+    let Some(old) = label.get("name").filter(|_| label.get("oldname").is_none()).cloned() else { return };
+    *label = label.without(&["new_name"]).with("name", &new);
+    if let Kind::Map(entries) = &mut label.kind {
+        entries.push((Node { kind: Kind::Text("oldname".to_owned()), ..old.clone() }, old));
+    }
 }
 
 /// Returns whether a value is the word null for a list. It then drops the list of the layers of
@@ -117,6 +134,18 @@ fn drop_unset(
             problems.push(warning(key, text));
         }
         !is_unset
+    });
+}
+
+/// Removes keys that Beadle does not carry out if their values ask for nothing. A report would not
+/// help the author.
+fn drop_idle(block: &mut Node) {
+    let Kind::Map(entries) = &mut block.kind else { return };
+    entries.retain(|(key, value)| match key.text() {
+        Some("force_create" | "auto_init") => value.bool() != Some(false),
+        Some("gitignore_template" | "license_template") => !value.is_null(),
+        Some("milestones") => !matches!(&value.kind, Kind::List(items) if items.is_empty()),
+        _ => true,
     });
 }
 
@@ -150,9 +179,18 @@ fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
     *repository = repository.without(&[ignored]);
 }
 
-/// Converts a text such as `topics: a, b` to a list.
-fn split(topics: &mut Node) {
+/// Converts a text such as `topics: a, b` to a list. Removes the key if the text is empty. An empty
+/// text can be a mistake, and an empty list would remove the topics of all repositories.
+fn topics(repository: &mut Node, problems: &mut Vec<Problem>) {
+    let Some(topics) = repository.child("topics") else { return };
     let Some(text) = topics.text() else { return };
+    if text.trim().is_empty() {
+        let text = "`repository.topics` is an empty text: Beadle reads the key as not specified";
+        let problem = warning(topics, text.to_owned());
+        problems.push(problem.hint("for a repository without topics, write `topics: []`"));
+        *repository = repository.without(&["topics"]);
+        return;
+    }
     let names: Vec<&str> = text.split(',').map(str::trim).collect();
     if names.iter().any(|name| name.is_empty()) {
         return;

@@ -12,7 +12,7 @@ use super::lists::list_of;
 use super::merge::settle;
 use super::node::{Kind, Node};
 use super::normal::{normal, suborg_properties, unarchives_nothing};
-use super::pattern::{Pattern, patterns};
+use super::pattern::{Pattern, globs};
 use super::problem::Problem;
 use super::schema::FileKind;
 use super::selector::{Selector, incumbent};
@@ -281,7 +281,7 @@ impl Layer {
         let rank = root.get("rank").and_then(Node::int).unwrap_or(SUBORG_RANK);
         let (kind, rank) = match kind {
             FileKind::Suborg => {
-                let globs = root.get("suborgrepos").map(|node| patterns(node, Pattern::glob, problems));
+                let globs = root.get("suborgrepos").map(|node| globs(node, problems));
                 let suborg = LayerKind::Suborg {
                     globs: globs.unwrap_or_default(),
                     teams: root.get("suborgteams").map(Node::texts).unwrap_or_default(),

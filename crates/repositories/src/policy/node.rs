@@ -103,7 +103,13 @@ impl Node {
                 .iter()
                 .fold(message, |message, cut| message.split(cut).next().unwrap_or(message))
                 .to_owned();
-            Problem::error(PolicyLocation { file: name, line: place.0.max(1) }, place.1.max(1), message)
+            let asked = PolicyLocation { file: name, line: place.0.max(1) };
+            if message.ends_with("`@'") {
+                let message = "a value cannot begin with `@` unless it is in quotes";
+                return Problem::error(asked, place.1.max(1), message)
+                    .hint("logins of people and slugs of teams have no `@`");
+            }
+            Problem::error(asked, place.1.max(1), message)
         })
     }
 
@@ -385,6 +391,14 @@ mod tests {
             let text = format!("teams:\n{}  - name: a\n", "  # why\n".repeat(count));
             assert_eq!(Node::parse("f.yml", &text).unwrap().get("teams").unwrap().items().len(), 1);
         }
+    }
+
+    #[test]
+    fn an_at_sign_must_be_in_quotes() {
+        let refused = Node::parse("f.yml", "collaborators:\n- username: @mona\n").unwrap_err();
+        assert_eq!((refused.asked.line, refused.column), (2, 13), "{refused:?}");
+        assert!(refused.message.contains("cannot begin with `@`"), "{refused:?}");
+        assert!(Node::parse("f.yml", "a: '@mona'\nb: mona@acme\n").is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 
 use super::node::Node;
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 
 /// A glob or a regular expression, with the text from which it was parsed.
 #[derive(Clone)]
@@ -158,6 +158,35 @@ pub(crate) fn patterns(
     patterns
 }
 
+/// Parses the globs in a list of a selector. Reports the globs that are probably meant as regular
+/// expressions, because such a selector reaches other repositories than its author expects.
+pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
+    for item in list.items() {
+        if let Some(text) = item.text()
+            && let Some(effect) = regex_as_glob(text)
+        {
+            let text = format!("`{}` is read as a glob, in which {effect}", short(text));
+            let problem = Problem::error(item.asked.clone(), item.column, text).severity(Severity::Warning);
+            problems.push(problem.hint("write a glob, such as `web-*` for the names that begin with `web-`"));
+        }
+    }
+    patterns(list, Pattern::glob, problems)
+}
+
+/// Returns what a regular expression means if it is read as a glob. Returns `None` if the text is
+/// probably a glob.
+fn regex_as_glob(text: &str) -> Option<&'static str> {
+    // In a glob, `[^ab]` stands for a character other than these.
+    let is_anchored = text.replace("[^", "[").contains(['^', '$']);
+    if is_anchored {
+        Some("`^` and `$` are ordinary characters: it matches no name")
+    } else if text.contains(".*") {
+        Some("`.` is an ordinary character: it matches only names with a dot")
+    } else {
+        text.contains('\\').then_some("`\\` only marks the next character as an ordinary one")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +199,34 @@ mod tests {
         assert!(matches("web-*", "WEB-shop") && !matches("web-*", "my-web-shop"), "a glob is a whole name");
         assert!(matches("admin", "Admin") && !matches("admin", "admin-tools"));
         assert!(Pattern::glob_or_regex("^(").is_err());
+    }
+
+    #[test]
+    fn a_regular_expression_in_place_of_a_glob_is_a_warning() {
+        for (text, effect) in [
+            ("^web-", "matches no name"),
+            ("web$", "matches no name"),
+            ("[^a]b^", "matches no name"),
+            ("web-.*", "names with a dot"),
+            ("web\\-api", "marks the next character"),
+            ("web-*", ""),
+            ("[^a]*", ""),
+            ("*.github.io", ""),
+            ("{web,pay}-?", ""),
+        ] {
+            let mut problems = Vec::new();
+            let list = Node::parse("suborgs/a.yml", &format!("- shop\n- '{text}'\n")).unwrap();
+            assert_eq!(globs(&list, &mut problems).len(), 2, "{text}: {problems:?}");
+            let found: Vec<_> =
+                problems.iter().map(|found| (found.severity, found.asked.line, &*found.message)).collect();
+            match found.as_slice() {
+                [] => assert_eq!(effect, "", "{text}"),
+                [(Severity::Warning, 2, message)] => {
+                    assert!(!effect.is_empty() && message.contains(effect), "{message}");
+                }
+                _ => panic!("{found:?}"),
+            }
+        }
     }
 
     #[test]

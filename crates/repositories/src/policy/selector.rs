@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::node::{Kind, Node};
-use super::pattern::{Pattern, patterns};
+use super::pattern::{Pattern, globs};
 use super::problem::Problem;
 
 /// The conditions of a `select:` or `except:`.
@@ -67,9 +67,9 @@ impl Selector {
         let names = match node.get("name") {
             Some(names) if names.text().is_some() => {
                 let list = Node { kind: Kind::List(vec![names.clone()]), ..names.clone() };
-                patterns(&list, Pattern::glob, problems)
+                globs(&list, problems)
             }
-            Some(names) => patterns(names, Pattern::glob, problems),
+            Some(names) => globs(names, problems),
             None => Vec::new(),
         };
         let properties = node.get("property").map(Node::entries).unwrap_or_default().iter();

@@ -7,6 +7,12 @@ use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
+/// With this text, a finding about a key that Beadle does not know begins.
+pub(crate) const UNKNOWN_KEY: &str = "unknown key";
+
+/// The maximum number of keys that a hint lists.
+const MOST_LISTED: usize = 12;
+
 /// The shape that a value must have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
@@ -283,12 +289,18 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
         let text = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
         let full = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
         let Some(key) = keys.iter().find(|key| key.name == text) else {
-            let problem = Problem::error(name.asked.clone(), name.column, format!("unknown key `{full}`"));
-            problems.push(if let Some(near) = nearest(&text, keys.iter().map(|key| key.name)) {
-                problem.hint(format!("did you mean `{near}`?"))
-            } else {
-                let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-                problem.hint(format!("known keys: {}", known.join(", ")))
+            let problem = Problem::error(name.asked.clone(), name.column, format!("{UNKNOWN_KEY} `{full}`"));
+            let near = nearest(&text, keys.iter().map(|key| key.name));
+            let near = near.and_then(|near| keys.iter().find(|key| key.name == near));
+            problems.push(match near {
+                // The similar key is not valid either, and its reason names the valid one.
+                Some(Key { status: Status::Not(why), .. }) if why.starts_with("write ") => problem.hint(*why),
+                Some(near) => problem.hint(format!("did you mean `{}`?", near.name)),
+                None if keys.len() > MOST_LISTED => problem,
+                None => {
+                    let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+                    problem.hint(format!("known keys: {}", known.join(", ")))
+                }
             });
             continue;
         };
@@ -328,7 +340,7 @@ fn check_minimum(number: &Shape, path: &str, node: &Node, problems: &mut Vec<Pro
         if name == AT_LEAST {
             number.check(&full, value, problems);
         } else {
-            let text = format!("unknown key `{full}`");
+            let text = format!("{UNKNOWN_KEY} `{full}`");
             let hint = "the only key of this block is `at_least`";
             problems.push(Problem::error(key.asked.clone(), key.column, text).hint(hint));
         }

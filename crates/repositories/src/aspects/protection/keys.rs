@@ -97,5 +97,5 @@ pub(super) const ENTRY: Shape = Shape::Map(&[
         Shape::Form(&forms::BRANCHES),
         "A branch or a pattern. `default` stands for the default branch.",
     )),
-    required(key("protection", Shape::OrNull(&PROTECTION), "The rule. Null or {} removes it.")),
+    key("protection", Shape::OrNull(&PROTECTION), "The rule. Null or {} removes it."),
 ]);

@@ -19,7 +19,7 @@ use super::aspect::{
 };
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, layered, listed};
-use crate::policy::{CONDITIONS, Node, RULES};
+use crate::policy::{CONDITIONS, Node, RULES, UNDESCRIBED};
 
 /// The aspect of a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
@@ -38,11 +38,15 @@ pub(crate) const RULESETS: Aspect = Aspect {
     planner: &Rulesets,
 };
 
-const RULE_KINDS: [&str; RULES.len()] = {
-    let mut names = [""; RULES.len()];
+const RULE_KINDS: [&str; RULES.len() + UNDESCRIBED.len()] = {
+    let mut names = [""; RULES.len() + UNDESCRIBED.len()];
     let mut at = 0;
     while at < RULES.len() {
         names[at] = RULES[at].kind;
+        at += 1;
+    }
+    while at < names.len() {
+        names[at] = UNDESCRIBED[at - RULES.len()];
         at += 1;
     }
     names
@@ -82,11 +86,11 @@ const RULES_OF_ONE: Shape = layered!(RULE);
 const ENTRY: Shape = Shape::Map(&[
     required(key("name", NAME, "The name of the ruleset.")),
     key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What the ruleset protects."),
-    required(key(
+    key(
         "enforcement",
         Shape::OneOf(&["active", "evaluate", "disabled"]),
-        "Whether the ruleset is enforced.",
-    )),
+        "Whether the ruleset is enforced. At least one layer must set it.",
+    ),
     key("bypass_actors", ACTORS, "The only actors that can bypass the ruleset."),
     key("conditions", Shape::OrNull(&CONDITIONS), "The refs, and for an organisation the repositories."),
     key("rules", RULES_OF_ONE, "The rules. Rules of unknown types stay."),
@@ -125,6 +129,11 @@ impl AspectPlanner for Rulesets {
         let Some(seen) = plan.read(&context.repository.rulesets) else { return Ok(()) };
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
+            if want.get("enforcement").is_none() {
+                // The layer with the rest of the ruleset does not reach this repository.
+                plan.cannot_resolve_part(name, without_base(want));
+                continue;
+            }
             let Some(found) = seen.iter().find(|ruleset| ruleset.name == name) else {
                 create(want, name, plan);
                 continue;
@@ -149,6 +158,14 @@ impl AspectPlanner for Rulesets {
         }
         Ok(())
     }
+}
+
+/// Returns why Beadle does not plan a ruleset of which the layers of a repository set only a part.
+fn without_base(want: &Node) -> String {
+    format!(
+        "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
+        want.asked
+    )
 }
 
 /// Returns whether GraphQL shows the complete ruleset and the ruleset is as the policy declares it.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::tree::without_places;
 use crate::import::yaml::{comment, yaml};
-use crate::policy::{FileKind, Node, Problem, Severity, examined, forms};
+use crate::policy::{FileKind, Kind, Node, Problem, Severity, UNKNOWN_KEY, examined, forms};
 
 /// A policy that Beadle made from the files of another tool.
 #[derive(Debug, Default)]
@@ -17,6 +17,9 @@ pub struct Conversion {
     /// What Beadle could not convert, and what it understood in its own way, with the lines of the
     /// original files.
     pub problems: Vec<Problem>,
+    /// True if Beadle leaves out keys that it does not know. The Probot settings app sends such keys
+    /// to GitHub, which ignores most of them.
+    pub(super) leaves_unknown: bool,
 }
 
 impl Conversion {
@@ -59,7 +62,11 @@ impl Conversion {
         root: &Node,
         selector: Map<String, Value>,
     ) {
-        let (root, found) = examined(kind, root);
+        let (root, mut found) = examined(kind, root);
+        if self.leaves_unknown {
+            let unknown = found.iter_mut().filter(|problem| problem.message.starts_with(UNKNOWN_KEY));
+            unknown.for_each(|problem| problem.severity = Severity::NotYet);
+        }
         // Beadle would not carry out these keys.
         let places: Vec<(u32, u32)> = found
             .iter()
@@ -68,6 +75,12 @@ impl Conversion {
             .collect();
         let root = without_places(&root, &places);
         self.problems.extend(found);
+        let is_error = self.problems.iter().any(|problem| problem.severity == Severity::Error);
+        let is_empty = |section: &Node| matches!(&section.kind, Kind::Map(entries) if entries.is_empty());
+        if self.leaves_unknown && !is_error && root.entries().iter().all(|(_, section)| is_empty(section)) {
+            self.problems.push(problem(&root, "no settings found").severity(Severity::Warning));
+            return;
+        }
         let mut values = selector;
         if let Value::Object(sections) = root.json() {
             values.extend(sections);

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::result::{Conversion, problem, unconverted};
-use super::tree::{each, put};
-use crate::policy::{FileKind, Node};
+use super::tree::{put, text};
+use crate::policy::{FileKind, Node, Severity};
 
 /// Converts files of safe-settings. They keep their paths.
 pub(super) fn safe_settings(sources: &BTreeMap<String, String>, made: &mut Conversion) {
@@ -44,9 +44,11 @@ struct Settings<'a> {
 /// Converts files of the Probot settings app. Each file has the settings of one repository. A file
 /// that other files extend becomes a layer.
 pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) {
+    made.leaves_unknown = true;
     let mut all: Vec<Settings<'_>> = Vec::new();
     for (file, source) in sources {
         let Some(root) = made.parsed(file, source) else { continue };
+        let root = hyphenated(&root, made);
         let Some(repository) = repository_of(file, &root) else {
             let text = "the name of the repository is unknown: add `repository.name`, or give the file as \
                         NAME/.github/settings.yml";
@@ -90,6 +92,22 @@ pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) 
         };
         made.add(one.file, kind, to, &without_own_name(&root, &one.repository), selector);
     }
+}
+
+/// Returns the file in which the name of the repository has hyphens in place of spaces, as GitHub
+/// would name the repository.
+fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
+    let Some(block) = root.get("repository") else { return root.clone() };
+    let Some((name, old)) = block.get("name").and_then(|name| Some((name, name.text()?))) else {
+        return root.clone();
+    };
+    let new = old.split_whitespace().collect::<Vec<_>>().join("-");
+    if new == old {
+        return root.clone();
+    }
+    let why = format!("a repository cannot have the name `{old}`: Beadle uses `{new}`, as GitHub does");
+    made.problems.push(problem(name, &why).severity(Severity::Warning));
+    root.with("repository", &block.with("name", &text(name, &new)))
 }
 
 /// Returns the repository of a file: the folder that contains `.github`, or the name in the file.
@@ -139,16 +157,5 @@ fn renamed(root: &Node) -> Node {
         }
         root = root.with("repository", &repository);
     }
-    if let Some(labels) = root.get("labels").cloned() {
-        root = root.with("labels", &each(&labels, &label));
-    }
     root
-}
-
-/// Returns a label in which `name` is the new name, as in Beadle.
-fn label(entry: &Node) -> Node {
-    let (Some(old), Some(new)) = (entry.get("name").cloned(), entry.get("new_name").cloned()) else {
-        return entry.clone();
-    };
-    put(&put(&entry.without(&["new_name"]), "name", new), "oldname", old)
 }

@@ -61,6 +61,51 @@ security:
 }
 
 #[test]
+fn a_key_that_beadle_does_not_know_is_left_out_with_its_line() {
+    let known = "repository:\n  name: shop\n  has_wiki: false\n  wiki: true\nbranch_protection: []\n";
+    let made = converted(Incumbent::Probot, &[("a.yml", known)]);
+    assert_eq!(body(&made.files["repos/shop.yml"]), "repository:\n  has_wiki: false\n");
+    let mut left = said(&made, Severity::NotYet);
+    left.sort_unstable();
+    assert_eq!(left, ["4: unknown key `repository.wiki`", "5: unknown key `branch_protection`"]);
+    for (file, unknown) in [
+        ("shop/.github/settings.yml", "general: {}\n"),
+        ("a.yml", "repository: { name: shop, wiki: true }\n"),
+    ] {
+        let made = converted(Incumbent::Probot, &[(file, unknown)]);
+        assert!(made.files.is_empty(), "{:?}", made.files);
+        assert_eq!(said(&made, Severity::Warning), ["1: no settings found"], "{unknown}");
+        assert_eq!(said(&made, Severity::Error), [""; 0], "{unknown}");
+    }
+    let made = converted(Incumbent::SafeSettings, &[("settings.yml", "general: {}\n")]);
+    assert_eq!(said(&made, Severity::Error), ["1: unknown key `general`"]);
+}
+
+#[test]
+fn a_name_with_spaces_gets_hyphens() {
+    let text = "repository:\n  name: fabric private chaincode\n  has_wiki: false\n";
+    for file in ["settings.yml", "fabric-private-chaincode/.github/settings.yml"] {
+        let made = converted(Incumbent::Probot, &[(file, text)]);
+        let body = body(&made.files["repos/fabric-private-chaincode.yml"]);
+        assert_eq!(body, "repository:\n  has_wiki: false\n", "{file}");
+        let found = said(&made, Severity::Warning);
+        assert!(found.len() == 1 && found[0].starts_with("2: "), "{found:?}");
+    }
+}
+
+#[test]
+fn a_part_of_a_ruleset_is_written_if_another_file_has_the_rest() {
+    let rest = "suborgrepos: [shop]\nrulesets: [{ name: main, enforcement: active }]\n";
+    let part = "rulesets: [{ name: main, rules: [{ type: deletion }] }]\n";
+    let made = converted(Incumbent::SafeSettings, &[("suborgs/a.yml", rest), ("repos/shop.yml", part)]);
+    assert!(made.problems.is_empty(), "{:?}", made.problems);
+    assert!(!made.files["repos/shop.yml"].contains("enforcement"), "{:?}", made.files);
+    let alone = [("repos/shop.yml".to_owned(), part.to_owned())].into();
+    let refused = convert(Incumbent::SafeSettings, None, &alone).unwrap_err();
+    assert!(refused.contains("must have `enforcement`"), "{refused}");
+}
+
+#[test]
 fn a_file_that_others_extend_becomes_a_layer() {
     let base = "repository: { has_wiki: false }\n";
     let shop = "_extends: acme/base\nrepository: { has_issues: false }\n";

@@ -29,22 +29,6 @@ pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
     Node { kind: Kind::Map(entries), ..block.clone() }
 }
 
-/// Returns a copy of a list with changed items. The list can also be in a block, such as the block
-/// `include`.
-pub(super) fn each(node: &Node, change: &dyn Fn(&Node) -> Node) -> Node {
-    match &node.kind {
-        Kind::List(items) => list(node, items.iter().map(change).collect()),
-        Kind::Map(entries) => {
-            let entries = entries.iter().map(|(key, value)| {
-                let value = if key.text() == Some("exclude") { value.clone() } else { each(value, change) };
-                (key.clone(), value)
-            });
-            Node { kind: Kind::Map(entries.collect()), ..node.clone() }
-        }
-        _ => node.clone(),
-    }
-}
-
 /// Returns a copy without the keys at these places. A place is a line and a column.
 pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     let kind = match &node.kind {

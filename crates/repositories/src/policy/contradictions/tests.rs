@@ -224,6 +224,33 @@ fn a_layer_may_add_what_a_rule_of_another_lacks() {
     );
 }
 
+#[test]
+fn a_layer_may_add_a_rule_to_a_ruleset_of_another() {
+    let base = "rulesets: [{ name: main, enforcement: active, rules: [{ type: deletion }] }]\n";
+    let delta = "rulesets: [{ name: main, rules: [{ type: creation }] }]\n";
+    let suborg = format!("suborgrepos: [b]\n{base}");
+    let organisation = "rulesets: [{ name: main, enforcement: active, conditions: { ref_name: { include: [~ALL], exclude: [] }, \
+        repository_name: { include: [~ALL], exclude: [] } } }]\n";
+    for (file, text, expected) in [
+        ("layers/a.yml", base, ""),
+        // Whether the two files reach the same repository is clear only in a plan.
+        ("suborgs/a.yml", suborg.as_str(), ""),
+        ("layers/a.yml", "repository: { has_wiki: false }\n", "or in another file"),
+        ("layers/a.yml", "rulesets: [{ name: other, enforcement: active }]\n", "must have `enforcement`"),
+        ("layers/a.yml", delta, "must have `enforcement`"),
+        ("settings.yml", organisation, "it belongs to the organisation"),
+    ] {
+        let findings = findings(&[(file, text), ("repos/a.yml", delta)]);
+        let found = findings
+            .iter()
+            .any(|finding| finding.starts_with("repos/a.yml:1 ") && finding.contains(expected));
+        assert!(
+            if expected.is_empty() { findings.is_empty() } else { found },
+            "{file} {text}: {findings:#?}"
+        );
+    }
+}
+
 /// A section that turns off two of the three merge methods.
 const TWO_OFF: &str = "repository:\n  allow_squash_merge: false\n  allow_rebase_merge: false\n";
 /// A section that turns off the remaining merge method.

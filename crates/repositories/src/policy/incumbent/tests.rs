@@ -68,15 +68,19 @@ fn a_file_without_a_value_is_a_warning() {
         let policy = accepted(&[WIKI, ("repos/shop.yml", text)]);
         let found = remarks(&policy);
         let [(Severity::Warning, message)] = found.as_slice() else { panic!("{text:?}: {found:?}") };
-        assert!(message.starts_with("repos/shop.yml:1 the file is empty"), "{message}");
+        let what = if text.contains('#') { "has only comments" } else { "is empty" };
+        assert!(
+            message.starts_with(&format!("repos/shop.yml:1 the file {what}: it sets no value")),
+            "{message}"
+        );
         assert_eq!(setting(&policy, "has_wiki"), Some(json!(false)));
     }
 }
 
 #[test]
 fn a_policy_of_empty_files_is_refused() {
-    for text in ["", "# why\n"] {
-        assert!(errors(&[("settings.yml", text)]).contains("the file is empty"), "{text:?}");
+    for (text, what) in [("", "the file is empty"), ("# why\n", "the file has only comments")] {
+        assert!(errors(&[("settings.yml", text)]).contains(what), "{text:?}");
     }
     let emptied = errors(&[WIKI, ("deployment-settings.yml", "\n")]);
     assert!(emptied.contains("it restricts no repository"), "{emptied}");
@@ -438,5 +442,6 @@ fn a_plugin_that_cannot_be_additive_is_an_error() {
     }
 }
 
+mod later;
 mod schemas;
 mod walk;

@@ -59,11 +59,18 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         later("oldname", "The name before a rename."),
         later("new_name", "The name after a rename, in the Probot settings app."),
         never("org", "the configuration of Beadle names the organisation"),
+        never("organization", "the configuration of Beadle names the organisation"),
         never("team_id", "write the section `teams`"),
         never("custom_properties", "write the section `custom_properties`"),
         never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
-        never("enable_vulnerability_alerts", "write `security: { enableVulnerabilityAlerts: ... }`"),
-        never("enable_automated_security_fixes", "write `security: { enableAutomatedSecurityFixes: ... }`"),
+        never(
+            "enable_vulnerability_alerts",
+            "write `repository: { security: { enableVulnerabilityAlerts: ... } }`"
+        ),
+        never(
+            "enable_automated_security_fixes",
+            "write `repository: { security: { enableAutomatedSecurityFixes: ... } }`"
+        ),
         later("auto_init", "Create a first commit in a new repository."),
         later("gitignore_template", "The `.gitignore` of a new repository."),
         later("license_template", "The license of a new repository."),
@@ -324,7 +331,8 @@ mod tests {
             section.shape.entry_keys().iter().filter(|key| key.is_required).map(|key| key.name).collect()
         };
         assert_eq!(required("teams"), ["name"]);
-        assert_eq!(required("branches"), ["name", "protection"]);
+        assert_eq!(required("branches"), ["name"]);
+        assert_eq!(required("rulesets"), ["name"]);
         assert_eq!(required("labels"), ["name"]);
         assert_eq!(required("actions"), [""; 0]);
     }

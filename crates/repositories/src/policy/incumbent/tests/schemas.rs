@@ -10,6 +10,7 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "repository:\n  license_template: mit"),
     ("settings.yml", "repository:\n  has_downloads: true"),
     ("settings.yml", "repository:\n  org: acme"),
+    ("repos/a.yml", "repository:\n  organization: acme"),
     ("repos/a.yml", "repository:\n  force_create: true"),
     ("repos/a.yml", "repository:\n  template: base"),
     ("repos/a.yml", "repository:\n  oldname: b"),

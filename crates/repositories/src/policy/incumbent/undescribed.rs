@@ -1,0 +1,45 @@
+//! Leaves out rules and parameters of rulesets that GitHub has and that Beadle does not carry out.
+//! Beadle then keeps them at GitHub as they are.
+
+use crate::policy::node::{Kind, Node};
+use crate::policy::problem::{Problem, Severity};
+use crate::policy::rules::{UNDESCRIBED, UNDESCRIBED_OF_REVIEWS};
+
+fn not_yet(at: &Node, what: &str, name: &str) -> Problem {
+    let text =
+        format!("`{name}`: Beadle does not carry out this {what} yet, and leaves it as it is at GitHub");
+    Problem::error(at.asked.clone(), at.column, text).severity(Severity::NotYet)
+}
+
+/// Removes from a ruleset what Beadle does not carry out, and reports each line.
+pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) {
+    let Some(rules) = ruleset.child("rules") else { return };
+    let is_list = matches!(rules.kind, Kind::List(_));
+    // If it is no list, it is an edit of a list, such as the block `add`.
+    let lists: Vec<&mut Node> = if is_list { vec![rules] } else { rules.children().collect() };
+    for list in lists {
+        if let Kind::List(rules) = &mut list.kind {
+            rules.retain_mut(|rule| is_carried(rule, problems));
+        }
+    }
+}
+
+/// Returns whether Beadle carries out a rule. Removes the parameters that it does not carry out.
+fn is_carried(rule: &mut Node, problems: &mut Vec<Problem>) -> bool {
+    // An entry of `without` can be only the type of the rule.
+    let kind = rule.get("type").unwrap_or(rule);
+    if let Some(name) = kind.text().filter(|name| UNDESCRIBED.contains(name)) {
+        problems.push(not_yet(kind, "rule", name));
+        return false;
+    }
+    let is_of_reviews = kind.text() == Some("pull_request");
+    let parameters = rule.child("parameters").filter(|_| is_of_reviews);
+    if let Some(Kind::Map(entries)) = parameters.map(|node| &mut node.kind) {
+        entries.retain(|(key, _)| {
+            let name = key.text().filter(|name| UNDESCRIBED_OF_REVIEWS.contains(name));
+            problems.extend(name.map(|name| not_yet(key, "parameter", name)));
+            name.is_none()
+        });
+    }
+    true
+}

@@ -1,0 +1,73 @@
+//! Checks the keys of a file. If an unknown key is valid at another level of the file, the hint
+//! names this level.
+
+use super::keys::REPOSITORY;
+use super::node::Node;
+use super::problem::Problem;
+use super::schema::FileKind;
+use super::shape::{Key, Shape, Status, UNKNOWN_KEY};
+
+/// Checks the shape of all values of a file.
+pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
+    let before = problems.len();
+    Shape::Map(kind.keys()).check("", root, problems);
+    for problem in problems.iter_mut().skip(before) {
+        let path = problem.message.strip_prefix(UNKNOWN_KEY).map(|path| path.trim().trim_matches('`'));
+        if let Some(hint) = path.and_then(|path| right_level(kind, path)) {
+            problem.hint = Some(hint);
+        }
+    }
+}
+
+/// Returns the level at which an unknown key is valid.
+fn right_level(kind: FileKind, path: &str) -> Option<String> {
+    let has =
+        |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name && key.status == Status::Carried);
+    match path.split_once('.') {
+        None if has(kind.keys(), "repository") && has(REPOSITORY, path) => {
+            Some(format!("`{path}` belongs under `repository`"))
+        }
+        Some(("repository", name)) if has(kind.keys(), name) => {
+            Some(format!("`{name}` belongs at the top level"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_gets_the_hint_that_helps() {
+        for (kind, text, expected) in [
+            (FileKind::Settings, "repository: { rulesets: [] }", "`rulesets` belongs at the top level"),
+            (FileKind::Repo, "repository: { teams: [] }", "`teams` belongs at the top level"),
+            (
+                FileKind::Settings,
+                "allow_squash_merge: true",
+                "`allow_squash_merge` belongs under `repository`",
+            ),
+            (FileKind::Settings, "repositry: {}", "did you mean `repository`?"),
+            (
+                FileKind::Settings,
+                "labels: [{ name: a, zzzzzzzz: 1 }]",
+                "known keys: name, color, description, oldname",
+            ),
+            (
+                FileKind::Repo,
+                "repository: { vulnerability_alerts: true }",
+                "write `repository: { security: { enableVulnerabilityAlerts: ... } }`",
+            ),
+            // A list of all keys would not help.
+            (FileKind::Settings, "zzzzzzzzzzzzzzzz: 1", ""),
+            (FileKind::Deployment, "allow_squash_merge: true", "known keys: "),
+        ] {
+            let mut problems = Vec::new();
+            check_keys(kind, &Node::parse("a.yml", text).unwrap(), &mut problems);
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            let hint = problems[0].hint.clone().unwrap_or_default();
+            assert!(hint.starts_with(expected) && hint.is_empty() == expected.is_empty(), "{text}: {hint}");
+        }
+    }
+}

@@ -240,7 +240,8 @@ impl Candidate {
     /// Returns the facts that the layer would explain for at least two repositories.
     fn explained(&self, facts: &[Fact]) -> Vec<(usize, usize)> {
         let counted = self.facts.iter().filter_map(|at| {
-            let left = facts.get(*at).map_or(0, |fact| fact.left.intersection(&self.members).count());
+            let fact = facts.get(*at).filter(|fact| self.members.is_subset(&fact.reach))?;
+            let left = fact.left.intersection(&self.members).count();
             (left > 1).then_some((*at, left))
         });
         counted.collect()
@@ -294,9 +295,18 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
         }
         let mut content = Content::default();
         for (at, _) in best.explained(facts) {
-            if let Some(fact) = facts.get_mut(at) {
-                add(&mut content, fact);
-                fact.left.retain(|member| !best.members.contains(member));
+            let Some(fact) = facts.get_mut(at) else { continue };
+            add(&mut content, fact);
+            fact.left.retain(|member| !best.members.contains(member));
+            if let Part::Unit(unit) = fact.part {
+                // The layer also reaches repositories without this value. No other layer may give
+                // them another value.
+                let is_other =
+                    |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);
+                for (_, other) in facts.iter_mut().enumerate().filter(|(i, fact)| *i != at && is_other(fact))
+                {
+                    other.reach.retain(|member| !best.members.contains(member));
+                }
             }
         }
         made.layers.push((best.label.clone(), content));

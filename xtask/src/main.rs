@@ -10,9 +10,12 @@ mod side_by_side;
 mod suite;
 mod tools;
 
+use std::process::Command as Process;
+
 use clap::{Parser, Subcommand};
 
 use run::{cargo, step};
+use side_by_side::Job;
 
 /// Developer commands of Beadle.
 #[derive(Parser)]
@@ -90,12 +93,15 @@ fn ci() -> anyhow::Result<()> {
     described::check()?;
     step("dependencies");
     tools::cargo_deny()?;
-    step("10,000 interleavings");
-    suite::one("interleavings", "", &[("INTERLEAVINGS", "10000")])?;
-    step("a load of a minute");
-    suite::one("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?;
-    step("packages of the functions");
-    package::build()?;
+    step("packages of the functions; beside them 10,000 interleavings and a load of a minute");
+    // A linker that optimises uses only one processor.
+    let mut packages = Process::new(std::env::current_exe()?);
+    packages.arg("package");
+    let interleavings = suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?;
+    let load = suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?;
+    let job = |name: &str, command| Job { name: name.to_owned(), command };
+    let jobs = vec![job("packages", packages), job("interleavings", interleavings), job("load", load)];
+    side_by_side::run(jobs, 2)?;
     step("functions of the packages");
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();

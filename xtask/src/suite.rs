@@ -15,7 +15,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::run::{cargo, root, step};
+use crate::run::{self, cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
@@ -128,12 +128,19 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
 /// Builds all tests, and runs the tests of one program whose names contain `name`. Fails if there
 /// is no such test, because a renamed test would otherwise never run.
 pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
-    let command = [&["test"][..], BUILD, &["--test", program, "--", name]].concat();
-    let list = [&command[..], &["--list"]].concat();
+    run::run(&mut one_command(program, name, env)?)
+}
+
+/// Returns the command of [`one`].
+pub(crate) fn one_command(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
+    let args = [&["test"][..], BUILD, &["--test", program, "--", name]].concat();
+    let list = [&args[..], &["--list"]].concat();
     let listed = Command::new(env!("CARGO")).args(list).current_dir(root()).output()?;
     let has_test = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test"));
     anyhow::ensure!(has_test, "no test of {program} has a name with `{name}`");
-    cargo(&command, env)
+    let mut command = Command::new(env!("CARGO"));
+    command.args(args).envs(env.iter().copied()).current_dir(root());
+    Ok(command)
 }
 
 /// Returns an error if one of `names` is in the name of no test. A misspelled name would otherwise

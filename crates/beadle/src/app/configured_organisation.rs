@@ -64,6 +64,8 @@ pub(crate) struct ServedOrganisation {
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,
     /// True if the worker runs the keys of the organisation.
     has_begun: AtomicBool,
+    /// True if Beadle has asked GitHub for its own login, with or without success.
+    has_asked_login: AtomicBool,
     /// True if no generation was accepted with the present modes. Then the worker runs no key
     /// before the first generation has passed the gate.
     is_first: AtomicBool,
@@ -107,6 +109,7 @@ impl ServedOrganisation {
             waits: parking_lot::Mutex::default(),
             candidate: parking_lot::Mutex::default(),
             has_begun: AtomicBool::default(),
+            has_asked_login: AtomicBool::default(),
             is_first: AtomicBool::default(),
         })
     }
@@ -124,6 +127,16 @@ impl ServedOrganisation {
     /// Records that a generation of the policy was accepted.
     pub(super) fn set_accepted(&self) {
         self.is_first.store(false, Ordering::SeqCst);
+    }
+
+    /// Returns whether Beadle has asked GitHub for its own login, with or without success.
+    pub(crate) fn has_asked_login(&self) -> bool {
+        self.has_asked_login.load(Ordering::SeqCst)
+    }
+
+    /// Records that Beadle has asked GitHub for its own login.
+    pub(crate) fn set_asked_login(&self) {
+        self.has_asked_login.store(true, Ordering::SeqCst);
     }
 
     /// Records that the worker runs the keys of the organisation. Returns `false` if it already

@@ -42,14 +42,20 @@ impl BackgroundTask for OwnLogin {
         REMOTE
     }
 
+    fn wakes(&self) -> Vec<String> {
+        vec![super::sweep_start::name_of(&self.of.1.file.name)]
+    }
+
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let organisation = &self.of.1;
         let Some(org) = organisation.open().filter(|_| !self.is_known.load(Ordering::SeqCst)) else {
             return Ok(TaskStatus::Idle);
         };
-        let slug = org.reader.app_slug().await?;
+        let asked = org.reader.app_slug().await;
+        organisation.set_asked_login();
+        let slug = asked?;
         self.is_known.store(true, Ordering::SeqCst);
-        let Some(slug) = slug else { return Ok(TaskStatus::Idle) };
+        let Some(slug) = slug else { return Ok(TaskStatus::Done("a token has no login of its own".into())) };
         let login = format!("{slug}[bot]");
         organisation.known.set_own(login.clone());
         Ok(TaskStatus::Done(login))

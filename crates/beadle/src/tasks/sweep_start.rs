@@ -63,6 +63,11 @@ impl BackgroundTask for Repositories {
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);
         };
+        // Without its own login, Beadle takes the webhooks of its own writes for events of others.
+        // They would then use the budget that sweeps leave for events.
+        if !organisation.has_asked_login() {
+            return Ok(TaskStatus::Idle);
+        }
         // A generation that comes into force at this moment decides whether it needs a sweep.
         let _alone = organisation.generation_change.lock().await;
         let (store, name) = (&service.store, &organisation.file.name);

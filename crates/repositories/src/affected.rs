@@ -25,8 +25,7 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
 /// A repository as it is or will be, and which files in repos/ apply to it.
 pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
 
-/// Returns whether a policy declares other things for a repository as it will be than for the
-/// repository as it is.
+/// Returns whether a change of the repository also changes what the policy declares for it.
 pub(crate) fn differs_later(policy: &Policy, (now, is): Seen<'_>, (later, will): Seen<'_>) -> bool {
     Resolved::of((policy, is), now) != Resolved::of((policy, will), later)
 }
@@ -45,7 +44,7 @@ struct Resolved {
     branches: Vec<(Option<String>, Option<Value>, i64)>,
     /// The sections that Beadle does not change.
     undecided: BTreeSet<String>,
-    /// The sections of which Beadle does not change a part.
+    /// The sections that Beadle changes only in part.
     partly_undecided: BTreeSet<String>,
     /// True if removals, weakenings and exposures need an approval.
     is_doubtful: bool,

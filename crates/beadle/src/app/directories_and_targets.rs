@@ -29,7 +29,7 @@ pub(crate) struct Directories {
     /// The names of two kinds of targets: those that could not be opened, and those whose directory
     /// could not be opened.
     pub(crate) unavailable: BTreeSet<String>,
-    /// The targets that are teams of GitHub, each with its organisation.
+    /// The targets whose groups are teams of GitHub, each with its organisation.
     teams: Vec<(String, String)>,
     mappings: Arc<RwLock<Arc<Mappings>>>,
 }
@@ -131,8 +131,8 @@ impl Directories {
         bail!("the configuration has no target `{name}`{hint}")
     }
 
-    /// Returns the budgets of the directories and of the SCIM servers. Targets that are teams use
-    /// the budget of their organisation.
+    /// Returns the budgets of the directories and of the SCIM servers. A target whose groups are
+    /// teams uses the budget of its organisation.
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
@@ -184,7 +184,7 @@ impl Directories {
     }
 
     /// Returns the reconciler that handles the events of an organisation's teams: it marks the
-    /// affected groups as due. Returns `None` if no target is a team of this organisation.
+    /// affected groups as due. Returns `None` if no target has the teams of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();

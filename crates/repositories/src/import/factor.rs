@@ -1,5 +1,6 @@
-//! Divides the values of repositories into files, as a person would: what most repositories share,
-//! what a topic, a property or a team explains, and what only one repository has.
+//! Divides the values of repositories into files, as a person would. `settings.yml` has the values
+//! that most repositories share. A layer has the values that the repositories with the same topic,
+//! property or team share. A file in repos/ has the values of a single repository.
 //!
 //! The result declares exactly the live values, so a plan of it is empty:
 //!
@@ -22,8 +23,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories, if `settings.yml` does not say it because it would
-    /// expose new repositories.
+    /// The visibility of most repositories, if `settings.yml` does not set it because the value
+    /// would expose new repositories.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,

@@ -28,10 +28,10 @@ pub(crate) enum Label {
 const EXCEPTIONS: usize = 20;
 
 impl Label {
-    /// Returns whether a layer with this selector may set a part. A layer must not decide about its
-    /// own selection. Layers also must not decide about each other's selections in a circle: then
-    /// an organisation in which nobody has set anything yet would stay like this. So topics depend
-    /// only on properties, and teams depend only on properties and topics.
+    /// Returns whether a layer with this selector may set a part. A layer must not change which
+    /// repositories it reaches itself. Layers also must not depend on each other in a circle: in a
+    /// new organisation, none of them would ever reach a repository. So topics depend only on
+    /// properties, and teams depend only on properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],

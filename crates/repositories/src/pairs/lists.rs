@@ -26,7 +26,7 @@ const KEPT: &[(&str, &str)] = &[
     ("custom_properties", "properties"),
     ("webhooks", "hooks"),
 ];
-/// The lists that this test skips because other tests cover them. Each has the reason.
+/// The lists that this test skips because other tests cover them. Each has the file of those tests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),

@@ -54,7 +54,7 @@ const ROUNDS: usize = 5;
 const PLENTY: u64 = 1_000_000_000;
 
 /// The messages with which GitHub may refuse a write although the policy is valid, because the
-/// check cannot know the live state. Each has the reason.
+/// check cannot know the live state. Each has the reason of the refusal.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),

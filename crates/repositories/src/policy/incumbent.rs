@@ -111,9 +111,9 @@ fn renamed(label: &mut Node) {
     }
 }
 
-/// Returns whether a value is the word null for a list. It then drops the list of the layers of
-/// lower rank. A list without a value is not specified, because somebody may have deleted its
-/// entries.
+/// Returns whether a list has the value `null`. The word `null` drops the list that layers of lower
+/// rank set. If the value is missing, the list counts as not specified, because somebody may have
+/// deleted its entries.
 fn drops_list(shape: &Shape, value: &Node) -> bool {
     matches!(shape, Shape::Layered(..)) && value.kind == Kind::Null
 }
@@ -137,8 +137,8 @@ fn drop_unset(
     });
 }
 
-/// Removes keys that Beadle does not carry out if their values ask for nothing. A report would not
-/// help the author.
+/// Removes keys that Beadle does not carry out and whose values ask for nothing. A report about
+/// such a key would not help the author.
 fn drop_idle(block: &mut Node) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| match key.text() {

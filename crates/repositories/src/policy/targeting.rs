@@ -45,8 +45,8 @@ pub struct MergedLayers {
     pub layers: Vec<Reached>,
     /// The files of the layers of which Beadle does not know whether they reach the repository.
     pub undecided_files: Vec<String>,
-    /// The sections of which Beadle does not change a part, each with the reason. Either only a
-    /// suspended file sets the part, or values of the section `repository` contradict each other.
+    /// The sections that Beadle changes only in part, each with the reason. Either only a suspended
+    /// file sets the other part, or values of the section `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. If several layers set a mode, the layer of the highest rank wins.
     pub list_modes: ListModes,

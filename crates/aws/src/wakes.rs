@@ -100,7 +100,7 @@ impl WakeHandler {
         let mut running = JoinSet::new();
         self.begin(claims, &mut running, cut);
         if let Err(error) = self.wait_for(keys, tried, &mut running, cut).await {
-            tracing::warn!(%error, "remaining keys of the messages not claimed, retrying within a minute");
+            tracing::warn!(%error, "some keys not claimed, retrying within a minute");
         }
         while running.join_next().await.is_some() {}
         Ok(())

@@ -21,7 +21,7 @@ pub(crate) enum TargetsCommand {
     ///
     /// Exit code: 0 all tests passed, 1 a test failed or was not possible.
     Probe {
-        /// Allow writes to a stopped target again, such as `aws`, even if the probe tests no write
+        /// Allow writes to a stopped target, such as `aws`, even if the probe tests no write
         #[arg(long, value_name = "TARGET")]
         release: Option<String>,
     },

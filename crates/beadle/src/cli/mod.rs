@@ -207,9 +207,10 @@ pub(crate) enum Command {
     },
     /// Write a policy that declares what is live
     ///
-    /// Beadle reads every repository. The policy has what most repositories share in settings.yml,
-    /// what a topic, a property or a team explains in layers/, and the rest in repos/. It leaves out
-    /// the values that GitHub has by default. `beadle plan` of the policy is empty.
+    /// Beadle reads every repository. settings.yml gets the values that most repositories share.
+    /// layers/ gets the values that all repositories with the same topic, property or team share.
+    /// repos/ gets all other values. The values that GitHub has by default are left out. `beadle
+    /// plan` of the policy is empty.
     ///
     /// With `--from`, Beadle converts the files of another tool, and prints each line that it cannot
     /// convert. This needs no configuration and no network.

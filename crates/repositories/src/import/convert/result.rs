@@ -91,7 +91,7 @@ impl Conversion {
         let text = format!("# Converted from {} by `beadle import`.\n{}", comment(from), yaml(&values));
         let is_taken = self.files.keys().any(|other| other.eq_ignore_ascii_case(&to));
         if is_taken {
-            self.problems.push(problem(&root, &format!("another file is for {to} too")));
+            self.problems.push(problem(&root, &format!("two of the files would become {to}")));
             return;
         }
         self.files.insert(to, text);

@@ -170,8 +170,8 @@ pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns how many of `limit` keys must be claimed by age, regardless of their lane: an eighth.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
-    // An eighth of a small claim is less than one key. Instead, about every eighth small claim goes
-    // by age.
+    // An eighth of a small claim is less than one key. Instead, about every eighth small claim
+    // takes one key by age.
     limit / 8 + usize::from(limit < 8 && now.0.rem_euclid(8) == 0)
 }
 

@@ -153,7 +153,7 @@ impl TeamReader {
     }
 
     /// Forgets to whom the accounts belong, if Beadle read this longer than `believed` ago. Returns
-    /// whether Beadle still knows it.
+    /// whether Beadle still knows to whom they belong.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));

@@ -445,7 +445,8 @@ fn ends_run(failure: &Failure) -> bool {
     matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
 }
 
-/// Returns the more severe of two failures. Its treatment is enough for the other failure too.
+/// Returns the more severe of two failures. What Beadle does after this failure is enough for the
+/// other failure too.
 fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

@@ -23,8 +23,8 @@ struct State {
     last: Time,
     /// The time of the turn that each waiting key has booked.
     booked: HashMap<Key, Time>,
-    /// The number of processes that write with the same credential. Each process writes more slowly
-    /// if there are more.
+    /// The number of processes that write with the same credential. If there are more processes,
+    /// each of them writes more slowly.
     sharing: u32,
 }
 

@@ -17,8 +17,8 @@ pub(crate) struct Places {
 /// The number of keys that the worker may claim next, and the instances that must be left out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// The number of keys. It is so small that an instance outside `full` stays within its limit,
-    /// even if all claimed keys belong to this instance.
+    /// The number of keys. If all of them belong to the same instance outside `full`, this instance
+    /// still stays within its limit.
     pub(crate) keys: usize,
     /// The instances that occupy as many places as they may.
     pub(crate) full: Vec<String>,

@@ -4,7 +4,8 @@
 //!
 //! Two times delay a key. `run_at` is the end of the debounce or of the wait after an error; a new
 //! mark can make it earlier. `not_before` is the end of a vendor's rate limit. A new mark cannot
-//! make it earlier, but work for events may ignore it if the rate limit spares events.
+//! make it earlier. If only sweeps have to wait for the rate limit, work for events and operators
+//! may ignore `not_before`.
 
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ pub struct Parked {
 pub struct Row {
     /// The key that the row belongs to.
     pub key: Key,
-    /// The most urgent lane of the marks that no completed run and no run in progress covers.
+    /// The most urgent lane of the uncovered marks: neither a completed run nor the run in progress
+    /// covers them.
     pub lane: Lane,
     /// The number of marks since the row was created.
     pub wanted: u64,
@@ -170,8 +172,8 @@ pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns how many of `limit` keys must be claimed by age, regardless of their lane: an eighth.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
-    // An eighth of a small claim is less than one key. Instead, about every eighth small claim goes
-    // by age.
+    // An eighth of a small claim is less than one key. Instead, about every eighth small claim
+    // takes one key by age.
     limit / 8 + usize::from(limit < 8 && now.0.rem_euclid(8) == 0)
 }
 
@@ -252,7 +254,7 @@ impl Row {
     pub fn mark(&mut self, mark: &Mark, now: Time, timing: &Timing) {
         let running = self.lease_until.is_some();
         // The run in progress covers the earlier marks. If this mark is the first one that the run
-        // does not cover, the time of waiting begins with this mark.
+        // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         self.wanted += 1;
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };

@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 /// The maximum number of keys that one transaction makes due.
 const BATCH: usize = 500;
 
-/// Returns the text that is the beginning of the error of every run that a pause of `scope` ended.
+/// Returns the first words of the error that a run gets if a pause of `scope` ends the run.
 pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }

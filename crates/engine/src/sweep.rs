@@ -23,8 +23,8 @@ struct Begun {
     /// The number of repositories or groups that the sweep checks.
     #[serde(alias = "repositories")]
     count: u64,
-    /// The runs that were in progress when no key of the sweep waited any more, as key and epoch.
-    /// The sweep ends with the last of these runs.
+    /// When no key of the sweep waits any more, some runs may still be in progress. This field has
+    /// those runs, each as key and epoch. The sweep ends when all of them have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }

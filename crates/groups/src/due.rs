@@ -49,9 +49,9 @@ pub fn sweep_hint(began: Time) -> String {
 }
 
 /// Returns the time of the sweep whose survey a run may use, or `None`. A run may use a survey only
-/// if the last mark that the run covers comes from a sweep, and that sweep is the directory's last
-/// sweep that has marked all of its keys. If an event or an operator marked the key too, the run is
-/// in another lane and uses no survey.
+/// if the last mark that the run covers comes from a sweep. This sweep must have marked all of its
+/// keys, and no later sweep of the directory may have done so. If an event or an operator marked
+/// the key too, the run is in another lane and uses no survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

@@ -38,8 +38,8 @@ impl Default for GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// Those accounts of people for whom the directory confirmed, in a separate request for each
-    /// person, that the access must go.
+    /// Those of the accounts whose person must lose the access. The directory confirmed this in a
+    /// separate request for each person.
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,
@@ -48,11 +48,10 @@ pub(crate) struct Departure {
 /// The people who left a group within the window and have not become members again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// The number of these people, without those whom the directory confirmed in a separate
-    /// request.
+    /// The number of these people, without the confirmed people.
     pub(crate) gone: usize,
-    /// The number of these people whom the directory confirmed in a separate request. They do not
-    /// count against the limit.
+    /// The number of confirmed people: the directory confirmed in a separate request that the
+    /// access of the person must go. They do not count against the limit.
     pub(crate) confirmed: usize,
     /// The number of members at the start of the window.
     pub(crate) members: usize,
@@ -105,7 +104,8 @@ pub(crate) struct Leaving {
     /// The number of people in the source group.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// True if the source may be empty. If it may not, an empty source holds all leavers.
+    /// True if the source may be empty. Otherwise, if the source is empty, all leavers wait for an
+    /// approval.
     pub(crate) may_empty: bool,
 }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     /// Removes one member of a group of `size` after another, one in each period `every`. Returns
-    /// how many members the limits let leave.
+    /// how many members may leave within the limits.
     fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
         let (mut departures, mut now) = (Vec::new(), Time(0));
         for n in 0..size {

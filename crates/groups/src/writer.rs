@@ -159,8 +159,8 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // The note lets another process know about the wait. That process may be
-                        // the one that renames the group that has this name.
+                        // The note lets other processes know about the wait. Another process may
+                        // rename the group that has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
                         return Err(failure);

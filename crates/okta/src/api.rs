@@ -243,8 +243,8 @@ impl Okta {
                 {
                     again = false;
                 }
-                // A 403 of a request is no denied credential: an admin role can be restricted to some
-                // groups, and a token can lack the scope of one kind of object.
+                // A 403 does not mean that Okta denies the credential: an admin role can be
+                // restricted to some groups, and a token can lack the scope of one kind of object.
                 Err(error) if error.status() == Some(401) => return Err(client.denied(error)),
                 result => return result,
             }

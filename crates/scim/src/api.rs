@@ -139,8 +139,8 @@ impl Api {
             counted: true,
         };
         self.client.send(&request).await.map_err(|error| match error.status() {
-            // A 403 is no denied credential: servers send it for one object, such as a group that
-            // the server manages itself (RFC 7644, 3.12).
+            // A 403 does not mean that the server denies the credential: servers send it for one
+            // object, such as a group that the server manages itself (RFC 7644, 3.12).
             Some(401) => self.client.denied(error),
             _ => error,
         })

@@ -152,8 +152,8 @@ impl<T: Record> Rows<T> {
             return Next::End;
         }
         if !progress {
-            // If a server sends more rows than the requested page size, it sends all rows in each
-            // answer.
+            // If a server sends more rows than the requested page size, it ignores the page size,
+            // and each answer has all rows.
             let sends_all = got > asked && count.is_none();
             if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
                 let hint = match count {

@@ -233,8 +233,8 @@ impl Writer {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),
                 },
-                // The answer is 200 with the resource, or 204 without it. In both cases it may have
-                // the new version.
+                // The answer is 200 with the resource, or 204 without it. Both kinds of answer may
+                // name the new version of the resource.
                 Ok(answer) => {
                     let version = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
                     self.api.is_version(id, version.map(str::to_owned));

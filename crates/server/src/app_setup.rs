@@ -22,7 +22,7 @@ const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'non
 pub struct ReturnedCode {
     /// The code, which is valid once.
     pub code: String,
-    /// Takes what the browser gets: the address of the next page, or the text of an error.
+    /// Takes the answer to the browser: the address of the next page, or the text of an error.
     pub next: oneshot::Sender<Result<String, String>>,
 }
 

@@ -191,8 +191,8 @@ mod tests {
             TransportError::Budget(Wait { credential, resource, until: Time(1), spares_events })
         };
         assert!(wait(Resource::Secondary, true).is_pacing());
-        // In these cases the vendor's limit is used up, so they are not only a matter of Beadle's
-        // pace.
+        // In these cases the vendor's limit is used up, so the request waits not only because of
+        // Beadle's own pace.
         assert!(!wait(Resource::Secondary, false).is_pacing());
         assert!(!wait(Resource::Core, true).is_pacing());
     }

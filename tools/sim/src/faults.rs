@@ -59,7 +59,7 @@ pub struct Fault {
     /// Whether the list in the answer lacks its last entry. This applies to a plain list (Okta) and
     /// to `Resources` (SCIM). The stated counts do not change.
     pub short: bool,
-    /// Whether the first entry of such a list also replaces the last entry.
+    /// Whether the last entry of such a list is a copy of the first entry.
     pub twice: bool,
     /// Whether such a list is empty.
     pub empty: bool,

@@ -306,8 +306,9 @@ async fn follow(
     Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
 }
 
-/// Makes the keys due again that this process may have run with the policy before, after another
-/// process had accepted a generation and had made them due.
+/// Makes keys due again after this process took over a generation that another process had
+/// accepted. The other process had made the same keys due, but this process may have run them with
+/// its earlier policy.
 pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {
     let followed = organisation.followed.lock().clone();
     let (Some(before), Some(org)) = (followed, organisation.open()) else { return Ok(()) };

@@ -245,8 +245,8 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     let most = reached.entry(hold.key.as_str()).or_default();
     *most = hold.change.reaches.max(*most);
     let after = sum(&reached);
-    // A change of a repository that already counts does not make the share larger, so it is
-    // allowed.
+    // If a repository already counts, a further change of this repository does not make the share
+    // larger, so the change is allowed.
     (after > allowed && after > before).then(|| {
         format!(
             "guard limit reached: changes of `{}` may remove or weaken something in at most {allowed} of {among} \

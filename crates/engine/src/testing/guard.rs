@@ -22,7 +22,7 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     let held = store.holds().await.unwrap();
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].digest, "d3");
-    // Another key asks, as another process would do. Both share one window.
+    // Another key submits changes, as another process would do. Both keys share one window.
     let more =
         store.reserve(None, &limits, asked(10), LATER + Duration::from_secs(1)).await.unwrap().unwrap();
     assert!(more.iter().all(|verdict| *verdict != Verdict::Pass));

@@ -98,8 +98,8 @@ impl GroupPlanner {
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
             // Sorts joiners independently of whether their accounts exist yet. The run of another
-            // group may create an account before the write, and the change must then still be the
-            // change that was shown.
+            // group may create an account after Beadle showed the change. The change must stay the
+            // same in this case.
             let mut joiners: Vec<(String, Joiner<'_>)> = difference
                 .joiners
                 .iter()
@@ -158,7 +158,7 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // Only these removals make the present source groups the only remembered ones.
+                    // After any other removal, Beadle still remembers the former source groups.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),

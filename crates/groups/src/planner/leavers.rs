@@ -42,10 +42,10 @@ pub(super) struct SomeLeavers {
     pub(super) leavers: Vec<TargetAccount>,
     /// Those accounts that Beadle deactivates.
     pub(super) deactivate: Vec<PersonAccount>,
-    /// Those accounts that Beadle keeps checking after their person has left the last group.
+    /// Those of the accounts that Beadle keeps checking after the person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of those accounts for whose person the directory confirmed, in a separate request,
-    /// that the access must go.
+    /// The ids of those accounts whose person must lose the access. The directory confirmed this in
+    /// a separate request for each person.
     pub(super) confirmed: Vec<String>,
     /// Why these leavers wait for an approval, or `None` if they leave at once.
     pub(super) stop: Option<String>,
@@ -56,9 +56,10 @@ pub(super) struct SomeLeavers {
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Splits the leavers into those who leave at once and those who wait for an approval. Beadle
-    /// deactivates an account only if the directory, asked about that one person, answers that the
-    /// access must go. If the removal of a leaver waits, the deactivation waits too.
+    /// Splits the leavers into those who leave at once and those who wait for an approval. Before
+    /// Beadle deactivates an account, it asks the directory about this one person. The directory
+    /// must answer that the access must go. If the removal of a leaver waits, the deactivation
+    /// waits too.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,

@@ -156,9 +156,9 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns another source of the same group at the target if a mapping still includes that
-    /// source, because two sources would remove each other's members for ever. Also returns the
-    /// former sources that no mapping includes any more.
+    /// Returns another source of the same group at the target, if a mapping still includes this
+    /// source. The caller must refuse such a group: each of the two sources would always remove the
+    /// members of the other. Also returns the former sources that no mapping includes any more.
     async fn made_of_others(
         &self,
         group_key: &GroupKey,

@@ -64,9 +64,9 @@ impl GroupPlanner {
             && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
         {
             // Beadle compares the list with the directory's count before it remembers the list,
-            // because an incomplete list would hide a person for a day. If the count fails, even
-            // because the budget is used up, this run still uses the list without remembering it.
-            // If the run failed instead, the next run would have to read the list again.
+            // because an incomplete list would hide a person for a day. If the count fails, this
+            // run still uses the list, but does not remember it. This is also true if the budget is
+            // used up. If the run failed instead, the next run would have to read the list again.
             match directory.count(&group.id).await {
                 Ok(Some(count)) if members.len() as u64 >= count => {
                     self.kept.keep(source, &group.id, &kept).await?;

@@ -99,10 +99,10 @@ pub(crate) enum What {
         read: Time,
         /// The number of members at the time of the read.
         members: usize,
-        /// The ids of those accounts for whose person the directory confirmed, in a separate
-        /// request, that the access must go.
+        /// The ids of those accounts whose person must lose the access. The directory confirmed
+        /// this in a separate request for each person.
         confirmed: Vec<String>,
-        /// The accounts that Beadle keeps checking after their person has left the last group.
+        /// The accounts that Beadle keeps checking after the person has left the last group.
         watched: Vec<PersonAccount>,
         /// True if Beadle forgets the former source groups after this write, because their members
         /// are gone.

@@ -137,7 +137,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// added, if it exists.
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
     /// Reads again to whom the accounts belong, if Beadle read this longer than `believed` ago.
-    /// Returns whether it read this again.
+    /// Returns whether Beadle read this again.
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;

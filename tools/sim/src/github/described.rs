@@ -120,7 +120,8 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
                 why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
             })
         {
-            // `None` is smaller than any error. If the minimum is `None`, one alternative matches.
+            // `None` is smaller than any error, so the minimum is `None` if at least one
+            // alternative matches.
             if why.is_some() {
                 return why;
             }

@@ -10,10 +10,11 @@ use crate::github::deliver::Logged;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
-    /// Whether the order of the rows does not depend on their ids.
+    /// Whether the order of the rows is independent of their ids.
     pub shuffle: bool,
-    /// The maximum number of reads of the log in which a new row is still missing. Each row has its
-    /// own number. A read begins with a request for the first page.
+    /// The maximum number of reads of the log in which a new row is still missing. For each row,
+    /// the simulator computes a number of reads up to this maximum. A read begins with a request
+    /// for the first page.
     pub late: u32,
     /// Whether the log shows each row at two places.
     pub repeat: bool,

@@ -57,8 +57,8 @@ struct Surveying {
     survey: Option<Arc<Survey>>,
 }
 
-/// After this number of periods of the rate limit in which the list was not complete, Beadle
-/// assumes that the list does not fit into one period.
+/// If Beadle could not complete the list in this number of rate-limit periods, it assumes that the
+/// list does not fit into one period.
 const CUTS: usize = 3;
 
 /// The periods of the rate limit that ended before a list was complete, identified by their ends.

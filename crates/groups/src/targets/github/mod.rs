@@ -22,8 +22,8 @@ pub use writer::TeamWriter;
 
 use people::{People, account};
 
-/// The time for which Beadle uses the list of the organisation's members again, and the knowledge
-/// to whom each account belongs. The members of a team are read each time.
+/// How long Beadle remembers the list of the organisation's members, and to whom each account
+/// belongs. Beadle reads the members of a team each time.
 const BELIEVED: Duration = Duration::from_secs(600);
 /// The maximum age of the list of teams when Beadle takes over a team by its name.
 const SURE: Duration = Duration::from_secs(60);
@@ -153,7 +153,7 @@ impl TeamReader {
     }
 
     /// Forgets to whom the accounts belong, if Beadle read this longer than `believed` ago. Returns
-    /// whether Beadle still knows it.
+    /// whether Beadle still knows to whom they belong.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));

@@ -364,7 +364,7 @@ impl TargetReader for ScimReader {
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
         // The id in an account shows to whom the account belongs. If a group shows only ids of
-        // accounts, Beadle uses what it has remembered since the last sweep at most.
+        // accounts, Beadle uses what it has remembered since the last sweep, and nothing older.
         Ok(false)
     }
 

@@ -56,8 +56,8 @@ impl ScimReader {
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
-        // Whether the write itself was made does not matter here, because the next plan of the
-        // group shows that.
+        // This function does not check whether the server made the write itself, because the next
+        // plan of the group shows that.
         let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
         Ok(self.confirmed(surprise, written).await?.lost)
     }

@@ -1,7 +1,7 @@
 //! Remembers answers of a SCIM server, so that Beadle sends fewer requests. Each sweep forgets
 //! people and accounts. If a group shows only ids of accounts, the remembered answers show to whom
-//! the accounts belong. Before Beadle decides not to deactivate an account, it asks the server
-//! whether the account can sign in.
+//! the accounts belong. If a remembered account cannot sign in, Beadle asks the server again before
+//! it decides that the account needs no deactivation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -33,7 +33,7 @@ pub(super) struct Seen {
     pub(super) nested: HashSet<String>,
     /// The members of each group after the last read or write, and the time of that read or write.
     pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
-    /// For each group that waits for a name, the name that another group still has.
+    /// For each group that cannot get its name yet: this name, which another group still has.
     pub(super) wanted: HashMap<String, String>,
     /// Why the target is stopped.
     pub(super) stopped: Option<String>,

@@ -16,9 +16,8 @@ use crate::targets::StopNote;
 /// The maximum number of unchanged members in a note, because a store limits the size of a value.
 /// This number is enough to find out whether a write removed members that it did not name.
 const MOST: usize = 1000;
-/// The age of a write from which missing members may have been removed by somebody else. For an
-/// older write, Beadle assumes that the write removed them only if the group lost all of its
-/// members.
+/// If a write is older than this, somebody else may have removed the missing members. Beadle then
+/// assumes that the write removed them only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members that Beadle has not read back yet.

@@ -115,8 +115,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The other group waits for the name of this group. Either this process knows that, or
-            // another process noted it.
+            // The other group may wait for the name of this group. In this case, this process knows
+            // that, or another process has noted it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };

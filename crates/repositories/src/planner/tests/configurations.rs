@@ -130,8 +130,9 @@ fn default_of(world: &World, name: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_configuration_that_takes_over_a_default_names_the_one_that_loses_it() {
     let stricter = |value: &str| json!({ "stricter": { "default_for_new_repos": value } });
-    // The live default of the other configuration, the default of the policy, the kinds that the
-    // other one loses, and its default afterwards.
+    // Each row has the live default of the configuration `stricter`, the default that the policy
+    // sets for `baseline`, the kinds of new repositories that `stricter` loses, and the default of
+    // `stricter` after that.
     let table: [(&str, &str, &[&str], &str); 7] = [
         ("all", "all", &["private and internal", "public"], "none"),
         ("all", "public", &["public"], "private_and_internal"),

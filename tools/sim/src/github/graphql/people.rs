@@ -16,8 +16,8 @@ pub(super) fn emails(user: &Value) -> Resolved {
     Resolved::Value(if emails.is_array() { emails.clone() } else { json!([]) })
 }
 
-/// Returns the teams of an organisation. With the argument for members, only the teams that contain
-/// these members.
+/// Returns the teams of an organisation. If the query has the argument `userLogins`, returns only
+/// the teams that contain one of these people.
 pub(super) fn teams(world: &World, org: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let logins = arguments.get("userLogins").and_then(Value::as_array);

@@ -31,8 +31,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("secret_scanning_validity_checks", "disabled"),
 ];
 
-/// The features that a repository shows in `security_and_analysis`: the key of the configuration,
-/// and the key there.
+/// The features that a repository shows in `security_and_analysis`. Each entry has the key in a
+/// configuration and the key in `security_and_analysis`.
 const ANALYSIS: &[(&str, &str)] = &[
     ("secret_scanning", "secret_scanning"),
     ("secret_scanning_push_protection", "secret_scanning_push_protection"),

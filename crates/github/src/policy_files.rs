@@ -157,7 +157,7 @@ impl Reader {
         Ok(files)
     }
 
-    /// Returns the texts of contents by their ids. If a content is no UTF-8 text, the result does
+    /// Returns the texts of contents by their ids. If a content is not UTF-8 text, the result does
     /// not have it.
     pub async fn blobs(
         &self,
@@ -170,7 +170,7 @@ impl Reader {
         let mut texts = BTreeMap::new();
         while let Some(batch) = waiting.pop_front() {
             let Some(found) = self.batch(repository, &batch).await? else {
-                // GitHub could not answer for so many contents at once.
+                // GitHub could not answer for this number of contents at once.
                 let (one, other) = batch.split_at(batch.len() / 2);
                 waiting.push_front(other.to_vec());
                 waiting.push_front(one.to_vec());
@@ -215,7 +215,7 @@ impl Reader {
         ids.iter().enumerate().map(row).collect::<Result<_, _>>().map(Some)
     }
 
-    /// Reads one content by REST. Returns `None` if it is no UTF-8 text.
+    /// Reads one content by REST. Returns `None` if it is not UTF-8 text.
     async fn whole_blob(&self, repository: &str, id: &str) -> Result<Option<String>, Failure> {
         let path = self.repository_path(repository).then("git/blobs").value(id);
         let answer = self.api().get_accepting(&path, RAW).await?;

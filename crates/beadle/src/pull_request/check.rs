@@ -1,5 +1,5 @@
 //! The reconciler of `check` keys. A key names a pull request of a policy's repository. However
-//! often the pull request changes, each run reads it anew, and ends with one concluded check run at
+//! often the pull request changes, each run reads it again, and ends with one concluded check run at
 //! the last commit and with at most one comment.
 
 use std::collections::BTreeSet;

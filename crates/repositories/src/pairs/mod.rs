@@ -223,7 +223,7 @@ impl Stage {
         ApplyContext { store, clock, lease: None, lane, limits, pace, patient: true, generation, planned }
     }
 
-    /// Makes a change by hand. It is no problem if GitHub refuses this change.
+    /// Makes a change by hand. GitHub may refuse this change.
     async fn act(&self, act: &Act) -> Result<(), String> {
         let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
         let request = http::Request::builder()

@@ -52,7 +52,7 @@ impl Policy {
 }
 
 /// Returns whether a file is `deployment-settings.yml` of a policy or of its base. Such a file
-/// alone is no policy.
+/// alone is not a policy.
 fn is_deployment(file: &str) -> bool {
     let file = file.strip_prefix(BASE).unwrap_or(file);
     ["deployment-settings.yml", "deployment-settings.yaml"].contains(&file)

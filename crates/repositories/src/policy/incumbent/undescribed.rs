@@ -15,7 +15,7 @@ fn not_yet(at: &Node, what: &str, name: &str) -> Problem {
 pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) {
     let Some(rules) = ruleset.child("rules") else { return };
     let is_list = matches!(rules.kind, Kind::List(_));
-    // If it is no list, it is an edit of a list, such as the block `add`.
+    // If it is not a list, it is an edit of a list, such as the block `add`.
     let lists: Vec<&mut Node> = if is_list { vec![rules] } else { rules.children().collect() };
     for list in lists {
         if let Kind::List(rules) = &mut list.kind {

@@ -254,7 +254,7 @@ pub(crate) const RULE: Shape = Shape::Map(&[
         Shape::OneOf(EACH),
         "A list: the rule checks its entries one by one. Default: the rule checks all values together.",
     ),
-    key("when", Shape::Text, "A condition: the rule checks only values for which it is true."),
+    key("when", Shape::Text, "A condition: the rule checks only values for which the condition is true."),
     key("expect", Shape::Text, "An expression over `base`, `override` and `resolved` that must be true."),
     key("message", Shape::Text, "The message for values that break the rule."),
 ]);

@@ -18,7 +18,7 @@ use crate::{DynamoStore, SHARDS};
 /// entry needs two actions, and the check of the lease needs one.
 const AT_ONCE: usize = 45;
 
-/// The maximum difference between the clocks of two writers that the journal allows for.
+/// The maximum expected difference between the clocks of two writers.
 const APART: Duration = Duration::from_secs(600);
 
 /// Returns the part of the index that contains the entry with this number. The index contains the

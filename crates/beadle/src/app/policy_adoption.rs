@@ -249,8 +249,8 @@ async fn enact(
     if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
     }
-    // The store deletes unused texts after this line, because runs use the generation before until
-    // then.
+    // Until this call, runs use the previous generation. So the store deletes unused texts only
+    // after the call.
     put_in_force(service, organisation, org, candidate).await;
     if let Some(prepared) = prepared {
         prepared.tidy(store, file).await;

@@ -51,7 +51,8 @@ pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let is_weaker = match key {
         key if TEXTS.contains(&key) => false,
         "advanced_security" => {
-            // GitHub shows no value if the organisation has no licence. Any half can then be on.
+            // GitHub shows no value if the organisation has no licence. Beadle then assumes that
+            // both products are on.
             let before = halves(before.unwrap_or("enabled"));
             let after = halves(after.unwrap_or_default());
             before.iter().any(|half| !after.contains(half))

@@ -27,7 +27,7 @@ pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled:
         let Some((root, list_modes)) = certain(&parts, part) else { continue };
         for pick in picks.iter().filter(|pick| !pick.fact.is_disabled(disabled)) {
             let Some(effect) = effect(&root, pick) else { continue };
-            // The layer itself, and the other entries of its `first_match`, are up to `rest.rs`.
+            // `rest.rs` checks the layer itself, and the other entries of its `first_match`.
             let is_own = layer.file == *effect.at.asked.file;
             let applies = effect.matches != pick.is_excepted;
             if is_own || applies || is_kept(files, pick, &effect, &root, &list_modes) {

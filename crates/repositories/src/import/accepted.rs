@@ -11,8 +11,8 @@ use super::units::{LISTS, UNITS};
 use super::yaml::yaml;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// Leaves out the values that the check refuses. Each of them is then unknown, and a list of which
-/// an entry is missing becomes additive.
+/// Leaves out the values that the check refuses. Such a value then counts as unknown. A list from
+/// which an entry is left out becomes additive.
 pub(super) fn leave_out_refused(observed: &mut Observed) {
     if refusal(observed).is_none() {
         return;

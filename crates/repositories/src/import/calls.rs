@@ -99,8 +99,8 @@ const ACTIONS: &[&str] = &["actions_enabled", "allowed_actions", "sha_pinning_re
 const TOKEN: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
-/// Returns what Beadle read. If a read failed, records the reason for each of the parts `names`.
-/// Returns `Err` only if the whole import cannot continue.
+/// Returns what Beadle read. If a read failed, records the reason for each part in `names`. Returns
+/// `Err` only if the whole import cannot continue.
 fn known<T>(
     read: Result<T, Failure>,
     names: &[&'static str],
@@ -144,7 +144,7 @@ async fn actions(
         // While Actions are off, the other values have no effect.
         return Ok(());
     }
-    // An older GitHub server does not show this value, which counts as off.
+    // If an older GitHub server does not show this value, the value counts as off.
     let pinning = json!(permissions["sha_pinning_required"] == json!(true));
     set(observed, "sha_pinning_required", "sha_pinning_required", &pinning);
     let allowed = &permissions["allowed_actions"];

@@ -4,8 +4,8 @@
 //!
 //! The result declares exactly the live values, so a plan of it is empty:
 //!
-//! - `settings.yml` sets a value that repositories do not have only if the file of each of them, or
-//!   a layer, overrides the value.
+//! - If `settings.yml` sets a value and a repository has another value, the file of the repository
+//!   or a layer overrides the value of `settings.yml`.
 //! - A layer sets a value only if every repository that the layer reaches has the value.
 //! - A file has an entry of a list only if every repository that the file reaches has the entry. So
 //!   the files that reach a repository together have exactly the entries of the repository.
@@ -23,8 +23,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories, if `settings.yml` does not set it because the value
-    /// would expose new repositories.
+    /// The visibility of most repositories, if this value would expose new repositories.
+    /// `settings.yml` then does not set it.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -107,7 +107,7 @@ fn beyond(values: &Map<String, Value>, base: &Map<String, Value>) -> Map<String,
     differ.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Returns the value that more than half of the values are equal to.
+/// Returns the value that occurs in more than half of `values`.
 fn most<'a, T>(values: &[&'a T], key: impl Fn(&T) -> String) -> Option<&'a T> {
     let mut counts: BTreeMap<String, (usize, &'a T)> = BTreeMap::new();
     for value in values.iter().copied() {
@@ -232,8 +232,8 @@ struct Candidate {
     label: Label,
     members: Members,
     facts: Vec<usize>,
-    /// The number of values that the repositories would no longer need in files of their own. It
-    /// only becomes smaller.
+    /// The number of values that this layer would save in the files of the repositories. This
+    /// number never grows.
     gain: usize,
 }
 
@@ -286,7 +286,7 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
         candidates.push(candidate);
     }
     loop {
-        // The selectors are in order, so the first one of several equal ones is used.
+        // The selectors are in order. If several have the same gain, the first one is used.
         let best = candidates.iter_mut().rev().max_by_key(|candidate| candidate.gain);
         let Some(best) = best.filter(|best| best.gain > 0) else { return };
         let before = best.gain;

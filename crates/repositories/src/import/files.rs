@@ -32,7 +32,8 @@ pub(super) fn files(
         let missing = one.unknown.iter().filter(|(_, why)| !why.is_empty());
         let missing = missing.map(|(part, why)| format!("{part} could not be imported: {why}"));
         let notes: Vec<String> = missing.chain(one.notes.iter().cloned()).collect();
-        // Without settings.yml, the file must exist, because a policy needs a file.
+        // If there is no settings.yml, the file is written even if it is empty, because a policy
+        // needs at least one file.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }
@@ -69,7 +70,7 @@ fn body(content: &Content) -> String {
 }
 
 /// Returns the text of a file. A file that declares nothing has an empty section, because Beadle
-/// takes a file with comments only for the result of a mistake.
+/// regards a file that has only comments as a mistake.
 fn with_a_value(root: &Map<String, Value>) -> String {
     if root.is_empty() { yaml(&Map::from_iter([("repository".to_owned(), json!({}))])) } else { yaml(root) }
 }

@@ -9,7 +9,8 @@ use super::observed::Observed;
 /// Indexes of repositories.
 pub(crate) type Members = BTreeSet<usize>;
 
-/// A selector of a layer. If two selectors explain the same values, the import uses the lesser one.
+/// A selector of a layer. If two selectors explain the same values, the import uses the one that
+/// comes first in the order of this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Label {
     /// The repositories that have a topic.
@@ -28,10 +29,10 @@ pub(crate) enum Label {
 const EXCEPTIONS: usize = 20;
 
 impl Label {
-    /// Returns whether a layer with this selector may set a part. A layer must not change which
-    /// repositories it reaches itself. Layers also must not depend on each other in a circle: in a
-    /// new organisation, none of them would ever reach a repository. So topics depend only on
-    /// properties, and teams depend only on properties and topics.
+    /// Returns whether a layer with this selector may set a part. The values of a layer must not
+    /// change which repositories the layer reaches. Layers also must not depend on each other in a
+    /// circle: in a new organisation, none of them would ever reach a repository. So topics depend
+    /// only on properties, and teams depend only on properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],

@@ -87,7 +87,7 @@ pub(super) fn ordered(value: &Value) -> Value {
     }
 }
 
-/// Returns whether a policy can set any value of a unit and Beadle would change nothing.
+/// Returns whether a unit has no effect: Beadle changes nothing, whatever value a policy sets.
 fn is_without_effect(seen: &Repository, unit: &str) -> bool {
     let is_off = |method: &str| seen.settings.get(method) == Some(&json!(false));
     match unit {
@@ -170,7 +170,8 @@ fn collaborators(seen: &Repository, observed: &mut Observed) {
     }
     observed.lists.insert("collaborators", entries);
     if !expired.is_empty() {
-        // Beadle would repeat an expired invitation that is listed, and withdraw one that is not.
+        // If the policy listed an expired invitation, Beadle would send it again. If the list were
+        // exclusive and did not have the invitation, Beadle would withdraw it.
         observed.additive.insert("collaborators");
         let note = format!(
             "collaborators: the invitations of {} have expired, so they are not listed",

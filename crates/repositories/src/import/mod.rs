@@ -1,5 +1,5 @@
-//! Writes the policy of what is live: reads every repository of an organisation, and divides the
-//! values into files, as a person would.
+//! Writes a policy that declares what is live. An import reads every repository of an organisation,
+//! and divides the values into files, as a person would.
 
 mod accepted;
 mod calls;
@@ -44,7 +44,7 @@ const ASKS: Asks = Asks {
     properties: true,
 };
 
-/// The policy of what is live.
+/// A policy that declares what is live.
 #[derive(Debug)]
 pub struct Import {
     /// The texts of the files, by their paths in the policy's folder.
@@ -55,9 +55,9 @@ pub struct Import {
     pub repositories: usize,
 }
 
-/// Reads the repositories of an organisation and returns the policy of what is live. If `names` is
-/// not empty, the policy has only the files of these repositories. `home` is the name of the
-/// repository that contains the policy files; Beadle leaves it alone.
+/// Reads the repositories of an organisation and returns a policy that declares what is live. If
+/// `names` is not empty, the policy has only the files of these repositories. `home` is the name of
+/// the repository that contains the policy files; Beadle leaves it alone.
 pub async fn import_policy(
     reader: &Reader,
     home: &str,

@@ -11,8 +11,8 @@ use super::units::{LISTS, UNITS};
 pub(crate) struct Observed {
     /// The name of the repository.
     pub(crate) name: String,
-    /// The values, by the names of their units. If a unit is neither here nor in `unknown`, every
-    /// value of a policy has the same effect: none.
+    /// The values, by the names of their units. If a unit is neither here nor in `unknown`, no
+    /// value of a policy has an effect.
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The complete lists, by name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,

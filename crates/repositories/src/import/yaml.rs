@@ -134,7 +134,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Returns a text, in quotes unless every reader of YAML takes it as this text.
+/// Returns a text as YAML. The text is in quotes, unless every reader of YAML reads it as the same
+/// text without quotes.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }

@@ -125,7 +125,7 @@ fn base_of(extends: &str) -> String {
     repository.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// Removes the name of the repository if it is the name of the file anyway.
+/// Removes the name of the repository if the file has the same name.
 fn without_own_name(root: &Node, repository: &str) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };
     let is_own =

@@ -85,7 +85,7 @@ fn walk(path: &str, list: &str, one: &Node, other: &Node, found: &mut Vec<Confli
     }
 }
 
-/// Returns whether two lists, or two edits of a list, have entries of the same identities. The
+/// Returns whether two lists, or two edits of a list, have entries with the same identities. The
 /// order of the entries does not matter.
 fn is_same(list: &str, one: &Kind, other: &Kind) -> bool {
     let within =

@@ -278,7 +278,8 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks that only actors of a branch ruleset may bypass it by a pull request, and no deploy key.
+/// Checks the actors that may bypass a ruleset only by a pull request. GitHub accepts this only in
+/// a ruleset for branches, and not for a deploy key.
 fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     for actor in entries(ruleset, "bypass_actors") {
         let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {

@@ -185,8 +185,8 @@ fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     history
 }
 
-/// Returns the values that a layer removed and that are not among the values `left` of the
-/// repository.
+/// Returns the values that a layer removed and that the repository does not have in the end. `left`
+/// are the values that the repository has.
 fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     let mut removed = BTreeMap::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1)) {

@@ -207,8 +207,8 @@ impl Policy {
         }
         let root = empty.as_ref().unwrap_or(root);
         if part.is_some() && kind == FileKind::Repo {
-            // Beadle remembers to which repository such a file belongs, and two files cannot have
-            // one repository.
+            // Beadle remembers to which repository such a file belongs, and two files cannot belong
+            // to the same repository.
             let text = "a base must not have files in repos/";
             let problem = Problem::error(root.asked.clone(), 1, text);
             return problems.push(problem.hint("move the file to the policy of the organisation"));
@@ -375,8 +375,9 @@ pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
     (root, problems)
 }
 
-/// With one of these texts, a finding about an empty file begins.
+/// The text with which a finding about a file without any text begins.
 const EMPTY: &str = "the file is empty";
+/// The text with which a finding about a file with only comments begins.
 const ONLY_COMMENTS: &str = "the file has only comments";
 
 /// Returns the block that replaces an empty file. A file that is completely blank may be the result

@@ -35,7 +35,8 @@ impl Policy {
             }
         }
         let folder = PathBuf::from(origin.shown());
-        // Without this check, the error would look for another policy on the disk.
+        // Without this check, `from_sources` would look for another policy on the disk to name it
+        // in the error.
         if sources.keys().all(|file| is_deployment(file) || is_rule_file(file)) {
             return Err(PolicyError::Empty(folder));
         }

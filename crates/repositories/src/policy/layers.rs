@@ -154,8 +154,8 @@ fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     (mode, edit.map_or_else(|| list.clone(), |kind| Node { kind, ..list.clone() }))
 }
 
-/// Removes the keys that say what kind of list it is, such as `exclusive`, from the lists of a
-/// block. Returns the new block, and the modes that these keys set.
+/// Removes the keys for the mode of a list, such as `exclusive`, from all lists of a block. Returns
+/// the new block, and the modes that these keys set.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
@@ -186,7 +186,7 @@ fn plain(root: &Node) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Applies the edits of some sections of a file. Sections of which nothing is left are removed.
+/// Applies the edits of some sections of a file. Removes the sections that are empty after that.
 fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Problem>) {
     for section in sections.iter().copied() {
         let Some(node) = root.get(section).cloned() else { continue };

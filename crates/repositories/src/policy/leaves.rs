@@ -102,7 +102,7 @@ fn walk<'a>(place: &Place, node: &'a Node, found: &mut Vec<Leaf>, lists: &mut Ve
                 walk(&place.below(key), value, found, lists);
             }
         }
-        // An edit has no value itself, only its entries have.
+        // An edit has no value of its own. Only its entries have values.
         Kind::Edit(edit) if edit.entries.as_ref().is_none_or(Vec::is_empty) => {}
         Kind::List(_) | Kind::Edit(_) if !node.items().is_empty() => {
             for (at, item) in node.items().iter().enumerate() {

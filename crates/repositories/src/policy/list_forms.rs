@@ -118,8 +118,8 @@ fn parameters(keys: &[Key], node: &mut Node) {
     }
 }
 
-/// Makes an edit of one of the lists `checks` and `contexts` an edit of both, because they are one
-/// list at GitHub.
+/// Applies an edit of the list `checks` to the list `contexts` too, and the other way round,
+/// because they are one list at GitHub.
 fn couple(block: &mut Node) {
     let (checks, contexts) = (block.get("checks").cloned(), block.get("contexts").cloned());
     for (from, name, own) in [(&checks, "contexts", &contexts), (&contexts, "checks", &checks)] {
@@ -143,8 +143,8 @@ fn couple(block: &mut Node) {
     }
 }
 
-/// Makes a null for one of the lists of actors a null for all of them, because they are one list at
-/// GitHub: without `users`, `teams` alone would remove every user.
+/// If one of the lists of actors is null, drops all of them, because they are one list at GitHub:
+/// without `users`, `teams` alone would remove every user.
 fn drop_together(block: &mut Node) {
     let is_null =
         |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
@@ -173,8 +173,8 @@ fn put(block: &mut Node, name: &str, node: Node) {
     }
 }
 
-/// Converts an entry of `without` between the lists `checks` and `contexts`. A check of one certain
-/// App has no form in `contexts`.
+/// Converts an entry of `without` between the lists `checks` and `contexts`. The list `contexts`
+/// cannot express a check of one certain App.
 fn other_form(named: &Node) -> Option<Node> {
     if named.text().is_some() {
         let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };

@@ -68,8 +68,8 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     }
 }
 
-/// Applies the edits that are left in the merged layers: no layer of lower rank has these lists. A
-/// list of which no layer lists an entry is removed, so that Beadle does not manage it.
+/// Applies the edits that are left in the merged layers: no layer of lower rank has these lists. If
+/// no layer lists an entry of such a list, the list is removed, so that Beadle does not manage it.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
         // Without its list, a section with `exclude` would mean an empty list.

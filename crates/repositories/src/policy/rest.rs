@@ -64,8 +64,8 @@ pub(super) struct Effect<'a> {
     pub(super) is_written: bool,
 }
 
-/// Finds files that change the repositories that they select themselves, and groups of files that
-/// change each other's repositories in a circle. `files` are the parsed files. `disabled` are the
+/// Finds files whose own values change which repositories they select, and groups of files that
+/// change each other's selections in a circle. `files` are the parsed files. `disabled` are the
 /// sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
@@ -111,7 +111,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file that changes which repositories it selects itself.
+/// Creates the warning about a file whose own values change which repositories it selects.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",

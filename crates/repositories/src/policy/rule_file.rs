@@ -15,16 +15,17 @@ use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
 use crate::expressions::{environment, wrong};
 
-/// Values are often missing in a policy, so a path that leads to no value is not an error. The
-/// check of the file refuses names that no policy can have.
+/// The environment that evaluates rules. Values are often missing in a policy, so a path that leads
+/// to no value is not an error. The check of the file refuses names that no policy can have.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
 /// The variables of a rule: the values of the layers of lower rank, the values of the layer itself,
-/// and both merged. In a rule that names only `resolved`, it is the whole policy of a repository.
+/// and both merged. In a rule that names only `resolved`, this variable has all merged values of a
+/// repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
-/// The variables that make a rule one about layers, not about repositories.
+/// The variables of rules about layers. A rule that names one of them is not about repositories.
 const OF_LAYERS: [&str; 2] = ["base", "override"];
 
 /// One rule of the policy.
@@ -211,7 +212,8 @@ fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
 
 /// Why a path cannot lead to a value.
 enum Wrong<'a> {
-    /// No block of the policy has this key in this place. It has perhaps the similar key `near`.
+    /// No block of the policy has this key in this place. The block may have the similar key
+    /// `near`.
     Key { name: &'a str, near: Option<&'static str> },
     /// The value of this key is a list, and the path goes on below it.
     List(&'a str),

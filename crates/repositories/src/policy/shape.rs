@@ -7,7 +7,7 @@ use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
-/// With this text, a finding about a key that Beadle does not know begins.
+/// The text with which a finding about an unknown key begins.
 pub(crate) const UNKNOWN_KEY: &str = "unknown key";
 
 /// The maximum number of keys that a hint lists.
@@ -19,8 +19,8 @@ pub(crate) enum Shape {
     Bool,
     /// A whole number between a minimum and a maximum.
     Int(i64, i64),
-    /// A whole number like [`Self::Int`], of which a greater one is stricter. A layer can set the
-    /// number, or raise the number of the layers of lower rank with `at_least`.
+    /// A whole number like [`Self::Int`]. A greater number is stricter. A layer can set the number,
+    /// or raise the number of the layers of lower rank with `at_least`.
     Count(i64, i64),
     Text,
     /// A text that follows the rules of GitHub for this form.
@@ -28,8 +28,8 @@ pub(crate) enum Shape {
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
-    /// A list that layers merge. A layer can write the list itself, or a block with these keys,
-    /// which says what happens to the list of the layers of lower rank, or `null`.
+    /// A list that layers merge. A layer can write the list itself, `null`, or a block with these
+    /// keys. The block says what happens to the list of the layers of lower rank.
     Layered(&'static Shape, &'static [Key]),
     /// An entry of a list, or only the value of the entry's first key, which is its name.
     Named(&'static Shape),
@@ -314,7 +314,8 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
     }
 }
 
-/// Checks which keys a list has that is written as a block of the keys `keys`.
+/// Checks the keys of a list that is written as a block. `keys` are the keys that such a block can
+/// have.
 fn check_form(keys: &[Key], path: &str, node: &Node, problems: &mut Vec<Problem>) {
     let count = ENTRIES.into_iter().filter(|key| node.get(key).is_some()).count();
     let is_without = node.get("without").is_some();

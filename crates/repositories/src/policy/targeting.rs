@@ -43,7 +43,7 @@ pub struct MergedLayers {
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that reach the repository, from the lowest rank to the highest.
     pub layers: Vec<Reached>,
-    /// The files of the layers of which Beadle does not know whether they reach the repository.
+    /// The files of layers that may reach the repository. Beadle does not know whether they do.
     pub undecided_files: Vec<String>,
     /// The sections that Beadle changes only in part, each with the reason. Either only a suspended
     /// file sets the other part, or values of the section `repository` contradict each other.
@@ -390,8 +390,9 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
                 let list = key.text().filter(|key| *key != "include").unwrap_or(section);
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
-                    // The file edits a list of other files, so no entry of the list is certain. In
-                    // a block, one list alone cannot be left out.
+                    // The removed values edit a list of other files, so no entry of the list is
+                    // certain. Beadle cannot leave out a single list inside a block, so it leaves
+                    // out the whole block.
                     (_, Some(other)) if key.text() != Some("repository") && has_edits(other) => None,
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
                         Some((key.clone(), without_values(list, value, other)))

@@ -1,4 +1,4 @@
-//! Finds layers that select repositories by a value that other files take away from exactly these
+//! Finds layers that select repositories by a value that other files remove from exactly these
 //! repositories. The first apply adds the values of such a layer, and the second apply removes
 //! them. `rest.rs` finds a file that does this to itself, and files that do it to each other in a
 //! circle. All findings are warnings, because the files do not show whether a repository has the
@@ -13,7 +13,7 @@ use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::rest::{Effect, Fact, Pick, effect, is_listed, picks};
 
-/// Finds the layers that the policy takes their repositories away from. `files` are the parsed
+/// Finds the layers that lose their repositories because of other files. `files` are the parsed
 /// files. `layers` must be sorted by rank. `disabled` are the sections that Beadle does not apply.
 pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
@@ -68,8 +68,8 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     })
 }
 
-/// Returns whether the value of a condition stays after all: its list is additive, or some file
-/// that may reach the repositories sets it.
+/// Returns whether the value of a condition is not removed: its list is additive, or some file that
+/// may reach the repositories sets it.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,
@@ -119,7 +119,7 @@ mod tests {
 
     use super::super::files::Policy;
 
-    /// Returns the warnings about files that take away repositories, each as `file:line message`.
+    /// Returns the warnings about layers that lose their repositories, each as `file:line message`.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(sources, "admin", Path::new("policy")).unwrap();
@@ -184,7 +184,7 @@ mod tests {
             ],
             vec![("settings.yml", "repository: { topics: [infra] }\n"), ("layers/a.yml", topic.as_str())],
             vec![("settings.yml", rust), ("layers/a.yml", own.as_str())],
-            // The list of a file that does not certainly reach the same repositories may remove
+            // The file may not reach the same repositories, so it is possible that its list removes
             // nothing.
             vec![("repos/shop.yml", rust), ("layers/a.yml", topic.as_str())],
             vec![

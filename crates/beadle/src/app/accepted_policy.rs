@@ -113,7 +113,7 @@ impl AcceptedPolicy {
     pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
         let mut texts = BTreeMap::new();
         anyhow::ensure!(!self.files.is_empty(), "the store has no file of {}", self.generation);
-        // To read thousands of notes one by one takes longer than a start may take.
+        // If Beadle read thousands of notes one by one, the start would take too long.
         let parts = PolicyText::note(&file.name, "").list(store).await?;
         let parts: BTreeMap<String, PolicyText> = parts.into_iter().collect();
         for (path, codes) in &self.files {

@@ -20,7 +20,7 @@ pub(crate) struct AdoptionWait {
 }
 
 impl AdoptionWait {
-    /// Records that an attempt failed. `before` is the attempt before.
+    /// Records that an attempt failed. `before` is the previous attempt.
     pub(crate) fn after(before: Option<Self>, generation: String, at: Time, failure: Failure) -> Self {
         let same = before.filter(|before| before.generation == generation);
         let attempts = same.map_or(1, |same| same.attempts.saturating_add(1));

@@ -26,9 +26,9 @@ use crate::config::OrgConfig;
 
 /// The log text that tells an operator what happens while an organisation cannot be opened.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// The maximum time that the work with the last accepted policy waits for the first attempt to put
-/// another generation in force. To plan the generation of a large organisation takes longer, and an
-/// attempt can fail again and again.
+/// The maximum time that the work on the keys waits for the first attempt to put another generation
+/// in force. After this time, the work begins with the last accepted policy. The plan of a large
+/// organisation takes longer, and an attempt can fail again and again.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// An organisation of the configuration, whether it is open or not.
@@ -51,11 +51,12 @@ pub(crate) struct ServedOrganisation {
     /// A lock that lets only one caller at a time plan a new generation of the policy and put it in
     /// force.
     pub(super) adopting: Mutex<()>,
-    /// A lock that a caller holds while it changes the policy in force, and a task while it decides
-    /// whether the policy in force needs a sweep.
+    /// The lock of the policy in force. A caller holds it while it changes this policy. A task
+    /// holds it while it decides whether this policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The policy that this process used before it followed another process. After the other
-    /// process made the affected keys due, this one may have run some of them with this policy.
+    /// The policy that this process used before it took over the policy of another process. The
+    /// other process had already made the affected keys due, so this process may have run some of
+    /// them with the old policy.
     pub(super) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(super) waits: parking_lot::Mutex<Option<AdoptionWait>>,
@@ -278,16 +279,15 @@ impl ServedOrganisation {
     }
 
     /// Returns the policy with which the service begins: the generation that a service accepted
-    /// last, or the one that was read if there is none. Another generation must first pass the
-    /// gate.
+    /// last, or `read` if no service accepted one. Another generation must first pass the gate.
     async fn accepted(
         &self,
         app: &App,
         store: &dyn Store,
         read: Policy,
     ) -> anyhow::Result<(Policy, Beginning)> {
-        // The mode `observe` writes nothing, so it needs no gate. If the mode is another one again
-        // later, an old generation must not come back into force.
+        // The mode `observe` writes nothing, so it needs no gate. If the mode changes later, an old
+        // generation must not come back into force.
         if self.file.mode == Mode::Observe {
             AcceptedPolicy::forget(store, &self.file).await?;
             return Ok((read, Beginning::Accepted));

@@ -25,8 +25,8 @@ pub(crate) struct GithubOrganisation {
     pub(crate) reader: Reader,
     /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
-    /// The addresses of the pages of the GitHub that has the policy, and of the one that has its
-    /// base.
+    /// The addresses of two websites: of the GitHub server that has the policy, and of the GitHub
+    /// server that has the base of the policy.
     web: (String, String),
     /// The secrets whose names the policy may use.
     secrets: Secrets,

@@ -171,8 +171,8 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups
 }
 
-/// Returns what a change is about. If the change is about the repository as a whole, it is the
-/// names of the values with the most severe risk.
+/// Returns what a change is about. If the change is about the repository as a whole, the result is
+/// the names of the values with the most severe risk.
 fn what(change: &Change<()>, risk: Risk) -> String {
     if !change.what.is_empty() {
         return change.what.clone();

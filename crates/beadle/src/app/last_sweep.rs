@@ -33,7 +33,7 @@ impl LastSweep {
     }
 
     /// Records that a new generation needs no sweep of its own, because all keys that it affects
-    /// are due. If the last sweep did not use the generation before, a sweep is still needed.
+    /// are due. If the last sweep did not use the previous generation, a sweep is still needed.
     pub(crate) async fn follow(
         store: &dyn Store,
         file: &OrgConfig,

@@ -25,7 +25,7 @@ const NOT_OPEN: &str = "the organisation is not open";
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
 
-/// What became of a new generation.
+/// What happened to a new generation.
 #[derive(Debug)]
 pub(crate) enum Adoption {
     /// The generation is in force.
@@ -110,7 +110,8 @@ pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
-    // A generation that was found before another caller put a newer one in force must not follow it.
+    // The lock comes before the read. Otherwise another caller could put a newer generation in
+    // force after this read, and this call would then replace it with the older one.
     let _alone = organisation.adopting.lock().await;
     // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
     if organisation.open().is_none() {
@@ -123,7 +124,8 @@ pub(crate) async fn reload(
             return Err(error);
         }
     };
-    // Before the first generation passes the gate, the one that waits is the current one.
+    // Before the first generation has passed the gate, the current policy is the waiting
+    // generation.
     let first = || organisation.open().filter(|_| organisation.is_first());
     let candidate = found.or_else(|| first().map(|org| (*org.policy.current()).clone()));
     *organisation.candidate.lock() = candidate.as_ref().map(|candidate| candidate.generation.clone());
@@ -241,7 +243,7 @@ async fn enact(
         Mode::Observe => None,
         Mode::AddOnly | Mode::Enforce => Some(AcceptedPolicy::prepare(store, file, &candidate).await?),
     };
-    // A run with the generation before deletes approvals of changes that it does not plan. So the
+    // A run with the previous generation deletes approvals of changes that it does not plan. So the
     // approvals come last.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;

@@ -29,8 +29,7 @@ pub(super) fn reconciler(app: &App, org: &GithubOrganisation, store: &Arc<dyn St
 }
 
 /// Returns `None` if the policy is not in a repository, if it has a base, or if Beadle has no App
-/// there. Only an App
-/// can write check runs.
+/// there. Only an App can write check runs.
 fn open(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> anyhow::Result<Option<PolicyCheck>> {
     let Some(source) = org.file.policy.repository() else { return Ok(None) };
     // A pull request can change the base or the organisation's own policy. The check knows only one

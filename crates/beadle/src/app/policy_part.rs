@@ -29,7 +29,7 @@ impl PolicyPart {
         self.source.shown(&self.organisation)
     }
 
-    /// Returns whether a commit is of the configured folder of the configured repository.
+    /// Returns whether a commit belongs to the configured folder of the configured repository.
     pub(crate) fn has(&self, commit: &PolicyCommit) -> bool {
         commit.repository == self.repository() && commit.path == self.source.path
     }

@@ -199,7 +199,7 @@ impl RepositoryPolicy {
         let origin = add("", &of.own);
         let base = of.base.as_ref().map(|base| add(BASE, base));
         let home = self.home.clone();
-        // To check thousands of files takes long.
+        // The check of thousands of files takes a long time.
         let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
         Ok(validators::accept(made.await??, self.refuses_validators)?)
     }

@@ -94,7 +94,7 @@ impl KeptPolicy {
         self.own.files.values().chain(self.base.iter().flat_map(|base| base.files.values()))
     }
 
-    /// Returns the name of the generation, which the policy of these commits has.
+    /// Returns the name of the generation that consists of these commits.
     pub(crate) fn generation(&self) -> String {
         let base = self.base.as_ref().map(|base| base.origin().generation());
         name(&self.own.origin().generation(), base.as_deref())
@@ -242,8 +242,8 @@ pub(crate) async fn accept(
     forget_others(store, organisation, &[name]).await
 }
 
-/// Makes a policy for the store from the texts that the policy itself has, and these texts by the
-/// ids of their contents. Only Git has the ids that GitHub uses, so these ids are others.
+/// Makes a policy for the store from the texts of `policy`. Also returns these texts by the ids of
+/// their contents. Beadle computes these ids itself, so they differ from the ids that Git uses.
 fn of_sources(
     policy: &Policy,
     own: &PolicyOrigin,
@@ -280,7 +280,8 @@ fn journalled(origin: &PolicyOrigin) -> PolicyCommitted {
     }
 }
 
-/// Deletes all stored policies except those with these names, and the files that these do not have.
+/// Deletes all stored policies except those with these names. Also deletes the files that none of
+/// the spared policies has.
 async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String]) -> Result<(), StoreError> {
     let (mut blobs, mut others) = (BTreeSet::new(), Vec::new());
     for (name, kept) in commit_note(organisation, "").list(store).await? {

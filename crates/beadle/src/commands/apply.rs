@@ -414,8 +414,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// The maximum number of times that Beadle plans a key again because its first write waited for a
-/// budget longer than the plan is valid.
+/// The maximum number of times that Beadle plans a key again. Beadle does so if the first write of
+/// the key waited so long for a budget that the plan is no longer valid.
 const OUTDATED: u32 = 5;
 
 /// Renews the claim on a key until the writes end.

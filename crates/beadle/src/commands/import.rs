@@ -1,4 +1,5 @@
-//! `beadle import`: writes a policy that declares what is live, or that another tool declared.
+//! `beadle import`: writes a policy that declares what is live, or converts the files of another
+//! tool.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +29,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // A folder that cannot be used must not cost a read of the whole organisation.
+    // This check comes before the read of the whole organisation, which takes many calls.
     ensure_empty(&args.into)?;
     let app = App::new(config, OpenOptions::PATIENT);
     let reader = app.reader(file)?;

@@ -55,7 +55,7 @@ impl Rounds {
         self.done == 0
     }
 
-    /// Removes all keys from a later plan that the first round did not have, because the operator
+    /// Removes from a later plan all keys that the first round did not have, because the operator
     /// confirmed only the keys of the first round.
     pub(crate) fn keep<W>(&mut self, shown: &mut WholePlan, plans: &mut Vec<Plan<W>>) {
         match &self.keys {
@@ -82,7 +82,7 @@ impl Rounds {
     }
 
     /// Counts the results of a round that has ended. The held and failed changes of this round
-    /// replace those of the round before.
+    /// replace those of the previous round.
     ///
     /// `is_changed` is whether a plan changed between its confirmation and its write. `asks` is
     /// whether the next round asks for confirmation. If it asks, the operator can still confirm the

@@ -54,7 +54,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
         // accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
-    // Whoever sees that the service answers may stop it.
+    // The service catches signals before it listens, because an operator may stop it as soon as it
+    // answers.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let listen = config.file.server.listen;
     let public = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;

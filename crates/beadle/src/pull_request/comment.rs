@@ -244,7 +244,7 @@ mod tests {
         // The same change in all repositories is one group.
         let text = comment(&findings(Some(preview(&names, &[removal("core")]))));
         assert!(text.len() <= MOST && text.contains("in 10000 repositories"), "{}", text.len());
-        // Another change in each repository is one group for each of them.
+        // If each repository has a different change, each change is a group of its own.
         let mut different = preview(&names, &[removal("core")]);
         for (at, (_, plan)) in different.plans.iter_mut().enumerate() {
             plan.changes = vec![removal(&format!("core-{at}"))];

@@ -64,7 +64,7 @@ pub(super) struct Findings {
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
-    /// Why the policy of the head cannot be read as a whole, if no line of a file is the cause.
+    /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,
     /// The slug of the team whose members can approve the policy by a review.
     pub(super) approving_team: Option<String>,

@@ -90,7 +90,7 @@ pub(super) async fn parse(
     let mut tests = BTreeMap::new();
     for (path, blob) in &side.blobs {
         let Some(text) = texts.get(blob) else {
-            // The answer has no contents that are not UTF-8.
+            // The texts from GitHub lack a content only if it is not UTF-8.
             let why = Error::new(ErrorKind::InvalidData, "must be a text in UTF-8");
             return Ok(Err(PolicyError::Unreadable { path: path.into(), why }));
         };

@@ -92,7 +92,7 @@ impl ByReview<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Returns a review by a member of the team that approves the shown commit.
+    /// Returns a review that approves the shown commit and whose reviewer is in the team.
     async fn review(&self, pull: &Pull, shown: &ShownPlan) -> Result<Option<Review>, Failure> {
         if pull.head != shown.head {
             return Ok(None);

@@ -1,6 +1,6 @@
-//! The check run of a pull request, from its begin to its conclusion. A process can end at any
-//! moment, so a note in the store names the commit whose check run is in progress. The next run
-//! concludes it.
+//! The check run of a pull request, from its start to its conclusion. A process can end at any
+//! moment, so a note in the store names the commit whose check run is in progress. The next run of
+//! the key concludes that check run.
 
 use beadle_engine::{Class, Failure, Key, Metadata, Note, Store};
 use beadle_github::{CheckOutput, CheckRun, CheckWriter, Conclusion, Reader};
@@ -59,7 +59,7 @@ impl Runs<'_> {
         Ok(found.filter(|run| run.external_id == self.external_id(head)))
     }
 
-    /// Sets the check run at a commit in progress, and creates it if there is none.
+    /// Marks the check run at a commit as in progress. Creates the check run if there is none.
     pub(super) async fn begin(&self, head: &str) -> Result<CheckRun, Failure> {
         self.leave(Some(head), "A newer commit replaced this one").await?;
         self.note().put(self.store, &Checking { head: head.to_owned() }).await?;

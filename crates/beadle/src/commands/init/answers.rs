@@ -30,7 +30,8 @@ pub(super) struct Answers {
     pub(super) policy: String,
 }
 
-/// Returns the answers. Asks on a terminal for what no option specifies, if `can_ask` is true.
+/// Returns the answers. If `can_ask` is true, asks on a terminal for the answers that no option
+/// specifies.
 pub(super) fn collect(args: &InitArgs, can_ask: bool, printer: &Printer) -> anyhow::Result<Answers> {
     let org = match &args.org {
         Some(org) => org.clone(),

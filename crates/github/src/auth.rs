@@ -88,8 +88,8 @@ impl Auth {
             Credential::App { installation, .. } => installation,
             Credential::Token(token) => return Ok(bearer(token.expose_secret())),
         };
-        // The lock is held during the request, so that parallel calls request only one token
-        // together.
+        // The lock is held during the request, so that parallel calls share one request for a
+        // token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());

@@ -104,7 +104,7 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads the parts of one repository again that came from a read of the whole organisation.
+    /// Reads those parts of one repository again that came from a read of the whole organisation.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let Asks { teams, properties, .. } = self.asks();
@@ -161,7 +161,7 @@ impl Loader {
             let unanswered =
                 || Err(Failure::new(Class::Retry, format!("GitHub's answer does not contain the node {id}")));
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
-            let _ = reply.send(result); // who gave up waiting needs no answer
+            let _ = reply.send(result); // a caller that gave up needs no answer
         }
     }
 

@@ -97,8 +97,8 @@ impl TreeEntry {
         self.mode == "040000"
     }
 
-    /// Returns the file that the entry is, at `path`. An entry that is not a small regular file is
-    /// an error.
+    /// Converts the entry to the file at `path`. An entry that is not a small regular file is an
+    /// error.
     fn into_file(self, path: String) -> Result<TreeFile, Failure> {
         let refuse = |why: &str| Err(Failure::new(Class::Rejected, format!("{path}: {why}")));
         match self.mode.as_str() {

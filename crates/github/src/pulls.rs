@@ -126,7 +126,8 @@ impl Reader {
     /// Returns the open pull requests whose last commit is `head`, whether the commit is in the
     /// repository or in a fork.
     pub async fn open_pulls_at(&self, repository: &str, head: &str) -> Result<Vec<Pull>, Failure> {
-        // The list of a commit's pull requests does not have those of a fork's commit.
+        // GitHub also has a list of the pull requests of one commit, but that list lacks the pull
+        // requests from forks.
         let path = Path::at("repos").value(self.organisation()).value(repository);
         let path = path.then("pulls?state=open&per_page=100");
         let rows: Vec<Value> = self.api().list_anew(&path).await?;

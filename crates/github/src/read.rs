@@ -86,7 +86,7 @@ pub struct Reader {
     /// a repository by its node id.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// The time of the last change of each ruleset, as it was when Beadle first saw the ruleset or
-    /// last found it as wanted.
+    /// last found it in the wanted state.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
     /// The rulesets for which REST showed the state that the policy wants.
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
@@ -148,7 +148,7 @@ impl Reader {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads the parts of one repository again that came from a read of the whole organisation.
+    /// Reads those parts of one repository again that came from a read of the whole organisation.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -364,9 +364,9 @@ impl Reader {
         identified(self.api.list(&path).await?, identity)
     }
 
-    /// Returns whether somebody changed a ruleset since Beadle first saw it or last found it as
-    /// wanted. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by REST
-    /// until REST shows the wanted state.
+    /// Returns whether somebody changed a ruleset since Beadle first saw it or last found it in the
+    /// wanted state. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by
+    /// REST until REST shows the wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
         let mut seen = self.rulesets.lock();
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at

@@ -1,5 +1,5 @@
-//! The registration of a GitHub App from a manifest: the exchange of the code that GitHub gives to
-//! the owner's browser for the App and its secrets.
+//! Registers a GitHub App from a manifest. GitHub gives a code to the owner's browser, and Beadle
+//! exchanges the code for the App and its secrets.
 //!
 //! <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>
 
@@ -54,8 +54,8 @@ impl AppRegistration {
         Ok(Self { client: Client::new(&endpoint.rest, budgets, clock.clone(), settings)? })
     }
 
-    /// Exchanges a code for the App. A code is valid once, for one hour. The request is not
-    /// retried, because the code is used up if only the answer was lost.
+    /// Exchanges a code for the App. A code is valid once, for one hour. Beadle does not retry the
+    /// request: if only the answer was lost, the code is already used up.
     pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
         let path = Path::at("app-manifests").value(code).then("conversions");
         let none = SecretString::from(String::new());

@@ -35,26 +35,26 @@ impl<T> Known<T> {
 /// Which parts of a repository Beadle reads. It reads only the parts that the policy needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
-    /// True if to read the topics.
+    /// True if Beadle reads the topics.
     pub topics: bool,
-    /// True if to read the teams and their permissions.
+    /// True if Beadle reads the teams and their permissions.
     pub teams: bool,
-    /// True if to read the direct collaborators and the pending invitations.
+    /// True if Beadle reads the direct collaborators and the pending invitations.
     pub collaborators: bool,
-    /// True if to read the branch protection rules.
+    /// True if Beadle reads the branch protection rules.
     pub protection: bool,
-    /// True if to read the settings that only the REST API shows.
+    /// True if Beadle reads the settings that only the REST API shows.
     pub rest_settings: bool,
-    /// True if to read the labels.
+    /// True if Beadle reads the labels.
     pub labels: bool,
-    /// True if to read the rulesets that belong to the repository.
+    /// True if Beadle reads the rulesets that belong to the repository.
     pub rulesets: bool,
-    /// True if to read the values of the custom properties.
+    /// True if Beadle reads the values of the custom properties.
     pub properties: bool,
 }
 
 impl Asks {
-    /// Returns the parts for which at least one of the two asks.
+    /// Returns the parts that at least one of the two asks for.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Handles a directory of which only some targets are open. The events and sweeps of the directory
-//! reach the open targets. When one of the missing targets opens, Beadle starts a sweep, because
-//! this target missed events.
+//! reach the open targets. If one of the missing targets opens later and has missed an event,
+//! Beadle starts a sweep.
 
 use parking_lot::RwLock;
 use std::collections::BTreeSet;

@@ -375,9 +375,9 @@ pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
     (root, problems)
 }
 
-/// The text with which a finding about a file without any text begins.
+/// The first words of a finding about a file without any text.
 const EMPTY: &str = "the file is empty";
-/// The text with which a finding about a file with only comments begins.
+/// The first words of a finding about a file that has only comments.
 const ONLY_COMMENTS: &str = "the file has only comments";
 
 /// Returns the block that replaces an empty file. A file that is completely blank may be the result

@@ -40,8 +40,8 @@ pub enum Kind {
     /// A block of keys and values, in the order of the file. A key is also a node, because it has a
     /// line.
     Map(Vec<(Node, Node)>),
-    /// What a layer does to a list of the layers of lower rank. This kind exists only during a
-    /// merge. A parsed file has a block of keys instead.
+    /// What a layer does to a list of the layers of lower rank. `list_forms.rs` makes this kind,
+    /// and the merge of the layers applies it. A parsed file has a block of keys instead.
     Edit(Box<ListEdit>),
 }
 

@@ -8,7 +8,7 @@ use super::schema::FileKind;
 /// The number of digits of the commit in the name of a generation.
 const DIGITS: usize = 12;
 
-/// The text with which the paths of the files of a base begin.
+/// The first part of the path of every file of a base.
 pub const BASE: &str = "base/";
 
 /// Returns the rank of a file of a base that sets no rank itself. It is lower than the ranks of the

@@ -7,7 +7,7 @@ use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
-/// The text with which a finding about an unknown key begins.
+/// The first words of a finding about an unknown key.
 pub(crate) const UNKNOWN_KEY: &str = "unknown key";
 
 /// The maximum number of keys that a hint lists.

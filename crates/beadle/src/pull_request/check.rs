@@ -176,7 +176,7 @@ impl PolicyCheck {
             let examined = match tokio::time::timeout(LIMIT, examining).await {
                 Ok(Ok(examined)) => examined,
                 Ok(Err(failure)) => {
-                    runs.conclude(&begun, &pull.head, unfinished(&failure)).await?;
+                    runs.conclude(&begun, &pull.head, unfinished(&failure, pull.is_public)).await?;
                     return Err(failure);
                 }
                 Err(_) => Examined::TooLong,
@@ -222,6 +222,8 @@ impl PolicyCheck {
             mode: self.mode,
             base: pull.base.clone(),
             head: pull.head.clone(),
+            is_public: pull.is_public,
+            is_from_fork: pull.is_from_fork,
             is_base_invalid: false,
             refused: None,
             approving_team: self.approve_by_review.clone(),
@@ -270,6 +272,9 @@ impl PolicyCheck {
                 return Ok(Examined::Changed(Box::new(findings)));
             }
         };
+        if !findings.may_preview() {
+            return Ok(Examined::Changed(Box::new(findings)));
+        }
         let before = match &base {
             Ok(base) => read::parse(base, &texts, &current.home, place).await?.ok(),
             Err(_) => None,
@@ -336,8 +341,9 @@ impl PolicyCheck {
     }
 }
 
-/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself.
-fn unfinished(failure: &Failure) -> CheckOutput {
+/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself. The
+/// text of a failure can name a private repository, so it is not shown to everybody.
+fn unfinished(failure: &Failure, is_public: bool) -> CheckOutput {
     let (conclusion, title, next) = match failure.class {
         Class::RateLimited { .. } => (
             Conclusion::TimedOut,
@@ -355,7 +361,9 @@ fn unfinished(failure: &Failure) -> CheckOutput {
     };
     let mut page = Page::default();
     page.paragraph(&[Piece::own(next)]);
-    page.quote(&[Piece::value(&failure.text)]);
+    if !is_public {
+        page.quote(&[Piece::value(&failure.text)]);
+    }
     output(conclusion, title, page.text().to_owned())
 }
 
@@ -375,10 +383,12 @@ mod tests {
             (Class::Rejected, Conclusion::ActionRequired),
             (Class::Fatal, Conclusion::ActionRequired),
         ] {
-            let shown = unfinished(&Failure::new(class, "GET /repos/acme/x: <b>502</b>"));
+            let failure = Failure::new(class, "GET /repos/acme/x: <b>502</b>");
+            let shown = unfinished(&failure, false);
             assert_eq!(shown.conclusion, conclusion, "{class:?}");
             assert!(shown.summary.contains("> `GET /repos/acme/x: <b>502</b>`"), "{}", shown.summary);
             assert!(shown.annotations.is_empty());
+            assert!(!unfinished(&failure, true).summary.contains("acme"));
         }
     }
 }

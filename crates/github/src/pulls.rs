@@ -25,6 +25,12 @@ pub struct Pull {
     pub base: String,
     /// The id of the repository that the pull request changes.
     pub repository: u64,
+    /// True if everybody can read the repository that the pull request changes, or if GitHub does not
+    /// say who can.
+    pub is_public: bool,
+    /// True if the last commit is not a branch of the repository itself. Everybody who can read a
+    /// repository can fork it.
+    pub is_from_fork: bool,
     /// The id of the account that opened the pull request. `None` if the account no longer exists.
     pub author: Option<u64>,
     /// The id of the commit that merged the pull request.
@@ -80,6 +86,8 @@ struct Membership {
 #[derive(Deserialize)]
 struct Side {
     sha: String,
+    #[serde(default, deserialize_with = "object")]
+    repo: Option<BaseRepository>,
 }
 
 #[derive(Deserialize)]
@@ -92,10 +100,14 @@ struct Base {
 #[derive(Deserialize)]
 struct BaseRepository {
     id: u64,
+    #[serde(default, deserialize_with = "optional")]
+    private: Option<bool>,
 }
 
 impl From<PullRow> for Pull {
     fn from(row: PullRow) -> Self {
+        // The repository is null if the fork no longer exists.
+        let is_from_fork = row.head.repo.as_ref().is_none_or(|repo| repo.id != row.base.repo.id);
         Self {
             number: row.number,
             is_open: row.state == "open",
@@ -103,6 +115,8 @@ impl From<PullRow> for Pull {
             head: row.head.sha,
             base: row.base.reference,
             repository: row.base.repo.id,
+            is_from_fork,
+            is_public: row.base.repo.private != Some(true),
             author: row.user.map(|user| user.id),
             merge_commit: row.merge_commit_sha.filter(|_| row.merged),
         }
@@ -202,6 +216,18 @@ mod tests {
         let pull = Pull::from(shape::<PullRow>(&row).unwrap());
         assert_eq!((pull.number, pull.is_open, pull.is_merged, pull.repository), (7, false, true, 5));
         assert_eq!((pull.author, pull.merge_commit.as_deref()), (None, Some("c1")));
+        for (private, is_public) in [(json!(true), false), (json!(false), true), (Value::Null, true)] {
+            let mut row = row.clone();
+            row["base"]["repo"]["private"] = private;
+            assert_eq!(Pull::from(shape::<PullRow>(&row).unwrap()).is_public, is_public);
+        }
+        for (head, is_from_fork) in
+            [(json!({ "id": 5 }), false), (json!({ "id": 6 }), true), (Value::Null, true)]
+        {
+            let mut row = row.clone();
+            row["head"]["repo"] = head;
+            assert_eq!(Pull::from(shape::<PullRow>(&row).unwrap()).is_from_fork, is_from_fork);
+        }
         for part in ["number", "state", "head", "base"] {
             let mut row = row.clone();
             row[part] = Value::Null;

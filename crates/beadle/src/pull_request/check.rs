@@ -130,7 +130,7 @@ impl PolicyCheck {
             Some("the pull request is merged")
         } else if !pull.is_open {
             Some("the pull request is closed")
-        } else if pull.base != self.source.reference {
+        } else if !is_branch(&self.source.reference, &pull.base) {
             Some("the pull request changes another branch than the policy's")
         } else {
             None
@@ -163,7 +163,8 @@ impl PolicyCheck {
             };
             if let Some(why) = self.needs_none(&pull, repository) {
                 runs.leave(None, "The pull request needs no check any more").await?;
-                let is_merged_here = pull.repository == repository && pull.base == self.source.reference;
+                let is_policys = is_branch(&self.source.reference, &pull.base);
+                let is_merged_here = pull.repository == repository && is_policys;
                 if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
                     let in_force = self.policy.current();
                     by_review.approve(&pull, &in_force.generation, run.since).await?;
@@ -176,7 +177,7 @@ impl PolicyCheck {
             let examined = match tokio::time::timeout(LIMIT, examining).await {
                 Ok(Ok(examined)) => examined,
                 Ok(Err(failure)) => {
-                    runs.conclude(&begun, &pull.head, unfinished(&failure)).await?;
+                    runs.conclude(&begun, &pull.head, unfinished(&failure, pull.is_public)).await?;
                     return Err(failure);
                 }
                 Err(_) => Examined::TooLong,
@@ -222,6 +223,8 @@ impl PolicyCheck {
             mode: self.mode,
             base: pull.base.clone(),
             head: pull.head.clone(),
+            is_public: pull.is_public,
+            is_from_fork: pull.is_from_fork,
             is_base_invalid: false,
             refused: None,
             approving_team: self.approve_by_review.clone(),
@@ -270,6 +273,9 @@ impl PolicyCheck {
                 return Ok(Examined::Changed(Box::new(findings)));
             }
         };
+        if !findings.may_preview() {
+            return Ok(Examined::Changed(Box::new(findings)));
+        }
         let before = match &base {
             Ok(base) => read::parse(base, &texts, &current.home, place).await?.ok(),
             Err(_) => None,
@@ -336,8 +342,15 @@ impl PolicyCheck {
     }
 }
 
-/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself.
-fn unfinished(failure: &Failure) -> CheckOutput {
+/// Returns whether the `ref` of a policy is this branch. It can be written as `refs/heads/main`.
+fn is_branch(reference: &str, branch: &str) -> bool {
+    let name = reference.strip_prefix("refs/").unwrap_or(reference);
+    name.strip_prefix("heads/").unwrap_or(name) == branch
+}
+
+/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself. The
+/// text of a failure can name a private repository, so it is not shown to everybody.
+fn unfinished(failure: &Failure, is_public: bool) -> CheckOutput {
     let (conclusion, title, next) = match failure.class {
         Class::RateLimited { .. } => (
             Conclusion::TimedOut,
@@ -355,7 +368,9 @@ fn unfinished(failure: &Failure) -> CheckOutput {
     };
     let mut page = Page::default();
     page.paragraph(&[Piece::own(next)]);
-    page.quote(&[Piece::value(&failure.text)]);
+    if !is_public {
+        page.quote(&[Piece::value(&failure.text)]);
+    }
     output(conclusion, title, page.text().to_owned())
 }
 
@@ -364,6 +379,19 @@ mod tests {
     use beadle_engine::Time;
 
     use super::*;
+
+    #[test]
+    fn a_branch_is_found_in_each_form_of_the_reference() {
+        for (reference, branch, expected) in [
+            ("main", "main", true),
+            ("heads/main", "main", true),
+            ("refs/heads/main", "main", true),
+            ("main", "feature/main", false),
+            ("refs/tags/main", "main", false),
+        ] {
+            assert_eq!(is_branch(reference, branch), expected, "{reference} {branch}");
+        }
+    }
 
     #[test]
     fn a_failure_ends_the_check_with_a_conclusion_that_blocks_a_merge() {
@@ -375,10 +403,12 @@ mod tests {
             (Class::Rejected, Conclusion::ActionRequired),
             (Class::Fatal, Conclusion::ActionRequired),
         ] {
-            let shown = unfinished(&Failure::new(class, "GET /repos/acme/x: <b>502</b>"));
+            let failure = Failure::new(class, "GET /repos/acme/x: <b>502</b>");
+            let shown = unfinished(&failure, false);
             assert_eq!(shown.conclusion, conclusion, "{class:?}");
             assert!(shown.summary.contains("> `GET /repos/acme/x: <b>502</b>`"), "{}", shown.summary);
             assert!(shown.annotations.is_empty());
+            assert!(!unfinished(&failure, true).summary.contains("acme"));
         }
     }
 }

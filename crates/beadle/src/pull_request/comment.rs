@@ -22,6 +22,10 @@ const FIRST: usize = 5;
 const FOLDED: usize = 200;
 /// The maximum number of findings and of unknown parts.
 const PROBLEMS: usize = 25;
+/// The maximum length of each list of findings or unknown parts, in bytes. Without it, the author of
+/// a pull request could fill the text with long findings, until no room is left for the changes, or
+/// GitHub refuses the text.
+const PROBLEM_BYTES: usize = 10_000;
 
 /// Returns the text with which the comment of an organisation begins, so that Beadle finds its own
 /// comment again.
@@ -53,6 +57,11 @@ pub(super) fn summary(findings: &Findings) -> String {
         let text = "The policy of the base cannot be read. Beadle compares with the policy in force.";
         page.quote(&[Piece::own(text)]);
     }
+    if !findings.may_preview() {
+        let text = "The policy's repository is public, so Beadle shows what a pull request from a fork changes \
+                    only after it is a branch of the repository.";
+        page.quote(&[Piece::own(text)]);
+    }
     problems(&mut page, findings);
     if let Some(preview) = &findings.preview {
         changes(&mut page, findings, preview);
@@ -63,6 +72,17 @@ pub(super) fn summary(findings: &Findings) -> String {
 /// Returns the first digits of the id of a commit.
 fn short(commit: &str) -> String {
     commit.chars().take(12).collect()
+}
+
+/// Adds an item if the page then has at most `most` bytes. Returns whether it did.
+fn add_item(page: &mut Page, most: usize, pieces: &[Piece]) -> bool {
+    let mut item = Page::default();
+    item.item(pieces);
+    let fits = page.bytes() + item.bytes() <= most;
+    if fits {
+        page.append(&item);
+    }
+    fits
 }
 
 /// Adds the findings, errors first, and the number of tests.
@@ -78,18 +98,21 @@ fn problems(page: &mut Page, findings: &Findings) {
     let line = |word: Piece, problem: &Problem| {
         [word, Piece::value(&problem.asked), Piece::own("—"), Piece::value(&problem.message)]
     };
+    let mut shown = 0;
+    let most = page.bytes() + PROBLEM_BYTES;
     for problem in all.iter().take(PROBLEMS) {
         let word = match problem.severity {
             Severity::Error => Piece::own("error").bold(),
             Severity::NotYet => Piece::own("not carried out"),
             Severity::Warning => Piece::own("warning"),
         };
-        page.item(&line(word, problem));
+        shown += usize::from(add_item(page, most, &line(word, problem)));
     }
+    let most = page.bytes() + PROBLEM_BYTES;
     for failure in findings.failures.iter().take(PROBLEMS) {
-        page.item(&line(Piece::own("test failed").bold(), failure));
+        let word = Piece::own("test failed").bold();
+        shown += usize::from(add_item(page, most, &line(word, failure)));
     }
-    let shown = all.len().min(PROBLEMS) + findings.failures.len().min(PROBLEMS);
     let left = (all.len() + findings.failures.len() - shown) as u64;
     if left > 0 {
         page.paragraph(&[Piece::own("and"), Piece::counted(left, "more finding", "more findings")]);
@@ -130,7 +153,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     if let Some(why) = &preview.held {
         let text = "The gate would hold this policy until an operator approves it:";
         page.quote(&[Piece::own(text).bold(), Piece::value(why)]);
-        if let Some(team) = &findings.approving_team {
+        if let Some(team) = findings.approving_team.as_ref().filter(|_| !findings.is_public) {
             let text = "of this commit, by another person than its author, approves this plan.";
             let member = Piece::own("A review by a member of the team");
             page.paragraph(&[member, Piece::value(team), Piece::own(text)]);
@@ -140,11 +163,9 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     } else if !sums.is_empty() {
         page.paragraph(&[Piece::own("The gate would let this policy pass.")]);
     }
-    for why in preview.incomplete.iter().take(PROBLEMS) {
-        page.quote(&[Piece::own("The preview is incomplete:").bold(), Piece::value(why)]);
-    }
-    unknowns(page, preview);
-    let shown = groups(&findings.organisation, &preview.plans);
+    incomplete(page, findings, preview);
+    unknowns(page, findings, preview);
+    let shown = groups(&findings.organisation, &preview.plans, findings.is_public);
     let mut left = 0;
     for group in &shown {
         let (whole, brief) = (group_lines(group, true), group_lines(group, false));
@@ -167,13 +188,41 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
+/// Adds why parts of the preview are missing. A reason can name a private repository.
+fn incomplete(page: &mut Page, findings: &Findings, preview: &Previewed) {
+    if findings.is_public {
+        let text = "The policy's repository is public, so this page names no repositories, and nothing that only \
+                    members may see. `beadle plan` shows the whole plan.";
+        page.quote(&[Piece::own(text)]);
+        if !preview.incomplete.is_empty() {
+            page.quote(&[Piece::own("The preview is incomplete.").bold()]);
+        }
+        return;
+    }
+    let most = page.bytes() + PROBLEM_BYTES;
+    for why in preview.incomplete.iter().take(PROBLEMS) {
+        if page.bytes() > most {
+            break;
+        }
+        page.quote(&[Piece::own("The preview is incomplete:").bold(), Piece::value(why)]);
+    }
+}
+
 /// Adds the parts that Beadle could not read or resolve, such as a team that does not exist.
-fn unknowns(page: &mut Page, preview: &Previewed) {
+fn unknowns(page: &mut Page, findings: &Findings, preview: &Previewed) {
     let mut all: Vec<&Unknown> = preview.plans.iter().flat_map(|(_, plan)| &plan.unknowns).collect();
     all.sort_by(|one, other| (&one.aspect, &one.why).cmp(&(&other.aspect, &other.why)));
     all.dedup_by(|one, other| one.aspect == other.aspect && one.why == other.why);
+    if findings.is_public {
+        all.dedup_by(|one, other| one.aspect == other.aspect);
+    }
+    let most = page.bytes() + PROBLEM_BYTES;
     for unknown in all.iter().take(PROBLEMS) {
-        page.item(&[Piece::own("unknown").bold(), Piece::value(&unknown.aspect), Piece::value(&unknown.why)]);
+        let mut line = vec![Piece::own("unknown").bold(), Piece::value(&unknown.aspect)];
+        if !findings.is_public {
+            line.push(Piece::value(&unknown.why));
+        }
+        add_item(page, most, &line);
     }
 }
 
@@ -184,12 +233,17 @@ fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
     let verb = Piece::own(kind.risk.as_str());
     let verb = if kind.risk.is_guarded() { verb.bold() } else { verb };
     let (first, further) = group.names.split_at(group.names.len().min(FIRST));
-    let mut line = vec![verb, Piece::value(kind.aspect), Piece::value(&kind.what)];
+    let mut line = vec![verb, Piece::value(kind.aspect)];
+    if !kind.what.is_empty() {
+        line.push(Piece::value(&kind.what));
+    }
     if let Some(after) = &kind.after {
         line.extend([Piece::own("→"), Piece::value(after)]);
     }
     line.extend([Piece::own("in"), Piece::counted(group.reaches, "repository", "repositories")]);
-    line.extend([Piece::own("—"), Piece::values(first)]);
+    if !first.is_empty() {
+        line.extend([Piece::own("—"), Piece::values(first)]);
+    }
     let more = further.len() as u64;
     if more > 0 && !with_names {
         line.extend([Piece::own("and"), Piece::number(more), Piece::own("more")]);
@@ -219,6 +273,10 @@ mod tests {
         change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null)
     }
 
+    fn unknown(aspect: &str, why: &str) -> Unknown {
+        Unknown { aspect: aspect.to_owned(), part: None, why: why.to_owned(), transient: false }
+    }
+
     #[test]
     fn the_sums_come_first_and_the_risks_before_other_changes() {
         let names: Vec<String> = (0..170).map(|at| format!("r{at:03}")).collect();
@@ -236,6 +294,50 @@ mod tests {
             at("- adds `teams` `team docs` → `pull` in 170 repositories"),
         ];
         assert!(places.is_sorted(), "{places:?} {text}");
+    }
+
+    #[test]
+    fn a_public_comment_shows_nothing_that_only_members_may_see() {
+        let add = change("team docs", Risk::Adds, &Value::Null, &json!("pull"));
+        let mut shown = preview(&["secret-shop".to_owned()], &[removal("secret-team"), add]);
+        shown.incomplete = vec!["GET /repos/acme/secret-shop: 502".to_owned()];
+        shown.held = Some("gate limit reached: 1 removal".to_owned());
+        shown.plans[0].1.unknowns = vec![unknown("teams", "secret-shop cannot be read")];
+        let mut found = findings(Some(shown));
+        found.approving_team = Some("secret-owners".to_owned());
+        found.is_public = true;
+        let text = comment(&found);
+        assert!(!text.contains("secret"), "{text}");
+        for said in [
+            "> **The preview is incomplete.**",
+            "- **unknown** `teams`\n",
+            "- **removes** `teams` in 1 repository\n",
+            "- adds `teams` `team docs` in 1 repository\n",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        found.is_public = false;
+        let text = comment(&found);
+        for name in ["secret-shop", "secret-team", "secret-owners"] {
+            assert!(text.contains(name), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn long_findings_leave_room_for_the_changes() {
+        // Each of these characters is escaped, and becomes many bytes.
+        let long = "\u{e0001}|".repeat(400);
+        let mut shown = preview(&["shop".to_owned()], &[removal("core")]);
+        shown.incomplete = vec![long.clone(); 60];
+        shown.plans[0].1.unknowns = (0..60).map(|at| unknown(&format!("a{at}"), &long)).collect();
+        let mut found = findings(Some(shown));
+        found.problems = (1..=60).map(|line| problem(&long, line, &long)).collect();
+        found.failures = (1..=60).map(|line| problem(&long, line, &long)).collect();
+        let text = comment(&found);
+        assert!(text.len() <= MOST, "{}", text.len());
+        for said in ["1 removal", "- **removes** `teams` `team core`", "more findings"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 
     #[test]

@@ -6,9 +6,13 @@ use beadle_repositories::Severity;
 use beadle_repositories::policy::Problem;
 
 use crate::output::count::counted;
+use crate::output::escape;
 
 /// The maximum number of annotations. More would take many requests, and nobody reads them.
 const ANNOTATIONS: usize = 500;
+/// The maximum number of characters of an annotation. GitHub accepts 64 KiB, and refuses the whole
+/// check run above that.
+const ANNOTATION: usize = 4_000;
 
 /// What the policy of the head changes.
 #[derive(Debug)]
@@ -61,6 +65,10 @@ pub(super) struct Findings {
     pub(super) base: String,
     /// The last commit of the pull request.
     pub(super) head: String,
+    /// True if everybody can read the check and the comment.
+    pub(super) is_public: bool,
+    /// True if the pull request comes from a fork.
+    pub(super) is_from_fork: bool,
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
@@ -83,6 +91,13 @@ impl Findings {
     pub(super) fn errors(&self) -> usize {
         let is_error = |problem: &&Problem| problem.severity == Severity::Error;
         self.problems.iter().filter(is_error).count() + usize::from(self.refused.is_some())
+    }
+
+    /// Returns whether the check may show what the policy changes. If everybody can read the check
+    /// and open a pull request, a stranger could ask about private repositories: the layers of a
+    /// pull request can select by name, and already the number of changes is an answer.
+    pub(super) fn may_preview(&self) -> bool {
+        !(self.is_public && self.is_from_fork)
     }
 
     /// Returns how the check ends, and its title.
@@ -109,10 +124,12 @@ impl Findings {
         }
     }
 
-    /// Returns the code of the plan, if the check shows the whole plan of a valid policy.
+    /// Returns the code of the plan, if the check shows the whole plan of a valid policy. In a public
+    /// repository, it does not show the whole plan.
     pub(super) fn shown_plan(&self) -> Option<&str> {
         let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
-        (self.errors() == 0 && self.failures.is_empty()).then_some(preview.digest.as_str())
+        let is_whole = !self.is_public && self.errors() == 0 && self.failures.is_empty();
+        is_whole.then_some(preview.digest.as_str())
     }
 
     /// Returns the findings as annotations. `folder` is the path of the policy in the repository.
@@ -125,7 +142,7 @@ impl Findings {
                 path: if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") },
                 line: problem.asked.line.max(1),
                 is_error: problem.severity == Severity::Error,
-                message: format!("{}{hint}", problem.message),
+                message: escape::cut(&format!("{}{hint}", problem.message), ANNOTATION),
             }
         };
         let mut all: Vec<&Problem> = self.problems.iter().chain(&self.failures).collect();
@@ -215,6 +232,8 @@ pub(super) mod tests {
             mode: Mode::Enforce,
             base: "a".repeat(40),
             head: "b".repeat(40),
+            is_public: false,
+            is_from_fork: false,
             is_base_invalid: false,
             refused: None,
             approving_team: None,
@@ -279,6 +298,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_review_approves_only_a_plan_that_the_check_shows_whole() {
+        assert_eq!(findings(Some(removal())).shown_plan(), Some(""));
+        let public = Findings { is_public: true, ..findings(Some(removal())) };
+        assert_eq!(public.shown_plan(), None);
+        assert!(public.may_preview());
+        assert!(!Findings { is_from_fork: true, ..public }.may_preview());
+    }
+
+    #[test]
     fn a_finding_becomes_an_annotation_at_its_file_in_the_repository() {
         let found = Findings {
             problems: vec![
@@ -294,6 +322,8 @@ pub(super) mod tests {
         let error = |path: &str| (path.to_owned(), 7, true, "wrong\nhint: right".to_owned());
         assert_eq!(shown("").first(), Some(&error("repos/shop.yml")));
         assert_eq!(shown("/.github/").first(), Some(&error(".github/repos/shop.yml")));
+        let long = Findings { problems: vec![problem("a.yml", 1, &"x".repeat(70_000))], ..findings(None) };
+        assert!(long.annotations("")[0].message.len() < 5_000);
         let warning = (".github/settings.yml".to_owned(), 3, false, "odd".to_owned());
         assert_eq!(shown(".github").get(1), Some(&warning));
     }

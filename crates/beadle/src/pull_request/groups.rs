@@ -16,7 +16,8 @@ const VALUE: usize = 200;
 pub(super) struct Kind<'a> {
     pub(super) risk: Risk,
     pub(super) aspect: &'a str,
-    /// The changed part of the aspect, such as `team core`, or the name of the value.
+    /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if it must
+    /// not be shown.
     pub(super) what: String,
     /// The new value; `None` if the change adds or removes a thing that has no other value.
     pub(super) after: Option<String>,
@@ -28,13 +29,19 @@ pub(super) struct Group<'a> {
     pub(super) kind: Kind<'a>,
     /// The number of repositories that have such a change.
     pub(super) reaches: u64,
-    /// The names of these repositories, sorted.
+    /// The names of these repositories, sorted. Empty if they must not be shown.
     pub(super) names: Vec<&'a str>,
 }
 
 /// Returns the groups of all changes, the gravest risk and the largest group first. The names are
-/// shown without the name of the organisation.
-pub(super) fn groups<'a>(organisation: &str, plans: &'a [(Key, Plan<()>)]) -> Vec<Group<'a>> {
+/// shown without the name of the organisation. If everybody can read the result (`is_public`), it
+/// has only what the policy declares: no names of repositories, and nothing that the policy does
+/// not name, such as a removed team.
+pub(super) fn groups<'a>(
+    organisation: &str,
+    plans: &'a [(Key, Plan<()>)],
+    is_public: bool,
+) -> Vec<Group<'a>> {
     let mut found: BTreeMap<Kind<'a>, (u64, BTreeSet<&'a str>)> = BTreeMap::new();
     for (_, plan) in plans {
         let name = plan
@@ -45,12 +52,15 @@ pub(super) fn groups<'a>(organisation: &str, plans: &'a [(Key, Plan<()>)]) -> Ve
         for change in &plan.changes {
             for field in &change.fields {
                 let is_whole = field.before.is_null() || field.after.is_null();
+                let is_hidden = is_public && (field.risk == Risk::Removes || field.after.is_null());
                 let what = match (change.what.as_str(), is_whole) {
+                    _ if is_hidden => String::new(),
                     ("", _) => field.name.clone(),
                     (what, true) => what.to_owned(),
                     (what, false) => format!("{what}: {}", field.name),
                 };
-                let after = shown(&field.after);
+                // The new value of a list can have live entries that the policy leaves alone.
+                let after = shown(&field.after).filter(|_| !is_public);
                 let kind = Kind { risk: field.risk, aspect: &change.aspect, what, after };
                 let (reaches, names) = found.entry(kind).or_default();
                 // Several values of one change belong to one repository.
@@ -63,7 +73,7 @@ pub(super) fn groups<'a>(organisation: &str, plans: &'a [(Key, Plan<()>)]) -> Ve
     let group = |(kind, (reaches, names)): (Kind<'a>, (u64, BTreeSet<&'a str>))| Group {
         kind,
         reaches,
-        names: names.into_iter().collect(),
+        names: names.into_iter().filter(|_| !is_public).collect(),
     };
     let mut groups: Vec<Group<'a>> = found.into_iter().map(group).collect();
     groups.sort_by_key(|group| (Reverse(group.kind.risk), Reverse(group.reaches)));
@@ -93,7 +103,7 @@ mod tests {
             preview(&names, &[add, change("team core", Risk::Removes, &json!("push"), &Value::Null)]);
         shown.plans[0].1.changes[1].fields[0].before = json!("admin");
         shown.plans[1].1.changes.push(change("team web", Risk::Changes, &json!("pull"), &json!("push")));
-        let groups = groups("acme", &shown.plans);
+        let groups = groups("acme", &shown.plans, false);
         let lines: Vec<String> = groups
             .iter()
             .map(|group| {
@@ -109,5 +119,20 @@ mod tests {
                 r#"adds teams team docs Some("pull") 2 ["a", "b"]"#,
             ]
         );
+    }
+
+    #[test]
+    fn what_everybody_can_read_names_no_repository_and_nothing_that_is_not_declared() {
+        let add = change("team docs", Risk::Adds, &Value::Null, &json!("pull"));
+        let removals = ["core", "web"]
+            .map(|team| change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null));
+        let [core, web] = removals;
+        let shown = preview(&["a".to_owned(), "b".to_owned()], &[add, core, web]);
+        let groups = groups("acme", &shown.plans, true);
+        let lines: Vec<_> = groups
+            .iter()
+            .map(|group| (group.kind.risk, group.kind.what.as_str(), group.reaches, group.names.len()))
+            .collect();
+        assert_eq!(lines, [(Risk::Removes, "", 2, 0), (Risk::Adds, "team docs", 2, 0)]);
     }
 }

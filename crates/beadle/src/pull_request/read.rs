@@ -8,6 +8,7 @@ use beadle_engine::{Class, Failure};
 use beadle_github::{Commit, Reader};
 use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_file};
 use beadle_repositories::{Policy, PolicyError};
+use tokio::sync::Semaphore;
 
 use crate::config::RepositorySource;
 
@@ -78,6 +79,10 @@ pub(super) struct Parsed {
     pub(super) tested: Tested,
 }
 
+/// Lets only one policy be checked at a time. A stranger can write a policy that takes very long, a
+/// thread cannot be ended, and each push would take one more thread from the service.
+static PARSING: Semaphore = Semaphore::const_new(1);
+
 /// Checks the files of a side, and runs their tests. `home` is the repository that the policy
 /// leaves alone, because it contains the policy.
 pub(super) async fn parse(
@@ -109,12 +114,15 @@ pub(super) async fn parse(
     let home = home.to_owned();
     // A large policy takes a long time, and all runs share the threads of the runtime. A panic of a
     // library ends only this thread.
+    let fatal = |why: String| Failure::new(Class::Fatal, format!("reading the policy: {why}"));
+    let turn = PARSING.acquire().await.map_err(|error| fatal(error.to_string()))?;
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
+        let _turn = turn;
         let policy = Policy::from_files(files, &home, origin)?;
         let tested = policy.test_files(tests);
         Ok(Parsed { policy, tested })
     });
-    parsed.await.map_err(|error| Failure::new(Class::Fatal, format!("reading the policy: {error}")))
+    parsed.await.map_err(|error| fatal(error.to_string()))
 }
 
 #[cfg(test)]

@@ -209,6 +209,27 @@ async fn a_pull_request_of_a_fork_is_checked_and_its_check_runs_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_preview() {
+    let world = world().await;
+    world.patch(json!({ "admin": { "visibility": "public", "private": false } }), false).await;
+    let _serving = world.serve().await;
+    world.connect();
+    change(&world, "7", json!({ "contents": { SETTINGS: with_wiki() }, "fork": true })).await;
+    let run = until_concluded(&world, "7", "action_required").await;
+    assert_eq!(run["output"]["title"], "No preview");
+    let text = with_wiki().replace("  - { name: engineering, permission: push }\n", "");
+    push(&world, "8", &text).await;
+    let run = until_concluded(&world, "8", "success").await;
+    let admin = world.repository("admin");
+    let [of_fork, of_branch] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(!of_fork.contains("has_wiki"), "{of_fork}");
+    assert!(of_branch.contains("`has_wiki` in 1 repository"), "{of_branch}");
+    for text in [of_fork, of_branch, run.to_string().as_str()] {
+        assert!(!text.contains("widgets") && !text.contains("engineering"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_is_closed_during_its_check_ends_cancelled_without_a_comment() {
     let world = world().await;
     let _serving = world.serve().await;

@@ -193,13 +193,26 @@ pub(crate) fn shown(url: &str) -> String {
         Some((user, _)) => (Some(user), &place[user.len() + 1..]),
         None => (None, place),
     };
-    let hidden = [user, query].into_iter().flatten().collect::<Vec<_>>().join("?");
+    let tokens = place.split('/').skip(1).filter(|part| is_token(part));
+    let hidden = [user, query].into_iter().flatten().chain(tokens).collect::<Vec<_>>().join("?");
     if hidden.is_empty() {
         return url.to_owned();
     }
+    let parts = place.split('/').enumerate();
+    let parts: Vec<&str> =
+        parts.map(|(at, part)| if at > 0 && is_token(part) { "…" } else { part }).collect();
+    let place = parts.join("/");
     let hash =
         Sha256::digest(&hidden).iter().take(3).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     format!("{scheme}://{place} (and what is not shown, {hash})")
+}
+
+/// Returns whether a part of a path looks like a random text. The addresses of some services, such
+/// as chats, have their secret in the path.
+fn is_token(part: &str) -> bool {
+    let has = |is: fn(&char) -> bool| part.chars().any(|c| is(&c));
+    let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+    part.len() >= 20 && (is_mixed || (has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)))
 }
 
 fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) {
@@ -272,6 +285,20 @@ mod tests {
         for secret in ["https://ci.example.com/hook?token=abc", "https://me:abc@ci.example.com/hook"] {
             let shown = shown(secret);
             assert!(shown.starts_with("https://ci.example.com/hook (") && !shown.contains("abc"), "{shown}");
+        }
+        for token in
+            ["5f0c2a1e-77b1-4c1d-9a52-0d8b6f1c2e3a", "XkQwertyUiopAsdfGhjklZxcv", "a1b2c3d4e5f6a7b8c9d0e1f2"]
+        {
+            let one = shown(&format!("https://chat.example.com/api/webhooks/42/{token}/github"));
+            let place = "https://chat.example.com/api/webhooks/42/…/github (";
+            assert!(one.starts_with(place) && !one.contains(token), "{one}");
+            let other = shown(&format!("https://chat.example.com/api/webhooks/42/{token}x/github"));
+            assert_ne!(one, other, "two addresses can still be told apart");
+        }
+        for plain in
+            ["https://ci.example.com/a/path-with-many-short-words", "https://ci.example.com/v2/github"]
+        {
+            assert_eq!(shown(plain), plain);
         }
     }
 }

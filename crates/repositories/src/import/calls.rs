@@ -223,6 +223,16 @@ fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Resul
             observed.unknown.insert("webhooks", "GitHub shows a webhook without its address".to_owned());
             return Ok(());
         };
+        if rows.iter().filter(|other| other["config"]["url"] == url).count() > 1 {
+            // The address is the identity of an entry, so Beadle would remove the other webhooks.
+            observed.additive.insert("webhooks");
+            let note =
+                format!("webhooks: several webhooks have the address {}, so they are not listed", shown(url));
+            if !observed.notes.contains(&note) {
+                observed.notes.push(note);
+            }
+            continue;
+        }
         if shown(url) != url {
             observed.additive.insert("webhooks");
             let note =

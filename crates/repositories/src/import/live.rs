@@ -128,7 +128,11 @@ fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
 
 fn security_features(seen: &Repository, observed: &mut Observed) {
     let shown = match &seen.rest_settings {
-        Known::Known(settings) => settings.get("security_and_analysis").ok_or_else(String::new),
+        Known::Known(settings) => {
+            // GitHub sends null if it does not show the features to Beadle.
+            let shown = settings.get("security_and_analysis");
+            shown.filter(|shown| shown.is_object()).ok_or_else(String::new)
+        }
         Known::Unknown(unsure) => Err(unsure.why.clone()),
         Known::NotAsked => Err("Beadle did not read this part".to_owned()),
     };

@@ -23,7 +23,22 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
         ("except", "to except no repository, remove `except`"),
     ] {
         let Some(node) = root.get(key) else { continue };
-        let empty = |node: &Node| matches!(&node.kind, Kind::List(items) if items.is_empty());
+        let empty = |node: &Node| match &node.kind {
+            Kind::List(items) => items.is_empty(),
+            Kind::Map(entries) => entries.is_empty(),
+            _ => false,
+        };
+        for (name, value) in node.get("property").map(Node::entries).unwrap_or_default() {
+            // Beadle could not compare such a property, and the selector would not have it.
+            if name.text().is_none() || !is_comparable(value) {
+                let name = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
+                let text = format!(
+                    "`{key}.property`: the name `{}` must be a text, and its value a text or a list of texts",
+                    short(&name)
+                );
+                problems.push(Problem::error(value.asked.clone(), value.column, text));
+            }
+        }
         let values = node.entries().iter().flat_map(|(_, value)| {
             std::iter::once(value).chain(value.entries().iter().map(|(_, value)| value))
         });
@@ -34,6 +49,12 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
             problems.push(Problem::error(node.asked.clone(), node.column, text).hint(hint));
         }
     }
+}
+
+/// Returns whether a value of `property` is a text, a number or a boolean, or a list of these.
+fn is_comparable(value: &Node) -> bool {
+    let is_plain = |node: &Node| node.is_scalar() && !node.is_null();
+    if let Kind::List(items) = &value.kind { items.iter().all(is_plain) } else { is_plain(value) }
 }
 
 /// Returns the name of an entry for error messages. For a webhook, the name does not contain the
@@ -175,6 +196,26 @@ mod tests {
                 .map(|problem| problem.hint.as_ref().is_some_and(|hint| hint.contains("--from probot")))
                 .collect();
             assert_eq!(hints, [has_hint], "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn no_selector_matches_every_repository_or_none_by_mistake() {
+        for (text, expected) in [
+            ("select: { property: { tier: gold } }", 0),
+            ("select: { property: { tier: [gold, 1, true] } }", 0),
+            ("select: { property: {} }", 1),
+            ("except: { property: {} }", 1),
+            ("select: { property: { tier: [] } }", 1),
+            ("select: { property: { 2026: gold } }", 1),
+            ("except: { property: { tier: } }", 1),
+            ("except: { property: { tier: null } }", 1),
+            ("except: { property: { tier: { gold: true } } }", 1),
+            ("except: { property: { tier: [null] } }", 1),
+        ] {
+            let mut problems = Vec::new();
+            check_layer(FileKind::Layer, &Node::parse("layers/a.yml", text).unwrap(), &mut problems);
+            assert_eq!(problems.len(), expected, "{text}: {problems:?}");
         }
     }
 

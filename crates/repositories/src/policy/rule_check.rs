@@ -8,7 +8,7 @@ use super::layers::{Layer, LayerKind, without_plugins};
 use super::lists::entries;
 use super::meeting::{Part, parts};
 use super::merge::{merge, settle};
-use super::node::Node;
+use super::node::{Node, at_least};
 use super::problem::Problem;
 use super::rule_file::PolicyRule;
 use crate::identity::pair_layers;
@@ -135,10 +135,10 @@ fn of_entries<'a>(
     let (lower, merged) = (pair_layers(list, items, below), pair_layers(list, items, above));
     for (at, item) in items.iter().enumerate() {
         let mut values = Map::new();
-        values.insert("override".to_owned(), item.json());
+        values.insert("override".to_owned(), seen(item));
         for (name, pairs, all) in [("base", &lower, below), ("resolved", &merged, above)] {
             if let Some(other) = pairs.observed_of(at).and_then(|place| all.get(place)) {
-                values.insert(name.to_owned(), other.json());
+                values.insert(name.to_owned(), seen(other));
             }
         }
         found.extend(judged(rule, &Value::Object(values), item));
@@ -147,7 +147,7 @@ fn of_entries<'a>(
     for place in pair_layers(list, above, below).only_observed {
         let Some(item) = below.get(place) else { continue };
         let at = own.get(list).unwrap_or(own);
-        found.extend(judged(rule, &json!({ "base": item.json() }), at));
+        found.extend(judged(rule, &json!({ "base": seen(item) }), at));
     }
 }
 
@@ -159,7 +159,7 @@ pub(super) fn of_repository<'a>(rules: &'a [PolicyRule], root: &Node) -> Vec<Vio
             Some(list) => found.extend(
                 entries(root, list)
                     .iter()
-                    .filter_map(|item| judged(rule, &json!({ "resolved": item.json() }), item)),
+                    .filter_map(|item| judged(rule, &json!({ "resolved": seen(item) }), item)),
             ),
             None => found.extend(judged(rule, &json!({ "resolved": plain(rule, root) }), root)),
         }
@@ -189,6 +189,26 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     found.next().unwrap_or(at)
 }
 
+/// Returns a value as the rules see it. A minimum is its number, because Beadle keeps a live number
+/// that is equal to it. As a block, it would be greater than every number.
+fn seen(node: &Node) -> Value {
+    let mut value = node.json();
+    minimums(&mut value);
+    value
+}
+
+fn minimums(value: &mut Value) {
+    if let Some(least) = at_least(value) {
+        *value = json!(least);
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(minimums),
+        Value::Object(entries) => entries.values_mut().for_each(minimums),
+        _ => {}
+    }
+}
+
 /// Returns the sections of a block that the rule names, as JSON. Every list has its plain form.
 fn plain(rule: &PolicyRule, root: &Node) -> Value {
     let lists = lists();
@@ -197,7 +217,7 @@ fn plain(rule: &PolicyRule, root: &Node) -> Value {
     let sections = root.entries().iter().filter_map(|(key, value)| {
         let name = key.text().filter(is_named)?;
         let list = value.get("include").filter(|_| lists.contains(&name));
-        Some((name.to_owned(), list.unwrap_or(value).json()))
+        Some((name.to_owned(), seen(list.unwrap_or(value))))
     });
     Value::Object(sections.collect())
 }

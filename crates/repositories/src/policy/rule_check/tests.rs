@@ -103,6 +103,22 @@ fn a_rule_sees_what_the_edits_of_a_layer_do() {
 }
 
 #[test]
+fn a_minimum_alone_counts_as_its_number() {
+    let rule = "- name: approvals\n  each: branches\n  expect: override.protection.required_pull_request_reviews\
+                .required_approving_review_count | default(0) >= 2\n  message: two approvals\n";
+    for (least, count) in [("1", 1), ("2", 0)] {
+        let text = approvals(&format!("{{ at_least: {least} }}"));
+        let files = [
+            ("settings.yml", "repository: { has_wiki: false }\n"),
+            ("rules/a.yml", rule),
+            ("repos/shop.yml", text.as_str()),
+        ];
+        let found = errors(&files);
+        assert_eq!(found.len(), count, "{least}: {found:?}");
+    }
+}
+
+#[test]
 fn an_override_must_not_grant_admin_to_a_person() {
     for (permission, count) in [("admin", 1), ("push", 0)] {
         let text = format!("collaborators: [{{ username: mona, permission: {permission} }}]\n");

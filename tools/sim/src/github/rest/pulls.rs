@@ -11,6 +11,9 @@ use crate::github::world::World;
 /// The time of every pull request.
 const DATED: &str = "2026-01-01T00:00:00Z";
 
+/// The id of every fork. No repository of a world has it.
+const FORK: u64 = 990_000_001;
+
 /// Answers calls whose path begins with `/repos/{owner}/{repo}/pulls`.
 pub(super) fn answer(world: &World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     match (call.method.as_str(), rest) {
@@ -92,6 +95,9 @@ pub(crate) fn shown(world: &World, org: &str, found: &Value, number: &str, pull:
             "commits": link(format!("{api}/commits")), "statuses": link(format!("{repository}/statuses/{head}")),
         },
     });
+    if is_fork {
+        shown["head"]["repo"]["id"] = json!(FORK);
+    }
     let more = json!({
         "milestone": null, "created_at": DATED, "updated_at": DATED,
         "closed_at": (!is_open).then_some(DATED), "merged_at": is_merged.then_some(DATED),

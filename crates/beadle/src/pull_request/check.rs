@@ -253,7 +253,13 @@ impl PolicyCheck {
             }
         }
         let sides: Vec<&read::Side> = base.as_ref().ok().into_iter().chain([&head]).collect();
-        let texts = read::texts(reader, source, &sides).await?;
+        let texts = match read::texts(reader, source, &sides).await {
+            Err(failure) if failure.class == Class::Rejected => {
+                findings.refused = Some(failure.text);
+                return Ok(Examined::Changed(Box::new(findings)));
+            }
+            texts => texts?,
+        };
         let current = self.policy.current();
         let place = (reader.organisation(), source);
         let after = match read::parse(&head, &texts, &current.home, place).await? {

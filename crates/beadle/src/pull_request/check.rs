@@ -265,7 +265,10 @@ impl PolicyCheck {
         let after = match read::parse(&head, &texts, &current.home, place).await? {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
-                findings.problems.extend(self.undeclared(&parsed.policy));
+                if findings.may_preview() {
+                    // Otherwise a stranger could guess the names of secrets.
+                    findings.problems.extend(self.undeclared(&parsed.policy));
+                }
                 findings.tests = parsed.tested.count;
                 findings.failures = parsed.tested.problems;
                 parsed.policy

@@ -163,8 +163,8 @@ impl PolicyCheck {
             };
             if let Some(why) = self.needs_none(&pull, repository) {
                 runs.leave(None, "The pull request needs no check any more").await?;
-                let is_policys = is_branch(&self.source.reference, &pull.base);
-                let is_merged_here = pull.repository == repository && is_policys;
+                let is_its_branch = is_branch(&self.source.reference, &pull.base);
+                let is_merged_here = pull.repository == repository && is_its_branch;
                 if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
                     let in_force = self.policy.current();
                     by_review.approve(&pull, &in_force.generation, run.since).await?;

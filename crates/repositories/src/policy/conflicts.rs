@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn a_conflict_about_a_webhook_does_not_show_its_address() {
         let layer = |active: bool| {
-            let text = format!("webhooks: [{{ url: 'https://ci.example.com/?token=hunter2', active: {active} }}]");
+            let text =
+                format!("webhooks: [{{ url: 'https://ci.example.com/?token=hunter2', active: {active} }}]");
             Node::parse("a.yml", &text).unwrap()
         };
         let found = conflicts(&layer(true), &layer(false));

@@ -26,9 +26,13 @@ const LARGEST_SUM: u64 = 32 << 20;
 const LONGEST: usize = 200;
 /// The number of contents that one query reads.
 const BATCH: usize = 100;
+/// The maximum number of contents that Beadle reads one by one, because a query does not show them
+/// whole. A policy has few of them: 32 MiB have at most 64 long files, and a file that is no text is
+/// an error. Without the limit, a pull request with many such files would use up the API budget.
+const MOST_ALONE: usize = 200;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
-/// answer.
-const MOST_FOLDERS: usize = 1_000;
+/// answer. An answer has up to 100,000 entries, so a folder that needs this has too many files anyway.
+const MOST_FOLDERS: usize = 100;
 /// The media type of the text of a file.
 const RAW: &str = "application/vnd.github.raw+json";
 
@@ -168,6 +172,7 @@ impl Reader {
         let mut waiting: VecDeque<Vec<&String>> =
             wanted.into_iter().collect::<Vec<_>>().chunks(BATCH).map(<[&String]>::to_vec).collect();
         let mut texts = BTreeMap::new();
+        let mut alone = 0;
         while let Some(batch) = waiting.pop_front() {
             let Some(found) = self.batch(repository, &batch).await? else {
                 // GitHub could not answer for this number of contents at once.
@@ -177,7 +182,14 @@ impl Reader {
                 continue;
             };
             for (id, text) in found {
-                let text = if text.is_some() { text } else { self.whole_blob(repository, id).await? };
+                let text = match text {
+                    Some(text) => Some(text),
+                    None if alone < MOST_ALONE => {
+                        alone += 1;
+                        self.whole_blob(repository, id).await?
+                    }
+                    None => return Err(too_many_alone()),
+                };
                 texts.extend(text.map(|text| (id.clone(), text)));
             }
         }
@@ -318,6 +330,11 @@ fn check_sum(files: &[TreeFile]) -> Result<(), Failure> {
 
 fn too_many() -> Failure {
     let text = format!("the policy must have at most {MOST_FILES} files; keep it in a folder of its own");
+    Failure::new(Class::Rejected, text)
+}
+
+fn too_many_alone() -> Failure {
+    let text = format!("the policy has more than {MOST_ALONE} files that are long or are no text in UTF-8");
     Failure::new(Class::Rejected, text)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! <https://docs.github.com/rest/pulls/pulls>, <https://docs.github.com/rest/pulls/reviews>
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +48,8 @@ pub struct Review {
     pub state: String,
     /// The id of the commit that the reviewer saw.
     pub commit: String,
+    /// The time of the review, in whole seconds. `None` if GitHub does not show it.
+    pub submitted: Option<Time>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,8 @@ struct ReviewRow {
     user: Account,
     state: String,
     commit_id: String,
+    #[serde(default, deserialize_with = "optional")]
+    submitted_at: Option<jiff::Timestamp>,
 }
 
 /// The membership of an account in a team.
@@ -160,6 +164,7 @@ impl Reader {
             login: row.user.login,
             state: row.state,
             commit: row.commit_id,
+            submitted: row.submitted_at.map(|at| Time(at.as_millisecond())),
         };
         Ok(rows.iter().filter_map(shape::<ReviewRow>).map(review).collect())
     }

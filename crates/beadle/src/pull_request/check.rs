@@ -163,8 +163,8 @@ impl PolicyCheck {
             };
             if let Some(why) = self.needs_none(&pull, repository) {
                 runs.leave(None, "The pull request needs no check any more").await?;
-                let is_policys = is_branch(&self.source.reference, &pull.base);
-                let is_merged_here = pull.repository == repository && is_policys;
+                let is_its_branch = is_branch(&self.source.reference, &pull.base);
+                let is_merged_here = pull.repository == repository && is_its_branch;
                 if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
                     let in_force = self.policy.current();
                     by_review.approve(&pull, &in_force.generation, run.since).await?;
@@ -253,13 +253,22 @@ impl PolicyCheck {
             }
         }
         let sides: Vec<&read::Side> = base.as_ref().ok().into_iter().chain([&head]).collect();
-        let texts = read::texts(reader, source, &sides).await?;
+        let texts = match read::texts(reader, source, &sides).await {
+            Err(failure) if failure.class == Class::Rejected => {
+                findings.refused = Some(failure.text);
+                return Ok(Examined::Changed(Box::new(findings)));
+            }
+            texts => texts?,
+        };
         let current = self.policy.current();
         let place = (reader.organisation(), source);
         let after = match read::parse(&head, &texts, &current.home, place).await? {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
-                findings.problems.extend(self.undeclared(&parsed.policy));
+                if findings.may_preview() {
+                    // Otherwise a stranger could guess the names of secrets.
+                    findings.problems.extend(self.undeclared(&parsed.policy));
+                }
                 findings.tests = parsed.tested.count;
                 findings.failures = parsed.tested.problems;
                 parsed.policy

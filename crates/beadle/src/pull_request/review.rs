@@ -23,6 +23,9 @@ struct ShownPlan {
     head: String,
     /// The code of the plan.
     digest: String,
+    /// Since when the check shows this plan.
+    #[serde(default)]
+    since: Option<Time>,
 }
 
 impl Metadata for ShownPlan {
@@ -43,8 +46,10 @@ pub(super) struct ByReview<'a> {
     pub(super) team: &'a str,
 }
 
-/// Returns the last review of each reviewer who approves the commit and is not the author.
-fn approving<'a>(reviews: &'a [Review], head: &str, author: Option<u64>) -> Vec<&'a Review> {
+/// Returns the last review of each reviewer who approves the shown plan and is not the author. A
+/// review from before the check showed the plan cannot be about the plan: a check can run again at
+/// the same commit, and then show another plan.
+fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };
     let mut last: BTreeMap<u64, &Review> = BTreeMap::new();
@@ -54,8 +59,16 @@ fn approving<'a>(reviews: &'a [Review], head: &str, author: Option<u64>) -> Vec<
     for review in reviews.iter().filter(decides) {
         last.insert(review.reviewer, review);
     }
-    let approves =
-        |review: &&Review| review.state == "APPROVED" && review.commit == head && review.reviewer != author;
+    // GitHub shows whole seconds.
+    let is_later = |review: &Review| {
+        shown.since.is_none_or(|since| review.submitted.is_some_and(|at| at.seconds() >= since.seconds()))
+    };
+    let approves = |review: &&Review| {
+        review.state == "APPROVED"
+            && review.commit == shown.head
+            && review.reviewer != author
+            && is_later(review)
+    };
     last.into_values().filter(approves).collect()
 }
 
@@ -66,7 +79,10 @@ impl ByReview<'_> {
 
     /// Remembers the plan that the check of a commit showed.
     pub(super) async fn remember(&self, head: &str, digest: &str) -> Result<(), StoreError> {
-        let shown = ShownPlan { head: head.to_owned(), digest: digest.to_owned() };
+        let known = self.note().get(self.store).await?;
+        let known = known.filter(|known| known.head == head && known.digest == digest);
+        let since = known.and_then(|known| known.since).unwrap_or_else(|| self.clock.now());
+        let shown = ShownPlan { head: head.to_owned(), digest: digest.to_owned(), since: Some(since) };
         self.note().put(self.store, &shown).await
     }
 
@@ -98,7 +114,7 @@ impl ByReview<'_> {
             return Ok(None);
         }
         let reviews = self.reader.reviews(self.repository, pull.number).await?;
-        for review in approving(&reviews, &pull.head, pull.author) {
+        for review in approving(&reviews, shown, pull.author) {
             if self.reader.is_in_team(self.team, &review.login).await? {
                 return Ok(Some(review.clone()));
             }
@@ -148,7 +164,13 @@ mod tests {
     use super::*;
 
     fn review(reviewer: u64, state: &str, commit: &str) -> Review {
-        Review { reviewer, login: format!("u{reviewer}"), state: state.to_owned(), commit: commit.to_owned() }
+        Review {
+            reviewer,
+            login: format!("u{reviewer}"),
+            state: state.to_owned(),
+            commit: commit.to_owned(),
+            submitted: Some(Time(5_000)),
+        }
     }
 
     #[test]
@@ -166,8 +188,27 @@ mod tests {
             (vec![review(2, "APPROVED", "head"), review(3, "APPROVED", "head")], Some(1), vec![2, 3]),
         ] {
             let found: Vec<u64> =
-                approving(&reviews, "head", author).into_iter().map(|review| review.reviewer).collect();
+                approving(&reviews, &shown(None), author).into_iter().map(|review| review.reviewer).collect();
             assert_eq!(found, approving_reviewers, "{reviews:?} of {author:?}");
+        }
+    }
+
+    fn shown(since: Option<Time>) -> ShownPlan {
+        ShownPlan { head: "head".to_owned(), digest: "d".to_owned(), since }
+    }
+
+    #[test]
+    fn a_review_from_before_the_plan_was_shown_does_not_approve_it() {
+        for (since, submitted, approves) in [
+            (5_900, Some(5_000), true),
+            (6_000, Some(5_000), false),
+            (5_000, Some(9_000), true),
+            (5_000, None, false),
+        ] {
+            let review = Review { submitted: submitted.map(Time), ..review(2, "APPROVED", "head") };
+            let reviews = [review];
+            let found = approving(&reviews, &shown(Some(Time(since))), Some(1));
+            assert_eq!(!found.is_empty(), approves, "{since} {submitted:?}");
         }
     }
 

@@ -82,6 +82,32 @@ fn a_key_that_beadle_does_not_know_is_left_out_with_its_line() {
 }
 
 #[test]
+fn a_block_that_loses_its_unknown_keys_does_not_become_an_empty_one() {
+    let text = "repository:
+  name: shop
+  has_wiki: false
+branches:
+  - name: main
+    protection:
+      review_count: 2
+  - name: next
+    protection:
+      enforce_admins: true
+      restrictions: { people: [mona] }
+";
+    let made = converted(Incumbent::Probot, &[("a.yml", text)]);
+    // An empty `protection` would remove the rule, and empty `restrictions` would lock everybody out.
+    let body = body(&made.files["repos/shop.yml"]);
+    assert!(body.contains("enforce_admins: true"), "{body}");
+    for empty in ["protection: {}", "restrictions", "protection: null"] {
+        assert!(!body.contains(empty), "{empty}: {body}");
+    }
+    let mut left = said(&made, Severity::NotYet);
+    left.sort_unstable();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
 fn a_name_with_spaces_gets_hyphens() {
     let text = "repository:\n  name: fabric private chaincode\n  has_wiki: false\n";
     for file in ["settings.yml", "fabric-private-chaincode/.github/settings.yml"] {

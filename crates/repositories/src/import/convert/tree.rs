@@ -29,15 +29,24 @@ pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
     Node { kind: Kind::Map(entries), ..block.clone() }
 }
 
-/// Returns a copy without the keys at these places. A place is a line and a column.
+/// Returns a copy without the keys at these places. A place is a line and a column. Blocks and lists
+/// of which nothing is left are removed too, because an empty one has a meaning of its own: an empty
+/// `protection` removes the rule of the branch, and an empty list removes all entries.
 pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     let kind = match &node.kind {
-        Kind::List(items) => Kind::List(items.iter().map(|item| without_places(item, places)).collect()),
+        Kind::List(items) => Kind::List(items.iter().filter_map(|item| left(item, places)).collect()),
         Kind::Map(entries) => {
             let kept = entries.iter().filter(|(key, _)| !places.contains(&(key.asked.line, key.column)));
-            Kind::Map(kept.map(|(key, value)| (key.clone(), without_places(value, places))).collect())
+            Kind::Map(kept.filter_map(|(key, value)| Some((key.clone(), left(value, places)?))).collect())
         }
         other => other.clone(),
     };
     Node { kind, ..node.clone() }
+}
+
+/// Returns what is left of a value, or `None` if it lost everything that it had.
+fn left(value: &Node, places: &[(u32, u32)]) -> Option<Node> {
+    let has_content = |node: &Node| !node.entries().is_empty() || !node.items().is_empty();
+    let left = without_places(value, places);
+    (!has_content(value) || has_content(&left)).then_some(left)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
 use crate::github::shapes;
-use crate::github::world::World;
+use crate::github::world::{World, now};
 
 /// The time of every pull request.
 const DATED: &str = "2026-01-01T00:00:00Z";
@@ -50,7 +50,7 @@ fn reviewed(world: &World, web: &str, pull: &Value, at: usize, review: &Value) -
     let (html, api) = (format!("{web}#pullrequestreview-{at}"), "https://api.github.com/");
     json!({
         "id": at + 1, "node_id": format!("PRR_kwDO{at:08}"), "user": user, "body": "", "state": review["state"],
-        "html_url": html, "pull_request_url": api, "submitted_at": DATED, "commit_id": commit,
+        "html_url": html, "pull_request_url": api, "submitted_at": now(), "commit_id": commit,
         "author_association": "MEMBER", "_links": { "html": { "href": html }, "pull_request": { "href": api } },
     })
 }

@@ -63,8 +63,8 @@ impl BackgroundTask for Repositories {
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);
         };
-        // Without its own login, Beadle takes the webhooks of its own writes for events of others.
-        // They would then use the budget that sweeps leave for events.
+        // If Beadle does not know its own login, it cannot recognise the webhooks that its own
+        // writes cause. These webhooks would then use the budget that sweeps leave for events.
         if !organisation.has_asked_login() {
             return Ok(TaskStatus::Idle);
         }

@@ -40,12 +40,12 @@ pub enum Kind {
     /// A block of keys and values, in the order of the file. A key is also a node, because it has a
     /// line.
     Map(Vec<(Node, Node)>),
-    /// What a layer does to a list of the layers of lower rank. `list_forms.rs` makes this kind,
-    /// and the merge of the layers applies it. A parsed file has a block of keys instead.
+    /// How a layer changes a list that the layers of lower rank set. `list_forms.rs` makes this
+    /// kind, and the merge of the layers applies it. A parsed file has a block of keys instead.
     Edit(Box<ListEdit>),
 }
 
-/// What a layer does to a list of the layers of lower rank.
+/// How a layer changes a list that the layers of lower rank set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListEdit {
     /// True if the layer drops the list of the layers of lower rank.

@@ -16,8 +16,8 @@ use crate::app::service::Service;
 pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
-    /// Whether this process has already checked for keys that were parked because the target was
-    /// stopped, and made them due if the target is not stopped any more.
+    /// True after this process has looked for keys that are parked because the target was stopped.
+    /// If the target is no longer stopped, this look makes the keys due.
     has_revived: AtomicBool,
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::damaged;
 
-/// How far back the loaded window reaches at least. A write may end long after its room was
+/// The minimum age up to which reservations are loaded. A write may end long after its room was
 /// reserved, and its reservation must still be found.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 

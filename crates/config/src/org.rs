@@ -101,8 +101,8 @@ impl OrgFile {
         }
     }
 
-    /// Returns the limits of the gate. If a limit is not set, the same limit of the guard applies.
-    /// If the guard has no such limit, the default applies.
+    /// Returns the limits of the gate. If `removes`, `weakens` or `exposes` is not set, the same
+    /// limit of the guard applies. The other limits have their own defaults.
     pub fn gate_limits(&self) -> GateLimits {
         let guard = self.limits();
         GateLimits {

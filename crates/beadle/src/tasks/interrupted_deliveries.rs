@@ -21,7 +21,7 @@ impl BackgroundTask for InterruptedDeliveries {
 
     fn period(&self) -> Duration {
         // The function on AWS looks for due tasks once a minute. With a period of a whole minute,
-        // this task could be due just after the look, and would run only every second minute.
+        // this task could be due just after that moment, and would run only every second minute.
         Duration::from_secs(45)
     }
 

@@ -55,8 +55,8 @@ impl BackgroundTask for Repositories {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
         // If another process has accepted a generation, this process must use it too. Otherwise it
-        // would delete the holds of that generation, and start a sweep with its own older
-        // generation.
+        // would delete the holds of that generation, and start a sweep with the generation that it
+        // used before.
         if organisation.open().is_some() {
             service.open(organisation).await.map_err(failed)?;
         }

@@ -16,8 +16,8 @@ use crate::app::service::Service;
 pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
-    /// True after this process has looked for keys that are parked because the target was stopped.
-    /// If the target is no longer stopped, this look makes the keys due.
+    /// True after this process has checked whether the target is still stopped. If the target is
+    /// not stopped, this check makes the keys due that were parked because of the stop.
     has_revived: AtomicBool,
 }
 

@@ -26,7 +26,7 @@ pub struct OrgFile {
     pub webhook_secrets: Vec<String>,
     /// The folder or the repository that contains the policy.
     pub policy: PolicySource,
-    /// The repository of a policy on which the policy of the organisation stands.
+    /// The repository of a shared base. The policy of the organisation is on top of this base.
     pub base: Option<RepositorySource>,
     /// The name of the repository that contains the policy.
     #[serde(default = "admin")]
@@ -101,8 +101,8 @@ impl OrgFile {
         }
     }
 
-    /// Returns the limits of the gate. Limits that are not set have their defaults, which are the
-    /// limits of the guard where the guard has the same limit.
+    /// Returns the limits of the gate. If `removes`, `weakens` or `exposes` is not set, the same
+    /// limit of the guard applies. The other limits have their own defaults.
     pub fn gate_limits(&self) -> GateLimits {
         let guard = self.limits();
         GateLimits {

@@ -62,8 +62,9 @@ fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-/// Returns the path of the value that caused an error, such as `org.app.id`. The library names the
-/// path only in the text of an error that does not contain the file.
+/// Returns the path of the value that caused an error, such as `org.app.id`. The library shows the
+/// path only in the text of an error without the file's content, so the function removes the
+/// content first.
 fn path_of(error: &toml::de::Error) -> String {
     let mut bare = error.clone();
     bare.set_input(None);

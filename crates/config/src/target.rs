@@ -91,7 +91,7 @@ pub struct ScimFile {
     pub page: Option<usize>,
     /// The maximum number of members that Beadle adds or removes with one request.
     pub changes: Option<usize>,
-    /// Whether the server can leave out of a list the attributes that Beadle does not ask for.
+    /// Whether the server can send a list without the attributes that Beadle does not ask for.
     pub attributes: Option<bool>,
     /// Whether `beadle targets probe` only reads, or also writes.
     #[serde(default)]
@@ -169,7 +169,7 @@ pub struct GroupGuardFile {
     /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,
     /// The number of members who may leave in addition, if the directory confirms for each of these
-    /// people that their access must go.
+    /// people that their access must end.
     pub leavers: Option<usize>,
     /// The length of the window in which leaving members are counted.
     pub window: Option<Span>,

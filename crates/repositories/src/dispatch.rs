@@ -126,7 +126,7 @@ struct Uncertain {
     intent: u64,
     /// When Beadle tried the dispatch for the first time.
     at: Time,
-    /// The time from which on GitHub's list shows the runs of all tries.
+    /// The earliest time at which GitHub's list certainly shows the runs of all tries.
     listed: Time,
 }
 
@@ -297,8 +297,8 @@ impl Dispatch {
     }
 }
 
-/// Returns the failure with which the queue runs the key again when GitHub lists the run. No worker
-/// waits until then.
+/// Returns the failure that makes the queue run the key again when GitHub lists the run. So no
+/// worker has to wait for the list.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

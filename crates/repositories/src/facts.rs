@@ -25,9 +25,9 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// Returns the facts of a repository. If a list was not read, the result has the list's facts
-    /// of `before`. So if the repository loses an entry of the list now, Beadle notices it at the
-    /// next read of the list.
+    /// Returns the facts of a repository. If a list was not read, the result takes the facts of
+    /// this list from `before`. So if the repository loses an entry of the list now, Beadle notices
+    /// the loss at the next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());

@@ -38,8 +38,8 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns whether a check is due. A time of the last check in the future comes from a clock
-    /// that was ahead, so a check is due then too.
+    /// Returns whether a check is due. If the time of the last check is in the future, the clock
+    /// that set it was wrong, and a check is due.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }

@@ -21,7 +21,8 @@ const AGAIN: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// What this process remembers. A run without a store uses it, and a plan that is only shown.
+    /// What this process remembers. It is for runs without a store, and for plans that are only
+    /// shown.
     here: Arc<Mutex<BTreeMap<String, String>>>,
     /// The repositories that may be the owner of a file that has no owner yet, by id. Each has the
     /// path of the file and the reason why the owner is not certain.
@@ -241,7 +242,7 @@ impl Overrides {
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            // The uncertain owner of this file does not matter for another file.
+            // Only this file waits. Another file with the name of the repository still applies.
             named = named.filter(|named| named.file != layer.file);
             standing.waits.push((layer, why));
         }

@@ -139,7 +139,7 @@ impl Selection<'_> {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
 
-    /// Returns the sections for which the selection decides whether they apply.
+    /// Returns the sections that may change for a repository that enters or leaves the selection.
     fn sections(&self) -> BTreeSet<String> {
         match &self.entry {
             Some(entry) => BTreeSet::from([entry.list.to_owned()]),

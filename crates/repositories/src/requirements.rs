@@ -10,8 +10,8 @@ use crate::organisation;
 /// by which layers can select, and a renamed organisation.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
-/// The permissions that every policy needs: to read who has access, and to receive the events that
-/// report new files and branches and the values by which layers can select.
+/// The permissions that every policy needs. With them, Beadle reads who has access. It also
+/// receives the events about new files, new branches and changed values by which layers can select.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),
@@ -28,8 +28,8 @@ pub struct AppNeeds {
     /// The lowest sufficient level of each permission, by the name of the permission in the REST
     /// API.
     pub permissions: BTreeMap<&'static str, AccessLevel>,
-    /// The events. GitHub refuses an event without its permission, so events of sections that the
-    /// policy does not have are not among them.
+    /// The events. If the policy does not have a section, the events of this section are left out,
+    /// because GitHub refuses an event without its permission.
     pub events: BTreeSet<&'static str>,
 }
 

@@ -77,8 +77,8 @@ impl DynamoStore {
         if asked.is_empty() {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
-        // A run submits the changes of one key, so they belong to one instance. If there are
-        // several instances, they are checked one after the other.
+        // Usually all changes belong to one instance, because a run submits the changes of one key.
+        // If there are several instances, they are checked one after the other.
         let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
         for (instance, places) in window::by_instance(asked) {
             let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
@@ -179,8 +179,8 @@ impl DynamoStore {
                 pause(attempt).await;
                 continue;
             };
-            // The number belongs only to this entry. If it is stored, the transaction succeeded and
-            // its answer was lost.
+            // No other entry has the number of this entry. If this entry is stored, an earlier try
+            // of the transaction succeeded, and its answer was lost.
             if self.has_entry(DOING, &entry).await? {
                 return Ok(Begun::Yes(entry.seq));
             }

@@ -20,7 +20,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) const LEVEL: i32 = 1;
 /// The maximum size of a value after decompression.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
-/// The length from which a value is stored compressed.
+/// The minimum length of a value that is stored compressed.
 const LONG: usize = 4096;
 
 /// How many times a write is tried if other processes keep writing the same item.

@@ -10,8 +10,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::damaged;
 
-/// How far back the loaded window reaches at least. A write may end long after its room was
-/// reserved, and its reservation must still be found.
+/// The length of the window that is loaded to record how changes ended. The window ends at the
+/// newest reservation. A write may end long after its room was reserved, and its reservation must
+/// still be found.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// The window of one instance, as it was loaded from the file.

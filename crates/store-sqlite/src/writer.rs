@@ -113,7 +113,7 @@ impl WriterThread {
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
     let spawned = std::thread::Builder::new().name(name.into()).spawn(run);
-    spawned.expect("the system has no thread left; there is nothing to go on with");
+    spawned.expect("the operating system must be able to start a thread");
 }
 
 fn write_groups(connection: &Connection, health: &Health, mut requests: mpsc::Receiver<Box<dyn Work>>) {

@@ -51,7 +51,7 @@ impl Piece {
         Self(counted(number, one, many))
     }
 
-    /// Creates a piece from pieces, with `between` between two of them.
+    /// Joins pieces into one piece, with the separator `between`.
     pub(crate) fn joined(pieces: &[Self], between: &'static str) -> Self {
         Self(joined(pieces, between))
     }

@@ -9,7 +9,7 @@ pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.
     pub(crate) web: String,
     pub(crate) origin: PolicyOrigin,
-    /// The same two values for the base of the policy.
+    /// The address of the pages and the origin, for the base of the policy.
     pub(crate) base: Option<(String, PolicyOrigin)>,
 }
 

@@ -377,7 +377,7 @@ pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     }
 }
 
-/// Adds how the write of every change ended to the page, for job summaries.
+/// Adds the result of every write to the page, for job summaries.
 pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     let printer = Printer::new(crate::cli::Color::Never);
     for report in reports.iter().filter(|report| !report.steps.is_empty() || !report.unknowns.is_empty()) {

@@ -1,5 +1,5 @@
-//! Finishes the deliveries whose process ended after the delivery was stored in the inbox and
-//! before its keys were marked as due.
+//! Finishes interrupted deliveries. A process stored such a delivery in the inbox, but ended before
+//! it marked the keys of the delivery as due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,8 @@ impl BackgroundTask for InterruptedDeliveries {
     }
 
     fn period(&self) -> Duration {
-        // The period is shorter than a minute. The function on AWS runs its tasks once a minute,
-        // and with a period of a minute it could find the task not yet due and run it only every
-        // second minute.
+        // The function on AWS looks for due tasks once a minute. With a period of a whole minute,
+        // this task could be due just after that moment, and would run only every second minute.
         Duration::from_secs(45)
     }
 

@@ -17,8 +17,8 @@ const PLANNING: Duration = Duration::from_secs(1800);
 /// The task that reads the policy of one organisation.
 pub(super) struct PolicyReload {
     of: (Arc<Service>, Arc<ServedOrganisation>),
-    /// True if the process may run keys before it follows another process. A function on AWS
-    /// follows first.
+    /// True if the process may run keys before it uses a generation that another process has
+    /// accepted. A function on AWS first takes over that generation.
     may_be_late: bool,
 }
 

@@ -55,7 +55,8 @@ impl BackgroundTask for Repositories {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
         // If another process has accepted a generation, this process must use it too. Otherwise it
-        // would delete the holds of that generation, and start a sweep with the one before.
+        // would delete the holds of that generation, and start a sweep with the generation that it
+        // used before.
         if organisation.open().is_some() {
             service.open(organisation).await.map_err(failed)?;
         }
@@ -63,12 +64,12 @@ impl BackgroundTask for Repositories {
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);
         };
-        // Without its own login, Beadle takes the webhooks of its own writes for events of others.
-        // They would then use the budget that sweeps leave for events.
+        // If Beadle does not know its own login, it cannot recognise the webhooks that its own
+        // writes cause. These webhooks would then use the budget that sweeps leave for events.
         if !organisation.has_asked_login() {
             return Ok(TaskStatus::Idle);
         }
-        // A generation that comes into force at this moment decides whether it needs a sweep.
+        // While the task has this lock, no other generation comes into force.
         let _alone = organisation.generation_change.lock().await;
         let (store, name) = (&service.store, &organisation.file.name);
         let note = LastSweep::note(name);
@@ -83,8 +84,9 @@ impl BackgroundTask for Repositories {
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
         }
-        // A process with newer files in its folder has accepted another generation. If each of them
-        // started a sweep because of the other one, the sweeps would have no end.
+        // Another process, with newer files in its folder, has accepted another generation. If each
+        // of the two processes started a sweep because of the other one, the sweeps would have no
+        // end.
         let is_gated = organisation.file.mode != Mode::Observe;
         if !due && is_gated && !organisation.is_accepted(store.as_ref(), &generation).await? {
             return Ok(TaskStatus::Idle);

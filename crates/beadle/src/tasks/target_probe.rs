@@ -16,8 +16,8 @@ use crate::app::service::Service;
 pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
-    /// Whether this process has already checked for keys that were parked because the target was
-    /// stopped, and made them due if the target is not stopped any more.
+    /// True after this process has checked whether the target is still stopped. If the target is
+    /// not stopped, this check makes the keys due that were parked because of the stop.
     has_revived: AtomicBool,
 }
 

@@ -107,7 +107,7 @@ pub(super) struct CheckedCommit<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Changes {
-    /// Set if the event reports another base branch of a pull request.
+    /// Set if the event reports that a pull request has a new base branch.
     pub(super) base: Option<IgnoredAny>,
 }
 

@@ -38,7 +38,7 @@ const MEMBERSHIP: &str = "group.user_membership.";
 /// sweep of all groups instead.
 const MOST_KEYS: usize = 100;
 
-/// The beginning of the id of a `group` key whose group may have changed in more than its members.
+/// The beginning of the id of a `group` key if more than the members of the group may have changed.
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]

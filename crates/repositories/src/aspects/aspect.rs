@@ -27,8 +27,8 @@ pub struct Aspect {
     pub(crate) permissions: &'static [AppPermission],
     /// The webhook events by which GitHub reports a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Returns the parts of a repository that Beadle must read for many repositories at once if a
-    /// policy has these sections. The planner of the aspect reads everything else.
+    /// Returns which parts of a repository a policy with these sections needs from the read of many
+    /// repositories at once. The planner of the aspect reads everything else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
@@ -127,8 +127,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Returns that no part must be read for many repositories at once. It is for aspects whose planner
-/// reads everything itself.
+/// Returns no parts. An aspect uses this function if its planner reads everything itself.
 pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
     Asks::default()
 }

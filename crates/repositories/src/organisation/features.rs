@@ -6,9 +6,10 @@
 use beadle_engine::Risk;
 use serde_json::{Map, Value, json};
 
-/// The values of the features that a new configuration leaves out, as GitHub's published
-/// description has them (`@octokit/openapi` 23.0.2). The description has no default for the other
-/// features, and GitHub leaves these features of a repository as they are.
+/// The default values in GitHub's published description (`@octokit/openapi` 23.0.2). If a new
+/// configuration does not set one of these features, GitHub gives the feature this value. The other
+/// features have no default: if a configuration does not set such a feature, GitHub does not change
+/// the feature in the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -72,8 +73,8 @@ fn halves(value: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns how much a value protects. A greater number protects more. GitHub leaves a feature that
-/// is not set as it is, so the feature may be on.
+/// Returns how much a value protects. A greater number protects more. If a configuration does not
+/// set a feature, GitHub does not change the feature, so it may be on.
 fn strength(value: Option<&str>) -> u8 {
     match value {
         Some("enabled" | "enforced") => 2,

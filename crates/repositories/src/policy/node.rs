@@ -40,12 +40,12 @@ pub enum Kind {
     /// A block of keys and values, in the order of the file. A key is also a node, because it has a
     /// line.
     Map(Vec<(Node, Node)>),
-    /// What a layer does to a list of the layers of lower rank. `list_forms.rs` makes this kind,
-    /// and the merge of the layers applies it. A parsed file has a block of keys instead.
+    /// How a layer changes a list that the layers of lower rank set. `list_forms.rs` makes this
+    /// kind, and the merge of the layers applies it. A parsed file has a block of keys instead.
     Edit(Box<ListEdit>),
 }
 
-/// What a layer does to a list of the layers of lower rank.
+/// How a layer changes a list that the layers of lower rank set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListEdit {
     /// True if the layer drops the list of the layers of lower rank.
@@ -96,8 +96,9 @@ impl Node {
         parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            // The error already has a place, and the hints of the library about its options do not
-            // help the author. So both are removed from the message.
+            // The library's message repeats the place of the error, and has hints about the options
+            // of the library, which do not help the author of the policy. So both are removed from
+            // the message.
             let message = text.lines().next().unwrap_or_default();
             let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
                 .iter()

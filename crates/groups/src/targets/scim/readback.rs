@@ -297,7 +297,7 @@ fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
         _ => String::new(),
     };
     let text = format!(
-        "the target answered that {} members of the group {} were {what}, and did not make the change, first member {}{hint}",
+        "the target answered that {} members of the group {} were {what}, but it did not make the change; first member: {}{hint}",
         undone.len(),
         written.group,
         undone.first().map_or("", String::as_str)

@@ -25,8 +25,9 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // The rule does not become weaker if it still requires every check. A check may not lose its
-    // App, but a check that any App could report may get one certain App.
+    // The rule does not become weaker if it still requires every live check. If only one App may
+    // report a live check, this App must stay the only one. If any App may report the check, the
+    // policy may name one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,

@@ -101,9 +101,10 @@ impl AspectPlanner for Protection {
 
 /// Returns the branches that the entry `default` means. Usually this is the present default branch.
 /// If the policy declares another default branch and this branch exists, the same run makes it the
-/// default branch. Then `default` means only the declared branch. Otherwise, after somebody changed
-/// the default branch by hand, Beadle would also create a rule for the wrong branch. If the mode
-/// does not let the run change the default branch, `default` means both branches.
+/// default branch. Then `default` means only the declared branch. If it also meant the present
+/// branch, and somebody had changed the default branch by hand, Beadle would create a rule for the
+/// wrong branch. If the mode does not let the run change the default branch, `default` means both
+/// branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();

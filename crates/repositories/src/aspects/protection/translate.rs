@@ -253,8 +253,8 @@ impl DesiredRule {
     }
 }
 
-/// Returns the value that a flag must have if GitHub shows the value `seen`. A minimum does not
-/// lower a greater number.
+/// Returns the value that a flag must have if GitHub shows the value `seen`. If the policy declares
+/// only a minimum and GitHub has a greater number, the greater number stays.
 pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     let Some(least) = at_least(wanted) else { return wanted.clone() };
     json!(seen.as_i64().map_or(least, |seen| seen.max(least)))

@@ -160,7 +160,8 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns why Beadle does not plan a ruleset of which the layers of a repository set only a part.
+/// Returns why Beadle does not plan a ruleset: the layers that reach the repository set only a part
+/// of the ruleset.
 fn without_base(want: &Node) -> String {
     format!(
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",

@@ -79,7 +79,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
 /// the declared value does not have. The entries of a list become those that the policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
-        // A minimum does not lower a greater number.
+        // The policy declares only a minimum, so a greater number at GitHub stays.
         return json!(seen.as_i64().map_or(least, |seen| seen.max(least)));
     }
     match (wanted, seen) {

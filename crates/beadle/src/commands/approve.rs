@@ -83,7 +83,7 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
                 code = FAILED;
                 continue;
             }
-            let Some(reason) = &args.reason else {
+            let Some(reason) = args.reason.as_ref().filter(|reason| !reason.trim().is_empty()) else {
                 printer.error(&format!(
                     "{digest}: approving a generation needs a reason\nhint: `beadle approve {digest} --reason TEXT`"
                 ));
@@ -97,7 +97,9 @@ pub(crate) async fn approve(config: &Config, args: &ApproveArgs, printer: &Print
             continue;
         }
         let Some(hold) = store.approve(digest, &by, clock.now()).await? else {
-            printer.error(&format!("no held change has the digest `{digest}`\nhint: see `beadle holds`"));
+            printer.error(&format!(
+                "no held change has the digest `{digest}`, and no held policy has this name\nhint: see `beadle holds`"
+            ));
             code = FAILED;
             continue;
         };

@@ -96,7 +96,12 @@ fn problems(page: &mut Page, findings: &Findings) {
         page.item(&[Piece::own("error").bold(), Piece::value(why)]);
     }
     let line = |word: Piece, problem: &Problem| {
-        [word, Piece::value(&problem.asked), Piece::own("—"), Piece::value(&problem.message)]
+        let mut line =
+            vec![word, Piece::value(&problem.asked), Piece::own("—"), Piece::value(&problem.message)];
+        if let Some(hint) = &problem.hint {
+            line.extend([Piece::own("— hint:"), Piece::value(hint)]);
+        }
+        line
     };
     let mut shown = 0;
     let most = page.bytes() + PROBLEM_BYTES;
@@ -147,7 +152,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
         page.paragraph(&line);
     }
     page.paragraph(&[
-        Piece::own("Repositories with other declared values:"),
+        Piece::own("Repositories whose declared values differ:"),
         Piece::number(preview.affected),
     ]);
     if let Some(why) = &preview.held {
@@ -409,10 +414,10 @@ mod tests {
         let warning = |at: u32| problem("settings.yml", at, "odd").severity(Severity::Warning);
         let mut found = findings(None);
         found.problems = (1..=60).map(warning).collect();
-        found.problems.push(problem("settings.yml", 99, "wrong"));
+        found.problems.push(problem("settings.yml", 99, "wrong").hint("right"));
         let text = summary(&found);
         let first = text.lines().find(|line| line.starts_with("- "));
-        assert_eq!(first, Some("- **error** `settings.yml:99` — `wrong`"));
+        assert_eq!(first, Some("- **error** `settings.yml:99` — `wrong` — hint: `right`"));
         assert!(text.contains("and 36 more findings"), "{text}");
     }
 }

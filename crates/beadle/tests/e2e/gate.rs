@@ -74,6 +74,7 @@ async fn a_deleted_line_that_removes_a_team_everywhere_writes_nothing_before_one
     let generation = hold["generation"].as_str().unwrap().to_owned();
     let refused = world.beadle(&["approve", &generation]).await.expect(1);
     assert!(refused.err.contains("needs a reason"), "{}", refused.err);
+    world.beadle(&["approve", &generation, "--reason", " "]).await.expect(1);
     world.beadle(&["approve", &generation, "--reason", "the team is closed"]).await.expect(0);
     world.read_policy().await;
     for n in 0..30 {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::factor::Factored;
-use super::observed::{Content, Observed};
+use super::observed::{Content, Observed, shared_notes};
 use super::yaml::{comment, yaml};
 
 /// Returns the texts of the files, by their paths in the policy's folder. `own` are the sections of
@@ -17,8 +17,10 @@ pub(super) fn files(
     own: Option<&Map<String, Value>>,
 ) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
+    let mut shared = BTreeSet::new();
     if let Some(own) = own {
-        files.insert("settings.yml".to_owned(), settings(organisation, factored, own));
+        shared = shared_notes(all);
+        files.insert("settings.yml".to_owned(), settings(organisation, factored, own, &shared));
     }
     let mut taken = BTreeSet::new();
     for (label, content) in &factored.layers {
@@ -29,9 +31,8 @@ pub(super) fn files(
         files.insert(format!("layers/{name}.yml"), header + &yaml(&root));
     }
     for (one, content) in all.iter().zip(&factored.repositories) {
-        let missing = one.unknown.iter().filter(|(_, why)| !why.is_empty());
-        let missing = missing.map(|(part, why)| format!("{part} could not be imported: {why}"));
-        let notes: Vec<String> = missing.chain(one.notes.iter().cloned()).collect();
+        let mut notes = one.all_notes();
+        notes.retain(|note| !shared.contains(note));
         // If there is no settings.yml, the file is written even if it is empty, because a policy
         // needs at least one file.
         if content.is_empty() && notes.is_empty() && own.is_some() {
@@ -49,7 +50,12 @@ pub(super) fn files(
     files
 }
 
-fn settings(organisation: &str, factored: &Factored, own: &Map<String, Value>) -> String {
+fn settings(
+    organisation: &str,
+    factored: &Factored,
+    own: &Map<String, Value>,
+    notes: &BTreeSet<String>,
+) -> String {
     let mut text = format!(
         "# What the repositories of {} share. `beadle import` left out the values that GitHub has by default.\n",
         comment(organisation)
@@ -58,6 +64,10 @@ fn settings(organisation: &str, factored: &Factored, own: &Map<String, Value>) -
         text.push_str(&comment(&format!(
             "# Most repositories are {visibility}. This file does not say so, so that it exposes no new repository."
         )));
+        text.push('\n');
+    }
+    for note in notes {
+        text.push_str(&comment(&format!("# All repositories: {note}")));
         text.push('\n');
     }
     let mut root = factored.settings.sections();

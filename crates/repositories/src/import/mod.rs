@@ -96,7 +96,7 @@ fn skipped(repository: &Repository, home: &str) -> Option<&'static str> {
     } else if repository.is_advisory_fork() {
         Some("private forks of security advisories")
     } else if is_skipped_by_name(&repository.name, home) {
-        Some("Beadle leaves them alone unless they have a file in repos/")
+        Some("Beadle changes such a repository only if it has a file in repos/")
     } else if forms::REPOSITORY.check(&repository.name).is_err() {
         Some("their names cannot be the name of a file")
     } else {
@@ -196,6 +196,9 @@ async fn one(reader: &Reader, repository: &Repository) -> Result<Observed, Failu
     let mut observed = live::observed(repository);
     Box::pin(calls::read(reader, repository, &mut observed)).await?;
     accepted::leave_out_refused(&mut observed);
+    let owner = &repository.owner;
+    let path = format!("/repos/{owner}/{}/", repository.name);
+    observed.forget_path(&path, &format!("/repos/{owner}/REPO/"));
     Ok(observed)
 }
 
@@ -203,13 +206,15 @@ async fn one(reader: &Reader, repository: &Repository) -> Result<Observed, Failu
 fn of_repositories(all: &[Observed]) -> Vec<String> {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in all {
-        let unknown = one.unknown.iter().filter(|(_, why)| !why.is_empty());
-        let unknown = unknown.map(|(part, why)| format!("{part} could not be imported: {why}"));
-        for note in unknown.chain(one.notes.iter().cloned()) {
+        for note in one.all_notes() {
             names.entry(note).or_default().push(one.name.clone());
         }
     }
-    names.into_iter().map(|(note, names)| format!("{}: {note}", listed(&names))).collect()
+    let who = |names: &[String]| {
+        let is_shared = names.len() > NAMES && names.len() == all.len();
+        if is_shared { "all repositories".to_owned() } else { listed(names) }
+    };
+    names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
 /// Returns the first names, and the number of the others.

@@ -25,6 +25,33 @@ pub(crate) struct Observed {
     pub(crate) notes: Vec<String>,
 }
 
+impl Observed {
+    /// Returns what the policy lacks, with the reasons of the unknown parts.
+    pub(crate) fn all_notes(&self) -> Vec<String> {
+        let unknown = self.unknown.iter().filter(|(_, why)| !why.is_empty());
+        let unknown = unknown.map(|(part, why)| format!("{part} could not be imported: {why}"));
+        unknown.chain(self.notes.iter().cloned()).collect()
+    }
+
+    /// Replaces the path of this repository in the reasons, so that repositories with the same
+    /// problem have the same reason. `path` is the path below which GitHub has the repository.
+    pub(crate) fn forget_path(&mut self, path: &str, placeholder: &str) {
+        for why in self.unknown.values_mut() {
+            *why = why.replace(path, placeholder);
+        }
+    }
+}
+
+/// Returns the notes that all repositories have. If there is only one repository, its notes are its
+/// own.
+pub(crate) fn shared_notes(all: &[Observed]) -> BTreeSet<String> {
+    let mut lists = all.iter().map(|one| one.all_notes().into_iter().collect::<BTreeSet<_>>());
+    match (all.len(), lists.next()) {
+        (2.., Some(first)) => lists.fold(first, |shared, own| &shared & &own),
+        _ => BTreeSet::new(),
+    }
+}
+
 /// The values that one file declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Content {
@@ -90,6 +117,24 @@ fn put(root: &mut Value, block: &[&str], key: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repositories_with_the_same_problem_share_a_note() {
+        let one = |name: &str| {
+            let why = format!("GET /repos/acme/{name}/hooks: 403 Forbidden");
+            let mut one = Observed { name: name.to_owned(), ..Observed::default() };
+            one.unknown = BTreeMap::from([("webhooks", why), ("has_wiki", String::new())]);
+            one.forget_path(&format!("/repos/acme/{name}/"), "/repos/acme/REPO/");
+            one
+        };
+        let (shop, mut web) = (one("shop"), one("web"));
+        web.notes.push("odd".to_owned());
+        let note = "webhooks could not be imported: GET /repos/acme/REPO/hooks: 403 Forbidden".to_owned();
+        assert_eq!(web.all_notes(), [note.clone(), "odd".to_owned()]);
+        assert_eq!(shared_notes(&[shop.clone(), web]), BTreeSet::from([note]));
+        assert_eq!(shared_notes(&[shop]), BTreeSet::new());
+        assert_eq!(shared_notes(&[]), BTreeSet::new());
+    }
 
     #[test]
     fn keys_are_in_their_blocks_and_lists_say_whether_they_are_complete() {

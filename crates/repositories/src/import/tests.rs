@@ -245,6 +245,20 @@ fn an_unknown_list_is_in_no_file_that_reaches_its_repository() {
 }
 
 #[test]
+fn a_part_that_is_unknown_everywhere_adds_no_file_to_each_repository() {
+    let mut all: Vec<Observed> = (0..20).map(|n| repository(&format!("r{n:02}"), &typical())).collect();
+    for one in &mut all {
+        one.lists.remove("webhooks");
+        one.unknown.insert("webhooks", "GET /repos/acme/REPO/hooks: 403 Forbidden".to_owned());
+    }
+    let files = imported(&all);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["settings.yml"]);
+    let note =
+        "# All repositories: webhooks could not be imported: GET /repos/acme/REPO/hooks: 403 Forbidden\n";
+    assert!(files["settings.yml"].contains(note), "{files:#?}");
+}
+
+#[test]
 fn hostile_names_become_neither_structure_nor_another_file() {
     let names = ["on", "no", "null", "1", "a.yml", "-", "Topic"];
     let sections = |n: usize| {

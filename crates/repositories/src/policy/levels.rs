@@ -27,6 +27,9 @@ fn right_level(kind: FileKind, path: &str) -> Option<String> {
         None if has(kind.keys(), "repository") && has(REPOSITORY, path) => {
             Some(format!("`{path}` belongs under `repository`"))
         }
+        None if FileKind::Deployment.keys().iter().any(|key| key.name == path) => {
+            Some(format!("`{path}` belongs in `deployment-settings.yml`"))
+        }
         Some(("repository", name)) if has(kind.keys(), name) => {
             Some(format!("`{name}` belongs at the top level"))
         }
@@ -47,6 +50,11 @@ mod tests {
                 FileKind::Settings,
                 "allow_squash_merge: true",
                 "`allow_squash_merge` belongs under `repository`",
+            ),
+            (
+                FileKind::Settings,
+                "configvalidators: []",
+                "`configvalidators` belongs in `deployment-settings.yml`",
             ),
             (FileKind::Settings, "repositry: {}", "did you mean `repository`?"),
             (

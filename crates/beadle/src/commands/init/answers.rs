@@ -118,6 +118,14 @@ fn website(api: &str) -> anyhow::Result<String> {
     if let Some(server) = text.strip_suffix("/api/v3") {
         return Ok(server.to_owned());
     }
+    // Without the path, a server answers with its website, and the setup would fail only later.
+    // A server without TLS is a simulator.
+    if url.scheme() == "https" && !text.starts_with("https://api.") {
+        bail!(
+            "`--api {text}` is not the address of GitHub's REST API\n\
+             hint: for an Enterprise Server, set `--api {text}/api/v3`"
+        );
+    }
     Ok(text.replacen("://api.", "://", 1))
 }
 
@@ -172,6 +180,8 @@ mod tests {
         for api in ["api.github.com", "ftp://x", "https://", "https://u:p@x", "https://x?y", "https://x#y"] {
             assert!(answers(api, "acme", None).is_err(), "{api}");
         }
+        let error = answers("https://ghe.example.com/", "acme", None).unwrap_err().to_string();
+        assert!(error.contains("`--api https://ghe.example.com/api/v3`"), "{error}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) fn peribolos(
         let found: Vec<&(Node, Node)> = orgs.iter().filter(|(name, _)| is_wanted(name)).collect();
         let [(_, org)] = found.as_slice() else {
             let names: Vec<&str> = orgs.iter().filter_map(|(name, _)| name.text()).collect();
-            let names = names.join(", ");
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             let text = match organisation {
                 Some(wanted) => format!("`orgs` must have the organisation `{wanted}`, found: {names}"),
                 None => {

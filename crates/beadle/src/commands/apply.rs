@@ -72,7 +72,7 @@ async fn all(
                 rounds.keep(&mut shown, &mut plans);
                 if rounds.is_first() && is_held(&org, &shown, selection, (store, clock), printer).await? {
                     printer.lines(render::text(printer, &shown));
-                    tally.held += 1;
+                    tally.held_policies += 1;
                     break;
                 }
                 let say = || announce(&org, &plans, printer);
@@ -441,9 +441,12 @@ fn summary(tally: &Tally, printer: &Printer) {
 fn summary_line(tally: &Tally, printer: &Printer) -> String {
     let written = format!("{} written", counted(tally.written, "change", "changes"));
     let mut parts = vec![printer.paint(Tone::Good, written)];
+    let policies =
+        if tally.held_policies == 1 { "policy held by the gate" } else { "policies held by the gate" };
     let more_severe = [
         (tally.withheld, Tone::Notice, "skipped by the mode"),
         (tally.held, Tone::Danger, "held by the guard"),
+        (tally.held_policies, Tone::Danger, policies),
         (tally.waiting, Tone::Notice, "skipped because of another change that was not written"),
         (tally.again, Tone::Danger, "still needed after the writes (see `beadle plan`)"),
         (tally.failed, Tone::Danger, "failed"),
@@ -462,7 +465,16 @@ mod tests {
     fn the_summary_counts_changes() {
         let printer = Printer::plain();
         let tally = Tally { written: 1, ..Tally::default() };
-        let all = Tally { written: 6, held: 2, withheld: 1, waiting: 1, failed: 1, unknown: 1, again: 1 };
+        let all = Tally {
+            written: 6,
+            held: 2,
+            held_policies: 1,
+            withheld: 1,
+            waiting: 1,
+            failed: 1,
+            unknown: 1,
+            again: 1,
+        };
         insta::assert_snapshot!(format!(
             "{}\n{}",
             summary_line(&tally, &printer),

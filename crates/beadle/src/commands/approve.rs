@@ -1,6 +1,7 @@
 //! `beadle holds` and `beadle approve`: list and approve the changes that the guard holds, and the
 //! generations of a policy that the gate holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use beadle_engine::journal::OperatorAction;
@@ -140,14 +141,17 @@ fn is_named(held: &HeldGeneration, name: &str) -> bool {
 }
 
 /// Returns an error if several plans wait for an approval. Organisations with the same policy have
-/// the same generation, and an operator may have seen only the plan of one of them.
+/// the same generation, and an operator may have seen only the plan of one of them. If a service and
+/// a command hold the same plan, one approval is for both.
 fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     let open: Vec<&HeldGeneration> =
         held.iter().map(|(_, held)| held).filter(|held| held.approved.is_none()).collect();
-    if open.len() < 2 {
+    let plans: BTreeSet<(&str, &str)> =
+        open.iter().map(|held| (held.organisation.as_str(), held.digest.as_str())).collect();
+    if plans.len() < 2 {
         return None;
     }
-    let plans = open.iter().map(|held| format!("{} (plan {})", held.organisation, held.digest));
+    let plans = plans.iter().map(|(organisation, digest)| format!("{organisation} (plan {digest})"));
     let plans = plans.collect::<Vec<_>>().join(", ");
     Some(format!("held for {plans}\nhint: approve each plan by its code, as `beadle holds` shows it"))
 }
@@ -236,6 +240,8 @@ mod tests {
         assert_eq!(named("plan-of-labs").len(), 1);
         assert_eq!(ambiguity(&named("plan-of-labs")), None);
         assert_eq!(ambiguity(&[&all[0], &all[2]]), None, "one of them is approved");
+        let by_command = held("acme", false);
+        assert_eq!(ambiguity(&[&all[0], &by_command]), None, "a command holds the same plan");
     }
 
     #[test]

@@ -71,7 +71,7 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
             let swept = one(&org, asked, &store, clock, printer).await;
             SpawnedShare::end_all(shared).await;
             let Some(swept) = swept? else {
-                tally.held += 1;
+                tally.held_policies += 1;
                 continue;
             };
             strike(&mut unknown, &swept.shown);

@@ -9,6 +9,8 @@ use crate::commands::{FAILED, FINE, PENDING};
 pub(crate) struct Tally {
     pub(crate) written: usize,
     pub(crate) held: usize,
+    /// The number of policies that the gate holds. Beadle wrote none of their changes.
+    pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
     /// The number of changes that were not written because another change, on which they depend,
     /// was skipped or held.
@@ -32,6 +34,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.written += other.written;
         self.held += other.held;
+        self.held_policies += other.held_policies;
         self.withheld += other.withheld;
         self.waiting += other.waiting;
         self.failed += other.failed;
@@ -45,7 +48,7 @@ impl Tally {
 
     /// Returns the exit code, counting `more` further changes that are not written.
     pub(crate) fn code_with(&self, more: usize) -> u8 {
-        let left = self.held + self.withheld + self.waiting + self.again + more;
+        let left = self.held + self.held_policies + self.withheld + self.waiting + self.again + more;
         code(self.failed + self.unknown, left)
     }
 }
@@ -97,6 +100,7 @@ mod tests {
             assert_eq!(tally.code(), expected, "{outcomes:?}");
         }
         assert_eq!(Tally { written: 3, again: 1, ..Tally::default() }.code(), PENDING);
+        assert_eq!(Tally { held_policies: 1, ..Tally::default() }.code(), PENDING);
         assert_eq!(Tally::default().code_with(1), PENDING, "the operator declined");
         assert_eq!(Tally { failed: 1, written: 2, ..Tally::default() }.code_with(1), FAILED);
         assert_eq!(Tally { unknown: 1, held: 1, ..Tally::default() }.code(), FAILED);

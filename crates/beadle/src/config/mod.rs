@@ -46,7 +46,9 @@ impl Config {
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let source = Source::read(path).map_err(|error| match error {
             ConfigError::Unreadable { .. } => {
-                anyhow!("{error}\nhint: `beadle example` prints a file to start from")
+                anyhow!(
+                    "{error}\nhint: run `beadle init`, or start from the file that `beadle example` prints"
+                )
             }
             ConfigError::Invalid { .. } => error.into(),
         })?;

@@ -246,13 +246,20 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
             hidden.push(list.to_owned());
         }
     }
+    // A check that is listed twice is one check.
+    let mut checks: Vec<StatusCheck> = Vec::new();
+    for check in node.required_status_checks.unwrap_or_default().iter().map(check) {
+        if !checks.contains(&check) {
+            checks.push(check);
+        }
+    }
     let fields = row.as_object().into_iter().flatten();
     let fields = fields.filter(|(_, value)| value.is_boolean() || value.is_number());
     Ok(Rule {
         id,
         pattern: node.pattern.unwrap_or_default(),
         fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
-        checks: node.required_status_checks.unwrap_or_default().iter().map(check).collect(),
+        checks,
         environments: node.required_deployment_environments,
         allowances,
         hidden,

@@ -9,6 +9,7 @@ mod config;
 mod logging;
 pub mod output;
 mod pull_request;
+mod stop_signals;
 mod tasks;
 
 use std::process::ExitCode;

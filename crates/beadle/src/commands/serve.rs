@@ -18,6 +18,7 @@ use crate::app::service::Service;
 use crate::app::{senders, store};
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::stop_signals::StopSignals;
 use crate::tasks::{self, Host, is_target_probe, recover_interrupted_writes};
 
 /// The time that the running keys have to end when the service stops.
@@ -140,45 +141,5 @@ async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
             }
         }
         clock.sleep(HEALTH).await;
-    }
-}
-
-/// The signals that stop the service.
-#[cfg(unix)]
-struct StopSignals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl StopSignals {
-    /// Begins to catch the signals. Until then, a signal kills the process.
-    fn catch() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for the next signal, and returns its name.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "interrupt",
-            _ = self.terminate.recv() => "terminate",
-        }
-    }
-}
-
-/// The signals that stop the service.
-#[cfg(not(unix))]
-struct StopSignals;
-
-#[cfg(not(unix))]
-impl StopSignals {
-    fn catch() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> &'static str {
-        let _ = tokio::signal::ctrl_c().await; // if signals are unavailable, the service ends at once
-        "interrupt"
     }
 }

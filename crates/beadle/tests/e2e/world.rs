@@ -152,7 +152,7 @@ impl World {
             self.mode,
             org_lines
         );
-        std::fs::write(&path, text).unwrap();
+        replace_file(&path, &text);
         path
     }
 
@@ -429,6 +429,14 @@ impl Drop for Serving {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
+}
+
+/// Replaces a file in one step, so that a command that runs at the same time never reads a part of
+/// the text.
+pub(crate) fn replace_file(path: &Path, text: &str) {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    file.persist(path).unwrap();
 }
 
 /// Returns an organisation with teams, people and Apps, and these repositories.

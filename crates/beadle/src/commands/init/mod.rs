@@ -24,6 +24,7 @@ use crate::commands::init::files::{Places, write_first_policy};
 use crate::commands::init::registration::{installation_page, register};
 use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
+use crate::stop_signals::StopSignals;
 
 /// The repository that a policy belongs to by default. It does not matter for what the App needs.
 const HOME: &str = "admin";
@@ -51,9 +52,10 @@ pub(crate) async fn finish(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let file = organisation(config, path, args)?;
+    let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let doctor = tokio::select! {
         doctor = check(config, &file, path, printer) => doctor?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted\nhint: run `beadle init` again to continue"),
+        _ = signals.next() => bail!("interrupted\nhint: run `beadle init` again to continue"),
     };
     printer.line(printer.paint(Tone::Heading, "Next steps"));
     printer.line("  beadle plan     shows what differs from the policy, and writes nothing");

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::init::answers::Answers;
 use crate::output::printer::Printer;
+use crate::stop_signals::StopSignals;
 
 /// The time that the browser has to receive its last answer.
 const GRACE: Duration = Duration::from_secs(5);
@@ -51,11 +52,13 @@ pub(super) async fn register(
         rights: levels(needs).map(|(name, level)| format!("{name}: {level}")).collect(),
     };
     let (setup, mut codes) = AppSetup::new(form, state, address);
+    // Whoever sees the address may interrupt the command.
+    let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listener, setup.router(), stop.clone(), GRACE));
     printer.line(format!("Open this page in a browser, signed in to GitHub as an owner of {}:", answers.org));
     printer.line(format!("  http://{address}/"));
-    let registered = exchange(&client, &answers.org, &mut codes, save, printer).await;
+    let registered = exchange(&client, &answers.org, &mut codes, &mut signals, (save, printer)).await;
     // A browser that still waits for an answer gets one.
     drop(codes);
     stop.cancel();
@@ -69,15 +72,15 @@ async fn exchange(
     client: &AppRegistration,
     org: &str,
     codes: &mut mpsc::Receiver<ReturnedCode>,
-    save: &Save<'_>,
-    printer: &Printer,
+    signals: &mut StopSignals,
+    (save, printer): (&Save<'_>, &Printer),
 ) -> anyhow::Result<()> {
     loop {
         // The command can be interrupted only here: GitHub shows the private key only once, so the
         // exchange and the save must not end in between.
         let returned = tokio::select! {
             returned = codes.recv() => returned.context("the local page ended")?,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted: no App was created, and no file was written"),
+            _ = signals.next() => bail!("interrupted: no App was created, and no file was written"),
         };
         let ReturnedCode { code, next } = returned;
         let (answer, result) = match client.exchange(&code).await {

@@ -194,7 +194,7 @@ impl World {
             self.okta_lines,
             self.groups,
         );
-        std::fs::write(&path, text).unwrap();
+        crate::world::replace_file(&path, &text);
         path
     }
 

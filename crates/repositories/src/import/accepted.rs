@@ -17,7 +17,11 @@ pub(super) fn leave_out_refused(observed: &mut Observed) {
     if refusal(observed).is_none() {
         return;
     }
-    let mut kept = Observed { name: observed.name.clone(), ..Observed::default() };
+    let mut kept = Observed {
+        name: observed.name.clone(),
+        inherited_teams: observed.inherited_teams.clone(),
+        ..Observed::default()
+    };
     kept.additive.clone_from(&observed.additive);
     for unit in UNITS {
         let Some(value) = observed.values.remove(unit.name) else { continue };

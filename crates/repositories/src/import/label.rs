@@ -103,6 +103,8 @@ pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
         let list = |name: &str, is_used: bool| one.lists.get(name).filter(|_| is_used).into_iter().flatten();
         found.extend(list("topics", topics).filter_map(text).map(Label::Topic));
         found.extend(list("teams", teams).filter_map(|team| text(&team["name"])).map(Label::Team));
+        let inherited = one.inherited_teams.iter().filter(|_| teams);
+        found.extend(inherited.cloned().map(Label::Team));
         for property in list("custom_properties", properties) {
             let Some(name) = text(&property["name"]) else { continue };
             let values: Vec<String> = match &property["value"] {

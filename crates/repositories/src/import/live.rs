@@ -52,6 +52,8 @@ pub(super) fn observed(seen: &Repository) -> Observed {
         let own = teams.iter().filter(|team| above(teams, team).is_none());
         let own = own.map(|team| json!({ "name": team.slug, "permission": team.permission.as_str() }));
         observed.lists.insert("teams", own.collect());
+        let inherited = teams.iter().filter(|team| above(teams, team).is_some());
+        observed.inherited_teams = inherited.map(|team| team.slug.clone()).collect();
     }
     collaborators(seen, &mut observed);
     branches(seen, &mut observed);

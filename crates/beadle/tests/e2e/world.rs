@@ -436,6 +436,9 @@ impl Drop for Serving {
 pub(crate) fn replace_file(path: &Path, text: &str) {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    // Some tests run the program as another user.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable).unwrap();
     file.persist(path).unwrap();
 }
 

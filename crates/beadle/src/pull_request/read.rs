@@ -10,6 +10,7 @@ use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_
 use beadle_repositories::{Policy, PolicyError};
 use tokio::sync::Semaphore;
 
+use crate::app::validators;
 use crate::config::RepositorySource;
 
 /// The files of a policy at one commit.
@@ -90,6 +91,7 @@ pub(super) async fn parse(
     texts: &BTreeMap<String, String>,
     home: &str,
     (organisation, source): (&str, &RepositorySource),
+    refuses_validators: bool,
 ) -> Result<Result<Parsed, PolicyError>, Failure> {
     let mut files = BTreeMap::new();
     let mut tests = BTreeMap::new();
@@ -119,6 +121,7 @@ pub(super) async fn parse(
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
         let _turn = turn;
         let policy = Policy::from_files(files, &home, origin)?;
+        let policy = validators::accept(policy, refuses_validators)?;
         let tested = policy.test_files(tests);
         Ok(Parsed { policy, tested })
     });

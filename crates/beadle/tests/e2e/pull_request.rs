@@ -134,6 +134,11 @@ async fn an_invalid_policy_is_annotated_at_its_line_and_shows_nothing_of_the_pro
     change(&world, "9", json!({ "contents": { SETTINGS: POLICY, ".github/repos/x.yml": link } })).await;
     let run = until_concluded(&world, "9", "failure").await;
     assert!(run.to_string().contains("must not be a symbolic link"), "{run}");
+    let validators = "configvalidators:\n  - { plugin: labels, error: no, script: return true }\n";
+    let files = json!({ SETTINGS: POLICY, ".github/deployment-settings.yml": validators });
+    change(&world, "10", json!({ "contents": files })).await;
+    let run = until_concluded(&world, "10", "failure").await;
+    assert!(run.to_string().contains("does not run these validators"), "{run}");
     for text in comments(&world.repository("admin")) {
         assert!(!text.contains(&world.secret) && !text.contains("`ci`") && !text.contains("root:"), "{text}");
     }

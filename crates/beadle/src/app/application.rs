@@ -68,7 +68,7 @@ impl App {
             base: file.base.as_ref().map(|base| self.policy_part(file, base)).transpose()?,
             organisation: file.name.clone(),
             home: file.policy_home().to_owned(),
-            refuses_validators: file.refuses_validators(),
+            refusals: file.refusals(),
             store: self.options.store.clone(),
         })
     }

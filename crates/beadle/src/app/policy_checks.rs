@@ -51,7 +51,7 @@ fn open(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> anyhow::
         policy: org.policy.clone(),
         secrets: org.file.secrets.keys().cloned().collect(),
         approve_by_review: org.file.approve_by_review.clone(),
-        refuses_validators: org.file.refuses_validators(),
+        refusals: org.file.refusals(),
         limits: org.file.gate_limits(),
         store: store.clone(),
         clock: app.clock.clone(),

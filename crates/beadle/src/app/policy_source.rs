@@ -12,7 +12,8 @@ use beadle_repositories::{Policy, PolicyError};
 
 use crate::app::policy_part::PolicyPart;
 use crate::app::policy_store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
-use crate::app::validators;
+use crate::app::refused;
+use crate::config::Refusals;
 
 /// The time after which Beadle reads an invalid policy again, although its commit is the same. The
 /// cause may be outside of the repository, such as a missing permission.
@@ -46,8 +47,8 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) organisation: String,
     /// The repository that Beadle leaves alone.
     pub(crate) home: String,
-    /// True if Beadle must refuse a policy that has JavaScript validators.
-    pub(crate) refuses_validators: bool,
+    /// What Beadle must refuse in the policy.
+    pub(crate) refusals: Refusals,
     pub(crate) store: Option<Arc<dyn Store>>,
 }
 
@@ -201,7 +202,7 @@ impl RepositoryPolicy {
         let home = self.home.clone();
         // The check of thousands of files takes a long time.
         let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
-        Ok(validators::accept(made.await??, self.refuses_validators)?)
+        Ok(refused::accept(made.await??, self.refusals)?)
     }
 }
 

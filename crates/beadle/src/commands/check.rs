@@ -7,7 +7,7 @@ use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
-use crate::app::validators;
+use crate::app::refused;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource};
 use crate::output::count::counted;
@@ -78,7 +78,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             }
         };
         let loaded = Policy::load(&folder, org.policy_home());
-        let accepted = loaded.and_then(|policy| validators::accept(policy, org.refuses_validators()));
+        let accepted = loaded.and_then(|policy| refused::accept(policy, org.refusals()));
         let (mut problems, mut sources, policy) = match accepted {
             Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),

@@ -17,8 +17,8 @@ use beadle_repositories::policy::{ReadingAt, read_text};
 use beadle_secrets::{Reference, SecretStore, SecretString, SigningKey};
 
 pub(crate) use beadle_config::{
-    EXAMPLE, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing, RepositorySource,
-    SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
+    EXAMPLE, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing, Refusals,
+    RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;

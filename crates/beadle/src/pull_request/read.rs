@@ -10,8 +10,8 @@ use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_
 use beadle_repositories::{Policy, PolicyError};
 use tokio::sync::Semaphore;
 
-use crate::app::validators;
-use crate::config::RepositorySource;
+use crate::app::refused;
+use crate::config::{Refusals, RepositorySource};
 
 /// The files of a policy at one commit.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub(super) async fn parse(
     texts: &BTreeMap<String, String>,
     home: &str,
     (organisation, source): (&str, &RepositorySource),
-    refuses_validators: bool,
+    refusals: Refusals,
 ) -> Result<Result<Parsed, PolicyError>, Failure> {
     let mut files = BTreeMap::new();
     let mut tests = BTreeMap::new();
@@ -121,7 +121,7 @@ pub(super) async fn parse(
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
         let _turn = turn;
         let policy = Policy::from_files(files, &home, origin)?;
-        let policy = validators::accept(policy, refuses_validators)?;
+        let policy = refused::accept(policy, refusals)?;
         let tested = policy.test_files(tests);
         Ok(Parsed { policy, tested })
     });

@@ -16,7 +16,7 @@ use super::error::PolicyError;
 use super::folder::{ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
 use super::idle_edits::idle_edits;
-use super::incumbent::accept;
+use super::incumbent::{accept, drop_name};
 use super::keys::lists;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
@@ -369,9 +369,12 @@ const VALIDATORS: &[&str] = &["configvalidators", "overridevalidators"];
 /// policy. Returns the file and the findings.
 pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
     let mut problems = Vec::new();
-    let root = accept(root, &mut problems);
+    let mut root = accept(root, &mut problems);
     check_keys(kind, &root, &mut problems);
     check_layer(kind, &root, &mut problems);
+    if kind != FileKind::Repo {
+        drop_name(&mut root);
+    }
     (root, problems)
 }
 

@@ -136,5 +136,7 @@ pub(crate) async fn read_folder(
     let folder = config.base.join(folder);
     let home = file.policy_home().to_owned();
     let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
-    Ok(validators::accept(policy, file.refuses_validators())?)
+    let policy = validators::accept(policy, file.refuses_validators())?;
+    config.mappings_of_policy(file, &policy)?;
+    Ok(policy)
 }

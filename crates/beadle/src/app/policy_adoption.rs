@@ -284,6 +284,10 @@ async fn put_in_force(
     organisation.set_accepted();
     organisation.announce_policy(org);
     organisation.record_policy(&service.app, org).await;
+    if let Err(error) = service.follow_mappings(organisation).await {
+        // The task that reads the policy retries.
+        tracing::warn!(organisation = organisation.file.name, %error, "mappings of the policy not in force");
+    }
 }
 
 /// Puts a generation in force without the gate if another process has accepted it. The other process

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Store, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Store, StoreError, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
@@ -18,8 +18,8 @@ use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
-use crate::app::policy_checks;
 use crate::app::reconciler_registry::ReconcilerRegistry;
+use crate::app::{policy_checks, policy_mappings};
 use crate::config::Config;
 
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
@@ -117,7 +117,13 @@ impl Service {
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());
         }
+        self.follow_mappings(org).await?;
         Ok(is_new)
+    }
+
+    /// Puts the mappings of an organisation's policy in force, if they are not yet.
+    pub(crate) async fn follow_mappings(&self, org: &ServedOrganisation) -> Result<(), StoreError> {
+        policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
 
     /// Begins to work on the key of an organisation's policy.
@@ -136,6 +142,7 @@ impl Service {
     /// Opens all organisations at the same time. Errors are not returned: a background task logs
     /// the error of each organisation that cannot be opened, and retries.
     pub(crate) async fn open_all(&self) {
+        policy_mappings::await_all(self.config(), &self.directories, &self.orgs, self.store.as_ref()).await;
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;
             match tokio::time::timeout(OPENING, self.open(org)).await {

@@ -94,7 +94,7 @@ async fn all(
         }
     }
     if selection.groups() {
-        let directories = app.directories()?;
+        let directories = app.directories_with_policies().await?;
         shared.extend(app.share_team_budgets().await);
         for target in directories.wanted(selection.target.as_deref())? {
             let mut rounds = Rounds::default();

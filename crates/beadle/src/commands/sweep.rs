@@ -79,7 +79,7 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
         }
     }
     if selection.groups() {
-        let directories = app.directories()?;
+        let directories = app.directories_with_policies().await?;
         let shared = app.share_team_budgets().await;
         let swept = groups(&directories, asked, &store, clock, printer).await;
         SpawnedShare::end_all(shared).await;

@@ -11,7 +11,7 @@ use beadle_groups::Mappings;
 use super::{LOOK, REMOTE, failed};
 use crate::app::file_timeout::FileReader;
 use crate::app::service::Service;
-use crate::config::read_mappings;
+use crate::config::{self, read_mappings};
 
 /// The task that reads the mappings.
 pub(super) struct MappingsReload {
@@ -32,7 +32,9 @@ impl MappingsReload {
         let config = self.service.config();
         let paths = config.mapping_files();
         let texts = self.files.lock().await.read(move |at| read_mappings(paths, at)).await??;
-        config.mappings_of(&texts)
+        let found = config.mappings_of(&texts)?;
+        config::check_policies(&self.service.directories.in_force.of_policies(), &found)?;
+        Ok(found)
     }
 }
 
@@ -61,12 +63,12 @@ impl BackgroundTask for MappingsReload {
         let refused = "invalid mappings, the previous mappings stay in force";
         let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
         let mut candidate = self.candidate.lock();
-        if found.generation == service.directories.mappings().generation {
+        if found.generation == service.directories.in_force.configured_generation() {
             *candidate = None;
         } else if candidate.as_ref() == Some(&found.generation) {
             let generation = found.generation.clone();
             tracing::info!(generation, mappings = found.all.len(), "mappings in force");
-            service.directories.replace_mappings(found);
+            service.directories.in_force.replace_configured(found);
             *candidate = None;
             return Ok(TaskStatus::Done(format!("generation {generation} in force")));
         } else {

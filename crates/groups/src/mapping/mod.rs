@@ -4,7 +4,7 @@ mod group_key;
 mod name;
 mod pattern;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::{Mode, PolicyLocation};
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,9 @@ pub struct Mappings {
     pub all: Vec<Mapping>,
     /// A digest of all mappings. It changes when a mapping changes.
     pub generation: String,
+    /// The targets whose mappings are not all known yet, each with the reason. Beadle does not
+    /// change their groups: a missing mapping could belong to a union.
+    pub incomplete: BTreeMap<String, String>,
 }
 
 impl Mappings {
@@ -200,7 +203,17 @@ impl Mappings {
         let text = serde_json::to_string(&all).unwrap_or_default();
         let digest = Sha256::digest(text);
         let generation = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Self { all, generation }
+        Self { all, generation, incomplete: BTreeMap::new() }
+    }
+
+    /// Returns these mappings and further ones, which come last. A mapping that is already there is
+    /// left out: several organisations can share one policy.
+    #[must_use]
+    pub fn with(&self, further: impl IntoIterator<Item = Mapping>) -> Self {
+        let mut all = self.all.clone();
+        let mut known: BTreeSet<String> = all.iter().map(declared).collect();
+        all.extend(further.into_iter().filter(|mapping| known.insert(declared(mapping))));
+        Self { incomplete: self.incomplete.clone(), ..Self::new(all) }
     }
 
     /// Returns the first mapping that makes a group at `target` from this group alone, not in a
@@ -254,6 +267,11 @@ impl Mappings {
     }
 }
 
+/// Returns a text that two mappings have in common only if they declare the same.
+fn declared(mapping: &Mapping) -> String {
+    serde_json::to_string(mapping).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,5 +319,15 @@ mod tests {
         assert_eq!(group_keys("00g3", "AWS_Legacy"), Vec::<String>::new());
         assert_eq!(group_keys("00g9", "Whatever"), ["aws:corp/00g9"]);
         assert!(mappings.group_keys("other", "00g1", "AWS_Ops").is_empty());
+    }
+
+    #[test]
+    fn equal_mappings_of_two_policies_are_one() {
+        let own = Mappings::new(vec![mapping("AWS_*", None)]);
+        let further = [mapping("Dev_*", None), mapping("AWS_*", None), mapping("Dev_*", None)];
+        let all = own.with(further);
+        assert_eq!(all.all.len(), 2);
+        assert_ne!(all.generation, own.generation);
+        assert_eq!(own.with(Vec::new()).generation, own.generation);
     }
 }

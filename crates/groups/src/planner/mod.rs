@@ -110,6 +110,16 @@ impl GroupPlanner {
 
     async fn plan_group(&self, group_key: &GroupKey) -> Result<Plan<Write>, Failure> {
         let mappings = self.directory.mappings();
+        if let Some(why) = mappings.incomplete.get(&self.directory.name) {
+            let mut plan = Plan::new(format!("{}/{group_key}", self.directory.name));
+            plan.unknowns.push(Unknown {
+                aspect: GROUP.into(),
+                part: None,
+                why: why.clone(),
+                transient: true,
+            });
+            return Ok(plan);
+        }
         if let GroupKey::TargetAccount { source, person } = group_key {
             return self.plan_account(&mappings, source, person).await;
         }

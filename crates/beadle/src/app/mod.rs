@@ -18,6 +18,7 @@ pub(crate) mod github_organisation;
 pub(crate) mod group_target;
 pub(crate) mod held_generation;
 pub(crate) mod last_sweep;
+mod mapping_gate;
 pub(crate) mod mappings_in_force;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;

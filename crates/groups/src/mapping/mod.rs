@@ -257,6 +257,18 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
+    /// Returns the names of the targets whose mappings differ between these mappings and other ones.
+    pub fn changed_targets(&self, other: &Self) -> BTreeSet<String> {
+        let names = self.all.iter().chain(&other.all).map(|mapping| mapping.target.as_str());
+        let of = |mappings: &Self, target: &str| -> Vec<String> {
+            let its = mappings.all.iter().filter(|mapping| mapping.target == target);
+            its.map(declared).collect()
+        };
+        let names: BTreeSet<&str> = names.collect();
+        let changed = names.into_iter().filter(|target| of(self, target) != of(other, target));
+        changed.map(str::to_owned).collect()
+    }
+
     /// Returns the names of the targets for which a mapping selects groups of this directory.
     pub fn targets(&self, source: &str) -> Vec<&str> {
         let of = self.all.iter().filter(|mapping| mapping.source == source);
@@ -268,7 +280,7 @@ impl Mappings {
 }
 
 /// Returns a text that two mappings have in common only if they declare the same.
-fn declared(mapping: &Mapping) -> String {
+pub(crate) fn declared(mapping: &Mapping) -> String {
     serde_json::to_string(mapping).unwrap_or_default()
 }
 
@@ -329,5 +341,7 @@ mod tests {
         assert_eq!(all.all.len(), 2);
         assert_ne!(all.generation, own.generation);
         assert_eq!(own.with(Vec::new()).generation, own.generation);
+        assert!(own.changed_targets(&own).is_empty());
+        assert_eq!(own.changed_targets(&all), BTreeSet::from(["aws".to_owned()]));
     }
 }

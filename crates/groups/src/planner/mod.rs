@@ -11,6 +11,7 @@ mod kept;
 mod leavers;
 mod names;
 mod observed;
+mod preview;
 mod seen;
 mod source;
 mod unknowns;
@@ -40,6 +41,7 @@ use crate::targets::TargetAccount;
 
 pub use directory::Directory;
 pub use explain::Explained;
+pub use preview::GroupPreview;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};
 

@@ -9,6 +9,7 @@ mod independent;
 mod isolation;
 mod limits;
 mod paused;
+mod policy_mappings;
 mod servers;
 mod swapped;
 mod teams;

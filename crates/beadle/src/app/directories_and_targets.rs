@@ -77,7 +77,7 @@ impl Directories {
             );
             okta.push((file.clone(), api));
         }
-        let in_force = MappingsInForce::new(config.mappings.clone());
+        let in_force = MappingsInForce::new(&config.mappings);
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
             // If one directory of a target could not be opened, the target is unavailable, because

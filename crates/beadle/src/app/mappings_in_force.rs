@@ -6,6 +6,9 @@ use std::sync::Arc;
 use beadle_groups::{Mapping, Mappings};
 use parking_lot::{Mutex, RwLock};
 
+/// Mappings by the names of their targets.
+type ByTarget = BTreeMap<String, Vec<Mapping>>;
+
 /// The mappings of all places, and the combination of them that the reconcilers use.
 pub(crate) struct MappingsInForce {
     all: Arc<RwLock<Arc<Mappings>>>,
@@ -13,8 +16,8 @@ pub(crate) struct MappingsInForce {
 }
 
 struct Parts {
-    /// The mappings of `beadle.toml` and of the files of `groups_from`.
-    configured: Mappings,
+    /// The mappings of `beadle.toml` and of the files of `groups_from`, by their targets.
+    configured: ByTarget,
     /// The mappings of each organisation's policy.
     of_policies: BTreeMap<String, OfPolicy>,
     /// The organisations whose mappings are unknown, each with the targets that wait for them.
@@ -29,10 +32,13 @@ struct OfPolicy {
 
 impl MappingsInForce {
     /// Begins with the mappings of the configuration.
-    pub(super) fn new(configured: Mappings) -> Self {
-        let all = Arc::new(RwLock::new(Arc::new(configured.clone())));
-        let parts = Parts { configured, of_policies: BTreeMap::new(), unknown: BTreeMap::new() };
-        Self { all, parts: Mutex::new(parts) }
+    pub(super) fn new(configured: &Mappings) -> Self {
+        let mut by_target = ByTarget::new();
+        for mapping in &configured.all {
+            by_target.entry(mapping.target.clone()).or_default().push(mapping.clone());
+        }
+        let parts = Parts { configured: by_target, of_policies: BTreeMap::new(), unknown: BTreeMap::new() };
+        Self { all: Arc::new(RwLock::new(Arc::new(parts.combined()))), parts: Mutex::new(parts) }
     }
 
     /// Returns the place where the reconcilers find the mappings in force.
@@ -45,16 +51,25 @@ impl MappingsInForce {
         self.all.read().clone()
     }
 
-    /// Returns the generation of the mappings of the configuration.
-    pub(crate) fn configured_generation(&self) -> String {
-        self.parts.lock().configured.generation.clone()
+    /// Returns the mappings of the configuration to a target.
+    pub(super) fn configured_of(&self, target: &str) -> Vec<Mapping> {
+        self.parts.lock().configured.get(target).cloned().unwrap_or_default()
     }
 
-    /// Replaces the mappings of the configuration.
-    pub(crate) fn replace_configured(&self, configured: Mappings) {
+    /// Replaces the mappings of the configuration to a target.
+    pub(super) fn replace_configured(&self, target: &str, mappings: Vec<Mapping>) {
         let mut parts = self.parts.lock();
-        parts.configured = configured;
+        parts.configured.insert(target.to_owned(), mappings);
         *self.all.write() = Arc::new(parts.combined());
+    }
+
+    /// Returns the mappings that would be in force with other mappings of the configuration to a
+    /// target.
+    pub(super) fn with_configured(&self, target: &str, mappings: Vec<Mapping>) -> Mappings {
+        let parts = self.parts.lock();
+        let mut configured = parts.configured.clone();
+        configured.insert(target.to_owned(), mappings);
+        parts.combined_with(&configured, None)
     }
 
     /// Returns whether the mappings of this generation of an organisation's policy are in force.
@@ -99,20 +114,22 @@ impl MappingsInForce {
 
     /// Returns the mappings that would be in force with other mappings of an organisation's policy.
     pub(crate) fn with_policy(&self, organisation: &str, mappings: &[Mapping]) -> Mappings {
-        self.parts.lock().combined_with(Some((organisation, mappings)))
+        let parts = self.parts.lock();
+        parts.combined_with(&parts.configured, Some((organisation, mappings)))
     }
 }
 
 impl Parts {
     fn combined(&self) -> Mappings {
-        self.combined_with(None)
+        self.combined_with(&self.configured, None)
     }
 
-    fn combined_with(&self, other: Option<(&str, &[Mapping])>) -> Mappings {
+    fn combined_with(&self, configured: &ByTarget, other: Option<(&str, &[Mapping])>) -> Mappings {
         let mut of_policies: BTreeMap<&str, &[Mapping]> =
             self.of_policies.iter().map(|(name, of)| (name.as_str(), of.mappings.as_slice())).collect();
         of_policies.extend(other);
-        let mut all = self.configured.with(of_policies.into_values().flatten().cloned());
+        let configured = Mappings::new(configured.values().flatten().cloned().collect());
+        let mut all = configured.with(of_policies.into_values().flatten().cloned());
         for (organisation, targets) in &self.unknown {
             if other.is_some_and(|(other, _)| other == organisation) {
                 continue;
@@ -148,27 +165,29 @@ mod tests {
 
     #[test]
     fn the_mappings_of_every_place_are_in_force_together() {
-        let in_force = MappingsInForce::new(mappings(&["a"]));
+        let in_force = MappingsInForce::new(&mappings(&["a"]));
         let first = in_force.all().generation.clone();
-        assert_eq!(first, in_force.configured_generation());
+        assert_eq!(first, mappings(&["a"]).generation);
         assert!(!in_force.has_policy("acme", "g1"));
         in_force.replace_policy("acme", "g1", mappings(&["b"]).all);
         assert!(in_force.has_policy("acme", "g1") && !in_force.has_policy("acme", "g2"));
         assert_eq!(in_force.all().all.len(), 2);
-        in_force.replace_configured(mappings(&["c", "d"]));
+        in_force.replace_configured("aws", mappings(&["c", "d"]).all);
         assert_eq!(in_force.all().all.len(), 3);
         let planned = in_force.with_policy("acme", &[]);
         assert_eq!((planned.all.len(), in_force.all().all.len()), (2, 3), "nothing is replaced yet");
+        let planned = in_force.with_configured("aws", Vec::new());
+        assert_eq!((planned.all.len(), in_force.all().all.len()), (1, 3), "nothing is replaced yet");
         in_force.replace_policy("acme", "g2", Vec::new());
-        in_force.replace_configured(mappings(&["a"]));
+        in_force.replace_configured("aws", mappings(&["a"]).all);
         assert_eq!(in_force.all().generation, first);
     }
 
     #[test]
     fn a_target_waits_for_the_mappings_of_a_policy_that_is_not_read_yet() {
-        let in_force = MappingsInForce::new(mappings(&["a"]));
+        let in_force = MappingsInForce::new(&mappings(&["a"]));
         in_force.await_policy("acme", vec!["aws".into()]);
-        in_force.replace_configured(mappings(&["c"]));
+        in_force.replace_configured("aws", mappings(&["c"]).all);
         assert!(in_force.all().incomplete.contains_key("aws"));
         in_force.replace_policy("acme", "g1", Vec::new());
         assert!(in_force.all().incomplete.is_empty());

@@ -4,12 +4,14 @@
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
+pub(crate) mod accepted_mappings;
 pub(crate) mod accepted_policy;
 pub(crate) mod adoption_wait;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;
 pub(crate) mod command_gate;
+pub(crate) mod configured_mappings;
 pub(crate) mod configured_organisation;
 pub(crate) mod directories_and_targets;
 pub(crate) mod file_timeout;

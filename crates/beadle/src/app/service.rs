@@ -4,6 +4,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use beadle_engine::worker::Reconcile;
@@ -19,7 +20,7 @@ use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::reconciler_registry::ReconcilerRegistry;
-use crate::app::{policy_checks, policy_mappings};
+use crate::app::{accepted_mappings, policy_checks, policy_mappings};
 use crate::config::Config;
 
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     reconcilers: ReconcilerRegistry,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
+    /// True if the service has begun with the last accepted mappings of the configuration.
+    has_mappings: AtomicBool,
 }
 
 impl Service {
@@ -70,6 +73,7 @@ impl Service {
             metrics: Arc::default(),
             directories: Arc::new(directories),
             agreed: Mutex::default(),
+            has_mappings: AtomicBool::default(),
         })
     }
 
@@ -142,6 +146,11 @@ impl Service {
     /// Opens all organisations at the same time. Errors are not returned: a background task logs
     /// the error of each organisation that cannot be opened, and retries.
     pub(crate) async fn open_all(&self) {
+        if let Err(error) = self.begin_mappings().await {
+            // The task that reads the mappings retries.
+            tracing::warn!(%error, "last accepted mappings unknown, groups wait");
+            accepted_mappings::begin_without(self.config(), &self.directories);
+        }
         policy_mappings::await_all(self.config(), &self.directories, &self.orgs, self.store.as_ref()).await;
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;
@@ -161,6 +170,15 @@ impl Service {
             }
         });
         join_all(opening).await;
+    }
+
+    /// Begins with the last accepted mappings of the configuration, if it has not begun yet.
+    pub(crate) async fn begin_mappings(&self) -> Result<(), StoreError> {
+        if !self.has_mappings.load(Ordering::SeqCst) {
+            accepted_mappings::begin(self.config(), &self.directories, self.store.as_ref()).await?;
+            self.has_mappings.store(true, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     /// Returns whether the last probe of the target agreed with the configuration.

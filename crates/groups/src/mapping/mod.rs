@@ -121,7 +121,7 @@ impl Role {
 }
 
 /// A mapping: the rule that selects groups of a directory and makes groups at a target from them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mapping {
     /// The name of the directory.
     pub source: String,
@@ -331,6 +331,25 @@ mod tests {
         assert_eq!(group_keys("00g3", "AWS_Legacy"), Vec::<String>::new());
         assert_eq!(group_keys("00g9", "Whatever"), ["aws:corp/00g9"]);
         assert!(mappings.group_keys("other", "00g1", "AWS_Ops").is_empty());
+    }
+
+    #[test]
+    fn a_stored_mapping_is_read_back() {
+        let naming = Naming {
+            strip_prefix: Some("AWS_".into()),
+            replace: replacements(&[("_".into(), " ".into())]).unwrap(),
+            case: Some(Case::Lower),
+            ..Naming::default()
+        };
+        let all = vec![
+            Mapping { naming, role: Some(Role::Maintainer), ..mapping("/^AWS_/", Some("All")) },
+            mapping("id:00g9", None),
+        ];
+        let text = serde_json::to_string(&all).unwrap();
+        let read: Vec<Mapping> = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert_eq!(read[0].naming.of("AWS_Site_Ops"), "site ops");
+        assert!(serde_json::from_str::<Vec<Mapping>>(&text.replace("/^AWS_/", "/(/")).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod commands;
 mod doubt;
+mod gated_mappings;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;

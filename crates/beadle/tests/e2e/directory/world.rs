@@ -245,10 +245,14 @@ impl World {
     /// Has the service read the policy of the organisation now. A new policy in a folder is used
     /// after two reads.
     pub(crate) async fn read_policy(&self) {
-        let url = format!("http://127.0.0.1:{}/tasks/policy%20of%20acme/run", self.ports[1]);
-        for _ in 0..2 {
-            assert!(self.http.post(&url).send().await.unwrap().status().is_success());
-        }
+        self.run_task("policy%20of%20acme").await;
+        self.run_task("policy%20of%20acme").await;
+    }
+
+    /// Has the service run a background task now. The name is encoded as part of an address.
+    pub(crate) async fn run_task(&self, name: &str) {
+        let url = format!("http://127.0.0.1:{}/tasks/{name}/run", self.ports[1]);
+        assert!(self.http.post(url).send().await.unwrap().status().is_success());
     }
 
     pub(crate) fn hook_url(&self) -> String {

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use super::{Directory, GroupPlanner, Write};
 use crate::due::due;
-use crate::mapping::{GroupKey, Mappings, declared};
+use crate::mapping::{GroupKey, Mapping, Mappings, declared};
 use crate::mark::KIND;
 
 /// The number of groups that Beadle plans at the same time.
@@ -143,8 +143,18 @@ fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet
 /// Returns whether the mapping of a group that is made from one source group differs.
 fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, name: &str) -> bool {
     let GroupKey::One { source, group } = key else { return false };
-    let of = |mappings: &Mappings| mappings.one(target, source, group, name).map(declared);
+    let of = |mappings: &Mappings| {
+        mappings.one(target, source, group, name).map(|mapping| effect(mapping, group, name))
+    };
     of(before) != of(after)
+}
+
+/// Returns what a mapping declares for a group that it includes, and whether it protects the group.
+/// The patterns that include the group make no difference.
+fn effect(mapping: &Mapping, group: &str, name: &str) -> (String, bool) {
+    let without_patterns =
+        Mapping { include: Vec::new(), exclude: Vec::new(), protected: Vec::new(), ..mapping.clone() };
+    (declared(&without_patterns), mapping.protects(group, name))
 }
 
 /// Plans a group with both mappings.

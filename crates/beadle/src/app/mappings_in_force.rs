@@ -112,6 +112,15 @@ impl MappingsInForce {
         self.parts.lock().of_policies.values().flat_map(|of| of.mappings.clone()).collect()
     }
 
+    /// Returns the organisations whose policies have mappings to a target, each with the generation
+    /// of its policy.
+    pub(super) fn policies_to(&self, target: &str) -> Vec<(String, String)> {
+        let has = |of: &OfPolicy| of.mappings.iter().any(|mapping| mapping.target == target);
+        let parts = self.parts.lock();
+        let its = parts.of_policies.iter().filter(|(_, of)| has(of));
+        its.map(|(organisation, of)| (organisation.clone(), of.generation.clone())).collect()
+    }
+
     /// Returns the mappings that would be in force with other mappings of an organisation's policy.
     pub(crate) fn with_policy(&self, organisation: &str, mappings: &[Mapping]) -> Mappings {
         let parts = self.parts.lock();
@@ -170,6 +179,8 @@ mod tests {
         assert_eq!(first, mappings(&["a"]).generation);
         assert!(!in_force.has_policy("acme", "g1"));
         in_force.replace_policy("acme", "g1", mappings(&["b"]).all);
+        assert_eq!(in_force.policies_to("aws"), [("acme".to_owned(), "g1".to_owned())]);
+        assert!(in_force.policies_to("teams").is_empty());
         assert!(in_force.has_policy("acme", "g1") && !in_force.has_policy("acme", "g2"));
         assert_eq!(in_force.all().all.len(), 2);
         in_force.replace_configured("aws", mappings(&["c", "d"]).all);

@@ -43,6 +43,8 @@ async fn mappings_that_changed_between_two_starts_write_nothing_before_one_appro
     assert_eq!(held.len(), 1, "{}", serving.log());
     assert_eq!(held[0]["organisation"], "aws");
     assert_eq!(held[0]["sums"]["risks"]["removes"], json!(20), "{}", held[0]);
+    let swept = world.beadle(&["sweep"]).await.expect(2);
+    assert!(swept.err.contains("aws: the service holds these mappings"), "{}", swept.err);
     // The last mappings stay in force.
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([22]) } } }));

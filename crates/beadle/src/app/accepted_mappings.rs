@@ -116,21 +116,32 @@ pub(crate) fn to_target(all: &Mappings, target: &str) -> Vec<Mapping> {
     all.all.iter().filter(|mapping| mapping.target == target).cloned().collect()
 }
 
-/// Begins with the last accepted mappings of each target. If no service has accepted mappings to a
-/// target yet, those of the configuration are accepted without the gate.
-pub(super) async fn begin(
+/// Follows the accepted mappings of each target. At first, the last accepted mappings come into
+/// force; if no service has accepted mappings to a target yet, those of the configuration are
+/// accepted without the gate. Later, the mappings of the configuration come into force if another
+/// process has accepted them.
+pub(super) async fn follow(
     config: &Config,
     directories: &Directories,
     store: &dyn Store,
+    is_first: bool,
 ) -> Result<(), StoreError> {
+    let in_force = &directories.in_force;
     for target in &config.file.target {
         let (name, wanted) = (target.name.as_str(), to_target(&config.mappings, &target.name));
+        let generation = generation_of(&wanted);
         match of(store, name).await? {
-            None => remember(store, name, &wanted).await?,
-            Some(accepted) if accepted.generation == generation_of(&wanted) => {}
-            Some(accepted) => {
-                directories.in_force.replace_configured(name, accepted.mappings(store, name).await?);
+            Some(accepted) if accepted.generation == generation => {
+                if generation_of(&in_force.configured_of(name)) != generation {
+                    in_force.replace_configured(name, wanted);
+                }
             }
+            Some(accepted) if is_first => {
+                in_force.replace_configured(name, accepted.mappings(store, name).await?);
+            }
+            None if is_first => remember(store, name, &wanted).await?,
+            // Two processes with different configurations must not follow each other without end.
+            Some(_) | None => {}
         }
     }
     Ok(())

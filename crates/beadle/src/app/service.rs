@@ -146,7 +146,9 @@ impl Service {
     /// Opens all organisations at the same time. Errors are not returned: a background task logs
     /// the error of each organisation that cannot be opened, and retries.
     pub(crate) async fn open_all(&self) {
-        if let Err(error) = self.begin_mappings().await {
+        if let Err(error) = self.follow_accepted_mappings().await
+            && !self.has_mappings.load(Ordering::SeqCst)
+        {
             // The task that reads the mappings retries.
             tracing::warn!(%error, "last accepted mappings unknown, groups wait");
             accepted_mappings::begin_without(self.config(), &self.directories);
@@ -172,12 +174,12 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Begins with the last accepted mappings of the configuration, if it has not begun yet.
-    pub(crate) async fn begin_mappings(&self) -> Result<(), StoreError> {
-        if !self.has_mappings.load(Ordering::SeqCst) {
-            accepted_mappings::begin(self.config(), &self.directories, self.store.as_ref()).await?;
-            self.has_mappings.store(true, Ordering::SeqCst);
-        }
+    /// Puts the accepted mappings in force that belong to the configuration.
+    pub(crate) async fn follow_accepted_mappings(&self) -> Result<(), StoreError> {
+        let (directories, store) = (self.directories.as_ref(), self.store.as_ref());
+        let is_first = !self.has_mappings.load(Ordering::SeqCst);
+        accepted_mappings::follow(self.config(), directories, store, is_first).await?;
+        self.has_mappings.store(true, Ordering::SeqCst);
         Ok(())
     }
 

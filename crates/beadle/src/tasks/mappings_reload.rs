@@ -95,7 +95,7 @@ impl BackgroundTask for MappingsReload {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let service = &self.service;
-        service.begin_mappings().await?;
+        service.follow_accepted_mappings().await?;
         let refused = "invalid mappings, the previous mappings stay in force";
         let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
         let was_read = {

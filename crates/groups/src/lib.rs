@@ -20,6 +20,6 @@ pub use guard::GroupLimits;
 pub use links::{STOPPED, StopReason};
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::{Marker, TeamMarker};
-pub use planner::{Directory, Explained, GroupPlanner, Write};
+pub use planner::{Directory, Explained, GroupPlanner, GroupPreview, Write};
 pub use sweep::GroupSweep;
 pub use writer::GroupWriter;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use beadle_engine::{Clock, Store, WritePace};
 use beadle_github::{Api, Asks, Reader};
 use beadle_repositories::Policy;
@@ -69,6 +70,7 @@ impl App {
             organisation: file.name.clone(),
             home: file.policy_home().to_owned(),
             refusals: file.refusals(),
+            config: self.config.clone(),
             store: self.options.store.clone(),
         })
     }
@@ -107,6 +109,21 @@ impl App {
     /// Opens every directory and target. Sends no request.
     pub(crate) fn directories(&self) -> anyhow::Result<Directories> {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)
+    }
+
+    /// Opens every directory and target, and reads the mappings in the policies of all
+    /// organisations. Sends requests only if such a policy is in a repository.
+    pub(crate) async fn directories_with_policies(&self) -> anyhow::Result<Directories> {
+        let directories = self.directories()?;
+        // Without a target, a policy cannot have mappings.
+        let orgs = self.config.file.org.iter().filter(|_| !directories.targets.is_empty());
+        for file in orgs {
+            let of = || format!("reading the mappings of {}", file.name);
+            let policy = self.read_policy(file, &mut FileReader::default()).await.with_context(of)?;
+            let mappings = self.config.mappings_of_policy(file, &policy).with_context(of)?;
+            directories.in_force.replace_policy(&file.name, &policy.generation, mappings);
+        }
+        Ok(directories)
     }
 
     /// Opens the available directories and targets. Also returns one error for each directory or

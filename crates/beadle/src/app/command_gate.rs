@@ -8,11 +8,13 @@ use beadle_engine::{
 };
 use beadle_repositories::{Policy, Shard};
 
+use crate::app::accepted_mappings::{generation_of, to_target};
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::directories_and_targets::Directories;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::modes;
 use crate::app::policy_adoption::let_pass;
-use crate::config::OrgConfig;
+use crate::config::{Config, OrgConfig};
 
 /// Returns the name under which the hold of a command is stored. The hold of a service has another
 /// plan, because it does not contain drift. Each shard has a hold of its own.
@@ -77,6 +79,26 @@ pub(crate) async fn held_plan(
         let_pass(store, plans, &policy.generation, &approval, clock.now()).await?;
     }
     note.forget(store).await?;
+    Ok(None)
+}
+
+/// Returns the generation that a service holds, if a command would use its mappings to a target. The
+/// directories of a command have the mappings of the files.
+pub(crate) async fn held_mappings(
+    config: &Config,
+    directories: &Directories,
+    target: &str,
+    store: &dyn Store,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let own = generation_of(&to_target(&config.mappings, target));
+    let used = directories.in_force.policies_to(target).into_iter().chain([(target.to_owned(), own)]);
+    for (name, generation) in used {
+        let held = HeldGeneration::note(&name).get(store).await?;
+        let held = held.filter(|held| held.generation == generation && held.approved.is_none());
+        if held.is_some() {
+            return Ok(held);
+        }
+    }
     Ok(None)
 }
 

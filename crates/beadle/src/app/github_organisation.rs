@@ -136,5 +136,7 @@ pub(crate) async fn read_folder(
     let folder = config.base.join(folder);
     let home = file.policy_home().to_owned();
     let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
-    Ok(refused::accept(policy, file.refusals())?)
+    let policy = refused::accept(policy, file.refusals())?;
+    config.mappings_of_policy(file, &policy)?;
+    Ok(policy)
 }

@@ -13,6 +13,7 @@ use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::last_sweep::LastSweep;
+use crate::app::mapping_gate::{self, MappingPreview};
 use crate::app::service::Service;
 use crate::output::count::counted;
 
@@ -157,7 +158,8 @@ async fn try_adopt(
     if organisation.file.mode == Mode::Observe {
         // Without the list of affected keys, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
-        return enact(service, organisation, current, candidate, affected.as_ref(), None).await;
+        let mapped = MappingPreview::default();
+        return enact(service, organisation, current, candidate, (affected.as_ref(), &mapped), None).await;
     }
     if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
         return Ok(adoption);
@@ -177,7 +179,10 @@ async fn try_adopt(
         None => None,
     };
     let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
-    complete(&preview)?;
+    let mapped = Box::pin(mapping_gate::preview(service, organisation, &candidate)).await?;
+    complete(&preview, &mapped)?;
+    let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
+    let total = preview.total + mapped.total;
     // The plan takes minutes in a large organisation.
     if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
         return Ok(adoption);
@@ -185,14 +190,14 @@ async fn try_adopt(
     let now = service.clock().now();
     let mut new = HeldGeneration::new(
         (name, candidate.generation.as_str()),
-        &preview.plans,
-        preview.total,
+        &all,
+        total,
         String::new(),
         held.as_ref().map_or(now, |held| held.since),
     );
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
     let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&limits, &risks, repositories, preview.total);
+    let verdict = check_gate(&limits, &risks, repositories, total);
     if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
         new.why = verdict.to_string();
         tracing::warn!(
@@ -206,13 +211,14 @@ async fn try_adopt(
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
-    enact(service, organisation, current, candidate, affected.as_ref(), approved).await
+    enact(service, organisation, current, candidate, (affected.as_ref(), &mapped), approved).await
 }
 
 /// Returns an error if a part of the generation could not be planned.
-fn complete(preview: &Preview) -> Result<(), Failure> {
-    let Some(first) = preview.incomplete.first() else { return Ok(()) };
-    let more = match preview.incomplete.len() - 1 {
+fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
+    let incomplete: Vec<&String> = preview.incomplete.iter().chain(&mapped.incomplete).collect();
+    let Some(first) = incomplete.first() else { return Ok(()) };
+    let more = match incomplete.len() - 1 {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
@@ -220,14 +226,14 @@ fn complete(preview: &Preview) -> Result<(), Failure> {
 }
 
 /// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
-/// policy with which the gate compared the generation. `approved` is the approval, and the plans
-/// that the operator approved.
+/// policy with which the gate compared the generation. `approved` is the approval, and the plans of
+/// repositories that the operator approved; `mapped` has the approved plans of groups.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
     (org, before): (&GithubOrganisation, &Policy),
     candidate: Policy,
-    affected: Option<&Affected>,
+    (affected, mapped): (Option<&Affected>, &MappingPreview),
     approved: Option<(&GenerationApproval, &Plans)>,
 ) -> Result<Adoption, Failure> {
     // The start of a sweep must see the policy and the record of the last sweep together.
@@ -247,6 +253,8 @@ async fn enact(
     // approvals come last.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
+        // The generation of a group is that of the mappings in force together.
+        let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
     }
     if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
@@ -257,6 +265,7 @@ async fn enact(
     if let Some(prepared) = prepared {
         prepared.tidy(store, file).await;
     }
+    mapped.mark(store, now).await?;
     // If the list of repositories is incomplete, or if the process ends before the record of the
     // last sweep is stored, a sweep starts.
     let affected = affected.filter(|affected| affected.short.is_none());
@@ -284,6 +293,10 @@ async fn put_in_force(
     organisation.set_accepted();
     organisation.announce_policy(org);
     organisation.record_policy(&service.app, org).await;
+    if let Err(error) = service.follow_mappings(organisation).await {
+        // The task that reads the policy retries.
+        tracing::warn!(organisation = organisation.file.name, %error, "mappings of the policy not in force");
+    }
 }
 
 /// Puts a generation in force without the gate if another process has accepted it. The other process

@@ -13,7 +13,7 @@ use beadle_repositories::{Policy, PolicyError};
 use crate::app::policy_part::PolicyPart;
 use crate::app::policy_store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::app::refused;
-use crate::config::Refusals;
+use crate::config::{Config, Refusals};
 
 /// The time after which Beadle reads an invalid policy again, although its commit is the same. The
 /// cause may be outside of the repository, such as a missing permission.
@@ -49,6 +49,8 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) home: String,
     /// What Beadle must refuse in the policy.
     pub(crate) refusals: Refusals,
+    /// The configuration, which has the directories and targets of the policy's mappings.
+    pub(crate) config: Arc<Config>,
     pub(crate) store: Option<Arc<dyn Store>>,
 }
 
@@ -202,7 +204,11 @@ impl RepositoryPolicy {
         let home = self.home.clone();
         // The check of thousands of files takes a long time.
         let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
-        Ok(refused::accept(made.await??, self.refusals)?)
+        let policy = refused::accept(made.await??, self.refusals)?;
+        for file in self.config.orgs(Some(self.organisation.as_str()))? {
+            self.config.mappings_of_policy(file, &policy)?;
+        }
+        Ok(policy)
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         }
     }
     if selection.groups() {
-        let directories = app.directories()?;
+        let directories = app.directories_with_policies().await?;
         let shared = app.share_team_budgets().await;
         let planned = async {
             let mut planned = Vec::new();

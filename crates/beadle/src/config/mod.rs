@@ -3,6 +3,7 @@
 
 mod domain;
 mod mappings;
+mod policy_mappings;
 mod vendor_checks;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use beadle_config::{
 pub(crate) use domain::identity_store;
 pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
 pub(crate) use mappings::read as read_mappings;
+pub(crate) use policy_mappings::check_policies;
 
 /// The whole configuration. It has been checked.
 #[derive(Debug)]

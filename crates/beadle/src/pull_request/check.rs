@@ -18,7 +18,7 @@ use super::findings::Findings;
 use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::{comment, outcome, read};
-use crate::config::{Refusals, RepositorySource};
+use crate::config::{Config, OrgConfig, RepositorySource};
 use crate::output::markdown::{Page, Piece};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
@@ -49,8 +49,10 @@ pub(crate) struct PolicyCheck {
     pub(crate) secrets: BTreeSet<String>,
     /// The slug of the team whose members can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// What the service refuses in the policy.
-    pub(crate) refusals: Refusals,
+    /// The configuration of the organisation, which says what the service refuses.
+    pub(crate) file: Arc<OrgConfig>,
+    /// The configuration, which has the directories and targets of the policy's mappings.
+    pub(crate) config: Arc<Config>,
     /// The limits of the gate.
     pub(crate) limits: GateLimits,
     /// The store of the keys and notes.
@@ -264,7 +266,8 @@ impl PolicyCheck {
         };
         let current = self.policy.current();
         let place = (reader.organisation(), source);
-        let after = match read::parse(&head, &texts, &current.home, place, self.refusals).await? {
+        let after = match read::parse(&head, &texts, &current.home, place, (&self.config, &self.file)).await?
+        {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
                 if findings.may_preview() {
@@ -288,7 +291,9 @@ impl PolicyCheck {
             return Ok(Examined::Changed(Box::new(findings)));
         }
         let before = match &base {
-            Ok(base) => read::parse(base, &texts, &current.home, place, self.refusals).await?.ok(),
+            Ok(base) => {
+                read::parse(base, &texts, &current.home, place, (&self.config, &self.file)).await?.ok()
+            }
             Err(_) => None,
         };
         findings.is_base_invalid = before.is_none();

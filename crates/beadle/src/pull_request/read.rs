@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
+use std::sync::Arc;
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{Commit, Reader};
@@ -11,7 +12,7 @@ use beadle_repositories::{Policy, PolicyError};
 use tokio::sync::Semaphore;
 
 use crate::app::refused;
-use crate::config::{Refusals, RepositorySource};
+use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The files of a policy at one commit.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ pub(super) async fn parse(
     texts: &BTreeMap<String, String>,
     home: &str,
     (organisation, source): (&str, &RepositorySource),
-    refusals: Refusals,
+    (config, file): (&Arc<Config>, &Arc<OrgConfig>),
 ) -> Result<Result<Parsed, PolicyError>, Failure> {
     let mut files = BTreeMap::new();
     let mut tests = BTreeMap::new();
@@ -113,7 +114,7 @@ pub(super) async fn parse(
         path: source.path.clone(),
         commit: side.commit.clone(),
     };
-    let home = home.to_owned();
+    let (home, config, file) = (home.to_owned(), config.clone(), file.clone());
     // A large policy takes a long time, and all runs share the threads of the runtime. A panic of a
     // library ends only this thread.
     let fatal = |why: String| Failure::new(Class::Fatal, format!("reading the policy: {why}"));
@@ -121,7 +122,8 @@ pub(super) async fn parse(
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
         let _turn = turn;
         let policy = Policy::from_files(files, &home, origin)?;
-        let policy = refused::accept(policy, refusals)?;
+        let policy = refused::accept(policy, file.refusals())?;
+        config.mappings_of_policy(&file, &policy)?;
         let tested = policy.test_files(tests);
         Ok(Parsed { policy, tested })
     });

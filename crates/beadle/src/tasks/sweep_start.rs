@@ -132,7 +132,9 @@ impl BackgroundTask for Groups {
         let mappings = directories.mappings();
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
-        if !due && swept == *generation && is_whole {
+        // After a restart, the mappings of a policy can be unknown for some time. The sweep begins
+        // when they are known.
+        if !due && ((swept == *generation && is_whole) || !mappings.incomplete.is_empty()) {
             return Ok(TaskStatus::Idle);
         }
         for target in directories.targets.keys() {

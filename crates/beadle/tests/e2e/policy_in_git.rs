@@ -82,10 +82,12 @@ async fn a_policy_that_cannot_be_accepted_leaves_the_last_generation_in_force() 
     world.connect();
     let link = json!({ "mode": "120000", "text": "../../outside.yml" });
     let module = json!({ "mode": "160000", "text": "5".repeat(40) });
+    let groups = "[[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"x\"]\n";
     for (files, said) in [
         (json!({ SETTINGS: "repository: { has_wikki: true }" }), "did you mean `has_wiki`?"),
+        (json!({ SETTINGS: wiki(true), ".github/groups.toml": groups }), "there is no [[okta]] `corp`"),
         (
-            json!({ SETTINGS: wiki(true), ".github/repos/x.yml": link }),
+            json!({ ".github/groups.toml": null, ".github/repos/x.yml": link }),
             "repos/x.yml: must not be a symbolic link",
         ),
         (json!({ ".github/repos/x.yml": null, ".github/rules": module }), "rules: must not be a submodule"),

@@ -1,5 +1,5 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml` and `deployment-settings.yml`.
+//! `rules/*.yml` and `deployment-settings.yml`. Of `groups.toml`, it keeps only the text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use super::checks::check_layer;
 use super::conflicts::conflicts;
 use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
-use super::folder::{ReadingAt, inner_policy, read_folder};
+use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
 use super::idle_edits::idle_edits;
 use super::incumbent::{accept, drop_name};
@@ -119,6 +119,10 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
+            if is_mapping_file(file) {
+                problems.extend(mappings_of_base(file));
+                continue;
+            }
             match Node::parse(file, text) {
                 Ok(root) if is_rule_file(file) => {
                     policy.rules.extend(rule_file::read(&root, &mut problems));
@@ -282,6 +286,11 @@ impl Policy {
         branches
     }
 
+    /// Returns the text of the file with the mappings of groups, if the policy has one.
+    pub fn mappings(&self) -> Option<&str> {
+        self.sources.get(MAPPINGS).map(String::as_str)
+    }
+
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
         let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
@@ -350,6 +359,19 @@ impl Policy {
 /// Returns whether a file is in the folder `rules`.
 pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
+}
+
+/// Returns whether a file has the mappings of groups of a policy or of its base.
+pub(super) fn is_mapping_file(file: &str) -> bool {
+    file.strip_prefix(BASE).unwrap_or(file) == MAPPINGS
+}
+
+/// Returns the error for mappings in a base. Several organisations can share a base, and each of
+/// them would add the same mappings.
+fn mappings_of_base(file: &str) -> Option<Problem> {
+    let at = beadle_engine::PolicyLocation { file: file.into(), line: 1 };
+    let problem = Problem::error(at, 1, "a base must not have mappings");
+    file.starts_with(BASE).then(|| problem.hint("move the file to the policy of one organisation"))
 }
 
 /// Returns the keys of a file that contain JavaScript validators.

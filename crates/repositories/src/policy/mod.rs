@@ -48,7 +48,7 @@ pub use error::PolicyError;
 pub use explain::{Did, Explained, LayerStep, Overridden, Removed, explain};
 pub use files::Policy;
 pub(crate) use files::examined;
-pub use folder::{ReadingAt, is_policy_file, is_test_file, read_text};
+pub use folder::{MAPPINGS, ReadingAt, is_policy_file, is_test_file, read_text};
 pub(crate) use keys::entry_keys;
 pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;

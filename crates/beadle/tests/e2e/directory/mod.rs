@@ -2,6 +2,7 @@
 
 mod commands;
 mod doubt;
+mod gated_mappings;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;
@@ -9,6 +10,7 @@ mod independent;
 mod isolation;
 mod limits;
 mod paused;
+mod policy_mappings;
 mod servers;
 mod swapped;
 mod teams;

@@ -17,6 +17,7 @@ pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
 pub(crate) mod held_generation;
+mod hold_records;
 pub(crate) mod last_sweep;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;

@@ -1,8 +1,8 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
 use beadle_engine::{
-    Class, Failure, GateSums, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
-    TaskStatus, Time, check_gate,
+    Class, Failure, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
+    TaskStatus, Time,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 use futures::future::try_join_all;
@@ -12,6 +12,7 @@ use crate::app::adoption_wait::AdoptionWait;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::hold_records;
 use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
 use crate::output::count::counted;
@@ -183,18 +184,11 @@ async fn try_adopt(
         return Ok(adoption);
     }
     let now = service.clock().now();
-    let mut new = HeldGeneration::new(
-        (name, candidate.generation.as_str()),
-        &preview.plans,
-        preview.total,
-        String::new(),
-        held.as_ref().map_or(now, |held| held.since),
-    );
+    let since = held.as_ref().map_or(now, |held| held.since);
+    let (new, verdict) =
+        HeldGeneration::judge((name, &candidate), &preview.plans, preview.total, &limits, since);
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
-    let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&limits, &risks, repositories, preview.total);
-    if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
-        new.why = verdict.to_string();
+    if approval.is_none() && verdict != GateVerdict::Passes {
         tracing::warn!(
             organisation = name,
             generation = candidate.generation,
@@ -202,7 +196,7 @@ async fn try_adopt(
             why = new.why,
             "generation of the policy held"
         );
-        HeldGeneration::note(name).put(store, &new).await?;
+        hold_records::begin(store, name, &new, now).await?;
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
@@ -268,7 +262,7 @@ async fn enact(
         LastSweep::follow(store, file, &before, &generation).await?;
         service.bell.notify_one();
     }
-    HeldGeneration::note(&file.name).forget(store).await?;
+    hold_records::end(store, &file.name, &generation, now).await?;
     Ok(Adoption::InForce { generation, affected: count })
 }
 
@@ -401,11 +395,14 @@ pub(crate) async fn withdraw(
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    let (store, note) = (service.store.as_ref(), HeldGeneration::note(&organisation.file.name));
-    let Some(held) = note.get(store).await? else { return Ok(false) };
-    note.forget(store).await?;
+    let Some(org) = organisation.open() else { return Ok(false) };
+    let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
+    let now = service.clock().now();
+    let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {
+        return Ok(false);
+    };
     tracing::info!(
-        organisation = organisation.file.name,
+        organisation = name,
         generation = held.generation,
         "held generation of the policy withdrawn"
     );

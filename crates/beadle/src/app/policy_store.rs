@@ -226,8 +226,8 @@ pub(crate) async fn accept(
         intent: None,
         detail: Detail::Policy(PolicyInForce {
             in_force: policy.generation.clone(),
-            from: journalled(own),
-            base: base.map(journalled),
+            from: committed(own),
+            base: base.map(committed),
         }),
     };
     store.journal(None, vec![entry], now).await?;
@@ -271,7 +271,8 @@ fn of_sources(
     (kept, all)
 }
 
-fn journalled(origin: &PolicyOrigin) -> PolicyCommitted {
+/// Returns the commit of a policy, as the journal and the hold of a generation name it.
+pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     PolicyCommitted {
         repository: origin.repository.clone(),
         commit: origin.commit.id.clone(),

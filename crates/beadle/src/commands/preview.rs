@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{GateSums, GateVerdict, Store, check_gate};
+use beadle_engine::{GateVerdict, Store};
 use beadle_repositories::{Policy, Preview};
 use serde_json::json;
 
@@ -48,15 +48,8 @@ pub(crate) async fn run(
     progress.end();
     SpawnedShare::end_all(shared).await;
     let Preview { plans, drift, affected, total, incomplete, due: _ } = preview?;
-    let shown = HeldGeneration::new(
-        (file.name.as_str(), after.generation.as_str()),
-        &plans,
-        total,
-        String::new(),
-        app.clock.now(),
-    );
-    let GateSums { risks, repositories } = shown.sums;
-    let verdict = check_gate(&file.gate_limits(), &risks, repositories, total);
+    let of = (file.name.as_str(), after.as_ref());
+    let (shown, verdict) = HeldGeneration::judge(of, &plans, total, &file.gate_limits(), app.clock.now());
     let is_held = matches!(verdict, GateVerdict::Held { .. });
     let verdict =
         if is_held { format!("{verdict}; the service would hold this policy") } else { verdict.to_string() };
@@ -151,7 +144,7 @@ mod tests {
             (Key::new("repository", "acme", n), plan)
         };
         let plans: Vec<(Key, Plan<()>)> = (0..3).map(plan).collect();
-        let shown = HeldGeneration::new(("acme", "g1"), &plans, 3, String::new(), Time(0));
+        let shown = HeldGeneration::new(("acme", "g1"), &plans, 3, Time(0));
         let page = sums(&shown, "compared with a", "the gate lets this policy pass");
         let rows: Vec<&str> = page.text().lines().filter(|line| line.starts_with("| ")).collect();
         assert_eq!(

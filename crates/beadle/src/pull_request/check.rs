@@ -293,7 +293,8 @@ impl PolicyCheck {
         };
         findings.is_base_invalid = before.is_none();
         let before = before.map_or(current, |parsed| Arc::new(parsed.policy));
-        let preview = outcome::preview(&self.planner, &self.limits, &before, &after).await?;
+        let of = (self.organisation.as_str(), &self.planner);
+        let preview = outcome::preview(of, &self.limits, &before, &after).await?;
         findings.preview = Some(preview);
         Ok(Examined::Changed(Box::new(findings)))
     }

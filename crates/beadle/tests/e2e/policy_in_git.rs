@@ -32,7 +32,7 @@ fn wiki(is_on: bool) -> String {
 async fn policies(world: &World) -> Vec<Value> {
     let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     let entries = printed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    entries.filter(|entry| entry["kind"] == "policy").collect()
+    entries.filter(|entry| entry["detail"].get("in_force").is_some()).collect()
 }
 
 async fn until_logged(serving: &Serving, text: &str, times: usize) {

@@ -174,6 +174,20 @@ async fn commands_read_the_repository_and_link_its_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_not_there_is_reported_with_its_reason() {
+    let mut world = world(json!({ SETTINGS: POLICY })).await;
+    let source = world.source.clone();
+    for (wrong, reason) in [
+        (source.replace("admin", "adminn"), "hint: acme/adminn does not exist, or the App or the token"),
+        (source.replace(" }", ", ref = \"mian\" }"), "acme/admin has no branch, tag or commit `mian`"),
+    ] {
+        world.source = wrong;
+        let refused = world.beadle(&["plan"]).await.expect(1);
+        assert!(refused.err.contains(reason), "{}", refused.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
     let mut world = world(json!({ SETTINGS: POLICY })).await;
     let unprotected = "`main` of acme/admin accepts changes of the policy without a review";
@@ -182,6 +196,8 @@ async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
     world.source = world.source.replace(" }", ", require_review = true }");
     let refused = world.beadle(&["plan"]).await.expect(1);
     assert!(refused.err.contains(unprotected), "{}", refused.err);
+    let set = "hint: `require_review` is set in `policy` of the [[org]] with the name `acme`";
+    assert!(refused.err.contains(set), "{}", refused.err);
     let reviews = json!({ "required_approving_review_count": 1 });
     let rule = json!({ "enforce_admins": true, "required_pull_request_reviews": reviews });
     world.patch(json!({ "admin": { "protection": { "main": rule } } }), false).await;

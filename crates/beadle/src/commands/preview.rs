@@ -97,6 +97,9 @@ fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
     let mut page = Page::default();
     page.paragraph(&[Piece::value(verdict).bold()]);
     page.paragraph(&[Piece::value(compared)]);
+    let text = "This page names repositories and teams that can be private, because a reviewer needs the whole plan. Show \
+                it only to members of the organisation.";
+    page.quote(&[Piece::own(text)]);
     if !shown.groups.is_empty() {
         page.table(&["risk", "aspect", "change", "repositories", "such as"]);
     }

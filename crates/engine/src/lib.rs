@@ -37,7 +37,9 @@ pub mod testing;
 pub mod transfer;
 pub mod worker;
 
-pub use apply::{ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply};
+pub use apply::{
+    ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, waits_for_turn,
+};
 pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use clock::{Clock, Time};

@@ -6,6 +6,7 @@
 
 pub(crate) mod accepted_policy;
 pub(crate) mod adoption_wait;
+mod affected_keys;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;

@@ -1,14 +1,14 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
 use beadle_engine::{
-    Class, Failure, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
-    TaskStatus, Time,
+    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, StoreRecord, TaskStatus, Time,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 use futures::future::try_join_all;
 
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::adoption_wait::AdoptionWait;
+use crate::app::affected_keys;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
@@ -341,13 +341,7 @@ async fn mark(
     if !outdated.is_empty() {
         store.release(outdated).await?;
     }
-    let own = affected.organisation.iter().map(|key| Mark::new(key.clone(), Lane::Event));
-    let repositories = affected.repositories.iter().map(|(key, node_id)| Mark {
-        key: key.clone(),
-        lane: Lane::Event,
-        hint: Some(node_id.clone()),
-    });
-    let marks: Vec<Mark> = own.chain(repositories).collect();
+    let marks = affected_keys::marks(affected);
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }

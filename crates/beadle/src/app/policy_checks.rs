@@ -12,13 +12,17 @@ use crate::config::OrgConfig;
 use crate::pull_request::check::PolicyCheck;
 use crate::pull_request::checks::{NothingToCheck, PolicyChecks};
 use crate::pull_request::parts::Part;
+use crate::pull_request::turns::CheckTurns;
 
 /// Returns the reconciler of the `check` keys of an organisation. If the check cannot be opened,
 /// the log has the reason, and the keys end without a check.
 pub(super) fn reconciler(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> Arc<dyn Reconcile> {
     match open(app, org, store) {
         Ok(checks) if checks.is_empty() => Arc::new(NothingToCheck),
-        Ok(checks) => Arc::new(PolicyChecks { checks }),
+        Ok(checks) => {
+            let turns = CheckTurns::new(app.clock.clone());
+            Arc::new(PolicyChecks { checks, turns })
+        }
         Err(error) => {
             let organisation = &org.file.name;
             tracing::warn!(

@@ -211,7 +211,7 @@ impl PolicyCheck {
             }
             let begun = runs.begin(&pull.head).await?;
             fail::fail_point!("between-check-and-conclusion", |_| std::process::abort());
-            let examining = Box::pin(self.examine(run.lane, &pull));
+            let examining = Box::pin(self.examine((run.lease.key.as_str(), run.lane), &pull));
             let examined = match tokio::time::timeout(LIMIT, examining).await {
                 Ok(Ok(examined)) => examined,
                 Ok(Err(failure)) => {
@@ -257,7 +257,7 @@ impl PolicyCheck {
     }
 
     /// Compares the policies of the base branch and of the head.
-    async fn examine(&self, lane: Lane, pull: &Pull) -> Result<Examined, Failure> {
+    async fn examine(&self, (key, lane): (&str, Lane), pull: &Pull) -> Result<Examined, Failure> {
         let mut findings = Findings {
             organisation: self.organisation.clone(),
             mode: self.mode,
@@ -288,7 +288,7 @@ impl PolicyCheck {
         if let Some(base) = &sides.base {
             findings.base.clone_from(base);
         }
-        self.compare(lane, &sides, &mut findings).await?;
+        self.compare((key, lane), &sides, &mut findings).await?;
         if self.is_foreign {
             let own = self.parts.iter().zip(&sides.after).filter(|(part, _)| !part.is_base);
             findings.hide_own(own.flat_map(|(_, side)| side.blobs.keys()));
@@ -297,7 +297,12 @@ impl PolicyCheck {
     }
 
     /// Adds to the findings what is wrong with the policy of the head, and what it changes.
-    async fn compare(&self, lane: Lane, sides: &Sides, findings: &mut Findings) -> Result<(), Failure> {
+    async fn compare(
+        &self,
+        (key, lane): (&str, Lane),
+        sides: &Sides,
+        findings: &mut Findings,
+    ) -> Result<(), Failure> {
         let texts = match parts::texts(&self.parts, lane, sides).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
@@ -310,7 +315,7 @@ impl PolicyCheck {
         let places: Vec<_> =
             self.parts.iter().map(|part| (part.prefix(), name(part), part.source.path.as_str())).collect();
         let (home, refuses) = (current.home.as_str(), self.refuses_validators);
-        let after = match read::parse(&places, &sides.after, &texts, home, refuses).await? {
+        let after = match read::parse(key, &places, &sides.after, &texts, home, refuses).await? {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
                 if findings.may_preview() && !self.is_foreign {
@@ -334,7 +339,7 @@ impl PolicyCheck {
             return Ok(());
         }
         let before = match &sides.before {
-            Some(before) => read::parse(&places, before, &texts, home, refuses).await?.ok(),
+            Some(before) => read::parse(key, &places, before, &texts, home, refuses).await?.ok(),
             None => None,
         };
         findings.is_base_invalid = before.is_none();

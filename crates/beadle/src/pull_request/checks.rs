@@ -6,16 +6,20 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Failure, Report};
 
 use super::check::{PolicyCheck, report, subject};
+use super::turns::CheckTurns;
 
 /// Checks the pull requests of each repository that has a part of the policy of one organisation.
 pub(crate) struct PolicyChecks {
     /// One check for each repository. The list has at least one entry.
     pub(crate) checks: Vec<PolicyCheck>,
+    /// The turns of the checks.
+    pub(crate) turns: CheckTurns,
 }
 
 #[async_trait]
 impl Reconcile for PolicyChecks {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let _turn = self.turns.take()?;
         if let [only] = self.checks.as_slice() {
             return only.reconcile(run).await;
         }

@@ -14,4 +14,5 @@ pub(crate) mod parts;
 mod read;
 mod review;
 mod runs;
+pub(crate) mod turns;
 mod unfinished;

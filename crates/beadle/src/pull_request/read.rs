@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
+use std::sync::LazyLock;
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{Commit, Reader};
 use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_file};
 use beadle_repositories::{Policy, PolicyError};
-use tokio::sync::Semaphore;
 
+use super::turns::ParseTurns;
 use crate::app::validators;
 use crate::config::RepositorySource;
 
@@ -80,15 +81,15 @@ pub(super) struct Parsed {
     pub(super) tested: Tested,
 }
 
-/// Lets only one policy be checked at a time. A stranger can write a policy that takes very long, a
-/// thread cannot be ended, and each push would take one more thread from the service.
-static PARSING: Semaphore = Semaphore::const_new(1);
+/// The turns of the threads that check policies.
+static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
-/// Checks the files of all parts, and runs the tests of the organisation's own part. Each entry of
-/// `parts` has the beginning of its paths in the policy, the name of its repository and the folder
+/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names the
+/// pull request. Each entry of `parts` has the beginning of its paths in the policy, the name of its repository and the folder
 /// in the repository. `home` is the repository that the policy leaves alone, because it contains the
 /// policy.
 pub(super) async fn parse(
+    key: &str,
     parts: &[(&'static str, String, &str)],
     sides: &[Side],
     texts: &BTreeMap<String, String>,
@@ -127,7 +128,7 @@ pub(super) async fn parse(
     // A large policy takes a long time, and all runs share the threads of the runtime. A panic of a
     // library ends only this thread.
     let fatal = |why: String| Failure::new(Class::Fatal, format!("reading the policy: {why}"));
-    let turn = PARSING.acquire().await.map_err(|error| fatal(error.to_string()))?;
+    let turn = TURNS.take(key).await.map_err(|error| fatal(error.to_string()))?;
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
         let _turn = turn;
         let mut origins = origins.into_iter();

@@ -227,33 +227,15 @@ pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::mode::Mode;
-    use crate::plan::Field;
+    use crate::testing;
 
     const LIMITS: GateLimits =
         GateLimits { removes: 5, weakens: 2, exposes: 0, creates: 100, percent: 10, repositories: 3 };
 
     fn change(what: &str, risks: &[Risk], mode: Mode) -> Change<()> {
-        let field = |risk: &Risk| Field {
-            name: what.to_owned(),
-            before: json!(true),
-            after: Value::Null,
-            asked: None,
-            risk: *risk,
-        };
-        Change {
-            aspect: "teams".into(),
-            what: what.into(),
-            fields: risks.iter().map(field).collect(),
-            mode,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        }
+        Change { mode, ..testing::change("teams", what, risks) }
     }
 
     fn plan(changes: Vec<Change<()>>) -> Plan<()> {

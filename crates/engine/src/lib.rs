@@ -32,7 +32,7 @@ pub mod span;
 pub mod store;
 mod subjects;
 pub mod sweep;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transfer;
 pub mod worker;

@@ -11,10 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::last_sweep::modes;
+use crate::app::text_parts::split;
 use crate::config::OrgConfig;
-
-/// The maximum size of one stored part of a text, in bytes. An item of DynamoDB has at most 400 KB.
-const PART: usize = 200_000;
 
 /// The last accepted generation of an organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,17 +53,6 @@ impl PolicyText {
 /// Returns the code under which a part of a text is stored.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
-}
-
-/// Splits a text into parts that are small enough for a note.
-fn parts(mut text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    while !text.is_empty() {
-        let (part, rest) = text.split_at(text.floor_char_boundary(PART));
-        parts.push(part);
-        text = rest;
-    }
-    parts
 }
 
 /// A generation whose texts are stored, but which is not accepted yet.
@@ -117,13 +104,10 @@ impl AcceptedPolicy {
         let parts = PolicyText::note(&file.name, "").list(store).await?;
         let parts: BTreeMap<String, PolicyText> = parts.into_iter().collect();
         for (path, codes) in &self.files {
-            let mut whole = String::new();
-            for code in codes {
-                let part = parts.get(code);
-                let PolicyText(part) =
-                    part.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
-                whole.push_str(part);
-            }
+            let part = |code: &String| parts.get(code).map(|PolicyText(part)| part.as_str());
+            let whole = codes.iter().map(part).collect::<Option<String>>();
+            let whole =
+                whole.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
             texts.insert(path.clone(), whole);
         }
         let policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
@@ -145,7 +129,7 @@ impl AcceptedPolicy {
         let sources = policy.sources.iter().filter(|_| policy.origin.is_none());
         for (path, text) in sources {
             let mut codes = Vec::new();
-            for part in parts(text) {
+            for part in split(text) {
                 let code = code(part);
                 if used.insert(code.clone()) && !unused.remove(&code) {
                     PolicyText::note(&file.name, &code).put(store, &PolicyText(part.to_owned())).await?;
@@ -190,6 +174,7 @@ mod tests {
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
+    use crate::app::text_parts::PART;
 
     fn policy(files: &[(&str, &str)]) -> Policy {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();

@@ -95,9 +95,9 @@ pub(crate) async fn accept(
 mod tests {
     use std::path::Path;
 
+    use beadle_engine::Risk;
     use beadle_engine::gate::is_of_command;
-    use beadle_engine::{Change, Field, Risk};
-    use serde_json::{Value, json};
+    use beadle_engine::testing::change;
 
     use super::*;
     use crate::app::held_generation::GenerationApproval;
@@ -115,23 +115,7 @@ mod tests {
 
     /// Returns plans that remove a team from `count` of 100 repositories.
     fn plans(count: u64) -> Vec<(Key, Plan<()>)> {
-        let field = Field {
-            name: "permission".into(),
-            before: json!("push"),
-            after: Value::Null,
-            asked: None,
-            risk: Risk::Removes,
-        };
-        let removal = Change {
-            aspect: "teams".into(),
-            what: "team a".into(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        };
+        let removal = change("teams", "team a", &[Risk::Removes]);
         let plan = |n: u64| {
             let changes = if n < count { vec![removal.clone()] } else { Vec::new() };
             (Key::new("repository", "acme", n), Plan { changes, ..Plan::new(format!("acme/r{n}")) })

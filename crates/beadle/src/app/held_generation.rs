@@ -253,34 +253,20 @@ fn value(field: &Field) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Mode;
+    use beadle_engine::testing::change;
     use beadle_github::Commit;
     use beadle_repositories::policy::PolicyOrigin;
     use serde_json::json;
 
     use super::*;
 
-    fn change(aspect: &str, what: &str, risk: Risk) -> Change<()> {
-        let field = Field { name: "x".into(), before: json!(1), after: Value::Null, asked: None, risk };
-        Change {
-            aspect: aspect.into(),
-            what: what.into(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        }
-    }
-
     fn plans() -> Vec<(Key, Plan<()>)> {
         let plan = |n: u64| {
             let mut plan = Plan::new(format!("acme/r{n:02}"));
-            plan.changes.push(change("topics", "", Risk::Adds));
-            plan.changes.push(change("settings", "", Risk::Changes));
+            plan.changes.push(change("topics", "", &[Risk::Adds]));
+            plan.changes.push(change("settings", "", &[Risk::Changes]));
             if n < 8 {
-                plan.changes.push(change("teams", "team engineering", Risk::Removes));
+                plan.changes.push(change("teams", "team engineering", &[Risk::Removes]));
             }
             (Key::new("repository", "acme", n), plan)
         };
@@ -305,7 +291,7 @@ mod tests {
     #[test]
     fn a_group_says_whether_a_team_goes_or_only_loses_a_permission() {
         let about = |aspect: &str, part: &str, before: Value, after: Value| {
-            let mut change = change(aspect, part, Risk::Removes);
+            let mut change = change(aspect, part, &[Risk::Removes]);
             change.fields[0] = Field { before, after, ..change.fields[0].clone() };
             what(&change, Risk::Removes)
         };

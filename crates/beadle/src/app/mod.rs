@@ -33,4 +33,5 @@ pub(crate) mod senders;
 pub(crate) mod service;
 pub(crate) mod store;
 mod target_connection;
+mod text_parts;
 pub(crate) mod validators;

@@ -118,30 +118,14 @@ fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Change, Field, Key, Mode, Plan, Risk, Time};
-    use serde_json::Value;
+    use beadle_engine::testing::change;
+    use beadle_engine::{Key, Plan, Risk, Time};
 
     use super::*;
 
     #[test]
     fn a_page_names_the_verdict_and_each_group_once() {
-        let field = Field {
-            name: "push".into(),
-            before: json!(true),
-            after: Value::Null,
-            asked: None,
-            risk: Risk::Removes,
-        };
-        let change = Change {
-            aspect: "teams".to_owned(),
-            what: "team @acme/x|y".to_owned(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        };
+        let change = change("teams", "team @acme/x|y", &[Risk::Removes]);
         let plan = |n: u64| {
             let plan = Plan { changes: vec![change.clone()], ..Plan::new(format!("acme/r{n}")) };
             (Key::new("repository", "acme", n), plan)

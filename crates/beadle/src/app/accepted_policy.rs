@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use beadle_repositories::Policy;
+use beadle_repositories::policy::PolicyOrigin;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +25,10 @@ pub(crate) struct AcceptedPolicy {
     /// The codes of the parts of each file's text. The parts are notes of their own, because a note
     /// must stay small, and because most files do not change.
     files: BTreeMap<String, Vec<String>>,
+    /// The repositories and folders from which the policy comes. `None` if it comes from a folder on
+    /// the disk, or if an older version stored the generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// True if a command applied the generation, and no service has used it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) by_command: bool,
@@ -48,6 +53,14 @@ impl PolicyText {
     fn note(organisation: &str, code: &str) -> Note<Self> {
         Note::of(&[organisation, code])
     }
+}
+
+/// Returns the repositories and folders from which a policy comes. One commit has several policies,
+/// in different folders, and all of them have the same generation.
+fn source(policy: &Policy) -> Option<String> {
+    let place = |origin: &PolicyOrigin| format!("{}:{}", origin.repository, origin.path);
+    let own = place(policy.origin.as_ref()?);
+    Some(policy.base.as_ref().map_or_else(|| own.clone(), |base| format!("{own} {}", place(base))))
 }
 
 /// Returns the code under which a part of a text is stored.
@@ -88,6 +101,12 @@ impl AcceptedPolicy {
     /// Returns the last accepted generation of an organisation, if there is one.
     pub(crate) async fn of(store: &dyn Store, file: &OrgConfig) -> Result<Option<Self>, StoreError> {
         Self::note(&file.name).get(store).await
+    }
+
+    /// Returns whether this is the generation of a policy.
+    pub(crate) fn is(&self, policy: &Policy) -> bool {
+        let is_its = self.source.is_none() || self.source == source(policy);
+        self.generation == policy.generation && is_its
     }
 
     /// Forgets which generation was accepted. The next call of [`Self::prepare`] finds the texts
@@ -139,7 +158,8 @@ impl AcceptedPolicy {
             files.insert(path.clone(), codes);
         }
         let generation = policy.generation.clone();
-        let accepted = Self { generation, modes: modes(file), files, by_command: false };
+        let (modes, source) = (modes(file), source(policy));
+        let accepted = Self { generation, modes, files, source, by_command: false };
         Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
     }
 
@@ -171,9 +191,11 @@ impl AcceptedPolicy {
 
 #[cfg(test)]
 mod tests {
+    use beadle_github::Commit;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
+    use crate::app::store;
     use crate::app::text_parts::PART;
 
     fn policy(files: &[(&str, &str)]) -> Policy {
@@ -184,6 +206,25 @@ mod tests {
     fn organisation() -> OrgConfig {
         toml::from_str("name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n")
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn another_folder_of_the_same_commit_is_not_the_accepted_policy() {
+        let (_folder, store) = store::temporary().unwrap();
+        let (store, file) = (store.as_ref(), organisation());
+        let in_folder = |path: &str| {
+            let files = [("settings.yml".to_owned(), "repository: { has_wiki: false }".to_owned())].into();
+            let commit = Commit { id: "a".repeat(40), author: String::new(), subject: String::new() };
+            let origin = PolicyOrigin { repository: "acme/admin".into(), path: path.into(), commit };
+            Policy::from_files(files, "admin", origin).unwrap()
+        };
+        let (own, other) = (in_folder("own"), in_folder("other"));
+        AcceptedPolicy::remember(store, &file, &own, false).await.unwrap();
+        let mut accepted = AcceptedPolicy::of(store, &file).await.unwrap().unwrap();
+        assert_eq!(own.generation, other.generation);
+        assert!(accepted.is(&own) && !accepted.is(&other));
+        accepted.source = None;
+        assert!(accepted.is(&other), "an older version did not record the folder");
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,9 +48,8 @@ pub(crate) async fn held_plan(
     }
     let store = store.as_ref();
     let accepted = AcceptedPolicy::of(store, file).await?;
-    let is_accepted = accepted
-        .as_ref()
-        .is_some_and(|accepted| accepted.generation == policy.generation && accepted.modes == modes(file));
+    let is_accepted =
+        accepted.as_ref().is_some_and(|accepted| accepted.is(policy) && accepted.modes == modes(file));
     let note = name(file, shard);
     let now = clock.now();
     if is_accepted {

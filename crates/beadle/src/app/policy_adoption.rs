@@ -291,7 +291,7 @@ async fn follow(
     candidate: &Policy,
 ) -> Result<Option<Adoption>, Failure> {
     let store = service.store.as_ref();
-    if !organisation.is_accepted(store, &candidate.generation).await? {
+    if !organisation.is_accepted(store, candidate).await? {
         return Ok(None);
     }
     let _alone = organisation.generation_change.lock().await;

@@ -174,6 +174,22 @@ async fn commands_read_the_repository_and_link_its_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_moves_to_another_repository_is_compared_with_the_accepted_one() {
+    let mut world = world(json!({ SETTINGS: POLICY })).await;
+    let first = "first policy waits for the gate";
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    until_logged(&serving, "policy in force", 1).await;
+    assert!(serving.log().contains(first), "{}", serving.log());
+    assert_eq!(serving.stop().await, Some(0));
+    let rules = json!({ "branches": { "main": {} }, "contents": { "settings.yml": wiki(true) } });
+    world.patch(json!({ "rules": rules }), false).await;
+    world.source = "{ repository = \"rules\" }".into();
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    world.until("widgets", "the moved policy", |found| found["has_wiki"] == json!(true)).await;
+    assert_eq!(serving.log().matches(first).count(), 1, "{}", serving.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_is_not_there_is_reported_with_its_reason() {
     let mut world = world(json!({ SETTINGS: POLICY })).await;
     let source = world.source.clone();

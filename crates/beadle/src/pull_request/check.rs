@@ -280,8 +280,8 @@ impl PolicyCheck {
             Ok(sides) if sides.is_changed => sides,
             Ok(_) => return Ok(Examined::Unchanged),
             Err(why) => {
-                let unsaid = || "Beadle cannot read the files of the policy".to_owned();
-                findings.refused = Some(if self.is_foreign { unsaid() } else { why });
+                let unsaid = "Beadle cannot read the files of the policy";
+                findings.refused = Some(if self.is_foreign { unsaid.to_owned() } else { why });
                 return Ok(Examined::Changed(Box::new(findings)));
             }
         };
@@ -291,7 +291,8 @@ impl PolicyCheck {
         self.compare((key, lane), &sides, &mut findings).await?;
         if self.is_foreign {
             let own = self.parts.iter().zip(&sides.after).filter(|(part, _)| !part.is_base);
-            findings.hide_own(own.flat_map(|(_, side)| side.blobs.keys()));
+            let own: Vec<&str> = own.flat_map(|(_, side)| side.blobs.keys()).map(String::as_str).collect();
+            findings.hide_own(&own);
         }
         Ok(Examined::Changed(Box::new(findings)))
     }

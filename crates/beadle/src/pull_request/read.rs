@@ -85,9 +85,9 @@ pub(super) struct Parsed {
 static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
 /// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names the
-/// pull request. Each entry of `parts` has the beginning of its paths in the policy, the name of its repository and the folder
-/// in the repository. `home` is the repository that the policy leaves alone, because it contains the
-/// policy.
+/// pull request. Each entry of `parts` has the beginning of its paths in the policy, the name of its
+/// repository and the folder in the repository. `home` is the repository that the policy leaves
+/// alone, because it contains the policy.
 pub(super) async fn parse(
     key: &str,
     parts: &[(&'static str, String, &str)],

@@ -65,8 +65,8 @@ impl App {
         source: &RepositorySource,
     ) -> anyhow::Result<RepositoryPolicy> {
         Ok(RepositoryPolicy {
-            own: self.policy_part(file, source)?,
-            base: file.base.as_ref().map(|base| self.policy_part(file, base)).transpose()?,
+            own: self.policy_part(file, ("policy", source))?,
+            base: file.base.as_ref().map(|base| self.policy_part(file, ("base", base))).transpose()?,
             organisation: file.name.clone(),
             home: file.policy_home().to_owned(),
             refusals: file.refusals(),
@@ -75,11 +75,16 @@ impl App {
         })
     }
 
-    fn policy_part(&self, file: &OrgConfig, source: &RepositorySource) -> anyhow::Result<PolicyPart> {
+    fn policy_part(
+        &self,
+        file: &OrgConfig,
+        (table, source): (&'static str, &RepositorySource),
+    ) -> anyhow::Result<PolicyPart> {
         let owner = self.config.orgs(Some(source.owner(&file.name)))?[0];
         let (api, _) = self.client_of(owner)?;
         Ok(PolicyPart {
             reader: Reader::new(api, Asks::default()),
+            table,
             source: source.clone(),
             organisation: file.name.clone(),
         })

@@ -1,17 +1,18 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
 use beadle_engine::{
-    Class, Failure, GateSums, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
-    TaskStatus, Time, check_gate,
+    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, StoreRecord, TaskStatus, Time,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 use futures::future::try_join_all;
 
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::adoption_wait::AdoptionWait;
+use crate::app::affected_keys;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::hold_records;
 use crate::app::last_sweep::LastSweep;
 use crate::app::mapping_gate::{self, MappingPreview};
 use crate::app::service::Service;
@@ -188,18 +189,10 @@ async fn try_adopt(
         return Ok(adoption);
     }
     let now = service.clock().now();
-    let mut new = HeldGeneration::new(
-        (name, candidate.generation.as_str()),
-        &all,
-        total,
-        String::new(),
-        held.as_ref().map_or(now, |held| held.since),
-    );
+    let since = held.as_ref().map_or(now, |held| held.since);
+    let (new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
-    let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&limits, &risks, repositories, total);
-    if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
-        new.why = verdict.to_string();
+    if approval.is_none() && verdict != GateVerdict::Passes {
         tracing::warn!(
             organisation = name,
             generation = candidate.generation,
@@ -207,7 +200,7 @@ async fn try_adopt(
             why = new.why,
             "generation of the policy held"
         );
-        HeldGeneration::note(name).put(store, &new).await?;
+        hold_records::begin(store, name, &new, now).await?;
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
@@ -277,7 +270,7 @@ async fn enact(
         LastSweep::follow(store, file, &before, &generation).await?;
         service.bell.notify_one();
     }
-    HeldGeneration::note(&file.name).forget(store).await?;
+    hold_records::end(store, &file.name, &generation, now).await?;
     Ok(Adoption::InForce { generation, affected: count })
 }
 
@@ -310,7 +303,7 @@ async fn follow(
     candidate: &Policy,
 ) -> Result<Option<Adoption>, Failure> {
     let store = service.store.as_ref();
-    if !organisation.is_accepted(store, &candidate.generation).await? {
+    if !organisation.is_accepted(store, candidate).await? {
         return Ok(None);
     }
     let _alone = organisation.generation_change.lock().await;
@@ -360,13 +353,7 @@ async fn mark(
     if !outdated.is_empty() {
         store.release(outdated).await?;
     }
-    let own = affected.organisation.iter().map(|key| Mark::new(key.clone(), Lane::Event));
-    let repositories = affected.repositories.iter().map(|(key, node_id)| Mark {
-        key: key.clone(),
-        lane: Lane::Event,
-        hint: Some(node_id.clone()),
-    });
-    let marks: Vec<Mark> = own.chain(repositories).collect();
+    let marks = affected_keys::marks(affected);
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }
@@ -414,11 +401,14 @@ pub(crate) async fn withdraw(
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    let (store, note) = (service.store.as_ref(), HeldGeneration::note(&organisation.file.name));
-    let Some(held) = note.get(store).await? else { return Ok(false) };
-    note.forget(store).await?;
+    let Some(org) = organisation.open() else { return Ok(false) };
+    let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
+    let now = service.clock().now();
+    let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {
+        return Ok(false);
+    };
     tracing::info!(
-        organisation = organisation.file.name,
+        organisation = name,
         generation = held.generation,
         "held generation of the policy withdrawn"
     );

@@ -234,6 +234,81 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     }
 }
 
+/// Waits until the check of acme at the head of the pull request 7 of a base has a conclusion, and
+/// the comment of acme is there. Returns the check run and the comment.
+async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
+    for _ in 0..3000 {
+        let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());
+        let run = runs(&rules, &head(&rules, "7")).into_iter().find(|run| run["name"] == "beadle (acme)");
+        let run = run.filter(|run| run["status"] == "completed").cloned();
+        let comment = comments(&rules).into_iter().find(|text| text.contains("check: acme -->"));
+        if let (Some(run), Some(comment)) = (run, comment) {
+            return (run, comment.to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the pull request of the base of {organisation} was not checked");
+}
+
+/// Returns a base with an open pull request that changes the value `has_projects`.
+fn base() -> Value {
+    let settings =
+        |is_on: bool| json!({ "settings.yml": format!("repository: {{ has_projects: {is_on} }}") });
+    json!({ "branches": { "main": {} }, "contents": settings(true), "pulls": { "7": { "contents": settings(false) } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_a_base_shows_what_it_changes_in_the_organisation_and_its_own_policy_too() {
+    let mut world = world().await;
+    let mut rules = base();
+    rules["pulls"] = json!({});
+    world.patch(json!({ "rules": rules }), false).await;
+    world.source += "\nbase = { repository = \"rules\" }";
+    let _serving = world.serve().await;
+    world.connect();
+    world.patch(json!({ "rules": { "pulls": base()["pulls"] } }), true).await;
+    let (run, comment) = until_base_checked(&world, "acme").await;
+    assert_ne!(run["conclusion"], "failure", "{run}");
+    assert!(comment.contains("`has_projects`") && comment.contains("`widgets`"), "{comment}");
+    push(&world, "8", &with_wiki()).await;
+    until_concluded(&world, "8", "success").await;
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains("`has_wiki`") && !comment.contains("has_projects"), "{comment}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_the_base_of_another_organisation_names_nothing_private_of_this_one() {
+    let mut world = world().await;
+    let shared = async |world: &World, rules: Value, webhooks: bool| {
+        let permissions = world.sim.look(|state| state["orgs"]["acme"]["permissions"].clone());
+        let shared = json!({ "permissions": permissions, "repos": { "rules": rules } });
+        let patch = json!({ "orgs": { "shared": shared } });
+        let url = format!("{}/_sim/state?webhooks={webhooks}", world.sim.url());
+        let answer = world.http.patch(url).body(patch.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success());
+    };
+    let mut rules = base();
+    rules["pulls"] = json!({});
+    shared(&world, rules, false).await;
+    world.lines = format!(
+        "[[org]]\nname = \"shared\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
+         webhook_secrets = [\"file:webhook.secret\"]\npolicy = {{ repository = \"rules\" }}\n",
+        world.sim.url(),
+        beadle_sim::APP_ID
+    );
+    world.source += "\nbase = { organisation = \"shared\", repository = \"rules\" }";
+    let _serving = world.serve().await;
+    world.connect();
+    shared(&world, json!({ "pulls": base()["pulls"] }), true).await;
+    let (run, comment) = until_base_checked(&world, "shared").await;
+    assert!(comment.contains("The base belongs to another organisation"), "{comment}");
+    assert!(comment.contains("`has_projects` in 1 repository"), "{comment}");
+    for text in [comment, run.to_string()] {
+        assert!(!text.contains("widgets") && !text.contains("engineering"), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_that_is_closed_during_its_check_ends_cancelled_without_a_comment() {
     let world = world().await;

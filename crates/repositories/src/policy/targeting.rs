@@ -110,8 +110,11 @@ impl Policy {
             let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
             layer.is_blank && (!is_of_another || is_own(layer) || is_suspended(layer))
         };
-        target.emptied = self.layers.iter().find(may_reach).map(|layer| layer.file.clone());
-        for layer in self.layers.iter().filter(|layer| !is_suspended(layer)) {
+        let further = suspended.iter().map(|(layer, _)| layer.file.as_str());
+        let further = further.chain(status.own.map(|own| own.file.as_str()));
+        let candidates = self.index.candidates(&self.layers, name, further);
+        target.emptied = candidates.iter().copied().find(may_reach).map(|layer| layer.file.clone());
+        for layer in candidates.into_iter().filter(|layer| !is_suspended(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => target.lay(layer, repository),
                 Ok(false) => {}
@@ -148,7 +151,7 @@ impl Policy {
 
     /// Returns the file in repos/ that has this name.
     pub fn file_of(&self, name: &str) -> Option<&Layer> {
-        self.layers.iter().find(|layer| names(layer, name))
+        self.index.named(&self.layers, name)
     }
 
     /// Returns messages about the files and patterns of the policy that match none of these names.

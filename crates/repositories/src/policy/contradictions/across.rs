@@ -23,9 +23,23 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     if with_values.len() < 2 {
         return Vec::new();
     }
-    // Returns the parts that certainly reach every repository that part `at` reaches.
+    let mut shared: Vec<usize> = Vec::new();
+    let mut single: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for at in &with_values {
+        match parts[*at].single_name() {
+            Some(name) => single.entry(name).or_default().push(*at),
+            None => shared.push(*at),
+        }
+    }
+    // Returns the parts that certainly reach every repository that part `at` reaches. A policy can
+    // have thousands of files in repos/, and each of them covers only parts of its own repository.
     let covering = |at: usize| -> Vec<usize> {
-        with_values.iter().copied().filter(|wide| parts[*wide].covers(&parts[at])).collect()
+        let part = &parts[at];
+        let own = part.single_name().and_then(|name| single.get(name)).into_iter().flatten();
+        let wide = shared.iter().chain(own).copied();
+        let mut covering: Vec<usize> = wide.filter(|wide| parts[*wide].covers(part)).collect();
+        covering.sort_unstable();
+        covering
     };
     let covered: Vec<Vec<usize>> = (0..parts.len()).map(covering).collect();
     let ranks = layers.iter().map(|layer| (layer.file.as_str(), layer.rank)).collect();
@@ -42,8 +56,9 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     let together = |members: &[usize]| -> Vec<usize> {
         members.iter().flat_map(|at| covered[*at].iter().copied()).collect()
     };
-    for (at, one) in with_values.iter().enumerate() {
-        for two in &with_values[at + 1..] {
+    for one in &with_values {
+        let later = if parts[*one].is_single() { &shared } else { &with_values };
+        for two in later.iter().filter(|two| *two > one) {
             let is_done = covered[*two].contains(one) || covered[*one].contains(two);
             if !is_done && can_meet(*one, *two) {
                 search.look(together(&[*one, *two]), false);

@@ -202,7 +202,9 @@ async fn try_adopt(
             why = new.why,
             "generation of the policy held"
         );
+        fail::fail_point!("before-generation-hold", |_| std::process::abort());
         HeldGeneration::note(name).put(store, &new).await?;
+        fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
@@ -248,8 +250,10 @@ async fn enact(
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
     }
+    fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
     if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
+        fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
     }
     // Until this call, runs use the previous generation. So the store deletes unused texts only
     // after the call.
@@ -356,6 +360,7 @@ async fn mark(
     let marks: Vec<Mark> = own.chain(repositories).collect();
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
+        fail::fail_point!("between-generation-marks", |_| std::process::abort());
     }
     Ok(marks.len())
 }

@@ -105,7 +105,7 @@ async fn of_1000_repositories_only_those_whose_policy_changed_become_due() {
     });
     let world = World::new(state, SETTINGS).await;
     let (planner, _) = world.parts();
-    let affected = planner.affected(&policy(&web), &after, &|_, _| {}).await.unwrap();
+    let affected = Box::pin(planner.affected(&policy(&web), &after, &|_, _| {})).await.unwrap();
     let expected: Vec<Value> = names
         .iter()
         .map(|name| world.sim.look(|state| state["orgs"]["acme"]["repos"][*name]["id"].clone()))

@@ -10,7 +10,7 @@ use beadle_engine::PolicyLocation;
 use super::{METHODS, PAIRS, found, off};
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::meeting::{Part, parts};
-use crate::policy::merge::{merge, settle};
+use crate::policy::merge::{has_edits, merge, settle};
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
@@ -45,8 +45,14 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     let ranks = layers.iter().map(|layer| (layer.file.as_str(), layer.rank)).collect();
     let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut search = Search { values: &values, ranks, disabled, tried, seen, problems };
-    for members in &covered {
-        search.look(members.clone(), true);
+    let classes = classes(&parts, &values, &covered);
+    // The pairs of classes without a contradiction.
+    let mut clean: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (members, class) in covered.iter().zip(&classes) {
+        let pair = (*class, *class);
+        if !clean.contains(&pair) && search.look(members.clone(), true) {
+            clean.insert(pair);
+        }
     }
     let can_meet = |one: usize, two: usize| {
         // Two files that each reach only one repository never reach the same repository.
@@ -59,9 +65,11 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     for one in &with_values {
         let later = if parts[*one].is_single() { &shared } else { &with_values };
         for two in later.iter().filter(|two| *two > one) {
-            let is_done = covered[*two].contains(one) || covered[*one].contains(two);
-            if !is_done && can_meet(*one, *two) {
-                search.look(together(&[*one, *two]), false);
+            let pair = (classes[*one], classes[*two]);
+            let is_covered = || covered[*two].contains(one) || covered[*one].contains(two);
+            let is_done = clean.contains(&pair) || is_covered();
+            if !is_done && can_meet(*one, *two) && search.look(together(&[*one, *two]), false) {
+                clean.insert(pair);
             }
         }
     }
@@ -89,6 +97,30 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
+/// Returns a number for each part. If two parts have the same number, the parts that cover them have
+/// the same values and ranks. So both contradict a third part, or none of them does. Thousands of
+/// files in repos/ often set the same few values.
+fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
+    let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
+    let mut kinds = Vec::with_capacity(parts.len());
+    for (at, part) in parts.iter().enumerate() {
+        let content = match (&values[at], part.layer) {
+            // The JSON of an edit does not show what the edit removes.
+            (Some(values), Some(layer)) if part.is_single() && !has_edits(values) => {
+                Some((layer.rank, values.json().to_string()))
+            }
+            _ => None,
+        };
+        kinds.push(content.map_or(at, |content| *alike.entry(content).or_insert(at)));
+    }
+    let mut classes: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
+    let class = |(at, members): (usize, &Vec<usize>)| {
+        let kinds = members.iter().map(|member| kinds[*member]).collect();
+        *classes.entry(kinds).or_insert(at)
+    };
+    covered.iter().enumerate().map(class).collect()
+}
+
 struct Search<'a> {
     values: &'a [Option<Node>],
     ranks: BTreeMap<&'a str, i64>,
@@ -101,18 +133,21 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Looks for contradictions between parts that reach the same repository. `is_certain` says
-    /// whether this is certain or only possible.
-    fn look(&mut self, mut members: Vec<usize>, is_certain: bool) {
+    /// whether this is certain or only possible. Returns true if there is certainly no
+    /// contradiction.
+    fn look(&mut self, mut members: Vec<usize>, is_certain: bool) -> bool {
         members.sort_unstable();
         members.dedup();
         if !self.tried.insert(members.clone()) {
-            return;
+            return false;
         }
         let nodes = members.into_iter().filter_map(|at| self.values[at].clone());
-        let Some(mut root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
+        let Some(mut root) = nodes.reduce(|under, over| merge(&under, &over)) else { return true };
         settle(&mut root);
         let rank = |asked: &PolicyLocation| self.ranks.get(&*asked.file).copied().unwrap_or_default();
-        for contradiction in found(&root, &rank) {
+        let contradictions = found(&root, &rank);
+        let is_clean = contradictions.is_empty();
+        for contradiction in contradictions {
             let places: Vec<String> = contradiction.places().into_iter().map(ToString::to_string).collect();
             let Some(value) = contradiction.values.first() else { continue };
             if contradiction.is_disabled(self.disabled) || !self.seen.insert(places) {
@@ -132,6 +167,7 @@ impl Search<'_> {
                 problem(text).hint(hint)
             });
         }
+        is_clean
     }
 }
 

@@ -97,9 +97,9 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
-/// Returns a number for each part. If two parts have the same number, the parts that cover them have
-/// the same values and ranks. So both contradict a third part, or none of them does. Thousands of
-/// files in repos/ often set the same few values.
+/// Returns a number for each part. If two parts have the same number, the parts that cover them
+/// have the same values and ranks. So both contradict a third part, or none of them does. Thousands
+/// of files in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
     let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(parts.len());

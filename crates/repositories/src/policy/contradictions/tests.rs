@@ -442,7 +442,8 @@ fn a_repository_that_two_files_reach_is_left_alone_only_where_they_contradict() 
 fn files_with_the_same_values_are_each_reported() {
     const OFF: &str = "repository: { allow_rebase_merge: false }";
     const ON: &str = "repository: { allow_rebase_merge: true }";
-    let layer = "select: { topic: web }\nrepository: { allow_squash_merge: false, allow_merge_commit: false }";
+    let layer =
+        "select: { topic: web }\nrepository: { allow_squash_merge: false, allow_merge_commit: false }";
     let files = [
         ("layers/web.yml", layer),
         ("repos/a.yml", ON),

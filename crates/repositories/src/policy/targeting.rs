@@ -1,5 +1,7 @@
 //! Finds the layers that reach a repository, and the repositories that Beadle skips.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::PolicyLocation;
 use beadle_github::{Known, Repository, Unsure};
 
@@ -157,14 +159,14 @@ impl Policy {
     /// Returns messages about the files and patterns of the policy that match none of these names.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
+        // Both lists can have thousands of entries.
+        let known: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let is_known = |name: &str| known.contains(&name.to_ascii_lowercase());
         for layer in &self.layers {
             match &layer.kind {
                 LayerKind::Organisation | LayerKind::Selected(_) => {}
                 LayerKind::Repository(file) => {
-                    let given = layer.given_name().unwrap_or(file);
-                    let is_its =
-                        |name: &&str| name.eq_ignore_ascii_case(file) || name.eq_ignore_ascii_case(given);
-                    if !names.iter().any(is_its) {
+                    if !is_known(file) && !layer.given_name().is_some_and(is_known) {
                         unmatched.push(format!("{}: there is no repository `{file}`", layer.file));
                     }
                 }

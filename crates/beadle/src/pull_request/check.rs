@@ -18,6 +18,7 @@ use super::findings::Findings;
 use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::{comment, outcome, read};
+use crate::app::policy_store;
 use crate::config::RepositorySource;
 use crate::output::markdown::{Page, Piece};
 
@@ -255,7 +256,8 @@ impl PolicyCheck {
             }
         }
         let sides: Vec<&read::Side> = base.as_ref().ok().into_iter().chain([&head]).collect();
-        let texts = match read::texts(reader, source, &sides).await {
+        let known = policy_store::texts(self.store.as_ref(), &self.organisation).await?;
+        let texts = match read::texts(reader, source, &sides, known).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
                 return Ok(Examined::Changed(Box::new(findings)));

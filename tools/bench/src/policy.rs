@@ -27,7 +27,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     // In a process of its own, so that the memory is the memory of the resolving alone.
     let status = Command::new(std::env::current_exe()?).arg("resolve").arg(&policy).status()?;
     anyhow::ensure!(status.success(), "the policy could not be resolved: {status}");
-    policy_in_git::run().await
+    Box::pin(policy_in_git::run()).await
 }
 
 /// Measures `beadle check`. The first run also reads the files from the disk.

@@ -33,15 +33,15 @@ async fn imported(world: &World) -> BTreeMap<String, String> {
 /// the files of the policy.
 async fn import(teams: usize, repositories: &Value) -> BTreeMap<String, String> {
     let mut world = World::new(organisation(teams, repositories), SETTINGS).await;
-    let files = imported(&world).await;
+    let files = Box::pin(imported(&world)).await;
     world.replace_policy(&files);
-    assert_eq!(world.changes().await, Vec::<String>::new(), "{files:#?}");
+    assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new(), "{files:#?}");
     let names = repositories.as_object().unwrap().keys();
     let empty: Value = names.map(|name| (name.clone(), json!({ "branches": { "main": {} } }))).collect();
     let mut copy = World::new(organisation(teams, &empty), SETTINGS).await;
     copy.replace_policy(&files);
-    copy.apply().await;
-    assert_eq!(imported(&copy).await, files);
+    Box::pin(copy.apply()).await;
+    assert_eq!(Box::pin(imported(&copy)).await, files);
     files
 }
 

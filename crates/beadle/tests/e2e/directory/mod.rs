@@ -5,6 +5,7 @@ mod doubt;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;
+mod imported;
 mod independent;
 mod isolation;
 mod limits;

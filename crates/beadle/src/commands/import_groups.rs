@@ -34,7 +34,7 @@ pub(super) async fn mappings(app: &App) -> anyhow::Result<Option<(String, usize)
         let name = &target.file.name;
         let found = Box::pin(equal_groups(&target.directory)).await;
         let found = found.with_context(|| format!("comparing the groups of {name}"))?;
-        count += found.pairs.len();
+        count += found.pairs.iter().filter(|pair| is_plain(&pair.group)).count();
         text.push_str(&rendered(name, &found.pairs, &found.doubts));
     }
     Ok(Some((text, count)))

@@ -126,7 +126,7 @@ fn pages() -> anyhow::Result<()> {
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "fresh", "directory", "intake", "coldstart"] {
+    for name in ["calls", "burst", "fresh", "policy", "directory", "intake", "coldstart"] {
         if which.is_none_or(|which| which == name) {
             if name == "coldstart" {
                 package::build()?;

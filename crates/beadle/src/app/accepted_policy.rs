@@ -129,8 +129,9 @@ impl AcceptedPolicy {
                 whole.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
             texts.insert(path.clone(), whole);
         }
-        let policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
-        Ok(Policy { generation: self.generation.clone(), ..policy })
+        let mut policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
+        policy.generation.clone_from(&self.generation);
+        Ok(policy)
     }
 
     /// Stores the texts of a generation that are not stored yet. The accepted generation stays the

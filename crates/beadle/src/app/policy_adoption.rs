@@ -200,7 +200,9 @@ async fn try_adopt(
             why = new.why,
             "generation of the policy held"
         );
+        fail::fail_point!("before-generation-hold", |_| std::process::abort());
         hold_records::begin(store, name, &new, now).await?;
+        fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
@@ -249,8 +251,10 @@ async fn enact(
         // The generation of a group is that of the mappings in force together.
         let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
     }
+    fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
     if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
+        fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
     }
     // Until this call, runs use the previous generation. So the store deletes unused texts only
     // after the call.
@@ -356,6 +360,7 @@ async fn mark(
     let marks = affected_keys::marks(affected);
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
+        fail::fail_point!("between-generation-marks", |_| std::process::abort());
     }
     Ok(marks.len())
 }

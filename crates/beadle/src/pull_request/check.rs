@@ -20,6 +20,7 @@ use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::unfinished::unfinished;
 use super::{comment, outcome, parts, read};
+use crate::app::policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
@@ -306,7 +307,8 @@ impl PolicyCheck {
         sides: &Sides,
         findings: &mut Findings,
     ) -> Result<(), Failure> {
-        let texts = match parts::texts(&self.parts, lane, sides).await {
+        let known = policy_store::texts(self.store.as_ref(), &self.organisation).await?;
+        let texts = match parts::texts(&self.parts, lane, sides, known).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
                 return Ok(());

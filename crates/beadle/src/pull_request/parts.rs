@@ -105,17 +105,19 @@ pub(super) async fn sides(
     Ok(Ok(sides))
 }
 
-/// Reads the texts of all files, by the ids of their contents.
+/// Reads the texts of all files that `known` does not have. `known` has the texts of the policy in
+/// force. All texts are by the ids of their contents.
 pub(super) async fn texts(
     parts: &[Part],
     lane: Lane,
     sides: &Sides,
+    known: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut texts = BTreeMap::new();
+    let mut texts = known;
     for (at, part) in parts.iter().enumerate() {
         let before = sides.before.as_ref().and_then(|before| before.get(at));
         let both: Vec<&Side> = before.into_iter().chain(sides.after.get(at)).collect();
-        texts.append(&mut read::texts(&part.reader.in_lane(lane), &part.source, &both).await?);
+        texts = read::texts(&part.reader.in_lane(lane), &part.source, &both, texts).await?;
     }
     Ok(texts)
 }

@@ -63,15 +63,19 @@ impl Side {
     }
 }
 
-/// Reads the texts of several sides. Beadle reads equal contents only once.
+/// Reads the texts of several sides. Beadle reads equal contents only once, and no content that
+/// `known` has. `known` has the texts of the policy in force, by the ids of their contents.
 pub(super) async fn texts(
     reader: &Reader,
     source: &RepositorySource,
     sides: &[&Side],
+    mut known: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let ids: BTreeSet<&String> = sides.iter().flat_map(|side| side.blobs.values()).collect();
+    let ids = sides.iter().flat_map(|side| side.blobs.values());
+    let ids: BTreeSet<&String> = ids.filter(|id| !known.contains_key(*id)).collect();
     let ids: Vec<String> = ids.into_iter().cloned().collect();
-    reader.blobs(&source.repository, &ids).await
+    known.extend(reader.blobs(&source.repository, &ids).await?);
+    Ok(known)
 }
 
 /// A valid policy, and the results of its tests.

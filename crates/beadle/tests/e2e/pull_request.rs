@@ -115,6 +115,52 @@ async fn a_valid_pull_request_shows_what_it_changes_and_writes_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_affects_many_repositories_takes_few_calls() {
+    const MANY: usize = 300;
+    let world = world().await;
+    let many: Value = (0..MANY).map(|n| (format!("r{n:03}"), declared())).collect();
+    world.patch(many, false).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    world.sim.forget_calls();
+    push(&world, "7", &with_wiki().replace("  - { name: engineering, permission: push }\n", "")).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["output"]["title"], "301 removals, 301 modifications in 301 repositories");
+    let calls = world.sim.call_count();
+    // Beadle reads pages of repositories, and makes no call for a single repository.
+    assert!(calls <= 100, "{calls} calls for {MANY} repositories");
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.len() <= 60_000, "{}", comment.len());
+    assert!(comment.contains("`team engineering` in 301 repositories"), "{comment}");
+    assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_reads_only_the_files_that_differ_from_the_policy_in_force() {
+    let world = world().await;
+    let layer = |n: usize| {
+        format!("rank: {}\nselect: {{ topic: t{n} }}\nrepository: {{ has_issues: true }}\n", n + 1)
+    };
+    let mut files: Value = (0..250).map(|n| (format!(".github/layers/l{n}.yml"), json!(layer(n)))).collect();
+    world.patch(json!({ "admin": { "contents": files } }), false).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    let reads = |world: &World| world.sim.calls_that(|call| call["operation"] == "repository").len();
+    assert!(reads(&world) >= 3, "a query reads at most 100 files");
+    world.sim.forget_calls();
+    files[SETTINGS] = json!(with_wiki());
+    change(&world, "7", json!({ "contents": files })).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["output"]["title"], "1 modification in 1 repository");
+    assert_eq!(reads(&world), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_policy_is_annotated_at_its_line_and_shows_nothing_of_the_process() {
     let mut world = world().await;
     world.org_lines += "[org.secrets]\nci = \"file:webhook.secret\"\n";

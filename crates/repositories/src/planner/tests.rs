@@ -4,6 +4,7 @@
 mod conditions;
 mod configurations;
 mod failing;
+mod importing;
 mod merging;
 mod organisation;
 mod pages;

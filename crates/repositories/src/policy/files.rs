@@ -18,6 +18,7 @@ use super::forms::REPOSITORY;
 use super::idle_edits::idle_edits;
 use super::incumbent::{accept, drop_name};
 use super::keys::lists;
+use super::layer_index::LayerIndex;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
 use super::node::{Kind, Node};
@@ -63,6 +64,8 @@ pub struct Policy {
     pub origin: Option<PolicyOrigin>,
     /// The commit that has the files of the base; `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
+    /// Finds the layers that can reach a repository.
+    pub(super) index: LayerIndex,
 }
 
 impl Policy {
@@ -104,6 +107,7 @@ impl Policy {
             sources: BTreeMap::new(),
             origin: None,
             base: None,
+            index: LayerIndex::default(),
         };
         let mut stems: BTreeMap<String, &str> = BTreeMap::new();
         for file in sources.keys() {
@@ -152,6 +156,7 @@ impl Policy {
             });
         }
         policy.layers.sort_by_key(|layer| layer.rank);
+        policy.index = LayerIndex::of(&policy.layers);
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(idle_edits(&policy.layers));

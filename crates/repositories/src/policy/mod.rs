@@ -15,6 +15,7 @@ mod from_commit;
 mod idle_edits;
 mod incumbent;
 mod keys;
+mod layer_index;
 mod layers;
 mod leaves;
 mod levels;

@@ -6,6 +6,7 @@ mod gated_mappings;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;
+mod imported;
 mod independent;
 mod isolation;
 mod limits;

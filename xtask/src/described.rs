@@ -40,6 +40,7 @@ const ROUTES: &[&str] = &[
     "POST /repos/{owner}/{repo}/issues/{issue_number}/comments",
     "POST /repos/{owner}/{repo}/labels",
     "POST /repos/{owner}/{repo}/rulesets",
+    "POST /repos/{template_owner}/{template_repo}/generate",
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
     "PUT /orgs/{org}/rulesets/{ruleset_id}",
     "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}",

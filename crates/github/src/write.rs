@@ -132,6 +132,13 @@ impl Writer {
         self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
     }
 
+    /// `POST /repos/{template_owner}/{template_repo}/generate`: creates a repository from a
+    /// template.
+    pub async fn generate(&self, (owner, name): (&str, &str), body: Value) -> Result<(), Failure> {
+        let path = Path::at("repos").value(owner).value(name).then("generate");
+        self.api.write(Method::POST, &path, Some(body)).await.map(drop).map_err(Failure::from)
+    }
+
     async fn mutate(&self, doing: &str, document: &str, input: Value) -> Result<(), Failure> {
         run(&self.api, doing, document, json!({ "input": input }), true).await?.whole(doing).map(drop)
     }

@@ -339,6 +339,7 @@ async fn mark(
 ) -> Result<usize, StoreError> {
     let is_affected = |key: &Key| {
         affected.repositories.contains_key(key)
+            || affected.creations.contains(key)
             || affected.organisation.as_ref().is_some_and(|own| own == key)
     };
     let holds = store.holds().await?.into_iter();
@@ -353,7 +354,8 @@ async fn mark(
         lane: Lane::Event,
         hint: Some(node_id.clone()),
     });
-    let marks: Vec<Mark> = own.chain(repositories).collect();
+    let creations = affected.creations.iter().map(|key| Mark::new(key.clone(), Lane::Event));
+    let marks: Vec<Mark> = own.chain(repositories).chain(creations).collect();
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }

@@ -5,6 +5,7 @@ mod assertions;
 mod checks;
 mod conflicts;
 mod contradictions;
+mod creations;
 mod desired;
 mod error;
 mod explain;
@@ -43,6 +44,7 @@ mod wants;
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
+pub use creations::Creation;
 pub(crate) use desired::holds;
 pub use error::PolicyError;
 pub use explain::{Did, Explained, LayerStep, Overridden, Removed, explain};

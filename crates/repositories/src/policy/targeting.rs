@@ -161,7 +161,7 @@ impl Policy {
                     let given = layer.given_name().unwrap_or(file);
                     let is_its =
                         |name: &&str| name.eq_ignore_ascii_case(file) || name.eq_ignore_ascii_case(given);
-                    if !names.iter().any(is_its) {
+                    if !names.iter().any(is_its) && self.creation(file).is_none() {
                         unmatched.push(format!("{}: there is no repository `{file}`", layer.file));
                     }
                 }

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod configurations;
+mod creation;
 mod failing;
 mod merging;
 mod organisation;

@@ -272,6 +272,28 @@ impl Named {
         }
     }
 
+    /// `POST /repos/{owner}/{repo}/branches/{branch}/rename`: renames a branch. A branch protection
+    /// rule for exactly this branch gets the new name. If the branch is the default branch, it stays
+    /// the default branch.
+    pub async fn rename_branch(&self, branch: &str, new: &str) -> Result<(), Failure> {
+        let path = |known: &RepositoryNow| known.repository().then("branches").value(branch).then("rename");
+        self.write(Method::POST, path, Some(json!({ "new_name": new }))).await.map(drop)
+    }
+
+    /// `POST /repos/{owner}/{repo}/git/refs`: creates a branch that begins at the head of the branch
+    /// `from`.
+    pub async fn create_branch(&self, branch: &str, from: &str) -> Result<(), Failure> {
+        let path = self.known().await?.repository().then("branches").value(from);
+        let found: Value = self.api.get(&path).await.map_err(Failure::from)?.json().map_err(Failure::from)?;
+        let Some(head) = found["commit"]["sha"].as_str() else {
+            let text = format!("GitHub does not show the head of the branch `{from}`");
+            return Err(Failure::new(Class::Retry, text));
+        };
+        let body = json!({ "ref": format!("refs/heads/{branch}"), "sha": head });
+        let path = |known: &RepositoryNow| known.repository().then("git/refs");
+        self.write(Method::POST, path, Some(body)).await.map(drop)
+    }
+
     /// `PUT /repos/{owner}/{repo}/topics`: replaces all topics.
     pub async fn replace_topics(&self, topics: &[String]) -> Result<(), Failure> {
         self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await

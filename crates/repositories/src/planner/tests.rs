@@ -4,6 +4,7 @@
 mod conditions;
 mod configurations;
 mod creation;
+mod default_branch;
 mod failing;
 mod merging;
 mod organisation;

@@ -1,5 +1,5 @@
-//! The keys of the section `repository` that say how Beadle creates a repository. No aspect has
-//! them, because an aspect compares a repository that exists.
+//! The keys of the section `repository` that say how Beadle creates a repository or a branch. No
+//! aspect has them, because an aspect compares what exists.
 //!
 //! <https://docs.github.com/rest/repos/repos#create-an-organization-repository>,
 //! <https://docs.github.com/rest/repos/repos#create-a-repository-using-a-template>
@@ -34,5 +34,10 @@ pub(super) const KEYS: &[Key] = &[
         "oldname",
         Shape::Form(&forms::FORMER_NAME),
         "The name of an existing repository that gets the name of the file. Only in the file of one repository.",
+    ),
+    key(
+        "default_branch_when_missing",
+        Shape::OneOf(&["report", "rename", "create"]),
+        "Whether Beadle renames the present default branch, creates the branch, or reports that it does not exist.",
     ),
 ];

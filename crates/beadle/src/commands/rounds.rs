@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use beadle_engine::{Clock, Key, Plan, Report, StepResult};
-use beadle_repositories::creation::creation_key;
 
 use crate::commands::tally::Tally;
 use crate::output::render::WholePlan;
@@ -57,21 +56,10 @@ impl Rounds {
     }
 
     /// Removes from a later plan all keys that the first round did not have, because the operator
-    /// confirmed only the keys of the first round. The keys of repositories that Beadle created in
-    /// an earlier round stay.
+    /// confirmed only the keys of the first round.
     pub(crate) fn keep<W>(&mut self, shown: &mut WholePlan, plans: &mut Vec<Plan<W>>) {
-        match &mut self.keys {
-            Some(keys) => {
-                // A repository that an earlier round created has a key of its own now.
-                let created = |(key, plan): &&(Key, Plan<()>)| {
-                    let name = plan.subject.rsplit('/').next().unwrap_or_default();
-                    key.kind() == "repository" && keys.contains(&creation_key(key.instance(), name))
-                };
-                let created: Vec<Key> =
-                    shown.plans.iter().filter(created).map(|(key, _)| key.clone()).collect();
-                keys.extend(created);
-                shown.keep(plans, keys);
-            }
+        match &self.keys {
+            Some(keys) => shown.keep(plans, keys),
             None => self.keys = Some(shown.keys()),
         }
     }

@@ -131,9 +131,16 @@ async fn observe_plans_a_creation_and_creates_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apply_creates_a_repository_and_applies_its_policy_in_one_command() {
+async fn one_command_creates_a_repository_and_applies_its_policy() {
+    let commands: [&[&str]; 3] = [&["apply", "--yes"], &["apply", "--repo", "new", "--yes"], &["sweep"]];
+    for command in commands {
+        created_by(command).await;
+    }
+}
+
+async fn created_by(command: &[&str]) {
     let world = world().await;
-    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(command).await.expect(0);
     assert!(is_done(&world.repository("new")), "{}", world.repository("new"));
     world.beadle(&["plan"]).await.expect(0);
     let writes = world.writes();

@@ -35,6 +35,7 @@ const ROUTES: &[&str] = &[
     "POST /repos/{owner}/{repo}/autolinks",
     "POST /repos/{owner}/{repo}/branches/{branch}/rename",
     "POST /repos/{owner}/{repo}/check-runs",
+    "POST /repos/{owner}/{repo}/forks",
     "POST /repos/{owner}/{repo}/git/refs",
     "POST /repos/{owner}/{repo}/hooks",
     "POST /repos/{owner}/{repo}/issues",

@@ -1,7 +1,8 @@
 //! New repositories.
 //!
 //! <https://docs.github.com/rest/repos/repos#create-an-organization-repository>,
-//! <https://docs.github.com/rest/repos/repos#create-a-repository-using-a-template>
+//! <https://docs.github.com/rest/repos/repos#create-a-repository-using-a-template>,
+//! <https://docs.github.com/rest/repos/forks#create-a-fork>
 
 use serde_json::{Value, json};
 
@@ -51,6 +52,33 @@ pub(super) fn from_template(world: &mut World, call: &Call<'_>, template: &Value
     Reply::json(201, shapes::repository(world, &owner, &repository, true))
 }
 
+/// Answers `POST /repos/{owner}/{repo}/forks`. The fork of a public repository is public.
+pub(super) fn fork(world: &mut World, call: &Call<'_>, parent: &Value) -> Reply {
+    let owner = call.body["organization"].as_str().unwrap_or_default();
+    let Some(owner) = world.org(owner).and_then(|org| org["login"].as_str()).map(str::to_owned) else {
+        return Reply::not_found();
+    };
+    let name = call.body["name"].as_str().or(parent["name"].as_str()).unwrap_or_default().to_owned();
+    if world.repository(&owner, &name).is_some() {
+        return Reply::invalid("Validation Failed: name already exists on this account");
+    }
+    if parent["visibility"] != "public" && parent["allow_forking"] != json!(true) {
+        return Reply::message(403, "The repository exists, but forking is disabled.");
+    }
+    let mut repository = new_repository(world.fresh_id(), &name, &now());
+    set(&mut repository, &json!({ "private": parent["visibility"] != "public" }));
+    repository["fork"] = json!(true);
+    let default = parent["default_branch"].as_str().unwrap_or_default();
+    let copied = parent["branches"].as_object().into_iter().flatten();
+    let copied = copied.filter(|(branch, _)| *branch == default || call.body["default_branch_only"] != true);
+    repository["branches"] = copied.map(|(branch, at)| (branch.clone(), at.clone())).collect();
+    for part in ["default_branch", "contents"] {
+        repository[part] = parent[part].clone();
+    }
+    world.insert_repository(&owner, &repository, call.sender);
+    Reply::json(202, shapes::repository(world, &owner, &repository, true))
+}
+
 #[cfg(test)]
 mod tests {
     use http::Method;
@@ -84,6 +112,13 @@ mod tests {
         assert_eq!(all["visibility"], "public", "GitHub's default");
         let path = ["repos", "acme", "shop", "generate"];
         assert_eq!(post(&mut world, &path, &json!({ "owner": "acme", "name": "x" })).status, 422);
+        let path = ["repos", "acme", "shop", "forks"];
+        assert_eq!(post(&mut world, &path, &json!({ "organization": "acme", "name": "f" })).status, 403);
+        let path = ["repos", "acme", "all", "forks"];
+        let fork = json!({ "organization": "acme", "name": "f", "default_branch_only": true });
+        assert_eq!(post(&mut world, &path, &fork).status, 202);
+        let forked = world.repository("acme", "f").unwrap();
+        assert_eq!((&forked["visibility"], &forked["fork"]), (&json!("public"), &json!(true)));
         let path = ["orgs", "acme", "repos"];
         assert_eq!(post(&mut world, &path, &json!({ "name": "shop" })).status, 422);
     }

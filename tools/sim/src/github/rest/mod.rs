@@ -306,6 +306,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             world.remove_repository(org, name, call.sender);
             Reply::empty(204)
         }
+        ("POST", ["forks"]) => create::fork(world, call, &found),
         ("POST", ["generate"]) => create::from_template(world, call, &found),
         ("GET", ["topics"]) => Reply::json(200, json!({ "names": found["topics"] })),
         ("PUT", ["topics"]) => {

@@ -6,10 +6,14 @@ use serde_json::json;
 
 use crate::graphql::run;
 use crate::read::Reader;
+use crate::repository::Visibility;
 use crate::shape::shape;
 
 /// By default, GitHub follows renames and transfers.
 const OCCUPANT: &str = "query ($org: String!, $name: String!) { repository(owner: $org, name: $name) { id databaseId name owner { login } } }";
+
+const VISIBILITY: &str =
+    "query ($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { visibility } }";
 
 /// The repository to which a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,24 @@ struct Owner {
 }
 
 impl Reader {
+    /// Returns the visibility of a repository of any owner. Returns `None` if it does not exist, or if
+    /// the credential cannot see it.
+    pub async fn visibility_of(&self, owner: &str, name: &str) -> Result<Option<Visibility>, Failure> {
+        const DOING: &str = "looking up a repository";
+        let variables = json!({ "owner": owner, "name": name });
+        let answer = run(self.api(), DOING, VISIBILITY, variables, false).await?;
+        if let Some(error) = answer.error_at(&[json!("repository")]) {
+            return if error.is_not_found() { Ok(None) } else { Err(error.failure(DOING)) };
+        }
+        let visibility = answer.data["repository"]["visibility"].as_str().and_then(|text| text.parse().ok());
+        visibility.map(Some).ok_or_else(|| {
+            Failure::new(
+                Class::Retry,
+                format!("{DOING}: GitHub does not show the visibility of {owner}/{name}"),
+            )
+        })
+    }
+
     /// Returns the repository that has this name in the organisation, or that had it before a
     /// rename or a transfer. Returns `None` if there is none that the credential can see.
     pub async fn occupant(&self, name: &str) -> Result<Option<Occupant>, Failure> {

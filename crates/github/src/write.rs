@@ -139,6 +139,12 @@ impl Writer {
         self.api.write(Method::POST, &path, Some(body)).await.map(drop).map_err(Failure::from)
     }
 
+    /// `POST /repos/{owner}/{repo}/forks`: creates a fork of a repository.
+    pub async fn fork(&self, (owner, name): (&str, &str), body: Value) -> Result<(), Failure> {
+        let path = Path::at("repos").value(owner).value(name).then("forks");
+        self.api.write(Method::POST, &path, Some(body)).await.map(drop).map_err(Failure::from)
+    }
+
     async fn mutate(&self, doing: &str, document: &str, input: Value) -> Result<(), Failure> {
         run(&self.api, doing, document, json!({ "input": input }), true).await?.whole(doing).map(drop)
     }

@@ -3,9 +3,10 @@
 //! A repository that does not exist has no id, so its key has its name: `repository:acme:name/shop`.
 //! The run of such a key only creates the repository, and marks the key with the id. The run of the
 //! second key applies the whole policy. Every new repository is private at first. Its visibility is
-//! the last thing that a run changes, so nobody else sees it before it is as declared.
+//! the last thing that a run changes, so nobody else sees it before it is as declared. Only a fork
+//! of a public repository is public at once, because GitHub has no other way.
 //!
-//! Calls: one GraphQL query for the plan, one before the write, one write and one query after it.
+//! Calls: one or two GraphQL queries for the plan, one before the write, one write and one query after it.
 //! A repository that exists costs no call.
 
 use std::sync::Arc;
@@ -35,20 +36,44 @@ pub fn name_in(key: &Key) -> Option<&str> {
     key.id().strip_prefix(BY_NAME).filter(|_| key.kind() == "repository")
 }
 
+/// How GitHub makes a repository.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// GitHub copies the files of this template: its owner and its name.
+    Template(&'a str, &'a str),
+    /// The repository is a fork of this one: its owner and its name.
+    Fork(&'a str, &'a str),
+    /// The repository is empty, or has a first commit.
+    Nothing,
+}
+
 /// Creates a repository.
 pub(crate) struct Create(pub(crate) Creation);
 
 impl Create {
+    fn source<'a>(&'a self, organisation: &'a str) -> Source<'a> {
+        let Creation { template, fork, .. } = &self.0;
+        if let Some((owner, name)) = fork.as_ref().and_then(|fork| fork.split_once('/')) {
+            return Source::Fork(owner, name);
+        }
+        let Some(template) = template else { return Source::Nothing };
+        let (owner, name) = template.split_once('/').unwrap_or((organisation, template.as_str()));
+        Source::Template(owner, name)
+    }
+
     /// Returns the body of the call that creates the repository.
     fn body(&self, organisation: &str) -> Value {
-        let Creation { name, template, include_all_branches, .. } = &self.0;
-        if template.is_some() {
-            return json!({
-                "owner": organisation,
-                "name": name,
-                "private": true,
-                "include_all_branches": include_all_branches,
-            });
+        let Creation { name, include_all_branches: all, .. } = &self.0;
+        match self.source(organisation) {
+            Source::Fork(..) => {
+                return json!({ "organization": organisation, "name": name, "default_branch_only": !all });
+            }
+            Source::Template(..) => {
+                return json!({
+                    "owner": organisation, "name": name, "private": true, "include_all_branches": all,
+                });
+            }
+            Source::Nothing => {}
         }
         let Creation { auto_init, gitignore_template, license_template, .. } = &self.0;
         let mut body = Map::new();
@@ -71,7 +96,7 @@ impl Step for Create {
     /// Creates the repository if its name is still free. If GitHub's answer was lost, the next plan
     /// finds the repository by its name, and GitHub refuses a second repository with the same name.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
-        let Creation { name, template, .. } = &self.0;
+        let name = &self.0.name;
         if let Some(found) = to.reader.occupant(name).await? {
             let text = format!(
                 "the name `{name}` leads to {}/{} (repository {}) now; nothing was created",
@@ -82,12 +107,10 @@ impl Step for Create {
         fail::fail_point!("before-creation", |_| std::process::abort());
         let organisation = to.reader.organisation();
         let body = self.body(organisation);
-        match template {
-            Some(template) => {
-                let template = template.split_once('/').unwrap_or((organisation, template.as_str()));
-                to.writer.generate(template, body).await?;
-            }
-            None => to.writer.to_organisation(Method::POST, "repos", Some(body)).await?,
+        match self.source(organisation) {
+            Source::Template(owner, name) => to.writer.generate((owner, name), body).await?,
+            Source::Fork(owner, name) => to.writer.fork((owner, name), body).await?,
+            Source::Nothing => to.writer.to_organisation(Method::POST, "repos", Some(body)).await?,
         }
         fail::fail_point!("after-creation", |_| std::process::abort());
         Ok(())
@@ -149,16 +172,18 @@ mod tests {
     }
 
     #[test]
-    fn every_repository_is_private_at_first() {
+    fn every_repository_that_is_no_fork_is_private_at_first() {
         let asked = PolicyLocation { file: "repos/new.yml".into(), line: 1 };
         let creation = Creation {
             name: "new".to_owned(),
             template: None,
+            fork: None,
             include_all_branches: true,
             auto_init: true,
             gitignore_template: Some("Rust".to_owned()),
             license_template: None,
             asked,
+            is_public: true,
             doubt: None,
         };
         let body = Create(creation.clone()).body("acme");
@@ -166,10 +191,12 @@ mod tests {
             body,
             json!({ "name": "new", "private": true, "auto_init": true, "gitignore_template": "Rust" })
         );
-        let body = Create(Creation { template: Some("base".to_owned()), ..creation }).body("acme");
+        let body = Create(Creation { template: Some("base".to_owned()), ..creation.clone() }).body("acme");
         assert_eq!(
             body,
             json!({ "owner": "acme", "name": "new", "private": true, "include_all_branches": true })
         );
+        let body = Create(Creation { fork: Some("up/base".to_owned()), ..creation }).body("acme");
+        assert_eq!(body, json!({ "organization": "acme", "name": "new", "default_branch_only": false }));
     }
 }

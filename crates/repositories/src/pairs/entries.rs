@@ -46,6 +46,7 @@ pub(super) const BLOCKS: &[&str] = &["repository", "actions", "security"];
 const OF_CREATION: &[&str] = &[
     "force_create",
     "template",
+    "fork",
     "include_all_branches",
     "auto_init",
     "gitignore_template",

@@ -1,6 +1,7 @@
 //! Plans the creation of repositories.
 
 use beadle_engine::{Change, Failure, Plan, Risk, Unknown};
+use beadle_github::Visibility;
 use serde_json::{Value, json};
 
 use super::RepositoryPlanner;
@@ -16,6 +17,10 @@ enum Obstacle {
     Undecided(String),
 }
 
+fn unknown(why: String) -> Unknown {
+    Unknown { aspect: ASPECT.to_owned(), part: None, why, transient: false }
+}
+
 impl RepositoryPlanner {
     /// Plans the creation of the repository with this name. The plan has no change if the name is
     /// taken, or if the file belongs to another repository.
@@ -29,13 +34,38 @@ impl RepositoryPlanner {
         let mut plan = Plan::new(format!("{organisation}/{}", creation.name));
         match self.obstacle(policy, &creation).await? {
             Some(Obstacle::Exists(why)) => plan.skipped = Some(why),
-            Some(Obstacle::Undecided(why)) => {
-                let aspect = ASPECT.to_owned();
-                plan.unknowns.push(Unknown { aspect, part: None, why, transient: false });
+            Some(Obstacle::Undecided(why)) => plan.unknowns.push(unknown(why)),
+            None => {
+                let forked = match &creation.fork {
+                    Some(fork) => self.forked(fork, &creation).await?,
+                    None => Ok(Visibility::Private),
+                };
+                match forked {
+                    Ok(visibility) => plan.changes.push(self.change(creation, visibility)),
+                    Err(why) => plan.unknowns.push(unknown(why)),
+                }
             }
-            None => plan.changes.push(self.change(creation)),
         }
         Ok(plan)
+    }
+
+    /// Returns the visibility that a fork has after its creation. GitHub makes a fork of a public
+    /// repository public, and the visibility of a fork cannot change. The result is an error if the
+    /// policy does not want that.
+    async fn forked(&self, fork: &str, creation: &Creation) -> Result<Result<Visibility, String>, Failure> {
+        let (owner, name) = fork.split_once('/').unwrap_or((self.reader.organisation(), fork));
+        let asked = &creation.asked;
+        Ok(match self.reader.visibility_of(owner, name).await? {
+            None => {
+                Err(format!("{fork} does not exist, or the App cannot see it, so it has no fork ({asked})"))
+            }
+            Some(Visibility::Public) if !creation.is_public => Err(format!(
+                "a fork of the public repository {fork} is public, and the policy does not declare `visibility: \
+                 public`; use `template` for a private repository ({asked})"
+            )),
+            Some(Visibility::Public) => Ok(Visibility::Public),
+            Some(_) => Ok(Visibility::Private),
+        })
     }
 
     async fn obstacle(&self, policy: &Policy, creation: &Creation) -> Result<Option<Obstacle>, Failure> {
@@ -72,13 +102,16 @@ impl RepositoryPlanner {
         }))
     }
 
-    fn change(&self, creation: Creation) -> Change<Box<dyn Step>> {
-        let mut after = json!({ "name": creation.name, "visibility": "private" });
-        if let Some(template) = &creation.template {
-            after["template"] = json!(template);
+    fn change(&self, creation: Creation, visibility: Visibility) -> Change<Box<dyn Step>> {
+        let mut after = json!({ "name": creation.name, "visibility": visibility.as_str() });
+        for (key, source) in [("template", &creation.template), ("fork", &creation.fork)] {
+            if let Some(source) = source {
+                after[key] = json!(source);
+            }
         }
         let asked = Some(&creation.asked);
-        let fields = vec![field("repository", Value::Null, after, asked, Risk::Adds)];
+        let risk = if visibility == Visibility::Public { Risk::Exposes } else { Risk::Adds };
+        let fields = vec![field("repository", Value::Null, after, asked, risk)];
         Change {
             aspect: ASPECT.to_owned(),
             what: String::new(),

@@ -21,7 +21,10 @@ pub struct Creation {
     /// The template, as `owner/name` or as the name of a repository of the organisation. `None` if
     /// the repository is not made from a template.
     pub template: Option<String>,
-    /// True if GitHub copies all branches of the template, not only its default branch.
+    /// The repository of which this one is a fork, as `owner/name`. `None` if it is no fork.
+    pub fork: Option<String>,
+    /// True if GitHub copies all branches of the template or of the forked repository, not only the
+    /// default branch.
     pub include_all_branches: bool,
     /// True if GitHub makes a first commit.
     pub auto_init: bool,
@@ -31,6 +34,8 @@ pub struct Creation {
     pub license_template: Option<String>,
     /// The line of `force_create`.
     pub asked: PolicyLocation,
+    /// True if the policy declares that the repository is public.
+    pub is_public: bool,
     /// Why Beadle cannot decide about the section `repository`. `None` if it can.
     pub doubt: Option<String>,
 }
@@ -50,15 +55,24 @@ impl Policy {
         let text = |key: &str| repository.get(key).and_then(Node::text).map(str::to_owned);
         let is_on = |key: &str| repository.get(key).and_then(Node::bool).unwrap_or(false);
         let undecided = target.undecided.iter().find(|(section, _)| section == "repository");
+        let doubt = undecided.map(|(_, unsure)| unsure.why.clone());
+        let both = || {
+            let (template, fork) = (repository.get("template")?, repository.get("fork")?);
+            Some(format!("`template` ({}) and `fork` ({}) exclude each other", template.asked, fork.asked))
+        };
+        let is_private = repository.get("private").and_then(Node::bool);
+        let visibility = repository.get("visibility").and_then(Node::text);
         Some(Creation {
             name: name.clone(),
             template: text("template"),
+            fork: text("fork"),
             include_all_branches: is_on("include_all_branches"),
             auto_init: is_on("auto_init"),
             gitignore_template: text("gitignore_template"),
             license_template: text("license_template"),
             asked: create.asked.clone(),
-            doubt: undecided.map(|(_, unsure)| unsure.why.clone()),
+            is_public: visibility.map_or(is_private == Some(false), |visibility| visibility == "public"),
+            doubt: doubt.or_else(both),
         })
     }
 
@@ -168,6 +182,22 @@ mod tests {
             ),
         ] {
             assert_eq!(names(&policy(&files), &there), expected, "{files:?} {there:?}");
+        }
+    }
+
+    #[test]
+    fn a_fork_needs_no_template_and_its_visibility_is_known() {
+        for (text, is_public, is_doubtful) in [
+            ("fork: up/base", false, false),
+            ("fork: up/base, visibility: public", true, false),
+            ("fork: up/base, private: false", true, false),
+            ("fork: up/base, private: true", false, false),
+            ("fork: up/base, template: base", false, true),
+        ] {
+            let text = format!("repository: {{ force_create: true, {text} }}");
+            let creation = policy(&[("repos/new.yml", &text)]).creation("new").unwrap();
+            assert_eq!(creation.fork.as_deref(), Some("up/base"));
+            assert_eq!((creation.is_public, creation.doubt.is_some()), (is_public, is_doubtful), "{text}");
         }
     }
 

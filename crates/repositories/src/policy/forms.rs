@@ -65,6 +65,8 @@ pub const REPOSITORY: Form = Form { what: "a repository's name", check: reposito
 pub const FORMER_NAME: Form = Form { what: "a former repository name", check: repository };
 /// A repository from which others are made: `owner/name`, or only the name.
 pub const TEMPLATE: Form = Form { what: "a template repository", check: template };
+/// A repository from which a fork is made: `owner/name`.
+pub const FORKED: Form = Form { what: "a repository to fork", check: forked };
 /// The name of a branch, or a pattern of branch names.
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
 /// The name of a branch.
@@ -169,6 +171,13 @@ fn template(text: &str) -> Result<(), Misfit> {
     let Some((owner, name)) = text.split_once('/') else { return repository(text) };
     login(owner)?;
     repository(name)
+}
+
+fn forked(text: &str) -> Result<(), Misfit> {
+    if !text.contains('/') {
+        return Err(Misfit::new("be a repository with its owner").hint(format!("write it as `OWNER/{text}`")));
+    }
+    template(text)
 }
 
 fn property(text: &str) -> Result<(), Misfit> {

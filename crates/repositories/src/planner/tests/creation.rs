@@ -66,6 +66,32 @@ async fn a_template_gives_its_files() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fork_has_the_visibility_of_its_parent_and_a_public_one_is_an_exposure() {
+    let up = |visibility: &str| {
+        json!({ "branches": { "main": {} }, "visibility": visibility, "has_wiki": false,
+            "allow_forking": true, "protection": { "main": { "enforce_admins": true } } })
+    };
+    let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/up }");
+    let public = world(json!({ "up": up("public") }), file).await;
+    let (planner, _) = public.parts();
+    let plan = planner.plan(&crate::creation::creation_key("acme", "new"), None, Lane::Sweep).await.unwrap();
+    assert_eq!(plan.risks().exposes, 1);
+    public.apply().await;
+    let new = repositories(&public)["new"].clone();
+    assert_eq!((&new["visibility"], &new["fork"]), (&json!("public"), &json!(true)));
+    public.check_calls();
+
+    let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/up, visibility: private }");
+    let refused = world(json!({ "up": up("public") }), file).await;
+    let (changes, unknowns) = planned(&refused).await;
+    assert_eq!(changes, 0);
+    assert!(unknowns.len() == 1 && unknowns[0].contains("is public"), "{unknowns:?}");
+    let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/gone }");
+    let (changes, unknowns) = planned(&world(json!({ "up": up("public") }), file).await).await;
+    assert!(changes == 0 && unknowns[0].contains("does not exist"), "{unknowns:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_makes_no_second_repository() {
     let world = world(json!({ "shop": declared() }), ("repos/new.yml", CREATE)).await;
     let lost = Fault {

@@ -2,7 +2,8 @@
 //! aspect has them, because an aspect compares what exists.
 //!
 //! <https://docs.github.com/rest/repos/repos#create-an-organization-repository>,
-//! <https://docs.github.com/rest/repos/repos#create-a-repository-using-a-template>
+//! <https://docs.github.com/rest/repos/repos#create-a-repository-using-a-template>,
+//! <https://docs.github.com/rest/repos/forks#create-a-fork>
 
 use crate::policy::forms;
 use crate::policy::shape::{Key, Shape, key};
@@ -17,7 +18,12 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "include_all_branches",
         Shape::Bool,
-        "Copies all branches of the template, not only the default branch.",
+        "Copies all branches of the template or of the forked repository, not only the default branch.",
+    ),
+    key(
+        "fork",
+        Shape::Form(&forms::FORKED),
+        "The repository of which a new repository is a fork: OWNER/NAME.",
     ),
     key("auto_init", Shape::Bool, "Creates a first commit in a new repository."),
     key(

@@ -49,7 +49,15 @@ fn check(world: &World) {
 async fn world() -> World {
     let old = json!({ "branches": { "main": {} }, "visibility": "public", "has_wiki": false,
         "teams": { "platform": "admin" }, "protection": { "main": { "enforce_admins": true } } });
-    let mut world = World::unlimited(acme(json!({ "old": old }))).await;
+    let mut state = acme(json!({ "old": old }));
+    // A rename of a branch needs `contents: write`.
+    state["orgs"]["acme"]["permissions"] = json!({
+        "administration": "write", "contents": "write", "metadata": "read", "members": "write",
+        "issues": "write", "repository_hooks": "write", "organization_administration": "write",
+        "organization_custom_properties": "read", "repository_custom_properties": "write",
+        "vulnerability_alerts": "write", "security_events": "write", "actions": "write",
+    });
+    let mut world = World::unlimited(state).await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     world.policy("settings.yml", SETTINGS).policy("repos/new.yml", CREATE);
     world
@@ -128,6 +136,36 @@ async fn observe_plans_a_creation_and_creates_nothing() {
     assert!(planned.out.contains("acme/new"), "{}", planned.out);
     assert_eq!(names(&world), ["old"]);
     assert_eq!(world.writes(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_branch_is_renamed_with_its_rule_and_a_kill_in_between_does_no_harm() {
+    for point in ["between-intent-and-write", "between-write-and-result"] {
+        let world = world().await;
+        std::fs::remove_file(world.path().join("policy/repos/new.yml")).unwrap();
+        let renames = "repository: { default_branch: trunk, default_branch_when_missing: rename }\n";
+        world.policy("repos/old.yml", renames);
+        let setting = format!("{point}=return;first-generation=return");
+        let mut serving = world.spawn(&[("FAILPOINTS", &setting)]);
+        for _ in 0..3000 {
+            if serving.child.try_wait().unwrap().is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        drop(serving);
+        let serving = world.serve().await;
+        let is_renamed = |old: &Value| {
+            old["default_branch"] == "trunk" && old["branches"].as_object().is_some_and(|all| all.len() == 1)
+        };
+        world.until("old", "the rename", is_renamed).await;
+        world.until_idle().await;
+        let rules = world.repository("old")["protection"].clone();
+        let patterns: Vec<&String> = rules.as_object().unwrap().keys().collect();
+        assert_eq!(patterns, ["trunk"]);
+        assert_eq!(rules["trunk"]["enforce_admins"], json!(true));
+        assert_eq!(serving.stop().await, Some(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

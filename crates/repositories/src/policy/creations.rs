@@ -195,7 +195,7 @@ mod tests {
             ("fork: up/base, template: base", false, true),
         ] {
             let text = format!("repository: {{ force_create: true, {text} }}");
-            let creation = policy(&[("repos/new.yml", &text)]).creation("new").unwrap();
+            let creation = policy(&[("repos/new.yml", text.as_str())]).creation("new").unwrap();
             assert_eq!(creation.fork.as_deref(), Some("up/base"));
             assert_eq!((creation.is_public, creation.doubt.is_some()), (is_public, is_doubtful), "{text}");
         }

@@ -57,7 +57,7 @@ async fn a_template_gives_its_files() {
         "has_wiki": false, "protection": { "main": { "enforce_admins": true } } });
     for template in ["base", "acme/base"] {
         let file = format!("repository: {{ force_create: true, template: {template} }}");
-        let world = world(json!({ "base": base }), ("repos/new.yml", &file)).await;
+        let world = world(json!({ "base": base }), ("repos/new.yml", file.as_str())).await;
         world.apply().await;
         assert_eq!(repositories(&world)["new"]["visibility"], "public");
         assert_eq!(names(&world), ["base", "new"]);

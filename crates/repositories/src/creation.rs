@@ -6,8 +6,8 @@
 //! the last thing that a run changes, so nobody else sees it before it is as declared. Only a fork
 //! of a public repository is public at once, because GitHub has no other way.
 //!
-//! Calls: one or two GraphQL queries for the plan, one before the write, one write and one query after it.
-//! A repository that exists costs no call.
+//! Calls: one or two GraphQL queries for the plan, one before the write, the write, and one query
+//! after it. A repository that exists costs no call.
 
 use std::sync::Arc;
 

@@ -66,6 +66,7 @@ pub use selector::Selector;
 pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
+pub(crate) use wants::WHEN_MISSING;
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
 
 /// Gives tests access to the description of the policy's files, from which they generate files.

@@ -60,6 +60,9 @@ pub struct CollaboratorWant {
     pub asked: PolicyLocation,
 }
 
+/// The key of the section `repository` that has a [`MissingBranch`].
+pub(crate) const WHEN_MISSING: &str = "default_branch_when_missing";
+
 /// What Beadle does if the declared default branch does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingBranch {

@@ -144,6 +144,17 @@ async fn a_repository_that_somebody_deleted_is_not_created_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_former_name_of_another_repository_is_not_taken() {
+    let world = world(json!({ "shop": declared() }), ("repos/shop.yml", CREATE)).await;
+    world.rename("shop", "store").await;
+    let (changes, unknowns) = planned(&world).await;
+    assert_eq!(changes, 0);
+    let is_it = |why: &String| why.contains("`shop` is a former name of acme/store");
+    assert!(unknowns.iter().any(is_it), "{unknowns:?}");
+    assert_eq!(names(&world), ["store"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_key_of_a_new_repository_has_its_name() {
     let world = world(json!({ "shop": declared() }), ("repos/New.yml", CREATE)).await;
     let (planner, _) = world.parts();

@@ -161,6 +161,17 @@ impl World {
         assert_eq!(answer.map(|(status, ..)| status), Some(204));
     }
 
+    /// Renames a repository without Beadle.
+    pub(super) async fn rename(&self, name: &str, new: &str) {
+        let request = http::Request::builder()
+            .method("PATCH")
+            .uri(format!("{}/repos/acme/{name}", self.sim.url()))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Bytes::from(json!({ "name": new }).to_string()));
+        let answer = self.sim.exchange(request.unwrap()).await;
+        assert_eq!(answer.map(|(status, ..)| status), Some(200));
+    }
+
     /// Checks that every call fits GitHub's published API descriptions.
     pub(super) fn check_calls(&self) {
         assert!(beadle_contracts::check(&self.sim.calls()) > 0);

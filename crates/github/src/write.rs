@@ -279,15 +279,15 @@ impl Named {
     }
 
     /// `POST /repos/{owner}/{repo}/branches/{branch}/rename`: renames a branch. A branch protection
-    /// rule for exactly this branch gets the new name. If the branch is the default branch, it stays
-    /// the default branch.
+    /// rule for exactly this branch gets the new name. If the branch is the default branch, it
+    /// stays the default branch.
     pub async fn rename_branch(&self, branch: &str, new: &str) -> Result<(), Failure> {
         let path = |known: &RepositoryNow| known.repository().then("branches").value(branch).then("rename");
         self.write(Method::POST, path, Some(json!({ "new_name": new }))).await.map(drop)
     }
 
-    /// `POST /repos/{owner}/{repo}/git/refs`: creates a branch that begins at the head of the branch
-    /// `from`.
+    /// `POST /repos/{owner}/{repo}/git/refs`: creates a branch that begins at the head of the
+    /// branch `from`.
     pub async fn create_branch(&self, branch: &str, from: &str) -> Result<(), Failure> {
         let path = self.known().await?.repository().then("branches").value(from);
         let found: Value = self.api.get(&path).await.map_err(Failure::from)?.json().map_err(Failure::from)?;

@@ -1,10 +1,11 @@
 //! Creates the repositories that a policy declares in repos/ with `force_create`.
 //!
-//! A repository that does not exist has no id, so its key has its name: `repository:acme:name/shop`.
-//! The run of such a key only creates the repository, and marks the key with the id. The run of the
-//! second key applies the whole policy. Every new repository is private at first. Its visibility is
-//! the last thing that a run changes, so nobody else sees it before it is as declared. Only a fork
-//! of a public repository is public at once, because GitHub has no other way.
+//! A repository that does not exist has no id, so its key has its name:
+//! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks the
+//! key with the id. The run of the second key applies the whole policy. Every new repository is
+//! private at first. Its visibility is the last thing that a run changes, so nobody else sees it
+//! before it is as declared. Only a fork of a public repository is public at once, because GitHub
+//! has no other way.
 //!
 //! Calls: one or two GraphQL queries for the plan, one before the write, the write, and one query
 //! after it. A repository that exists costs no call.

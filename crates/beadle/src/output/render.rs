@@ -56,8 +56,8 @@ pub(crate) struct WholePlan {
 
 impl WholePlan {
     /// Removes all plans whose key is not in `keys`. When Beadle plans again, a name can belong to
-    /// another repository, so a plan must be identified by its key. A repository that Beadle created
-    /// in the meantime stays: its key was the key of its creation.
+    /// another repository, so a plan must be identified by its key. A repository that Beadle
+    /// created in the meantime stays: its key was the key of its creation.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Repositories that Beadle creates: exactly one for each file, whatever ends the process, and never
-//! public before it is protected.
+//! Repositories that Beadle creates: exactly one for each file, whatever ends the process, and
+//! never public before it is protected.
 
 use std::time::Duration;
 

@@ -83,8 +83,8 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
-/// Adds `repository.name` with the name of the file, if the file has `oldname` and no `name`. So the
-/// repository with the former name gets the name of the file.
+/// Adds `repository.name` with the name of the file, if the file has `oldname` and no `name`. So
+/// the repository with the former name gets the name of the file.
 pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     let Some(repository) = root.child("repository") else { return };
     let Some(old) = repository.get("oldname").filter(|_| repository.get("name").is_none()).cloned() else {

@@ -3,6 +3,8 @@
 
 mod conditions;
 mod configurations;
+mod creation;
+mod default_branch;
 mod failing;
 mod importing;
 mod merging;

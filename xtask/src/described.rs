@@ -14,6 +14,7 @@ use crate::tools;
 
 /// The routes of the simulated GitHub that write and have a body.
 const ROUTES: &[&str] = &[
+    "PATCH /orgs/{org}",
     "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
     "PATCH /orgs/{org}/teams/{team_slug}",
     "PATCH /repos/{owner}/{repo}",

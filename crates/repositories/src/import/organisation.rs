@@ -1,9 +1,10 @@
-//! Reads the rulesets and the code security configurations of the organisation itself.
+//! Reads the sections of the organisation itself.
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{Path, Reader};
 use serde_json::{Map, Value, json};
 
+use super::organization;
 use super::rulesets::ruleset;
 use crate::policy::entry_keys;
 
@@ -27,6 +28,10 @@ pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map
                 notes.push(format!("{name} of the organisation are not imported: {}", failure.text));
             }
         }
+    }
+    let own = organization::section(reader, notes).await?;
+    if !own.is_empty() {
+        sections.insert("organization".to_owned(), Value::Object(own));
     }
     Ok(sections)
 }

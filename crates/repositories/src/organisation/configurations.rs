@@ -28,6 +28,7 @@ pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
         Shape::List(&ENTRY),
         "Code security configurations of the organisation. Others stay.",
     )],
+    keys: &[],
     permissions: &[ADMINISTRATION],
     events: &[],
     planner: &Configurations,

@@ -1,10 +1,11 @@
-//! The aspects of the organisation itself: its rulesets and its code security configurations, one
-//! file for each.
+//! The aspects of the organisation itself, such as its settings, its rulesets and its code security
+//! configurations, one file for each.
 
 mod aspect;
 mod configurations;
 mod features;
 mod rulesets;
+mod settings;
 
 use beadle_engine::{Failure, Plan, Unknown};
 
@@ -13,18 +14,12 @@ pub(crate) use aspect::{Context, DesiredSection, OrganisationAspect, Section};
 use crate::aspects::{AspectPlan, Step};
 
 /// All aspects of an organisation.
-pub(crate) const ALL: &[&OrganisationAspect] = &[&rulesets::RULESETS, &configurations::CONFIGURATIONS];
+pub(crate) const ALL: &[&OrganisationAspect] =
+    &[&settings::SETTINGS, &rulesets::RULESETS, &configurations::CONFIGURATIONS];
 
-/// The sections of `settings.yml` that belong to the organisation and not to its repositories.
-pub(crate) const SECTIONS: [&str; ALL.len()] = {
-    let mut sections = [""; ALL.len()];
-    let mut at = 0;
-    while at < ALL.len() {
-        sections[at] = ALL[at].section;
-        at += 1;
-    }
-    sections
-};
+/// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every
+/// aspect of the organisation is in one of them.
+pub(crate) const SECTIONS: [&str; 3] = ["rulesets", "code_security_configurations", "organization"];
 
 /// Plans all changes of the organisation itself.
 pub(crate) async fn plan(
@@ -51,4 +46,17 @@ pub(crate) async fn plan(
         }));
     }
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_aspect_is_in_a_section_of_the_organisation() {
+        for aspect in ALL {
+            assert!(SECTIONS.contains(&aspect.top()), "{}", aspect.name);
+            assert!(aspect.keys.is_empty() || aspect.top() == "organization", "{}", aspect.name);
+        }
+    }
 }

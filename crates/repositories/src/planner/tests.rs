@@ -6,6 +6,7 @@ mod configurations;
 mod failing;
 mod merging;
 mod organisation;
+mod organization;
 mod pages;
 mod policy_files;
 mod preview;

@@ -288,10 +288,15 @@ impl Policy {
         hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
-    /// Returns the names of the sections that at least one layer sets.
+    /// Returns the names of the sections that at least one layer sets, and the parts of the section
+    /// `organization`, such as `organization.webhooks`.
     pub fn sections(&self) -> BTreeSet<&str> {
         let entries = self.layers.iter().flat_map(Layer::roots).flat_map(Node::entries);
-        entries.filter_map(|(key, _)| key.text()).collect()
+        let is_set = |aspect: &&&organisation::OrganisationAspect| {
+            self.layers.iter().any(|layer| aspect.node(&layer.root).is_some())
+        };
+        let parts = organisation::ALL.iter().filter(is_set).map(|aspect| aspect.section);
+        entries.filter_map(|(key, _)| key.text()).chain(parts).collect()
     }
 
     /// Returns the names of the teams and custom properties by which layers select repositories.

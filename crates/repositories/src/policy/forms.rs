@@ -51,6 +51,9 @@ pub const LABEL: Form = Form { what: "a label's name", check: label };
 pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 100) };
 /// The description of a repository.
 pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 350) };
+/// The description of an organisation.
+pub const ORGANIZATION_DESCRIPTION: Form =
+    Form { what: "a description", check: |text| at_most(text, 160) };
 /// The homepage of a repository.
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
 /// The prefix of an autolink.

@@ -24,6 +24,8 @@ const PAIRS: &[(&str, &str, &[&str])] = &[
 ];
 const LABEL_NAME: usize = 50;
 const DESCRIPTION: usize = 350;
+/// The maximum length of the description of an organisation, in characters.
+const OF_ORGANISATION: usize = 160;
 /// The maximum length of a comment, in characters.
 const COMMENT: usize = 65_536;
 const TOPICS: usize = 20;
@@ -44,6 +46,7 @@ pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
     let rest = call.path.get(prefix..)?;
     let body = call.body;
     let why = match (call.method.as_str(), rest, place.repository) {
+        ("PATCH", [], None) => organisation(body),
         ("POST", ["repos"], None) | ("PATCH", [], Some(_)) => settings(body),
         ("PUT", ["topics"], Some(_)) => topics(body),
         ("POST", ["labels"], Some(_)) | ("PATCH", ["labels", _], Some(_)) => label(body),
@@ -78,6 +81,11 @@ fn settings(body: &Value) -> Option<String> {
         }
     }
     None
+}
+
+fn organisation(body: &Value) -> Option<String> {
+    longer(&body["description"], OF_ORGANISATION)
+        .then(|| format!("description is too long (maximum is {OF_ORGANISATION} characters)"))
 }
 
 fn comment(body: &Value) -> Option<String> {

@@ -150,6 +150,10 @@ impl World {
             for part in ["teams", "repos", "rulesets", "security_configurations"] {
                 default(org, part, json!({}));
             }
+            default(org, "settings", json!({}));
+            for (key, value) in entries_mut(&mut crate::github::rest::organisation::defaults()) {
+                default(&mut org["settings"], key, value.take());
+            }
             for part in ["rulesets", "security_configurations"] {
                 for (_, entry) in entries_mut(&mut org[part]) {
                     identify(entry, &mut fresh);

@@ -12,6 +12,7 @@ mod git;
 mod hooks;
 mod issues;
 mod labels;
+pub(crate) mod organisation;
 mod people;
 mod properties;
 pub(crate) mod pulls;
@@ -206,9 +207,8 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
 }
 
 fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
-    let known = |world: &World| world.org(org).cloned().unwrap_or(Value::Null);
     match (call.method.as_str(), rest) {
-        ("GET", []) => Reply::json(200, shapes::organisation(world, &known(world))),
+        (_, []) => organisation::answer(world, call, org),
         ("GET", ["repos"]) => {
             let rows =
                 world.repositories(org).into_iter().map(|row| shapes::repository(world, org, row, false));

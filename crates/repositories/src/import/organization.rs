@@ -1,0 +1,75 @@
+//! Reads the section `organization`: the settings and the lists of the organisation itself.
+
+use beadle_engine::{Class, Failure};
+use beadle_github::{Path, Reader};
+use serde_json::{Map, Value};
+
+use crate::policy::organization_keys;
+
+/// The settings that an import leaves out. GitHub shows most of them but lets no API change them.
+/// The address for bills is not public, and a policy often is.
+const LEFT_OUT: &[&str] = &[
+    "billing_email",
+    "two_factor_requirement_enabled",
+    "default_repository_branch",
+    "members_can_delete_repositories",
+    "members_can_change_repo_visibility",
+    "members_can_invite_outside_collaborators",
+    "members_can_delete_issues",
+    "members_can_create_teams",
+    "members_can_view_dependency_insights",
+    "display_commenter_full_name_setting_enabled",
+    "readers_can_create_discussions",
+];
+
+/// The switches that are on in a new organisation.
+const ON: &[&str] = &[
+    "has_organization_projects",
+    "has_repository_projects",
+    "members_can_create_repositories",
+    "members_can_create_public_repositories",
+    "members_can_create_private_repositories",
+    "members_can_create_pages",
+    "members_can_create_public_pages",
+    "members_can_create_private_pages",
+    "deploy_keys_enabled_for_repositories",
+];
+
+/// Returns the section `organization`. It has only what differs from a new organisation. Adds a note
+/// for each part that Beadle could not read.
+pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
+    let mut section = Map::new();
+    match settings(reader).await {
+        Ok(own) => section.extend(own),
+        Err(failure) => note("the settings", failure, notes)?,
+    }
+    Ok(section)
+}
+
+/// Adds a note about a part that Beadle could not read. Returns the failure if it must end the
+/// import.
+fn note(part: &str, failure: Failure, notes: &mut Vec<String>) -> Result<(), Failure> {
+    if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
+        return Err(failure);
+    }
+    notes.push(format!("{part} of the organisation are not imported: {}", failure.text));
+    Ok(())
+}
+
+/// Returns the settings that differ from those of a new organisation.
+async fn settings(reader: &Reader) -> Result<Map<String, Value>, Failure> {
+    let seen = reader.of_organisation(Path::at("")).await?;
+    let keys = organization_keys().filter(|key| !LEFT_OUT.contains(key));
+    let values = keys.filter_map(|key| {
+        let value = seen.get(key)?;
+        let is_usual = match value {
+            Value::Bool(on) => *on == ON.contains(&key),
+            Value::String(text) => {
+                text.is_empty() || (key == "default_repository_permission" && text == "read")
+            }
+            _ => true,
+        };
+        (!is_usual).then(|| (key.to_owned(), value.clone()))
+    });
+    Ok(values.collect())
+}

@@ -1,0 +1,126 @@
+//! Changes every value that the section `organization` declares, one at a time. Beadle must find and
+//! undo each change.
+
+use super::world::World;
+use super::*;
+
+const SETTINGS: &str = include_str!("organization.yml");
+
+/// The parts of the state of an organisation that the section declares.
+const PARTS: &[&str] = &["settings"];
+
+/// The values that GitHub shows but lets no API change, and the values that differ for a new object.
+const SKIPPED: &[&str] = &[
+    "id",
+    "two_factor_requirement_enabled",
+    "default_repository_branch",
+    "members_can_delete_repositories",
+    "members_can_change_repo_visibility",
+    "members_can_invite_outside_collaborators",
+    "members_can_delete_issues",
+    "members_can_create_teams",
+    "members_can_view_dependency_insights",
+    "display_commenter_full_name_setting_enabled",
+    "readers_can_create_discussions",
+];
+
+/// Returns another valid text in place of a text of the state.
+fn other_text(text: &str) -> String {
+    match text {
+        "none" => "read".to_owned(),
+        text => format!("{text}-changed"),
+    }
+}
+
+/// Adds copies of the document to `found`. In each copy, one value below `value` is changed.
+fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+    if path.rsplit('/').next().is_some_and(|last| SKIPPED.contains(&last)) {
+        return;
+    }
+    let mut with = |suffix: &str, new: Value| {
+        let mut changed = document.clone();
+        *changed.pointer_mut(path).unwrap() = new;
+        found.push((format!("{path}{suffix}"), changed));
+    };
+    let mut children: Vec<(String, Value)> = Vec::new();
+    match value {
+        Value::Bool(on) => with("", json!(!on)),
+        Value::Number(number) => with("", json!(number.as_i64().unwrap() + 1)),
+        Value::String(text) => with("", json!(other_text(text))),
+        Value::Array(items) => {
+            if !items.is_empty() {
+                with(" emptied", json!([]));
+            }
+        }
+        Value::Object(map) => {
+            children = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        }
+        Value::Null => {}
+    }
+    for (key, child) in children {
+        mutations(document, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), &child, found);
+    }
+}
+
+/// Returns the state without the ids of objects, which differ for a new object.
+fn comparable(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .filter(|(key, _)| key.as_str() != "id")
+            .map(|(key, value)| (key.clone(), comparable(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(comparable).collect(),
+        other => other.clone(),
+    }
+}
+
+fn own(world: &World) -> Value {
+    let state = world.sim.state();
+    let parts = PARTS.iter().map(|part| ((*part).to_owned(), state["orgs"]["acme"][*part].clone()));
+    parts.collect()
+}
+
+async fn world(policy: &str) -> World {
+    let state = json!({
+        "orgs": { "acme": { "repos": {
+            "widgets": { "id": 501, "branches": { "main": {} } },
+            "gadgets": { "id": 502, "branches": { "main": {} }, "visibility": "public" },
+        } } },
+        "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+    });
+    World::new(state, policy).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_of_every_value_of_the_section_organization_is_repaired() {
+    let world = world(SETTINGS).await;
+    world.apply().await;
+    assert_eq!(world.changes().await, Vec::<String>::new());
+    let declared = own(&world);
+    let mut table = Vec::new();
+    for part in PARTS {
+        mutations(&declared, &format!("/{part}"), &declared[*part], &mut table);
+    }
+    assert!(table.len() >= 30, "the table has shrunk: {}", table.len());
+    for (what, mutated) in &table {
+        let mut state = world.sim.state();
+        for part in PARTS {
+            state["orgs"]["acme"][*part] = mutated[*part].clone();
+        }
+        world.control("PUT", &state).await;
+        assert!(!world.changes().await.is_empty(), "{what} was not found");
+        world.apply().await;
+        assert_eq!(comparable(&own(&world)), comparable(&declared), "{what} was repaired otherwise");
+        assert_eq!(world.changes().await, Vec::<String>::new(), "{what}: the plan after is not empty");
+    }
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_section_beadle_makes_no_call_for_it() {
+    let world = world("repository: { has_wiki: false }\n").await;
+    world.apply().await;
+    let calls = world.sim.calls();
+    assert!(calls.iter().all(|call| call["path"] != "/orgs/acme"), "{calls:?}");
+}

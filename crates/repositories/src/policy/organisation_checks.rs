@@ -1,0 +1,97 @@
+//! Checks the section `organization` for rules that its shape cannot express.
+
+use super::keys::ORGANIZATION;
+use super::lists::list_of;
+use super::node::{Kind, Node};
+use super::pattern::short;
+use super::problem::Problem;
+use super::shape::Shape;
+use crate::identity;
+
+/// The switches that allow members to create one kind of repositories.
+const CREATION: &[&str] = &[
+    "members_can_create_public_repositories",
+    "members_can_create_private_repositories",
+    "members_can_create_internal_repositories",
+];
+
+/// Checks the section `organization` of a file.
+pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
+    let Some(section) = root.get("organization") else { return };
+    let mut refuse = |node: &Node, text: String| {
+        problems.push(Problem::error(node.asked.clone(), node.column, text));
+    };
+    let is = |key: &str, wanted: bool| section.get(key).filter(|node| node.bool() == Some(wanted));
+    if is("members_can_create_repositories", false).is_some() {
+        for key in CREATION {
+            if let Some(node) = is(key, true) {
+                let text = format!(
+                    "`organization.{key}: true` contradicts `members_can_create_repositories: false`"
+                );
+                refuse(node, text);
+            }
+        }
+    }
+    for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
+        let Some(node) = section.get(key.name) else { continue };
+        let path = format!("organization.{}", key.name);
+        if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
+            refuse(node, format!("`{path}` must have exactly one of `exclusive` and `additive`"));
+            continue;
+        }
+        let items = list_of(node).items();
+        for (at, item) in items.iter().enumerate() {
+            for needed in key.shape.entry_keys().iter().filter(|needed| needed.is_required) {
+                if item.get(needed.name).is_none() {
+                    refuse(item, format!("an entry of `{path}` must have `{}`", needed.name));
+                }
+            }
+            if items[..at].iter().any(|other| is_same(key.name, other, item)) {
+                refuse(item, format!("`{path}` has {} twice", named(key.name, item)));
+            }
+        }
+    }
+}
+
+/// Returns whether a key has the shape of a list of the section `organization`.
+fn is_list(shape: &Shape) -> bool {
+    matches!(shape, Shape::Either(Shape::List(_), Shape::Map(_)))
+}
+
+fn is_same(list: &str, one: &Node, other: &Node) -> bool {
+    match (one.text(), other.text()) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => identity::same(list, one, other),
+    }
+}
+
+/// Returns the name of an entry for an error. For a webhook, the name does not contain the address,
+/// because the address may contain a secret.
+fn named(list: &str, item: &Node) -> String {
+    let name = item.text().map(str::to_owned);
+    let name = name.or_else(|| identity::name(list, item).map(|name| name.written));
+    match name.filter(|_| list != "webhooks") {
+        Some(name) => format!("the entry `{}`", short(&name)),
+        None => "this entry".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contradiction_between_the_switches_of_creation_is_refused() {
+        for (text, expected) in [
+            ("{ members_can_create_repositories: false }", 0),
+            ("{ members_can_create_repositories: true, members_can_create_public_repositories: true }", 0),
+            ("{ members_can_create_repositories: false, members_can_create_public_repositories: false }", 0),
+            ("{ members_can_create_repositories: false, members_can_create_public_repositories: true }", 1),
+        ] {
+            let mut problems = Vec::new();
+            let root = Node::parse("settings.yml", &format!("organization: {text}")).unwrap();
+            check(&root, &mut problems);
+            assert_eq!(problems.len(), expected, "{text}: {problems:?}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ use crate::tools;
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}",
     "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
+    "PATCH /orgs/{org}/hooks/{hook_id}",
+    "PATCH /orgs/{org}/hooks/{hook_id}/config",
     "PATCH /orgs/{org}/teams/{team_slug}",
     "PATCH /repos/{owner}/{repo}",
     "PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}",
@@ -29,6 +31,7 @@ const ROUTES: &[&str] = &[
     "POST /app/installations/{installation_id}/access_tokens",
     "POST /orgs/{org}/code-security/configurations",
     "POST /orgs/{org}/code-security/configurations/{configuration_id}/attach",
+    "POST /orgs/{org}/hooks",
     "POST /orgs/{org}/repos",
     "POST /orgs/{org}/rulesets",
     "POST /orgs/{org}/teams",

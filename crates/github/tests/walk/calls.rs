@@ -80,6 +80,13 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "list_of_organisation" => {
             reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
         }
+        "list_anew_of_organisation" => {
+            let path = Path::at("list").value(text("value"));
+            reader.list_anew_of_organisation(path, &["id"]).await.is_ok()
+        }
+        "rows_of_organisation" => {
+            reader.rows_of_organisation(Path::at("list").value(text("value")), "rows", &["id"]).await.is_ok()
+        }
         "user_writes" => reader.user_writes(text("login"), text("owner"), text("name")).await.is_ok(),
         "team_writes" => reader.team_writes(text("slug"), text("owner"), text("name")).await.is_ok(),
         "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),

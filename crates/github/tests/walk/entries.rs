@@ -60,6 +60,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::list_anew_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
     entry("Reader::of_organisation", &["value"], &["GET /orgs/organisation/thing/value"]),
     entry("Reader::list_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
+    entry("Reader::list_anew_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
+    entry("Reader::rows_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
     entry(
         "Reader::user_writes",
         &["login", "owner", "name"],

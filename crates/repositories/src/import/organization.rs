@@ -2,8 +2,10 @@
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{Path, Reader};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::calls;
+use super::observed::Observed;
 use crate::policy::organization_keys;
 
 /// The settings that an import leaves out. GitHub shows most of them but lets no API change them.
@@ -43,6 +45,13 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         Ok(own) => section.extend(own),
         Err(failure) => note("the settings", failure, notes)?,
     }
+    let parts = [("webhooks", webhooks(reader, notes).await)];
+    for (name, read) in parts {
+        match read {
+            Ok(part) => section.extend(part.map(|part| (name.to_owned(), part))),
+            Err(failure) => note(&format!("`{name}`"), failure, notes)?,
+        }
+    }
     Ok(section)
 }
 
@@ -54,6 +63,18 @@ fn note(part: &str, failure: Failure, notes: &mut Vec<String>) -> Result<(), Fai
     }
     notes.push(format!("{part} of the organisation are not imported: {}", failure.text));
     Ok(())
+}
+
+/// Returns the webhooks, without their secrets.
+async fn webhooks(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
+    let seen = reader.list_anew_of_organisation("hooks?per_page=100", &["id"]).await?;
+    let mut observed = Observed::default();
+    calls::webhooks(Ok(seen), &mut observed)?;
+    let unknown = observed.unknown.iter().map(|(part, why)| format!("{part}: {why}"));
+    notes.extend(unknown.chain(observed.notes).map(|note| format!("organization.{note}")));
+    let entries = observed.lists.remove("webhooks").filter(|entries| !entries.is_empty());
+    let is_additive = observed.additive.contains("webhooks");
+    Ok(entries.map(|entries| if is_additive { json!({ "additive": entries }) } else { json!(entries) }))
 }
 
 /// Returns the settings that differ from those of a new organisation.

@@ -84,6 +84,22 @@ impl<'a> Section<'a> {
 /// The keys of a block that says whether a list of the section `organization` is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
+/// Describes a list of the section `organization`. Only `settings.yml` can have it, so no layer
+/// edits it.
+macro_rules! organisation_list {
+    ($item:expr) => {{
+        use $crate::policy::shape::{Shape, key};
+        Shape::Either(
+            &Shape::List(&$item),
+            &Shape::Map(&[
+                key("exclusive", Shape::List(&$item), "Exactly these entries."),
+                key("additive", Shape::List(&$item), "At least these entries. Others stay."),
+            ]),
+        )
+    }};
+}
+pub(super) use organisation_list;
+
 /// An aspect, the section that declares it, and the mode in which Beadle applies it.
 pub(crate) type DesiredSection<'a> = (&'static OrganisationAspect, Section<'a>, Mode);
 

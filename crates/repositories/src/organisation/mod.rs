@@ -6,6 +6,7 @@ mod configurations;
 mod features;
 mod rulesets;
 mod settings;
+mod webhooks;
 
 use beadle_engine::{Failure, Plan, Unknown};
 
@@ -15,7 +16,7 @@ use crate::aspects::{AspectPlan, Step};
 
 /// All aspects of an organisation.
 pub(crate) const ALL: &[&OrganisationAspect] =
-    &[&settings::SETTINGS, &rulesets::RULESETS, &configurations::CONFIGURATIONS];
+    &[&settings::SETTINGS, &rulesets::RULESETS, &configurations::CONFIGURATIONS, &webhooks::WEBHOOKS];
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every
 /// aspect of the organisation is in one of them.

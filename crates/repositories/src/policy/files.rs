@@ -20,6 +20,7 @@ use super::incumbent::accept;
 use super::keys::lists;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
+use super::lists::list_of;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
@@ -284,8 +285,10 @@ impl Policy {
 
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
-        let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
-        hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
+        let roots = || self.layers.iter().flat_map(Layer::roots);
+        let hooks = roots().filter_map(|root| root.get("webhooks"));
+        let own = roots().filter_map(|root| root.get("organization")?.get("webhooks")).map(list_of);
+        hooks.chain(own).flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
     /// Returns the names of the sections that at least one layer sets, and the parts of the section

@@ -59,8 +59,8 @@ pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
             comment(body)
         }
         ("PUT", ["collaborators", _], Some(_)) => role(place, body),
-        ("POST", ["hooks"], Some(_)) | ("PATCH", ["hooks", _], Some(_)) => webhook(&body["config"]),
-        ("PATCH", ["hooks", _, "config"], Some(_)) => webhook(body),
+        ("POST", ["hooks"], _) | ("PATCH", ["hooks", _], _) => webhook(&body["config"]),
+        ("PATCH", ["hooks", _, "config"], _) => webhook(body),
         _ => None,
     };
     why.map(|why| Reply::invalid(&format!("Validation Failed: {why}")))

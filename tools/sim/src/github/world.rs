@@ -147,17 +147,20 @@ impl World {
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
             default(org, "custom_roles", json!([]));
-            for part in ["teams", "repos", "rulesets", "security_configurations"] {
+            for part in ["teams", "repos", "rulesets", "security_configurations", "hooks"] {
                 default(org, part, json!({}));
             }
             default(org, "settings", json!({}));
             for (key, value) in entries_mut(&mut crate::github::rest::organisation::defaults()) {
                 default(&mut org["settings"], key, value.take());
             }
-            for part in ["rulesets", "security_configurations"] {
+            for part in ["rulesets", "security_configurations", "hooks"] {
                 for (_, entry) in entries_mut(&mut org[part]) {
                     identify(entry, &mut fresh);
                 }
+            }
+            for (address, hook) in entries_mut(&mut org["hooks"]) {
+                default(&mut hook["config"], "url", json!(address));
             }
             for (slug, team) in entries_mut(&mut org["teams"]) {
                 default(team, "slug", json!(slug));

@@ -7,11 +7,12 @@ use super::*;
 const SETTINGS: &str = include_str!("organization.yml");
 
 /// The parts of the state of an organisation that the section declares.
-const PARTS: &[&str] = &["settings"];
+const PARTS: &[&str] = &["settings", "hooks"];
 
 /// The values that GitHub shows but lets no API change, and the values that differ for a new object.
 const SKIPPED: &[&str] = &[
     "id",
+    "url",
     "two_factor_requirement_enabled",
     "default_repository_branch",
     "members_can_delete_repositories",
@@ -28,6 +29,8 @@ const SKIPPED: &[&str] = &[
 fn other_text(text: &str) -> String {
     match text {
         "none" => "read".to_owned(),
+        "json" => "form".to_owned(),
+        "0" => "1".to_owned(),
         text => format!("{text}-changed"),
     }
 }
@@ -53,6 +56,13 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
             }
         }
         Value::Object(map) => {
+            if path.matches('/').count() == 1 && path != "/settings" {
+                for name in map.keys() {
+                    let mut fewer = map.clone();
+                    fewer.remove(name);
+                    with(&format!(" without {name}"), json!(fewer));
+                }
+            }
             children = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         }
         Value::Null => {}

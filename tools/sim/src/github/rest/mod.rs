@@ -215,6 +215,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
             page(call, rows.collect())
         }
         ("POST", ["repos"]) => create(world, call, org),
+        (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
         ("GET", ["properties", "schema"]) => properties::definitions(world, org),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),

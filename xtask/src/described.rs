@@ -15,6 +15,7 @@ use crate::tools;
 /// The routes of the simulated GitHub that write and have a body.
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}",
+    "PATCH /orgs/{org}/actions/variables/{name}",
     "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
     "PATCH /orgs/{org}/hooks/{hook_id}",
     "PATCH /orgs/{org}/hooks/{hook_id}/config",
@@ -29,6 +30,7 @@ const ROUTES: &[&str] = &[
     "PATCH /repos/{owner}/{repo}/labels/{name}",
     "PATCH /repos/{owner}/{repo}/properties/values",
     "POST /app/installations/{installation_id}/access_tokens",
+    "POST /orgs/{org}/actions/variables",
     "POST /orgs/{org}/code-security/configurations",
     "POST /orgs/{org}/code-security/configurations/{configuration_id}/attach",
     "POST /orgs/{org}/hooks",

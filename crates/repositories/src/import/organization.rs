@@ -45,7 +45,7 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         Ok(own) => section.extend(own),
         Err(failure) => note("the settings", failure, notes)?,
     }
-    let parts = [("webhooks", webhooks(reader, notes).await)];
+    let parts = [("webhooks", webhooks(reader, notes).await), ("variables", variables(reader).await)];
     for (name, read) in parts {
         match read {
             Ok(part) => section.extend(part.map(|part| (name.to_owned(), part))),
@@ -75,6 +75,32 @@ async fn webhooks(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Val
     let entries = observed.lists.remove("webhooks").filter(|entries| !entries.is_empty());
     let is_additive = observed.additive.contains("webhooks");
     Ok(entries.map(|entries| if is_additive { json!({ "additive": entries }) } else { json!(entries) }))
+}
+
+/// Returns the variables, with the names of their repositories.
+async fn variables(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let path = Path::at("actions/variables").query("per_page", 30);
+    let rows = reader.rows_of_organisation(path, "variables", &["name", "value", "visibility"]).await?;
+    let mut entries = Vec::new();
+    for row in &rows {
+        let mut entry =
+            json!({ "name": row["name"], "value": row["value"], "visibility": row["visibility"] });
+        if let Some(name) = row["name"].as_str().filter(|_| row["visibility"] == "selected") {
+            let path = Path::at("actions/variables").value(name).then("repositories");
+            entry["selected_repositories"] = names(reader, path).await?;
+        }
+        entries.push(entry);
+    }
+    Ok((!entries.is_empty()).then(|| json!(entries)))
+}
+
+/// Returns the names of the repositories in a list below the organisation.
+async fn names(reader: &Reader, path: Path) -> Result<Value, Failure> {
+    let path = path.query("per_page", 100);
+    let rows = reader.rows_of_organisation(path, "repositories", &["name"]).await?;
+    let mut names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    names.sort_unstable();
+    Ok(json!(names))
 }
 
 /// Returns the settings that differ from those of a new organisation.

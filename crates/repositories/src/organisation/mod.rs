@@ -5,7 +5,9 @@ mod aspect;
 mod configurations;
 mod features;
 mod rulesets;
+mod selected;
 mod settings;
+mod variables;
 mod webhooks;
 
 use beadle_engine::{Failure, Plan, Unknown};
@@ -15,8 +17,13 @@ pub(crate) use aspect::{Context, DesiredSection, OrganisationAspect, Section};
 use crate::aspects::{AspectPlan, Step};
 
 /// All aspects of an organisation.
-pub(crate) const ALL: &[&OrganisationAspect] =
-    &[&settings::SETTINGS, &rulesets::RULESETS, &configurations::CONFIGURATIONS, &webhooks::WEBHOOKS];
+pub(crate) const ALL: &[&OrganisationAspect] = &[
+    &settings::SETTINGS,
+    &rulesets::RULESETS,
+    &configurations::CONFIGURATIONS,
+    &webhooks::WEBHOOKS,
+    &variables::VARIABLES,
+];
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every
 /// aspect of the organisation is in one of them.

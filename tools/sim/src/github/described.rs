@@ -13,6 +13,7 @@ static TABLE: LazyLock<Value> =
 
 /// The writes that have no body in the description. GitHub ignores the body of such a request.
 const BODILESS: &[&str] = &[
+    "DELETE /orgs/{org}/actions/variables/{name}",
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
     "DELETE /orgs/{org}/hooks/{hook_id}",
     "DELETE /orgs/{org}/rulesets/{ruleset_id}",

@@ -159,6 +159,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
         ["orgs", _] if writes => "organization_administration",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
+        ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
         ["orgs", _, "hooks", ..] => "organization_hooks",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
         ["repos", _, _, "labels" | "issues", ..] => "issues",

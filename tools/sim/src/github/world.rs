@@ -147,7 +147,7 @@ impl World {
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
             default(org, "custom_roles", json!([]));
-            for part in ["teams", "repos", "rulesets", "security_configurations", "hooks"] {
+            for part in ["teams", "repos", "rulesets", "security_configurations", "hooks", "variables"] {
                 default(org, part, json!({}));
             }
             default(org, "settings", json!({}));

@@ -7,7 +7,7 @@ use super::*;
 const SETTINGS: &str = include_str!("organization.yml");
 
 /// The parts of the state of an organisation that the section declares.
-const PARTS: &[&str] = &["settings", "hooks"];
+const PARTS: &[&str] = &["settings", "hooks", "variables"];
 
 /// The values that GitHub shows but lets no API change, and the values that differ for a new object.
 const SKIPPED: &[&str] = &[
@@ -31,6 +31,8 @@ fn other_text(text: &str) -> String {
         "none" => "read".to_owned(),
         "json" => "form".to_owned(),
         "0" => "1".to_owned(),
+        "all" => "private".to_owned(),
+        "private" | "selected" => "all".to_owned(),
         text => format!("{text}-changed"),
     }
 }

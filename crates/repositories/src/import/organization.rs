@@ -45,7 +45,11 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         Ok(own) => section.extend(own),
         Err(failure) => note("the settings", failure, notes)?,
     }
-    let parts = [("webhooks", webhooks(reader, notes).await), ("variables", variables(reader).await)];
+    let parts = [
+        ("webhooks", webhooks(reader, notes).await),
+        ("variables", variables(reader).await),
+        ("actions", actions(reader).await),
+    ];
     for (name, read) in parts {
         match read {
             Ok(part) => section.extend(part.map(|part| (name.to_owned(), part))),
@@ -75,6 +79,62 @@ async fn webhooks(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Val
     let entries = observed.lists.remove("webhooks").filter(|entries| !entries.is_empty());
     let is_additive = observed.additive.contains("webhooks");
     Ok(entries.map(|entries| if is_additive { json!({ "additive": entries }) } else { json!(entries) }))
+}
+
+/// The values of the Actions permissions: the call, the name in its answer, the key of the policy,
+/// and the value of a new organisation.
+const ACTIONS: &[(&str, &str, &str, &str)] = &[
+    ("", "enabled_repositories", "enabled_repositories", "all"),
+    ("", "allowed_actions", "allowed_actions", "all"),
+    ("", "sha_pinning_required", "sha_pinning_required", "false"),
+    ("workflow", "default_workflow_permissions", "default_workflow_permissions", "read"),
+    ("workflow", "can_approve_pull_request_reviews", "can_approve_pull_request_reviews", "false"),
+    ("artifact-and-log-retention", "days", "artifact_and_log_retention_days", "90"),
+    (
+        "fork-pr-contributor-approval",
+        "approval_policy",
+        "fork_pull_request_approval",
+        "first_time_contributors",
+    ),
+    ("self-hosted-runners", "enabled_repositories", "self_hosted_runners", "all"),
+];
+
+/// Returns the Actions permissions that differ from those of a new organisation.
+async fn actions(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let at = || Path::at("actions/permissions");
+    let mut section = Map::new();
+    let mut seen = (None, Value::Null);
+    for (call, name, key, usual) in ACTIONS {
+        if seen.0 != Some(*call) {
+            let path = if call.is_empty() { at() } else { at().then(*call) };
+            seen = (Some(*call), reader.of_organisation(path).await?);
+        }
+        let value = &seen.1[*name];
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if !value.is_null() && text != *usual {
+            section.insert((*key).to_owned(), value.clone());
+        }
+    }
+    let is_selected = |key: &str| section.get(key).is_some_and(|value| value == "selected");
+    let (enabled, allowed) = (is_selected("enabled_repositories"), is_selected("allowed_actions"));
+    let has_runners = is_selected("self_hosted_runners");
+    if enabled {
+        let names = names(reader, at().then("repositories")).await?;
+        section.insert("selected_repositories".to_owned(), names);
+    }
+    if has_runners {
+        let names = names(reader, at().then("self-hosted-runners/repositories")).await?;
+        section.insert("self_hosted_runner_repositories".to_owned(), names);
+    }
+    if allowed {
+        let seen = reader.of_organisation(at().then("selected-actions")).await?;
+        for key in ["github_owned_allowed", "verified_allowed", "patterns_allowed"] {
+            if !seen[key].is_null() {
+                section.insert(key.to_owned(), seen[key].clone());
+            }
+        }
+    }
+    Ok((!section.is_empty()).then_some(Value::Object(section)))
 }
 
 /// Returns the variables, with the names of their repositories.

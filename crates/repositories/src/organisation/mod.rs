@@ -1,6 +1,7 @@
 //! The aspects of the organisation itself, such as its settings, its rulesets and its code security
 //! configurations, one file for each.
 
+mod actions;
 mod aspect;
 mod configurations;
 mod features;
@@ -23,6 +24,7 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &configurations::CONFIGURATIONS,
     &webhooks::WEBHOOKS,
     &variables::VARIABLES,
+    &actions::ACTIONS,
 ];
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every

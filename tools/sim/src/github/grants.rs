@@ -157,6 +157,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             "administration"
         }
         ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
+        ["orgs", _, "actions", "permissions", ..] => "organization_administration",
         ["orgs", _] if writes => "organization_administration",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",

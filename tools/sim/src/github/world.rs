@@ -150,9 +150,14 @@ impl World {
             for part in ["teams", "repos", "rulesets", "security_configurations", "hooks", "variables"] {
                 default(org, part, json!({}));
             }
-            default(org, "settings", json!({}));
-            for (key, value) in entries_mut(&mut crate::github::rest::organisation::defaults()) {
-                default(&mut org["settings"], key, value.take());
+            for (part, mut usual) in [
+                ("settings", crate::github::rest::organisation::defaults()),
+                ("actions", crate::github::rest::organisation_actions::defaults()),
+            ] {
+                default(org, part, json!({}));
+                for (key, value) in entries_mut(&mut usual) {
+                    default(&mut org[part], key, value.take());
+                }
             }
             for part in ["rulesets", "security_configurations", "hooks"] {
                 for (_, entry) in entries_mut(&mut org[part]) {

@@ -7,7 +7,7 @@ use super::*;
 const SETTINGS: &str = include_str!("organization.yml");
 
 /// The parts of the state of an organisation that the section declares.
-const PARTS: &[&str] = &["settings", "hooks", "variables"];
+const PARTS: &[&str] = &["settings", "actions", "hooks", "variables"];
 
 /// The values that GitHub shows but lets no API change, and the values that differ for a new object.
 const SKIPPED: &[&str] = &[
@@ -33,6 +33,8 @@ fn other_text(text: &str) -> String {
         "0" => "1".to_owned(),
         "all" => "private".to_owned(),
         "private" | "selected" => "all".to_owned(),
+        "read" => "write".to_owned(),
+        "all_external_contributors" => "first_time_contributors".to_owned(),
         text => format!("{text}-changed"),
     }
 }
@@ -58,7 +60,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
             }
         }
         Value::Object(map) => {
-            if path.matches('/').count() == 1 && path != "/settings" {
+            if path.matches('/').count() == 1 && !["/settings", "/actions"].contains(&path) {
                 for name in map.keys() {
                     let mut fewer = map.clone();
                     fewer.remove(name);

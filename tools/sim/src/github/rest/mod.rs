@@ -13,6 +13,7 @@ mod hooks;
 mod issues;
 mod labels;
 pub(crate) mod organisation;
+pub(crate) mod organisation_actions;
 mod organisation_variables;
 mod people;
 mod properties;
@@ -216,6 +217,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
             page(call, rows.collect())
         }
         ("POST", ["repos"]) => create(world, call, org),
+        (_, ["actions", "permissions", rest @ ..]) => organisation_actions::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
         (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),

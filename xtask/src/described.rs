@@ -56,6 +56,7 @@ const ROUTES: &[&str] = &[
     "PUT /orgs/{org}/actions/permissions/self-hosted-runners/repositories",
     "PUT /orgs/{org}/actions/permissions/workflow",
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
+    "PUT /orgs/{org}/properties/schema/{custom_property_name}",
     "PUT /orgs/{org}/rulesets/{ruleset_id}",
     "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}",
     "PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",

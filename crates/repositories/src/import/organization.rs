@@ -49,6 +49,7 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         ("webhooks", webhooks(reader, notes).await),
         ("variables", variables(reader).await),
         ("actions", actions(reader).await),
+        ("custom_properties", properties(reader).await),
     ];
     for (name, read) in parts {
         match read {
@@ -135,6 +136,31 @@ async fn actions(reader: &Reader) -> Result<Option<Value>, Failure> {
         }
     }
     Ok((!section.is_empty()).then_some(Value::Object(section)))
+}
+
+/// Returns the definitions of custom properties that the organisation has itself.
+async fn properties(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let rows = reader.list_of_organisation("properties/schema", &["property_name", "value_type"]).await?;
+    let own = rows.iter().filter(|row| row["source_type"] != "enterprise");
+    let entries: Vec<Value> = own
+        .map(|row| {
+            let mut entry = json!({ "name": row["property_name"], "value_type": row["value_type"] });
+            for key in ["description", "default_value", "allowed_values", "values_editable_by"] {
+                let value = &row[key];
+                let is_empty = value.is_null() || *value == json!("") || *value == json!([]);
+                if !is_empty {
+                    entry[key] = value.clone();
+                }
+            }
+            for key in ["required", "require_explicit_values"] {
+                if row[key] == json!(true) {
+                    entry[key] = json!(true);
+                }
+            }
+            entry
+        })
+        .collect();
+    Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 
 /// Returns the variables, with the names of their repositories.

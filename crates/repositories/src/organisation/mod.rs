@@ -5,6 +5,7 @@ mod actions;
 mod aspect;
 mod configurations;
 mod features;
+mod properties;
 mod rulesets;
 mod selected;
 mod settings;
@@ -25,6 +26,7 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &webhooks::WEBHOOKS,
     &variables::VARIABLES,
     &actions::ACTIONS,
+    &properties::PROPERTIES,
 ];
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every

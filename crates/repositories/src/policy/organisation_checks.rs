@@ -32,6 +32,11 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
             }
         }
     }
+    for property in section.get("custom_properties").map(list_of).map(Node::items).unwrap_or_default() {
+        if let Some(why) = definition(property) {
+            refuse(property, format!("`organization.custom_properties`: {why}"));
+        }
+    }
     for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
         let Some(node) = section.get(key.name) else { continue };
         let path = format!("organization.{}", key.name);
@@ -50,6 +55,27 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 refuse(item, format!("`{path}` has {} twice", named(key.name, item)));
             }
         }
+    }
+}
+
+/// Returns the reason why GitHub refuses the definition of a custom property.
+fn definition(property: &Node) -> Option<&'static str> {
+    let kind = property.get("value_type").and_then(Node::text)?;
+    let is_select = ["single_select", "multi_select"].contains(&kind);
+    let allowed = property.get("allowed_values").map(Node::texts).unwrap_or_default();
+    let default = property.get("default_value").filter(|node| !node.is_null());
+    let defaults = default.map(|node| node.text().map_or_else(|| node.texts(), |text| vec![text.to_owned()]));
+    let defaults = defaults.unwrap_or_default();
+    if property.get("required").and_then(Node::bool) == Some(true) && defaults.is_empty() {
+        Some("a property with `required: true` must have a `default_value`")
+    } else if is_select && allowed.is_empty() {
+        Some("a property of this type must have `allowed_values`")
+    } else if !is_select && !allowed.is_empty() {
+        Some("`allowed_values` is only for `single_select` and `multi_select`")
+    } else if is_select && !defaults.iter().all(|value| allowed.contains(value)) {
+        Some("`default_value` must be one of `allowed_values`")
+    } else {
+        None
     }
 }
 
@@ -87,6 +113,33 @@ mod tests {
             ("{ members_can_create_repositories: true, members_can_create_public_repositories: true }", 0),
             ("{ members_can_create_repositories: false, members_can_create_public_repositories: false }", 0),
             ("{ members_can_create_repositories: false, members_can_create_public_repositories: true }", 1),
+        ] {
+            let mut problems = Vec::new();
+            let root = Node::parse("settings.yml", &format!("organization: {text}")).unwrap();
+            check(&root, &mut problems);
+            assert_eq!(problems.len(), expected, "{text}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn entries_and_definitions_that_github_refuses_are_refused() {
+        for (text, expected) in [
+            ("{ webhooks: [{ url: 'https://a' }, { url: 'https://a' }] }", 1),
+            ("{ webhooks: { additive: [{ url: 'https://a' }] } }", 0),
+            ("{ webhooks: { additive: [], exclusive: [] } }", 1),
+            (
+                "{ variables: [{ name: a, value: x, visibility: all }, { name: A, value: x, visibility: all }] }",
+                1,
+            ),
+            ("{ variables: [{ name: a, value: x }] }", 1),
+            ("{ custom_properties: [{ name: a, value_type: string }] }", 0),
+            ("{ custom_properties: [{ name: a, value_type: string, required: true }] }", 1),
+            ("{ custom_properties: [{ name: a, value_type: single_select }] }", 1),
+            ("{ custom_properties: [{ name: a, value_type: url, allowed_values: [x] }] }", 1),
+            (
+                "{ custom_properties: [{ name: a, value_type: multi_select, allowed_values: [x], default_value: [y] }] }",
+                1,
+            ),
         ] {
             let mut problems = Vec::new();
             let root = Node::parse("settings.yml", &format!("organization: {text}")).unwrap();

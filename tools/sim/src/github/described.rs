@@ -16,6 +16,7 @@ const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/actions/variables/{name}",
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
     "DELETE /orgs/{org}/hooks/{hook_id}",
+    "DELETE /orgs/{org}/properties/schema/{custom_property_name}",
     "DELETE /orgs/{org}/rulesets/{ruleset_id}",
     "DELETE /orgs/{org}/teams/{team_slug}",
     "DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}",

@@ -86,7 +86,8 @@ impl Grant {
             ["repos", _, _, "issues", "comments", _] | ["repos", _, _, "issues", _, "comments"]
         );
         let is_allowed = (self.has(permission, writes) || (is_comment && self.has("pull_requests", writes)))
-            && (!renames_default(world, call) || self.has("administration", true));
+            && (!renames_default(world, call) || self.has("administration", true))
+            && (!defines(call) || rank(&held_level(&self.permissions, permission)) >= rank(&json!("admin")));
         (!is_allowed).then(|| Reply::message(403, "Resource not accessible by integration"))
     }
 
@@ -140,6 +141,12 @@ fn rank(level: &Value) -> u8 {
 fn renames_default(world: &World, call: &Call<'_>) -> bool {
     let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
+}
+
+/// Returns whether a call changes the definition of a custom property. This needs a higher level of
+/// the permission than a value does.
+fn defines(call: &Call<'_>) -> bool {
+    call.method.as_str() != "GET" && matches!(call.path.as_slice(), ["orgs", _, "properties", "schema", ..])
 }
 
 /// Returns the permission that a call needs, and whether the call writes. Returns `None` if the

@@ -7,12 +7,13 @@ use super::*;
 const SETTINGS: &str = include_str!("organization.yml");
 
 /// The parts of the state of an organisation that the section declares.
-const PARTS: &[&str] = &["settings", "actions", "hooks", "variables"];
+const PARTS: &[&str] = &["settings", "actions", "hooks", "variables", "property_definitions"];
 
 /// The values that GitHub shows but lets no API change, and the values that differ for a new object.
 const SKIPPED: &[&str] = &[
     "id",
     "url",
+    "value_type",
     "two_factor_requirement_enabled",
     "default_repository_branch",
     "members_can_delete_repositories",
@@ -34,6 +35,7 @@ fn other_text(text: &str) -> String {
         "all" => "private".to_owned(),
         "private" | "selected" => "all".to_owned(),
         "read" => "write".to_owned(),
+        "org_actors" => "org_and_repo_actors".to_owned(),
         "all_external_contributors" => "first_time_contributors".to_owned(),
         text => format!("{text}-changed"),
     }

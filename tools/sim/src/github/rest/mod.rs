@@ -221,7 +221,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
         (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
-        ("GET", ["properties", "schema"]) => properties::definitions(world, org),
+        (_, ["properties", "schema", rest @ ..]) => properties::definitions(world, call, org, rest),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),

@@ -66,7 +66,7 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
         for key in fields {
             // `not_set` stays too. If the configuration had to be created again, GitHub would turn
             // off most features that the policy leaves out.
-            if row[key].is_string() {
+            if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }
         }

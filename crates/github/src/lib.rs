@@ -21,6 +21,7 @@ mod graphql;
 mod loader;
 mod members;
 mod names;
+mod organisation_grants;
 mod owners;
 mod policy_files;
 mod properties;

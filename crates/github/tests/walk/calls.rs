@@ -152,6 +152,10 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
         "to_organisation" => {
             writer.to_organisation(Method::PUT, Below::label(text("value")), None).await.is_ok()
         }
+        "assign_role" => writer.assign_role(&Grantee::team(5, text("slug")), 7).await.is_ok(),
+        "unassign_role" => writer.unassign_role(&Grantee::user(1, text("login")), 7).await.is_ok(),
+        "block" => writer.block(&Grantee::user(1, text("login"))).await.is_ok(),
+        "unblock" => writer.unblock(&Grantee::user(1, text("login"))).await.is_ok(),
         "create_team" => {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
             writer.create_team(&new).await.is_ok()

@@ -179,6 +179,18 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "workflow", "reference", "input"],
         &["POST /repos/organisation/repository/actions/workflows/workflow/dispatches"],
     ),
+    entry(
+        "Writer::assign_role",
+        &["slug"],
+        &["POST /graphql", "PUT /orgs/organisation/organization-roles/teams/slug/7"],
+    ),
+    entry(
+        "Writer::unassign_role",
+        &["login"],
+        &["POST /graphql", "DELETE /orgs/organisation/organization-roles/users/login/7"],
+    ),
+    entry("Writer::block", &["login"], &["POST /graphql", "PUT /orgs/organisation/blocks/login"]),
+    entry("Writer::unblock", &["login"], &["POST /graphql", "DELETE /orgs/organisation/blocks/login"]),
     entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/labels/value"]),
     entry("Writer::create_team", &["team", "description"], &["POST /orgs/organisation/teams"]),
     entry("Writer::team", &["node", "account"], &["POST /graphql"]),

@@ -50,6 +50,8 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         ("variables", variables(reader).await),
         ("actions", actions(reader).await),
         ("custom_properties", properties(reader).await),
+        ("custom_repository_roles", repository_roles(reader).await),
+        ("organization_roles", organization_roles(reader).await),
     ];
     for (name, read) in parts {
         match read {
@@ -160,6 +162,52 @@ async fn properties(reader: &Reader) -> Result<Option<Value>, Failure> {
             entry
         })
         .collect();
+    Ok((!entries.is_empty()).then(|| json!(entries)))
+}
+
+/// Returns the fields of a role that differ from an empty role.
+fn role(row: &Value) -> Value {
+    let mut entry = json!({ "name": row["name"], "permissions": row["permissions"] });
+    for key in ["base_role", "description"] {
+        if row[key].as_str().is_some_and(|text| !text.is_empty()) {
+            entry[key] = row[key].clone();
+        }
+    }
+    entry
+}
+
+/// Returns the custom repository roles.
+async fn repository_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let rows =
+        reader.rows_of_organisation("custom-repository-roles", "custom_roles", &["id", "name"]).await?;
+    let entries: Vec<Value> = rows.iter().map(role).collect();
+    Ok((!entries.is_empty()).then(|| json!(entries)))
+}
+
+/// Returns the custom roles of the organisation, and the roles of GitHub that somebody has.
+async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let at = || Path::at("organization-roles");
+    let rows = reader.rows_of_organisation(at(), "roles", &["id", "name"]).await?;
+    let mut entries = Vec::new();
+    for row in &rows {
+        let Some(id) = row["id"].as_u64() else { continue };
+        let is_custom = row["source"] == "Organization";
+        let mut entry = if is_custom { role(row) } else { json!({ "name": row["name"] }) };
+        let mut has_holders = false;
+        for (list, identity) in [("teams", "slug"), ("users", "login")] {
+            let path = at().id(id).then(list).query("per_page", 100);
+            let holders = reader.list_of_organisation(path, &["id", identity]).await?;
+            let direct = holders.iter().filter(|row| row["assignment"] != "indirect");
+            let names: Vec<&Value> = direct.map(|row| &row[identity]).collect();
+            if !names.is_empty() {
+                entry[list] = json!(names);
+                has_holders = true;
+            }
+        }
+        if is_custom || has_holders {
+            entries.push(entry);
+        }
+    }
     Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 

@@ -5,7 +5,10 @@ mod actions;
 mod aspect;
 mod configurations;
 mod features;
+mod organisation_roles;
 mod properties;
+mod repository_roles;
+mod roles;
 mod rulesets;
 mod selected;
 mod settings;
@@ -27,6 +30,8 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &variables::VARIABLES,
     &actions::ACTIONS,
     &properties::PROPERTIES,
+    &repository_roles::REPOSITORY_ROLES,
+    &organisation_roles::ORGANISATION_ROLES,
 ];
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every

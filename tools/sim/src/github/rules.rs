@@ -8,6 +8,7 @@
 
 use serde_json::Value;
 
+use crate::github::rest::organisation_roles::has_repository_role;
 use crate::github::rest::{Call, Reply};
 use crate::github::world::World;
 
@@ -205,9 +206,8 @@ fn protection(body: &Value) -> Option<String> {
 
 fn role(place: &Place<'_>, body: &Value) -> Option<String> {
     let permission = body["permission"].as_str()?;
-    let custom = &place.world.org(place.org)?["custom_roles"];
     let is_known = ["pull", "triage", "push", "maintain", "admin"].contains(&permission)
-        || custom.as_array().is_some_and(|roles| roles.iter().any(|role| role == permission));
+        || has_repository_role(place.world.org(place.org)?, permission);
     (!is_known).then(|| format!("permission {permission} is not a role of this organization"))
 }
 

@@ -147,19 +147,30 @@ impl World {
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
             default(org, "custom_roles", json!([]));
-            for part in ["teams", "repos", "rulesets", "security_configurations", "hooks", "variables"] {
+            for part in [
+                "teams",
+                "repos",
+                "rulesets",
+                "security_configurations",
+                "hooks",
+                "variables",
+                "repository_roles",
+            ] {
                 default(org, part, json!({}));
             }
             for (part, mut usual) in [
                 ("settings", crate::github::rest::organisation::defaults()),
                 ("actions", crate::github::rest::organisation_actions::defaults()),
+                ("organization_roles", crate::github::rest::organisation_roles::predefined()),
             ] {
                 default(org, part, json!({}));
                 for (key, value) in entries_mut(&mut usual) {
                     default(&mut org[part], key, value.take());
                 }
             }
-            for part in ["rulesets", "security_configurations", "hooks"] {
+            for part in
+                ["rulesets", "security_configurations", "hooks", "repository_roles", "organization_roles"]
+            {
                 for (_, entry) in entries_mut(&mut org[part]) {
                     identify(entry, &mut fresh);
                 }

@@ -7,13 +7,23 @@ use super::*;
 const SETTINGS: &str = include_str!("organization.yml");
 
 /// The parts of the state of an organisation that the section declares.
-const PARTS: &[&str] = &["settings", "actions", "hooks", "variables", "property_definitions"];
+const PARTS: &[&str] = &[
+    "settings",
+    "actions",
+    "hooks",
+    "variables",
+    "property_definitions",
+    "repository_roles",
+    "organization_roles",
+];
 
 /// The values that GitHub shows but lets no API change, and the values that differ for a new object.
 const SKIPPED: &[&str] = &[
     "id",
     "url",
     "value_type",
+    "source",
+    "security_manager",
     "two_factor_requirement_enabled",
     "default_repository_branch",
     "members_can_delete_repositories",
@@ -35,6 +45,7 @@ fn other_text(text: &str) -> String {
         "all" => "private".to_owned(),
         "private" | "selected" => "all".to_owned(),
         "read" => "write".to_owned(),
+        "triage" => "maintain".to_owned(),
         "org_actors" => "org_and_repo_actors".to_owned(),
         "all_external_contributors" => "first_time_contributors".to_owned(),
         text => format!("{text}-changed"),
@@ -102,8 +113,8 @@ async fn world(policy: &str) -> World {
         "orgs": { "acme": { "repos": {
             "widgets": { "id": 501, "branches": { "main": {} } },
             "gadgets": { "id": 502, "branches": { "main": {} }, "visibility": "public" },
-        } } },
-        "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+        }, "members": ["mona"], "teams": { "core": { "id": 601 }, "guards": { "id": 602 } } } },
+        "users": { "mona": { "id": 701 } }, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
     });
     World::new(state, policy).await
 }

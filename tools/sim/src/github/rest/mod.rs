@@ -14,6 +14,7 @@ mod issues;
 mod labels;
 pub(crate) mod organisation;
 pub(crate) mod organisation_actions;
+pub(crate) mod organisation_roles;
 mod organisation_variables;
 mod people;
 mod properties;
@@ -226,7 +227,12 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
-        ("GET", ["custom-repository-roles"]) => Reply::json(200, teams::custom_roles(world, org)),
+        (_, ["custom-repository-roles", rest @ ..]) => {
+            organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)
+        }
+        (_, ["organization-roles", rest @ ..]) => {
+            organisation_roles::answer(world, call, org, ("organization_roles", "roles"), rest)
+        }
         _ => Reply::not_found(),
     }
 }

@@ -47,6 +47,7 @@ mod address;
 mod app;
 mod commits;
 mod control;
+mod defaults;
 mod deliver;
 mod described;
 mod events;

@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use crate::github::rest::organisation_roles::has_repository_role;
+use crate::github::defaults::has_repository_role;
 use crate::github::rest::{Call, Reply};
 use crate::github::world::World;
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use crate::github::commits;
+use crate::github::defaults;
 use crate::github::events::{self, Event};
 use crate::github::ids::Node;
 use crate::github::{APP_ID, APP_SLUG};
@@ -159,9 +160,9 @@ impl World {
                 default(org, part, json!({}));
             }
             for (part, mut usual) in [
-                ("settings", crate::github::rest::organisation::defaults()),
-                ("actions", crate::github::rest::organisation_actions::defaults()),
-                ("organization_roles", crate::github::rest::organisation_roles::predefined()),
+                ("settings", defaults::settings()),
+                ("actions", defaults::actions()),
+                ("organization_roles", defaults::roles()),
             ] {
                 default(org, part, json!({}));
                 for (key, value) in entries_mut(&mut usual) {

@@ -22,35 +22,6 @@ const READ_ONLY: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
-/// Returns the settings of a new organisation.
-pub(crate) fn defaults() -> Value {
-    json!({
-        "name": null, "description": null, "company": null, "blog": null, "location": null, "email": null,
-        "billing_email": "billing@example.com", "twitter_username": null,
-        "has_organization_projects": true, "has_repository_projects": true,
-        "default_repository_permission": "read", "default_repository_branch": "main",
-        "members_can_create_repositories": true, "members_can_create_public_repositories": true,
-        "members_can_create_private_repositories": true, "members_can_create_internal_repositories": false,
-        "members_can_create_pages": true, "members_can_create_public_pages": true,
-        "members_can_create_private_pages": true, "members_can_fork_private_repositories": false,
-        "web_commit_signoff_required": false, "deploy_keys_enabled_for_repositories": true,
-        "advanced_security_enabled_for_new_repositories": false,
-        "dependabot_alerts_enabled_for_new_repositories": false,
-        "dependabot_security_updates_enabled_for_new_repositories": false,
-        "dependency_graph_enabled_for_new_repositories": false,
-        "secret_scanning_enabled_for_new_repositories": false,
-        "secret_scanning_push_protection_enabled_for_new_repositories": false,
-        "secret_scanning_push_protection_custom_link_enabled": false,
-        "secret_scanning_push_protection_custom_link": null,
-        "secret_scanning_validity_checks_enabled": false,
-        "two_factor_requirement_enabled": true, "members_can_delete_repositories": true,
-        "members_can_change_repo_visibility": true, "members_can_invite_outside_collaborators": true,
-        "members_can_delete_issues": false, "members_can_create_teams": true,
-        "members_can_view_dependency_insights": true, "display_commenter_full_name_setting_enabled": false,
-        "readers_can_create_discussions": true,
-    })
-}
-
 /// Returns the organisation with its settings, as an owner sees it.
 fn shown(world: &World, org: &str) -> Value {
     let Some(known) = world.org(org) else { return Value::Null };

@@ -50,20 +50,6 @@ const CALLS: &[(&str, &[(&str, &str)])] = &[
 /// The maximum number of days for which GitHub keeps artifacts and logs.
 const MOST_DAYS: u64 = 400;
 
-/// Returns the Actions permissions of a new organisation.
-pub(crate) fn defaults() -> Value {
-    json!({
-        "enabled_repositories": "all", "selected_repositories": [],
-        "allowed_actions": "all", "sha_pinning_required": false,
-        "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": [],
-        "default_workflow_permissions": "read", "can_approve_pull_request_reviews": false,
-        "days": 90, "approval_policy": "first_time_contributors",
-        "run_workflows_from_fork_pull_requests": false, "send_write_tokens_to_workflows": false,
-        "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
-        "self_hosted_runners": "all", "self_hosted_runner_repositories": [],
-    })
-}
-
 /// Answers calls whose path begins with `/orgs/{org}/actions/permissions`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let actions = world.org(org).map(|org| org["actions"].clone()).unwrap_or_default();

@@ -10,20 +10,6 @@ use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Returns the roles that GitHub defines in every organisation.
-pub(crate) fn predefined() -> Value {
-    json!({ "security_manager": {
-        "id": 138, "source": "Predefined", "description": "Manages alerts and security settings",
-        "base_role": "read", "permissions": ["read_secret_scanning_alerts"], "teams": [], "users": [],
-    } })
-}
-
-/// Returns whether an organisation has a custom repository role.
-pub(crate) fn has_repository_role(org: &Value, name: &str) -> bool {
-    let named = org["custom_roles"].as_array().is_some_and(|roles| roles.iter().any(|role| role == name));
-    named || org["repository_roles"].get(name).is_some()
-}
-
 fn shown(world: &World, org: &str, name: &str, role: &Value) -> Value {
     let mut shown = json!({
         "name": name, "description": null, "base_role": "read", "permissions": [],

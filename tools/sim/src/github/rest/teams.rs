@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::organisation_roles::has_repository_role;
 use super::{Call, Reply, page, read_only};
+use crate::github::defaults::has_repository_role;
 use crate::github::shapes;
 use crate::github::world::World;
 

@@ -15,6 +15,7 @@ use crate::tools;
 /// The routes of the simulated GitHub that write and have a body.
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}",
+    "PATCH /orgs/{org}/actions/runner-groups/{runner_group_id}",
     "PATCH /orgs/{org}/actions/variables/{name}",
     "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
     "PATCH /orgs/{org}/custom-repository-roles/{role_id}",
@@ -32,6 +33,7 @@ const ROUTES: &[&str] = &[
     "PATCH /repos/{owner}/{repo}/labels/{name}",
     "PATCH /repos/{owner}/{repo}/properties/values",
     "POST /app/installations/{installation_id}/access_tokens",
+    "POST /orgs/{org}/actions/runner-groups",
     "POST /orgs/{org}/actions/variables",
     "POST /orgs/{org}/code-security/configurations",
     "POST /orgs/{org}/code-security/configurations/{configuration_id}/attach",
@@ -59,6 +61,7 @@ const ROUTES: &[&str] = &[
     "PUT /orgs/{org}/actions/permissions/self-hosted-runners",
     "PUT /orgs/{org}/actions/permissions/self-hosted-runners/repositories",
     "PUT /orgs/{org}/actions/permissions/workflow",
+    "PUT /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories",
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
     "PUT /orgs/{org}/properties/schema/{custom_property_name}",
     "PUT /orgs/{org}/rulesets/{ruleset_id}",

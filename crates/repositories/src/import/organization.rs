@@ -52,6 +52,8 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         ("custom_properties", properties(reader).await),
         ("custom_repository_roles", repository_roles(reader).await),
         ("organization_roles", organization_roles(reader).await),
+        ("runner_groups", runner_groups(reader).await),
+        ("blocked_users", blocked(reader).await),
     ];
     for (name, read) in parts {
         match read {
@@ -209,6 +211,43 @@ async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
         }
     }
     Ok((!entries.is_empty()).then(|| json!(entries)))
+}
+
+/// Returns the runner groups of the organisation, without the default group if it is as in a new
+/// organisation.
+async fn runner_groups(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let at = || Path::at("actions/runner-groups");
+    let path = at().query("per_page", 100);
+    let rows = reader.rows_of_organisation(path, "runner_groups", &["id", "name"]).await?;
+    let mut entries = Vec::new();
+    for row in rows.iter().filter(|row| row["inherited"] != json!(true)) {
+        let Some(id) = row["id"].as_u64() else { continue };
+        let mut entry = json!({ "name": row["name"], "visibility": row["visibility"] });
+        for key in ["allows_public_repositories", "restricted_to_workflows"] {
+            if row[key] == json!(true) {
+                entry[key] = json!(true);
+            }
+        }
+        if row["selected_workflows"].as_array().is_some_and(|workflows| !workflows.is_empty()) {
+            entry["selected_workflows"] = row["selected_workflows"].clone();
+        }
+        if row["visibility"] == "selected" {
+            entry["selected_repositories"] = names(reader, at().id(id).then("repositories")).await?;
+        }
+        let is_usual =
+            row["default"] == json!(true) && entry == json!({ "name": row["name"], "visibility": "all" });
+        if !is_usual {
+            entries.push(entry);
+        }
+    }
+    Ok((!entries.is_empty()).then(|| json!(entries)))
+}
+
+/// Returns the logins of the blocked accounts.
+async fn blocked(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let rows = reader.list_of_organisation("blocks?per_page=100", &["id", "login"]).await?;
+    let logins: Vec<&Value> = rows.iter().map(|row| &row["login"]).collect();
+    Ok((!logins.is_empty()).then(|| json!(logins)))
 }
 
 /// Returns the variables, with the names of their repositories.

@@ -3,6 +3,7 @@
 
 mod actions;
 mod aspect;
+mod blocked_users;
 mod configurations;
 mod features;
 mod organisation_roles;
@@ -10,6 +11,7 @@ mod properties;
 mod repository_roles;
 mod roles;
 mod rulesets;
+mod runner_groups;
 mod selected;
 mod settings;
 mod variables;
@@ -32,6 +34,8 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &properties::PROPERTIES,
     &repository_roles::REPOSITORY_ROLES,
     &organisation_roles::ORGANISATION_ROLES,
+    &runner_groups::RUNNER_GROUPS,
+    &blocked_users::BLOCKED_USERS,
 ];
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every

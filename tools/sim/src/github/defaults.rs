@@ -76,3 +76,10 @@ pub(crate) fn has_repository_role(org: &Value, name: &str) -> bool {
     let named = org["custom_roles"].as_array().is_some_and(|roles| roles.iter().any(|role| role == name));
     named || org["repository_roles"].get(name).is_some()
 }
+
+/// Returns the runner groups of a new organisation.
+pub(crate) fn runner_groups() -> Value {
+    json!({ "Default": {
+        "id": 1, "default": true, "visibility": "all", "allows_public_repositories": false, "repositories": [],
+    } })
+}

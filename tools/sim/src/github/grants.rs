@@ -171,6 +171,8 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "custom-repository-roles", ..] if writes => "organization_custom_roles",
         ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _, "organization-roles", ..] => "organization_custom_org_roles",
+        ["orgs", _, "actions", "runner-groups", ..] => "organization_self_hosted_runners",
+        ["orgs", _, "blocks", ..] => "organization_user_blocking",
         ["orgs", _, "hooks", ..] => "organization_hooks",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
         ["repos", _, _, "labels" | "issues", ..] => "issues",

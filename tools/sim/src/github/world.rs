@@ -147,6 +147,7 @@ impl World {
             }
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
+            default(org, "blocks", json!([]));
             default(org, "custom_roles", json!([]));
             for part in [
                 "teams",
@@ -163,15 +164,21 @@ impl World {
                 ("settings", defaults::settings()),
                 ("actions", defaults::actions()),
                 ("organization_roles", defaults::roles()),
+                ("runner_groups", defaults::runner_groups()),
             ] {
                 default(org, part, json!({}));
                 for (key, value) in entries_mut(&mut usual) {
                     default(&mut org[part], key, value.take());
                 }
             }
-            for part in
-                ["rulesets", "security_configurations", "hooks", "repository_roles", "organization_roles"]
-            {
+            for part in [
+                "rulesets",
+                "security_configurations",
+                "hooks",
+                "repository_roles",
+                "organization_roles",
+                "runner_groups",
+            ] {
                 for (_, entry) in entries_mut(&mut org[part]) {
                     identify(entry, &mut fresh);
                 }

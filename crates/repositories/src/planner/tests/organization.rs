@@ -15,6 +15,8 @@ const PARTS: &[&str] = &[
     "property_definitions",
     "repository_roles",
     "organization_roles",
+    "runner_groups",
+    "blocks",
 ];
 
 /// The values that GitHub shows but lets no API change, and the values that differ for a new object.
@@ -24,6 +26,7 @@ const SKIPPED: &[&str] = &[
     "value_type",
     "source",
     "security_manager",
+    "default",
     "two_factor_requirement_enabled",
     "default_repository_branch",
     "members_can_delete_repositories",
@@ -114,7 +117,7 @@ async fn world(policy: &str) -> World {
             "widgets": { "id": 501, "branches": { "main": {} } },
             "gadgets": { "id": 502, "branches": { "main": {} }, "visibility": "public" },
         }, "members": ["mona"], "teams": { "core": { "id": 601 }, "guards": { "id": 602 } } } },
-        "users": { "mona": { "id": 701 } }, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+        "users": { "mona": { "id": 701 }, "spammer": { "id": 702 } }, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
     });
     World::new(state, policy).await
 }

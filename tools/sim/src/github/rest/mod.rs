@@ -4,6 +4,7 @@
 
 mod actions;
 mod autolinks;
+mod blocks;
 mod branches;
 mod checks;
 mod configurations;
@@ -20,6 +21,7 @@ mod people;
 mod properties;
 pub(crate) mod pulls;
 mod rulesets;
+mod runner_groups;
 mod security;
 mod teams;
 
@@ -219,6 +221,8 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         }
         ("POST", ["repos"]) => create(world, call, org),
         (_, ["actions", "permissions", rest @ ..]) => organisation_actions::answer(world, call, org, rest),
+        (_, ["actions", "runner-groups", rest @ ..]) => runner_groups::answer(world, call, org, rest),
+        (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
         (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),

@@ -24,7 +24,7 @@ pub(super) const BLOCKED_USERS: OrganisationAspect = OrganisationAspect {
         "The logins of blocked accounts. Beadle unblocks others, unless the list is `additive`.",
     )],
     permissions: &[AppPermission::write("organization_user_blocking", "blocking users (organisation)")],
-    events: &[],
+    events: &["org_block"],
     planner: &BlockedUsers,
 };
 

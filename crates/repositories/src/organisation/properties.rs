@@ -28,7 +28,7 @@ pub(super) const PROPERTIES: OrganisationAspect = OrganisationAspect {
         "organization_custom_properties",
         "custom properties (organisation)",
     )],
-    events: &[],
+    events: &["custom_property"],
     planner: &Properties,
 };
 

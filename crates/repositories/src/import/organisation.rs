@@ -29,7 +29,7 @@ pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map
             }
         }
     }
-    let own = organization::section(reader, notes).await?;
+    let own = Box::pin(organization::section(reader, notes)).await?;
     if !own.is_empty() {
         sections.insert("organization".to_owned(), Value::Object(own));
     }

@@ -1,6 +1,8 @@
 //! Changes every value that the section `organization` declares, one at a time. Beadle must find and
 //! undo each change.
 
+use std::collections::BTreeSet;
+
 use super::world::World;
 use super::*;
 
@@ -153,4 +155,49 @@ async fn without_the_section_beadle_makes_no_call_for_it() {
     world.apply().await;
     let calls = world.sim.calls();
     assert!(calls.iter().all(|call| call["path"] != "/orgs/acme"), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_does_not_exist_is_unknown_and_removes_nothing() {
+    let policy = "organization:
+  variables: [{ name: TIER, value: x, visibility: selected, selected_repositories: [nothing] }]
+  organization_roles: [{ name: security_manager, teams: [nobody, core] }, { name: unheard-of, teams: [core] }]
+  blocked_users: [nobody-has-it]
+  runner_groups: { additive: [{ name: fast, visibility: selected, selected_repositories: [nothing] }] }
+";
+    let world = world(policy).await;
+    let before = json!({ "orgs": { "acme": {
+        "blocks": ["spammer"],
+        "variables": { "TIER": { "value": "x", "visibility": "all", "repositories": [] } },
+        "organization_roles": { "security_manager": { "teams": ["guards"] } },
+    } } });
+    world.control("PATCH", &before).await;
+    let (planner, _) = world.parts();
+    let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
+    let (_, plan) = whole.plans.iter().find(|(key, _)| key.kind() == "organisation").unwrap();
+    let parts: BTreeSet<&str> = plan.unknowns.iter().filter_map(|unknown| unknown.part.as_deref()).collect();
+    let expected = [
+        "logins",
+        "organization role security_manager: teams",
+        "organization role unheard-of",
+        "runner group fast",
+        "variable TIER",
+    ];
+    assert_eq!(parts, BTreeSet::from(expected));
+    // The team that exists gets the role, and nothing is removed.
+    let planned: Vec<&str> = plan.changes.iter().map(|change| change.what.as_str()).collect();
+    assert_eq!(planned, ["organization role security_manager"]);
+    assert_eq!(plan.changes[0].fields[0].after, json!("core"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setting_that_no_api_can_change_is_reported() {
+    let world = world("organization: { two_factor_requirement_enabled: false }\n").await;
+    let (planner, _) = world.parts();
+    let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
+    let (_, plan) = whole.plans.iter().find(|(key, _)| key.kind() == "organisation").unwrap();
+    assert!(plan.changes.is_empty());
+    let [unknown] = plan.unknowns.as_slice() else { panic!("{:?}", plan.unknowns) };
+    assert_eq!(unknown.part.as_deref(), Some("two_factor_requirement_enabled"));
+    assert!(!unknown.transient && unknown.why.contains("no API can change it"), "{}", unknown.why);
 }

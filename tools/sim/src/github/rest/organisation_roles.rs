@@ -107,7 +107,13 @@ fn set(role: &mut Value, body: &Value) {
 }
 
 fn keep(world: &mut World, org: &str, part: &str, name: &str, role: Option<Value>) {
-    let Some(all) = world.org_mut(org).and_then(|org| org[part].as_object_mut()) else { return };
+    let Some(known) = world.org_mut(org) else { return };
+    if part == "repository_roles"
+        && let Some(names) = known["custom_roles"].as_array_mut()
+    {
+        names.retain(|other| other != name);
+    }
+    let Some(all) = known[part].as_object_mut() else { return };
     match role {
         Some(role) => all.insert(name.to_owned(), role),
         None => all.remove(name),

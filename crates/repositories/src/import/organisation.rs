@@ -14,8 +14,12 @@ const CONFIGURATIONS: &str = "code_security_configurations";
 /// section that Beadle could not read.
 pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
     let mut sections = Map::new();
-    for (name, read) in [("rulesets", rulesets(reader).await), (CONFIGURATIONS, configurations(reader).await)]
-    {
+    let lists = [
+        ("rulesets", rulesets(reader).await),
+        (CONFIGURATIONS, configurations(reader).await),
+        ("custom_repository_roles", organization::repository_roles(reader).await),
+    ];
+    for (name, read) in lists {
         match read {
             Ok(entries) if entries.is_empty() => {}
             Ok(entries) => {

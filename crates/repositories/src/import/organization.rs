@@ -50,7 +50,6 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         ("variables", variables(reader).await),
         ("actions", actions(reader).await),
         ("custom_properties", properties(reader).await),
-        ("custom_repository_roles", repository_roles(reader).await),
         ("organization_roles", organization_roles(reader).await),
         ("runner_groups", runner_groups(reader).await),
         ("blocked_users", blocked(reader).await),
@@ -178,12 +177,11 @@ fn role(row: &Value) -> Value {
     entry
 }
 
-/// Returns the custom repository roles.
-async fn repository_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
+/// Returns the custom repository roles, which have a section of their own.
+pub(super) async fn repository_roles(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let rows =
         reader.rows_of_organisation("custom-repository-roles", "custom_roles", &["id", "name"]).await?;
-    let entries: Vec<Value> = rows.iter().map(role).collect();
-    Ok((!entries.is_empty()).then(|| json!(entries)))
+    Ok(rows.iter().map(role).collect())
 }
 
 /// Returns the custom roles of the organisation, and the roles of GitHub that somebody has.

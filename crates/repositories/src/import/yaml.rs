@@ -30,6 +30,7 @@ const FIRST: &[&str] = &[
     "security",
     "webhooks",
     "code_security_configurations",
+    "custom_repository_roles",
     "organization",
 ];
 

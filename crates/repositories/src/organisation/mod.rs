@@ -40,7 +40,8 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
 
 /// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every
 /// aspect of the organisation is in one of them.
-pub(crate) const SECTIONS: [&str; 3] = ["rulesets", "code_security_configurations", "organization"];
+pub(crate) const SECTIONS: [&str; 4] =
+    ["rulesets", "code_security_configurations", "custom_repository_roles", "organization"];
 
 /// Plans all changes of the organisation itself.
 pub(crate) async fn plan(

@@ -1,4 +1,4 @@
-//! The custom repository roles of the organisation. Beadle reads all of them in one call, and only if
+//! The custom repository roles of the organisation, a section that safe-settings has too. Beadle reads all of them in one call, and only if
 //! the policy has the list.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
@@ -18,13 +18,13 @@ use crate::policy::shapes::{NAME, TEXTS};
 /// The aspect of an organisation's custom repository roles.
 pub(super) const REPOSITORY_ROLES: OrganisationAspect = OrganisationAspect {
     name: "custom_repository_roles",
-    section: "organization.custom_repository_roles",
-    sections: &[],
-    keys: &[key(
+    section: "custom_repository_roles",
+    sections: &[key(
         "custom_repository_roles",
         organisation_list!(ENTRY),
         "Custom repository roles. Beadle removes others, unless the list is `additive`.",
     )],
+    keys: &[],
     permissions: &[AppPermission::write(
         "organization_custom_roles",
         "custom repository roles (organisation)",

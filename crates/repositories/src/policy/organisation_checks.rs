@@ -1,4 +1,4 @@
-//! Checks the section `organization` for rules that its shape cannot express.
+//! Checks the sections of the organisation itself for rules that their shapes cannot express.
 
 use super::keys::ORGANIZATION;
 use super::lists::list_of;
@@ -15,45 +15,62 @@ const CREATION: &[&str] = &[
     "members_can_create_internal_repositories",
 ];
 
-/// Checks the section `organization` of a file.
+/// Checks the sections of the organisation itself.
 pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
-    let Some(section) = root.get("organization") else { return };
-    let mut refuse = |node: &Node, text: String| {
-        problems.push(Problem::error(node.asked.clone(), node.column, text));
-    };
+    if let Some(section) = root.get("organization") {
+        creation(section, problems);
+        for property in section.get("custom_properties").map(list_of).map(Node::items).unwrap_or_default() {
+            if let Some(why) = definition(property) {
+                problems.push(error(property, format!("`organization.custom_properties`: {why}")));
+            }
+        }
+        for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
+            if let Some(node) = section.get(key.name) {
+                let required = key.shape.entry_keys().iter().filter(|needed| needed.is_required);
+                let required: Vec<&str> = required.map(|needed| needed.name).collect();
+                list(&format!("organization.{}", key.name), key.name, &required, node, problems);
+            }
+        }
+    }
+    if let Some(node) = root.get("custom_repository_roles") {
+        // Another check reports the missing keys of a section's entries.
+        list("custom_repository_roles", "custom_repository_roles", &[], node, problems);
+    }
+}
+
+fn error(node: &Node, text: String) -> Problem {
+    Problem::error(node.asked.clone(), node.column, text)
+}
+
+/// Checks the switches for the creation of repositories.
+fn creation(section: &Node, problems: &mut Vec<Problem>) {
     let is = |key: &str, wanted: bool| section.get(key).filter(|node| node.bool() == Some(wanted));
-    if is("members_can_create_repositories", false).is_some() {
-        for key in CREATION {
-            if let Some(node) = is(key, true) {
-                let text = format!(
-                    "`organization.{key}: true` contradicts `members_can_create_repositories: false`"
-                );
-                refuse(node, text);
-            }
+    if is("members_can_create_repositories", false).is_none() {
+        return;
+    }
+    for key in CREATION {
+        if let Some(node) = is(key, true) {
+            let text =
+                format!("`organization.{key}: true` contradicts `members_can_create_repositories: false`");
+            problems.push(error(node, text));
         }
     }
-    for property in section.get("custom_properties").map(list_of).map(Node::items).unwrap_or_default() {
-        if let Some(why) = definition(property) {
-            refuse(property, format!("`organization.custom_properties`: {why}"));
-        }
+}
+
+/// Checks a list: the form of its block, the keys that its entries must have, and that no entry is
+/// there twice.
+fn list(path: &str, name: &str, required: &[&str], node: &Node, problems: &mut Vec<Problem>) {
+    if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
+        problems.push(error(node, format!("`{path}` must have exactly one of `exclusive` and `additive`")));
+        return;
     }
-    for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
-        let Some(node) = section.get(key.name) else { continue };
-        let path = format!("organization.{}", key.name);
-        if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
-            refuse(node, format!("`{path}` must have exactly one of `exclusive` and `additive`"));
-            continue;
+    let items = list_of(node).items();
+    for (at, item) in items.iter().enumerate() {
+        for key in required.iter().filter(|key| item.get(key).is_none()) {
+            problems.push(error(item, format!("an entry of `{path}` must have `{key}`")));
         }
-        let items = list_of(node).items();
-        for (at, item) in items.iter().enumerate() {
-            for needed in key.shape.entry_keys().iter().filter(|needed| needed.is_required) {
-                if item.get(needed.name).is_none() {
-                    refuse(item, format!("an entry of `{path}` must have `{}`", needed.name));
-                }
-            }
-            if items[..at].iter().any(|other| is_same(key.name, other, item)) {
-                refuse(item, format!("`{path}` has {} twice", named(key.name, item)));
-            }
+        if items[..at].iter().any(|other| is_same(name, other, item)) {
+            problems.push(error(item, format!("`{path}` has {} twice", named(name, item))));
         }
     }
 }
@@ -127,6 +144,7 @@ mod tests {
             ("{ webhooks: [{ url: 'https://a' }, { url: 'https://a' }] }", 1),
             ("{ webhooks: { additive: [{ url: 'https://a' }] } }", 0),
             ("{ webhooks: { additive: [], exclusive: [] } }", 1),
+            ("{ blocked_users: [mona, Mona] }", 1),
             (
                 "{ variables: [{ name: a, value: x, visibility: all }, { name: A, value: x, visibility: all }] }",
                 1,

@@ -128,8 +128,8 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The names that a list of plugins can contain in addition to the sections. `topics` and `archive`
-/// are parts of the section `repository`. Beadle does not support the other two yet.
-const PLUGIN_PARTS: &[&str] = &["topics", "archive", "custom_repository_roles", "app_installations"];
+/// are parts of the section `repository`. Beadle does not support the other one yet.
+const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
 const TARGET: Shape = Shape::OneOf(&["self", "children", "all"]);
@@ -175,7 +175,6 @@ pub(crate) const SETTINGS: &[Key] = joined![
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
         later("app_installations", "Apps and their repositories."),
-        later("custom_repository_roles", "Roles of the organisation."),
     ],
 ];
 

@@ -5,8 +5,8 @@
 //! <https://docs.github.com/rest/orgs/organization-roles>
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Below, Grantee, Method, Path};
+use beadle_engine::{Class, Failure, Risk};
+use beadle_github::{Actor, ActorKind, Below, Grantee, Method, Path, Resolved};
 use serde_json::{Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
@@ -56,18 +56,37 @@ const LISTS: &[(&str, &str, ActorKind)] =
 struct OrganisationRoles;
 
 enum Write {
-    Create(Value),
-    Update { id: u64, body: Value },
-    Delete { id: u64 },
-    Assign { id: u64, whom: Grantee },
-    Unassign { id: u64, whom: Grantee },
+    /// Creates a role, and then assigns it. Only then the role has an id.
+    Create {
+        name: String,
+        body: Value,
+        holders: Vec<Grantee>,
+    },
+    Update {
+        id: u64,
+        body: Value,
+    },
+    Delete {
+        id: u64,
+    },
+    Assign {
+        id: u64,
+        whom: Grantee,
+    },
+    Unassign {
+        id: u64,
+        whom: Grantee,
+    },
 }
 
 #[async_trait]
 impl Step for Write {
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         match self {
-            Self::Create(body) => to.send(Method::POST, PATH, Some(body.clone())).await,
+            Self::Create { name, body, holders } => {
+                to.send(Method::POST, PATH, Some(body.clone())).await?;
+                assign_new(to, name, holders).await.map_err(Failure::after_a_part)
+            }
             Self::Update { id, body } => {
                 to.send(Method::PATCH, Below::at(PATH).id(*id), Some(body.clone())).await
             }
@@ -76,6 +95,21 @@ impl Step for Write {
             Self::Unassign { id, whom } => to.writer.unassign_role(whom, *id).await,
         }
     }
+}
+
+/// Assigns a role that an earlier request created.
+async fn assign_new(to: &WriteTarget, name: &str, holders: &[Grantee]) -> Result<(), Failure> {
+    if holders.is_empty() {
+        return Ok(());
+    }
+    let all = to.reader.rows_of_organisation(PATH, "roles", &["id", "name"]).await?;
+    let id = called(&all, name).and_then(|role| role["id"].as_u64());
+    let missing = || Failure::new(Class::Conflict, format!("the role `{name}` does not exist yet"));
+    let id = id.ok_or_else(missing)?;
+    for whom in holders {
+        to.writer.assign_role(whom, id).await?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -92,7 +126,7 @@ impl OrganisationPlanner for OrganisationRoles {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             let what = format!("organization role {name}");
             let Some(found) = called(&seen, name) else {
-                missing(want, name, what, plan);
+                missing(context, want, name, what, plan).await?;
                 continue;
             };
             let Some(id) = found["id"].as_u64() else { continue };
@@ -135,19 +169,71 @@ fn is_custom(row: &Value) -> bool {
     row["source"] == "Organization"
 }
 
-/// Plans a role that GitHub does not have. Beadle assigns a new role in the next run, because only
-/// then it has an id.
-fn missing(want: &Node, name: &str, what: String, plan: &mut AspectPlan) {
+/// Plans a role that GitHub does not have.
+async fn missing(
+    context: &Context<'_>,
+    want: &Node,
+    name: &str,
+    what: String,
+    plan: &mut AspectPlan,
+) -> Result<(), Failure> {
     if want.get("permissions").is_none() {
         let why = format!(
             "the organisation has no role `{name}` ({}); to create it, set `permissions`",
             want.asked
         );
         plan.cannot_resolve_part(&what, why);
-        return;
+        return Ok(());
     }
-    let (fields, body) = new(want, name);
-    plan.change(what, fields, Write::Create(Value::Object(body)));
+    let (mut fields, body) = new(want, name);
+    let mut holders = Vec::new();
+    for &(list, _, kind) in LISTS {
+        let Some(names) = want.get(list).filter(|node| !node.is_null()) else { continue };
+        let (wanted, _) = resolved(context, &format!("{what}: {list}"), kind, names, plan).await?;
+        for (node, found) in wanted {
+            fields.push(field(list, Value::Null, json!(found.name), Some(&node.asked), Risk::Exposes));
+            holders.push(grantee(kind, &found));
+        }
+    }
+    let from = plan.changes.len();
+    plan.change(what, fields, Write::Create { name: name.to_owned(), body: Value::Object(body), holders });
+    context.reach(plan, from, None).await
+}
+
+/// Returns the teams or the accounts that the policy names, and whether all names exist. A name that
+/// does not exist makes the part `part` of the plan unknown.
+async fn resolved<'a>(
+    context: &Context<'_>,
+    part: &str,
+    kind: ActorKind,
+    names: &'a Node,
+    plan: &mut AspectPlan,
+) -> Result<(Vec<(&'a Node, Resolved)>, bool), Failure> {
+    let nodes: Vec<&'a Node> = names.items().iter().filter(|node| node.text().is_some()).collect();
+    let actor = |node: &&Node| {
+        let name = node.text().unwrap_or_default().to_owned();
+        Actor { kind, name, id: None, number: None }
+    };
+    let actors: Vec<Actor> = nodes.iter().map(actor).collect();
+    let (mut wanted, mut is_complete) = (Vec::new(), true);
+    for (node, found) in nodes.into_iter().zip(context.reader.resolve(&actors).await?) {
+        match found {
+            Ok(found) => wanted.push((node, found)),
+            Err(why) => {
+                is_complete = false;
+                plan.cannot_resolve_part(part, format!("{why} ({})", node.asked));
+            }
+        }
+    }
+    Ok((wanted, is_complete))
+}
+
+/// Returns the team or the account to which a name was resolved.
+fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
+    match kind {
+        ActorKind::Team => Grantee::resolved_team(found),
+        _ => Grantee::resolved_user(found),
+    }
 }
 
 /// Plans who gets and who loses a role. If a name does not exist, nobody of the list loses the role.
@@ -162,33 +248,15 @@ async fn holders(
     let rows = context.reader.list_of_organisation(path, &["id", identity]).await?;
     // A team or a person can also have the role through a team. Such a row is not an assignment.
     let direct: Vec<&Value> = rows.iter().filter(|row| row["assignment"] != "indirect").collect();
-    let actors: Vec<Actor> = names
-        .items()
-        .iter()
-        .filter_map(|node| Some(Actor { kind, name: node.text()?.to_owned(), id: None, number: None }))
-        .collect();
-    let mut wanted = Vec::new();
-    let mut is_complete = true;
-    for (node, resolved) in names.items().iter().zip(context.reader.resolve(&actors).await?) {
-        match resolved {
-            Ok(found) => wanted.push((node, found)),
-            Err(why) => {
-                is_complete = false;
-                plan.cannot_resolve_part(&format!("{what}: {list}"), format!("{why} ({})", node.asked));
-            }
-        }
-    }
+    let part = format!("{what}: {list}");
+    let (wanted, is_complete) = resolved(context, &part, kind, names, plan).await?;
     let from = plan.changes.len();
     for (node, found) in &wanted {
         if direct.iter().any(|row| row["id"] == json!(found.id)) {
             continue;
         }
         let fields = vec![field(list, Value::Null, json!(found.name), Some(&node.asked), Risk::Exposes)];
-        let whom = match kind {
-            ActorKind::Team => Grantee::resolved_team(found),
-            _ => Grantee::resolved_user(found),
-        };
-        plan.change(what, fields, Write::Assign { id, whom });
+        plan.change(what, fields, Write::Assign { id, whom: grantee(kind, found) });
     }
     for row in direct.into_iter().filter(|_| is_complete) {
         let (Some(holder), Some(name)) = (row["id"].as_u64(), row[identity].as_str()) else { continue };

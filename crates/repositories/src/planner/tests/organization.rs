@@ -41,6 +41,9 @@ const SKIPPED: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
+/// The test checks the calls of one in this number of changes.
+const CHECKED: usize = 8;
+
 /// Returns another valid text in place of a text of the state.
 fn other_text(text: &str) -> String {
     match text {
@@ -129,13 +132,14 @@ async fn drift_of_every_value_of_the_section_organization_is_repaired() {
     let world = world(SETTINGS).await;
     world.apply().await;
     assert_eq!(world.changes().await, Vec::<String>::new());
+    world.check_calls();
     let declared = own(&world);
     let mut table = Vec::new();
     for part in PARTS {
         mutations(&declared, &format!("/{part}"), &declared[*part], &mut table);
     }
     assert!(table.len() >= 30, "the table has shrunk: {}", table.len());
-    for (what, mutated) in &table {
+    for (at, (what, mutated)) in table.iter().enumerate() {
         let mut state = world.sim.state();
         for part in PARTS {
             state["orgs"]["acme"][*part] = mutated[*part].clone();
@@ -145,8 +149,12 @@ async fn drift_of_every_value_of_the_section_organization_is_repaired() {
         world.apply().await;
         assert_eq!(comparable(&own(&world)), comparable(&declared), "{what} was repaired otherwise");
         assert_eq!(world.changes().await, Vec::<String>::new(), "{what}: the plan after is not empty");
+        // Most changes cause the same calls, so the test checks only some of them.
+        if at.is_multiple_of(CHECKED) {
+            world.check_calls();
+        }
+        world.sim.forget_calls();
     }
-    world.check_calls();
 }
 
 #[tokio::test(start_paused = true)]

@@ -295,7 +295,7 @@ pub(crate) fn permissions() -> Value {
         "organization_actions_variables": "write", "organization_custom_roles": "write",
         "organization_custom_org_roles": "write", "organization_self_hosted_runners": "write",
         "organization_user_blocking": "write", "repository_hooks": "write",
-        "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
+        "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "admin",
         "repository_custom_properties": "write",
     })
 }

@@ -220,6 +220,10 @@ async fn change(
     };
     let visibility = want.get("visibility").and_then(Node::text).or(row["visibility"].as_str());
     let mut repositories = None;
+    if selected.is_some() && visibility != Some(SELECTED) {
+        let why = "`selected_repositories` has an effect only with `visibility: selected`";
+        plan.cannot_resolve_part(what, format!("{why} ({})", want.asked));
+    }
     if let Some(selected) = selected.filter(|_| visibility == Some(SELECTED)) {
         let was = if row["visibility"] == SELECTED {
             Selected::seen(context, Path::at(PATH).id(id).then("repositories")).await?

@@ -24,6 +24,11 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 problems.push(error(property, format!("`organization.custom_properties`: {why}")));
             }
         }
+        for name in ["variables", "runner_groups"] {
+            for item in section.get(name).map(list_of).map(Node::items).unwrap_or_default() {
+                selection(name, item, problems);
+            }
+        }
         for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
             if let Some(node) = section.get(key.name) {
                 let required = key.shape.entry_keys().iter().filter(|needed| needed.is_required);
@@ -54,6 +59,19 @@ fn creation(section: &Node, problems: &mut Vec<Problem>) {
                 format!("`organization.{key}: true` contradicts `members_can_create_repositories: false`");
             problems.push(error(node, text));
         }
+    }
+}
+
+/// Checks that an entry selects repositories only if its visibility is `selected`.
+fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
+    let visibility = item.get("visibility").and_then(Node::text);
+    if let Some(node) = item.get("selected_repositories").filter(|node| !node.is_null())
+        && visibility.is_some_and(|visibility| visibility != "selected")
+    {
+        let text = format!(
+            "`selected_repositories` of `organization.{list}` has an effect only with `visibility: selected`"
+        );
+        problems.push(error(node, text));
     }
 }
 
@@ -145,6 +163,9 @@ mod tests {
             ("{ webhooks: { additive: [{ url: 'https://a' }] } }", 0),
             ("{ webhooks: { additive: [], exclusive: [] } }", 1),
             ("{ blocked_users: [mona, Mona] }", 1),
+            ("{ runner_groups: [{ name: a, selected_repositories: [x] }] }", 0),
+            ("{ runner_groups: [{ name: a, visibility: all, selected_repositories: [x] }] }", 1),
+            ("{ variables: [{ name: a, value: x, visibility: private, selected_repositories: [x] }] }", 1),
             (
                 "{ variables: [{ name: a, value: x, visibility: all }, { name: A, value: x, visibility: all }] }",
                 1,

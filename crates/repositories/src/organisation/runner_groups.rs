@@ -182,6 +182,10 @@ fn create(want: &Node, name: &str, what: String, selected: Option<&Selected>, pl
         }
     }
     let is_selected = body.get("visibility").is_some_and(|value| value == SELECTED);
+    if selected.is_some() && !is_selected {
+        let why = "`selected_repositories` has an effect only with `visibility: selected`";
+        plan.cannot_resolve_part(&what, format!("{why} ({})", want.asked));
+    }
     if let Some(selected) = selected.filter(|_| is_selected) {
         let asked = Some(&want.asked);
         fields.push(field("selected_repositories", Value::Null, selected.names(), asked, Risk::Adds));

@@ -80,6 +80,13 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "list_of_organisation" => {
             reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
         }
+        "list_anew_of_organisation" => {
+            let path = Path::at("list").value(text("value"));
+            reader.list_anew_of_organisation(path, &["id"]).await.is_ok()
+        }
+        "rows_of_organisation" => {
+            reader.rows_of_organisation(Path::at("list").value(text("value")), "rows", &["id"]).await.is_ok()
+        }
         "user_writes" => reader.user_writes(text("login"), text("owner"), text("name")).await.is_ok(),
         "team_writes" => reader.team_writes(text("slug"), text("owner"), text("name")).await.is_ok(),
         "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),
@@ -155,6 +162,10 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
             let body = json!({ "name": text("new") });
             writer.fork((text("owner"), text("name")), body).await.is_ok()
         }
+        "assign_role" => writer.assign_role(&Grantee::team(5, text("slug")), 7).await.is_ok(),
+        "unassign_role" => writer.unassign_role(&Grantee::user(1, text("login")), 7).await.is_ok(),
+        "block" => writer.block(&Grantee::user(1, text("login"))).await.is_ok(),
+        "unblock" => writer.unblock(&Grantee::user(1, text("login"))).await.is_ok(),
         "create_team" => {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
             writer.create_team(&new).await.is_ok()

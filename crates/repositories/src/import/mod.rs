@@ -10,6 +10,7 @@ mod label;
 mod live;
 mod observed;
 mod organisation;
+mod organization;
 mod rulesets;
 #[cfg(test)]
 mod tests;

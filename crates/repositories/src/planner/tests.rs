@@ -9,6 +9,7 @@ mod failing;
 mod importing;
 mod merging;
 mod organisation;
+mod organization;
 mod pages;
 mod policy_files;
 mod preview;

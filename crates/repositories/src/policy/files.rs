@@ -21,6 +21,7 @@ use super::keys::lists;
 use super::layer_index::LayerIndex;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
+use super::lists::list_of;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
@@ -299,16 +300,23 @@ impl Policy {
 
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
-        let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
-        hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
+        let roots = || self.layers.iter().flat_map(Layer::roots);
+        let hooks = roots().filter_map(|root| root.get("webhooks"));
+        let own = roots().filter_map(|root| root.get("organization")?.get("webhooks")).map(list_of);
+        hooks.chain(own).flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
-    /// Returns the names of the sections that at least one layer sets. A key of `repository` that
-    /// needs a permission of its own is also in the result.
+    /// Returns the names of the sections that at least one layer sets, and the parts of the section
+    /// `organization`, such as `organization.webhooks`. A key of `repository` that needs a permission
+    /// of its own is also in the result.
     pub fn sections(&self) -> BTreeSet<&str> {
         let roots = || self.layers.iter().flat_map(Layer::roots);
         let names = roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
-        let mut sections: BTreeSet<&str> = names.collect();
+        let is_set = |aspect: &&&organisation::OrganisationAspect| {
+            self.layers.iter().any(|layer| aspect.node(&layer.root).is_some())
+        };
+        let parts = organisation::ALL.iter().filter(is_set).map(|aspect| aspect.section);
+        let mut sections: BTreeSet<&str> = names.chain(parts).collect();
         let writes_branches = |root: &Node| {
             let value = root.get("repository").and_then(|repository| repository.get(WHEN_MISSING));
             value.and_then(Node::text).is_some_and(|text| text != "report")

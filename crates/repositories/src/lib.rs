@@ -4,7 +4,6 @@
 mod affected;
 pub mod aspects;
 pub mod dispatch;
-mod expressions;
 mod facts;
 mod gone;
 mod identity;

@@ -325,6 +325,11 @@ impl TargetFile {
                 );
                 return Err(Invalid::must(at.key("org"), &rule));
             }
+            if self.attributes.named().next().is_some() || !self.attributes.custom.is_empty() {
+                let at = table.key("attributes");
+                let what = format!("`{at}` is only for SCIM: an account of GitHub belongs to its person");
+                return Err(Invalid::new(at, what).hint(Some("remove `attributes` from the target".into())));
+            }
             if self.budget.is_some() {
                 let at = table.key("budget");
                 let what =

@@ -198,6 +198,7 @@ impl Session<Write> for Run {
                     None => Ok(()),
                 }
             }
+            What::SetAttributes { account, values } => target.set_attributes(account, values).await,
             What::Add { accounts, people, role, .. } => {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
@@ -362,6 +363,7 @@ mod tests {
             is_leaving: false,
             status: "ACTIVE".into(),
             may_be_made: true,
+            profile: serde_json::Map::new(),
         };
         let text = |class: Class, given: &str, family: &str| {
             lacking(Failure::new(class, "400"), &person(given, family)).text

@@ -56,6 +56,8 @@ impl Directories {
     ) -> (Self, Vec<anyhow::Error>) {
         let (mut okta, mut closed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
+        let attributes = config.file.target.iter().map(|target| config::attributes(&target.attributes));
+        let uses: BTreeSet<String> = attributes.flat_map(|attributes| attributes.uses()).collect();
         for file in &config.file.okta {
             let api = match open_okta(config, file, clock, options) {
                 Ok(api) => api,
@@ -65,14 +67,15 @@ impl Directories {
                     continue;
                 }
             };
+            let source = OktaSource::new(
+                api.clone(),
+                config::leaving(file),
+                config::provisioned(file),
+                file.push_apps.clone(),
+            );
             sources.insert(
                 file.name.clone(),
-                Arc::new(OktaSource::new(
-                    api.clone(),
-                    config::leaving(file),
-                    config::provisioned(file),
-                    file.push_apps.clone(),
-                )),
+                Arc::new(source.keeping(uses.clone())),
             );
             okta.push((file.clone(), api));
         }

@@ -22,7 +22,7 @@ pub(crate) use beadle_config::{
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
-pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
+pub(crate) use domain::{attributes, dialect, found_by, group_limits, leaving, modes, provisioned, rules};
 pub(crate) use mappings::read as read_mappings;
 
 /// The whole configuration. It has been checked.

@@ -112,6 +112,7 @@ mod tests {
             email: None,
             role: None,
             values: BTreeMap::new(),
+            attributes: BTreeMap::new(),
         };
         let is =
             |account: &TargetAccount| is_theirs(account, "00u1", &["old@acme.example", "ada@acme.example"]);

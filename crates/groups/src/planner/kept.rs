@@ -129,6 +129,7 @@ mod tests {
             is_leaving,
             status: String::new(),
             may_be_made: !is_leaving,
+            profile: serde_json::Map::new(),
         }
     }
 

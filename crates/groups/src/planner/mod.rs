@@ -9,6 +9,7 @@ mod explain;
 mod gone;
 mod kept;
 mod leavers;
+mod mapped;
 mod names;
 mod observed;
 mod seen;

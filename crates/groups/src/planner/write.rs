@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::Time;
+use beadle_scim::Attribute;
 use serde_json::Value;
 
 use crate::accounts::PersonAccount;
@@ -74,6 +75,13 @@ pub(crate) enum What {
         whose: PersonAccount,
         /// The new values by SCIM path.
         values: Vec<(&'static str, Value)>,
+    },
+    /// Sets mapped attributes of an account.
+    SetAttributes {
+        /// The id of the account.
+        account: String,
+        /// The new values. The value null removes an attribute.
+        values: Vec<(Attribute, Value)>,
     },
     /// Adds accounts to the group, or changes their role. An account that an earlier change of the
     /// plan creates has no id yet, so this change names the person instead.

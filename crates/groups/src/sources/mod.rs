@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Lane, Time};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use okta::{Catchup, Caught, OktaSource};
 pub use survey::{People, Survey, Surveyed};
@@ -23,7 +23,7 @@ pub struct SourceGroup {
 }
 
 /// A person of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// The id at the directory, which never changes.
     pub id: String,
@@ -43,6 +43,8 @@ pub struct Person {
     pub status: String,
     /// True if Beadle may create an account for the person, because of the person's status.
     pub may_be_made: bool,
+    /// Those attributes of the person at the directory that an expression of a target uses.
+    pub profile: Map<String, Value>,
 }
 
 impl Person {

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane};
+use beadle_scim::Attribute;
 use serde_json::Value;
 
+use crate::attributes::Attributes;
 use crate::mapping::Role;
 use crate::sources::Person;
 
@@ -65,6 +67,8 @@ pub struct TargetAccount {
     pub role: Option<Role>,
     /// All other values that the target shows, by SCIM path.
     pub values: BTreeMap<&'static str, Value>,
+    /// The values of the mapped attributes, by the name of the attribute.
+    pub attributes: BTreeMap<String, Value>,
 }
 
 impl TargetAccount {
@@ -74,6 +78,17 @@ impl TargetAccount {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;
             (!same(path, before, &after)).then(|| (path, before.clone(), after))
+        });
+        pairs.collect()
+    }
+
+    /// Returns the mapped attributes whose values are not as they must be. Each has the present value
+    /// and the wanted value.
+    pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
+        let pairs = wanted.iter().filter_map(|(attribute, after)| {
+            let before = self.attributes.get(attribute.name())?;
+            let differs = !same(attribute.name(), before, after);
+            differs.then(|| (attribute.clone(), before.clone(), after.clone()))
         });
         pairs.collect()
     }
@@ -155,6 +170,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// Returns the maximum number of members that one request may change.
     fn changes_at_once(&self) -> usize;
+    /// Returns the mapped attributes of the accounts.
+    fn attributes(&self) -> Attributes {
+        Attributes::default()
+    }
 }
 
 /// An account that the target refused to add or to remove.
@@ -243,6 +262,11 @@ pub trait TargetWriter: Send + Sync + 'static {
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
     /// Sets these values of an account. All other values of the account do not change.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
+    /// Sets mapped attributes of an account. An attribute with the value null is removed. All other
+    /// values of the account do not change.
+    async fn set_attributes(&self, _account: &str, _values: &[(Attribute, Value)]) -> Result<(), Failure> {
+        Err(Failure::new(Class::Rejected, "this target has no mapped attributes"))
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +287,7 @@ mod tests {
             is_leaving: false,
             status: "ACTIVE".into(),
             may_be_made: true,
+            profile: serde_json::Map::new(),
         };
         let values = [
             ("userName", json!("ada@ACME.example")),
@@ -279,6 +304,7 @@ mod tests {
             email: None,
             role: None,
             values: BTreeMap::from(values),
+            attributes: BTreeMap::new(),
         };
         let differences = account.differences(&person);
         let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];

@@ -201,5 +201,6 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         // the list shows.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
+        attributes: BTreeMap::new(),
     }
 }

@@ -8,6 +8,7 @@ mod emptied;
 mod explain;
 mod gone;
 mod kept;
+mod last_group;
 mod leavers;
 mod mapped;
 mod names;
@@ -41,6 +42,7 @@ use crate::targets::TargetAccount;
 
 pub use directory::Directory;
 pub use explain::Explained;
+pub(crate) use kept::members_of;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};
 

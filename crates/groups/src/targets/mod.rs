@@ -5,7 +5,7 @@ mod github;
 mod identity_store;
 mod scim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,6 +160,10 @@ pub trait TargetReader: Send + Sync + 'static {
     /// `true`.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
+    }
+    /// Returns the ids of the accounts that cannot sign in, as far as the target lists accounts.
+    async fn inactive_accounts(&self) -> Result<BTreeSet<String>, Failure> {
+        Ok(BTreeSet::new())
     }
     /// Reads the present state of an account. Returns `None` if the account does not exist.
     async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {

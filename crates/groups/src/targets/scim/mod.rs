@@ -410,6 +410,13 @@ impl TargetReader for ScimReader {
         Ok(self.scim.user(account).await?.is_some())
     }
 
+    async fn inactive_accounts(&self) -> Result<BTreeSet<String>, Failure> {
+        self.users_of_now().await?;
+        let seen = self.seen();
+        let inactive = seen.accounts.values().filter(|account| !account.is_active());
+        Ok(inactive.map(|account| account.id.clone()).collect())
+    }
+
     async fn account_now(&self, id: &str) -> Result<Option<TargetAccount>, Failure> {
         let asked = self.now();
         let found = self.scim.user(id).await?.map(|user| self.account(user));

@@ -29,6 +29,7 @@ use super::rule_check::broken;
 use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
+use super::teams_file::{TEAMS, read_teams};
 use super::undone::undone;
 use crate::aspects::{self, Sections};
 use crate::organisation;
@@ -119,6 +120,10 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
+            if is_team_file(file) {
+                problems.extend(problems_of_teams(file, text));
+                continue;
+            }
             match Node::parse(file, text) {
                 Ok(root) if is_rule_file(file) => {
                     policy.rules.extend(rule_file::read(&root, &mut problems));
@@ -350,6 +355,26 @@ impl Policy {
 /// Returns whether a file is in the folder `rules`.
 pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
+}
+
+/// Returns whether a file declares the teams of a policy or of its base.
+pub(super) fn is_team_file(file: &str) -> bool {
+    stem(file.strip_prefix(BASE).unwrap_or(file)) == stem(TEAMS)
+}
+
+/// Returns the mistakes of a file that declares teams.
+fn problems_of_teams(file: &str, text: &str) -> Vec<Problem> {
+    let whole = |text: &str| {
+        vec![Problem::error(beadle_engine::PolicyLocation { file: file.into(), line: 1 }, 1, text)]
+    };
+    if file.starts_with(BASE) {
+        // Several organisations can share a base, and each has its own teams.
+        return whole("a base must not have teams; move the file to the policy of one organisation");
+    }
+    if file != TEAMS {
+        return whole("the name of the file must be `teams.yml`; rename the file");
+    }
+    read_teams(file, text).err().unwrap_or_default()
 }
 
 /// Returns the keys of a file that contain JavaScript validators.

@@ -19,7 +19,7 @@ const LARGEST: u64 = 4 << 20;
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
 /// The names, without the extension, of the policy files that are in no subfolder.
-const ROOT_STEMS: [&str; 2] = ["settings", "deployment-settings"];
+const ROOT_STEMS: [&str; 3] = ["settings", "deployment-settings", "teams"];
 
 /// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
 /// path.
@@ -315,6 +315,7 @@ mod tests {
             ("repos/shop.yml", true, false),
             ("suborgs/a.b.yaml", true, false),
             ("rules/overrides.yml", true, false),
+            ("teams.yml", true, false),
             ("tests/shop.yml", false, true),
             ("tests/deep/shop.yml", false, false),
             ("repos/deep/shop.yml", false, false),

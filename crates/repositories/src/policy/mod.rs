@@ -37,6 +37,7 @@ mod selector;
 pub(crate) mod shape;
 pub(crate) mod shapes;
 mod targeting;
+mod teams_file;
 mod undone;
 mod wants;
 
@@ -64,6 +65,7 @@ pub use selector::Selector;
 pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
+pub use teams_file::{DeclaredTeam, TEAMS, read_teams};
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 
 /// Gives tests access to the description of the policy's files, from which they generate files.

@@ -106,6 +106,8 @@ mod tests {
             status: "ACTIVE".into(),
             may_be_made: true,
             profile,
+            account: None,
+            role: None,
         }
     }
 

@@ -380,6 +380,8 @@ mod tests {
             status: "ACTIVE".into(),
             may_be_made: true,
             profile: serde_json::Map::new(),
+            account: None,
+            role: None,
         };
         let text = |class: Class, given: &str, family: &str| {
             lacking(Failure::new(class, "400"), &person(given, family)).text

@@ -141,6 +141,8 @@ mod tests {
             status: String::new(),
             may_be_made: !is_leaving,
             profile: serde_json::Map::new(),
+            account: None,
+            role: None,
         }
     }
 

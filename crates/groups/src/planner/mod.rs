@@ -262,6 +262,7 @@ impl GroupPlanner {
         let mut homes = BTreeMap::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
+        let mut says_roles = groups.iter().any(|(mapping, _)| mapping.role.is_some());
         let (mut filled, mut empty) = (Vec::new(), Vec::new());
         for (mapping, group) in groups {
             let members = if counted {
@@ -278,7 +279,8 @@ impl GroupPlanner {
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             for person in members {
                 let role = roles.entry(person.id.clone()).or_default();
-                *role = (*role).max(mapping.role.unwrap_or_default());
+                *role = (*role).max(person.role.or(mapping.role).unwrap_or_default());
+                says_roles |= person.role.is_some();
                 homes.insert(person.id.clone(), mapping.source.as_str());
                 people.insert(person.id.clone(), person);
             }
@@ -299,7 +301,6 @@ impl GroupPlanner {
             }),
             parent: groups.iter().find_map(|(mapping, _)| mapping.parent.clone()),
         };
-        let says_roles = groups.iter().any(|(mapping, _)| mapping.role.is_some());
         Ok(Desired {
             mapping,
             mode: groups.iter().map(|(mapping, _)| mapping.mode).min().unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Sources are the directories. Their groups declare which people are members.
 
+mod file;
 mod okta;
 mod survey;
 
@@ -10,6 +11,9 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Lane, Time};
 use serde_json::{Map, Value, json};
 
+use crate::mapping::Role;
+
+pub use file::{FileSource, FileTeam, ReadTeams};
 pub use okta::{Catchup, Caught, OktaSource};
 pub use survey::{People, Survey, Surveyed};
 
@@ -45,6 +49,10 @@ pub struct Person {
     pub may_be_made: bool,
     /// Those attributes of the person at the directory that an expression of a target uses.
     pub profile: Map<String, Value>,
+    /// The name of the person's account at the target, if the source names accounts.
+    pub account: Option<String>,
+    /// The person's role in the group, if the source sets roles.
+    pub role: Option<Role>,
 }
 
 impl Person {

@@ -292,6 +292,8 @@ mod tests {
             status: "ACTIVE".into(),
             may_be_made: true,
             profile: serde_json::Map::new(),
+            account: None,
+            role: None,
         };
         let values = [
             ("userName", json!("ada@ACME.example")),

@@ -77,6 +77,8 @@ fn person(n: usize) -> Person {
         may_be_made: true,
         status: "ACTIVE".into(),
         profile: serde_json::Map::new(),
+        account: None,
+        role: None,
     }
 }
 

@@ -164,6 +164,8 @@ impl OktaSource {
             given,
             family,
             profile: attributes,
+            account: None,
+            role: None,
         }
     }
 

@@ -127,7 +127,7 @@ impl TeamReader {
                 let text = format!(
                     "{known} of the {all} members of {organisation} have a name that the directory knows"
                 );
-                findings.push(if known == 0 && all > 0 {
+                findings.push(if known == 0 && all > 0 && !self.matches.is_empty() {
                     Finding::Unknown(format!(
                         "{text}; Beadle adds and removes no member before at least one member has such a name"
                     ))

@@ -364,7 +364,7 @@ impl TeamsFile {
             let hint = "the owner of a token becomes a maintainer of every team that the token creates";
             return Err(Invalid::must(table.key("org"), &rule).hint(Some(hint.into())));
         }
-        if self.found_by.is_empty() {
+        if self.found_by.is_empty() && !self.teams_from_policy {
             let rule = "have at least one of \"saml\", \"mail\" and \"file\"";
             return Err(Invalid::must(table.key("match"), rule));
         }

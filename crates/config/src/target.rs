@@ -55,11 +55,14 @@ pub struct TeamsFile {
     /// The name of the `[[org]]`. Beadle uses its credential and its budget.
     pub org: String,
     /// The ways in which Beadle finds the account of a person, with the most reliable way first.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", default)]
     pub found_by: Vec<Match>,
     /// The path of a file that assigns accounts to people. Its lines have the form `"login, address
     /// or id at the directory" = "login at GitHub"`.
     pub users_from: Option<PathBuf>,
+    /// True if `teams.yml` in the policy of the organisation declares teams too.
+    #[serde(default)]
+    pub teams_from_policy: bool,
 }
 
 /// One way in which Beadle finds the account of a person at GitHub.

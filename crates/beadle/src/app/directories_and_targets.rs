@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Clock, Key, Store};
-use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::sources::{FileSource, OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
 use beadle_okta::Okta;
@@ -20,11 +20,14 @@ use crate::app::group_target::GroupTarget;
 use crate::app::missed_by_targets::PartialTargets;
 use crate::app::okta_client::open_okta;
 use crate::app::target_connection::{open_scim, open_teams};
+use crate::app::team_file;
 use crate::config::{self, Config};
 
 /// The directories and targets that are open.
 pub(crate) struct Directories {
     pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
+    /// The sources of teams that the policy of an organisation declares, by the name of the target.
+    pub(crate) team_files: BTreeMap<String, FileSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
     /// The names of two kinds of targets: those that could not be opened, and those whose directory
     /// could not be opened.
@@ -81,6 +84,7 @@ impl Directories {
         }
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
+        let mut team_files = BTreeMap::new();
         for file in &config.file.target {
             // If one directory of a target could not be opened, the target is unavailable, because
             // a plan of the target needs the groups of all its directories.
@@ -106,8 +110,17 @@ impl Directories {
                     continue;
                 }
             };
+            let mut sources = sources.clone();
+            let from_policy = file.github.as_ref().filter(|teams| teams.teams_from_policy);
+            if let Some(org) =
+                from_policy.and_then(|teams| config.file.org.iter().find(|org| org.name == teams.org))
+            {
+                let source = team_file::source(config, org, options.store.clone());
+                team_files.insert(file.name.clone(), source.clone());
+                sources.insert(file.name.clone(), Arc::new(source));
+            }
             let directory = Directory {
-                sources: sources.clone(),
+                sources,
                 target: connection.reader.clone(),
                 name: file.name.clone(),
                 mappings: mappings.clone(),
@@ -120,7 +133,7 @@ impl Directories {
             .target
             .iter()
             .filter_map(|file| Some((file.name.clone(), file.github.as_ref()?.org.clone())));
-        (Self { okta, targets, unavailable, teams: teams.collect(), mappings }, failures)
+        (Self { okta, team_files, targets, unavailable, teams: teams.collect(), mappings }, failures)
     }
 
     /// Returns the target with this name. Without a name, returns all targets.

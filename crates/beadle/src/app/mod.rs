@@ -31,4 +31,5 @@ pub(crate) mod senders;
 pub(crate) mod service;
 pub(crate) mod store;
 mod target_connection;
+mod team_file;
 pub(crate) mod validators;

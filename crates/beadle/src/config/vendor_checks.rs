@@ -14,6 +14,13 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;
     }
     for (entry, target) in file.target.iter().enumerate() {
+        // The teams of a policy are a source that has the name of the target.
+        let is_source = target.github.as_ref().is_some_and(|teams| teams.teams_from_policy);
+        if is_source && RESERVED.contains(&target.name.as_str()) {
+            let at = KeyPath::new("target").entry(entry).key("name");
+            let rule = format!("not be `{}`, which is reserved for Beadle", target.name);
+            return Err(Invalid::must(at, &rule).hint(Some("choose another name".into())));
+        }
         if let Some(scim) = &target.scim {
             let table = KeyPath::new("target").entry(entry);
             check_scim(scim, &table.key("scim"))?;

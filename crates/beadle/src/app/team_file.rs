@@ -1,0 +1,128 @@
+//! Reads `teams.yml` of an organisation's policy, for the target that has the teams of this
+//! organisation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::Store;
+use beadle_groups::mapping::Role;
+use beadle_groups::sources::{FileSource, FileTeam};
+use beadle_repositories::policy::{DeclaredTeam, TEAMS, read_teams, read_text};
+use futures::FutureExt as _;
+use tokio::sync::Mutex;
+
+use crate::app::file_timeout::FileReader;
+use crate::app::policy_store::{in_force, texts};
+use crate::config::{Config, OrgConfig, PolicySource};
+
+/// Where the policy of an organisation has the file.
+enum Place {
+    /// In a folder.
+    Folder { path: PathBuf, files: Mutex<FileReader> },
+    /// In the store, because the policy comes from a repository.
+    Stored { organisation: String, store: Option<Arc<dyn Store>> },
+}
+
+struct TeamFile {
+    place: Place,
+    /// The teams of the last text, so that the same text is parsed once.
+    last: Mutex<Option<(String, Arc<Vec<FileTeam>>)>>,
+}
+
+/// Returns the source of the teams that the policy of an organisation declares.
+pub(super) fn source(config: &Config, org: &OrgConfig, store: Option<Arc<dyn Store>>) -> FileSource {
+    let place = match &org.policy {
+        PolicySource::Folder(folder) => {
+            let path = config.base.join(folder).join(TEAMS);
+            Place::Folder { path, files: Mutex::default() }
+        }
+        PolicySource::Repository(_) => Place::Stored { organisation: org.name.clone(), store },
+    };
+    let file = Arc::new(TeamFile { place, last: Mutex::default() });
+    FileSource::new(Arc::new(move || {
+        let file = file.clone();
+        async move { file.teams().await.map_err(|error| format!("{error:#}")) }.boxed()
+    }))
+}
+
+impl TeamFile {
+    async fn teams(&self) -> anyhow::Result<Arc<Vec<FileTeam>>> {
+        let mut last = self.last.lock().await;
+        let (version, text) = match &self.place {
+            Place::Folder { path, files } => {
+                let own = path.clone();
+                let read = move |at: &beadle_repositories::policy::ReadingAt| {
+                    at.note(&own);
+                    read_text(&own)
+                };
+                let text = files.lock().await.read(read).await?;
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                (text.clone(), text)
+            }
+            Place::Stored { organisation, store } => {
+                let Some(store) = store else {
+                    bail!("the policy of {organisation} is in a repository, and there is no store with it")
+                };
+                let Some(policy) = in_force(store.as_ref(), organisation).await? else {
+                    bail!("no policy of {organisation} is in force yet")
+                };
+                let Some(id) = policy.own.files.get(TEAMS) else {
+                    bail!("the policy of {organisation} has no {TEAMS}")
+                };
+                if let Some((_, teams)) = last.as_ref().filter(|(known, _)| known == id) {
+                    return Ok(teams.clone());
+                }
+                let mut all = texts(store.as_ref(), organisation).await?;
+                let text = all.remove(id).with_context(|| format!("the store lacks the text of {TEAMS}"))?;
+                (id.clone(), text)
+            }
+        };
+        if let Some((_, teams)) = last.as_ref().filter(|(known, _)| *known == version) {
+            return Ok(teams.clone());
+        }
+        let declared = read_teams(TEAMS, &text).map_err(|problems| {
+            let first = problems.first().map(|problem| format!("{}: {}", problem.asked, problem.message));
+            anyhow::Error::msg(first.unwrap_or_default())
+        })?;
+        let teams: Arc<Vec<FileTeam>> = Arc::new(declared.into_iter().map(team).collect());
+        *last = Some((version, teams.clone()));
+        Ok(teams)
+    }
+}
+
+/// Converts a declared team.
+fn team(declared: DeclaredTeam) -> FileTeam {
+    let id = declared.id();
+    let DeclaredTeam { name, members, maintainers, .. } = declared;
+    let role = |role: Role| maintainers.as_ref().map(|_| role);
+    let mut accounts: BTreeMap<String, Option<Role>> =
+        members.iter().map(|login| (login.to_lowercase(), role(Role::Member))).collect();
+    let above = maintainers.iter().flatten();
+    accounts.extend(above.map(|login| (login.to_lowercase(), Some(Role::Maintainer))));
+    FileTeam { id, name, members: accounts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renamed_team_keeps_its_identity_and_a_maintainer_is_a_member() {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let declared = DeclaredTeam {
+            name: "Engineering".into(),
+            previously: owned(&["Devs", "Builders"]),
+            members: owned(&["Ada", "mona"]),
+            maintainers: Some(owned(&["Mona"])),
+        };
+        let found = team(declared.clone());
+        assert_eq!((found.id.as_str(), found.name.as_str()), ("devs", "Engineering"));
+        let roles: Vec<_> = found.members.iter().map(|(login, role)| (login.as_str(), *role)).collect();
+        assert_eq!(roles, [("ada", Some(Role::Member)), ("mona", Some(Role::Maintainer))]);
+        let without = team(DeclaredTeam { previously: Vec::new(), maintainers: None, ..declared });
+        assert_eq!(without.id, "engineering");
+        assert!(without.members.values().all(Option::is_none), "the file does not set the roles");
+    }
+}

@@ -136,7 +136,7 @@ impl Marker {
             }
             name = Some(link.from);
         }
-        Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
+        Ok(name.map(|name| SourceGroup { id: id.to_owned(), name, ..SourceGroup::default() }))
     }
 
     /// Returns the keys that the group belongs to now, and the keys that it belonged to before.

@@ -179,6 +179,10 @@ impl Session<Write> for Run {
                 let description = facts.description.as_deref().unwrap_or_default();
                 target.describe(&known.group, &facts.external_id, description).await
             }
+            What::Configure(settings) => {
+                let known = ours(&state)?;
+                target.configure(&known.group, settings).await
+            }
             What::Provision { person, source } => {
                 let made = target.provision(person).await.map_err(|failure| lacking(failure, person))?;
                 let whose = PersonAccount {

@@ -95,13 +95,13 @@ impl TeamFile {
 /// Converts a declared team.
 fn team(declared: DeclaredTeam) -> FileTeam {
     let id = declared.id();
-    let DeclaredTeam { name, members, maintainers, .. } = declared;
+    let DeclaredTeam { name, description, settings, members, maintainers, .. } = declared;
     let role = |role: Role| maintainers.as_ref().map(|_| role);
     let mut accounts: BTreeMap<String, Option<Role>> =
         members.iter().map(|login| (login.to_lowercase(), role(Role::Member))).collect();
     let above = maintainers.iter().flatten();
     accounts.extend(above.map(|login| (login.to_lowercase(), Some(Role::Maintainer))));
-    FileTeam { id, name, members: accounts }
+    FileTeam { id, name, description, settings, members: accounts }
 }
 
 #[cfg(test)]
@@ -114,6 +114,8 @@ mod tests {
         let declared = DeclaredTeam {
             name: "Engineering".into(),
             previously: owned(&["Devs", "Builders"]),
+            description: None,
+            settings: BTreeMap::new(),
             members: owned(&["Ada", "mona"]),
             maintainers: Some(owned(&["Mona"])),
         };

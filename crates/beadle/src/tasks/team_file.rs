@@ -135,6 +135,8 @@ mod tests {
         let team = |id: &str, member: &str| FileTeam {
             id: id.into(),
             name: id.into(),
+            description: None,
+            settings: BTreeMap::new(),
             members: BTreeMap::from([(member.to_owned(), None)]),
         };
         let before = SeenTeams::of(&[team("a", "ada"), team("b", "bob"), team("c", "carl")]);

@@ -14,6 +14,7 @@ mod mapped;
 mod names;
 mod observed;
 mod seen;
+mod settings;
 mod source;
 mod unknowns;
 mod write;
@@ -297,8 +298,10 @@ impl GroupPlanner {
             filled,
             external_id: group_key.external_id(),
             description: groups.iter().find_map(|(mapping, group)| {
-                Some(mapping.description.as_ref()?.replace("{group}", &group.name))
+                let mapped = mapping.description.as_ref().map(|text| text.replace("{group}", &group.name));
+                mapped.or_else(|| group.description.clone())
             }),
+            settings: groups.iter().flat_map(|(_, group)| group.settings.clone()).collect(),
             parent: groups.iter().find_map(|(mapping, _)| mapping.parent.clone()),
         };
         Ok(Desired {

@@ -1,6 +1,6 @@
 //! The data that a planned change of a group has, so that Beadle can write it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     pub(crate) external_id: String,
     /// The description that the group must have, or `None` if no mapping sets one.
     pub(crate) description: Option<String>,
+    /// The settings that the group must have, by name.
+    pub(crate) settings: BTreeMap<&'static str, Value>,
     /// The name of the parent group, which is used if Beadle creates the group.
     pub(crate) parent: Option<String>,
 }
@@ -59,6 +61,8 @@ pub(crate) enum What {
     Rename,
     /// Sets the description of the group.
     Describe,
+    /// Sets settings of the group.
+    Configure(Vec<(&'static str, Value)>),
     /// Remembers further source groups, or a new name of the source group. Writes nothing to the
     /// target.
     Remember,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane, Time};
 use futures::future::BoxFuture;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::{People, Person, Source, SourceGroup, Survey};
 use crate::mapping::Role;
@@ -19,6 +19,10 @@ pub struct FileTeam {
     pub id: String,
     /// The name.
     pub name: String,
+    /// The description, if the file sets one.
+    pub description: Option<String>,
+    /// The settings that the file sets, by name.
+    pub settings: BTreeMap<&'static str, Value>,
     /// The accounts of the members, in lower case. Each has a role if the file sets the roles of the
     /// team.
     pub members: BTreeMap<String, Option<Role>>,
@@ -65,7 +69,12 @@ fn person(account: &str, role: Option<Role>) -> Person {
 }
 
 fn group(team: &FileTeam) -> SourceGroup {
-    SourceGroup { id: team.id.clone(), name: team.name.clone() }
+    SourceGroup {
+        id: team.id.clone(),
+        name: team.name.clone(),
+        description: team.description.clone(),
+        settings: team.settings.clone(),
+    }
 }
 
 #[async_trait]
@@ -149,6 +158,8 @@ mod tests {
         FileTeam {
             id: "devs".into(),
             name: "Ops".into(),
+            description: None,
+            settings: BTreeMap::new(),
             members: members.map(|(account, role)| (account.to_owned(), role)).into(),
         }
     }

@@ -4,7 +4,7 @@ mod file;
 mod okta;
 mod survey;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,12 +18,16 @@ pub use okta::{Catchup, Caught, OktaSource};
 pub use survey::{People, Survey, Surveyed};
 
 /// A group of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceGroup {
     /// The id, which never changes.
     pub id: String,
     /// The name, which may change.
     pub name: String,
+    /// The description that the group at the target must have, if the source sets one.
+    pub description: Option<String>,
+    /// The settings that the group at the target must have, by name.
+    pub settings: BTreeMap<&'static str, Value>,
 }
 
 /// A person of a directory.

@@ -34,6 +34,8 @@ pub struct TargetGroup {
     pub external_id: Option<String>,
     /// The description, or `None` if the target has no descriptions.
     pub description: Option<String>,
+    /// The known settings, by name.
+    pub settings: BTreeMap<&'static str, Value>,
 }
 
 /// The values of a group that Beadle creates.
@@ -245,6 +247,10 @@ pub trait TargetWriter: Send + Sync + 'static {
     ) -> Result<Option<String>, Failure>;
     /// Sets the description of a group.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
+    /// Sets these settings of a group. All other settings of the group do not change.
+    async fn configure(&self, _group: &str, _settings: &[(&'static str, Value)]) -> Result<(), Failure> {
+        Err(Failure::new(Class::Rejected, "groups of this target have no settings"))
+    }
     /// Adds accounts to a group, or changes their role.
     async fn add(
         &self,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::forms::LOGIN;
 use super::node::{Kind, Node};
 use super::problem::{Problem, nearest};
@@ -10,7 +12,13 @@ use super::problem::{Problem, nearest};
 pub const TEAMS: &str = "teams.yml";
 
 /// The keys of one team.
-const KEYS: [&str; 4] = ["name", "previously", "members", "maintainers"];
+const KEYS: [&str; 8] =
+    ["name", "previously", "description", "privacy", "notifications", "parent", "members", "maintainers"];
+
+/// The key of a team's privacy in [`DeclaredTeam::settings`].
+const PRIVACY: &str = "privacy";
+/// The key of the team above a team in [`DeclaredTeam::settings`].
+const PARENT: &str = "parent";
 
 /// A team that `teams.yml` declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +27,11 @@ pub struct DeclaredTeam {
     pub name: String,
     /// The former names, the oldest first.
     pub previously: Vec<String>,
+    /// The description, if the file sets one.
+    pub description: Option<String>,
+    /// The settings that the file sets, by their name in GitHub's REST API: `privacy` and
+    /// `notification_setting`. `parent` is the slug of the team above, or null.
+    pub settings: BTreeMap<&'static str, Value>,
     /// The logins of the members.
     pub members: Vec<String>,
     /// The logins of the maintainers, who are members too. `None` if the file does not set who is a
@@ -66,7 +79,31 @@ pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Probl
         }
         teams.push(team);
     }
+    // If an entry has no name, the lists differ in length. The problems then include that entry.
+    for (entry, team) in list.items().iter().zip(&teams).filter(|_| teams.len() == list.items().len()) {
+        if let Some(text) = wrong_parent(team, &teams) {
+            problems.push(wrong(entry, &text));
+        }
+    }
     if problems.is_empty() { Ok(teams) } else { Err(problems) }
+}
+
+/// Returns why a team cannot have its parent.
+fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
+    let parent_of = |team: &DeclaredTeam| team.settings.get(PARENT)?.as_str().map(str::to_owned);
+    let own = address(&team.name);
+    let mut above = parent_of(team)?;
+    if team.settings.get(PRIVACY).is_some_and(|privacy| privacy == "secret") {
+        return Some(format!("team {}: GitHub lets no secret team have a `parent`", team.name));
+    }
+    // A circle has at most as many teams as the file.
+    for _ in 0..=all.len() {
+        if above == own {
+            return Some(format!("team {}: the team would be above itself", team.name));
+        }
+        above = all.iter().find(|other| address(&other.name) == above).and_then(parent_of)?;
+    }
+    None
 }
 
 fn wrong(at: &Node, text: &str) -> Problem {
@@ -101,12 +138,55 @@ fn team(entry: &Node, problems: &mut Vec<Problem>) -> Option<DeclaredTeam> {
     if members.is_none() && maintainers.is_none() {
         problems.push(wrong(entry, &format!("team {name} must have `members`, which can be `[]`")));
     }
+    let description = entry.get("description").and_then(|node| {
+        if node.text().is_none() {
+            problems.push(wrong(node, "`description` must be a string"));
+        }
+        node.text().map(str::to_owned)
+    });
     Some(DeclaredTeam {
         name: name.to_owned(),
         previously,
+        description,
+        settings: settings(entry, problems),
         members: members.unwrap_or_default(),
         maintainers,
     })
+}
+
+/// Returns the settings of a team.
+fn settings(entry: &Node, problems: &mut Vec<Problem>) -> BTreeMap<&'static str, Value> {
+    let mut settings = BTreeMap::new();
+    if let Some(node) = entry.get("privacy") {
+        match node.text() {
+            Some(word @ ("secret" | "closed")) => {
+                settings.insert(PRIVACY, json!(word));
+            }
+            _ => problems.push(wrong(node, "`privacy` must be `secret` or `closed`")),
+        }
+    }
+    if let Some(node) = entry.get("notifications") {
+        match node.bool() {
+            Some(true) => settings.insert("notification_setting", json!("notifications_enabled")),
+            Some(false) => settings.insert("notification_setting", json!("notifications_disabled")),
+            None => {
+                problems.push(wrong(node, "`notifications` must be `true` or `false`"));
+                None
+            }
+        };
+    }
+    if let Some(node) = entry.get("parent") {
+        match (&node.kind, node.text()) {
+            (Kind::Null, _) => {
+                settings.insert(PARENT, Value::Null);
+            }
+            (_, Some(name)) if !address(name).is_empty() => {
+                settings.insert(PARENT, json!(address(name)));
+            }
+            _ => problems.push(wrong(node, "`parent` must be the name of a team, or `null` for no parent")),
+        }
+    }
+    settings
 }
 
 /// Returns the list of strings below a key. Returns `None` if the team does not have the key.
@@ -138,7 +218,9 @@ mod tests {
     #[test]
     fn a_team_has_members_and_may_have_maintainers_and_former_names() {
         let text = "teams:\n  - name: Engineering\n    previously: [Devs]\n    members: [ada, bob]\n\
-                    \x20   maintainers: [mona]\n  - name: Guests\n    members: []\n";
+                    \x20   maintainers: [mona]\n  - name: Guests\n    members: []\n\
+                    \x20   description: From outside\n    privacy: closed\n    notifications: false\n\
+                    \x20   parent: Engineering\n";
         let teams = read_teams(TEAMS, text).unwrap();
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(
@@ -147,12 +229,20 @@ mod tests {
                 DeclaredTeam {
                     name: "Engineering".into(),
                     previously: owned(&["Devs"]),
+                    description: None,
+                    settings: BTreeMap::new(),
                     members: owned(&["ada", "bob"]),
                     maintainers: Some(owned(&["mona"])),
                 },
                 DeclaredTeam {
                     name: "Guests".into(),
                     previously: Vec::new(),
+                    description: Some("From outside".into()),
+                    settings: BTreeMap::from([
+                        ("notification_setting", json!("notifications_disabled")),
+                        ("parent", json!("engineering")),
+                        ("privacy", json!("closed")),
+                    ]),
                     members: Vec::new(),
                     maintainers: None,
                 },
@@ -174,6 +264,15 @@ mod tests {
             ("teams:\n  - name: A\n    members: [7]\n", "3: each entry of `members` must be a string"),
             ("teams:\n  - name: A\n    member: [ada]\n    members: []\n", "3: unknown key `member`"),
             ("teams:\n  - name: A\n    members: [\"a b\"]\n", "2: team A: a login must "),
+            ("teams:\n  - { name: A, members: [], privacy: open }\n", "2: `privacy` must be"),
+            (
+                "teams:\n  - { name: A, members: [], parent: A }\n",
+                "2: team A: the team would be above itself",
+            ),
+            (
+                "teams:\n  - { name: A, members: [], parent: B, privacy: secret }\n",
+                "2: team A: GitHub lets no secret team",
+            ),
             (
                 "teams:\n  - { name: A, members: [] }\n  - { name: B, previously: [a], members: [] }\n",
                 "3: line 2 has a team with the name `a` too",

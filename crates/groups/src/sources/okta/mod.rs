@@ -188,7 +188,7 @@ impl OktaSource {
 }
 
 fn group(group: Group) -> SourceGroup {
-    SourceGroup { id: group.id, name: group.name }
+    SourceGroup { id: group.id, name: group.name, ..SourceGroup::default() }
 }
 
 fn unknown(group: &SourceGroup, why: &str) -> Failure {

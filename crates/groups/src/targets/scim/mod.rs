@@ -109,7 +109,13 @@ fn unknown(id: String) -> TargetAccount {
 }
 
 fn target(group: Group) -> TargetGroup {
-    TargetGroup { id: group.id, name: group.name, external_id: group.external_id, description: None }
+    TargetGroup {
+        id: group.id,
+        name: group.name,
+        external_id: group.external_id,
+        description: None,
+        settings: BTreeMap::new(),
+    }
 }
 
 impl ScimReader {
@@ -327,7 +333,13 @@ impl TargetReader for ScimReader {
 
     fn known(&self, id: &str) -> Option<TargetGroup> {
         let name = self.seen().names.get(id).cloned()?;
-        Some(TargetGroup { id: id.to_owned(), name, external_id: None, description: None })
+        Some(TargetGroup {
+            id: id.to_owned(),
+            name,
+            external_id: None,
+            description: None,
+            settings: BTreeMap::new(),
+        })
     }
 
     async fn look(&self) -> Result<usize, Failure> {

@@ -441,11 +441,16 @@ async fn teams_of_the_policy_have_the_members_that_its_file_names() {
     let write = |text: &str| crate::world::replace_file(&path, text);
     write(
         "teams:\n  - { name: Ops, members: [octo0, Octo1, octo2] }\n  \
-         - { name: Docs, members: [octo3], maintainers: [octo4] }\n",
+         - { name: Docs, parent: Ops, notifications: false, members: [octo3], maintainers: [octo4] }\n",
     );
     let serving = world.serve().await;
     world.until_team("ops", &hold([0, 1, 2])).await;
     world.until_team("docs", &json!({ "octo3": "member", "octo4": "maintainer" })).await;
+    let docs = world.github().state()["orgs"]["acme"]["teams"]["docs"].clone();
+    assert_eq!(
+        (&docs["parent"], &docs["privacy"], &docs["notification_setting"]),
+        (&json!("ops"), &json!("closed"), &json!("notifications_disabled"))
+    );
     // A changed file renames the team in place.
     write("teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo1] }\n");
     world.until_team("operations", &hold([0, 1])).await;

@@ -473,3 +473,18 @@ async fn teams_of_the_policy_have_the_members_that_its_file_names() {
     let said = format!("{}{}", checked.out, checked.err);
     assert!(said.contains("teams.yml:1"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_okta_and_the_policy_declare_is_an_error_that_names_both() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..2) } });
+    let mut world = World::of_teams(directory(4, &groups), acme(4, &json!({}))).await;
+    world.teams += ", teams_from_policy = true";
+    let path = world.path().join("policy/teams.yml");
+    crate::world::replace_file(&path, "teams:\n  - { name: Ops, members: [octo3] }\n");
+    world.beadle(&["sweep"]).await;
+    let before = world.team("ops");
+    let plan = world.beadle(&["plan"]).await;
+    assert!(plan.out.contains("the target's group Ops already belongs to "), "{}{}", plan.out, plan.err);
+    assert!(plan.out.contains("corp/00g1") || plan.out.contains("teams/ops"), "{}", plan.out);
+    assert_eq!(world.team("ops"), before);
+}

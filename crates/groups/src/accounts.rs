@@ -108,7 +108,8 @@ impl Accounts {
     }
 
     /// Returns the remembered accounts at a target whose people belong to this directory. For each
-    /// account, also returns whether the person left a group since the account was activated.
+    /// account, also returns whether Beadle created it and the person left a group since it was
+    /// activated.
     pub(crate) async fn all(
         &self,
         target: &str,
@@ -117,7 +118,7 @@ impl Accounts {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let all = note(target, source, "").list(store.as_ref()).await?;
         let known = all.into_iter().map(|(person, kept)| {
-            let left = kept.left;
+            let left = kept.made && kept.left;
             (kept.of(source, &person), left)
         });
         Ok(known.collect())

@@ -76,10 +76,7 @@ impl Directories {
                 config::provisioned(file),
                 file.push_apps.clone(),
             );
-            sources.insert(
-                file.name.clone(),
-                Arc::new(source.keeping(uses.clone())),
-            );
+            sources.insert(file.name.clone(), Arc::new(source.keeping(uses.clone())));
             okta.push((file.clone(), api));
         }
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));

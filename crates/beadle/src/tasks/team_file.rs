@@ -68,7 +68,8 @@ impl TeamFile {
             return Ok(0);
         }
         let changed = before.map(|before| teams.changed_since(&before)).unwrap_or_default();
-        let mark = |id: &String| Mark::new(Key::new("group", &self.name, format!("{WHOLE}{id}")), Lane::Event);
+        let mark =
+            |id: &String| Mark::new(Key::new("group", &self.name, format!("{WHOLE}{id}")), Lane::Event);
         if !changed.is_empty() {
             store.mark(changed.iter().map(mark).collect(), now).await?;
             self.service.bell.notify_one();

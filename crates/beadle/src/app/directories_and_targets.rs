@@ -112,7 +112,7 @@ impl Directories {
             if let Some(org) =
                 from_policy.and_then(|teams| config.file.org.iter().find(|org| org.name == teams.org))
             {
-                let source = team_file::source(config, org, options.store.clone());
+                let source = team_file::source(config, org, options.store.clone(), clock);
                 team_files.insert(file.name.clone(), source.clone());
                 sources.insert(file.name.clone(), Arc::new(source));
             }

@@ -205,6 +205,9 @@ fn team(node: &str) -> Team {
         name: "Team".into(),
         description: String::new(),
         is_parent: false,
+        privacy: None,
+        notifications: None,
+        parent: None,
     }
 }
 
@@ -244,6 +247,7 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
         "is_member" => named.is_member(9).await.is_ok(),
         "rename" => named.rename(text("renamed")).await.is_ok(),
         "describe" => named.describe(text("description")).await.is_ok(),
+        "configure" => named.configure(&serde_json::json!({ "privacy": text("description") })).await.is_ok(),
         "put_member" => named.put_member(9, false).await.is_ok(),
         "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),

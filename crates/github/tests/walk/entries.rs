@@ -271,6 +271,11 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
     ),
     entry(
+        "NamedTeam::configure",
+        &["slug", "description"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
+    ),
+    entry(
         "NamedTeam::put_member",
         &["slug", "login"],
         &["POST /graphql", "PUT /orgs/organisation/teams/slug/memberships/login"],

@@ -15,6 +15,7 @@ use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
+use super::group_files::{is_mapping_file, is_team_file, problems_of_groups};
 use super::idle_edits::idle_edits;
 use super::incumbent::{accept, drop_name};
 use super::keys::lists;
@@ -125,8 +126,8 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
-            if is_mapping_file(file) {
-                problems.extend(mappings_of_base(file));
+            if is_mapping_file(file) || is_team_file(file) {
+                problems.extend(problems_of_groups(file, text));
                 continue;
             }
             match Node::parse(file, text) {
@@ -385,17 +386,6 @@ pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
-/// Returns whether a file has the mappings of groups of a policy or of its base.
-pub(super) fn is_mapping_file(file: &str) -> bool {
-    file.strip_prefix(BASE).unwrap_or(file) == MAPPINGS
-}
-
-/// Returns the error for mappings in a base. Several organisations can share a base, and each of
-/// them would add the same mappings.
-fn mappings_of_base(file: &str) -> Option<Problem> {
-    let at = beadle_engine::PolicyLocation { file: file.into(), line: 1 };
-    let problem = Problem::error(at, 1, "a base must not have mappings");
-    file.starts_with(BASE).then(|| problem.hint("move the file to the policy of one organisation"))
 }
 
 /// Returns the keys of a file that contain JavaScript validators.

@@ -13,6 +13,7 @@ mod files;
 mod folder;
 pub mod forms;
 mod from_commit;
+mod group_files;
 mod idle_edits;
 mod incumbent;
 mod keys;
@@ -40,6 +41,7 @@ mod selector;
 pub(crate) mod shape;
 pub(crate) mod shapes;
 mod targeting;
+mod teams_file;
 mod undone;
 mod wants;
 
@@ -68,6 +70,7 @@ pub use selector::Selector;
 pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
+pub use teams_file::{DeclaredTeam, TEAMS, read_teams};
 pub(crate) use wants::WHEN_MISSING;
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
 

@@ -5,7 +5,7 @@
 use beadle_transport::Path;
 
 /// A path below a repository or an organisation. It consists of literals and ids. The only names in
-/// it are names of labels, and each repository has its own labels.
+/// it are names of labels, environments, variables and secrets, and each repository has its own.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 
@@ -18,6 +18,17 @@ impl Below {
     /// Returns the path of a label.
     pub fn label(name: &str) -> Self {
         Self(Path::at("labels").value(name))
+    }
+
+    /// Returns the path of an environment.
+    pub fn environment(name: &str) -> Self {
+        Self(Path::at("environments").value(name))
+    }
+
+    /// Appends the name of a variable or a secret to the path.
+    #[must_use]
+    pub fn own(self, name: &str) -> Self {
+        Self(self.0.value(name))
     }
 
     /// Appends an id to the path.

@@ -6,7 +6,9 @@ pub mod actions;
 mod aspect;
 pub mod autolinks;
 pub mod collaborators;
+pub mod environments;
 pub mod labels;
+mod place;
 pub mod properties;
 pub mod protection;
 pub mod rulesets;
@@ -14,6 +16,7 @@ pub mod security;
 pub mod settings;
 pub mod teams;
 pub mod topics;
+pub mod variables;
 pub mod webhooks;
 
 pub(crate) use aspect::Sections;
@@ -35,5 +38,7 @@ pub const ALL: &[&Aspect] = &[
     &properties::PROPERTIES,
     &actions::ACTIONS,
     &security::SECURITY,
+    &environments::ENVIRONMENTS,
+    &variables::VARIABLES,
     &webhooks::WEBHOOKS,
 ];

@@ -212,6 +212,8 @@ pub(super) const LISTS: &[List] = &[
     list("autolinks", "key_prefix", false),
     list("custom_properties", "name", true),
     list("webhooks", "url", false),
+    list("environments", "name", false),
+    list("variables", "name", true),
 ];
 
 /// Returns the units of the section `repository` that GitHub shows as settings.

@@ -21,6 +21,8 @@ const KEPT: &[(&str, &str)] = &[
     ("rulesets", "rulesets"),
     ("properties", "custom_properties"),
     ("hooks", "webhooks"),
+    ("environments", "environments"),
+    ("variables", "variables"),
 ];
 
 /// The fields that the simulator sets by itself, such as ids and dates.
@@ -81,7 +83,8 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
 /// list was unknown, so every removal is an error.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
-        "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" => aspect,
+        "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" | "environments"
+        | "variables" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
         // In the other lists, Beadle removes an entry only if a file names the entry.

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod configurations;
+mod environments;
 mod failing;
 mod merging;
 mod organisation;

@@ -30,6 +30,8 @@ pub(crate) const OWN: &[&str] = &[
     "code_scanning",
     "hooks",
     "properties",
+    "environments",
+    "variables",
     "workflows",
     "runs",
     "check_runs",
@@ -293,7 +295,7 @@ pub(crate) fn permissions() -> Value {
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
         "members": "write", "organization_administration": "write", "repository_hooks": "write",
         "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
-        "repository_custom_properties": "write",
+        "repository_custom_properties": "write", "environments": "write", "actions_variables": "write",
     })
 }
 

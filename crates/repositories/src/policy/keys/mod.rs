@@ -84,8 +84,6 @@ pub(crate) const SECTIONS: &[Key] = joined![
     &[
         later("milestones", "Milestones."),
         later("validator", "Patterns that names must match."),
-        later("environments", "Deployment environments."),
-        later("variables", "Actions variables."),
     ],
 ];
 
@@ -244,6 +242,8 @@ pub(crate) const EACH: &[&str] = &[
     "autolinks",
     "custom_properties",
     "webhooks",
+    "environments",
+    "variables",
 ];
 
 /// The keys of one rule in `rules/*.yml`.
@@ -319,8 +319,17 @@ mod tests {
     #[test]
     fn lists_that_can_be_exclusive_are_recognised_by_their_shape() {
         let lists: BTreeSet<&str> = lists().into_iter().collect();
-        let expected =
-            ["autolinks", "collaborators", "custom_properties", "labels", "rulesets", "teams", "webhooks"];
+        let expected = [
+            "autolinks",
+            "collaborators",
+            "custom_properties",
+            "environments",
+            "labels",
+            "rulesets",
+            "teams",
+            "variables",
+            "webhooks",
+        ];
         assert_eq!(lists, BTreeSet::from(expected));
     }
 
@@ -334,6 +343,7 @@ mod tests {
         assert_eq!(required("branches"), ["name"]);
         assert_eq!(required("rulesets"), ["name"]);
         assert_eq!(required("labels"), ["name"]);
+        assert_eq!(required("environments"), ["name"]);
         assert_eq!(required("actions"), [""; 0]);
     }
 }

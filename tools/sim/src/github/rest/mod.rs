@@ -8,6 +8,7 @@ mod branches;
 mod checks;
 mod configurations;
 mod contents;
+mod environments;
 mod git;
 mod hooks;
 mod issues;
@@ -18,6 +19,7 @@ pub(crate) mod pulls;
 mod rulesets;
 mod security;
 mod teams;
+mod variables;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -334,6 +336,11 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
+        (_, ["environments", rest @ ..]) => environments::answer(world, call, org, &found, rest),
+        (_, ["actions", "variables", rest @ ..]) => {
+            let holder = variables::Holder { org, repository: name, environment: None };
+            variables::answer(world, call, holder, &found, rest)
+        }
         (_, ["actions", rest @ ..]) => actions::answer(world, call, org, &found, rest),
         (_, ["hooks", rest @ ..]) => hooks::answer(world, call, org, &found, rest),
         (_, ["properties", "values"]) => properties::of_repository(world, call, org, &found),

@@ -17,6 +17,7 @@ use crate::overrides::Overrides;
 use crate::planner::pages::Pages;
 use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
+use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
 
 /// The aspects whose observed state can come from a read of the whole organisation, which may be
@@ -37,6 +38,7 @@ pub struct RepositoryPlanner {
     reached: Option<Reached>,
     names: Names,
     secrets: Arc<Secrets>,
+    secret_memory: SecretMemory,
     /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
     /// If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
@@ -88,6 +90,7 @@ impl RepositoryPlanner {
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation(), reader.clock()).in_lane(reader.lane());
         let overrides = Overrides::new(None, reader.organisation());
+        let secret_memory = SecretMemory::new(None, reader.organisation(), reader.clock());
         Self {
             reader,
             policy,
@@ -96,6 +99,7 @@ impl RepositoryPlanner {
             reached: None,
             names,
             secrets: Arc::default(),
+            secret_memory,
             listing: Arc::default(),
         }
     }
@@ -107,14 +111,15 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner remember three things in `store`. These are the repository to which each
-    /// file in repos/ belongs, the layers that reached each repository, and the ids that names
-    /// meant.
+    /// Makes the planner remember four things in `store`. These are the repository to which each
+    /// file in repos/ belongs, the layers that reached each repository, the ids that names meant,
+    /// and digests of the secrets that Beadle wrote.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
+        self.secret_memory = SecretMemory::new(Some(store.clone()), organisation, self.reader.clock());
         self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
         self
     }
@@ -131,6 +136,7 @@ impl RepositoryPlanner {
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
         self.names.only_look();
+        self.secret_memory = self.secret_memory.only_looking();
         if let Some(reached) = &mut self.reached {
             reached.only_look();
         }
@@ -344,6 +350,7 @@ impl RepositoryPlanner {
             secrets: &self.secrets,
             settings_are_written: self.modes.of(aspects::settings::SETTINGS.name) > Mode::Observe,
             names: &self.names,
+            secret_memory: &self.secret_memory,
         };
         let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();

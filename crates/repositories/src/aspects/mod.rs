@@ -12,6 +12,7 @@ mod place;
 pub mod properties;
 pub mod protection;
 pub mod rulesets;
+pub mod secrets;
 pub mod security;
 pub mod settings;
 pub mod teams;
@@ -40,5 +41,8 @@ pub const ALL: &[&Aspect] = &[
     &security::SECURITY,
     &environments::ENVIRONMENTS,
     &variables::VARIABLES,
+    &secrets::OF_ACTIONS,
+    &secrets::OF_DEPENDABOT,
+    &secrets::OF_CODESPACES,
     &webhooks::WEBHOOKS,
 ];

@@ -28,6 +28,14 @@ impl Place {
         }
     }
 
+    /// Returns the place in the form in which Beadle remembers secrets.
+    pub(crate) fn remembered(&self) -> String {
+        match self {
+            Self::Product(product) => (*product).to_owned(),
+            Self::Environment(name) => format!("environments/{}", name.to_lowercase()),
+        }
+    }
+
     /// Returns the name of a thing in this place, as plans show it.
     pub(crate) fn what(&self, kind: &str, name: &str) -> String {
         match self {

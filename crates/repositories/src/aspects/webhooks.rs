@@ -1,5 +1,7 @@
 //! The webhooks of a repository, by their addresses. GitHub shows whether a webhook has a secret,
-//! but never the secret itself. So Beadle writes a secret only to a webhook that has none.
+//! but never the secret itself. So Beadle remembers a keyed digest of the secret that it wrote
+//! (`secret_memory.rs`), and writes the secret to a webhook that has none, or if the value in the
+//! configuration is another one than before.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -19,6 +21,7 @@ use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{layered, listed};
 use crate::policy::{Node, forms};
+use crate::secret_memory::{Compared, SecretMemory, SecretName};
 
 /// The aspect of a repository's webhooks.
 pub(crate) const WEBHOOKS: Aspect = Aspect {
@@ -64,11 +67,39 @@ enum Write {
     Configure {
         id: u64,
         body: Value,
-        secret: Option<SecretString>,
+        secret: Option<Remembered>,
     },
     Delete {
         id: u64,
     },
+}
+
+/// A secret of a webhook, with the memory of its digest.
+#[derive(Clone)]
+struct Remembered {
+    value: SecretString,
+    name: SecretName,
+    memory: SecretMemory,
+}
+
+impl Remembered {
+    fn new(context: &Context<'_>, id: u64, value: &SecretString) -> Self {
+        // The address of a webhook can contain secrets, so the name is its id.
+        let owner = context.repository.id.to_string();
+        let name = SecretName { owner, place: "hooks".to_owned(), name: id.to_string() };
+        Self { value: value.clone(), name, memory: context.secret_memory.clone() }
+    }
+
+    /// Returns whether Beadle wrote another value before. If Beadle does not remember any value, the
+    /// webhook counts as one that has the present value.
+    async fn is_another(&self) -> Result<bool, Failure> {
+        match self.memory.compare(&self.name, &self.value).await? {
+            Compared::Other => return Ok(true),
+            Compared::NeverWritten => self.memory.remember(&self.name, &self.value).await?,
+            Compared::Same { .. } | Compared::Unknown => {}
+        }
+        Ok(false)
+    }
 }
 
 fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
@@ -92,8 +123,11 @@ impl Step for Write {
                 named.send(Method::PATCH, Below::at("hooks").id(*id), Some(body.clone())).await
             }
             Self::Configure { id, body, secret } => {
-                let body = with(body.clone(), secret.as_ref());
-                named.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await
+                let body = with(body.clone(), secret.as_ref().map(|secret| &secret.value));
+                named.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await?;
+                let Some(secret) = secret else { return Ok(()) };
+                let remembered = secret.memory.remember(&secret.name, &secret.value).await;
+                remembered.map_err(|error| Failure::from(error).after_a_part())
             }
             Self::Delete { id } => named.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
@@ -163,7 +197,17 @@ impl AspectPlanner for Webhooks {
                 continue;
             }
             match matched.observed_of(at) {
-                Some(place) => change(want, &seen[place], secret, plan),
+                Some(place) => {
+                    let hook = &seen[place];
+                    let id = hook["id"].as_u64().unwrap_or_default();
+                    let secret = secret.map(|value| Remembered::new(context, id, &value));
+                    let has_secret = !hook["config"]["secret"].is_null();
+                    let is_another = match &secret {
+                        Some(secret) if has_secret => secret.is_another().await?,
+                        _ => false,
+                    };
+                    change(want, hook, (secret, is_another), plan);
+                }
                 None => create(want, secret, plan),
             }
         }
@@ -222,7 +266,12 @@ fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) 
     plan.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
 }
 
-fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, plan: &mut AspectPlan) {
+fn change(
+    want: &Want<'_>,
+    found: &Value,
+    (secret, is_another): (Option<Remembered>, bool),
+    plan: &mut AspectPlan,
+) {
     let Some(id) = found["id"].as_u64() else { return };
     let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
     let what = format!("webhook {}", shown(want.url));
@@ -269,6 +318,10 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, plan: &m
     }
     if secret.is_some() && config["secret"].is_null() {
         fields.push(field("secret", json!("none"), json!("set"), asked("secret"), Risk::Changes));
+    }
+    if is_another {
+        let (before, after) = (json!("an earlier value"), json!("the value of the configuration"));
+        fields.push(field("secret", before, after, asked("secret"), Risk::Changes));
     }
     if !fields.is_empty() {
         plan.change(what, fields, Write::Configure { id, body: want.config(), secret });

@@ -86,8 +86,11 @@ const TABLE: &[Kind] = &[
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
     section("environments", &[needed(&["name"], FoldedAscii)]),
-    // An environment has variables too.
+    // An environment has variables and secrets too.
     section("variables", &[needed(&["name"], Folded)]),
+    section("secrets", &[needed(&["name"], Folded)]),
+    section("dependabot_secrets", &[needed(&["name"], Folded)]),
+    section("codespaces_secrets", &[needed(&["name"], Folded)]),
     section("code_security_configurations", &[needed(&["name"], Exact)]),
     // The lists in a branch protection rule.
     nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),

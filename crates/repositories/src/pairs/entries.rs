@@ -37,6 +37,9 @@ pub(super) const LISTS: &[List] = &[
     list("webhooks", "url", &[], false),
     list("environments", "name", &[], true),
     list("variables", "name", &["value"], true),
+    list("secrets", "name", &["secret"], true),
+    list("dependabot_secrets", "name", &["secret"], true),
+    list("codespaces_secrets", "name", &["secret"], true),
 ];
 
 /// The code security configurations, a list of the organisation.

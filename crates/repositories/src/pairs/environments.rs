@@ -30,6 +30,7 @@ pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_l
         ("reviewers", json!(reviewers)),
         ("deployment_branch_policy", dice.one(&branches)),
         ("deployment_protection_rules", json!(dice.some(&apps, 30))),
+        ("secrets", json!(dice.some(&[json!({ "name": "KEY", "secret": "hook" })], 50))),
         ("variables", json!(dice.some(&[json!({ "name": "REGION", "value": "eu" })], 50))),
     ];
     for (key, value) in values {
@@ -50,6 +51,12 @@ pub(super) fn variables(list: &Value) -> Value {
         Some((variable["name"].as_str()?.to_ascii_uppercase(), written(&variable["value"])))
     });
     Value::Object(variables.collect())
+}
+
+/// Returns secrets in the form of the simulator's state. Nobody knows their values.
+pub(super) fn secrets(list: &Value) -> Value {
+    let names = list.as_array().into_iter().flatten().filter_map(|secret| secret["name"].as_str());
+    Value::Object(names.map(|name| (name.to_ascii_uppercase(), json!({ "value": "unknown" }))).collect())
 }
 
 /// Returns an environment in the form of the simulator's state.
@@ -74,5 +81,6 @@ pub(super) fn live(environment: &Value) -> Value {
         "branch_policies": patterns,
         "gates": items("deployment_protection_rules"),
         "variables": variables(&environment["variables"]),
+        "secrets": secrets(&environment["secrets"]),
     })
 }

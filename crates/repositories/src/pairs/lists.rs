@@ -32,6 +32,9 @@ const KEPT: &[(&str, &str)] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),
+    ("secrets", "planner/tests/secrets.rs, because GitHub shows no values"),
+    ("dependabot_secrets", "planner/tests/secrets.rs"),
+    ("codespaces_secrets", "planner/tests/secrets.rs"),
 ];
 /// The number of random lists for each kind of list.
 const SEEDS: u64 = 4;

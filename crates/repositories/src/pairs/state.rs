@@ -186,6 +186,9 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     });
     made["environments"] = keyed(&sections["environments"], "name", environments::live);
     made["variables"] = environments::variables(&sections["variables"]);
+    for list in crate::aspects::secrets::SECTIONS {
+        made[*list] = environments::secrets(&sections[*list]);
+    }
     made["properties"] = keyed(&sections["custom_properties"], "name", |property| text(&property["value"]));
     made["protection"] = keyed(&sections["branches"], "name", |branch| protection(&branch["protection"]));
     let actions = json!({

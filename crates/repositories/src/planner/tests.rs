@@ -11,6 +11,7 @@ mod pages;
 mod policy_files;
 mod preview;
 mod rulesets;
+mod secrets;
 mod world;
 
 use std::path::Path;

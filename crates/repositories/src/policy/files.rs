@@ -284,8 +284,13 @@ impl Policy {
 
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
-        let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
-        hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
+        let roots = || self.layers.iter().flat_map(Layer::roots);
+        let environments = roots().filter_map(|root| root.get("environments")).flat_map(Node::items);
+        let of_environments = environments.filter_map(|environment| environment.get("secrets"));
+        let lists = crate::aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
+        let lists = lists.flat_map(|list| roots().filter_map(move |root| root.get(list)));
+        let entries = lists.chain(of_environments).flat_map(Node::items);
+        entries.filter_map(|entry| entry.get("secret")).collect()
     }
 
     /// Returns the names of the sections that at least one layer sets.

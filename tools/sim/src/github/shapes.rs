@@ -32,6 +32,9 @@ pub(crate) const OWN: &[&str] = &[
     "properties",
     "environments",
     "variables",
+    "secrets",
+    "dependabot_secrets",
+    "codespaces_secrets",
     "workflows",
     "runs",
     "check_runs",
@@ -296,6 +299,7 @@ pub(crate) fn permissions() -> Value {
         "members": "write", "organization_administration": "write", "repository_hooks": "write",
         "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
         "repository_custom_properties": "write", "environments": "write", "actions_variables": "write",
+        "secrets": "write", "dependabot_secrets": "write", "codespaces_secrets": "write",
     })
 }
 

@@ -102,6 +102,9 @@ fn lists() -> Value {
         "properties": {},
         "environments": {},
         "variables": {},
+        "secrets": {},
+        "dependabot_secrets": {},
+        "codespaces_secrets": {},
         "workflows": {},
         "runs": [],
     })

@@ -1,6 +1,6 @@
 //! The shape of an environment in a policy.
 
-use crate::aspects::variables;
+use crate::aspects::{secrets, variables};
 use crate::policy::forms;
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{LOGIN, SLUG, layered};
@@ -37,6 +37,7 @@ const RULE: Shape = Shape::Map(&[
 const RULES: Shape = layered!(RULE);
 
 const VARIABLES: Shape = layered!(variables::ENTRY);
+const SECRETS: Shape = layered!(secrets::ENTRY);
 
 /// The shape of an environment.
 pub(super) const ENTRY: Shape = Shape::Map(&[
@@ -58,5 +59,6 @@ pub(super) const ENTRY: Shape = Shape::Map(&[
     ),
     key("deployment_protection_rules", RULES, "The Apps that must allow a deployment."),
     key("variables", VARIABLES, "The variables of the environment. Beadle removes others."),
+    key("secrets", SECRETS, "The secrets of the environment. Beadle keeps others."),
     never("can_admins_bypass", "GitHub's published API neither shows nor accepts it"),
 ]);

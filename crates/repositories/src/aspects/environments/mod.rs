@@ -1,10 +1,10 @@
-//! The deployment environments of a repository, with their variables. GitHub ignores the case of an
+//! The deployment environments of a repository, with their variables and secrets. GitHub ignores the case of an
 //! environment's name.
 //!
 //! Beadle reads the environments of a repository with one call for 30 environments. GraphQL shows
 //! neither the branches that can deploy nor the Apps, so Beadle does not use it here. There is one
 //! more call for each environment, and only if the policy declares them: for its patterns of
-//! branches, for its Apps, and for its variables. If an answer has not changed, its call does not
+//! branches, for its Apps, for its variables and for its secrets. If an answer has not changed, its call does not
 //! count toward the hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
@@ -27,7 +27,7 @@ use super::aspect::{
     ADMINISTRATION, AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, field, reads_nothing,
 };
 use super::place::Place;
-use super::variables;
+use super::{secrets, variables};
 use crate::identity::{kind, pair_entries};
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
@@ -130,6 +130,10 @@ async fn environment(
         let known = if is_new { Vec::new() } else { variables::read(context, &place).await? };
         let wanted = variables::Wanted { items: list.items(), is_exclusive: true, asked: &list.asked };
         variables::compare(&place, &wanted, &known, plan);
+    }
+    if let Some(list) = want.get("secrets").filter(|list| !list.is_null()) {
+        let known = if is_new { Vec::new() } else { secrets::read(context, &place).await? };
+        secrets::compare(context, (&place, list.items(), None), &known, plan).await?;
     }
     Ok(())
 }

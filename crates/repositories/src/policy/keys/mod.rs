@@ -244,6 +244,9 @@ pub(crate) const EACH: &[&str] = &[
     "webhooks",
     "environments",
     "variables",
+    "secrets",
+    "dependabot_secrets",
+    "codespaces_secrets",
 ];
 
 /// The keys of one rule in `rules/*.yml`.
@@ -321,11 +324,14 @@ mod tests {
         let lists: BTreeSet<&str> = lists().into_iter().collect();
         let expected = [
             "autolinks",
+            "codespaces_secrets",
             "collaborators",
             "custom_properties",
+            "dependabot_secrets",
             "environments",
             "labels",
             "rulesets",
+            "secrets",
             "teams",
             "variables",
             "webhooks",

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::variables::{self, Holder, wrapped};
-use super::{Call, Reply, has_id};
+use super::{Call, Reply, has_id, secrets};
 use crate::github::world::World;
 use crate::github::{address, shapes};
 
@@ -139,6 +139,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             Reply::empty(204)
         }
         (_, ["variables", rest @ ..]) => variables::answer(world, call, holder, found, rest),
+        (_, ["secrets", rest @ ..]) => secrets::answer(world, call, (holder, "secrets"), found, rest),
         (_, ["deployment-branch-policies", rest @ ..]) => patterns(world, call, holder, environment, rest),
         (_, ["deployment_protection_rules", rest @ ..]) => rules(world, call, holder, environment, rest),
         _ => Reply::not_found(),

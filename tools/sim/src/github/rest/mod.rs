@@ -17,6 +17,7 @@ mod people;
 mod properties;
 pub(crate) mod pulls;
 mod rulesets;
+mod secrets;
 mod security;
 mod teams;
 mod variables;
@@ -340,6 +341,15 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["actions", "variables", rest @ ..]) => {
             let holder = variables::Holder { org, repository: name, environment: None };
             variables::answer(world, call, holder, &found, rest)
+        }
+        (_, [product @ ("actions" | "dependabot" | "codespaces"), "secrets", rest @ ..]) => {
+            let holder = variables::Holder { org, repository: name, environment: None };
+            let key = match *product {
+                "dependabot" => "dependabot_secrets",
+                "codespaces" => "codespaces_secrets",
+                _ => "secrets",
+            };
+            secrets::answer(world, call, (holder, key), &found, rest)
         }
         (_, ["actions", rest @ ..]) => actions::answer(world, call, org, &found, rest),
         (_, ["hooks", rest @ ..]) => hooks::answer(world, call, org, &found, rest),

@@ -124,6 +124,14 @@ impl RepositoryPlanner {
         self
     }
 
+    /// Makes the planner remember nothing about secrets. Then it writes only secrets that GitHub
+    /// does not have.
+    #[must_use]
+    pub fn without_secret_memory(mut self) -> Self {
+        self.secret_memory = SecretMemory::new(None, self.reader.organisation(), self.reader.clock());
+        self
+    }
+
     /// Returns a copy of the planner for a run in this lane.
     fn in_lane(&self, lane: Lane) -> Self {
         Self { reader: self.reader.in_lane(lane), names: self.names.in_lane(lane), ..self.clone() }

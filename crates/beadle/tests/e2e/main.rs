@@ -39,6 +39,7 @@ mod recovery;
 mod renamed;
 mod repair;
 mod scale;
+mod secrets;
 mod settled;
 mod stored;
 mod stores;

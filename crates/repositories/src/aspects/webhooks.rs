@@ -75,7 +75,6 @@ enum Write {
 }
 
 /// A secret of a webhook, with the memory of its digest.
-#[derive(Clone)]
 struct Remembered {
     value: SecretString,
     name: SecretName,

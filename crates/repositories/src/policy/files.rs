@@ -284,13 +284,15 @@ impl Policy {
 
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
-        let roots = || self.layers.iter().flat_map(Layer::roots);
-        let environments = roots().filter_map(|root| root.get("environments")).flat_map(Node::items);
-        let of_environments = environments.filter_map(|environment| environment.get("secrets"));
-        let lists = crate::aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
-        let lists = lists.flat_map(|list| roots().filter_map(move |root| root.get(list)));
-        let entries = lists.chain(of_environments).flat_map(Node::items);
-        entries.filter_map(|entry| entry.get("secret")).collect()
+        let mut found = Vec::new();
+        for root in self.layers.iter().flat_map(Layer::roots) {
+            let sections = aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
+            let environments = root.get("environments").map(Node::items).unwrap_or_default();
+            let of_environments = environments.iter().filter_map(|environment| environment.get("secrets"));
+            let lists = sections.filter_map(|section| root.get(section)).chain(of_environments);
+            found.extend(lists.flat_map(Node::items).filter_map(|entry| entry.get("secret")));
+        }
+        found
     }
 
     /// Returns the names of the sections that at least one layer sets.

@@ -81,10 +81,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
 pub(crate) const SECTIONS: &[Key] = joined![
     &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
     &SECTIONS_OF_ASPECTS,
-    &[
-        later("milestones", "Milestones."),
-        later("validator", "Patterns that names must match."),
-    ],
+    &[later("milestones", "Milestones."), later("validator", "Patterns that names must match."),],
 ];
 
 /// Returns the names of the sections whose lists can be exclusive or additive.

@@ -107,12 +107,9 @@ fn settings(old: &Value, id: u64, body: &Value) -> Value {
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let repository = found["name"].as_str().unwrap_or_default();
     let all = found["environments"].as_object().cloned().unwrap_or_default();
-    let (asked, below) = match rest {
-        [] => {
-            let rows = all.iter().map(|(name, one)| shown(world, org, repository, name, one)).collect();
-            return wrapped(call, "environments", rows);
-        }
-        [asked, below @ ..] => (*asked, below),
+    let [asked, below @ ..] = rest else {
+        let rows = all.iter().map(|(name, one)| shown(world, org, repository, name, one)).collect();
+        return wrapped(call, "environments", rows);
     };
     let known = all.keys().find(|name| name.eq_ignore_ascii_case(asked)).cloned();
     let method = call.method.as_str();
@@ -120,7 +117,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         if let Some(why) = refusal(world, org, call.body) {
             return Reply::invalid(&format!("Validation Failed: {why}"));
         }
-        let name = known.unwrap_or_else(|| asked.to_owned());
+        let name = known.unwrap_or_else(|| (*asked).to_owned());
         let old = all.get(&name).cloned().unwrap_or_default();
         let id = old["id"].as_u64().unwrap_or_else(|| world.fresh_id());
         let new = settings(&old, id, call.body);

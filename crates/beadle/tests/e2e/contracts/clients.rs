@@ -86,9 +86,7 @@ const PROBOT: &str = "\
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation environments variables";
 /// The steps of a Probot app that the simulator does not have.
-const PROBOT_MISSING: &[Missing] = &[
-    ("milestones", "404", "Beadle does not manage milestones"),
-];
+const PROBOT_MISSING: &[Missing] = &[("milestones", "404", "Beadle does not manage milestones")];
 
 /// The steps of Okta's SDK that work.
 const OKTA: &str = "\

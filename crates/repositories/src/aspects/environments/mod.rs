@@ -372,3 +372,37 @@ async fn remove(
     plan.change(part(name), fields, Delete(name.to_owned()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_branches_is_understood() {
+        let listed = |patterns: &[(&str, &str)]| {
+            let owned = |(name, kind): &(&str, &str)| ((*name).to_owned(), (*kind).to_owned());
+            Some((Deployers::Matching, Some(patterns.iter().map(owned).collect::<Patterns>())))
+        };
+        let (all, protected) = (Some((Deployers::All, None)), Some((Deployers::Protected, None)));
+        for (text, expected) in [
+            ("null", all.clone()),
+            ("{}", all.clone()),
+            ("{ protected_branches: false, custom_branch_policies: false }", all.clone()),
+            ("{ protected_branches: false, custom_branch_policies: null }", all),
+            ("{ protected_branches: true }", protected.clone()),
+            ("{ protected_branches: true, custom_branch_policies: false }", protected.clone()),
+            ("{ protected_branches: true, custom_branch_policies: [] }", protected),
+            ("{ custom_branch_policies: true }", Some((Deployers::Matching, None))),
+            ("{ custom_branch_policies: [] }", listed(&[])),
+            ("{ custom_branch_policies: [main, main] }", listed(&[("main", "branch")])),
+            (
+                "{ custom_branch_policies: [{ name: 'v*', type: tag }, { names: [a, b], type: branch }] }",
+                listed(&[("v*", "tag"), ("a", "branch"), ("b", "branch")]),
+            ),
+            ("{ protected_branches: true, custom_branch_policies: [main] }", None),
+            ("{ protected_branches: true, custom_branch_policies: true }", None),
+        ] {
+            assert_eq!(deployers(&Node::parse("a.yml", text).unwrap()), expected, "{text}");
+        }
+    }
+}

@@ -145,3 +145,27 @@ async fn variables_that_are_not_listed_stay_if_the_list_is_additive() {
     assert_eq!(world.changes().await.len(), 1);
     world.check_calls();
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_form_of_the_same_value_is_no_change() {
+    let world = World::new(state(), POLICY).await;
+    world.apply().await;
+    let settled = world.sim.state();
+    for form in [
+        "wait_timer: 30",
+        "reviewers: [{ type: User, id: 501 }, { type: Team, id: 601 }]",
+        "reviewers: [{ type: User, login: Mona }, { type: Team, slug: PLATFORM }]",
+        "reviewers: [{ type: Team, slug: platform }, { type: Team, id: 601 }, { type: User, login: mona }]",
+        "deployment_branch_policy: { custom_branch_policies: true }",
+        "deployment_branch_policy: { custom_branch_policies: [{ name: 'v*', type: tag }, { name: main }] }",
+        "deployment_branch_policy: { protected_branches: false, custom_branch_policies: [{ names: [main], type: \
+         branch }, { name: 'v*', type: tag }] }",
+        "deployment_protection_rules: [{ app_id: 777 }]",
+        "deployment_protection_rules: [{ app: Gate }]",
+        "variables: [{ name: Size, value: '3' }, { name: REGION, value: eu }]",
+    ] {
+        let policy = format!("environments: [{{ name: PRODUCTION, {form} }}]\n");
+        let other = World::new(settled.clone(), &policy).await;
+        assert_eq!(other.changes().await, Vec::<String>::new(), "{form}");
+    }
+}

@@ -244,3 +244,48 @@ fn rules(
         _ => Reply::not_found(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn status(world: &mut World, method: &Method, path: &str, body: &Value) -> u16 {
+        let found = world.repository("acme", "svc").unwrap().clone();
+        let rest: Vec<&str> = path.split('/').collect();
+        let call = Call { method, path: rest.clone(), query: &[], body, sender: "octocat", accept: "" };
+        answer(world, &call, "acme", &found, &rest).status
+    }
+
+    #[test]
+    fn what_github_refuses_is_refused() {
+        let mut world = World::from(json!({
+            "users": { "mona": { "id": 5 } },
+            "orgs": { "acme": { "teams": { "core": { "id": 6 } }, "repos": { "svc": {} } } },
+        }));
+        let policy = |both: bool| json!({ "deployment_branch_policy": { "protected_branches": both, "custom_branch_policies": both } });
+        for body in [
+            json!({ "wait_timer": 43_201 }),
+            json!({ "reviewers": [{ "type": "User", "id": 6 }] }),
+            json!({ "reviewers": vec![json!({ "type": "User", "id": 5 }); 7] }),
+            policy(true),
+            policy(false),
+        ] {
+            assert_eq!(status(&mut world, &Method::PUT, "prod", &body), 422, "{body}");
+        }
+        let reviewers = json!([{ "type": "User", "id": 5 }, { "type": "Team", "id": 6 }]);
+        assert_eq!(status(&mut world, &Method::PUT, "prod", &json!({ "reviewers": reviewers })), 200);
+        let (patterns, main) = ("PROD/deployment-branch-policies", json!({ "name": "main" }));
+        assert_eq!(status(&mut world, &Method::POST, patterns, &main), 404, "the patterns are off");
+        let custom = json!({ "protected_branches": false, "custom_branch_policies": true });
+        let custom = json!({ "deployment_branch_policy": custom });
+        assert_eq!(status(&mut world, &Method::PUT, "prod", &custom), 200);
+        assert_eq!(status(&mut world, &Method::POST, patterns, &main), 200);
+        assert_eq!(status(&mut world, &Method::POST, patterns, &main), 303);
+        let rule = json!({ "integration_id": 5 });
+        assert_eq!(status(&mut world, &Method::POST, "prod/deployment_protection_rules", &rule), 422);
+        let kept = &world.repository("acme", "svc").unwrap()["environments"]["prod"];
+        assert_eq!(kept["reviewers"], json!([]), "a body without reviewers removes them");
+    }
+}

@@ -92,3 +92,37 @@ pub(super) fn answer(
         _ => Reply::not_found(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crypto_box::aead::OsRng;
+
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_not_sealed_with_the_present_key_is_refused() {
+        let sealed = |key: &SecretKey| {
+            let sealed = key.public_key().seal(&mut OsRng, b"value").unwrap();
+            STANDARD.encode(sealed)
+        };
+        let body = |sealed: &str, id: &str| json!({ "encrypted_value": sealed, "key_id": id });
+        let own = sealed(&private_key());
+        assert_eq!(opened(&body(&own, KEY_ID)).as_deref(), Ok("value"));
+        for (sealed, id) in [
+            (own.as_str(), "1"),
+            (&*sealed(&SecretKey::from([8; 32])), KEY_ID),
+            ("dmFsdWU=", KEY_ID),
+            ("?", KEY_ID),
+        ] {
+            assert!(opened(&body(sealed, id)).is_err(), "{sealed} {id}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_github_reserves_is_refused() {
+        for name in ["GITHUB_TOKEN", "github_x", "2ND", "A-B", ""] {
+            assert!(refused_name(name).is_some(), "{name}");
+        }
+        assert!(refused_name("_NPM_2").is_none());
+    }
+}

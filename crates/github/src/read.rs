@@ -378,7 +378,8 @@ impl Reader {
                 Some(total) if count < total && !is_last => {}
                 Some(total) if count == total => break,
                 _ => {
-                    let text = format!("reading a list: GitHub announced {total:?} rows and sent {count}");
+                    let total = total.map_or_else(|| "missing".to_owned(), |total| total.to_string());
+                    let text = format!("reading a list: `total_count` is {total}, GitHub sent {count} rows");
                     return Err(Failure::new(Class::Retry, text));
                 }
             }

@@ -5,8 +5,9 @@
 use beadle_transport::Path;
 
 /// A path below a repository or an organisation. It consists of literals and ids. The only names in
-/// it are names of labels, of variables and of custom properties. Each repository has its own
-/// labels, and each organisation its own variables and properties.
+/// it are names of labels, environments, variables, secrets and custom properties. Each repository has
+/// its own labels, environments, variables and secrets, and each organisation its own variables and
+/// properties.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 
@@ -29,6 +30,17 @@ impl Below {
     /// Returns the path of the definition of a custom property.
     pub fn property(name: &str) -> Self {
         Self(Path::at("properties/schema").value(name))
+    }
+
+    /// Returns the path of an environment.
+    pub fn environment(name: &str) -> Self {
+        Self(Path::at("environments").value(name))
+    }
+
+    /// Appends the name of a variable or a secret to the path.
+    #[must_use]
+    pub fn own(self, name: &str) -> Self {
+        Self(self.0.value(name))
     }
 
     /// Appends an id to the path.

@@ -239,6 +239,14 @@ impl Named {
         self.write(method, path, body).await.map(drop)
     }
 
+    /// Reads `path` below the repository. A write of a secret needs the present key of GitHub.
+    pub async fn read(&self, path: impl Into<Below>) -> Result<Value, Failure> {
+        let below = path.into().into_path();
+        let known = self.known().await?;
+        let answer = self.api.get(&known.repository().then(below)).await?;
+        answer.json().map_err(Failure::from)
+    }
+
     /// `PATCH /repos/{owner}/{repo}`: changes settings, and may rename the repository.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
         let renamed = body["name"].as_str().map(str::to_owned);

@@ -21,6 +21,8 @@ pub mod policy;
 mod reached;
 pub mod recovery;
 mod requirements;
+mod sealing;
+mod secret_memory;
 pub mod shard;
 pub mod sweep;
 pub mod writer;

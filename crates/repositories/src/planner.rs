@@ -19,6 +19,7 @@ use crate::planner::pages::Pages;
 use crate::planner::widening::wait_for_protection;
 use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
+use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
 
 /// The aspects whose observed state can come from a read of the whole organisation, which may be
@@ -39,6 +40,7 @@ pub struct RepositoryPlanner {
     reached: Option<Reached>,
     names: Names,
     secrets: Arc<Secrets>,
+    secret_memory: SecretMemory,
     /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
     /// If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
@@ -90,6 +92,7 @@ impl RepositoryPlanner {
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation(), reader.clock()).in_lane(reader.lane());
         let overrides = Overrides::new(None, reader.organisation());
+        let secret_memory = SecretMemory::new(None, reader.organisation(), reader.clock());
         Self {
             reader,
             policy,
@@ -98,6 +101,7 @@ impl RepositoryPlanner {
             reached: None,
             names,
             secrets: Arc::default(),
+            secret_memory,
             listing: Arc::default(),
         }
     }
@@ -109,15 +113,24 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner remember three things in `store`. These are the repository to which each
-    /// file in repos/ belongs, the layers that reached each repository, and the ids that names
-    /// meant.
+    /// Makes the planner remember four things in `store`. These are the repository to which each
+    /// file in repos/ belongs, the layers that reached each repository, the ids that names meant,
+    /// and digests of the secrets that Beadle wrote.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
+        self.secret_memory = SecretMemory::new(Some(store.clone()), organisation, self.reader.clock());
         self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
+        self
+    }
+
+    /// Makes the planner remember nothing about secrets. Then it writes only secrets that GitHub
+    /// does not have.
+    #[must_use]
+    pub fn without_secret_memory(mut self) -> Self {
+        self.secret_memory = SecretMemory::new(None, self.reader.organisation(), self.reader.clock());
         self
     }
 
@@ -133,6 +146,7 @@ impl RepositoryPlanner {
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
         self.names.only_look();
+        self.secret_memory = self.secret_memory.only_looking();
         if let Some(reached) = &mut self.reached {
             reached.only_look();
         }
@@ -279,7 +293,7 @@ impl RepositoryPlanner {
 
     /// Plans the aspects of the organisation itself.
     async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let context = organisation::Context::new(&self.reader, &self.secrets);
+        let context = organisation::Context::new(&self.reader, &self.secrets, &self.secret_memory);
         organisation::plan(&context, &self.sections_of_organisation(policy)).await
     }
 
@@ -358,6 +372,7 @@ impl RepositoryPlanner {
             secrets: &self.secrets,
             settings_are_written: self.modes.of(aspects::settings::SETTINGS.name) > Mode::Observe,
             names: &self.names,
+            secret_memory: &self.secret_memory,
         };
         let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();

@@ -207,12 +207,17 @@ async fn one(
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<Option<Swept>> {
-    let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
+    let planner = || {
+        let planner = org.planner(Some(store));
+        // A temporary store knows nothing about the secrets that an earlier sweep wrote.
+        if asked.args.without_store { planner.without_secret_memory() } else { planner }
+    };
+    let (mut shown, mut plans) = plan(org, &planner(), &asked.args.selection, printer).await?;
     for _ in 1..TRIES {
         let Some(short) = &shown.short else { break };
         printer.note(format!("{}: {short}; reading the list again", org.file.name));
         clock.sleep(Duration::from_secs(2)).await;
-        (shown, plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
+        (shown, plans) = plan(org, &planner(), &asked.args.selection, printer).await?;
     }
     // Without a store, Beadle cannot know which policy was accepted. Then `beadle plan-total`
     // checks the sum of all shards.
@@ -220,7 +225,8 @@ async fn one(
     if is_gated && is_held(org, &shown, &asked.args.selection, (store, clock), printer).await? {
         return Ok(None);
     }
-    let applier = Applier::of_org(org, store, clock, printer);
+    let mut applier = Applier::of_org(org, store, clock, printer);
+    applier.planner = planner();
     let say = || announce(org, &plans, printer);
     let mut swept = make_so(applier, asked, shown, &plans, &say, printer).await?;
     let keys = swept.shown.keys();
@@ -234,7 +240,7 @@ async fn one(
         // plans the written repositories again.
         let args = next_round(asked.args, names, &tried);
         settle(clock).await;
-        let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
+        let (mut shown, mut plans) = plan(org, &planner(), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
         // A repository that was renamed since the first round is left for the next sweep.
         shown.unmatched.clear();
@@ -245,7 +251,8 @@ async fn one(
         }
         tried.extend(planned);
         let again = SweepRequest { args: &args, by: asked.by.clone() };
-        let applier = Applier::of_org(org, store, clock, printer);
+        let mut applier = Applier::of_org(org, store, clock, printer);
+        applier.planner = planner();
         let next = make_so(applier, &again, shown, &plans, &|| {}, printer).await?;
         names = next.written();
         swept.follow(next);

@@ -87,6 +87,11 @@ fn messy() -> Value {
         "topics": ["web"], "collaborators": { "dan": "maintain" }, "properties": { "tier": "gold" },
         "labels": { "a: b # c": { "color": "5319e7", "description": "null" }, "..": { "color": "000000", "description": null } },
         "autolinks": { "T-": { "url_template": "https://t.example/<num>", "is_alphanumeric": false } },
+        "environments": { "production": { "wait_timer": 30, "variables": { "REGION": "eu" },
+            "reviewers": [{ "type": "Team", "id": 502 }], "prevent_self_review": true,
+            "deployment_branch_policy": { "protected_branches": false, "custom_branch_policies": true },
+            "branch_policies": [{ "name": "main", "type": "branch" }, { "name": "v*", "type": "tag" }] } },
+        "variables": { "COLOUR": "blue" }, "secrets": { "TOKEN": { "value": "not shown" } },
         "hooks": {
             "https://ci.example.com/": { "active": true, "events": ["push", "issues"],
                 "config": { "content_type": "json", "insecure_ssl": "0", "secret": "********" } },
@@ -109,6 +114,7 @@ fn messy() -> Value {
     repositories["old"] = json!({ "archived": true, "branches": { "main": {} } });
     repositories[".github"] = json!({ "branches": { "main": {} } });
     let mut state = acme(repositories);
+    state["orgs"]["acme"]["teams"]["platform"]["id"] = json!(502);
     state["orgs"]["acme"]["property_definitions"] = json!({ "tier": { "value_type": "string" } });
     state["orgs"]["acme"]["rulesets"] = json!({ "everywhere": {
         "target": "branch", "enforcement": "active", "rules": [{ "type": "non_fast_forward" }], "bypass_actors": [],
@@ -141,6 +147,8 @@ async fn every_aspect_is_imported_and_a_secret_is_not() {
         "additive:",
         "patterns_allowed: [\"acme/*\"]",
         "query_suite: extended",
+        "wait_timer: 30",
+        "{ name: COLOUR, value: blue }",
         "release/*",
     ] {
         assert!(odd.contains(text), "`{text}` is missing:\n{odd}");

@@ -41,6 +41,7 @@ mod recovery;
 mod renamed;
 mod repair;
 mod scale;
+mod secrets;
 mod settled;
 mod stored;
 mod stores;

@@ -61,6 +61,7 @@ pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
             | [.., "list", _],
         ) => json!([]),
         ("GET", [.., "branches", _]) => json!({ "commit": { "sha": "1".repeat(40) } }),
+        ("GET", [.., "rows", _]) => json!({ "total_count": 0, "rows": [] }),
         ("GET", [.., "permission"]) => json!({ "role_name": "push" }),
         ("GET", [.., "runs"]) => json!({ "workflow_runs": [] }),
         ("GET", [.., "custom-repository-roles"]) => json!({ "total_count": 1 }),

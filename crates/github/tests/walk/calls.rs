@@ -76,6 +76,10 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "list_anew_below" => {
             reader.list_anew_below(&repository, Path::at("list").value(text("value")), &["id"]).await.is_ok()
         }
+        "rows_below" => {
+            let path = Path::at("rows").value(text("value"));
+            reader.rows_below(&repository, path, "rows", &["name"]).await.is_ok()
+        }
         "of_organisation" => reader.of_organisation(Path::at("thing").value(text("value"))).await.is_ok(),
         "list_of_organisation" => {
             reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
@@ -219,6 +223,7 @@ pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Tex
     let Ok(named) = writer.named(1, "R_1").await else { return false };
     match call {
         "send" => named.send(Method::PUT, Below::label(text("value")), None).await.is_ok(),
+        "read" => named.read(Below::label(text("value"))).await.is_ok(),
         "update" => {
             let body = json!({ "name": text("renamed"), "description": text("description") });
             named.update(body).await.is_ok() && named.replace_topics(&[]).await.is_ok()

@@ -58,6 +58,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::below", &["owner", "name", "value"], &["GET /repos/owner/name/thing/value"]),
     entry("Reader::list_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
     entry("Reader::list_anew_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
+    entry("Reader::rows_below", &["owner", "name", "value"], &["GET /repos/owner/name/rows/value"]),
     entry("Reader::of_organisation", &["value"], &["GET /orgs/organisation/thing/value"]),
     entry("Reader::list_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
     entry("Reader::list_anew_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
@@ -199,6 +200,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Writer::create_team", &["team", "description"], &["POST /orgs/organisation/teams"]),
     entry("Writer::team", &["node", "account"], &["POST /graphql"]),
     entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/labels/value"]),
+    entry("Named::read", &["name", "value"], &["POST /graphql", "GET /repos/organisation/name/labels/value"]),
     entry(
         "Named::update",
         &["name", "renamed", "description"],

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::names::Names;
 use crate::policy::shape::Key;
 use crate::policy::{Desired, Node};
+use crate::secret_memory::SecretMemory;
 
 /// One part of a repository that Beadle reads, compares and writes by itself. Each aspect is a
 /// constant of this type, in its own file.
@@ -154,6 +155,8 @@ pub struct Context<'a> {
     pub settings_are_written: bool,
     /// Remembers which id each name in the policy stood for.
     pub names: &'a Names,
+    /// Remembers which values of secrets Beadle wrote.
+    pub(crate) secret_memory: &'a SecretMemory,
 }
 
 /// The values of the secrets that a policy may name, by their names in the configuration.

@@ -6,14 +6,18 @@ pub mod actions;
 mod aspect;
 pub mod autolinks;
 pub mod collaborators;
+pub mod environments;
 pub mod labels;
+mod place;
 pub mod properties;
 pub mod protection;
 pub mod rulesets;
+pub mod secrets;
 pub mod security;
 pub mod settings;
 pub mod teams;
 pub mod topics;
+pub mod variables;
 pub mod webhooks;
 
 pub(crate) use aspect::Sections;
@@ -35,5 +39,10 @@ pub const ALL: &[&Aspect] = &[
     &properties::PROPERTIES,
     &actions::ACTIONS,
     &security::SECURITY,
+    &environments::ENVIRONMENTS,
+    &variables::VARIABLES,
+    &secrets::OF_ACTIONS,
+    &secrets::OF_DEPENDABOT,
+    &secrets::OF_CODESPACES,
     &webhooks::WEBHOOKS,
 ];

@@ -1,6 +1,7 @@
-//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
-//! webhook has a secret, but never the secret itself. So Beadle writes a secret only to a webhook that
-//! has none.
+//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a webhook has a secret,
+//! but never the secret itself. So Beadle remembers a keyed digest of the secret that it wrote
+//! (`secret_memory.rs`), and writes the secret to a webhook that has none, or if the value in the
+//! configuration is another one than before.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -21,6 +22,7 @@ use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{layered, listed};
 use crate::policy::{Node, forms};
+use crate::secret_memory::{Compared, SecretMemory, SecretName};
 
 /// The aspect of a repository's webhooks.
 pub(crate) const WEBHOOKS: Aspect = Aspect {
@@ -66,11 +68,37 @@ enum Write {
     Configure {
         id: u64,
         body: Value,
-        secret: Option<SecretString>,
+        secret: Option<Remembered>,
     },
     Delete {
         id: u64,
     },
+}
+
+/// A secret of a webhook, with the memory of its digest.
+struct Remembered {
+    value: SecretString,
+    name: SecretName,
+    memory: SecretMemory,
+}
+
+impl Remembered {
+    fn new((owner, memory): (&str, &SecretMemory), id: u64, value: &SecretString) -> Self {
+        // The address of a webhook can contain secrets, so the name is its id.
+        let name = SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: id.to_string() };
+        Self { value: value.clone(), name, memory: memory.clone() }
+    }
+
+    /// Returns whether Beadle wrote another value before. If Beadle does not remember any value, the
+    /// webhook counts as one that has the present value.
+    async fn is_another(&self) -> Result<bool, Failure> {
+        match self.memory.compare(&self.name, &self.value).await? {
+            Compared::Other => return Ok(true),
+            Compared::NeverWritten => self.memory.remember(&self.name, &self.value).await?,
+            Compared::Same { .. } | Compared::Unknown => {}
+        }
+        Ok(false)
+    }
 }
 
 fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
@@ -93,8 +121,11 @@ impl Step for Write {
                 to.send(Method::PATCH, Below::at("hooks").id(*id), Some(body.clone())).await
             }
             Self::Configure { id, body, secret } => {
-                let body = with(body.clone(), secret.as_ref());
-                to.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await
+                let body = with(body.clone(), secret.as_ref().map(|secret| &secret.value));
+                to.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await?;
+                let Some(secret) = secret else { return Ok(()) };
+                let remembered = secret.memory.remember(&secret.name, &secret.value).await;
+                remembered.map_err(|error| Failure::from(error).after_a_part())
             }
             Self::Delete { id } => to.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
@@ -139,30 +170,31 @@ impl AspectPlanner for Webhooks {
         // Addresses can contain secrets, so the store must not keep this answer.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let declared = (section.items(), &section.node, section.exclusive);
-        compare(declared, &seen, context.secrets, plan);
-        Ok(())
+        let owner = context.repository.id.to_string();
+        compare(declared, &seen, (context.secrets, &owner, context.secret_memory), plan).await
     }
 }
 
 /// Plans the changes of a list of webhooks. `declared` has the entries of the policy, the value that
-/// contains them, and whether Beadle removes other webhooks.
-pub(crate) fn compare(
+/// contains them, and whether Beadle removes other webhooks. The secrets come with the owner of the
+/// webhooks, and with the memory of what Beadle wrote.
+pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],
-    secrets: &Secrets,
+    (secrets, owner, memory): (&Secrets, &str, &SecretMemory),
     plan: &mut AspectPlan,
-) {
+) -> Result<(), Failure> {
     let wants: Vec<Want<'_>> = items.iter().filter_map(Want::read).collect();
     if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
         plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
-        return;
+        return Ok(());
     }
     let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
     let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
     let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
     if !all_named(kind("webhooks"), &observed) {
         plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
-        return;
+        return Ok(());
     }
     // If several webhooks have the same address, one of them counts as the listed webhook. The
     // others count as not listed.
@@ -177,7 +209,17 @@ pub(crate) fn compare(
             continue;
         }
         match matched.observed_of(at) {
-            Some(place) => change(want, &seen[place], secret, plan),
+            Some(place) => {
+                let hook = &seen[place];
+                let id = hook["id"].as_u64().unwrap_or_default();
+                let secret = secret.map(|value| Remembered::new((owner, memory), id, &value));
+                let has_secret = !hook["config"]["secret"].is_null();
+                let is_another = match &secret {
+                    Some(secret) if has_secret => secret.is_another().await?,
+                    _ => false,
+                };
+                change(want, hook, (secret, is_another), plan);
+            }
             None => create(want, secret, plan),
         }
     }
@@ -188,6 +230,7 @@ pub(crate) fn compare(
             plan.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
         }
     }
+    Ok(())
 }
 
 /// Returns an address without the parts that can be secret. The result contains a hash of the
@@ -229,7 +272,12 @@ fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) 
     plan.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
 }
 
-fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, plan: &mut AspectPlan) {
+fn change(
+    want: &Want<'_>,
+    found: &Value,
+    (secret, is_another): (Option<Remembered>, bool),
+    plan: &mut AspectPlan,
+) {
     let Some(id) = found["id"].as_u64() else { return };
     let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
     let what = format!("webhook {}", shown(want.url));
@@ -276,6 +324,10 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, plan: &m
     }
     if secret.is_some() && config["secret"].is_null() {
         fields.push(field("secret", json!("none"), json!("set"), asked("secret"), Risk::Changes));
+    }
+    if is_another {
+        let (before, after) = (json!("an earlier value"), json!("the value of the configuration"));
+        fields.push(field("secret", before, after, asked("secret"), Risk::Changes));
     }
     if !fields.is_empty() {
         plan.change(what, fields, Write::Configure { id, body: want.config(), secret });

@@ -85,9 +85,17 @@ const TABLE: &[Kind] = &[
     section("rulesets", &[needed(&["name"], Exact)]),
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
+    section("environments", &[needed(&["name"], FoldedAscii)]),
+    // An environment has variables and secrets too.
+    section("variables", &[needed(&["name"], Folded)]),
+    section("secrets", &[needed(&["name"], Folded)]),
+    section("dependabot_secrets", &[needed(&["name"], Folded)]),
+    section("codespaces_secrets", &[needed(&["name"], Folded)]),
     section("code_security_configurations", &[needed(&["name"], Exact)]),
     // The lists in a branch protection rule.
     nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),
+    // The list in an environment.
+    nested("reviewers", &[needed(&["type"], Exact), needed(&["id", "slug", "login"], Folded)], &[]),
     // The lists in a ruleset.
     nested("bypass_actors", &[needed(&["actor_type"], Exact), open(&["actor_id"], Actor)], &[]),
     nested("rules", &[needed(&["type"], Exact)], &[]),

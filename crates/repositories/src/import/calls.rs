@@ -101,7 +101,7 @@ const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "pattern
 
 /// Returns what Beadle read. If a read failed, records the reason for each part in `names`. Returns
 /// `Err` only if the whole import cannot continue.
-fn known<T>(
+pub(super) fn known<T>(
     read: Result<T, Failure>,
     names: &[&'static str],
     observed: &mut Observed,

@@ -4,6 +4,7 @@
 mod accepted;
 mod calls;
 mod convert;
+mod environments;
 mod factor;
 mod files;
 mod label;
@@ -196,6 +197,7 @@ async fn observed(reader: &Reader, repositories: &[Repository]) -> Result<Vec<Ob
 async fn one(reader: &Reader, repository: &Repository) -> Result<Observed, Failure> {
     let mut observed = live::observed(repository);
     Box::pin(calls::read(reader, repository, &mut observed)).await?;
+    Box::pin(environments::read(reader, repository, &mut observed)).await?;
     accepted::leave_out_refused(&mut observed);
     let owner = &repository.owner;
     let path = format!("/repos/{owner}/{}/", repository.name);

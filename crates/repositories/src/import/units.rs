@@ -212,6 +212,12 @@ pub(super) const LISTS: &[List] = &[
     list("autolinks", "key_prefix", false),
     list("custom_properties", "name", true),
     list("webhooks", "url", false),
+    list("environments", "name", false),
+    list("variables", "name", true),
+    // GitHub shows no values of secrets, so an import writes none of these lists.
+    List { is_exclusive: false, ..list("secrets", "name", true) },
+    List { is_exclusive: false, ..list("dependabot_secrets", "name", true) },
+    List { is_exclusive: false, ..list("codespaces_secrets", "name", true) },
 ];
 
 /// Returns the units of the section `repository` that GitHub shows as settings.

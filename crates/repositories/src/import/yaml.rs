@@ -29,6 +29,8 @@ const FIRST: &[&str] = &[
     "actions",
     "security",
     "webhooks",
+    "environments",
+    "variables",
     "code_security_configurations",
     "custom_repository_roles",
     "organization",

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use crate::aspects::{AppPermission, AspectPlan, Secrets};
 use crate::policy::Node;
 use crate::policy::shape::Key;
+use crate::secret_memory::SecretMemory;
 
 /// One part of an organisation that Beadle reads, compares and writes by itself. Each aspect is a
 /// constant of this type, in its own file.
@@ -108,12 +109,14 @@ pub(crate) struct Context<'a> {
     pub(crate) reader: &'a Reader,
     /// The secrets that the policy may name.
     pub(crate) secrets: &'a Secrets,
+    /// Remembers which values of secrets Beadle wrote.
+    pub(crate) secret_memory: &'a SecretMemory,
     index: OnceCell<Vec<IndexRow>>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(reader: &'a Reader, secrets: &'a Secrets) -> Self {
-        Self { reader, secrets, index: OnceCell::new() }
+    pub(crate) fn new(reader: &'a Reader, secrets: &'a Secrets, secret_memory: &'a SecretMemory) -> Self {
+        Self { reader, secrets, secret_memory, index: OnceCell::new() }
     }
 
     /// Returns the list of all repositories. The first call reads it, and later calls reuse it.

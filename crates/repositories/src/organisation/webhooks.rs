@@ -39,7 +39,6 @@ impl OrganisationPlanner for Webhooks {
         // Addresses can contain secrets, so the store must not keep this answer.
         let seen = context.reader.list_anew_of_organisation("hooks?per_page=100", &["id"]).await?;
         let declared = (section.node.items(), section.node, section.exclusive);
-        compare(declared, &seen, context.secrets, plan);
-        Ok(())
+        compare(declared, &seen, (context.secrets, "organisation", context.secret_memory), plan).await
     }
 }

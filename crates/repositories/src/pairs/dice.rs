@@ -36,6 +36,7 @@ const URLS: &[&str] = &[
 ];
 const NAMES: &[&str] = &["main", "Main", "tags / v*", "späte Regel", "no force", "ci / build (ubuntu)"];
 const ENVIRONMENTS: &[&str] = &["prod", "prod/eu", "Staging"];
+const VARIABLES: &[&str] = &["REGION", "Debug_Level", "_x2"];
 const ROLES: &[&str] = &["pull", "triage", "push", "maintain", "admin"];
 const SENTENCES: &[&str] =
     &["", "What it is.", "Zwei Sätze. And ünïcode", "a \"quoted\" word: yes", "no # comment"];
@@ -201,6 +202,8 @@ impl Dice {
             "a property's name" if self.chance(4) => "ghost-property".to_owned(),
             "a property's name" => self.name(PROPERTIES),
             "an environment's name" => self.one(ENVIRONMENTS).to_owned(),
+            "a variable's name" | "a secret's name" => self.name(VARIABLES),
+            "a pattern of branches or tags" => self.one(PATTERNS).to_owned(),
             "a name" if name == "permission" && self.chance(4) => "auditor".to_owned(),
             "a name" if name == "permission" => self.one(ROLES).to_owned(),
             "a name" => self.one(NAMES).to_owned(),

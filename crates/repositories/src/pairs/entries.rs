@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, UNREACHABLE};
+use super::environments;
 use crate::policy::described::{Key, OF_REPOSITORIES, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
 
 /// The description of a list: its section, the field that identifies an entry, and the other keys
@@ -34,6 +35,11 @@ pub(super) const LISTS: &[List] = &[
     list("rulesets", "name", &["enforcement"], false),
     list("custom_properties", "name", &["value"], true),
     list("webhooks", "url", &[], false),
+    list("environments", "name", &[], true),
+    list("variables", "name", &["value"], true),
+    list("secrets", "name", &["secret"], true),
+    list("dependabot_secrets", "name", &["secret"], true),
+    list("codespaces_secrets", "name", &["secret"], true),
 ];
 
 /// The code security configurations, a list of the organisation.
@@ -256,6 +262,9 @@ fn entry(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Value {
     }
     if list.section == "branches" {
         protection(dice, &mut entry, place);
+    }
+    if list.section == "environments" {
+        environments::fit_together(dice, &mut entry, place == Place::Live);
     }
     Value::Object(entry)
 }

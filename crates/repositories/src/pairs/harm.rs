@@ -21,6 +21,11 @@ const KEPT: &[(&str, &str)] = &[
     ("rulesets", "rulesets"),
     ("properties", "custom_properties"),
     ("hooks", "webhooks"),
+    ("environments", "environments"),
+    ("variables", "variables"),
+    ("secrets", "secrets"),
+    ("dependabot_secrets", "dependabot_secrets"),
+    ("codespaces_secrets", "codespaces_secrets"),
 ];
 
 /// The fields that the simulator sets by itself, such as ids and dates.
@@ -81,7 +86,8 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
 /// list was unknown, so every removal is an error.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
-        "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" => aspect,
+        "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" | "environments"
+        | "variables" | "secrets" | "dependabot_secrets" | "codespaces_secrets" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
         // In the other lists, Beadle removes an entry only if a file names the entry.
@@ -159,7 +165,9 @@ impl<'a> AskedSections<'a> {
         said.iter().any(|list| {
             let has_no_mode = ["include", "add", "replace"].into_iter().any(|word| list.get(word).is_some());
             if list.is_array() || has_no_mode {
-                !is_additive && !["branches", CONFIGURATIONS.section].contains(&section)
+                let kept = ["branches", CONFIGURATIONS.section];
+                let is_kept = kept.contains(&section) || section.ends_with("secrets");
+                !is_additive && !is_kept
             } else {
                 list.get("exclusive").is_some()
             }

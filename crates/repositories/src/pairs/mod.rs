@@ -15,6 +15,7 @@
 
 mod dice;
 mod entries;
+mod environments;
 mod files;
 mod harm;
 mod import;

@@ -55,6 +55,7 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
+    ("environments[].name", "GitHub takes any name"),
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
@@ -106,6 +107,24 @@ fn places() -> Vec<Place> {
             Kind::Property,
             "settings.yml",
             list("custom_properties", json!({ "property_name": OLD, "value": "gold" })),
+        ),
+        place(
+            "environments[].reviewers[].slug",
+            Kind::Team,
+            "settings.yml",
+            list("environments", json!({ "name": "prod", "reviewers": [{ "type": "Team", "slug": OLD }] })),
+        ),
+        place(
+            "environments[].reviewers[].login",
+            Kind::User,
+            "settings.yml",
+            list("environments", json!({ "name": "prod", "reviewers": [{ "type": "User", "login": OLD }] })),
+        ),
+        place(
+            "environments[].deployment_protection_rules[].app",
+            Kind::App,
+            "settings.yml",
+            list("environments", json!({ "name": "prod", "deployment_protection_rules": [{ "app": OLD }] })),
         ),
         place(
             "repository.default_branch",

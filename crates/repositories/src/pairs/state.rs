@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, BRANCHES, Dice, PROPERTIES, TEAMS, UNREACHABLE, USERS};
 use super::entries::{self, BLOCKS, LISTS, Place};
+use super::environments;
 
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
@@ -183,6 +184,11 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
             json!({ "url": hook["url"], "content_type": hook["content_type"], "insecure_ssl": insecure });
         json!({ "active": hook["active"], "events": hook["events"], "config": config })
     });
+    made["environments"] = keyed(&sections["environments"], "name", environments::live);
+    made["variables"] = environments::variables(&sections["variables"]);
+    for list in crate::aspects::secrets::SECTIONS {
+        made[*list] = environments::secrets(&sections[*list]);
+    }
     made["properties"] = keyed(&sections["custom_properties"], "name", |property| text(&property["value"]));
     made["protection"] = keyed(&sections["branches"], "name", |branch| protection(&branch["protection"]));
     let actions = json!({

@@ -190,6 +190,7 @@ impl RepositoryPlanner {
             overrides: self.overrides.apart(),
             reached,
             names: self.names.apart(),
+            secret_memory: self.secret_memory.only_looking(),
             ..self.clone()
         }
     }

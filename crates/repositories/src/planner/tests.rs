@@ -5,6 +5,7 @@ mod conditions;
 mod configurations;
 mod creation;
 mod default_branch;
+mod environments;
 mod failing;
 mod importing;
 mod merging;
@@ -14,6 +15,7 @@ mod pages;
 mod policy_files;
 mod preview;
 mod rulesets;
+mod secrets;
 mod world;
 
 use std::path::Path;

@@ -4,13 +4,16 @@
 use super::contradictions;
 use super::keys::ALL_SECTIONS;
 use super::list_forms;
-use super::lists::entries;
+use super::lists::{entries, list_of};
 use super::node::{Kind, Node};
 use super::organisation_checks;
 use super::pattern::{Pattern, patterns, short};
 use super::problem::{Problem, Severity};
 use super::schema::FileKind;
 use crate::identity;
+
+/// The maximum number of reviewers of an environment.
+const REVIEWERS: usize = 6;
 
 /// Returns the names of the sections whose entries have an identity (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
@@ -78,6 +81,27 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Checks the parts of environments that GitHub refuses together.
+fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
+    for environment in entries(root, "environments") {
+        if let Some(list) =
+            environment.get("reviewers").filter(|list| list_of(list).items().len() > REVIEWERS)
+        {
+            let text = format!("an environment must have at most {REVIEWERS} reviewers");
+            problems.push(Problem::error(list.asked.clone(), list.column, text));
+        }
+        let Some(policy) = environment.get("deployment_branch_policy") else { continue };
+        let is_protected = policy.get("protected_branches").and_then(Node::bool) == Some(true);
+        let custom = policy.get("custom_branch_policies");
+        let has_custom =
+            custom.is_some_and(|custom| custom.bool() == Some(true) || !list_of(custom).items().is_empty());
+        if is_protected && has_custom {
+            let text = "`protected_branches` and `custom_branch_policies` must not both be set";
+            problems.push(Problem::error(policy.asked.clone(), policy.column, text));
+        }
+    }
+}
+
 /// Checks that no repository gets two code security configurations, because GitHub attaches only
 /// one, and that no new repository gets two by default.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
@@ -108,6 +132,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     contradictions::check(kind, root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
+    check_environments(root, problems);
     check_configurations(root, problems);
     organisation_checks::check(root, problems);
     for property in entries(root, "custom_properties") {

@@ -32,7 +32,11 @@ impl Policy {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        let exclusive = |name: &str| target.list_modes.get(name).is_none_or(|word| word.exclusive);
+        // Beadle keeps secrets that the policy does not list, unless the list says otherwise.
+        let exclusive = |name: &str| {
+            let mode = target.list_modes.get(name).map(|word| word.exclusive);
+            mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&name))
+        };
         let mut desired = Desired::default();
         if let Some(settings) = section("repository") {
             desired.settings = self::settings(settings, target);

@@ -301,10 +301,16 @@ impl Policy {
 
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
-        let roots = || self.layers.iter().flat_map(Layer::roots);
-        let hooks = roots().filter_map(|root| root.get("webhooks"));
-        let own = roots().filter_map(|root| root.get("organization")?.get("webhooks")).map(list_of);
-        hooks.chain(own).flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
+        let mut found = Vec::new();
+        for root in self.layers.iter().flat_map(Layer::roots) {
+            let sections = aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
+            let environments = root.get("environments").map(Node::items).unwrap_or_default();
+            let of_environments = environments.iter().filter_map(|environment| environment.get("secrets"));
+            let own = root.get("organization").and_then(|own| own.get("webhooks")).map(list_of);
+            let lists = sections.filter_map(|section| root.get(section)).chain(of_environments).chain(own);
+            found.extend(lists.flat_map(Node::items).filter_map(|entry| entry.get("secret")));
+        }
+        found
     }
 
     /// Returns the names of the sections that at least one layer sets, and the parts of the section

@@ -82,6 +82,12 @@ pub const PROPERTY: Form = Form { what: "a property's name", check: property };
 /// The name of a deployment environment.
 pub const ENVIRONMENT: Form =
     Form { what: "an environment's name", check: |text| plain(text).and(at_most(text, 255)) };
+/// The name of a variable of Actions.
+pub const VARIABLE: Form = Form { what: "a variable's name", check: variable };
+/// The name of a secret of Actions, Dependabot or Codespaces.
+pub const SECRET: Form = Form { what: "a secret's name", check: variable };
+/// A pattern of the branches or tags that can deploy to an environment.
+pub const DEPLOYABLE: Form = Form { what: "a pattern of branches or tags", check: branches };
 /// The file name of a workflow, or the workflow's id.
 pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
 /// An address on the web.
@@ -201,6 +207,24 @@ fn property(text: &str) -> Result<(), Misfit> {
     at_most(text, 75)
 }
 
+/// Checks the name of a variable or a secret. GitHub ignores the case of its letters.
+///
+/// <https://docs.github.com/actions/reference/workflows-and-actions/variables#naming-conventions-for-configuration-variables>
+fn variable(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(Misfit::new("have only letters, digits and underscores"));
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(Misfit::new("not begin with a digit"));
+    }
+    let prefix = text.get(..7).unwrap_or_default();
+    if prefix.eq_ignore_ascii_case("GITHUB_") {
+        return Err(Misfit::new("not begin with `GITHUB_`, which GitHub reserves"));
+    }
+    Ok(())
+}
+
 fn autolink_prefix(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     if !text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_+=:/#".contains(c)) {
@@ -300,6 +324,9 @@ mod tests {
             (REFS, "~ALL"),
             (PROPERTY, "cost-centre_2"),
             (ENVIRONMENT, "prod/eu"),
+            (VARIABLE, "_Region_2"),
+            (SECRET, "github"),
+            (DEPLOYABLE, "release/*"),
             (WORKFLOW, "police.yml"),
             (URL, "https://tickets.example.com/APO-<num>"),
             (NAME, "ci / build (ubuntu-latest)"),
@@ -328,6 +355,9 @@ mod tests {
             (REFS, "main", "begin with `refs/heads/`", Some("write it as `refs/heads/main`")),
             (REFS, "~all", "begin with `refs/heads/`", None),
             (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
+            (VARIABLE, "MY-NAME", "only letters", None),
+            (VARIABLE, "2ND", "not begin with a digit", None),
+            (SECRET, "github_token", "GITHUB_", None),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
         ] {
@@ -352,6 +382,9 @@ mod tests {
             REFS,
             PROPERTY,
             ENVIRONMENT,
+            VARIABLE,
+            SECRET,
+            DEPLOYABLE,
             WORKFLOW,
             URL,
         ];

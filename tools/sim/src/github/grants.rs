@@ -187,6 +187,13 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         | ["repos", _, _, "branches", _, "rename"] => "contents",
         ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
         ["repos", _, _, "actions", "workflows", ..] => "actions",
+        ["repos", _, _, "actions", "variables", ..] => "actions_variables",
+        ["repos", _, _, "actions", "secrets", ..] => "secrets",
+        ["repos", _, _, "dependabot", "secrets", ..] => "dependabot_secrets",
+        ["repos", _, _, "codespaces", "secrets", ..] => "codespaces_secrets",
+        ["repos", _, _, "environments", _, "variables" | "secrets", ..] => "environments",
+        ["repos", _, _, "environments", ..] if !writes => "actions",
+        ["repos", _, _, "environments", ..] => "administration",
         [
             "repos",
             _,

@@ -30,6 +30,11 @@ pub(crate) const OWN: &[&str] = &[
     "code_scanning",
     "hooks",
     "properties",
+    "environments",
+    "variables",
+    "secrets",
+    "dependabot_secrets",
+    "codespaces_secrets",
     "workflows",
     "runs",
     "check_runs",
@@ -296,7 +301,8 @@ pub(crate) fn permissions() -> Value {
         "organization_custom_org_roles": "write", "organization_self_hosted_runners": "write",
         "organization_user_blocking": "write", "repository_hooks": "write",
         "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "admin",
-        "repository_custom_properties": "write",
+        "repository_custom_properties": "write", "environments": "write", "actions_variables": "write",
+        "secrets": "write", "dependabot_secrets": "write", "codespaces_secrets": "write",
     })
 }
 

@@ -101,6 +101,11 @@ fn lists() -> Value {
         "code_scanning": { "state": "not-configured", "languages": [], "query_suite": "default" },
         "hooks": {},
         "properties": {},
+        "environments": {},
+        "variables": {},
+        "secrets": {},
+        "dependabot_secrets": {},
+        "codespaces_secrets": {},
         "workflows": {},
         "runs": [],
     })
@@ -217,6 +222,21 @@ impl World {
                 for part in ["labels", "autolinks", "rulesets", "hooks"] {
                     for (_, entry) in entries_mut(&mut repository[part]) {
                         identify(entry, &mut fresh);
+                    }
+                }
+                for (_, environment) in entries_mut(&mut repository["environments"]) {
+                    identify(environment, &mut fresh);
+                    default(environment, "wait_timer", json!(0));
+                    default(environment, "prevent_self_review", json!(false));
+                    default(environment, "deployment_branch_policy", Value::Null);
+                    for list in ["reviewers", "branch_policies", "gates"] {
+                        default(environment, list, json!([]));
+                    }
+                    default(environment, "variables", json!({}));
+                    default(environment, "secrets", json!({}));
+                    for list in ["branch_policies", "gates"] {
+                        let entries = environment[list].as_array_mut().into_iter().flatten();
+                        entries.for_each(|entry| identify(entry, &mut fresh));
                     }
                 }
                 // In a document, the address of a webhook can be given by the name of its entry.

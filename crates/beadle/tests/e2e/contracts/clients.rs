@@ -37,7 +37,7 @@ const OCTOKIT: &str = "\
     organisation.ruleset.delete autolink.create autolinks autolink autolink.delete hook.create hooks \
     hook hook.update hook.config.update hook.delete properties.update properties \
     organisation.properties properties.schema actions.update actions actions.token alerts.enable \
-    alerts alerts.disable file file.raw folder tree commits commit issues graphql";
+    alerts alerts.disable file file.raw folder tree commits commit environments issues graphql";
 /// The steps of octokit that the simulator does not have.
 const OCTOKIT_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
@@ -47,7 +47,6 @@ const OCTOKIT_MISSING: &[Missing] = &[
     ("file.write", "403", "Beadle may only read files"),
     ("ref", "404", "Beadle reads no refs"),
     ("readme", "404", "Beadle reads files by their paths"),
-    ("environments", "404", "Beadle does not manage environments"),
     ("check.create", "403", "the App has no permission `checks`"),
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
@@ -64,7 +63,7 @@ const PYGITHUB: &str = "\
     branches branch protection protection.delete autolink.create \
     autolinks autolink.delete hook.create hooks hook hook.update hook.delete properties.update \
     properties properties.schema organisation.properties alerts.enable alerts alerts.disable file \
-    folder tree commits commit issues graphql";
+    folder tree commits commit environments issues graphql";
 /// The steps of `PyGithub` that the simulator does not have.
 const PYGITHUB_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
@@ -75,7 +74,6 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("file.write", "403", "Beadle may only read files"),
     ("ref", "404", "Beadle reads no refs"),
     ("readme", "404", "Beadle reads files by their paths"),
-    ("environments", "404", "Beadle does not manage environments"),
     ("check.create", "403", "the App has no permission `checks`"),
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
@@ -86,13 +84,9 @@ const PROBOT: &str = "\
     settings.raw overrides repository repository.update topics alerts labels collaborators teams \
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
-    organisation";
+    organisation environments variables";
 /// The steps of a Probot app that the simulator does not have.
-const PROBOT_MISSING: &[Missing] = &[
-    ("environments", "404", "Beadle does not manage environments"),
-    ("variables", "404", "Beadle does not manage variables"),
-    ("milestones", "404", "Beadle does not manage milestones"),
-];
+const PROBOT_MISSING: &[Missing] = &[("milestones", "404", "Beadle does not manage milestones")];
 
 /// The steps of Okta's SDK that work.
 const OKTA: &str = "\
@@ -200,7 +194,8 @@ async fn a_probot_app_does_the_work_of_safe_settings_except_for_the_listed_steps
         "administration": "write", "checks": "write", "contents": "write", "issues": "write",
         "members": "write", "metadata": "read", "organization_administration": "write",
         "organization_custom_properties": "read", "pull_requests": "write",
-        "repository_custom_properties": "write", "vulnerability_alerts": "write",
+        "repository_custom_properties": "write", "vulnerability_alerts": "write", "actions": "read",
+        "actions_variables": "read",
     });
     let (_world, command) = with_state(state, node(include_str!("clients/probot.mjs"))).await;
     run(command, PROBOT, PROBOT_MISSING).await;

@@ -89,6 +89,16 @@ security:
   dependabot_security_updates: true
   private_vulnerability_reporting: true
   code_scanning_default_setup: { state: configured, query_suite: extended, languages: [python, go] }
+environments:
+  - name: production
+    wait_timer: 30
+    reviewers: [{ type: Team, slug: platform }, { type: User, login: ann }]
+    prevent_self_review: true
+    deployment_branch_policy: { custom_branch_policies: [main, { name: 'v*', type: tag }] }
+    deployment_protection_rules: [{ app: deployer }]
+    variables: [{ name: region, value: eu }]
+variables:
+  - { name: colour, value: blue }
 webhooks:
   - { url: 'https://ci.example.com/hook', events: [push, pull_request], content_type: json, secret: ci_hook }
 ";

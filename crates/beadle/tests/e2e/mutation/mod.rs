@@ -22,6 +22,7 @@ async fn world() -> World {
     state["orgs"]["acme"]["custom_roles"] = json!(["security-reader"]);
     state["orgs"]["acme"]["property_definitions"] = json!({ "tier": {}, "more": {}, "regions": { "value_type": "multi_select", "allowed_values": ["eu", "us"] } });
     state["orgs"]["acme"]["teams"]["platform"]["id"] = json!(501);
+    state["orgs"]["acme"]["teams"]["contractors"]["id"] = json!(504);
     let mut world = World::unlimited(state).await;
     std::fs::write(world.path().join("ci.secret"), format!("{:032x}", rand::random::<u128>())).unwrap();
     world.org_lines += "[org.guard]\nrepeats = 0\npercent = 100\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
@@ -101,7 +102,7 @@ async fn planned(world: &World) -> BTreeMap<String, Value> {
 fn another(document: &Value) -> Value {
     let mut document = document.clone();
     document["id"] = Value::Null;
-    for part in ["labels", "autolinks", "rulesets", "hooks", "protection"] {
+    for part in ["labels", "autolinks", "rulesets", "hooks", "protection", "environments"] {
         for (_, entry) in document[part].as_object_mut().into_iter().flatten() {
             entry["id"] = Value::Null;
         }

@@ -32,6 +32,7 @@ pub(super) struct World {
     clock: Clock,
     store: Arc<dyn Store>,
     policy: Policy,
+    secrets: Secrets,
     /// The folder of the store. It is deleted together with this value.
     _folder: tempfile::TempDir,
 }
@@ -67,6 +68,7 @@ impl World {
             clock: Clock::simulated(Time::from_seconds(1_800_000_000)),
             store: Arc::new(store),
             policy,
+            secrets: Secrets::new(),
             _folder: folder,
         }
     }
@@ -74,6 +76,11 @@ impl World {
     /// Replaces the policy with these files.
     pub(super) fn replace_policy(&mut self, files: &BTreeMap<String, String>) {
         self.policy = Policy::from_sources(files.clone(), "admin", Path::new("policy")).unwrap();
+    }
+
+    /// Sets the value of a secret that the policy can name.
+    pub(super) fn set_secret(&mut self, name: &str, value: &str) {
+        self.secrets.insert(name.to_owned(), SecretString::from(value));
     }
 
     /// Creates a planner and a writer that remember nothing from earlier applies.
@@ -91,6 +98,7 @@ impl World {
         let reader = Reader::new(api.clone(), self.policy.asks());
         let modes = Modes { organisation: Mode::Enforce, ..Modes::default() };
         let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)
+            .lending(self.secrets.clone())
             .remembering(self.store.clone());
         (planner, RepositoryWriter::new(Writer::new(api), reader))
     }
@@ -98,7 +106,7 @@ impl World {
     /// Returns the notes that planners stored about repositories and names.
     pub(super) async fn notes(&self) -> Vec<(String, String)> {
         let mut notes = Vec::new();
-        for kind in ["override", "reached", "name"] {
+        for kind in ["override", "reached", "name", "secret-"] {
             notes.extend(self.store.notes(kind).await.unwrap());
         }
         notes

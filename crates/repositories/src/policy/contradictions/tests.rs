@@ -48,6 +48,24 @@ fn what_github_refuses_is_refused_with_its_line() {
             "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: license_compliance_scanning\n",
             ":5 `rulesets[0]`: a ruleset of the organisation cannot have the rule `license_compliance_scanning`",
         ),
+        (
+            "repos/a.yml",
+            "environments:\n- name: prod\n  deployment_branch_policy: { protected_branches: true, custom_branch_policies: [main] }",
+            ":3 `protected_branches` and `custom_branch_policies` must not both be set",
+        ),
+        (
+            "repos/a.yml",
+            &*format!(
+                "environments:\n- name: prod\n  reviewers: [{}]\n",
+                "{ type: Team, slug: a }, ".repeat(7)
+            ),
+            ":3 an environment must have at most 6 reviewers",
+        ),
+        (
+            "repos/a.yml",
+            "variables:\n- { name: a-b, value: x }",
+            ":2 `variables[0].name` must have only letters, digits",
+        ),
         ("repos/a.yml", "repository:\n  visibility: PRIVATE", "did you mean `private`?"),
         ("repos/a.yml", "repository:\n  squash_merge_commit_title: pr_title", "did you mean `PR_TITLE`?"),
         (

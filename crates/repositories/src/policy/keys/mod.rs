@@ -96,12 +96,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
 pub(crate) const SECTIONS: &[Key] = joined![
     &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
     &SECTIONS_OF_ASPECTS,
-    &[
-        later("milestones", "Milestones."),
-        later("validator", "Patterns that names must match."),
-        later("environments", "Deployment environments."),
-        later("variables", "Actions variables."),
-    ],
+    &[later("milestones", "Milestones."), later("validator", "Patterns that names must match."),],
 ];
 
 /// Returns the names of the sections whose lists can be exclusive or additive.
@@ -264,6 +259,11 @@ pub(crate) const EACH: &[&str] = &[
     "autolinks",
     "custom_properties",
     "webhooks",
+    "environments",
+    "variables",
+    "secrets",
+    "dependabot_secrets",
+    "codespaces_secrets",
 ];
 
 /// The keys of one rule in `rules/*.yml`.
@@ -339,8 +339,20 @@ mod tests {
     #[test]
     fn lists_that_can_be_exclusive_are_recognised_by_their_shape() {
         let lists: BTreeSet<&str> = lists().into_iter().collect();
-        let expected =
-            ["autolinks", "collaborators", "custom_properties", "labels", "rulesets", "teams", "webhooks"];
+        let expected = [
+            "autolinks",
+            "codespaces_secrets",
+            "collaborators",
+            "custom_properties",
+            "dependabot_secrets",
+            "environments",
+            "labels",
+            "rulesets",
+            "secrets",
+            "teams",
+            "variables",
+            "webhooks",
+        ];
         assert_eq!(lists, BTreeSet::from(expected));
     }
 
@@ -354,6 +366,7 @@ mod tests {
         assert_eq!(required("branches"), ["name"]);
         assert_eq!(required("rulesets"), ["name"]);
         assert_eq!(required("labels"), ["name"]);
+        assert_eq!(required("environments"), ["name"]);
         assert_eq!(required("actions"), [""; 0]);
     }
 }

@@ -10,6 +10,7 @@ mod checks;
 mod configurations;
 mod contents;
 mod create;
+mod environments;
 mod git;
 mod hooks;
 mod issues;
@@ -23,8 +24,10 @@ mod properties;
 pub(crate) mod pulls;
 mod rulesets;
 mod runner_groups;
+mod secrets;
 mod security;
 mod teams;
+mod variables;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -335,6 +338,20 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
+        (_, ["environments", rest @ ..]) => environments::answer(world, call, org, &found, rest),
+        (_, ["actions", "variables", rest @ ..]) => {
+            let holder = variables::Holder { org, repository: name, environment: None };
+            variables::answer(world, call, holder, &found, rest)
+        }
+        (_, [product @ ("actions" | "dependabot" | "codespaces"), "secrets", rest @ ..]) => {
+            let holder = variables::Holder { org, repository: name, environment: None };
+            let key = match *product {
+                "dependabot" => "dependabot_secrets",
+                "codespaces" => "codespaces_secrets",
+                _ => "secrets",
+            };
+            secrets::answer(world, call, (holder, key), &found, rest)
+        }
         (_, ["actions", rest @ ..]) => actions::answer(world, call, org, &found, rest),
         (_, ["hooks", rest @ ..]) => hooks::answer(world, call, org, &found, rest),
         (_, ["properties", "values"]) => properties::of_repository(world, call, org, &found),

@@ -32,8 +32,7 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("deployment-settings.yml", "overridevalidators: [{ plugin: branches, error: a, script: return true }]"),
     ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
     ("settings.yml", "validator: { pattern: a }"),
-    ("settings.yml", "environments: [{ name: a, wait_timer: 1 }]"),
-    ("settings.yml", "variables: [{ name: a, value: b }]"),
+    ("settings.yml", "environments:\n- name: a\n  deployment_protection_rules: [{ app_id: 5, id: 6 }]"),
     ("settings.yml", "app_installations: [{ app_slug: a }]"),
     ("suborgs/a.yml", "app_installations: [{ app_slug: a }]"),
     ("repos/a.yml", "app_installations: [{ app_slug: a }]"),
@@ -100,6 +99,17 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     (
         "suborgs/a.yml",
         "suborgproperties: [{ property_name: a, values: [b] }]\nrepository: { has_wiki: true }",
+    ),
+    ("settings.yml", "variables: [{ name: a, value: b }]"),
+    (
+        "settings.yml",
+        "environments: [{ name: a, wait_timer: 1, prevent_self_review: true, reviewers: [{ type: Team, id: 5 }], \
+         deployment_branch_policy: null, variables: [{ name: a, value: b }] }]",
+    ),
+    (
+        "settings.yml",
+        "environments: [{ name: a, deployment_branch_policy: { protected_branches: false, custom_branch_policies: \
+         [{ names: [main, 'release/*'], type: branch }] }, deployment_protection_rules: [{ app_id: 5 }] }]",
     ),
     ("deployment-settings.yml", "restrictedRepos: { include: [a], exclude: [b] }"),
 ];

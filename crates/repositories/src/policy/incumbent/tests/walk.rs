@@ -46,6 +46,8 @@ const BODIES: &[(&str, &str)] = &[
     ("POST /repos/{owner}/{repo}/autolinks", "autolinks"),
     ("POST /repos/{owner}/{repo}/labels", "labels"),
     ("POST /repos/{owner}/{repo}/rulesets", "rulesets"),
+    ("PUT /repos/{owner}/{repo}/environments/{environment_name}", "environments"),
+    ("POST /repos/{owner}/{repo}/actions/variables", "variables"),
     ("POST /orgs/{org}/rulesets", "rulesets"),
 ];
 

@@ -1,0 +1,131 @@
+//! Resolves the names of an environment's reviewers and Apps to ids.
+
+use beadle_engine::Failure;
+use beadle_github::{Actor, ActorKind};
+use serde_json::Value;
+
+use super::observed::Reviewer;
+use crate::aspects::aspect::{AspectPlan, Context};
+use crate::names::Named;
+use crate::policy::Node;
+
+/// Returns the reviewers that a list of the policy means. If a name does not exist, or belongs to
+/// another team or user than before, the function records the reason and returns `None`. A name that
+/// GitHub shows among the present reviewers needs no call.
+pub(super) async fn reviewers(
+    context: &Context<'_>,
+    part: &str,
+    list: &Node,
+    seen: &[Reviewer],
+    plan: &mut AspectPlan,
+) -> Result<Option<Vec<Reviewer>>, Failure> {
+    let (mut found, mut missing, mut is_known) = (Vec::new(), Vec::new(), true);
+    for item in list.items() {
+        let kind = item.get("type").and_then(Node::text).unwrap_or_default();
+        let id = item.get("id").and_then(Node::int).and_then(|id| u64::try_from(id).ok());
+        if let Some(id) = id {
+            let name = seen.iter().find(|other| other.kind == kind && other.id == id);
+            let name = name.and_then(|other| other.name.clone());
+            found.push(Reviewer { kind: kind.to_owned(), id, name });
+            continue;
+        }
+        let (key, named) = if kind == "Team" { ("slug", Named::Team) } else { ("login", Named::User) };
+        let Some(name) = item.get(key).and_then(Node::text) else {
+            plan.cannot_resolve_part(part, format!("a reviewer has no `{key}` and no `id` ({})", item.asked));
+            is_known = false;
+            continue;
+        };
+        let is_called =
+            |other: &&Reviewer| other.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
+        if let Some(present) = seen.iter().filter(|other| other.kind == kind).find(is_called) {
+            let asked = Some(&item.asked);
+            match context.names.another_owner(named, name, present.id, asked).await? {
+                None => found.push(present.clone()),
+                Some(why) => {
+                    plan.cannot_resolve_part(part, why);
+                    is_known = false;
+                }
+            }
+            continue;
+        }
+        let remembered = context.names.remembered(named, name).await?;
+        let renamed = seen.iter().find(|other| other.kind == kind && Some(other.id) == remembered);
+        if let Some(renamed) = renamed {
+            let what = named.as_str();
+            let now = renamed.name.clone().unwrap_or_default();
+            let why = format!("{what} `{name}` is called `{now}` now; change the policy ({})", item.asked);
+            plan.cannot_resolve_part(part, why);
+            found.push(renamed.clone());
+            continue;
+        }
+        missing.push((item, kind, name, named));
+    }
+    let actor = |(_, _, name, named): &(&Node, &str, &str, Named)| Actor {
+        kind: if *named == Named::Team { ActorKind::Team } else { ActorKind::User },
+        name: (*name).to_owned(),
+        id: None,
+        number: None,
+    };
+    let actors: Vec<Actor> = missing.iter().map(actor).collect();
+    let resolved = if actors.is_empty() { Vec::new() } else { context.reader.resolve(&actors).await? };
+    for ((item, kind, name, named), resolved) in missing.into_iter().zip(resolved) {
+        let owner = match resolved {
+            Ok(owner) => {
+                let asked = Some(&item.asked);
+                context.names.another_owner(named, name, owner.id, asked).await?.map_or(Ok(owner), Err)
+            }
+            Err(why) => Err(format!("{why} ({})", item.asked)),
+        };
+        match owner {
+            Ok(owner) => found.push(Reviewer { kind: kind.to_owned(), id: owner.id, name: Some(owner.name) }),
+            Err(why) => {
+                plan.cannot_resolve_part(part, why);
+                is_known = false;
+            }
+        }
+    }
+    Ok(is_known.then_some(found))
+}
+
+/// Returns the ids of the Apps that a list of the policy means. If an App does not exist, the
+/// function records the reason and returns `None`. `seen` has the rules at GitHub.
+pub(super) async fn apps(
+    context: &Context<'_>,
+    part: &str,
+    list: &Node,
+    seen: &[Value],
+    plan: &mut AspectPlan,
+) -> Result<Option<Vec<(u64, String)>>, Failure> {
+    let (mut found, mut is_known) = (Vec::new(), true);
+    for item in list.items() {
+        let id = item.get("app_id").and_then(Node::int).and_then(|id| u64::try_from(id).ok());
+        if let Some(id) = id {
+            let shown = seen.iter().find(|rule| rule["app"]["id"].as_u64() == Some(id));
+            let shown = shown.and_then(|rule| rule["app"]["slug"].as_str());
+            found.push((id, shown.map_or_else(|| id.to_string(), str::to_owned)));
+            continue;
+        }
+        let Some(slug) = item.get("app").and_then(Node::text) else {
+            plan.cannot_resolve_part(part, format!("a rule has no `app` and no `app_id` ({})", item.asked));
+            is_known = false;
+            continue;
+        };
+        let is_its = |rule: &&Value| {
+            rule["app"]["slug"].as_str().is_some_and(|other| other.eq_ignore_ascii_case(slug))
+        };
+        if let Some(id) = seen.iter().find(is_its).and_then(|rule| rule["app"]["id"].as_u64()) {
+            found.push((id, slug.to_owned()));
+            continue;
+        }
+        let app = Actor { kind: ActorKind::App, name: slug.to_owned(), id: None, number: None };
+        match context.reader.resolve(&[app]).await?.into_iter().next() {
+            Some(Ok(app)) => found.push((app.id, app.name)),
+            Some(Err(why)) => {
+                plan.cannot_resolve_part(part, format!("{why} ({})", item.asked));
+                is_known = false;
+            }
+            None => is_known = false,
+        }
+    }
+    Ok(is_known.then_some(found))
+}

@@ -1,0 +1,46 @@
+//! The places in which variables and secrets of a repository can be.
+
+use beadle_github::{Below, Path};
+
+/// A place that has variables or secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A product of GitHub in the repository: `actions`, `dependabot` or `codespaces`.
+    Product(&'static str),
+    /// The environment with this name.
+    Environment(String),
+}
+
+impl Place {
+    /// Returns the path of a list in this place, for reads.
+    pub(crate) fn path(&self, list: &'static str) -> Path {
+        match self {
+            Self::Product(product) => Path::at(product).then(list),
+            Self::Environment(name) => Path::at("environments").value(name).then(list),
+        }
+    }
+
+    /// Returns the path of a list in this place, for writes.
+    pub(crate) fn below(&self, list: &'static str) -> Below {
+        match self {
+            Self::Product(product) => Below::at(product).then(list),
+            Self::Environment(name) => Below::environment(name).then(list),
+        }
+    }
+
+    /// Returns the place in the form in which Beadle remembers secrets.
+    pub(crate) fn remembered(&self) -> String {
+        match self {
+            Self::Product(product) => (*product).to_owned(),
+            Self::Environment(name) => format!("environments/{}", name.to_lowercase()),
+        }
+    }
+
+    /// Returns the name of a thing in this place, as plans show it.
+    pub(crate) fn what(&self, kind: &str, name: &str) -> String {
+        match self {
+            Self::Product(_) => format!("{kind} {name}"),
+            Self::Environment(environment) => format!("environment {environment}: {kind} {name}"),
+        }
+    }
+}

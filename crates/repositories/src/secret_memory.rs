@@ -1,0 +1,212 @@
+//! Remembers which values of secrets Beadle wrote. GitHub shows no value, so Beadle keeps a keyed
+//! digest (HMAC-SHA256) of each value that it wrote, and never the value itself. The key of the
+//! digests is in the store. The digest includes the name of the secret, so two secrets with the same
+//! value have different digests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use beadle_engine::{Clock, Metadata, Note, Store, StoreError, Time};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+/// How much later than Beadle's write GitHub's time of the last change can be, although nobody else
+/// changed the secret. The clocks of both differ.
+const TOLERANCE: Duration = Duration::from_secs(300);
+
+/// The key of all digests in one store, in base64.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct DigestKey(String);
+
+impl Metadata for DigestKey {
+    const KIND: &'static str = "secret-digest-key";
+}
+
+/// What Beadle remembers of a secret that it wrote.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// The keyed digest of the value.
+    digest: String,
+    /// When Beadle wrote the value.
+    at: Time,
+}
+
+impl Metadata for Written {
+    const KIND: &'static str = "secret-written";
+}
+
+/// The place and the name of a secret at GitHub.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretName {
+    /// The id of the repository, or another word for the owner of the secret.
+    pub(crate) owner: String,
+    /// The place below the owner, such as `actions` or `environments/production`.
+    pub(crate) place: String,
+    pub(crate) name: String,
+}
+
+/// How the value of the configuration compares with the value that Beadle wrote last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// Beadle cannot know it: there is no store, or no value.
+    Unknown,
+    /// Beadle has not written this secret yet.
+    NeverWritten,
+    /// The value is another one.
+    Other,
+    /// The value is the same. `at` is the time at which Beadle wrote it.
+    Same { at: Time },
+}
+
+impl Compared {
+    /// Returns whether GitHub shows a later change than Beadle's own write.
+    pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
+        let Self::Same { at } = self else { return false };
+        let changed = updated_at.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        changed.is_some_and(|changed| Time(changed.as_millisecond()) > at + TOLERANCE)
+    }
+}
+
+/// The memory of the secrets in one organisation. Without a store, it remembers nothing.
+#[derive(Clone)]
+pub(crate) struct SecretMemory {
+    store: Option<Arc<dyn Store>>,
+    organisation: String,
+    clock: Clock,
+    /// True if Beadle only reads what is remembered, and remembers nothing new.
+    looks_only: bool,
+}
+
+impl SecretMemory {
+    pub(crate) fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
+        Self { store, organisation: organisation.to_lowercase(), clock: clock.clone(), looks_only: false }
+    }
+
+    /// Returns a copy that remembers nothing new.
+    #[must_use]
+    pub(crate) fn only_looking(&self) -> Self {
+        Self { looks_only: true, ..self.clone() }
+    }
+
+    fn note(&self, of: &SecretName) -> Note<Written> {
+        Note::of(&[&self.organisation, &of.owner, &of.place, &of.name])
+    }
+
+    /// Compares the value of the configuration with the value that Beadle wrote last.
+    pub(crate) async fn compare(
+        &self,
+        of: &SecretName,
+        value: &SecretString,
+    ) -> Result<Compared, StoreError> {
+        let Some(store) = &self.store else { return Ok(Compared::Unknown) };
+        let Some(written) = self.note(of).get(store.as_ref()).await? else {
+            return Ok(Compared::NeverWritten);
+        };
+        // A preview knows the names of the secrets and not their values.
+        if value.expose_secret().is_empty() {
+            return Ok(Compared::Unknown);
+        }
+        let key: Note<DigestKey> = Note::of(&[]);
+        let Some(DigestKey(key)) = key.get(store.as_ref()).await? else { return Ok(Compared::Other) };
+        let is_same = self.digest(&key, of, value) == written.digest;
+        Ok(if is_same { Compared::Same { at: written.at } } else { Compared::Other })
+    }
+
+    /// Remembers that GitHub has this value now.
+    pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
+        let Some(store) = self.store.as_ref().filter(|_| !self.looks_only) else { return Ok(()) };
+        let digest = self.digest(&key(store.as_ref()).await?, of, value);
+        self.note(of).put(store.as_ref(), &Written { digest, at: self.clock.now() }).await
+    }
+
+    /// Forgets a secret that Beadle removed.
+    pub(crate) async fn forget(&self, of: &SecretName) -> Result<(), StoreError> {
+        match &self.store {
+            Some(store) => self.note(of).forget(store.as_ref()).await,
+            None => Ok(()),
+        }
+    }
+
+    fn digest(&self, key: &str, of: &SecretName, value: &SecretString) -> String {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return String::new() };
+        for part in [&self.organisation, &of.owner, &of.place, &of.name] {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        }
+        mac.update(value.expose_secret().as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
+}
+
+/// Returns the key of the digests. Creates the key if the store has none.
+async fn key(store: &dyn Store) -> Result<String, StoreError> {
+    let note: Note<DigestKey> = Note::of(&[]);
+    if let Some(DigestKey(key)) = note.get(store).await? {
+        return Ok(key);
+    }
+    let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
+    note.put(store, &made).await?;
+    // Another process may have created a key at the same time. All processes use the one in the
+    // store. If a digest was made with another key, Beadle writes its secret once more.
+    let kept = note.get(store).await?;
+    Ok(kept.map_or(made.0, |DigestKey(key)| key))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    fn name(name: &str) -> SecretName {
+        SecretName { owner: "101".into(), place: "actions".into(), name: name.into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_remembered_as_a_digest_and_another_one_is_told_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+        let memory = SecretMemory::new(Some(store.clone()), "Acme", &clock);
+        let (one, two) = (SecretString::from("hunter2"), SecretString::from("hunter3"));
+        assert_eq!(memory.compare(&name("A"), &one).await, Ok(Compared::NeverWritten));
+        memory.only_looking().remember(&name("A"), &one).await.unwrap();
+        assert_eq!(memory.compare(&name("A"), &one).await, Ok(Compared::NeverWritten));
+        memory.remember(&name("A"), &one).await.unwrap();
+        memory.remember(&name("B"), &one).await.unwrap();
+        let same = Compared::Same { at: clock.now() };
+        assert_eq!(memory.compare(&name("A"), &one).await, Ok(same));
+        assert_eq!(memory.compare(&name("A"), &two).await, Ok(Compared::Other));
+        assert_eq!(memory.compare(&name("A"), &SecretString::default()).await, Ok(Compared::Unknown));
+        let notes = store.notes("secret-written").await.unwrap();
+        assert_eq!(notes.len(), 2);
+        assert_ne!(notes[0].1, notes[1].1, "the digest includes the name");
+        assert!(!format!("{notes:?}").contains("hunter"), "{notes:?}");
+        memory.forget(&name("A")).await.unwrap();
+        assert_eq!(memory.compare(&name("A"), &one).await, Ok(Compared::NeverWritten));
+        let none = SecretMemory::new(None, "acme", &clock);
+        none.remember(&name("A"), &one).await.unwrap();
+        assert_eq!(none.compare(&name("A"), &one).await, Ok(Compared::Unknown));
+    }
+
+    #[test]
+    fn only_a_later_change_is_somebody_elses() {
+        let same = Compared::Same { at: Time::from_seconds(1_800_000_000) };
+        for (updated_at, expected) in [
+            (Some("2027-01-15T08:00:00Z"), false),
+            (Some("2027-01-15T08:04:00Z"), false),
+            (Some("2027-01-15T08:06:00Z"), true),
+            (Some("soon"), false),
+            (None, false),
+        ] {
+            assert_eq!(same.is_overwritten(updated_at), expected, "{updated_at:?}");
+        }
+        assert!(!Compared::Other.is_overwritten(Some("2027-01-15T08:06:00Z")));
+    }
+}

@@ -8,12 +8,14 @@ mod factor;
 mod files;
 mod label;
 mod live;
+mod noted;
 mod observed;
 mod organisation;
 mod rulesets;
 #[cfg(test)]
 mod tests;
 mod units;
+mod workflows;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};

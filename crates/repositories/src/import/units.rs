@@ -10,12 +10,16 @@ pub(super) enum Usual {
     Null,
     /// The key is true or false.
     Bool(bool),
+    /// The key is a number.
+    Number(u64),
     /// The key has a text.
     Text(&'static str),
     /// The key is a security feature that is off.
     Off,
     /// The key is the setup of a feature that nobody has configured.
     NotConfigured,
+    /// The key is a block that lets no workflow run for a fork.
+    NoForks,
 }
 
 impl Usual {
@@ -23,9 +27,11 @@ impl Usual {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => json!(value),
+            Self::Number(number) => json!(number),
             Self::Text(text) => json!(text),
             Self::Off => json!({ "status": "disabled" }),
             Self::NotConfigured => json!({ "state": "not-configured" }),
+            Self::NoForks => json!({ "run_workflows_from_fork_pull_requests": false }),
         }
     }
 }
@@ -174,6 +180,25 @@ pub(super) const UNITS: &[Unit] = &[
         ACTIONS,
         Sharing::Most,
         &[("can_approve_pull_request_reviews", Usual::Bool(false))],
+    ),
+    unit("access_level", ACTIONS, Sharing::Most, &[("access_level", Usual::Text("none"))]),
+    unit(
+        "artifact_and_log_retention_days",
+        ACTIONS,
+        Sharing::Most,
+        &[("artifact_and_log_retention_days", Usual::Number(90))],
+    ),
+    unit(
+        "fork_pr_contributor_approval",
+        ACTIONS,
+        Sharing::Most,
+        &[("fork_pr_contributor_approval", Usual::Text("first_time_contributors"))],
+    ),
+    unit(
+        "fork_pr_workflows_private_repos",
+        ACTIONS,
+        Sharing::All,
+        &[("fork_pr_workflows_private_repos", Usual::NoForks)],
     ),
     // The updates need the alerts.
     unit(

@@ -189,8 +189,16 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         "enabled": true, "allowed_actions": "all", "sha_pinning_required": false,
         "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": [],
         "default_workflow_permissions": "read", "can_approve_pull_request_reviews": false,
+        "access_level": "none", "artifact_and_log_retention_days": 90,
+        "fork_pr_contributor_approval": "first_time_contributors",
     });
     made["actions"] = over(actions, &sections["actions"]);
+    let forks = json!({
+        "run_workflows_from_fork_pull_requests": false, "send_write_tokens_to_workflows": false,
+        "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
+    });
+    made["actions"]["fork_pr_workflows_private_repos"] =
+        over(forks, &sections["actions"]["fork_pr_workflows_private_repos"]);
     let security = &sections["security"];
     for (own, key) in [
         ("dependabot_alerts", "vulnerability_alerts"),

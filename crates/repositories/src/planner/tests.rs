@@ -1,6 +1,7 @@
 //! Tests what happens if somebody changes something while Beadle reads for a plan, or between the
 //! plan and the write.
 
+mod actions;
 mod conditions;
 mod configurations;
 mod failing;

@@ -93,6 +93,12 @@ fn lists() -> Value {
             "enabled": true, "allowed_actions": "all", "sha_pinning_required": false,
             "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": [],
             "default_workflow_permissions": "read", "can_approve_pull_request_reviews": false,
+            "access_level": "none", "artifact_and_log_retention_days": 90,
+            "fork_pr_contributor_approval": "first_time_contributors",
+            "fork_pr_workflows_private_repos": {
+                "run_workflows_from_fork_pull_requests": false, "send_write_tokens_to_workflows": false,
+                "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
+            },
         },
         "vulnerability_alerts": false,
         "automated_security_fixes": false,

@@ -84,6 +84,14 @@ actions:
   patterns_allowed: ['acme/*', 'docker/*']
   default_workflow_permissions: read
   can_approve_pull_request_reviews: false
+  access_level: organization
+  artifact_and_log_retention_days: 30
+  fork_pr_contributor_approval: all_external_contributors
+  fork_pr_workflows_private_repos:
+    run_workflows_from_fork_pull_requests: true
+    send_write_tokens_to_workflows: false
+    send_secrets_and_variables: false
+    require_approval_for_fork_pr_workflows: true
 security:
   dependabot_alerts: true
   dependabot_security_updates: true

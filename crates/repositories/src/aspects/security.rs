@@ -15,9 +15,9 @@ use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
     reads_nothing,
 };
+use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{OPTIONAL_TEXT, layered};
-use crate::policy::Node;
 
 /// The aspect of a repository's security features.
 pub(crate) const SECURITY: Aspect = Aspect {

@@ -46,7 +46,8 @@ async fn each_repository_gets_the_settings_that_its_visibility_allows() {
 
 #[tokio::test(start_paused = true)]
 async fn a_setting_of_forks_that_the_policy_leaves_out_stays() {
-    let policy = "actions: { fork_pr_workflows_private_repos: { run_workflows_from_fork_pull_requests: true } }\n";
+    let policy =
+        "actions: { fork_pr_workflows_private_repos: { run_workflows_from_fork_pull_requests: true } }\n";
     let world = World::new(both(), policy).await;
     let secrets = json!({ "fork_pr_workflows_private_repos": { "send_secrets_and_variables": true } });
     let state = json!({ "orgs": { "acme": { "repos": { "closed": { "actions": secrets } } } } });

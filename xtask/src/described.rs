@@ -44,6 +44,7 @@ const ROUTES: &[&str] = &[
     "PUT /orgs/{org}/rulesets/{ruleset_id}",
     "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}",
     "PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",
+    "PUT /repos/{owner}/{repo}/actions/oidc/customization/sub",
     "PUT /repos/{owner}/{repo}/actions/permissions",
     "PUT /repos/{owner}/{repo}/actions/permissions/access",
     "PUT /repos/{owner}/{repo}/actions/permissions/artifact-and-log-retention",

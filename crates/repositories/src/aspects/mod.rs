@@ -7,6 +7,7 @@ mod aspect;
 pub mod autolinks;
 pub mod collaborators;
 pub mod labels;
+pub mod oidc_subject;
 pub mod properties;
 pub mod protection;
 pub mod rulesets;
@@ -34,6 +35,7 @@ pub const ALL: &[&Aspect] = &[
     &autolinks::AUTOLINKS,
     &properties::PROPERTIES,
     &actions::ACTIONS,
+    &oidc_subject::OIDC_SUBJECT,
     &security::SECURITY,
     &webhooks::WEBHOOKS,
 ];

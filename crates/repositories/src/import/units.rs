@@ -98,6 +98,7 @@ impl List {
 const REPOSITORY: &[&str] = &["repository"];
 const FEATURES: &[&str] = &["repository", "security_and_analysis"];
 const ACTIONS: &[&str] = &["actions"];
+const OIDC_SUBJECT: &[&str] = &["oidc_subject"];
 const SECURITY: &[&str] = &["security"];
 
 type Keys = &'static [(&'static str, Usual)];
@@ -200,6 +201,8 @@ pub(super) const UNITS: &[Unit] = &[
         Sharing::All,
         &[("fork_pr_workflows_private_repos", Usual::NoForks)],
     ),
+    // The claims have an effect only without `use_default`.
+    unit("oidc_subject", OIDC_SUBJECT, Sharing::All, &[("use_default", Usual::Bool(true))]),
     // The updates need the alerts.
     unit(
         "dependabot",

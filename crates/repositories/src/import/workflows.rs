@@ -1,10 +1,10 @@
-//! Reads the settings of Actions that GitHub shows at addresses of their own. An import makes two
-//! calls for a public repository, and three for another one.
+//! Reads the settings of Actions that GitHub shows at addresses of their own. An import makes three
+//! calls for a public repository, and four for another one.
 
 use beadle_engine::Failure;
 use beadle_github::{Reader, Repository, Visibility};
 use futures::future::OptionFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::noted::{known, set};
 use super::observed::Observed;
@@ -21,11 +21,12 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let approval = is_public.then(|| reader.below(seen, "actions/permissions/fork-pr-contributor-approval"));
     let forks =
         (!is_public).then(|| reader.below(seen, "actions/permissions/fork-pr-workflows-private-repos"));
-    let (access, retention, approval, forks) = futures::join!(
+    let (access, retention, approval, forks, subject) = futures::join!(
         OptionFuture::from(access),
         reader.below(seen, "actions/permissions/artifact-and-log-retention"),
         OptionFuture::from(approval),
         OptionFuture::from(forks),
+        reader.below(seen, "actions/oidc/customization/sub"),
     );
     let single = [
         ("access_level", "access_level", access),
@@ -48,5 +49,24 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         }
         set(observed, FORKS, FORKS, &shown);
     }
+    if let Some(shown) = known(subject, &["oidc_subject"], observed)? {
+        oidc_subject(&shown.unwrap_or_default(), observed);
+    }
     Ok(())
+}
+
+fn oidc_subject(shown: &Value, observed: &mut Observed) {
+    set(observed, "oidc_subject", "use_default", &shown["use_default"]);
+    let Some(values) = observed.values.get_mut("oidc_subject") else { return };
+    if shown["use_default"] == json!(false) {
+        if shown["include_claim_keys"].as_array().is_none_or(Vec::is_empty) {
+            observed.values.remove("oidc_subject");
+            observed.unknown.insert("oidc_subject", "GitHub shows no claims of the subject".to_owned());
+            return;
+        }
+        values.insert("include_claim_keys".to_owned(), shown["include_claim_keys"].clone());
+    }
+    if shown["use_immutable_subject"] == json!(true) {
+        values.insert("use_immutable_subject".to_owned(), json!(true));
+    }
 }

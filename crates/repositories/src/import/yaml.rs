@@ -27,6 +27,7 @@ const FIRST: &[&str] = &[
     "autolinks",
     "custom_properties",
     "actions",
+    "oidc_subject",
     "security",
     "webhooks",
     "code_security_configurations",

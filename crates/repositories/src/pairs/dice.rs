@@ -185,6 +185,7 @@ impl Dice {
                 self.one(&["", "https://example.com", "example.com/ü"]).to_owned()
             }
             "an address" => self.one(URLS).to_owned(),
+            "a claim" => self.one(&["repo", "context", "job_workflow_ref", "environment"]).to_owned(),
             "a prefix" => self.one(PREFIXES).to_owned(),
             "a slug" if name == "apps" => self.one(APPS).0.to_owned(),
             "a slug" if self.chance(4) => "ghost-team".to_owned(),

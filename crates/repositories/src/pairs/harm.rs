@@ -193,6 +193,13 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
                 continue;
             }
             "actions" => asked.section("actions"),
+            "oidc_subject" => {
+                // Any claim turns the default form off.
+                if asked.section("oidc_subject").is_empty() {
+                    found.push(place);
+                }
+                continue;
+            }
             "vulnerability_alerts" => alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts"),
             "automated_security_fixes" => {
                 // GitHub turns the fixes off when the alerts are turned off.

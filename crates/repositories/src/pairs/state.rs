@@ -199,6 +199,12 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     });
     made["actions"]["fork_pr_workflows_private_repos"] =
         over(forks, &sections["actions"]["fork_pr_workflows_private_repos"]);
+    let subject = json!({ "use_default": true, "include_claim_keys": [], "use_immutable_subject": false });
+    made["oidc_subject"] = over(subject, &sections["oidc_subject"]);
+    if made["oidc_subject"]["include_claim_keys"] == json!([]) {
+        // GitHub refuses another form than the default one without claims.
+        made["oidc_subject"]["use_default"] = json!(true);
+    }
     let security = &sections["security"];
     for (own, key) in [
         ("dependabot_alerts", "vulnerability_alerts"),

@@ -6,6 +6,7 @@ mod conditions;
 mod configurations;
 mod failing;
 mod merging;
+mod oidc_subject;
 mod organisation;
 mod pages;
 mod policy_files;

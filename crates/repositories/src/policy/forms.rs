@@ -74,6 +74,8 @@ pub const ENVIRONMENT: Form =
     Form { what: "an environment's name", check: |text| plain(text).and(at_most(text, 255)) };
 /// The file name of a workflow, or the workflow's id.
 pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
+/// A claim in the subject of an OpenID Connect token.
+pub const CLAIM: Form = Form { what: "a claim", check: claim };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
@@ -226,6 +228,16 @@ fn workflow(text: &str) -> Result<(), Misfit> {
     }
 }
 
+fn claim(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    if text.contains(is_other) {
+        let misfit = Misfit::new("have only letters, digits and underscores");
+        return Err(misfit.hint(format!("write it as `{}`", text.replace(is_other, "_"))));
+    }
+    Ok(())
+}
+
 fn url(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     if !text.starts_with("https://") && !text.starts_with("http://") {
@@ -267,6 +279,7 @@ mod tests {
             (PROPERTY, "cost-centre_2"),
             (ENVIRONMENT, "prod/eu"),
             (WORKFLOW, "police.yml"),
+            (CLAIM, "job_workflow_ref"),
             (URL, "https://tickets.example.com/APO-<num>"),
             (NAME, "ci / build (ubuntu-latest)"),
         ] {
@@ -295,6 +308,7 @@ mod tests {
             (REFS, "~all", "begin with `refs/heads/`", None),
             (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
+            (CLAIM, "job-workflow", "only letters", Some("write it as `job_workflow`")),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
         ] {
             let misfit = form.check(text).unwrap_err();
@@ -319,6 +333,7 @@ mod tests {
             PROPERTY,
             ENVIRONMENT,
             WORKFLOW,
+            CLAIM,
             URL,
         ];
         for form in names {

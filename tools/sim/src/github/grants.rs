@@ -167,7 +167,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         | ["repos", _, _, "branches", _]
         | ["repos", _, _, "branches", _, "rename"] => "contents",
         ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
-        ["repos", _, _, "actions", "workflows", ..] => "actions",
+        ["repos", _, _, "actions", "workflows" | "oidc", ..] => "actions",
         [
             "repos",
             _,

@@ -24,6 +24,7 @@ pub(crate) const OWN: &[&str] = &[
     "autolinks",
     "rulesets",
     "actions",
+    "oidc_subject",
     "vulnerability_alerts",
     "automated_security_fixes",
     "private_vulnerability_reporting",

@@ -100,6 +100,7 @@ fn lists() -> Value {
                 "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
             },
         },
+        "oidc_subject": { "use_default": true, "include_claim_keys": [], "use_immutable_subject": false },
         "vulnerability_alerts": false,
         "automated_security_fixes": false,
         "private_vulnerability_reporting": false,

@@ -12,6 +12,7 @@ mod git;
 mod hooks;
 mod issues;
 mod labels;
+mod oidc;
 mod people;
 mod properties;
 pub(crate) mod pulls;
@@ -334,6 +335,9 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
+        ("GET" | "PUT", ["actions", "oidc", "customization", "sub"]) => {
+            oidc::answer(world, call, org, &found)
+        }
         (_, ["actions", rest @ ..]) => actions::answer(world, call, org, &found, rest),
         (_, ["hooks", rest @ ..]) => hooks::answer(world, call, org, &found, rest),
         (_, ["properties", "values"]) => properties::of_repository(world, call, org, &found),

@@ -180,6 +180,14 @@ const ROWS: &[Row] = &[
         Null::Unmanaged,
     ),
     (
+        "oidc_subject: { use_default: false, include_claim_keys: LIST }",
+        "repo",
+        "context",
+        "repo",
+        "/oidc_subject/include_claim_keys",
+        Null::Unmanaged,
+    ),
+    (
         "security: { code_scanning_default_setup: { state: configured, languages: LIST } }",
         "go",
         "python",

@@ -38,6 +38,7 @@ const ROUTES: &[&str] = &[
     "POST /repos/{owner}/{repo}/hooks",
     "POST /repos/{owner}/{repo}/issues",
     "POST /repos/{owner}/{repo}/issues/{issue_number}/comments",
+    "POST /repos/{owner}/{repo}/keys",
     "POST /repos/{owner}/{repo}/labels",
     "POST /repos/{owner}/{repo}/rulesets",
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",

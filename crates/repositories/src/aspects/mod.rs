@@ -6,6 +6,7 @@ pub mod actions;
 mod aspect;
 pub mod autolinks;
 pub mod collaborators;
+pub mod deploy_keys;
 pub mod labels;
 pub mod oidc_subject;
 pub mod properties;
@@ -33,6 +34,7 @@ pub const ALL: &[&Aspect] = &[
     &rulesets::RULESETS,
     &labels::LABELS,
     &autolinks::AUTOLINKS,
+    &deploy_keys::DEPLOY_KEYS,
     &properties::PROPERTIES,
     &actions::ACTIONS,
     &oidc_subject::OIDC_SUBJECT,

@@ -19,7 +19,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let reports = is_public.then(|| reader.below(seen, "private-vulnerability-reporting"));
     let rows = seen.rulesets.value().map(Vec::as_slice).unwrap_or_default();
     let rulesets = rows.iter().map(|row| reader.below(seen, Path::at("rulesets").id(row.id)));
-    let (permissions, token, alerts, fixes, reports, scanning, links, hooks, rulesets) = futures::join!(
+    let (permissions, token, alerts, fixes, reports, scanning, links, keys, hooks, rulesets) = futures::join!(
         reader.below(seen, "actions/permissions"),
         reader.below(seen, "actions/permissions/workflow"),
         OptionFuture::from(alerts),
@@ -27,6 +27,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         OptionFuture::from(reports),
         reader.below(seen, "code-scanning/default-setup"),
         reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
+        reader.list_below(seen, "keys?per_page=100", &["id", "key"]),
         reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
         join_all(rulesets),
     );
@@ -71,6 +72,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     }
     code_scanning(scanning, observed)?;
     autolinks(links, observed)?;
+    deploy_keys(keys, observed)?;
     webhooks(hooks, observed)?;
     let mut entries = Vec::new();
     match &seen.rulesets {
@@ -186,6 +188,19 @@ fn autolinks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Resu
         entry
     };
     observed.lists.insert("autolinks", rows.iter().map(entry).collect());
+    Ok(())
+}
+
+fn deploy_keys(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
+    let Some(rows) = known(read, &["deploy_keys"], observed)? else { return Ok(()) };
+    let entry = |row: &Value| {
+        let mut entry = json!({ "key": row["key"], "title": row["title"] });
+        if row["read_only"] == json!(false) {
+            entry["read_only"] = json!(false);
+        }
+        entry
+    };
+    observed.lists.insert("deploy_keys", rows.iter().map(entry).collect());
     Ok(())
 }
 

@@ -25,6 +25,7 @@ const FIRST: &[&str] = &[
     "rulesets",
     "labels",
     "autolinks",
+    "deploy_keys",
     "custom_properties",
     "actions",
     "oidc_subject",

@@ -22,6 +22,7 @@ const KEPT: &[(&str, &str)] = &[
     ("branches", "protection"),
     ("labels", "labels"),
     ("autolinks", "autolinks"),
+    ("deploy_keys", "deploy_keys"),
     ("rulesets", "rulesets"),
     ("custom_properties", "properties"),
     ("webhooks", "hooks"),
@@ -82,6 +83,9 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
         "autolinks" => {
             ("MORE-".to_owned(), json!({ "url_template": "https://x/<num>", "is_alphanumeric": true }))
         }
+        "deploy_keys" => {
+            ("ssh-ed25519 STRANGER".to_owned(), json!({ "title": "stranger", "read_only": true }))
+        }
         "rulesets" => {
             ("stranger".to_owned(), json!({ "enforcement": "active", "rules": [{ "type": "creation" }] }))
         }
@@ -106,6 +110,7 @@ fn changed(section: &str, entry: &Value) -> Value {
             let is_active = entry["enforcement"] == "active";
             other["enforcement"] = json!(if is_active { "disabled" } else { "active" });
         }
+        "deploy_keys" => other["read_only"] = json!(entry["read_only"] == json!(false)),
         "custom_properties" => other = json!("elsewhere"),
         _ => other["active"] = json!(false),
     }

@@ -1,6 +1,8 @@
 //! Makes a random organisation. The test needs it in two forms: as sections of a policy, from which
 //! it makes policies, and as the state of the simulator.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, BRANCHES, Dice, PROPERTIES, TEAMS, UNREACHABLE, USERS};
@@ -33,7 +35,14 @@ pub(super) fn state(dice: &mut Dice) -> State {
     } else {
         names.truncate(1 + dice.below(3));
     }
-    let repositories: Vec<Live> = names.into_iter().map(|name| live(dice, name)).collect();
+    let mut repositories: Vec<Live> = names.into_iter().map(|name| live(dice, name)).collect();
+    // GitHub accepts each deploy key in one repository only.
+    let mut known = BTreeSet::new();
+    for live in &mut repositories {
+        if let Some(keys) = live.sections["deploy_keys"].as_array_mut() {
+            keys.retain(|key| known.insert(key["key"].to_string()));
+        }
+    }
     let mut rulesets = Vec::new();
     if dice.chance(40) {
         let mut ruleset = entries::ruleset(dice, Place::Live, &Value::Null);
@@ -176,6 +185,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         json!({ "color": color, "description": label["description"] })
     });
     made["autolinks"] = keyed(&sections["autolinks"], "key_prefix", |link| stripped(link, "key_prefix"));
+    made["deploy_keys"] = keyed(&sections["deploy_keys"], "key", |key| stripped(key, "key"));
     made["rulesets"] = keyed(&sections["rulesets"], "name", |ruleset| stripped(ruleset, "name"));
     made["hooks"] = keyed(&sections["webhooks"], "url", |hook| {
         let insecure = if hook["insecure_ssl"] == json!(true) { "1" } else { "0" };

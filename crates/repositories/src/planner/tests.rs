@@ -4,6 +4,7 @@
 mod actions;
 mod conditions;
 mod configurations;
+mod deploy_keys;
 mod failing;
 mod merging;
 mod oidc_subject;

@@ -55,6 +55,8 @@ pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_mos
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
 /// The prefix of an autolink.
 pub const AUTOLINK_PREFIX: Form = Form { what: "a prefix", check: autolink_prefix };
+/// A public key for SSH.
+pub const PUBLIC_KEY: Form = Form { what: "a public key", check: public_key };
 /// The slug of a team or of an App.
 pub const SLUG: Form = Form { what: "a slug", check: slug };
 /// The login of a person or an organisation.
@@ -180,6 +182,31 @@ fn autolink_prefix(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// The kinds of public keys that GitHub accepts.
+const KEY_KINDS: &[&str] = &[
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+fn public_key(text: &str) -> Result<(), Misfit> {
+    if text.contains("PRIVATE KEY") {
+        return Err(Misfit::new("be the public key, and never the private key"));
+    }
+    plain(text.trim_end())?;
+    let mut words = text.split_whitespace();
+    let is_known = words.next().is_some_and(|kind| KEY_KINDS.contains(&kind));
+    let is_data = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+    if is_known && words.next().is_some_and(is_data) {
+        return Ok(());
+    }
+    Err(Misfit::new("be a public key in the form of OpenSSH").hint("write it as `ssh-ed25519 AAAA...`"))
+}
+
 fn branches(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     if let Some(name) = text.strip_prefix("refs/heads/") {
@@ -280,6 +307,7 @@ mod tests {
             (ENVIRONMENT, "prod/eu"),
             (WORKFLOW, "police.yml"),
             (CLAIM, "job_workflow_ref"),
+            (PUBLIC_KEY, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA+/= ci@example.com\n"),
             (URL, "https://tickets.example.com/APO-<num>"),
             (NAME, "ci / build (ubuntu-latest)"),
         ] {
@@ -309,6 +337,8 @@ mod tests {
             (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
             (CLAIM, "job-workflow", "only letters", Some("write it as `job_workflow`")),
+            (PUBLIC_KEY, "AAAAC3Nza", "in the form of OpenSSH", Some("write it as `ssh-ed25519 AAAA...`")),
+            (PUBLIC_KEY, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3B", "never the private key", None),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
         ] {
             let misfit = form.check(text).unwrap_err();
@@ -334,6 +364,7 @@ mod tests {
             ENVIRONMENT,
             WORKFLOW,
             CLAIM,
+            PUBLIC_KEY,
             URL,
         ];
         for form in names {

@@ -172,7 +172,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             "repos",
             _,
             _,
-            "actions" | "teams" | "autolinks" | "invitations" | "automated-security-fixes",
+            "actions" | "teams" | "autolinks" | "keys" | "invitations" | "automated-security-fixes",
             ..,
         ]
         | ["repos", _, _, "branches", _, "protection"] => "administration",

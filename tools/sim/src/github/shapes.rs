@@ -22,6 +22,7 @@ pub(crate) const OWN: &[&str] = &[
     "tree_limit",
     "labels",
     "autolinks",
+    "deploy_keys",
     "rulesets",
     "actions",
     "oidc_subject",

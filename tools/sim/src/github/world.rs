@@ -88,6 +88,7 @@ fn lists() -> Value {
         "contents": {},
         "labels": {},
         "autolinks": {},
+        "deploy_keys": {},
         "rulesets": {},
         "actions": {
             "enabled": true, "allowed_actions": "all", "sha_pinning_required": false,
@@ -190,7 +191,7 @@ impl World {
                 whole.insert("name".into(), json!(name));
                 *repository = Value::Object(whole);
                 commits::complete(repository);
-                for part in ["labels", "autolinks", "rulesets", "hooks"] {
+                for part in ["labels", "autolinks", "deploy_keys", "rulesets", "hooks"] {
                     for (_, entry) in entries_mut(&mut repository[part]) {
                         identify(entry, &mut fresh);
                     }

@@ -242,6 +242,7 @@ pub(crate) const EACH: &[&str] = &[
     "rulesets",
     "labels",
     "autolinks",
+    "deploy_keys",
     "custom_properties",
     "webhooks",
 ];
@@ -319,8 +320,16 @@ mod tests {
     #[test]
     fn lists_that_can_be_exclusive_are_recognised_by_their_shape() {
         let lists: BTreeSet<&str> = lists().into_iter().collect();
-        let expected =
-            ["autolinks", "collaborators", "custom_properties", "labels", "rulesets", "teams", "webhooks"];
+        let expected = [
+            "autolinks",
+            "collaborators",
+            "custom_properties",
+            "deploy_keys",
+            "labels",
+            "rulesets",
+            "teams",
+            "webhooks",
+        ];
         assert_eq!(lists, BTreeSet::from(expected));
     }
 

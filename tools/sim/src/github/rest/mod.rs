@@ -8,6 +8,7 @@ mod branches;
 mod checks;
 mod configurations;
 mod contents;
+mod deploy_keys;
 mod git;
 mod hooks;
 mod issues;
@@ -334,6 +335,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["invitations", rest @ ..]) => people::invitations(world, call, org, &found, rest),
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
+        (_, ["keys", rest @ ..]) => deploy_keys::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
         ("GET" | "PUT", ["actions", "oidc", "customization", "sub"]) => {
             oidc::answer(world, call, org, &found)

@@ -57,6 +57,14 @@ const ROWS: &[Row] = &[
         Null::Unmanaged,
     ),
     (
+        "deploy_keys: LIST",
+        "{ key: ssh-ed25519 AAAA, title: a }",
+        "{ key: ssh-ed25519 BBBB, title: b }",
+        "ssh-ed25519 AAAA",
+        "/deploy_keys",
+        Null::Unmanaged,
+    ),
+    (
         "custom_properties: LIST",
         "{ name: a, value: x }",
         "{ name: b, value: x }",

@@ -7,6 +7,7 @@ mod aspect;
 pub mod autolinks;
 pub mod collaborators;
 pub mod deploy_keys;
+pub mod immutable_releases;
 pub mod labels;
 pub mod oidc_subject;
 pub mod properties;
@@ -38,6 +39,7 @@ pub const ALL: &[&Aspect] = &[
     &properties::PROPERTIES,
     &actions::ACTIONS,
     &oidc_subject::OIDC_SUBJECT,
+    &immutable_releases::IMMUTABLE_RELEASES,
     &security::SECURITY,
     &webhooks::WEBHOOKS,
 ];

@@ -19,12 +19,13 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let reports = is_public.then(|| reader.below(seen, "private-vulnerability-reporting"));
     let rows = seen.rulesets.value().map(Vec::as_slice).unwrap_or_default();
     let rulesets = rows.iter().map(|row| reader.below(seen, Path::at("rulesets").id(row.id)));
-    let (permissions, token, alerts, fixes, reports, scanning, links, keys, hooks, rulesets) = futures::join!(
+    let (permissions, token, alerts, fixes, reports, immutable, scanning, links, keys, hooks, rulesets) = futures::join!(
         reader.below(seen, "actions/permissions"),
         reader.below(seen, "actions/permissions/workflow"),
         OptionFuture::from(alerts),
         reader.below(seen, "automated-security-fixes"),
         OptionFuture::from(reports),
+        reader.below(seen, "immutable-releases"),
         reader.below(seen, "code-scanning/default-setup"),
         reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
         reader.list_below(seen, "keys?per_page=100", &["id", "key"]),
@@ -69,6 +70,11 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     {
         let on = json!(is_on(reports.as_ref()));
         set(observed, "private_vulnerability_reporting", "private_vulnerability_reporting", &on);
+    }
+    if let Some(immutable) = known(immutable, &["immutable_releases"], observed)? {
+        // GitHub answers with 404 if the setting is off.
+        let on = json!(immutable.is_some_and(|immutable| immutable["enabled"] == json!(true)));
+        set(observed, "immutable_releases", "immutable_releases", &on);
     }
     code_scanning(scanning, observed)?;
     autolinks(links, observed)?;

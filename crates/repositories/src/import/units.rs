@@ -203,6 +203,7 @@ pub(super) const UNITS: &[Unit] = &[
     ),
     // The claims have an effect only without `use_default`.
     unit("oidc_subject", OIDC_SUBJECT, Sharing::All, &[("use_default", Usual::Bool(true))]),
+    unit("immutable_releases", &[], Sharing::Most, &[("immutable_releases", Usual::Bool(false))]),
     // The updates need the alerts.
     unit(
         "dependabot",

@@ -29,6 +29,7 @@ const FIRST: &[&str] = &[
     "custom_properties",
     "actions",
     "oidc_subject",
+    "immutable_releases",
     "security",
     "webhooks",
     "code_security_configurations",

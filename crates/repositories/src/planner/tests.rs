@@ -6,6 +6,7 @@ mod conditions;
 mod configurations;
 mod deploy_keys;
 mod failing;
+mod immutable_releases;
 mod merging;
 mod oidc_subject;
 mod organisation;

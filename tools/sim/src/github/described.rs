@@ -24,6 +24,7 @@ const BODILESS: &[&str] = &[
     "DELETE /repos/{owner}/{repo}/branches/{branch}/protection",
     "DELETE /repos/{owner}/{repo}/collaborators/{username}",
     "DELETE /repos/{owner}/{repo}/hooks/{hook_id}",
+    "DELETE /repos/{owner}/{repo}/immutable-releases",
     "DELETE /repos/{owner}/{repo}/invitations/{invitation_id}",
     "DELETE /repos/{owner}/{repo}/keys/{key_id}",
     "DELETE /repos/{owner}/{repo}/labels/{name}",
@@ -33,6 +34,7 @@ const BODILESS: &[&str] = &[
     "POST /app-manifests/{code}/conversions",
     "POST /app/hook/deliveries/{delivery_id}/attempts",
     "PUT /repos/{owner}/{repo}/automated-security-fixes",
+    "PUT /repos/{owner}/{repo}/immutable-releases",
     "PUT /repos/{owner}/{repo}/private-vulnerability-reporting",
     "PUT /repos/{owner}/{repo}/vulnerability-alerts",
 ];

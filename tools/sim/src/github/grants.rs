@@ -172,7 +172,13 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             "repos",
             _,
             _,
-            "actions" | "teams" | "autolinks" | "keys" | "invitations" | "automated-security-fixes",
+            "actions"
+            | "teams"
+            | "autolinks"
+            | "keys"
+            | "invitations"
+            | "immutable-releases"
+            | "automated-security-fixes",
             ..,
         ]
         | ["repos", _, _, "branches", _, "protection"] => "administration",

@@ -29,6 +29,7 @@ pub(crate) const OWN: &[&str] = &[
     "vulnerability_alerts",
     "automated_security_fixes",
     "private_vulnerability_reporting",
+    "immutable_releases",
     "code_scanning",
     "hooks",
     "properties",

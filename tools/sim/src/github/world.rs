@@ -105,6 +105,7 @@ fn lists() -> Value {
         "vulnerability_alerts": false,
         "automated_security_fixes": false,
         "private_vulnerability_reporting": false,
+        "immutable_releases": false,
         "code_scanning": { "state": "not-configured", "languages": [], "query_suite": "default" },
         "hooks": {},
         "properties": {},

@@ -93,6 +93,7 @@ actions:
     send_secrets_and_variables: false
     require_approval_for_fork_pr_workflows: true
 oidc_subject: { use_default: false, include_claim_keys: [repo, context], use_immutable_subject: true }
+immutable_releases: true
 security:
   dependabot_alerts: true
   dependabot_security_updates: true

@@ -345,7 +345,12 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["properties", "values"]) => properties::of_repository(world, call, org, &found),
         (
             _,
-            ["vulnerability-alerts" | "automated-security-fixes" | "private-vulnerability-reporting"]
+            [
+                "vulnerability-alerts"
+                | "automated-security-fixes"
+                | "private-vulnerability-reporting"
+                | "immutable-releases",
+            ]
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
         ("GET", ["rules", "branches", branch]) => rulesets::of_branch(world, call, org, &found, branch),

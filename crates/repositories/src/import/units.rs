@@ -166,6 +166,12 @@ pub(super) const UNITS: &[Unit] = &[
         "secret_scanning_non_provider_patterns",
         &[("secret_scanning_non_provider_patterns", Usual::Off)],
     ),
+    feature("secret_scanning_validity_checks", &[("secret_scanning_validity_checks", Usual::Off)]),
+    feature(
+        "secret_scanning_delegated_alert_dismissal",
+        &[("secret_scanning_delegated_alert_dismissal", Usual::Off)],
+    ),
+    feature("secret_scanning_delegated_bypass", &[("secret_scanning_delegated_bypass", Usual::Off)]),
     unit("actions_enabled", ACTIONS, Sharing::Most, &[("enabled", Usual::Bool(true))]),
     // The keys of selected actions are valid only together with `allowed_actions: selected`.
     unit("allowed_actions", ACTIONS, Sharing::All, &[("allowed_actions", Usual::Text("all"))]),

@@ -168,6 +168,8 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     let features = json!({
         "advanced_security": off, "code_security": off, "secret_scanning": off, "secret_scanning_push_protection": off,
         "secret_scanning_non_provider_patterns": off, "secret_scanning_ai_detection": off,
+        "secret_scanning_validity_checks": off, "secret_scanning_delegated_alert_dismissal": off,
+        "secret_scanning_delegated_bypass": off,
     });
     made["security_and_analysis"] = over(features, &sections["repository"]["security_and_analysis"]);
     made["branches"] = BRANCHES.iter().map(|branch| ((*branch).to_owned(), json!({}))).collect();

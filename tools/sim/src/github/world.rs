@@ -67,6 +67,9 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
             "secret_scanning_push_protection": { "status": "disabled" },
             "secret_scanning_non_provider_patterns": { "status": "disabled" },
             "secret_scanning_ai_detection": { "status": "disabled" },
+            "secret_scanning_validity_checks": { "status": "disabled" },
+            "secret_scanning_delegated_alert_dismissal": { "status": "disabled" },
+            "secret_scanning_delegated_bypass": { "status": "disabled" },
         },
     });
     for (key, value) in lists().as_object().into_iter().flatten() {

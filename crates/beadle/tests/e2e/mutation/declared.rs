@@ -33,6 +33,9 @@ repository:
     secret_scanning_push_protection: { status: enabled }
     secret_scanning_ai_detection: { status: disabled }
     secret_scanning_non_provider_patterns: { status: enabled }
+    secret_scanning_validity_checks: { status: enabled }
+    secret_scanning_delegated_alert_dismissal: { status: enabled }
+    secret_scanning_delegated_bypass: { status: enabled }
   topics: [widgets, rust]
 teams:
   - { name: platform, permission: admin }

@@ -9,6 +9,7 @@ pub mod collaborators;
 pub mod deploy_keys;
 pub mod immutable_releases;
 pub mod labels;
+pub mod milestones;
 pub mod oidc_subject;
 pub mod properties;
 pub mod protection;
@@ -34,6 +35,7 @@ pub const ALL: &[&Aspect] = &[
     &protection::PROTECTION,
     &rulesets::RULESETS,
     &labels::LABELS,
+    &milestones::MILESTONES,
     &autolinks::AUTOLINKS,
     &deploy_keys::DEPLOY_KEYS,
     &properties::PROPERTIES,

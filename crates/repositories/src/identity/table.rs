@@ -84,6 +84,7 @@ const TABLE: &[Kind] = &[
     section("branches", &[needed(&["name"], Exact)]),
     section("labels", &[needed(&["name"], FoldedAscii)]),
     section("autolinks", &[needed(&["key_prefix"], PerhapsFolded)]),
+    section("milestones", &[needed(&["title"], PerhapsFolded)]),
     section("deploy_keys", &[needed(&["key"], PublicKey)]),
     section("rulesets", &[needed(&["name"], Exact)]),
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),

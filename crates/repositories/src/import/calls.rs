@@ -19,7 +19,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let reports = is_public.then(|| reader.below(seen, "private-vulnerability-reporting"));
     let rows = seen.rulesets.value().map(Vec::as_slice).unwrap_or_default();
     let rulesets = rows.iter().map(|row| reader.below(seen, Path::at("rulesets").id(row.id)));
-    let (permissions, token, alerts, fixes, reports, immutable, scanning, links, keys, hooks, rulesets) = futures::join!(
+    let (permissions, token, alerts, fixes, reports, immutable, scanning, rulesets) = futures::join!(
         reader.below(seen, "actions/permissions"),
         reader.below(seen, "actions/permissions/workflow"),
         OptionFuture::from(alerts),
@@ -27,9 +27,6 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         OptionFuture::from(reports),
         reader.below(seen, "immutable-releases"),
         reader.below(seen, "code-scanning/default-setup"),
-        reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
-        reader.list_below(seen, "keys?per_page=100", &["id", "key"]),
-        reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
         join_all(rulesets),
     );
     match known(permissions, ACTIONS, observed)? {
@@ -77,9 +74,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         set(observed, "immutable_releases", "immutable_releases", &on);
     }
     code_scanning(scanning, observed)?;
-    autolinks(links, observed)?;
-    deploy_keys(keys, observed)?;
-    webhooks(hooks, observed)?;
+    lists(reader, seen, observed).await?;
     let mut entries = Vec::new();
     match &seen.rulesets {
         Known::Known(_) => {}
@@ -181,6 +176,35 @@ fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) 
         }
     }
     observed.values.insert(UNIT, Map::from_iter([(UNIT.to_owned(), Value::Object(value))]));
+    Ok(())
+}
+
+async fn lists(reader: &Reader, seen: &Repository, observed: &mut Observed) -> Result<(), Failure> {
+    let (links, milestones, keys, hooks) = futures::join!(
+        reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
+        reader.list_below(seen, "milestones?state=all&per_page=100", &["number", "title"]),
+        reader.list_below(seen, "keys?per_page=100", &["id", "key"]),
+        reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
+    );
+    autolinks(links, observed)?;
+    self::milestones(milestones, observed)?;
+    deploy_keys(keys, observed)?;
+    webhooks(hooks, observed)
+}
+
+fn milestones(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
+    let Some(rows) = known(read, &["milestones"], observed)? else { return Ok(()) };
+    let entry = |row: &Value| {
+        let mut entry = json!({ "title": row["title"], "state": row["state"] });
+        if row["description"].as_str().is_some_and(|text| !text.is_empty()) {
+            entry["description"] = row["description"].clone();
+        }
+        if let Some(day) = row["due_on"].as_str().and_then(|due| due.get(..10)) {
+            entry["due_on"] = json!(day);
+        }
+        entry
+    };
+    observed.lists.insert("milestones", rows.iter().map(entry).collect());
     Ok(())
 }
 

@@ -245,6 +245,7 @@ pub(super) const LISTS: &[List] = &[
     List { is_in_settings: false, ..list("rulesets", "name", false) },
     list("labels", "name", true),
     list("autolinks", "key_prefix", false),
+    list("milestones", "title", true),
     // A key can be in one repository only.
     List { is_in_settings: false, ..list("deploy_keys", "key", false) },
     list("custom_properties", "name", true),

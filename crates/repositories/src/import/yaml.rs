@@ -24,6 +24,7 @@ const FIRST: &[&str] = &[
     "branches",
     "rulesets",
     "labels",
+    "milestones",
     "autolinks",
     "deploy_keys",
     "custom_properties",

@@ -196,6 +196,8 @@ impl Dice {
             }
             "an address" => self.one(URLS).to_owned(),
             "a public key" => self.one(KEYS).to_owned(),
+            "a date" => self.one(&["2027-01-31", "2027-02-01"]).to_owned(),
+            "a name" if name == "title" => self.one(&["v1", "v2", "Später", "1.0 / beta"]).to_owned(),
             "a claim" => self.one(&["repo", "context", "job_workflow_ref", "environment"]).to_owned(),
             "a prefix" => self.one(PREFIXES).to_owned(),
             "a slug" if name == "apps" => self.one(APPS).0.to_owned(),

@@ -31,6 +31,7 @@ pub(super) const LISTS: &[List] = &[
     list("branches", "name", &["protection"], false),
     list("labels", "name", &[], true),
     list("autolinks", "key_prefix", &["url_template"], false),
+    list("milestones", "title", &[], false),
     list("deploy_keys", "key", &["title"], false),
     list("rulesets", "name", &["enforcement"], false),
     list("custom_properties", "name", &["value"], true),

@@ -18,6 +18,7 @@ const KEPT: &[(&str, &str)] = &[
     ("protection", "branches"),
     ("labels", "labels"),
     ("autolinks", "autolinks"),
+    ("milestones", "milestones"),
     ("deploy_keys", "deploy_keys"),
     ("rulesets", "rulesets"),
     ("properties", "custom_properties"),
@@ -82,7 +83,8 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
 /// list was unknown, so every removal is an error.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
-        "teams" | "collaborators" | "labels" | "autolinks" | "deploy_keys" | "rulesets" | "topics" => aspect,
+        "teams" | "collaborators" | "labels" | "milestones" | "autolinks" | "deploy_keys" | "rulesets"
+        | "topics" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
         // In the other lists, Beadle removes an entry only if a file names the entry.

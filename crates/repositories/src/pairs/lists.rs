@@ -22,6 +22,7 @@ const KEPT: &[(&str, &str)] = &[
     ("branches", "protection"),
     ("labels", "labels"),
     ("autolinks", "autolinks"),
+    ("milestones", "milestones"),
     ("deploy_keys", "deploy_keys"),
     ("rulesets", "rulesets"),
     ("custom_properties", "properties"),
@@ -52,6 +53,7 @@ fn stated(section: &str, mut entry: Value) -> Option<Value> {
             entry["protection"] = json!({ "enforce_admins": true, "required_linear_history": true });
         }
         "labels" => entry["color"] = json!("cc0000"),
+        "milestones" => entry["state"] = json!("open"),
         "custom_properties" => entry["value"] = json!("gold"),
         "webhooks" => entry["active"] = json!(true),
         _ => {}
@@ -83,6 +85,7 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
         "autolinks" => {
             ("MORE-".to_owned(), json!({ "url_template": "https://x/<num>", "is_alphanumeric": true }))
         }
+        "milestones" => ("stranger".to_owned(), json!({ "state": "open", "description": null })),
         "deploy_keys" => {
             ("ssh-ed25519 STRANGER".to_owned(), json!({ "title": "stranger", "read_only": true }))
         }
@@ -110,6 +113,7 @@ fn changed(section: &str, entry: &Value) -> Value {
             let is_active = entry["enforcement"] == "active";
             other["enforcement"] = json!(if is_active { "disabled" } else { "active" });
         }
+        "milestones" => other["state"] = json!("closed"),
         "deploy_keys" => other["read_only"] = json!(entry["read_only"] == json!(false)),
         "custom_properties" => other = json!("elsewhere"),
         _ => other["active"] = json!(false),

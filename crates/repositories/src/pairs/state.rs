@@ -187,6 +187,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         json!({ "color": color, "description": label["description"] })
     });
     made["autolinks"] = keyed(&sections["autolinks"], "key_prefix", |link| stripped(link, "key_prefix"));
+    made["milestones"] = keyed(&sections["milestones"], "title", |milestone| stripped(milestone, "title"));
     made["deploy_keys"] = keyed(&sections["deploy_keys"], "key", |key| stripped(key, "key"));
     made["rulesets"] = keyed(&sections["rulesets"], "name", |ruleset| stripped(ruleset, "name"));
     made["hooks"] = keyed(&sections["webhooks"], "url", |hook| {

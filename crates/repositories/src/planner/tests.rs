@@ -8,6 +8,7 @@ mod deploy_keys;
 mod failing;
 mod immutable_releases;
 mod merging;
+mod milestones;
 mod oidc_subject;
 mod organisation;
 mod pages;

@@ -78,6 +78,8 @@ pub const ENVIRONMENT: Form =
 pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
 /// A claim in the subject of an OpenID Connect token.
 pub const CLAIM: Form = Form { what: "a claim", check: claim };
+/// A day, such as `2027-01-31`, with or without a time.
+pub const DATE: Form = Form { what: "a date", check: date };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
@@ -265,6 +267,23 @@ fn claim(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
+fn date(text: &str) -> Result<(), Misfit> {
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse::<u32>().ok())
+    };
+    let is_date = number(0, 4).is_some()
+        && number(5, 7).is_some_and(|month| (1..=12).contains(&month))
+        && number(8, 10).is_some_and(|day| (1..=31).contains(&day))
+        && text.get(4..5) == Some("-")
+        && text.get(7..8) == Some("-")
+        && (text.len() == 10 || text.get(10..11) == Some("T"));
+    if is_date && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Misfit::new("be a date").hint("write it as `2027-01-31`"))
+}
+
 fn url(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     if !text.starts_with("https://") && !text.starts_with("http://") {
@@ -307,6 +326,8 @@ mod tests {
             (ENVIRONMENT, "prod/eu"),
             (WORKFLOW, "police.yml"),
             (CLAIM, "job_workflow_ref"),
+            (DATE, "2027-01-31"),
+            (DATE, "2027-01-31T00:00:00Z"),
             (PUBLIC_KEY, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA+/= ci@example.com\n"),
             (URL, "https://tickets.example.com/APO-<num>"),
             (NAME, "ci / build (ubuntu-latest)"),
@@ -337,6 +358,8 @@ mod tests {
             (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
             (CLAIM, "job-workflow", "only letters", Some("write it as `job_workflow`")),
+            (DATE, "31.1.2027", "be a date", Some("write it as `2027-01-31`")),
+            (DATE, "2027-13-31", "be a date", Some("write it as `2027-01-31`")),
             (PUBLIC_KEY, "AAAAC3Nza", "in the form of OpenSSH", Some("write it as `ssh-ed25519 AAAA...`")),
             (PUBLIC_KEY, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3B", "never the private key", None),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
@@ -364,6 +387,7 @@ mod tests {
             ENVIRONMENT,
             WORKFLOW,
             CLAIM,
+            DATE,
             PUBLIC_KEY,
             URL,
         ];

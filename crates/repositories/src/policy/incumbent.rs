@@ -144,7 +144,6 @@ fn drop_idle(block: &mut Node) {
     entries.retain(|(key, value)| match key.text() {
         Some("force_create" | "auto_init") => value.bool() != Some(false),
         Some("gitignore_template" | "license_template") => !value.is_null(),
-        Some("milestones") => !matches!(&value.kind, Kind::List(items) if items.is_empty()),
         _ => true,
     });
 }

@@ -159,7 +159,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
-        ["repos", _, _, "labels" | "issues", ..] => "issues",
+        ["repos", _, _, "labels" | "milestones" | "issues", ..] => "issues",
         ["repos", _, _, "pulls", ..] => "pull_requests",
         ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => "checks",
         ["repos", _, _, "hooks", ..] => "repository_hooks",

@@ -49,6 +49,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("label", &["issues", "pull_requests"]),
     ("member", &["members"]),
     ("membership", &["members"]),
+    ("milestone", &["issues", "pull_requests"]),
     ("organization", &["members"]),
     ("public", &["metadata"]),
     ("pull_request", &["pull_requests"]),

@@ -90,6 +90,7 @@ fn lists() -> Value {
         "invitations": [],
         "contents": {},
         "labels": {},
+        "milestones": {},
         "autolinks": {},
         "deploy_keys": {},
         "rulesets": {},
@@ -195,7 +196,7 @@ impl World {
                 whole.insert("name".into(), json!(name));
                 *repository = Value::Object(whole);
                 commits::complete(repository);
-                for part in ["labels", "autolinks", "deploy_keys", "rulesets", "hooks"] {
+                for part in ["labels", "milestones", "autolinks", "deploy_keys", "rulesets", "hooks"] {
                     for (_, entry) in entries_mut(&mut repository[part]) {
                         identify(entry, &mut fresh);
                     }

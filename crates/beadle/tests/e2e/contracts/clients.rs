@@ -83,7 +83,7 @@ const PYGITHUB_MISSING: &[Missing] = &[
 /// The steps of a Probot app that work.
 const PROBOT: &str = "\
     app installations repository.created repository.created.sender settings settings.unchanged \
-    settings.raw overrides repository repository.update topics alerts labels collaborators teams \
+    settings.raw overrides repository repository.update topics alerts labels milestones collaborators teams \
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation";
@@ -91,7 +91,6 @@ const PROBOT: &str = "\
 const PROBOT_MISSING: &[Missing] = &[
     ("environments", "404", "Beadle does not manage environments"),
     ("variables", "404", "Beadle does not manage variables"),
-    ("milestones", "404", "Beadle does not manage milestones"),
 ];
 
 /// The steps of Okta's SDK that work.

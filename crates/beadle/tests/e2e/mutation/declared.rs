@@ -72,6 +72,9 @@ branches:
 labels:
   - { name: bug, color: d73a4a, description: It does not work }
   - { name: security, color: '#EE0701', description: Tell nobody }
+milestones:
+  - { title: v1, description: The first, state: open, due_on: 2027-01-31 }
+  - { title: v2, description: The second, state: closed, due_on: 2027-12-31 }
 autolinks:
   - { key_prefix: APO-, url_template: 'https://tickets.example.com/APO-<num>', is_alphanumeric: false }
   - { key_prefix: APOPS-, url_template: 'https://tickets.example.com/APOPS-<num>', is_alphanumeric: false }

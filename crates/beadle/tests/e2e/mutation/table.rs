@@ -17,6 +17,7 @@ const NOT_COVERED: &[(&str, &str)] = &[
     ("/invitations/0/id", "identity"),
     ("/invitations/0/created_at", "a fact"),
     ("/labels/*/id", "identity"),
+    ("/milestones/*/id", "identity"),
     ("/autolinks/*/id", "identity"),
     ("/deploy_keys", "each key can be in one repository only; planner/tests/deploy_keys.rs"),
     ("/rulesets/*/id", "identity"),
@@ -65,6 +66,7 @@ fn other_text(path: &str, text: &str) -> String {
         &["ALLGREEN", "HEADGREEN"],
         &["SQUASH", "MERGE"],
         &["errors", "all"],
+        &["open", "closed"],
         &["high_or_higher", "all"],
     ];
     match path {
@@ -77,6 +79,7 @@ fn other_text(path: &str, text: &str) -> String {
         path if path.starts_with("/labels/") && path.ends_with("/color") => return "ffffff".into(),
         path if path.starts_with("/code_scanning/languages/") => return "ruby".into(),
         path if path.starts_with("/hooks/") && path.contains("/events/") => return "issues".into(),
+        path if path.ends_with("/due_on") => return "2028-01-01T08:00:00Z".into(),
         path if path.ends_with("/enforcement") => return "disabled".into(),
         path if path.ends_with("/target") => return "tag".into(),
         path if path.contains("/users/") => return "eve".into(),
@@ -148,6 +151,9 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
                 "/teams" => Some(("contractors", json!("admin"))),
                 "/collaborators" => Some(("cyd", json!("admin"))),
                 "/labels" => Some(("more", json!({ "color": "ededed", "description": null }))),
+                "/milestones" => {
+                    Some(("more", json!({ "state": "open", "description": null, "due_on": null })))
+                }
                 "/autolinks" => {
                     Some(("MORE-", json!({ "url_template": "https://x/<num>", "is_alphanumeric": true })))
                 }
@@ -192,7 +198,15 @@ pub(super) fn comparable(document: &Value) -> Value {
     fn clean(path: &str, value: &mut Value) {
         match value {
             Value::Object(map) => {
-                let made = ["/protection", "/invitations", "/labels", "/autolinks", "/rulesets", "/hooks"];
+                let made = [
+                    "/protection",
+                    "/invitations",
+                    "/labels",
+                    "/milestones",
+                    "/autolinks",
+                    "/rulesets",
+                    "/hooks",
+                ];
                 if made.iter().any(|part| path.starts_with(part)) {
                     map.remove("id");
                     map.remove("created_at");

@@ -82,7 +82,6 @@ pub(crate) const SECTIONS: &[Key] = joined![
     &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
     &SECTIONS_OF_ASPECTS,
     &[
-        later("milestones", "Milestones."),
         later("validator", "Patterns that names must match."),
         later("environments", "Deployment environments."),
         later("variables", "Actions variables."),
@@ -241,6 +240,7 @@ pub(crate) const EACH: &[&str] = &[
     "branches",
     "rulesets",
     "labels",
+    "milestones",
     "autolinks",
     "deploy_keys",
     "custom_properties",
@@ -326,6 +326,7 @@ mod tests {
             "custom_properties",
             "deploy_keys",
             "labels",
+            "milestones",
             "rulesets",
             "teams",
             "webhooks",

@@ -13,6 +13,7 @@ mod git;
 mod hooks;
 mod issues;
 mod labels;
+mod milestones;
 mod oidc;
 mod people;
 mod properties;
@@ -334,6 +335,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["collaborators", rest @ ..]) => people::collaborators(world, call, org, &found, rest),
         (_, ["invitations", rest @ ..]) => people::invitations(world, call, org, &found, rest),
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
+        (_, ["milestones", rest @ ..]) => milestones::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
         (_, ["keys", rest @ ..]) => deploy_keys::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),

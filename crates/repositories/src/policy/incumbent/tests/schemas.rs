@@ -36,7 +36,6 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
         "configvalidators: [{ plugin: collaborators, error: a, script: return true }]",
     ),
     ("deployment-settings.yml", "overridevalidators: [{ plugin: branches, error: a, script: return true }]"),
-    ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
     ("settings.yml", "validator: { pattern: a }"),
     ("settings.yml", "environments: [{ name: a, wait_timer: 1 }]"),
     ("settings.yml", "variables: [{ name: a, value: b }]"),
@@ -87,6 +86,7 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "collaborators: [{ username: a, permission: push, include: [b], exclude: [c] }]"),
     ("settings.yml", "teams: [{ name: a, permission: push, include: [b], exclude: [c] }]"),
     ("settings.yml", "custom_properties: [{ name: a, value: b }]"),
+    ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
     (
         "settings.yml",
         "autolinks: [{ key_prefix: A-, url_template: 'https://a/<num>', is_alphanumeric: false }]",

@@ -56,6 +56,7 @@ const ROWS: &[Row] = &[
         "/autolinks",
         Null::Unmanaged,
     ),
+    ("milestones: LIST", "{ title: a }", "{ title: b, state: open }", "a", "/milestones", Null::Unmanaged),
     (
         "deploy_keys: LIST",
         "{ key: ssh-ed25519 AAAA, title: a }",

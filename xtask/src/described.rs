@@ -42,6 +42,7 @@ const ROUTES: &[&str] = &[
     "POST /repos/{owner}/{repo}/keys",
     "POST /repos/{owner}/{repo}/labels",
     "POST /repos/{owner}/{repo}/milestones",
+    "POST /repos/{owner}/{repo}/pages",
     "POST /repos/{owner}/{repo}/rulesets",
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
     "PUT /orgs/{org}/rulesets/{ruleset_id}",
@@ -57,6 +58,7 @@ const ROUTES: &[&str] = &[
     "PUT /repos/{owner}/{repo}/actions/permissions/workflow",
     "PUT /repos/{owner}/{repo}/branches/{branch}/protection",
     "PUT /repos/{owner}/{repo}/collaborators/{username}",
+    "PUT /repos/{owner}/{repo}/pages",
     "PUT /repos/{owner}/{repo}/rulesets/{ruleset_id}",
     "PUT /repos/{owner}/{repo}/topics",
 ];

@@ -11,6 +11,7 @@ pub mod immutable_releases;
 pub mod labels;
 pub mod milestones;
 pub mod oidc_subject;
+pub mod pages;
 pub mod properties;
 pub mod protection;
 pub mod rulesets;
@@ -42,6 +43,7 @@ pub const ALL: &[&Aspect] = &[
     &actions::ACTIONS,
     &oidc_subject::OIDC_SUBJECT,
     &immutable_releases::IMMUTABLE_RELEASES,
+    &pages::PAGES,
     &security::SECURITY,
     &webhooks::WEBHOOKS,
 ];

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::live::ordered;
 use super::noted::{known, set};
 use super::observed::Observed;
+use super::pages;
 use super::rulesets::ruleset;
 use super::workflows;
 use crate::aspects::webhooks::shown;
@@ -47,6 +48,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         }
     }
     workflows::read(reader, seen, observed).await?;
+    pages::read(reader, seen, observed).await?;
     let alerts = match (seen.vulnerability_alerts, alerts) {
         (Some(on), _) => Ok(Some(json!({ "enabled": on }))),
         (None, Some(read)) => read,

@@ -11,6 +11,7 @@ mod live;
 mod noted;
 mod observed;
 mod organisation;
+mod pages;
 mod rulesets;
 #[cfg(test)]
 mod tests;

@@ -99,6 +99,7 @@ const REPOSITORY: &[&str] = &["repository"];
 const FEATURES: &[&str] = &["repository", "security_and_analysis"];
 const ACTIONS: &[&str] = &["actions"];
 const OIDC_SUBJECT: &[&str] = &["oidc_subject"];
+const PAGES: &[&str] = &["pages"];
 const SECURITY: &[&str] = &["security"];
 
 type Keys = &'static [(&'static str, Usual)];
@@ -210,6 +211,8 @@ pub(super) const UNITS: &[Unit] = &[
     // The claims have an effect only without `use_default`.
     unit("oidc_subject", OIDC_SUBJECT, Sharing::All, &[("use_default", Usual::Bool(true))]),
     unit("immutable_releases", &[], Sharing::Most, &[("immutable_releases", Usual::Bool(false))]),
+    // The keys of a site have an effect only together.
+    unit("pages", PAGES, Sharing::All, &[("enabled", Usual::Bool(false))]),
     // The updates need the alerts.
     unit(
         "dependabot",

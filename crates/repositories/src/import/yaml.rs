@@ -31,6 +31,7 @@ const FIRST: &[&str] = &[
     "actions",
     "oidc_subject",
     "immutable_releases",
+    "pages",
     "security",
     "webhooks",
     "code_security_configurations",

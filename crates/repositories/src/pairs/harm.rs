@@ -196,9 +196,9 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
                 continue;
             }
             "actions" => asked.section("actions"),
-            "oidc_subject" => {
-                // Any claim turns the default form off.
-                if asked.section("oidc_subject").is_empty() {
+            // Any claim turns the default form off, and any key of `pages` publishes a site.
+            "oidc_subject" | "pages" => {
+                if asked.section(&key).is_empty() {
                     found.push(place);
                 }
                 continue;

@@ -55,6 +55,7 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
+    ("pages.source.branch", "Beadle publishes no branch that does not exist: planner/tests/github_pages.rs"),
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 

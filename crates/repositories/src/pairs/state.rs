@@ -218,6 +218,12 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         // GitHub refuses another form than the default one without claims.
         made["oidc_subject"]["use_default"] = json!(true);
     }
+    let site = &sections["pages"];
+    if site["enabled"] == json!(true) {
+        let source = over(json!({ "branch": "main", "path": "/" }), &site["source"]);
+        let site = over(json!({ "build_type": "legacy", "https_enforced": true, "public": true }), site);
+        made["pages"] = over(site, &json!({ "source": source }));
+    }
     let security = &sections["security"];
     for (own, key) in [
         ("dependabot_alerts", "vulnerability_alerts"),

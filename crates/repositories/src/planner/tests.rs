@@ -6,6 +6,7 @@ mod conditions;
 mod configurations;
 mod deploy_keys;
 mod failing;
+mod github_pages;
 mod immutable_releases;
 mod merging;
 mod milestones;

@@ -29,6 +29,7 @@ const BODILESS: &[&str] = &[
     "DELETE /repos/{owner}/{repo}/keys/{key_id}",
     "DELETE /repos/{owner}/{repo}/labels/{name}",
     "DELETE /repos/{owner}/{repo}/milestones/{milestone_number}",
+    "DELETE /repos/{owner}/{repo}/pages",
     "DELETE /repos/{owner}/{repo}/private-vulnerability-reporting",
     "DELETE /repos/{owner}/{repo}/rulesets/{ruleset_id}",
     "DELETE /repos/{owner}/{repo}/vulnerability-alerts",

@@ -163,6 +163,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["repos", _, _, "pulls", ..] => "pull_requests",
         ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => "checks",
         ["repos", _, _, "hooks", ..] => "repository_hooks",
+        ["repos", _, _, "pages", ..] => "pages",
         ["repos", _, _, "contents" | "commits" | "git" | "compare", ..]
         | ["repos", _, _, "branches", _]
         | ["repos", _, _, "branches", _, "rename"] => "contents",

@@ -27,6 +27,7 @@ pub(crate) const OWN: &[&str] = &[
     "rulesets",
     "actions",
     "oidc_subject",
+    "pages",
     "vulnerability_alerts",
     "automated_security_fixes",
     "private_vulnerability_reporting",
@@ -296,7 +297,7 @@ pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
         "members": "write", "organization_administration": "write", "repository_hooks": "write",
-        "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
+        "pages": "write", "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
         "repository_custom_properties": "write",
     })
 }

@@ -100,6 +100,12 @@ actions:
     require_approval_for_fork_pr_workflows: true
 oidc_subject: { use_default: false, include_claim_keys: [repo, context], use_immutable_subject: true }
 immutable_releases: true
+pages:
+  build_type: legacy
+  source: { branch: main, path: /docs }
+  cname: docs.example.com
+  https_enforced: true
+  public: false
 security:
   dependabot_alerts: true
   dependabot_security_updates: true

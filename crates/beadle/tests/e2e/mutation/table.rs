@@ -67,6 +67,7 @@ fn other_text(path: &str, text: &str) -> String {
         &["SQUASH", "MERGE"],
         &["errors", "all"],
         &["open", "closed"],
+        &["legacy", "workflow"],
         &["high_or_higher", "all"],
     ];
     match path {

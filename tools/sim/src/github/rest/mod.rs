@@ -15,6 +15,7 @@ mod issues;
 mod labels;
 mod milestones;
 mod oidc;
+mod pages;
 mod people;
 mod properties;
 pub(crate) mod pulls;
@@ -337,6 +338,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
         (_, ["milestones", rest @ ..]) => milestones::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
+        (_, ["pages"]) => pages::answer(world, call, org, &found),
         (_, ["keys", rest @ ..]) => deploy_keys::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
         ("GET" | "PUT", ["actions", "oidc", "customization", "sub"]) => {

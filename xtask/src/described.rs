@@ -58,6 +58,7 @@ const ROUTES: &[&str] = &[
     "PUT /repos/{owner}/{repo}/actions/permissions/workflow",
     "PUT /repos/{owner}/{repo}/branches/{branch}/protection",
     "PUT /repos/{owner}/{repo}/collaborators/{username}",
+    "PUT /repos/{owner}/{repo}/interaction-limits",
     "PUT /repos/{owner}/{repo}/pages",
     "PUT /repos/{owner}/{repo}/rulesets/{ruleset_id}",
     "PUT /repos/{owner}/{repo}/topics",

@@ -8,6 +8,7 @@ pub mod autolinks;
 pub mod collaborators;
 pub mod deploy_keys;
 pub mod immutable_releases;
+pub mod interaction_limit;
 pub mod labels;
 pub mod milestones;
 pub mod oidc_subject;
@@ -44,6 +45,7 @@ pub const ALL: &[&Aspect] = &[
     &oidc_subject::OIDC_SUBJECT,
     &immutable_releases::IMMUTABLE_RELEASES,
     &pages::PAGES,
+    &interaction_limit::INTERACTION_LIMIT,
     &security::SECURITY,
     &webhooks::WEBHOOKS,
 ];

@@ -5,6 +5,7 @@ use beadle_github::{Known, Path, Reader, Repository, Visibility};
 use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
+use super::interactions;
 use super::live::ordered;
 use super::noted::{known, set};
 use super::observed::Observed;
@@ -49,6 +50,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     }
     workflows::read(reader, seen, observed).await?;
     pages::read(reader, seen, observed).await?;
+    interactions::read(reader, seen, observed).await?;
     let alerts = match (seen.vulnerability_alerts, alerts) {
         (Some(on), _) => Ok(Some(json!({ "enabled": on }))),
         (None, Some(read)) => read,

@@ -6,6 +6,7 @@ mod calls;
 mod convert;
 mod factor;
 mod files;
+mod interactions;
 mod label;
 mod live;
 mod noted;

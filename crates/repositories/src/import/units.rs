@@ -100,6 +100,7 @@ const FEATURES: &[&str] = &["repository", "security_and_analysis"];
 const ACTIONS: &[&str] = &["actions"];
 const OIDC_SUBJECT: &[&str] = &["oidc_subject"];
 const PAGES: &[&str] = &["pages"];
+const INTERACTION_LIMIT: &[&str] = &["interaction_limit"];
 const SECURITY: &[&str] = &["security"];
 
 type Keys = &'static [(&'static str, Usual)];
@@ -213,6 +214,7 @@ pub(super) const UNITS: &[Unit] = &[
     unit("immutable_releases", &[], Sharing::Most, &[("immutable_releases", Usual::Bool(false))]),
     // The keys of a site have an effect only together.
     unit("pages", PAGES, Sharing::All, &[("enabled", Usual::Bool(false))]),
+    unit("interaction_limit", INTERACTION_LIMIT, Sharing::Most, &[("limit", Usual::Text("none"))]),
     // The updates need the alerts.
     unit(
         "dependabot",

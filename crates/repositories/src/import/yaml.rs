@@ -32,6 +32,7 @@ const FIRST: &[&str] = &[
     "oidc_subject",
     "immutable_releases",
     "pages",
+    "interaction_limit",
     "security",
     "webhooks",
     "code_security_configurations",

@@ -42,7 +42,8 @@ pub(super) const LISTS: &[List] = &[
 pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
 
 /// The sections that are a block of keys and not a list.
-pub(super) const BLOCKS: &[&str] = &["repository", "actions", "oidc_subject", "pages", "security"];
+pub(super) const BLOCKS: &[&str] =
+    &["repository", "actions", "oidc_subject", "pages", "interaction_limit", "security"];
 
 /// The titles of merge and squash commits. Each has the messages that GitHub accepts together with
 /// it.

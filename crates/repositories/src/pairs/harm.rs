@@ -197,7 +197,7 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
             }
             "actions" => asked.section("actions"),
             // Any claim turns the default form off, and any key of `pages` publishes a site.
-            "oidc_subject" | "pages" => {
+            "oidc_subject" | "pages" | "interaction_limit" => {
                 if asked.section(&key).is_empty() {
                     found.push(place);
                 }

@@ -232,6 +232,10 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         made[key] = json!(security[own] == json!(true));
     }
     let is_public = made["visibility"] == "public";
+    let limit = &sections["interaction_limit"]["limit"];
+    if is_public && *limit != "none" {
+        made["interaction_limit"] = limit.clone();
+    }
     made["private_vulnerability_reporting"] =
         json!(is_public && security["private_vulnerability_reporting"] == json!(true));
     let setup = &security["code_scanning_default_setup"];

@@ -8,6 +8,7 @@ mod deploy_keys;
 mod failing;
 mod github_pages;
 mod immutable_releases;
+mod interaction_limit;
 mod merging;
 mod milestones;
 mod oidc_subject;

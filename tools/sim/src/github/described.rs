@@ -25,6 +25,7 @@ const BODILESS: &[&str] = &[
     "DELETE /repos/{owner}/{repo}/collaborators/{username}",
     "DELETE /repos/{owner}/{repo}/hooks/{hook_id}",
     "DELETE /repos/{owner}/{repo}/immutable-releases",
+    "DELETE /repos/{owner}/{repo}/interaction-limits",
     "DELETE /repos/{owner}/{repo}/invitations/{invitation_id}",
     "DELETE /repos/{owner}/{repo}/keys/{key_id}",
     "DELETE /repos/{owner}/{repo}/labels/{name}",

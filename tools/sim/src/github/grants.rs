@@ -179,6 +179,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             | "keys"
             | "invitations"
             | "immutable-releases"
+            | "interaction-limits"
             | "automated-security-fixes",
             ..,
         ]

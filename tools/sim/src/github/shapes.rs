@@ -28,6 +28,7 @@ pub(crate) const OWN: &[&str] = &[
     "actions",
     "oidc_subject",
     "pages",
+    "interaction_limit",
     "vulnerability_alerts",
     "automated_security_fixes",
     "private_vulnerability_reporting",
@@ -118,7 +119,7 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "license": null,
         "forks": 0, "forks_count": 0, "open_issues": 0, "open_issues_count": 0, "size": 0,
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
-        "has_pages": false,
+        "has_pages": !repository["pages"].is_null(),
         "has_downloads": true,
         // These are the permissions of the caller as a person. An App has none of them.
         "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },

@@ -107,6 +107,7 @@ fn lists() -> Value {
         },
         "oidc_subject": { "use_default": true, "include_claim_keys": [], "use_immutable_subject": false },
         "pages": null,
+        "interaction_limit": null,
         "vulnerability_alerts": false,
         "automated_security_fixes": false,
         "private_vulnerability_reporting": false,

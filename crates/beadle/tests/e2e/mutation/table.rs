@@ -28,6 +28,7 @@ const NOT_COVERED: &[(&str, &str)] = &[
     ("/hooks/*/id", "identity"),
     ("/hooks/*/config/url", "identity"),
     ("/actions/fork_pr_contributor_approval", "for public repositories only; planner/tests/actions.rs"),
+    ("/interaction_limit", "for public repositories only; planner/tests/interaction_limit.rs"),
     ("/private_vulnerability_reporting", "for public repositories only; it has a test of its own"),
     ("/workflows", "git's"),
     ("/runs", "facts"),

@@ -62,7 +62,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         never("organization", "the configuration of Beadle names the organisation"),
         never("team_id", "write the section `teams`"),
         never("custom_properties", "write the section `custom_properties`"),
-        never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
+        never("has_pages", "write the section `pages`"),
         never(
             "enable_vulnerability_alerts",
             "write `repository: { security: { enableVulnerabilityAlerts: ... } }`"

@@ -11,6 +11,7 @@ mod contents;
 mod deploy_keys;
 mod git;
 mod hooks;
+mod interactions;
 mod issues;
 mod labels;
 mod milestones;
@@ -338,6 +339,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
         (_, ["milestones", rest @ ..]) => milestones::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
+        (_, ["interaction-limits"]) => interactions::answer(world, call, org, &found),
         (_, ["pages"]) => pages::answer(world, call, org, &found),
         (_, ["keys", rest @ ..]) => deploy_keys::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),

@@ -166,7 +166,16 @@ async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Pat
     let text = json!({ section: body }).to_string();
     let sources = BTreeMap::from([(format!("repos/{}.yml", live.name), text.clone())]);
     let Ok(policy) = Policy::from_sources(sources, "admin", Path::new("policy")) else { return Ok(0) };
-    sim.begin_with(made.doc.clone());
+    let mut doc = made.doc.clone();
+    if section == "deploy_keys" {
+        // GitHub would refuse a key that another repository has.
+        for (name, repository) in doc["orgs"][ORGANISATION]["repos"].as_object_mut().into_iter().flatten() {
+            if *name != live.name {
+                repository["deploy_keys"] = json!({});
+            }
+        }
+    }
+    sim.begin_with(doc);
     let mut stage = Stage::open(sim, path, policy)?;
     for n in 0.. {
         let round = stage.round().await?;

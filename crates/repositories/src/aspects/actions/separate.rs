@@ -104,7 +104,8 @@ pub(super) async fn plan(
         .filter(|setting| applies(setting))
         .filter_map(|setting| Some((setting, section.get(setting.key)?)))
         .collect();
-    let reads = wanted.iter().map(|(setting, _)| context.reader.below(context.repository, setting.path));
+    let reads: Vec<_> =
+        wanted.iter().map(|(setting, _)| context.reader.below(context.repository, setting.path)).collect();
     let reads = join_all(reads).await;
     for ((setting, want), read) in wanted.into_iter().zip(reads) {
         match read {

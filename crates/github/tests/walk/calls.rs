@@ -33,6 +33,7 @@ fn repository(texts: &Texts) -> Repository {
         created_at: String::new(),
         vulnerability_alerts: None,
         labels: Known::NotAsked,
+        milestones: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::NotAsked,
     }

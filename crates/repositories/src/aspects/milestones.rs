@@ -1,17 +1,16 @@
 //! The milestones of a repository, by their titles. GitHub does not document whether upper and
 //! lower case of a title matter, so Beadle does not delete a milestone only because of the case of
-//! its title. If the policy has the section, Beadle makes one conditional REST call for each
-//! repository.
+//! its title. Beadle reads the milestones of many repositories at once.
 //!
 //! <https://docs.github.com/rest/issues/milestones>
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Below, Method};
+use beadle_github::{Asks, Below, Method, Milestone};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{
-    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field, reads_nothing,
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
@@ -29,7 +28,7 @@ pub(crate) const MILESTONES: Aspect = Aspect {
     repository_keys: &[],
     permissions: &[AppPermission::write("issues", "issues (repository)")],
     events: &["milestone"],
-    reads: reads_nothing,
+    reads,
     stage: Stage::Body,
     is_apart: false,
     planner: &Milestones,
@@ -42,6 +41,10 @@ const ENTRY: Shape = Shape::Map(&[
     key("due_on", Shape::Form(&forms::DATE), "The day on which the milestone is due, such as `2027-01-31`."),
 ]);
 const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { milestones: sections.has("milestones"), ..Asks::default() }
+}
 
 struct Milestones;
 
@@ -61,6 +64,14 @@ impl Step for Write {
             Self::Delete { number } => to.send(Method::DELETE, at(*number), None).await,
         }
     }
+}
+
+/// Returns a milestone in the form of REST.
+fn row(milestone: &Milestone) -> Value {
+    json!({
+        "number": milestone.number, "title": milestone.title, "description": milestone.description,
+        "state": milestone.state, "due_on": milestone.due_on,
+    })
 }
 
 /// Returns the day of a date, with or without a time.
@@ -109,8 +120,8 @@ fn differences(want: &Node, found: &Value) -> (Vec<Field>, Map<String, Value>) {
 impl AspectPlanner for Milestones {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("milestones") else { return Ok(()) };
-        let path = "milestones?state=all&per_page=100";
-        let seen = context.reader.list_below(context.repository, path, &["number", "title"]).await?;
+        let Some(seen) = plan.read(&context.repository.milestones) else { return Ok(()) };
+        let seen: Vec<Value> = seen.iter().map(row).collect();
         if !all_named(kind("milestones"), &seen) {
             plan.cannot_read("GitHub shows a milestone without its title: Beadle leaves the list as it is");
             return Ok(());

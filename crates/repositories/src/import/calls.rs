@@ -184,32 +184,14 @@ fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) 
 }
 
 async fn lists(reader: &Reader, seen: &Repository, observed: &mut Observed) -> Result<(), Failure> {
-    let (links, milestones, keys, hooks) = futures::join!(
+    let (links, keys, hooks) = futures::join!(
         reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
-        reader.list_below(seen, "milestones?state=all&per_page=100", &["number", "title"]),
         reader.list_below(seen, "keys?per_page=100", &["id", "key"]),
         reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
     );
     autolinks(links, observed)?;
-    self::milestones(milestones, observed)?;
     deploy_keys(keys, observed)?;
     webhooks(hooks, observed)
-}
-
-fn milestones(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
-    let Some(rows) = known(read, &["milestones"], observed)? else { return Ok(()) };
-    let entry = |row: &Value| {
-        let mut entry = json!({ "title": row["title"], "state": row["state"] });
-        if row["description"].as_str().is_some_and(|text| !text.is_empty()) {
-            entry["description"] = row["description"].clone();
-        }
-        if let Some(day) = row["due_on"].as_str().and_then(|due| due.get(..10)) {
-            entry["due_on"] = json!(day);
-        }
-        entry
-    };
-    observed.lists.insert("milestones", rows.iter().map(entry).collect());
-    Ok(())
 }
 
 fn autolinks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {

@@ -44,6 +44,7 @@ const ASKS: Asks = Asks {
     protection: true,
     rest_settings: true,
     labels: true,
+    milestones: true,
     rulesets: true,
     properties: true,
 };

@@ -10,14 +10,14 @@ use crate::api::Api;
 use crate::connection::{Tally, each, entries};
 use crate::documents::protection::{AllowanceNode, CheckNode, RuleNode, more_actors, more_rules};
 use crate::documents::repositories::{
-    CollaboratorEdge, LabelNode, MORE_COLLABORATORS, MORE_LABELS, MORE_MILESTONES, MORE_TOPICS,
-    MilestoneNode, PermissionSource, RepositoryNode, TopicNode,
+    CollaboratorEdge, DeployKeyNode, LabelNode, MORE_COLLABORATORS, MORE_DEPLOY_KEYS, MORE_LABELS,
+    MORE_MILESTONES, MORE_TOPICS, MilestoneNode, PermissionSource, RepositoryNode, TopicNode,
 };
 use crate::documents::rulesets::{RulesetNode, more_bypass_actors, more_ruleset_rules, more_rulesets};
 use crate::graphql::{PartialAnswer, run};
 use crate::repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Known, Label, Milestone, Repository, Rule, StatusCheck,
-    Visibility,
+    Actor, ActorKind, Allowances, Asks, Collaborator, DeployKey, Known, Label, Milestone, Repository, Rule,
+    StatusCheck, Visibility,
 };
 use crate::rulesets::Ruleset;
 use crate::shape::shape;
@@ -61,6 +61,7 @@ pub(crate) async fn assemble(
         repository_topics,
         labels,
         milestones,
+        deploy_keys,
         collaborators,
         branch_protection_rules,
         rulesets,
@@ -98,6 +99,7 @@ pub(crate) async fn assemble(
         vulnerability_alerts,
         labels: Known::NotAsked,
         milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::NotAsked,
     };
@@ -121,6 +123,13 @@ pub(crate) async fn assemble(
             each(&rows, DOING, milestone)
         };
         repository.milestones = part(error_of("milestones"), read).await?;
+    }
+    if asks.deploy_keys {
+        let read = async {
+            let rows = rows(api, &node_id, deploy_keys, MORE_DEPLOY_KEYS, "deploy keys").await?;
+            each(&rows, DOING, deploy_key)
+        };
+        repository.deploy_keys = part(error_of("deployKeys"), read).await?;
     }
     if asks.rulesets {
         let read = async {
@@ -164,6 +173,11 @@ fn label(row: &Value) -> Option<Label> {
 fn milestone(row: &Value) -> Option<Milestone> {
     let MilestoneNode { number, title, state, description, due_on } = shape(row)?;
     Some(Milestone { number, title, description, state: state.to_lowercase(), due_on })
+}
+
+fn deploy_key(row: &Value) -> Option<DeployKey> {
+    let DeployKeyNode { key, title, read_only } = shape(row)?;
+    Some(DeployKey { key, title, read_only })
 }
 
 async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {

@@ -49,6 +49,8 @@ pub struct Asks {
     pub labels: bool,
     /// True if Beadle reads the milestones.
     pub milestones: bool,
+    /// True if Beadle reads the deploy keys.
+    pub deploy_keys: bool,
     /// True if Beadle reads the rulesets that belong to the repository.
     pub rulesets: bool,
     /// True if Beadle reads the values of the custom properties.
@@ -67,6 +69,7 @@ impl Asks {
             rest_settings: self.rest_settings || other.rest_settings,
             labels: self.labels || other.labels,
             milestones: self.milestones || other.milestones,
+            deploy_keys: self.deploy_keys || other.deploy_keys,
             rulesets: self.rulesets || other.rulesets,
             properties: self.properties || other.properties,
         }
@@ -310,6 +313,17 @@ pub struct Milestone {
     pub due_on: Option<String>,
 }
 
+/// A deploy key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployKey {
+    /// The public key, without a comment.
+    pub key: String,
+    /// The title.
+    pub title: String,
+    /// Whether the key can only read.
+    pub read_only: bool,
+}
+
 /// The observed state of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
@@ -354,6 +368,8 @@ pub struct Repository {
     pub vulnerability_alerts: Option<bool>,
     /// The labels.
     pub labels: Known<Vec<Label>>,
+    /// The deploy keys. GraphQL does not show the ids by which REST names them.
+    pub deploy_keys: Known<Vec<DeployKey>>,
     /// The milestones, open and closed.
     pub milestones: Known<Vec<Milestone>>,
     /// The rulesets that belong to the repository.

@@ -34,6 +34,7 @@ fn repository(texts: &Texts) -> Repository {
         vulnerability_alerts: None,
         labels: Known::NotAsked,
         milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::NotAsked,
     }

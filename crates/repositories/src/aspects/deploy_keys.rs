@@ -1,23 +1,23 @@
 //! The deploy keys of a repository. The public key itself, without its comment, is the identity of
 //! an entry. GitHub has no call to change a deploy key, and refuses a key that it already has, so
-//! Beadle deletes the key and adds it again. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository: GraphQL does not show the ids that a deletion needs.
+//! Beadle deletes the key and adds it again. Beadle reads the keys of many repositories at once. Only
+//! for a repository whose keys differ from the policy, it makes a REST call: GraphQL does not show
+//! the ids that a deletion needs.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Below, Method};
+use beadle_github::{Asks, Below, DeployKey, Method};
 use serde_json::{Value, json};
 
 use super::aspect::{
-    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
-    reads_nothing,
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::identity::{all_named, kind, pair_entries, public_key};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
-use crate::policy::{Node, forms};
+use crate::policy::{Node, Section, forms};
 
 /// The aspect of a repository's deploy keys.
 pub(crate) const DEPLOY_KEYS: Aspect = Aspect {
@@ -30,7 +30,7 @@ pub(crate) const DEPLOY_KEYS: Aspect = Aspect {
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
     events: &[],
-    reads: reads_nothing,
+    reads,
     stage: Stage::Body,
     is_apart: false,
     planner: &DeployKeys,
@@ -48,6 +48,10 @@ const ENTRY: Shape = Shape::Map(&[
 const SHAPE: Shape = listed!(ENTRY);
 
 const PATH: &str = "keys";
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { deploy_keys: sections.has("deploy_keys"), ..Asks::default() }
+}
 
 struct DeployKeys;
 
@@ -104,10 +108,32 @@ fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     fields.collect()
 }
 
+/// Returns a key in the form of REST, without its id.
+fn row(key: &DeployKey) -> Value {
+    json!({ "key": key.key, "title": key.title, "read_only": key.read_only })
+}
+
+/// Returns whether the keys at GitHub are the keys that the policy declares.
+fn are_as_declared(section: &Section, seen: &[Value]) -> bool {
+    let matched = pair_entries(kind("deploy_keys"), section.items(), seen);
+    let is_same = |(at, place): &(usize, usize)| {
+        let want = section.items().get(*at);
+        want.is_some_and(|want| differences(&seen[*place], &body(want), want).is_empty())
+    };
+    matched.only_desired.is_empty()
+        && (!section.exclusive || matched.only_observed.is_empty())
+        && matched.both.iter().all(is_same)
+}
+
 #[async_trait]
 impl AspectPlanner for DeployKeys {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("deploy_keys") else { return Ok(()) };
+        let Some(known) = plan.read(&context.repository.deploy_keys) else { return Ok(()) };
+        let known: Vec<Value> = known.iter().map(row).collect();
+        if all_named(kind("deploy_keys"), &known) && are_as_declared(section, &known) {
+            return Ok(());
+        }
         let path = "keys?per_page=100";
         let seen = context.reader.list_below(context.repository, path, &["id", "key"]).await?;
         let is_whole = |row: &Value| row["title"].is_string() && row["read_only"].is_boolean();

@@ -21,14 +21,15 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let reports = is_public.then(|| reader.below(seen, "private-vulnerability-reporting"));
     let rows = seen.rulesets.value().map(Vec::as_slice).unwrap_or_default();
     let rulesets = rows.iter().map(|row| reader.below(seen, Path::at("rulesets").id(row.id)));
-    let (permissions, token, alerts, fixes, reports, immutable, scanning, rulesets) = futures::join!(
+    let (permissions, token, alerts, fixes, reports, scanning, links, hooks, rulesets) = futures::join!(
         reader.below(seen, "actions/permissions"),
         reader.below(seen, "actions/permissions/workflow"),
         OptionFuture::from(alerts),
         reader.below(seen, "automated-security-fixes"),
         OptionFuture::from(reports),
-        reader.below(seen, "immutable-releases"),
         reader.below(seen, "code-scanning/default-setup"),
+        reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
+        reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
         join_all(rulesets),
     );
     match known(permissions, ACTIONS, observed)? {
@@ -72,13 +73,9 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         let on = json!(is_on(reports.as_ref()));
         set(observed, "private_vulnerability_reporting", "private_vulnerability_reporting", &on);
     }
-    if let Some(immutable) = known(immutable, &["immutable_releases"], observed)? {
-        // GitHub answers with 404 if the setting is off.
-        let on = json!(immutable.is_some_and(|immutable| immutable["enabled"] == json!(true)));
-        set(observed, "immutable_releases", "immutable_releases", &on);
-    }
     code_scanning(scanning, observed)?;
-    lists(reader, seen, observed).await?;
+    autolinks(links, observed)?;
+    webhooks(hooks, observed)?;
     let mut entries = Vec::new();
     match &seen.rulesets {
         Known::Known(_) => {}
@@ -183,17 +180,6 @@ fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) 
     Ok(())
 }
 
-async fn lists(reader: &Reader, seen: &Repository, observed: &mut Observed) -> Result<(), Failure> {
-    let (links, keys, hooks) = futures::join!(
-        reader.list_below(seen, "autolinks", &["id", "key_prefix"]),
-        reader.list_below(seen, "keys?per_page=100", &["id", "key"]),
-        reader.list_anew_below(seen, "hooks?per_page=100", &["id"]),
-    );
-    autolinks(links, observed)?;
-    deploy_keys(keys, observed)?;
-    webhooks(hooks, observed)
-}
-
 fn autolinks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
     let Some(rows) = known(read, &["autolinks"], observed)? else { return Ok(()) };
     let entry = |row: &Value| {
@@ -204,19 +190,6 @@ fn autolinks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Resu
         entry
     };
     observed.lists.insert("autolinks", rows.iter().map(entry).collect());
-    Ok(())
-}
-
-fn deploy_keys(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
-    let Some(rows) = known(read, &["deploy_keys"], observed)? else { return Ok(()) };
-    let entry = |row: &Value| {
-        let mut entry = json!({ "key": row["key"], "title": row["title"] });
-        if row["read_only"] == json!(false) {
-            entry["read_only"] = json!(false);
-        }
-        entry
-    };
-    observed.lists.insert("deploy_keys", rows.iter().map(entry).collect());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Converts the observed state of a repository to the form of a policy.
 
-use beadle_github::{Known, Repository, Visibility};
+use beadle_github::{DeployKey, Known, Repository, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::observed::Observed;
@@ -59,6 +59,9 @@ pub(super) fn observed(seen: &Repository) -> Observed {
     branches(seen, &mut observed);
     labels(seen, &mut observed);
     milestones(seen, &mut observed);
+    if let Some(keys) = known(&seen.deploy_keys, "deploy_keys", &mut observed) {
+        observed.lists.insert("deploy_keys", keys.iter().map(deploy_key).collect());
+    }
     if let Some(properties) = known(&seen.properties, "custom_properties", &mut observed) {
         let properties = properties.iter().filter(|(_, value)| !value.is_null());
         let properties = properties.map(|(name, value)| json!({ "name": name, "value": ordered(value) }));
@@ -250,4 +253,12 @@ fn milestones(seen: &Repository, observed: &mut Observed) {
         entry
     });
     observed.lists.insert("milestones", entries.collect());
+}
+
+fn deploy_key(key: &DeployKey) -> Value {
+    let mut entry = json!({ "key": key.key, "title": key.title });
+    if !key.read_only {
+        entry["read_only"] = json!(false);
+    }
+    entry
 }

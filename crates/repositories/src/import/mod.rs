@@ -45,6 +45,7 @@ const ASKS: Asks = Asks {
     rest_settings: true,
     labels: true,
     milestones: true,
+    deploy_keys: true,
     rulesets: true,
     properties: true,
 };

@@ -1,5 +1,5 @@
-//! Reads the settings of Actions that GitHub shows at addresses of their own. An import makes three
-//! calls for a public repository, and four for another one.
+//! Reads the settings of Actions that GitHub shows at addresses of their own, and whether releases
+//! are immutable. An import makes four calls for a public repository, and five for another one.
 
 use beadle_engine::Failure;
 use beadle_github::{Reader, Repository, Visibility};
@@ -21,12 +21,13 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     let approval = is_public.then(|| reader.below(seen, "actions/permissions/fork-pr-contributor-approval"));
     let forks =
         (!is_public).then(|| reader.below(seen, "actions/permissions/fork-pr-workflows-private-repos"));
-    let (access, retention, approval, forks, subject) = futures::join!(
+    let (access, retention, approval, forks, subject, immutable) = futures::join!(
         OptionFuture::from(access),
         reader.below(seen, "actions/permissions/artifact-and-log-retention"),
         OptionFuture::from(approval),
         OptionFuture::from(forks),
         reader.below(seen, "actions/oidc/customization/sub"),
+        reader.below(seen, "immutable-releases"),
     );
     let single = [
         ("access_level", "access_level", access),
@@ -51,6 +52,11 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     }
     if let Some(shown) = known(subject, &["oidc_subject"], observed)? {
         oidc_subject(&shown.unwrap_or_default(), observed);
+    }
+    if let Some(immutable) = known(immutable, &["immutable_releases"], observed)? {
+        // GitHub answers with 404 if the setting is off.
+        let on = json!(immutable.is_some_and(|immutable| immutable["enabled"] == json!(true)));
+        set(observed, "immutable_releases", "immutable_releases", &on);
     }
     Ok(())
 }

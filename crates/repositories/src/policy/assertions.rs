@@ -166,6 +166,7 @@ pub(crate) fn repository(given: &Node) -> Repository {
         vulnerability_alerts: None,
         labels: Known::NotAsked,
         milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::Known(properties.collect::<BTreeMap<String, Value>>()),
     }

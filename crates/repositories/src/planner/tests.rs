@@ -5,6 +5,7 @@ mod actions;
 mod conditions;
 mod configurations;
 mod deploy_keys;
+mod enterprise_rulesets;
 mod failing;
 mod github_pages;
 mod immutable_releases;

@@ -108,9 +108,13 @@ fn ci() -> anyhow::Result<()> {
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
     suite::one("e2e", "aws::functions::a_webhook", &[("BEADLE_PACKAGES", &packages)])?;
-    step("deployments");
-    tools::deployments()?;
-    tools::sam_build()?;
+    step("deployments; beside them the build of the demo");
+    std::thread::scope(|scope| {
+        let building = scope.spawn(|| cargo(&["build", "--release", "--bin", "beadle-demo"], &[]));
+        let deployments = tools::deployments().and_then(|()| tools::sam_build());
+        building.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        deployments
+    })?;
     step("the demo");
     cargo(&["run", "--release", "--", "demo"], &[])
 }
@@ -122,7 +126,7 @@ fn pages() -> anyhow::Result<()> {
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "fresh", "directory", "intake", "coldstart"] {
+    for name in ["calls", "burst", "fresh", "policy", "directory", "intake", "coldstart"] {
         if which.is_none_or(|which| which == name) {
             if name == "coldstart" {
                 package::build()?;

@@ -8,40 +8,9 @@ use anyhow::bail;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The Lambda functions. Each has its program, and the maximum size of its package in MB.
-const FUNCTIONS: &[(&str, f64)] = &[("intake", 6.0), ("worker", 12.0)];
-
-/// Builds the programs of both functions at once. Two builds would compile AWS' SDK twice, because
-/// each program alone needs other features of it.
-const BUILD: &[&str] = &[
-    "lambda",
-    "build",
-    "--release",
-    "--features",
-    "beadle/aws",
-    "--package",
-    "beadle-aws",
-    "--bin",
-    "intake",
-    "--package",
-    "beadle",
-    "--bin",
-    "worker",
-];
-
-/// How both programs are optimised: small, because a cold start loads the whole program. A panic
-/// unwinds, so that it ends only the run that panicked. `cargo lambda` adds nothing to this.
-const PROFILE: &[&str] = &[
-    "--disable-optimizations",
-    "--config",
-    "profile.release.opt-level='s'",
-    "--config",
-    "profile.release.lto='fat'",
-    "--config",
-    "profile.release.codegen-units=1",
-    "--config",
-    "profile.release.panic='unwind'",
-];
+/// The Lambda functions. Each has its program, the folder of its crate (whose manifest has the
+/// build options), and the maximum size of its package in MB.
+const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
 /// The processor architectures for which packages are built. The SAM and Terraform templates use
 /// the first one by default.
@@ -65,17 +34,17 @@ pub(crate) fn build() -> anyhow::Result<()> {
             );
             continue;
         }
-        step(&format!("packages for {architecture}"));
-        let lambda = folder(architecture);
-        // Deployments need only the zip files. The programs themselves are for running a function on
-        // this machine.
-        for format in ["binary", "zip"] {
-            let mut command = Command::new(env!("CARGO"));
-            command.args(BUILD).args(PROFILE).args(*flags);
-            command.args(["--output-format", format, "--lambda-dir"]).arg(&lambda);
-            run(command.env("PATH", tools::path()?).current_dir(root()))?;
-        }
-        for (name, most) in FUNCTIONS {
+        for (name, place, most) in FUNCTIONS {
+            step(&format!("package {name} for {architecture}"));
+            let lambda = folder(architecture);
+            // Deployments need only the zip file. The program itself is for running a function on
+            // this machine.
+            for format in ["binary", "zip"] {
+                let mut command = Command::new(env!("CARGO"));
+                command.args(["lambda", "build", "--release", "--bin", name]).args(*flags);
+                command.args(["--output-format", format, "--lambda-dir"]).arg(&lambda);
+                run(command.env("PATH", tools::path()?).current_dir(root().join(place)))?;
+            }
             let zip = lambda.join(name).join("bootstrap.zip");
             #[expect(clippy::cast_precision_loss, reason = "megabytes")]
             let size = std::fs::metadata(&zip)?.len() as f64 / 1e6;

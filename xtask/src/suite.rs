@@ -78,17 +78,21 @@ struct Plan {
 /// Runs the tests that the arguments of `cargo xtask test` select.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let part = Part::of(args);
-    tools::fetch()?;
-    if part != Part::WithoutAws {
-        tools::tables()?;
-    }
     if let Part::Passed(args) = part {
+        fetch(&part)?;
         step("tests");
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         return cargo(&[&["test"][..], BUILD, &args].concat(), &[]);
     }
+    // The tools are downloaded while the processors build the tests.
     step("building the tests");
-    let programs = build()?;
+    let (fetched, programs) = std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| fetch(&part));
+        let programs = build();
+        (fetching.join(), programs)
+    });
+    let programs = programs?;
+    fetched.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     if let Part::Named(names) = part {
         ensure_named(&programs, names)?;
     }
@@ -123,6 +127,15 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     }
     step("tests");
     side_by_side::run(jobs, processors.max(2))
+}
+
+/// Fetches the tools that the tests of a selection need.
+fn fetch(part: &Part<'_>) -> anyhow::Result<()> {
+    tools::fetch()?;
+    if *part != Part::WithoutAws {
+        tools::tables()?;
+    }
+    Ok(())
 }
 
 /// Builds all tests, and runs the tests of one program whose names contain `name`. Fails if there

@@ -127,6 +127,9 @@ fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
     step(&format!("building {name} {version}"));
     let mut command = Command::new(env!("CARGO"));
     command.args(["install", name, "--locked", "--force", "--version", version, "--root"]).arg(folder());
+    // The profile of a published program is made for its users: it takes minutes to link, and uses
+    // one processor.
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     if !features.is_empty() {
         command.args(["--no-default-features", "--features", &features.join(",")]);
     }

@@ -63,6 +63,16 @@ pub struct OrgFile {
     pub dispatch: Vec<DispatchFile>,
 }
 
+/// What Beadle refuses in a policy because the organisation's mode allows writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    /// JavaScript validators. Beadle does not run them, so it would write values that they refuse.
+    pub validators: bool,
+    /// `repository.name` in a file that applies to several repositories. The file was probably
+    /// written for one repository, and Beadle would apply it to all.
+    pub shared_names: bool,
+}
+
 impl OrgFile {
     /// Returns when the sweeps of the organisation begin.
     pub fn schedule(&self) -> Schedule<'_> {
@@ -74,10 +84,13 @@ impl OrgFile {
         self.guard.limits()
     }
 
-    /// Returns whether Beadle must refuse a policy that has JavaScript validators. Beadle does not
-    /// run them, so in mode `enforce` it would write values that they refuse.
-    pub fn refuses_validators(&self) -> bool {
-        self.mode == Mode::Enforce && self.validators == Validators::Refused
+    /// Returns what Beadle must refuse in the policy of this organisation. Where it does not refuse
+    /// these things, it only reports them.
+    pub fn refusals(&self) -> Refusals {
+        Refusals {
+            validators: self.mode == Mode::Enforce && self.validators == Validators::Refused,
+            shared_names: self.mode != Mode::Observe,
+        }
     }
 
     /// Returns the address of GitHub's pages, such as `https://github.com`.

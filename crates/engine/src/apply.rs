@@ -243,7 +243,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     let writes = results.iter().filter(|result| result.is_none()).count();
     while let Err(until) = context.pace.book(key, writes, lane, context.clock.now()) {
         if !context.patient {
-            return Err(turn(until));
+            return Err(waits_for_turn(until, true));
         }
         context.clock.sleep_until(until).await;
     }
@@ -357,12 +357,13 @@ fn outdated(now: Time) -> Failure {
     Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
 }
 
-/// The reason that is logged for a run that only waits for its turn to write. No operator has to
-/// act.
-pub(crate) const TURN: &str = "the run waits until other bulk writes are done";
+/// The reason that is logged for a run that only waits for its turn. No operator has to act.
+pub(crate) const TURN: &str = "the run waits until other runs have ended";
 
-fn turn(until: Time) -> Failure {
-    Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
+/// Returns the failure of a run that waits for its turn. If `spares_events` is true, only sweeps
+/// wait.
+pub fn waits_for_turn(until: Time, spares_events: bool) -> Failure {
+    Failure::new(Class::RateLimited { until, spares_events }, TURN)
 }
 
 /// Writes one change. On success, the result states whether the store allowed the write to begin.

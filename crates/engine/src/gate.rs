@@ -21,6 +21,32 @@ pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
 
+/// Who holds a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Holder {
+    /// The service. It puts the generation in force after an approval.
+    Service,
+    /// `beadle apply` or `beadle sweep`. An operator runs the command again after an approval.
+    Command,
+}
+
+impl Holder {
+    /// Returns who holds the generation in the note with this name.
+    pub fn of(note: &str) -> Self {
+        if is_of_command(note) { Self::Command } else { Self::Service }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Service => "the service",
+            Self::Command => "a command (`apply` or `sweep`)",
+        })
+    }
+}
+
 /// The limits for one generation. A generation that exceeds one of them needs an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateLimits {
@@ -201,33 +227,15 @@ pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::mode::Mode;
-    use crate::plan::Field;
+    use crate::testing;
 
     const LIMITS: GateLimits =
         GateLimits { removes: 5, weakens: 2, exposes: 0, creates: 100, percent: 10, repositories: 3 };
 
     fn change(what: &str, risks: &[Risk], mode: Mode) -> Change<()> {
-        let field = |risk: &Risk| Field {
-            name: what.to_owned(),
-            before: json!(true),
-            after: Value::Null,
-            asked: None,
-            risk: *risk,
-        };
-        Change {
-            aspect: "teams".into(),
-            what: what.into(),
-            fields: risks.iter().map(field).collect(),
-            mode,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        }
+        Change { mode, ..testing::change("teams", what, risks) }
     }
 
     fn plan(changes: Vec<Change<()>>) -> Plan<()> {
@@ -274,6 +282,17 @@ mod tests {
             "gate limit reached: 300 removals, at most 5 allowed; removes, weakens or exposes something in 170 \
              repositories, at most 22 of 220 allowed"
         );
+    }
+
+    #[test]
+    fn the_name_of_a_note_tells_who_holds_the_generation() {
+        for (note, holder) in [
+            ("acme", Holder::Service),
+            ("acme (command)", Holder::Command),
+            ("acme (command 1/3)", Holder::Command),
+        ] {
+            assert_eq!(Holder::of(note), holder, "{note}");
+        }
     }
 
     #[test]

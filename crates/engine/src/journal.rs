@@ -2,6 +2,7 @@
 //! why.
 
 mod detail;
+mod policy;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +10,10 @@ use crate::clock::Time;
 
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
-    ObservedDispatch, OperatorAction, PolicyCommitted, PolicyInForce, Recovered, RecoveryEnd, RefusedWebhook,
-    RunCounts, SweepEnd, SweepSummary, WriteResult,
+    ObservedDispatch, OperatorAction, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
+    SweepSummary, WriteResult,
 };
+pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
 
 /// What an entry of the journal reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub enum EntryKind {
     Dispatch,
     /// An aspect of the key became contested.
     Contested,
-    /// Another generation of a policy came into force.
+    /// A generation of a policy came into force, the gate held one, or such a hold ended.
     Policy,
 }
 

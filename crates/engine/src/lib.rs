@@ -32,12 +32,14 @@ pub mod span;
 pub mod store;
 mod subjects;
 pub mod sweep;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transfer;
 pub mod worker;
 
-pub use apply::{ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply};
+pub use apply::{
+    ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, waits_for_turn,
+};
 pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use clock::{Clock, Time};

@@ -414,7 +414,7 @@ impl Worker {
                 tracing::error!(key = %lease.key, subject, reason = reason.as_str(), why, "key parked, see `beadle queue`");
             }
             Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
-                tracing::debug!(key = %lease.key, subject, %until, why, "key waits until other keys have written");
+                tracing::debug!(key = %lease.key, subject, %until, why, "key waits for its turn");
             }
             Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");

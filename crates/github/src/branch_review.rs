@@ -8,15 +8,19 @@ use beadle_transport::Path;
 use serde_json::Value;
 
 use crate::read::Reader;
+use crate::refusal::{ADMINISTRATION, Asked};
 
 impl Reader {
     /// Returns whether every change of a branch needs an approving review, by a ruleset or by a
     /// branch protection that includes administrators. GitHub does not show here who can bypass a
     /// ruleset.
     pub async fn needs_review(&self, repository: &str, branch: &str) -> Result<bool, Failure> {
-        let repository = Path::at("repos").value(self.organisation()).value(repository);
+        let organisation = self.organisation();
+        let asked = Asked { organisation, repository, reference: None, permission: ADMINISTRATION };
+        let repository = Path::at("repos").value(organisation).value(repository);
         let rules = repository.clone().then("rules/branches").value(branch).query("per_page", 100);
-        let rules: Vec<Value> = self.api().get(&rules).await?.json().map_err(Failure::from)?;
+        let rules = self.api().get(&rules).await.map_err(|error| asked.explain(error))?;
+        let rules: Vec<Value> = rules.json().map_err(Failure::from)?;
         if rules.iter().any(|rule| rule["type"] == "pull_request" && has_count(&rule["parameters"])) {
             return Ok(true);
         }
@@ -29,7 +33,7 @@ impl Reader {
             }
             // The branch is not protected.
             Err(error) if error.status() == Some(404) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(asked.explain(error)),
         }
     }
 }

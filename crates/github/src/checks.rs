@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::read::Reader;
+use crate::refusal::{Asked, CHECKS};
 use crate::shape::{object, optional, shape};
 
 /// The maximum number of annotations that GitHub accepts in one request.
@@ -143,7 +144,10 @@ impl Reader {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("commits");
         let path = path.value(commit).then("check-runs").query("check_name", name);
         let path = path.query("app_id", app).query("per_page", 100);
-        let answer: Value = self.api().get(&path).await?.json().map_err(Failure::from)?;
+        let asked =
+            Asked { organisation: self.organisation(), repository, reference: None, permission: CHECKS };
+        let answer = self.api().get(&path).await.map_err(|error| asked.explain(error))?;
+        let answer: Value = answer.json().map_err(Failure::from)?;
         let mut latest: Option<CheckRun> = None;
         for row in answer["check_runs"].as_array().into_iter().flatten() {
             let row = check_run(row)?;
@@ -180,14 +184,14 @@ impl CheckWriter {
         let body = json!({
             "name": name, "head_sha": commit, "external_id": external_id, "status": "in_progress",
         });
-        let run = self.send(Method::POST, &self.path("check-runs"), body).await?;
+        let run = self.send((Method::POST, CHECKS), &self.path("check-runs"), body).await?;
         check_run(&run).map(CheckRun::from)
     }
 
     /// Sets a check run back to the state in progress.
     pub async fn begin_again(&self, id: u64) -> Result<(), Failure> {
         let body = json!({ "status": "in_progress" });
-        self.send(Method::PATCH, &self.path("check-runs").id(id), body).await.map(drop)
+        self.send((Method::PATCH, CHECKS), &self.path("check-runs").id(id), body).await.map(drop)
     }
 
     /// Ends a check run. If `output` has many annotations, the writer sends several requests, and
@@ -207,7 +211,7 @@ impl CheckWriter {
             } else {
                 json!({ "status": "in_progress", "output": shown })
             };
-            self.send(Method::PATCH, &self.path("check-runs").id(id), body).await?;
+            self.send((Method::PATCH, CHECKS), &self.path("check-runs").id(id), body).await?;
             if is_last {
                 return Ok(());
             }
@@ -219,8 +223,17 @@ impl CheckWriter {
         Path::at("repos").value(self.api.organisation()).value(&self.repository).then(below)
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &Path, body: Value) -> Result<Value, Failure> {
-        self.api.write(method, path, Some(body)).await?.json().map_err(Failure::from)
+    /// Sends a write that needs this permission.
+    pub(crate) async fn send(
+        &self,
+        (method, permission): (Method, &'static str),
+        path: &Path,
+        body: Value,
+    ) -> Result<Value, Failure> {
+        let (organisation, repository) = (self.api.organisation(), self.repository.as_str());
+        let asked = Asked { organisation, repository, reference: None, permission };
+        let answer = self.api.write(method, path, Some(body)).await;
+        answer.map_err(|error| asked.explain(error))?.json().map_err(Failure::from)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::checks::{AppRow, CheckWriter};
 use crate::read::Reader;
+use crate::refusal::{Asked, PULLS};
 use crate::shape::{object, optional, shape};
 
 /// A comment of an App.
@@ -52,7 +53,10 @@ impl Reader {
     ) -> Result<Option<Comment>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("issues");
         let path = path.id(number).then("comments?per_page=100");
-        let rows: Vec<Value> = self.api().list_anew(&path).await?;
+        let asked =
+            Asked { organisation: self.organisation(), repository, reference: None, permission: PULLS };
+        let rows = self.api().list_anew(&path).await;
+        let rows: Vec<Value> = rows.map_err(|error| asked.explain(error))?;
         Ok(own(&rows, app, marker))
     }
 }
@@ -61,13 +65,13 @@ impl CheckWriter {
     /// Adds a comment to a pull request.
     pub async fn comment(&self, number: u64, body: &str) -> Result<(), Failure> {
         let path = self.path("issues").id(number).then("comments");
-        self.send(Method::POST, &path, json!({ "body": body })).await.map(drop)
+        self.send((Method::POST, PULLS), &path, json!({ "body": body })).await.map(drop)
     }
 
     /// Replaces the text of a comment.
     pub async fn update_comment(&self, id: u64, body: &str) -> Result<(), Failure> {
         let path = self.path("issues/comments").id(id);
-        self.send(Method::PATCH, &path, json!({ "body": body })).await.map(drop)
+        self.send((Method::PATCH, PULLS), &path, json!({ "body": body })).await.map(drop)
     }
 }
 

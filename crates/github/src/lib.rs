@@ -26,6 +26,7 @@ mod policy_files;
 mod properties;
 mod pulls;
 mod read;
+mod refusal;
 mod registration;
 mod repository;
 mod rulesets;

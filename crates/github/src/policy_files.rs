@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::graphql::run_batch;
 use crate::read::Reader;
+use crate::refusal::{Asked, CONTENTS};
 
 /// The maximum number of files.
 const MOST_FILES: usize = 5_000;
@@ -125,7 +126,8 @@ impl Reader {
     pub async fn commit(&self, repository: &str, reference: &str) -> Result<Commit, Failure> {
         let path = self.repository_path(repository).then("commits").value(reference);
         // Without the limit, the answer has the differences of up to 300 files.
-        let answer = self.api().read(&path.query("per_page", 1)).await?;
+        let answer = self.api().read(&path.query("per_page", 1)).await;
+        let answer = answer.map_err(|error| self.asked(repository, Some(reference)).explain(error))?;
         let CommitRow { sha, commit, author } = answer.json()?;
         let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
         let login = author.and_then(|account| account.login);
@@ -289,7 +291,13 @@ impl Reader {
         let path = self.repository_path(repository).then("git/trees").value(id);
         let path = if is_deep { path.query("recursive", 1) } else { path };
         // The tree of a commit never changes, so the store need not keep the answer.
-        self.api().get(&path).await?.json().map_err(Failure::from)
+        let answer = self.api().get(&path).await;
+        let answer = answer.map_err(|error| self.asked(repository, None).explain(error))?;
+        answer.json().map_err(Failure::from)
+    }
+
+    fn asked<'a>(&'a self, repository: &'a str, reference: Option<&'a str>) -> Asked<'a> {
+        Asked { organisation: self.organisation(), repository, reference, permission: CONTENTS }
     }
 
     fn repository_path(&self, repository: &str) -> Path {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::read::Reader;
+use crate::refusal::{Asked, PULLS};
 use crate::shape::{object, optional, shape};
 
 /// A pull request, as it is at the moment.
@@ -137,7 +138,7 @@ impl Reader {
                 shape::<PullRow>(&pull).map(Pull::from).map(Some).ok_or_else(unreadable)
             }
             Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.asked_pulls(repository).explain(error)),
         }
     }
 
@@ -148,7 +149,8 @@ impl Reader {
         // requests from forks.
         let path = Path::at("repos").value(self.organisation()).value(repository);
         let path = path.then("pulls?state=open&per_page=100");
-        let rows: Vec<Value> = self.api().list_anew(&path).await?;
+        let rows = self.api().list_anew(&path).await;
+        let rows: Vec<Value> = rows.map_err(|error| self.asked_pulls(repository).explain(error))?;
         let pulls: Option<Vec<Pull>> = rows.iter().map(|row| shape::<PullRow>(row).map(Pull::from)).collect();
         let pulls = pulls.ok_or_else(unreadable)?;
         Ok(pulls.into_iter().filter(|pull| pull.head == head).collect())
@@ -158,7 +160,8 @@ impl Reader {
     /// commit is left out.
     pub async fn reviews(&self, repository: &str, number: u64) -> Result<Vec<Review>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("pulls").id(number);
-        let rows: Vec<Value> = self.api().list_anew(&path.then("reviews?per_page=100")).await?;
+        let rows = self.api().list_anew(&path.then("reviews?per_page=100")).await;
+        let rows: Vec<Value> = rows.map_err(|error| self.asked_pulls(repository).explain(error))?;
         let review = |row: ReviewRow| Review {
             reviewer: row.user.id,
             login: row.user.login,
@@ -167,6 +170,10 @@ impl Reader {
             submitted: row.submitted_at.map(|at| Time(at.as_millisecond())),
         };
         Ok(rows.iter().filter_map(shape::<ReviewRow>).map(review).collect())
+    }
+
+    fn asked_pulls<'a>(&'a self, repository: &'a str) -> Asked<'a> {
+        Asked { organisation: self.organisation(), repository, reference: None, permission: PULLS }
     }
 
     /// Returns whether an account is an active member of a team of this organisation.

@@ -8,8 +8,7 @@ use anyhow::Context as _;
 use beadle_sim::{Limits, Settings, Sim};
 use serde_json::{Value, json};
 
-use crate::clock::now;
-use crate::folder::{Folder, peak};
+use crate::folder::{Ended, Folder};
 
 /// A typical policy. It has no aspect that Beadle can read only with REST.
 const POLICY: &str = "
@@ -141,17 +140,7 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     if notes.exists() {
         forget_processes(&notes)?;
     }
-    let mut child = folder.beadle(&["sweep"]).spawn()?;
-    let started = now();
-    let mut most = 0;
-    let status = loop {
-        most = most.max(peak(child.id()).unwrap_or(0));
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
-    let took = started.elapsed().as_secs_f64();
+    let Ended { status, took, most } = folder.run(&["sweep"]).await?;
     anyhow::ensure!(status.code() == Some(0), "the sweep found changes or failed: {status}");
     let calls = sim.calls();
     let sum = |graphql: bool| -> f64 {

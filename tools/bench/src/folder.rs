@@ -1,7 +1,7 @@
 //! A folder with a configuration, a policy and the release binary, as a user would have it.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,12 +10,26 @@ use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::ScimSim;
 use tempfile::TempDir;
 
+use crate::clock::now;
+
+/// A command that has ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// The time from the start to the end, in seconds.
+    pub(crate) took: f64,
+    /// The peak memory in MiB. 0 if the system does not report it.
+    pub(crate) most: u64,
+}
+
 /// The folder in which a measurement runs Beadle.
 pub(crate) struct Folder {
     pub(crate) path: TempDir,
     pub(crate) ports: [u16; 2],
     program: PathBuf,
 }
+
+/// The value of `policy` in the configuration, if the policy is in the folder `policy`.
+const FOLDER: &str = "\"policy\"";
 
 /// Returns two ports on which no program listens.
 pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
@@ -27,15 +41,29 @@ pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
 impl Folder {
     /// Creates a folder whose configuration has the mode `observe`.
     pub(crate) fn new(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
-        Self::with(sim, policy, secret, minute, "observe")
+        Self::with(sim, FOLDER, policy, [secret, minute, "observe"])
     }
 
     /// Creates a folder whose configuration has the mode `enforce`.
     pub(crate) fn enforcing(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
-        Self::with(sim, policy, secret, minute, "enforce")
+        Self::with(sim, FOLDER, policy, [secret, minute, "enforce"])
     }
 
-    fn with(sim: &Sim, policy: &str, secret: &str, minute: &str, mode: &str) -> anyhow::Result<Self> {
+    /// Creates a folder whose configuration has the mode `enforce`, and takes the policy from the
+    /// folder `.github` of the repository `admin`.
+    pub(crate) fn of_git(sim: &Sim, secret: &str) -> anyhow::Result<Self> {
+        let source = "{ repository = \"admin\", path = \".github\" }";
+        Self::with(sim, source, "", [secret, "60s", "enforce"])
+    }
+
+    /// `source` is the value of `policy` in the configuration, and `policy` is the text of
+    /// `settings.yml` in the folder `policy`.
+    fn with(
+        sim: &Sim,
+        source: &str,
+        policy: &str,
+        [secret, minute, mode]: [&str; 3],
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
         let path = folder.path();
@@ -46,7 +74,7 @@ impl Folder {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[org]]\nname = \"acme\"\napi = \"{}\"\n\
              app = {{ id = {}, key = \"file:app.pem\" }}\nwebhook_secrets = [\"file:webhook.secret\"]\n\
-             policy = \"policy\"\nmode = \"{mode}\"\n[org.guard]\nremoves = 100000\npercent = 100\n[org.gate]\npercent = 100\ncreates = 100000\n[org.budget]\nminute = \"{minute}\"\n",
+             policy = {source}\nmode = \"{mode}\"\n[org.guard]\nremoves = 100000\npercent = 100\n[org.gate]\npercent = 100\ncreates = 100000\n[org.budget]\nminute = \"{minute}\"\n",
             ports[0],
             ports[1],
             sim.url(),
@@ -91,6 +119,20 @@ impl Folder {
         command.arg("--config").arg(self.path.path().join("beadle.toml")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
+    }
+
+    /// Runs the binary with the configuration of this folder to its end.
+    pub(crate) async fn run(&self, args: &[&str]) -> anyhow::Result<Ended> {
+        let mut child = self.beadle(args).spawn()?;
+        let (started, mut most) = (now(), 0);
+        let status = loop {
+            most = most.max(peak(child.id()).unwrap_or(0));
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        Ok(Ended { status, took: started.elapsed().as_secs_f64(), most })
     }
 
     /// Waits until the service that runs in this folder is ready.

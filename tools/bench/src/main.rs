@@ -10,10 +10,16 @@ mod coldstart;
 mod directory;
 mod folder;
 mod fresh;
+mod generated;
 mod intake;
 mod load;
+mod policy;
+mod policy_in_git;
+mod resolving;
 mod runtime;
 mod service;
+
+use std::path::Path;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,10 +30,16 @@ async fn main() -> anyhow::Result<()> {
         ["coldstart"] => coldstart::run().await,
         ["burst"] => burst::run().await,
         ["fresh"] => fresh::run().await,
+        ["policy"] => policy::run().await,
+        // `policy` starts this program as a child process with this argument, so that the memory is
+        // the memory of the resolving alone.
+        ["resolve", folder] => resolving::run(Path::new(folder)),
         ["intake"] => intake::run().await,
         // `intake` starts this program as a child process with this argument, and writes the secret
         // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("specify `calls`, `burst`, `fresh`, `directory`, `intake` or `coldstart`"),
+        _ => {
+            anyhow::bail!("specify `calls`, `burst`, `fresh`, `policy`, `directory`, `intake` or `coldstart`")
+        }
     }
 }

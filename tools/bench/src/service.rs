@@ -7,7 +7,16 @@ use std::time::Duration;
 use beadle_sim::{Hook, Settings, Sim};
 use serde_json::Value;
 
+use crate::clock::now;
 use crate::folder::Folder;
+
+/// The file of the log.
+const LOG: &str = "serve.log";
+/// The maximum wait of a measurement.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// The time without a call after which the service has nothing left to do. The service looks at its
+/// policy every 10 s.
+const QUIET: Duration = Duration::from_secs(4);
 
 /// The service, and the simulated GitHub that it uses.
 pub(crate) struct Service {
@@ -15,7 +24,7 @@ pub(crate) struct Service {
     child: Child,
     /// The folder of the service. It is deleted when it is dropped, so it must be kept while the
     /// service runs.
-    _folder: Folder,
+    folder: Folder,
     pub(crate) sim: Sim,
 }
 
@@ -25,13 +34,60 @@ impl Service {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
         let secret = format!("{:032x}", rand::random::<u128>());
         let folder = Folder::enforcing(&sim, policy, &secret, "60s")?;
-        let child = folder.beadle(&["serve"]).spawn()?;
+        let service = Self::serve(sim, folder).await?;
+        tokio::time::sleep(Duration::from_secs(5)).await; // the first sweep ends within this time
+        service.connect(secret);
+        Ok(service)
+    }
+
+    /// Starts the service in mode `enforce` with the policy in the repository `admin`, and waits
+    /// until it makes no more calls.
+    pub(crate) async fn of_git(settings: Settings) -> anyhow::Result<Self> {
+        let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
+        let secret = format!("{:032x}", rand::random::<u128>());
+        let folder = Folder::of_git(&sim, &secret)?;
+        let service = Self::serve(sim, folder).await?;
+        service.until_logged("sweep started", 1).await?;
+        service.until_quiet().await;
+        service.connect(secret);
+        Ok(service)
+    }
+
+    async fn serve(sim: Sim, folder: Folder) -> anyhow::Result<Self> {
+        let log = std::fs::File::create(folder.path.path().join(LOG))?;
+        let child = folder.beadle(&["serve"]).stderr(log).spawn()?;
         let client = reqwest::Client::new();
         folder.until_ready(&client).await;
-        tokio::time::sleep(Duration::from_secs(5)).await; // the first sweep ends within this time
-        let url = format!("http://127.0.0.1:{}/hooks/github", folder.ports[0]);
-        sim.send_webhooks_to(Hook { url, secret, organisation: false });
-        Ok(Self { client, child, _folder: folder, sim })
+        Ok(Self { client, child, folder, sim })
+    }
+
+    fn connect(&self, secret: String) {
+        let url = format!("http://127.0.0.1:{}/hooks/github", self.folder.ports[0]);
+        self.sim.send_webhooks_to(Hook { url, secret, organisation: false });
+    }
+
+    /// Returns the log until now.
+    pub(crate) fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.folder.path.path().join(LOG))?)
+    }
+
+    /// Waits until the log has a text this many times.
+    pub(crate) async fn until_logged(&self, text: &str, times: usize) -> anyhow::Result<()> {
+        let started = now();
+        while self.log()?.matches(text).count() < times {
+            anyhow::ensure!(started.elapsed() < PATIENCE, "the log does not have `{text}` {times} times");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the service makes no more calls.
+    pub(crate) async fn until_quiet(&self) {
+        let (started, mut before) = (now(), None);
+        while started.elapsed() < PATIENCE && before != Some(self.sim.call_count()) {
+            before = Some(self.sim.call_count());
+            tokio::time::sleep(QUIET).await;
+        }
     }
 
     /// Changes the state of the simulated GitHub, which then sends webhooks for the change.
@@ -46,5 +102,12 @@ impl Service {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
     }
 }

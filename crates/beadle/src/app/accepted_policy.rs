@@ -7,14 +7,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use beadle_repositories::Policy;
+use beadle_repositories::policy::PolicyOrigin;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::last_sweep::modes;
+use crate::app::text_parts::split;
 use crate::config::OrgConfig;
-
-/// The maximum size of one stored part of a text, in bytes. An item of DynamoDB has at most 400 KB.
-const PART: usize = 200_000;
 
 /// The last accepted generation of an organisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +25,10 @@ pub(crate) struct AcceptedPolicy {
     /// The codes of the parts of each file's text. The parts are notes of their own, because a note
     /// must stay small, and because most files do not change.
     files: BTreeMap<String, Vec<String>>,
+    /// The repositories and folders from which the policy comes. `None` if it comes from a folder on
+    /// the disk, or if an older version stored the generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// True if a command applied the generation, and no service has used it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) by_command: bool,
@@ -52,20 +55,17 @@ impl PolicyText {
     }
 }
 
+/// Returns the repositories and folders from which a policy comes. One commit has several policies,
+/// in different folders, and all of them have the same generation.
+fn source(policy: &Policy) -> Option<String> {
+    let place = |origin: &PolicyOrigin| format!("{}:{}", origin.repository, origin.path);
+    let own = place(policy.origin.as_ref()?);
+    Some(policy.base.as_ref().map_or_else(|| own.clone(), |base| format!("{own} {}", place(base))))
+}
+
 /// Returns the code under which a part of a text is stored.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
-}
-
-/// Splits a text into parts that are small enough for a note.
-fn parts(mut text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    while !text.is_empty() {
-        let (part, rest) = text.split_at(text.floor_char_boundary(PART));
-        parts.push(part);
-        text = rest;
-    }
-    parts
 }
 
 /// A generation whose texts are stored, but which is not accepted yet.
@@ -103,6 +103,12 @@ impl AcceptedPolicy {
         Self::note(&file.name).get(store).await
     }
 
+    /// Returns whether this is the generation of a policy.
+    pub(crate) fn is(&self, policy: &Policy) -> bool {
+        let is_its = self.source.is_none() || self.source == source(policy);
+        self.generation == policy.generation && is_its
+    }
+
     /// Forgets which generation was accepted. The next call of [`Self::prepare`] finds the texts
     /// that are not used any more.
     pub(crate) async fn forget(store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
@@ -117,17 +123,15 @@ impl AcceptedPolicy {
         let parts = PolicyText::note(&file.name, "").list(store).await?;
         let parts: BTreeMap<String, PolicyText> = parts.into_iter().collect();
         for (path, codes) in &self.files {
-            let mut whole = String::new();
-            for code in codes {
-                let part = parts.get(code);
-                let PolicyText(part) =
-                    part.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
-                whole.push_str(part);
-            }
+            let part = |code: &String| parts.get(code).map(|PolicyText(part)| part.as_str());
+            let whole = codes.iter().map(part).collect::<Option<String>>();
+            let whole =
+                whole.with_context(|| format!("the store has no text of {path} of {}", self.generation))?;
             texts.insert(path.clone(), whole);
         }
-        let policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
-        Ok(Policy { generation: self.generation.clone(), ..policy })
+        let mut policy = Policy::from_sources(texts, &file.policy_repository, Path::new("the store"))?;
+        policy.generation.clone_from(&self.generation);
+        Ok(policy)
     }
 
     /// Stores the texts of a generation that are not stored yet. The accepted generation stays the
@@ -145,7 +149,7 @@ impl AcceptedPolicy {
         let sources = policy.sources.iter().filter(|_| policy.origin.is_none());
         for (path, text) in sources {
             let mut codes = Vec::new();
-            for part in parts(text) {
+            for part in split(text) {
                 let code = code(part);
                 if used.insert(code.clone()) && !unused.remove(&code) {
                     PolicyText::note(&file.name, &code).put(store, &PolicyText(part.to_owned())).await?;
@@ -155,7 +159,8 @@ impl AcceptedPolicy {
             files.insert(path.clone(), codes);
         }
         let generation = policy.generation.clone();
-        let accepted = Self { generation, modes: modes(file), files, by_command: false };
+        let (modes, source) = (modes(file), source(policy));
+        let accepted = Self { generation, modes, files, source, by_command: false };
         Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
     }
 
@@ -187,9 +192,12 @@ impl AcceptedPolicy {
 
 #[cfg(test)]
 mod tests {
+    use beadle_github::Commit;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
+    use crate::app::store;
+    use crate::app::text_parts::PART;
 
     fn policy(files: &[(&str, &str)]) -> Policy {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
@@ -199,6 +207,25 @@ mod tests {
     fn organisation() -> OrgConfig {
         toml::from_str("name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n")
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn another_folder_of_the_same_commit_is_not_the_accepted_policy() {
+        let (_folder, store) = store::temporary().unwrap();
+        let (store, file) = (store.as_ref(), organisation());
+        let in_folder = |path: &str| {
+            let files = [("settings.yml".to_owned(), "repository: { has_wiki: false }".to_owned())].into();
+            let commit = Commit { id: "a".repeat(40), author: String::new(), subject: String::new() };
+            let origin = PolicyOrigin { repository: "acme/admin".into(), path: path.into(), commit };
+            Policy::from_files(files, "admin", origin).unwrap()
+        };
+        let (own, other) = (in_folder("own"), in_folder("other"));
+        AcceptedPolicy::remember(store, &file, &own, false).await.unwrap();
+        let mut accepted = AcceptedPolicy::of(store, &file).await.unwrap().unwrap();
+        assert_eq!(own.generation, other.generation);
+        assert!(accepted.is(&own) && !accepted.is(&other));
+        accepted.source = None;
+        assert!(accepted.is(&other), "an older version did not record the folder");
     }
 
     #[tokio::test(start_paused = true)]

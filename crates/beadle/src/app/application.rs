@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use beadle_engine::{Clock, Store, WritePace};
 use beadle_github::{Api, Asks, Reader};
 use beadle_repositories::Policy;
@@ -64,20 +65,26 @@ impl App {
         source: &RepositorySource,
     ) -> anyhow::Result<RepositoryPolicy> {
         Ok(RepositoryPolicy {
-            own: self.policy_part(file, source)?,
-            base: file.base.as_ref().map(|base| self.policy_part(file, base)).transpose()?,
+            own: self.policy_part(file, ("policy", source))?,
+            base: file.base.as_ref().map(|base| self.policy_part(file, ("base", base))).transpose()?,
             organisation: file.name.clone(),
             home: file.policy_home().to_owned(),
-            refuses_validators: file.refuses_validators(),
+            refusals: file.refusals(),
+            config: self.config.clone(),
             store: self.options.store.clone(),
         })
     }
 
-    fn policy_part(&self, file: &OrgConfig, source: &RepositorySource) -> anyhow::Result<PolicyPart> {
+    fn policy_part(
+        &self,
+        file: &OrgConfig,
+        (table, source): (&'static str, &RepositorySource),
+    ) -> anyhow::Result<PolicyPart> {
         let owner = self.config.orgs(Some(source.owner(&file.name)))?[0];
         let (api, _) = self.client_of(owner)?;
         Ok(PolicyPart {
             reader: Reader::new(api, Asks::default()),
+            table,
             source: source.clone(),
             organisation: file.name.clone(),
         })
@@ -107,6 +114,21 @@ impl App {
     /// Opens every directory and target. Sends no request.
     pub(crate) fn directories(&self) -> anyhow::Result<Directories> {
         Directories::open(&self.config, &self.clock, &self.options, &self.clients)
+    }
+
+    /// Opens every directory and target, and reads the mappings in the policies of all
+    /// organisations. Sends requests only if such a policy is in a repository.
+    pub(crate) async fn directories_with_policies(&self) -> anyhow::Result<Directories> {
+        let directories = self.directories()?;
+        // Without a target, a policy cannot have mappings.
+        let orgs = self.config.file.org.iter().filter(|_| !directories.targets.is_empty());
+        for file in orgs {
+            let of = || format!("reading the mappings of {}", file.name);
+            let policy = self.read_policy(file, &mut FileReader::default()).await.with_context(of)?;
+            let mappings = self.config.mappings_of_policy(file, &policy).with_context(of)?;
+            directories.in_force.replace_policy(&file.name, &policy.generation, mappings);
+        }
+        Ok(directories)
     }
 
     /// Opens the available directories and targets. Also returns one error for each directory or

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{
-    Clock, GateLimits, GateSums, GateVerdict, Key, Mode, Plan, Store, StoreError, check_gate,
-};
+use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Mode, Plan, Store, StoreError};
 use beadle_repositories::{Policy, Shard};
 
+use crate::app::accepted_mappings::{generation_of, to_target};
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::directories_and_targets::Directories;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::hold_records;
 use crate::app::last_sweep::modes;
 use crate::app::policy_adoption::let_pass;
-use crate::config::OrgConfig;
+use crate::config::{Config, OrgConfig};
 
 /// Returns the name under which the hold of a command is stored. The hold of a service has another
 /// plan, because it does not contain drift. Each shard has a hold of its own.
@@ -49,34 +50,50 @@ pub(crate) async fn held_plan(
     }
     let store = store.as_ref();
     let accepted = AcceptedPolicy::of(store, file).await?;
-    let is_accepted = accepted
-        .as_ref()
-        .is_some_and(|accepted| accepted.generation == policy.generation && accepted.modes == modes(file));
-    let note = HeldGeneration::note(&name(file, shard));
-    let before = note.get(store).await?;
+    let is_accepted =
+        accepted.as_ref().is_some_and(|accepted| accepted.is(policy) && accepted.modes == modes(file));
+    let note = name(file, shard);
+    let now = clock.now();
     if is_accepted {
-        if before.is_some() {
-            note.forget(store).await?;
-        }
+        hold_records::end(store, &note, &policy.generation, now).await?;
         return Ok(None);
     }
+    let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == policy.generation);
     let total = plans.iter().filter(|(key, _)| key.kind() == "repository").count() as u64;
-    let GateSums { risks, repositories } = GateSums::of(plans.iter().map(|(_, plan)| plan));
-    let verdict = check_gate(&limits(file, shard), &risks, repositories, total);
-    if let GateVerdict::Held { .. } = verdict {
-        let since = before.as_ref().map_or(clock.now(), |held| held.since);
-        let of = (file.name.as_str(), policy.generation.as_str());
-        let held = HeldGeneration::new(of, plans, total, verdict.to_string(), since);
+    let since = before.as_ref().map_or(now, |held| held.since);
+    let of = (file.name.as_str(), policy);
+    let (held, verdict) = HeldGeneration::judge(of, plans, total, &limits(file, shard), since);
+    if verdict != GateVerdict::Passes {
         let approval =
             before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
         let Some(approval) = approval else {
-            note.put(store, &held).await?;
+            hold_records::begin(store, &note, &held, now).await?;
             return Ok(Some(held));
         };
-        let_pass(store, plans, &policy.generation, &approval, clock.now()).await?;
+        let_pass(store, plans, &policy.generation, &approval, now).await?;
     }
-    note.forget(store).await?;
+    hold_records::end(store, &note, &policy.generation, now).await?;
+    Ok(None)
+}
+
+/// Returns the generation that a service holds, if a command would use its mappings to a target. The
+/// directories of a command have the mappings of the files.
+pub(crate) async fn held_mappings(
+    config: &Config,
+    directories: &Directories,
+    target: &str,
+    store: &dyn Store,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let own = generation_of(&to_target(&config.mappings, target));
+    let used = directories.in_force.policies_to(target).into_iter().chain([(target.to_owned(), own)]);
+    for (name, generation) in used {
+        let held = HeldGeneration::note(&name).get(store).await?;
+        let held = held.filter(|held| held.generation == generation && held.approved.is_none());
+        if held.is_some() {
+            return Ok(held);
+        }
+    }
     Ok(None)
 }
 
@@ -99,9 +116,9 @@ pub(crate) async fn accept(
 mod tests {
     use std::path::Path;
 
+    use beadle_engine::Risk;
     use beadle_engine::gate::is_of_command;
-    use beadle_engine::{Change, Field, Risk};
-    use serde_json::{Value, json};
+    use beadle_engine::testing::change;
 
     use super::*;
     use crate::app::held_generation::GenerationApproval;
@@ -119,23 +136,7 @@ mod tests {
 
     /// Returns plans that remove a team from `count` of 100 repositories.
     fn plans(count: u64) -> Vec<(Key, Plan<()>)> {
-        let field = Field {
-            name: "permission".into(),
-            before: json!("push"),
-            after: Value::Null,
-            asked: None,
-            risk: Risk::Removes,
-        };
-        let removal = Change {
-            aspect: "teams".into(),
-            what: "team a".into(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        };
+        let removal = change("teams", "team a", &[Risk::Removes]);
         let plan = |n: u64| {
             let changes = if n < count { vec![removal.clone()] } else { Vec::new() };
             (Key::new("repository", "acme", n), Plan { changes, ..Plan::new(format!("acme/r{n}")) })

@@ -20,7 +20,7 @@ use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::{LastSweep, modes, swept};
-use crate::app::policy_source::{LastLook, RepositoryPolicy};
+use crate::app::policy_source::{LastLook, RepositoryPolicy, kept_from_anywhere};
 use crate::app::policy_store;
 use crate::config::OrgConfig;
 
@@ -235,6 +235,20 @@ impl ServedOrganisation {
         accepted.policy(store, &self.file).await
     }
 
+    /// Returns the policy of an accepted generation, with which a new one is compared. The
+    /// configuration may have named another repository or folder when the generation was accepted.
+    async fn compared(
+        &self,
+        app: &App,
+        store: &dyn Store,
+        accepted: &AcceptedPolicy,
+    ) -> anyhow::Result<Policy> {
+        match kept_from_anywhere(store, &self.file, &accepted.generation).await? {
+            Some(policy) => Ok(policy),
+            None => self.stored(app, store, accepted).await,
+        }
+    }
+
     fn report_unusable(&self, error: &anyhow::Error) {
         let (organisation, error) = (&self.file.name, format!("{error:#}"));
         tracing::warn!(organisation, error, "last accepted policy unusable");
@@ -292,12 +306,16 @@ impl ServedOrganisation {
             AcceptedPolicy::forget(store, &self.file).await?;
             return Ok((read, Beginning::Accepted));
         }
-        if let Some(accepted) = self.accepted_with_modes(store).await? {
-            if accepted.generation == read.generation {
+        let accepted = self.accepted_with_modes(store).await?;
+        let is_recorded = accepted.is_some();
+        if let Some(accepted) = accepted {
+            if accepted.is(&read) {
                 accepted.take_over(store, &self.file, &read).await?;
                 return Ok((read, Beginning::Accepted));
             }
-            match self.stored(app, store, &accepted).await {
+            match self.compared(app, store, &accepted).await {
+                // The store has only one policy of a commit, so it has no other one to compare with.
+                Ok(policy) if policy.generation == read.generation => {}
                 Ok(policy) => {
                     accepted.take_over(store, &self.file, &policy).await?;
                     self.set_candidate(read.generation);
@@ -309,7 +327,8 @@ impl ServedOrganisation {
         // An older version of Beadle did not record which generation it used, except for the last
         // sweep.
         let last = LastSweep::note(&self.file.name).get(store).await?;
-        let was_used = last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
+        let was_used =
+            !is_recorded && last.is_some_and(|last| last.swept == swept(&read.generation, &self.file));
         if was_used || !is_first_gated() {
             AcceptedPolicy::remember(store, &self.file, &read, false).await?;
             return Ok((read, Beginning::Accepted));
@@ -325,10 +344,10 @@ impl ServedOrganisation {
         Ok(accepted.filter(|accepted| accepted.modes == modes(&self.file)))
     }
 
-    /// Returns whether a process has accepted this generation with the present modes.
-    pub(crate) async fn is_accepted(&self, store: &dyn Store, generation: &str) -> Result<bool, StoreError> {
+    /// Returns whether a process has accepted this policy with the present modes.
+    pub(crate) async fn is_accepted(&self, store: &dyn Store, policy: &Policy) -> Result<bool, StoreError> {
         let accepted = self.accepted_with_modes(store).await?;
-        Ok(accepted.is_some_and(|accepted| accepted.generation == generation))
+        Ok(accepted.is_some_and(|accepted| accepted.is(policy)))
     }
 
     fn set_candidate(&self, generation: String) {
@@ -400,9 +419,7 @@ impl ServedOrganisation {
         };
         let _alone = self.generation_change.lock().await;
         // This process may have put this generation or a newer one in force in the meantime.
-        if !self.is_in_force(&policy.generation, opened)
-            && self.is_accepted(store, &policy.generation).await?
-        {
+        if !self.is_in_force(&policy.generation, opened) && self.is_accepted(store, &policy).await? {
             self.note_follow(opened);
             opened.policy.replace(policy);
             self.set_accepted();

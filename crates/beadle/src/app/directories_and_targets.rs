@@ -1,7 +1,6 @@
 //! The directories and the targets of the configuration, and the reconcilers of their events and
 //! sweeps.
 
-use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use beadle_repositories::policy::nearest;
 use crate::app::client_options::OpenOptions;
 use crate::app::github_clients::GithubClients;
 use crate::app::group_target::GroupTarget;
+use crate::app::mappings_in_force::MappingsInForce;
 use crate::app::missed_by_targets::PartialTargets;
 use crate::app::okta_client::open_okta;
 use crate::app::target_connection::{open_scim, open_teams};
@@ -31,7 +31,8 @@ pub(crate) struct Directories {
     pub(crate) unavailable: BTreeSet<String>,
     /// The targets whose groups are teams of GitHub, each with its organisation.
     teams: Vec<(String, String)>,
-    mappings: Arc<RwLock<Arc<Mappings>>>,
+    /// The mappings in force.
+    pub(crate) in_force: MappingsInForce,
 }
 
 impl Directories {
@@ -76,7 +77,7 @@ impl Directories {
             );
             okta.push((file.clone(), api));
         }
-        let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
+        let in_force = MappingsInForce::new(&config.mappings);
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
             // If one directory of a target could not be opened, the target is unavailable, because
@@ -107,7 +108,7 @@ impl Directories {
                 sources: sources.clone(),
                 target: connection.reader.clone(),
                 name: file.name.clone(),
-                mappings: mappings.clone(),
+                mappings: in_force.shared(),
                 pushed: Arc::default(),
             };
             targets.insert(file.name.clone(), Arc::new(GroupTarget::new(file, directory, connection)));
@@ -117,7 +118,7 @@ impl Directories {
             .target
             .iter()
             .filter_map(|file| Some((file.name.clone(), file.github.as_ref()?.org.clone())));
-        (Self { okta, targets, unavailable, teams: teams.collect(), mappings }, failures)
+        (Self { okta, targets, unavailable, teams: teams.collect(), in_force }, failures)
     }
 
     /// Returns the target with this name. Without a name, returns all targets.
@@ -151,7 +152,7 @@ impl Directories {
             inner,
             source: source.to_owned(),
             unavailable: self.unavailable.clone(),
-            mappings: self.mappings.clone(),
+            mappings: self.in_force.shared(),
             store: store.clone(),
             clock: clock.clone(),
         })
@@ -164,12 +165,7 @@ impl Directories {
 
     /// Returns the mappings in force.
     pub(crate) fn mappings(&self) -> Arc<Mappings> {
-        self.mappings.read().clone()
-    }
-
-    /// Replaces the mappings in force.
-    pub(crate) fn replace_mappings(&self, mappings: Mappings) {
-        *self.mappings.write() = Arc::new(mappings);
+        self.in_force.all()
     }
 
     /// Returns the reconciler that handles the events of a directory: it marks the affected groups

@@ -13,7 +13,7 @@ use beadle_repositories::{
 use secrecy::SecretString;
 
 use crate::app::file_timeout::FileReader;
-use crate::app::validators;
+use crate::app::refused;
 use crate::config::{self, Config, OrgConfig, RepositorySource};
 use crate::output::policy_links::PolicyLinks;
 
@@ -136,5 +136,7 @@ pub(crate) async fn read_folder(
     let folder = config.base.join(folder);
     let home = file.policy_home().to_owned();
     let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
-    Ok(validators::accept(policy, file.refuses_validators())?)
+    let policy = refused::accept(policy, file.refusals())?;
+    config.mappings_of_policy(file, &policy)?;
+    Ok(policy)
 }

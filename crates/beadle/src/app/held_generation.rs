@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::gate::{HELD_NOTE, is_counted};
+use beadle_engine::gate::{HELD_NOTE, Holder, is_counted};
+use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{
     Change, Field, GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError,
     Time, check_gate, plan_digest,
 };
+use beadle_repositories::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::app::policy_store::committed;
 use crate::output::count::counted;
 
 /// The maximum number of groups of changes in a hold.
@@ -27,6 +30,10 @@ pub(crate) struct HeldGeneration {
     pub(crate) organisation: String,
     /// The name of the generation, by which an operator approves it.
     pub(crate) generation: String,
+    /// The commit that has the files of the policy. `None` if the policy comes from a folder, or if
+    /// an older version stored the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<PolicyCommitted>,
     /// The code of the plan that the hold shows. An approval is bound to it.
     pub(crate) digest: String,
     /// The time at which the hold began.
@@ -84,12 +91,31 @@ impl HeldGeneration {
         Note::of(&[name])
     }
 
-    /// Creates the hold of a generation whose changes are in `plans`.
+    /// Adds up what a policy changes, and compares the sums with the limits. `plans` has these
+    /// changes, and `total` is the number of repositories in the organisation. Returns the hold that
+    /// begins if the verdict is not [`GateVerdict::Passes`].
+    pub(crate) fn judge(
+        (organisation, policy): (&str, &Policy),
+        plans: &[(Key, Plan<()>)],
+        total: u64,
+        limits: &GateLimits,
+        since: Time,
+    ) -> (Self, GateVerdict) {
+        let mut judged = Self::new((organisation, policy.generation.as_str()), plans, total, since);
+        let verdict = judged.verdict(limits);
+        if verdict != GateVerdict::Passes {
+            judged.why = verdict.to_string();
+        }
+        judged.commit = policy.origin.as_ref().map(committed);
+        (judged, verdict)
+    }
+
+    /// Creates the hold of a generation whose changes are in `plans`, before it is compared with any
+    /// limit.
     pub(crate) fn new(
         (organisation, generation): (&str, &str),
         plans: &[(Key, Plan<()>)],
         total: u64,
-        why: String,
         since: Time,
     ) -> Self {
         let mut groups = grouped(plans);
@@ -98,9 +124,10 @@ impl HeldGeneration {
         Self {
             organisation: organisation.to_owned(),
             generation: generation.to_owned(),
+            commit: None,
             digest: plan_digest(plans.iter().map(|(key, plan)| (key, plan))),
             since,
-            why,
+            why: String::new(),
             sums: GateSums::of(plans.iter().map(|(_, plan)| plan)),
             total,
             groups,
@@ -127,8 +154,32 @@ impl HeldGeneration {
     /// Returns whether the generation needs an approval with these limits. An operator can raise the
     /// limits while the generation is held.
     pub(crate) fn exceeds(&self, limits: &GateLimits) -> bool {
+        self.verdict(limits) != GateVerdict::Passes
+    }
+
+    fn verdict(&self, limits: &GateLimits) -> GateVerdict {
         let GateSums { risks, repositories } = &self.sums;
-        check_gate(limits, risks, *repositories, self.total) != GateVerdict::Passes
+        check_gate(limits, risks, *repositories, self.total)
+    }
+
+    /// Returns one line for each hold of an organisation: who holds which generation, since when,
+    /// and how to approve it.
+    pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
+        let all = Self::all(store).await?.into_iter();
+        let its = all.filter(|(_, held)| held.organisation == organisation);
+        Ok(its.map(|(note, held)| held.notice(Holder::of(&note))).collect())
+    }
+
+    fn notice(&self, holder: Holder) -> String {
+        let Self { organisation, generation, since, .. } = self;
+        let state = match &self.approved {
+            Some(GenerationApproval { by, .. }) => format!("approved by {by}, not in force yet"),
+            None => format!(
+                "{}; see `beadle holds`, then run `beadle approve {generation} --reason TEXT`",
+                self.why
+            ),
+        };
+        format!("{organisation}: {holder} holds the policy {generation} since {since}: {state}")
     }
 
     /// Returns the numbers of values by risk, the most severe risk first, and the number of
@@ -202,32 +253,20 @@ fn value(field: &Field) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Mode;
+    use beadle_engine::testing::change;
+    use beadle_github::Commit;
+    use beadle_repositories::policy::PolicyOrigin;
     use serde_json::json;
 
     use super::*;
 
-    fn change(aspect: &str, what: &str, risk: Risk) -> Change<()> {
-        let field = Field { name: "x".into(), before: json!(1), after: Value::Null, asked: None, risk };
-        Change {
-            aspect: aspect.into(),
-            what: what.into(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        }
-    }
-
     fn plans() -> Vec<(Key, Plan<()>)> {
         let plan = |n: u64| {
             let mut plan = Plan::new(format!("acme/r{n:02}"));
-            plan.changes.push(change("topics", "", Risk::Adds));
-            plan.changes.push(change("settings", "", Risk::Changes));
+            plan.changes.push(change("topics", "", &[Risk::Adds]));
+            plan.changes.push(change("settings", "", &[Risk::Changes]));
             if n < 8 {
-                plan.changes.push(change("teams", "team engineering", Risk::Removes));
+                plan.changes.push(change("teams", "team engineering", &[Risk::Removes]));
             }
             (Key::new("repository", "acme", n), plan)
         };
@@ -236,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_hold_groups_equal_changes_and_shows_the_most_severe_first() {
-        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, "too many".into(), Time(0));
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
         assert_eq!(held.summary(), "8 removals, 9 additions in 8 of 40 repositories");
         let lines: Vec<String> = held.groups.iter().map(HeldGroup::line).collect();
         assert_eq!(
@@ -252,7 +291,7 @@ mod tests {
     #[test]
     fn a_group_says_whether_a_team_goes_or_only_loses_a_permission() {
         let about = |aspect: &str, part: &str, before: Value, after: Value| {
-            let mut change = change(aspect, part, Risk::Removes);
+            let mut change = change(aspect, part, &[Risk::Removes]);
             change.fields[0] = Field { before, after, ..change.fields[0].clone() };
             what(&change, Risk::Removes)
         };
@@ -265,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_hold_ends_if_the_limits_are_raised() {
-        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, "too many".into(), Time(0));
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
         let limits = |removes, repositories| GateLimits {
             removes,
             weakens: 0,
@@ -279,8 +318,39 @@ mod tests {
     }
 
     #[test]
+    fn a_notice_says_who_holds_which_policy_since_when_and_how_to_approve_it() {
+        let mut held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
+        held.why = "too many".into();
+        assert_eq!(
+            held.notice(Holder::Service),
+            "acme: the service holds the policy g1 since 1970-01-01T00:00:00Z: too many; see `beadle holds`, then \
+             run `beadle approve g1 --reason TEXT`"
+        );
+        held.approved = Some(GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(1) });
+        assert!(held.notice(Holder::Command).ends_with(": approved by ann, not in force yet"));
+    }
+
+    #[test]
+    fn a_policy_is_held_with_its_limits_and_its_commit() {
+        let files = [("settings.yml".to_owned(), "repository: { has_wiki: true }".to_owned())].into();
+        let commit = Commit { id: "a".repeat(40), author: "mona".into(), subject: "Remove a team".into() };
+        let origin =
+            PolicyOrigin { repository: "acme/admin".into(), path: String::new(), commit: commit.clone() };
+        let policy = Policy::from_files(files, "admin", origin).unwrap();
+        for (removes, is_held) in [(8, false), (7, true)] {
+            let limits =
+                GateLimits { removes, weakens: 0, exposes: 0, creates: 9, percent: 0, repositories: 8 };
+            let (held, verdict) = HeldGeneration::judge(("acme", &policy), &plans(), 40, &limits, Time(0));
+            assert_eq!(verdict != GateVerdict::Passes, is_held);
+            assert_eq!(!held.why.is_empty(), is_held, "{}", held.why);
+            let named = held.commit.unwrap();
+            assert_eq!((named.author, named.subject), (commit.author.clone(), commit.subject.clone()));
+        }
+    }
+
+    #[test]
     fn a_stored_hold_is_read_back() {
-        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, "too many".into(), Time(7));
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(7));
         let text = serde_json::to_string(&held).unwrap();
         assert_eq!(serde_json::from_str::<HeldGeneration>(&text).unwrap(), held);
     }

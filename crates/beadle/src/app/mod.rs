@@ -4,12 +4,15 @@
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
+pub(crate) mod accepted_mappings;
 pub(crate) mod accepted_policy;
 pub(crate) mod adoption_wait;
+mod affected_keys;
 pub(crate) mod application;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;
 pub(crate) mod command_gate;
+pub(crate) mod configured_mappings;
 pub(crate) mod configured_organisation;
 pub(crate) mod directories_and_targets;
 pub(crate) mod file_timeout;
@@ -17,18 +20,23 @@ pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
 pub(crate) mod held_generation;
+mod hold_records;
 pub(crate) mod last_sweep;
+mod mapping_gate;
+pub(crate) mod mappings_in_force;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
 pub(crate) mod policy_adoption;
 mod policy_checks;
+mod policy_mappings;
 pub(crate) mod policy_part;
 pub(crate) mod policy_reading;
 pub(crate) mod policy_source;
 pub(crate) mod policy_store;
 pub(crate) mod reconciler_registry;
+pub(crate) mod refused;
 pub(crate) mod senders;
 pub(crate) mod service;
 pub(crate) mod store;
 mod target_connection;
-pub(crate) mod validators;
+mod text_parts;

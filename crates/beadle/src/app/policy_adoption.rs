@@ -1,18 +1,20 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
 use beadle_engine::{
-    Class, Failure, GateSums, GateVerdict, Hold, Key, Lane, Mark, Mode, Plan, Store, StoreError, StoreRecord,
-    TaskStatus, Time, check_gate,
+    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, StoreRecord, TaskStatus, Time,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 use futures::future::try_join_all;
 
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::adoption_wait::AdoptionWait;
+use crate::app::affected_keys;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::hold_records;
 use crate::app::last_sweep::LastSweep;
+use crate::app::mapping_gate::{self, MappingPreview};
 use crate::app::service::Service;
 use crate::output::count::counted;
 
@@ -157,7 +159,8 @@ async fn try_adopt(
     if organisation.file.mode == Mode::Observe {
         // Without the list of affected keys, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
-        return enact(service, organisation, current, candidate, affected.as_ref(), None).await;
+        let mapped = MappingPreview::default();
+        return enact(service, organisation, current, candidate, (affected.as_ref(), &mapped), None).await;
     }
     if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
         return Ok(adoption);
@@ -177,24 +180,19 @@ async fn try_adopt(
         None => None,
     };
     let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
-    complete(&preview)?;
+    let mapped = Box::pin(mapping_gate::preview(service, organisation, &candidate)).await?;
+    complete(&preview, &mapped)?;
+    let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
+    let total = preview.total + mapped.total;
     // The plan takes minutes in a large organisation.
     if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
         return Ok(adoption);
     }
     let now = service.clock().now();
-    let mut new = HeldGeneration::new(
-        (name, candidate.generation.as_str()),
-        &preview.plans,
-        preview.total,
-        String::new(),
-        held.as_ref().map_or(now, |held| held.since),
-    );
+    let since = held.as_ref().map_or(now, |held| held.since);
+    let (new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
-    let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&limits, &risks, repositories, preview.total);
-    if let (None, GateVerdict::Held { .. }) = (&approval, &verdict) {
-        new.why = verdict.to_string();
+    if approval.is_none() && verdict != GateVerdict::Passes {
         tracing::warn!(
             organisation = name,
             generation = candidate.generation,
@@ -202,17 +200,20 @@ async fn try_adopt(
             why = new.why,
             "generation of the policy held"
         );
-        HeldGeneration::note(name).put(store, &new).await?;
+        fail::fail_point!("before-generation-hold", |_| std::process::abort());
+        hold_records::begin(store, name, &new, now).await?;
+        fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
-    enact(service, organisation, current, candidate, affected.as_ref(), approved).await
+    enact(service, organisation, current, candidate, (affected.as_ref(), &mapped), approved).await
 }
 
 /// Returns an error if a part of the generation could not be planned.
-fn complete(preview: &Preview) -> Result<(), Failure> {
-    let Some(first) = preview.incomplete.first() else { return Ok(()) };
-    let more = match preview.incomplete.len() - 1 {
+fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
+    let incomplete: Vec<&String> = preview.incomplete.iter().chain(&mapped.incomplete).collect();
+    let Some(first) = incomplete.first() else { return Ok(()) };
+    let more = match incomplete.len() - 1 {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
@@ -220,14 +221,14 @@ fn complete(preview: &Preview) -> Result<(), Failure> {
 }
 
 /// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
-/// policy with which the gate compared the generation. `approved` is the approval, and the plans
-/// that the operator approved.
+/// policy with which the gate compared the generation. `approved` is the approval, and the plans of
+/// repositories that the operator approved; `mapped` has the approved plans of groups.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
     (org, before): (&GithubOrganisation, &Policy),
     candidate: Policy,
-    affected: Option<&Affected>,
+    (affected, mapped): (Option<&Affected>, &MappingPreview),
     approved: Option<(&GenerationApproval, &Plans)>,
 ) -> Result<Adoption, Failure> {
     // The start of a sweep must see the policy and the record of the last sweep together.
@@ -247,9 +248,13 @@ async fn enact(
     // approvals come last.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
+        // The generation of a group is that of the mappings in force together.
+        let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
     }
+    fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
     if let Some(prepared) = &prepared {
         prepared.accept(store, file).await?;
+        fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
     }
     // Until this call, runs use the previous generation. So the store deletes unused texts only
     // after the call.
@@ -257,6 +262,7 @@ async fn enact(
     if let Some(prepared) = prepared {
         prepared.tidy(store, file).await;
     }
+    mapped.mark(store, now).await?;
     // If the list of repositories is incomplete, or if the process ends before the record of the
     // last sweep is stored, a sweep starts.
     let affected = affected.filter(|affected| affected.short.is_none());
@@ -268,7 +274,7 @@ async fn enact(
         LastSweep::follow(store, file, &before, &generation).await?;
         service.bell.notify_one();
     }
-    HeldGeneration::note(&file.name).forget(store).await?;
+    hold_records::end(store, &file.name, &generation, now).await?;
     Ok(Adoption::InForce { generation, affected: count })
 }
 
@@ -284,6 +290,10 @@ async fn put_in_force(
     organisation.set_accepted();
     organisation.announce_policy(org);
     organisation.record_policy(&service.app, org).await;
+    if let Err(error) = service.follow_mappings(organisation).await {
+        // The task that reads the policy retries.
+        tracing::warn!(organisation = organisation.file.name, %error, "mappings of the policy not in force");
+    }
 }
 
 /// Puts a generation in force without the gate if another process has accepted it. The other process
@@ -297,7 +307,7 @@ async fn follow(
     candidate: &Policy,
 ) -> Result<Option<Adoption>, Failure> {
     let store = service.store.as_ref();
-    if !organisation.is_accepted(store, &candidate.generation).await? {
+    if !organisation.is_accepted(store, candidate).await? {
         return Ok(None);
     }
     let _alone = organisation.generation_change.lock().await;
@@ -347,15 +357,10 @@ async fn mark(
     if !outdated.is_empty() {
         store.release(outdated).await?;
     }
-    let own = affected.organisation.iter().map(|key| Mark::new(key.clone(), Lane::Event));
-    let repositories = affected.repositories.iter().map(|(key, node_id)| Mark {
-        key: key.clone(),
-        lane: Lane::Event,
-        hint: Some(node_id.clone()),
-    });
-    let marks: Vec<Mark> = own.chain(repositories).collect();
+    let marks = affected_keys::marks(affected);
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
+        fail::fail_point!("between-generation-marks", |_| std::process::abort());
     }
     Ok(marks.len())
 }
@@ -401,11 +406,14 @@ pub(crate) async fn withdraw(
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    let (store, note) = (service.store.as_ref(), HeldGeneration::note(&organisation.file.name));
-    let Some(held) = note.get(store).await? else { return Ok(false) };
-    note.forget(store).await?;
+    let Some(org) = organisation.open() else { return Ok(false) };
+    let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
+    let now = service.clock().now();
+    let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {
+        return Ok(false);
+    };
     tracing::info!(
-        organisation = organisation.file.name,
+        organisation = name,
         generation = held.generation,
         "held generation of the policy withdrawn"
     );

@@ -14,6 +14,8 @@ use crate::config::RepositorySource;
 pub(crate) struct PolicyPart {
     /// The reader of the organisation that has the repository.
     pub(crate) reader: Reader,
+    /// The key of the `[[org]]` table that names the repository: `policy` or `base`.
+    pub(crate) table: &'static str,
     pub(crate) source: RepositorySource,
     /// The organisation of the policy, by its name in the configuration.
     pub(crate) organisation: String,
@@ -65,7 +67,10 @@ impl PolicyPart {
         if self.source.require_review
             && let Some(why) = self.unreviewed().await.with_context(|| place.clone())?
         {
-            return Err(Failure::new(Class::Rejected, why)).context(place);
+            let Self { table, organisation, .. } = self;
+            let hint =
+                format!("`require_review` is set in `{table}` of the [[org]] with the name `{organisation}`");
+            return Err(Failure::new(Class::Rejected, format!("{why}\nhint: {hint}"))).context(place);
         }
         let files = self.files(&head.id).await.context(place)?;
         Ok(PolicyCommit {

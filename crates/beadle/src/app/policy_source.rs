@@ -12,7 +12,8 @@ use beadle_repositories::{Policy, PolicyError};
 
 use crate::app::policy_part::PolicyPart;
 use crate::app::policy_store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
-use crate::app::validators;
+use crate::app::refused;
+use crate::config::{Config, OrgConfig, Refusals};
 
 /// The time after which Beadle reads an invalid policy again, although its commit is the same. The
 /// cause may be outside of the repository, such as a missing permission.
@@ -46,8 +47,10 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) organisation: String,
     /// The repository that Beadle leaves alone.
     pub(crate) home: String,
-    /// True if Beadle must refuse a policy that has JavaScript validators.
-    pub(crate) refuses_validators: bool,
+    /// What Beadle must refuse in the policy.
+    pub(crate) refusals: Refusals,
+    /// The configuration, which has the directories and targets of the policy's mappings.
+    pub(crate) config: Arc<Config>,
     pub(crate) store: Option<Arc<dyn Store>>,
 }
 
@@ -187,22 +190,55 @@ impl RepositoryPolicy {
         self.policy(&known, &texts).await.map(Some)
     }
 
-    /// Makes the policy of these commits from the texts of its files.
     async fn policy(&self, of: &KeptPolicy, texts: &BTreeMap<String, String>) -> anyhow::Result<Policy> {
-        let mut files = BTreeMap::new();
-        let mut add = |prefix: &str, commit: &PolicyCommit| {
-            for (file, blob) in &commit.files {
-                files.extend(texts.get(blob).map(|text| (format!("{prefix}{file}"), text.clone())));
-            }
-            commit.origin()
-        };
-        let origin = add("", &of.own);
-        let base = of.base.as_ref().map(|base| add(BASE, base));
-        let home = self.home.clone();
-        // The check of thousands of files takes a long time.
-        let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
-        Ok(validators::accept(made.await??, self.refuses_validators)?)
+        let policy = made(of, texts, &self.home, self.refusals).await?;
+        for file in self.config.orgs(Some(self.organisation.as_str()))? {
+            self.config.mappings_of_policy(file, &policy)?;
+        }
+        Ok(policy)
     }
+}
+
+/// Returns the policy of a generation from the store alone, also if the configuration now names
+/// another repository or another folder. A new policy is compared with this one. Returns `None` if
+/// the store does not have it.
+pub(crate) async fn kept_from_anywhere(
+    store: &dyn Store,
+    file: &OrgConfig,
+    generation: &str,
+) -> anyhow::Result<Option<Policy>> {
+    let all = all(store, &file.name).await?;
+    let Some(known) = all.into_iter().find(|kept| kept.generation() == generation) else { return Ok(None) };
+    let texts = texts(store, &file.name).await?;
+    if known.blobs().any(|blob| !texts.contains_key(blob)) {
+        return Ok(None);
+    }
+    // The policy leaves alone the repository from which it comes.
+    let own = known.own.repository.strip_prefix(file.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
+    let home = own.unwrap_or(&file.policy_repository);
+    made(&known, &texts, home, file.refusals()).await.map(Some)
+}
+
+/// Makes the policy of these commits from the texts of its files.
+async fn made(
+    of: &KeptPolicy,
+    texts: &BTreeMap<String, String>,
+    home: &str,
+    refusals: Refusals,
+) -> anyhow::Result<Policy> {
+    let mut files = BTreeMap::new();
+    let mut add = |prefix: &str, commit: &PolicyCommit| {
+        for (file, blob) in &commit.files {
+            files.extend(texts.get(blob).map(|text| (format!("{prefix}{file}"), text.clone())));
+        }
+        commit.origin()
+    };
+    let origin = add("", &of.own);
+    let base = of.base.as_ref().map(|base| add(BASE, base));
+    let home = home.to_owned();
+    // The check of thousands of files takes a long time.
+    let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
+    Ok(refused::accept(made.await??, refusals)?)
 }
 
 /// Returns whether the error is about the files of the commit, so that only another commit or a

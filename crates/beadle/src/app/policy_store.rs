@@ -11,9 +11,8 @@ use beadle_repositories::policy::{BASE, PolicyOrigin};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The maximum size of a part of a file in the store, in bytes. A note must be small enough for
-/// every store.
-const PART: usize = 250_000;
+use crate::app::text_parts::{join_named, split_named};
+
 /// The number of parts that are written to the store at the same time.
 const AT_ONCE: usize = 32;
 
@@ -156,7 +155,8 @@ pub(crate) async fn texts(
     store: &dyn Store,
     organisation: &str,
 ) -> Result<BTreeMap<String, String>, StoreError> {
-    Ok(joined(part_note(organisation, "").list(store).await?))
+    let parts = part_note(organisation, "").list(store).await?;
+    Ok(join_named(parts.into_iter().map(|(name, FilePart(part))| (name, part))))
 }
 
 /// Stores the texts `new` by the ids of their contents, and then the policy that has them. Deletes
@@ -181,7 +181,7 @@ async fn put(
 ) -> Result<(), StoreError> {
     let mut parts = Vec::new();
     for (blob, text) in new {
-        parts.extend(split(blob, text));
+        parts.extend(split_named(blob, text));
     }
     for batch in parts.chunks(AT_ONCE) {
         let mut writes = Vec::with_capacity(batch.len());
@@ -193,13 +193,8 @@ async fn put(
     commit_note(organisation, &policy.name()).put(store, policy).await
 }
 
-async fn put_part(
-    store: &dyn Store,
-    organisation: &str,
-    name: &str,
-    part: &FilePart,
-) -> Result<(), StoreError> {
-    part_note(organisation, name).put(store, part).await
+async fn put_part(store: &dyn Store, organisation: &str, name: &str, part: &str) -> Result<(), StoreError> {
+    part_note(organisation, name).put(store, &FilePart(part.to_owned())).await
 }
 
 /// Records in the store and in the journal that a policy is in force, and deletes the files that
@@ -226,8 +221,8 @@ pub(crate) async fn accept(
         intent: None,
         detail: Detail::Policy(PolicyInForce {
             in_force: policy.generation.clone(),
-            from: journalled(own),
-            base: base.map(journalled),
+            from: committed(own),
+            base: base.map(committed),
         }),
     };
     store.journal(None, vec![entry], now).await?;
@@ -271,7 +266,8 @@ fn of_sources(
     (kept, all)
 }
 
-fn journalled(origin: &PolicyOrigin) -> PolicyCommitted {
+/// Returns the commit of a policy, as the journal and the hold of a generation name it.
+pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     PolicyCommitted {
         repository: origin.repository.clone(),
         commit: origin.commit.id.clone(),
@@ -307,41 +303,6 @@ async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String])
     Ok(())
 }
 
-/// Splits a text into parts that fit into a note, with their names.
-fn split(blob: &str, text: &str) -> Vec<(String, FilePart)> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        let end = (0..=rest.len().min(PART)).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(0);
-        let (part, after) = rest.split_at(end);
-        parts.push(part.to_owned());
-        rest = after;
-        if rest.is_empty() {
-            break;
-        }
-    }
-    let of = parts.len();
-    let named = parts.into_iter().enumerate();
-    named.map(|(at, part)| (format!("{blob}/{at}/{of}"), FilePart(part))).collect()
-}
-
-/// Joins parts to texts, by the ids of their contents. A text with a missing part is left out.
-fn joined(parts: Vec<(String, FilePart)>) -> BTreeMap<String, String> {
-    let mut found: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
-    for (name, FilePart(part)) in parts {
-        let mut pieces = name.split('/');
-        let (blob, at, of) = (pieces.next(), pieces.next(), pieces.next());
-        let number = |piece: Option<&str>| piece.and_then(|piece| piece.parse::<usize>().ok());
-        if let (Some(blob), Some(at), Some(of)) = (blob, number(at), number(of)) {
-            let (total, all) = found.entry(blob.to_owned()).or_default();
-            *total = of;
-            all.insert(at, part);
-        }
-    }
-    let whole = found.into_iter().filter(|(_, (of, parts))| parts.len() == *of);
-    whole.map(|(blob, (_, parts))| (blob, parts.into_values().collect())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use beadle_engine::Listing;
@@ -369,18 +330,6 @@ mod tests {
 
     fn text(blob: &str) -> (String, String) {
         (blob.to_owned(), format!("text of {blob}"))
-    }
-
-    #[test]
-    fn a_text_of_any_length_survives_its_parts() {
-        for text in [String::new(), "a".repeat(PART), "ä".repeat(PART), format!("a{}", "€".repeat(PART))] {
-            let parts = split("blob", &text);
-            assert!(parts.iter().all(|(_, FilePart(part))| part.len() <= PART));
-            assert_eq!(joined(parts), BTreeMap::from([("blob".to_owned(), text)]));
-        }
-        let mut parts = split("blob", &"a".repeat(2 * PART));
-        parts.pop();
-        assert!(joined(parts).is_empty(), "a part is missing");
     }
 
     #[tokio::test]

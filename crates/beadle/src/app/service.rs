@@ -4,10 +4,11 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Store, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Store, StoreError, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
@@ -18,8 +19,8 @@ use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
-use crate::app::policy_checks;
 use crate::app::reconciler_registry::ReconcilerRegistry;
+use crate::app::{accepted_mappings, policy_checks, policy_mappings};
 use crate::config::Config;
 
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     reconcilers: ReconcilerRegistry,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
+    /// True if the service has begun with the last accepted mappings of the configuration.
+    has_mappings: AtomicBool,
 }
 
 impl Service {
@@ -70,6 +73,7 @@ impl Service {
             metrics: Arc::default(),
             directories: Arc::new(directories),
             agreed: Mutex::default(),
+            has_mappings: AtomicBool::default(),
         })
     }
 
@@ -117,7 +121,13 @@ impl Service {
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());
         }
+        self.follow_mappings(org).await?;
         Ok(is_new)
+    }
+
+    /// Puts the mappings of an organisation's policy in force, if they are not yet.
+    pub(crate) async fn follow_mappings(&self, org: &ServedOrganisation) -> Result<(), StoreError> {
+        policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
 
     /// Begins to work on the key of an organisation's policy.
@@ -136,6 +146,14 @@ impl Service {
     /// Opens all organisations at the same time. Errors are not returned: a background task logs
     /// the error of each organisation that cannot be opened, and retries.
     pub(crate) async fn open_all(&self) {
+        if let Err(error) = self.follow_accepted_mappings().await
+            && !self.has_mappings.load(Ordering::SeqCst)
+        {
+            // The task that reads the mappings retries.
+            tracing::warn!(%error, "last accepted mappings unknown, groups wait");
+            accepted_mappings::begin_without(self.config(), &self.directories);
+        }
+        policy_mappings::await_all(self.config(), &self.directories, &self.orgs, self.store.as_ref()).await;
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;
             match tokio::time::timeout(OPENING, self.open(org)).await {
@@ -154,6 +172,15 @@ impl Service {
             }
         });
         join_all(opening).await;
+    }
+
+    /// Puts the accepted mappings in force that belong to the configuration.
+    pub(crate) async fn follow_accepted_mappings(&self) -> Result<(), StoreError> {
+        let (directories, store) = (self.directories.as_ref(), self.store.as_ref());
+        let is_first = !self.has_mappings.load(Ordering::SeqCst);
+        accepted_mappings::follow(self.config(), directories, store, is_first).await?;
+        self.has_mappings.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Returns whether the last probe of the target agreed with the configuration.

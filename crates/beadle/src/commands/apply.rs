@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
-use crate::commands::gate::{accept, is_held};
+use crate::commands::gate::{accept, are_mappings_held, is_held};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
@@ -94,9 +94,13 @@ async fn all(
         }
     }
     if selection.groups() {
-        let directories = app.directories()?;
+        let directories = app.directories_with_policies().await?;
         shared.extend(app.share_team_budgets().await);
         for target in directories.wanted(selection.target.as_deref())? {
+            if are_mappings_held(&app.config, &directories, &target.file.name, store, printer).await? {
+                tally.held_policies += 1;
+                continue;
+            }
             let mut rounds = Rounds::default();
             loop {
                 if !rounds.is_first() {

@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use beadle_engine::gate::Holder;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Detail, Entry, EntryKind, Key, Store, Time};
+use serde_json::json;
 
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::store;
 use crate::cli::ApproveArgs;
 use crate::commands::{FAILED, FINE, ago, operator};
 use crate::config::Config;
+use crate::output::journal_sentence::commit;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
 
@@ -22,11 +25,14 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
     if generations.is_empty() && holds.is_empty() && !as_json {
         printer.line("no held changes");
     }
-    for (_, held) in generations {
+    for (note, held) in generations {
+        let holder = Holder::of(&note);
         if as_json {
-            printer.json(&serde_json::to_string(&held)?);
+            let mut json = serde_json::to_value(&held)?;
+            json["held_by"] = json!(holder);
+            printer.json(&json.to_string());
         } else {
-            show_generation(&held, now, printer);
+            show_generation((holder, &held), now, printer);
         }
     }
     for hold in holds {
@@ -48,7 +54,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
 }
 
 /// Prints a held generation: the exceeded limits, the sums, and the changes in groups.
-fn show_generation(held: &HeldGeneration, now: Time, printer: &Printer) {
+fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer: &Printer) {
     let HeldGeneration { organisation, generation, digest, .. } = held;
     let head = printer.paint(Tone::Heading, format!("generation {generation}  {organisation}"));
     let state = match &held.approved {
@@ -57,7 +63,10 @@ fn show_generation(held: &HeldGeneration, now: Time, printer: &Printer) {
         }
         None => held.why.clone(),
     };
-    printer.line(format!("{head}  held for {}: {state}", ago(held.since, now)));
+    printer.line(format!("{head}  held by {holder} for {}: {state}", ago(held.since, now)));
+    if let Some(of) = &held.commit {
+        printer.line(format!("  {}", commit(of)));
+    }
     printer.line(format!("  {}; plan {digest}", held.summary()));
     for group in &held.groups {
         printer.line(format!("  {}", group.line()));
@@ -219,7 +228,7 @@ mod tests {
     use super::*;
 
     fn held(organisation: &str, is_approved: bool) -> (String, HeldGeneration) {
-        let held = HeldGeneration::new((organisation, "g1"), &[], 1, String::new(), Time(0));
+        let held = HeldGeneration::new((organisation, "g1"), &[], 1, Time(0));
         let approval = GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(0) };
         let digest = format!("plan-of-{organisation}");
         (

@@ -7,7 +7,7 @@ use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
-use crate::app::validators;
+use crate::app::refused;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource};
 use crate::output::count::counted;
@@ -58,6 +58,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
     let config = Config::load(path)?;
     let mut failed = false;
     let mut found = Vec::new();
+    let mut of_policies = Vec::new();
     for org in &config.file.org {
         let folder = match &org.policy {
             PolicySource::Folder(folder) => config.base.join(folder),
@@ -78,7 +79,11 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             }
         };
         let loaded = Policy::load(&folder, org.policy_home());
-        let accepted = loaded.and_then(|policy| validators::accept(policy, org.refuses_validators()));
+        let accepted = loaded.and_then(|policy| refused::accept(policy, org.refusals()));
+        let accepted = accepted.and_then(|policy| {
+            of_policies.extend(config.mappings_of_policy(org, &policy)?);
+            Ok(policy)
+        });
         let (mut problems, mut sources, policy) = match accepted {
             Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),
@@ -151,7 +156,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             )),
         }
     }
-    let mappings = &config.mappings;
+    let mappings = config.mappings.with(of_policies);
     if !mappings.all.is_empty() {
         let (count, generation) = (mappings.all.len(), &mappings.generation);
         if as_json {

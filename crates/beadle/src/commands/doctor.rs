@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::held_generation::HeldGeneration;
 use crate::app::{senders, store};
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, OrgConfig};
@@ -89,10 +90,13 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is valid, mode {}", file.name, file.mode));
                 review(&mut doctor, &app, file).await?;
-                if let Some(store) = store::open_if_there(config).await.ok().flatten()
-                    && let Some(other) = other_modes(store.as_ref(), file).await?
-                {
-                    doctor.note(&other);
+                if let Some(store) = store::open_if_there(config).await.ok().flatten() {
+                    if let Some(other) = other_modes(store.as_ref(), file).await? {
+                        doctor.note(&other);
+                    }
+                    for notice in HeldGeneration::notices(store.as_ref(), &file.name).await? {
+                        doctor.note(&notice);
+                    }
                 }
                 github(&mut doctor, &org, config.teams_of(&file.name).next().is_some()).await;
             }

@@ -62,7 +62,7 @@ fn add_links(shown: &mut Value, links: &PolicyLinks) {
 async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_if_there(config).await?;
     let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
-    let directories = app.directories()?;
+    let directories = app.directories_with_policies().await?;
     let mut any = false;
     for target in directories.targets.values() {
         let planner = target.planner(app.store(), &app.clock);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use beadle_engine::{Clock, Store};
 
 use crate::app::command_gate;
+use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::cli::Selection;
+use crate::config::Config;
 use crate::output::printer::Printer;
 use crate::output::render::WholePlan;
 
@@ -32,6 +34,24 @@ pub(super) async fn is_held(
         "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \
          and then run this command again",
         org.file.name, held.why, held.generation
+    ));
+    Ok(true)
+}
+
+/// Returns whether a service holds the mappings that a command would use for a target. Prints how to
+/// approve them.
+pub(super) async fn are_mappings_held(
+    config: &Config,
+    directories: &Directories,
+    target: &str,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<bool> {
+    let held = command_gate::held_mappings(config, directories, target, store.as_ref()).await?;
+    let Some(held) = held else { return Ok(false) };
+    printer.error(&format!(
+        "{target}: the service holds these mappings: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
+        held.why, held.generation
     ));
     Ok(true)
 }

@@ -14,13 +14,16 @@ use beadle_repositories::{Incumbent, Policy, Severity, import_policy};
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
 use crate::cli::{ImportArgs, Tool};
-use crate::commands::{FAILED, FINE};
+use crate::commands::{FAILED, FINE, import_groups};
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::progress::Progress;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Printer) -> anyhow::Result<u8> {
+    if config.file.org.is_empty() && !config.file.target.is_empty() {
+        return only_groups(config, args, printer).await;
+    }
     let orgs = config.orgs(args.org.as_deref())?;
     let [file] = orgs.as_slice() else {
         let names: Vec<&str> = orgs.iter().map(|org| org.name.as_str()).collect();
@@ -38,7 +41,18 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
     let at = |done, total| progress.at(done, total);
     let read = Box::pin(import_policy(&reader, home, &args.repo, &at)).await;
     progress.end();
-    let import = read?;
+    let mut import = read?;
+    let mut mapped = None;
+    if args.repo.is_empty() {
+        match Box::pin(import_groups::mappings(&app)).await {
+            Ok(Some((text, groups))) => {
+                import.files.insert(import_groups::FILE.to_owned(), text);
+                mapped = Some(groups);
+            }
+            Ok(None) => {}
+            Err(error) => import.notes.push(format!("mappings of groups are not imported: {error:#}")),
+        }
+    }
     write(&args.into, &import.files)?;
     ensure_valid(&args.into, home)?;
     for note in &import.notes {
@@ -54,7 +68,29 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
         "next: set `policy` of {0} in the configuration to this folder, and run `beadle plan --org {0}`",
         file.name
     ));
+    if let Some(groups) = mapped {
+        say_mapped(groups, &args.into, printer);
+    }
     Ok(FINE)
+}
+
+/// Imports mappings for a configuration that has targets and no organisation.
+async fn only_groups(config: &Arc<Config>, args: &ImportArgs, printer: &Printer) -> anyhow::Result<u8> {
+    ensure_empty(&args.into)?;
+    let app = App::new(config, OpenOptions::PATIENT);
+    if let Some((text, groups)) = Box::pin(import_groups::mappings(&app)).await? {
+        write(&args.into, &BTreeMap::from([(import_groups::FILE.to_owned(), text)]))?;
+        say_mapped(groups, &args.into, printer);
+    }
+    Ok(FINE)
+}
+
+fn say_mapped(groups: usize, folder: &Path, printer: &Printer) {
+    let (file, groups) = (import_groups::FILE, counted(groups, "group", "groups"));
+    printer.line(format!("wrote {}: mappings of {groups}", folder.join(file).display()));
+    printer.line(format!(
+        "next: move {file} to the folder of beadle.toml, set `groups_from = [\"{file}\"]`, and run `beadle plan`"
+    ));
 }
 
 /// Converts files of another tool. Prints each line that Beadle cannot convert. If a file has an

@@ -11,6 +11,7 @@ use crate::commands::FINE;
 use crate::commands::names::{self, PAGE};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
+use crate::output::journal_sentence::sentence;
 use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -60,7 +61,10 @@ fn text(entry: &Entry, printer: &Printer) -> String {
             format!("{} {} {}", change.aspect, change.what, fields.collect::<Vec<_>>().join("; "))
         }
         (detail, Some(intent)) => format!("of {intent}: {}", escape::cut(&detail.to_string(), DETAIL)),
-        (detail, None) => escape::cut(&detail.to_string(), DETAIL),
+        (detail, None) => {
+            let text = sentence(detail).unwrap_or_else(|| detail.to_string());
+            escape::cut(&text, DETAIL)
+        }
     };
     let kind = printer.paint(Tone::Heading, format!("{:8}", entry.kind.as_str()));
     let subject = escape::cut(&entry.subject, VALUE);

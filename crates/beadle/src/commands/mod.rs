@@ -12,6 +12,7 @@ mod explain;
 mod gate;
 mod healthcheck;
 mod import;
+mod import_groups;
 mod init;
 mod journal;
 mod names;

@@ -14,6 +14,7 @@ use crate::app::budget_share::SpawnedShare;
 use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
+use crate::app::held_generation::HeldGeneration;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::preview;
@@ -39,6 +40,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         return Box::pin(preview::run(&app, base, args, store.as_ref(), printer)).await;
     }
     let mut plans = Vec::new();
+    let mut held = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
             let org = app.organisation(file).await?;
@@ -47,15 +49,16 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
             let planned = plan(&org, &planner, selection, printer).await;
             SpawnedShare::end_all(shared).await;
             plans.push(planned?.0);
-            if let Some(store) = &store
-                && let Some(other) = other_modes(store.as_ref(), file).await?
-            {
-                printer.note(other);
+            if let Some(store) = &store {
+                if let Some(other) = other_modes(store.as_ref(), file).await? {
+                    printer.note(other);
+                }
+                held.append(&mut HeldGeneration::notices(store.as_ref(), &file.name).await?);
             }
         }
     }
     if selection.groups() {
-        let directories = app.directories()?;
+        let directories = app.directories_with_policies().await?;
         let shared = app.share_team_budgets().await;
         let planned = async {
             let mut planned = Vec::new();
@@ -69,11 +72,17 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         SpawnedShare::end_all(shared).await;
         plans.extend(planned?);
     }
+    if args.format != Format::Text {
+        held.iter().for_each(|notice| printer.note(notice));
+    }
     match args.format {
         Format::Json => {
             printer.json(&serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
         }
-        Format::Text => plans.iter().for_each(|plan| printer.lines(render::text(printer, plan))),
+        Format::Text => {
+            held.iter().for_each(|notice| printer.line(notice));
+            plans.iter().for_each(|plan| printer.lines(render::text(printer, plan)));
+        }
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());

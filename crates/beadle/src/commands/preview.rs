@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{GateSums, GateVerdict, Store, check_gate};
+use beadle_engine::{GateVerdict, Store};
 use beadle_repositories::{Policy, Preview};
 use serde_json::json;
 
@@ -48,15 +48,8 @@ pub(crate) async fn run(
     progress.end();
     SpawnedShare::end_all(shared).await;
     let Preview { plans, drift, affected, total, incomplete, due: _ } = preview?;
-    let shown = HeldGeneration::new(
-        (file.name.as_str(), after.generation.as_str()),
-        &plans,
-        total,
-        String::new(),
-        app.clock.now(),
-    );
-    let GateSums { risks, repositories } = shown.sums;
-    let verdict = check_gate(&file.gate_limits(), &risks, repositories, total);
+    let of = (file.name.as_str(), after.as_ref());
+    let (shown, verdict) = HeldGeneration::judge(of, &plans, total, &file.gate_limits(), app.clock.now());
     let is_held = matches!(verdict, GateVerdict::Held { .. });
     let verdict =
         if is_held { format!("{verdict}; the service would hold this policy") } else { verdict.to_string() };
@@ -104,6 +97,9 @@ fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
     let mut page = Page::default();
     page.paragraph(&[Piece::value(verdict).bold()]);
     page.paragraph(&[Piece::value(compared)]);
+    let text = "This page names repositories and teams that can be private, because a reviewer needs the whole plan. Show \
+                it only to members of the organisation.";
+    page.quote(&[Piece::own(text)]);
     if !shown.groups.is_empty() {
         page.table(&["risk", "aspect", "change", "repositories", "such as"]);
     }
@@ -122,36 +118,20 @@ fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Change, Field, Key, Mode, Plan, Risk, Time};
-    use serde_json::Value;
+    use beadle_engine::testing::change;
+    use beadle_engine::{Key, Plan, Risk, Time};
 
     use super::*;
 
     #[test]
     fn a_page_names_the_verdict_and_each_group_once() {
-        let field = Field {
-            name: "push".into(),
-            before: json!(true),
-            after: Value::Null,
-            asked: None,
-            risk: Risk::Removes,
-        };
-        let change = Change {
-            aspect: "teams".to_owned(),
-            what: "team @acme/x|y".to_owned(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        };
+        let change = change("teams", "team @acme/x|y", &[Risk::Removes]);
         let plan = |n: u64| {
             let plan = Plan { changes: vec![change.clone()], ..Plan::new(format!("acme/r{n}")) };
             (Key::new("repository", "acme", n), plan)
         };
         let plans: Vec<(Key, Plan<()>)> = (0..3).map(plan).collect();
-        let shown = HeldGeneration::new(("acme", "g1"), &plans, 3, String::new(), Time(0));
+        let shown = HeldGeneration::new(("acme", "g1"), &plans, 3, Time(0));
         let page = sums(&shown, "compared with a", "the gate lets this policy pass");
         let rows: Vec<&str> = page.text().lines().filter(|line| line.starts_with("| ")).collect();
         assert_eq!(

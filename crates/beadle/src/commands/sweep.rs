@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
-use crate::commands::gate::{accept, is_held};
+use crate::commands::gate::{accept, are_mappings_held, is_held};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{MOST, settle};
@@ -79,11 +79,13 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
         }
     }
     if selection.groups() {
-        let directories = app.directories()?;
+        let directories = app.directories_with_policies().await?;
         let shared = app.share_team_budgets().await;
-        let swept = groups(&directories, asked, &store, clock, printer).await;
+        let swept = groups(&app, &directories, asked, &store, printer).await;
         SpawnedShare::end_all(shared).await;
-        for swept in swept? {
+        let (swept, held) = swept?;
+        tally.held_policies += held;
+        for swept in swept {
             strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
         }
@@ -103,22 +105,28 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     Ok(tally.code())
 }
 
+/// Sweeps the groups of the targets. Also returns the number of targets whose mappings the service
+/// holds.
 async fn groups(
+    app: &App,
     directories: &Directories,
     asked: &SweepRequest<'_>,
     store: &Arc<dyn Store>,
-    clock: &Clock,
     printer: &Printer,
-) -> anyhow::Result<Vec<Swept>> {
-    let mut all = Vec::new();
+) -> anyhow::Result<(Vec<Swept>, usize)> {
+    let (mut all, mut held, clock) = (Vec::new(), 0, &app.clock);
     for target in directories.wanted(asked.args.selection.target.as_deref())? {
+        if are_mappings_held(&app.config, directories, &target.file.name, store, printer).await? {
+            held += 1;
+            continue;
+        }
         let selection = &asked.args.selection;
         let planned = plan_groups(target, selection, Some(store), clock, Lane::Sweep, printer).await;
         let (shown, plans) = planned?;
         let applier = Applier::of_target(target, store, clock, printer);
         all.push(make_so(applier, asked, shown, &plans, &|| {}, printer).await?);
     }
-    Ok(all)
+    Ok((all, held))
 }
 
 /// What the sweep of one organisation or target wrote, and what it could not write.

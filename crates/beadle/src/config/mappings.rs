@@ -1,10 +1,11 @@
 //! The mappings of `[[groups]]`, and the further files that contain only mappings.
+//! `policy_mappings.rs` has the rules for the file of a policy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use beadle_config::{File, GroupsFile, Invalid, KeyPath, MappingsFile, Source};
+use beadle_config::{ConfigError, File, GroupsFile, Invalid, KeyPath, MappingsFile, Source};
 use beadle_engine::PolicyLocation;
 use beadle_groups::Mapping;
 use beadle_groups::mapping::{MappingError, Naming, Pattern, replacements};
@@ -24,7 +25,7 @@ pub(crate) fn read(paths: Vec<PathBuf>, at: &ReadingAt) -> anyhow::Result<Vec<(P
 }
 
 /// Returns the mappings of a file that contains only mappings.
-pub(super) fn mappings_alone(file: &File, path: &Path, text: &str) -> anyhow::Result<Vec<Mapping>> {
+pub(super) fn mappings_alone(file: &File, path: &Path, text: &str) -> Result<Vec<Mapping>, ConfigError> {
     let source = Source::new(path, text);
     let found: MappingsFile = source.parse()?;
     for (entry, groups) in found.groups.iter().enumerate() {
@@ -40,7 +41,7 @@ pub(super) fn mappings(
     groups: &[GroupsFile],
     path: &Path,
     source: &Source,
-) -> anyhow::Result<Vec<Mapping>> {
+) -> Result<Vec<Mapping>, ConfigError> {
     let name = path
         .file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());

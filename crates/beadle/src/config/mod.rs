@@ -3,6 +3,7 @@
 
 mod domain;
 mod mappings;
+mod policy_mappings;
 mod vendor_checks;
 
 use std::collections::BTreeMap;
@@ -17,13 +18,14 @@ use beadle_repositories::policy::{ReadingAt, read_text};
 use beadle_secrets::{Reference, SecretStore, SecretString, SigningKey};
 
 pub(crate) use beadle_config::{
-    EXAMPLE, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing, RepositorySource,
-    SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
+    EXAMPLE, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing, Refusals,
+    RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
 pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
 pub(crate) use mappings::read as read_mappings;
+pub(crate) use policy_mappings::check_policies;
 
 /// The whole configuration. It has been checked.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod count;
 pub(crate) mod escape;
+pub(crate) mod journal_sentence;
 pub(crate) mod markdown;
 pub(crate) mod policy_links;
 pub(crate) mod printer;

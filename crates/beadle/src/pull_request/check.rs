@@ -15,11 +15,13 @@ use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::findings::Findings;
+use super::parts::{Folders, Part, Sides};
 use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
-use super::{comment, outcome, read};
-use crate::config::RepositorySource;
-use crate::output::markdown::{Page, Piece};
+use super::unfinished::unfinished;
+use super::{comment, outcome, parts, read};
+use crate::app::policy_store;
+use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
 /// concluded before.
@@ -27,17 +29,22 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// The number of new commits after which a run ends, so that other keys get their turn.
 const TURNS: usize = 5;
 
-/// Checks the pull requests of the repository that has the policy of one organisation.
+/// Checks the pull requests of a repository that has a part of the policy of one organisation.
 pub(crate) struct PolicyCheck {
     /// The name of the organisation that uses the policy.
     pub(crate) organisation: String,
     /// The mode of this organisation.
     pub(crate) mode: Mode,
-    /// The repository of the policy.
+    /// The repository whose pull requests are checked.
     pub(crate) source: RepositorySource,
-    /// Reads the repository of the policy.
+    /// Reads this repository.
     pub(crate) reader: Reader,
-    /// Writes check runs and comments in the repository of the policy, and nothing else.
+    /// All parts of the policy. The organisation's own part comes first.
+    pub(crate) parts: Vec<Part>,
+    /// True if the repository has the base of the policy and belongs to another organisation, whose
+    /// members must not see what is private in this one.
+    pub(crate) is_foreign: bool,
+    /// Writes check runs and comments in this repository, and nothing else.
     pub(crate) writer: CheckWriter,
     /// The id of the App that writes them.
     pub(crate) app: u64,
@@ -49,8 +56,10 @@ pub(crate) struct PolicyCheck {
     pub(crate) secrets: BTreeSet<String>,
     /// The slug of the team whose members can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// True if the service refuses a policy with validators of safe-settings.
-    pub(crate) refuses_validators: bool,
+    /// The configuration of the organisation, which says what the service refuses.
+    pub(crate) file: Arc<OrgConfig>,
+    /// The configuration, which has the directories and targets of the policy's mappings.
+    pub(crate) config: Arc<Config>,
     /// The limits of the gate.
     pub(crate) limits: GateLimits,
     /// The store of the keys and notes.
@@ -59,19 +68,13 @@ pub(crate) struct PolicyCheck {
     pub(crate) clock: Clock,
 }
 
-/// Ends `check` keys of an organisation whose policy is not in a repository, or whose policy's
-/// repository has no App. Such keys exist only if the configuration changed.
-pub(crate) struct NothingToCheck;
-
-#[async_trait]
-impl Reconcile for NothingToCheck {
-    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
-        let why = "the policy is not in a repository of an organisation with a GitHub App";
-        Ok(report(run.lease.key.as_str(), Some(why)))
-    }
+/// Returns what the key of a run is about.
+pub(super) fn subject(run: &Run) -> Result<CheckSubject, Failure> {
+    run.lease.key.id().parse().map_err(|text: String| Failure::new(Class::Fatal, text))
 }
 
-fn report(subject: &str, skipped: Option<&str>) -> Report {
+/// Returns the report of a run that has nothing to write.
+pub(super) fn report(subject: &str, skipped: Option<&str>) -> Report {
     Report {
         subject: subject.to_owned(),
         steps: Vec::new(),
@@ -84,8 +87,7 @@ fn report(subject: &str, skipped: Option<&str>) -> Report {
 #[async_trait]
 impl Reconcile for PolicyCheck {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
-        let fatal = |text: String| Failure::new(Class::Fatal, text);
-        match run.lease.key.id().parse::<CheckSubject>().map_err(fatal)? {
+        match subject(run)? {
             CheckSubject::Pull { repository, number } => self.pull(run, repository, number).await,
             CheckSubject::Head { repository, commit } => self.head(run, repository, &commit).await,
         }
@@ -106,6 +108,44 @@ impl PolicyCheck {
     /// Returns the name of the policy's repository with its owner.
     fn repository(&self) -> String {
         format!("{}/{}", self.reader.organisation(), self.source.repository)
+    }
+
+    /// Returns whether a pull request changes a part: the part is in its repository, at its branch.
+    fn is_changed(&self, part: &Part, pull: &Pull) -> bool {
+        self.is_in(part) && is_branch(&part.source.reference, &pull.base)
+    }
+
+    /// Returns whether this value checks the pull requests of the part's repository.
+    pub(crate) fn is_in(&self, part: &Part) -> bool {
+        part.reader.organisation() == self.reader.organisation()
+            && part.source.repository.eq_ignore_ascii_case(&self.source.repository)
+    }
+
+    /// Returns the folder of the base, or of the organisation's own part, if the pull request changes
+    /// it.
+    fn folder(&self, pull: &Pull, of_base: bool) -> Option<String> {
+        let mut parts = self.parts.iter().filter(|part| part.is_base == of_base);
+        let part = parts.find(|part| self.is_changed(part, pull))?;
+        Some(part.source.path.clone())
+    }
+
+    fn is_its_branch(&self, pull: &Pull) -> bool {
+        self.parts.iter().any(|part| self.is_changed(part, pull))
+    }
+
+    /// Returns whether a key is about a pull request of the repository that this value checks.
+    pub(super) async fn is_about(&self, subject: &CheckSubject, lane: Lane) -> Result<bool, Failure> {
+        let (reader, name) = (self.reader.in_lane(lane), &self.source.repository);
+        match subject {
+            CheckSubject::Pull { repository, number } => {
+                let pull = reader.pull(name, *number).await?;
+                Ok(pull.is_some_and(|pull| pull.repository == *repository))
+            }
+            CheckSubject::Head { repository, commit } => {
+                let pulls = reader.open_pulls_at(name, commit).await?;
+                Ok(pulls.iter().any(|pull| pull.repository == *repository))
+            }
+        }
     }
 
     /// Marks the open pull requests that have a commit as their head.
@@ -132,7 +172,7 @@ impl PolicyCheck {
             Some("the pull request is merged")
         } else if !pull.is_open {
             Some("the pull request is closed")
-        } else if !is_branch(&self.source.reference, &pull.base) {
+        } else if !self.is_its_branch(pull) {
             Some("the pull request changes another branch than the policy's")
         } else {
             None
@@ -165,8 +205,7 @@ impl PolicyCheck {
             };
             if let Some(why) = self.needs_none(&pull, repository) {
                 runs.leave(None, "The pull request needs no check any more").await?;
-                let is_its_branch = is_branch(&self.source.reference, &pull.base);
-                let is_merged_here = pull.repository == repository && is_its_branch;
+                let is_merged_here = pull.repository == repository && self.is_its_branch(&pull);
                 if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
                     let in_force = self.policy.current();
                     by_review.approve(&pull, &in_force.generation, run.since).await?;
@@ -175,11 +214,16 @@ impl PolicyCheck {
             }
             let begun = runs.begin(&pull.head).await?;
             fail::fail_point!("between-check-and-conclusion", |_| std::process::abort());
-            let examining = Box::pin(self.examine(&reader, &pull));
+            let examining = Box::pin(self.examine((run.lease.key.as_str(), run.lane), &pull));
             let examined = match tokio::time::timeout(LIMIT, examining).await {
                 Ok(Ok(examined)) => examined,
                 Ok(Err(failure)) => {
-                    runs.conclude(&begun, &pull.head, unfinished(&failure, pull.is_public)).await?;
+                    runs.conclude(
+                        &begun,
+                        &pull.head,
+                        unfinished(&failure, pull.is_public || self.is_foreign),
+                    )
+                    .await?;
                     return Err(failure);
                 }
                 Err(_) => Examined::TooLong,
@@ -216,16 +260,15 @@ impl PolicyCheck {
     }
 
     /// Compares the policies of the base branch and of the head.
-    async fn examine(&self, reader: &Reader, pull: &Pull) -> Result<Examined, Failure> {
-        let source = &self.source;
-        let base = read::side(reader, source, &source.reference).await?;
-        let head = read::side(reader, source, &pull.head).await?;
+    async fn examine(&self, (key, lane): (&str, Lane), pull: &Pull) -> Result<Examined, Failure> {
         let mut findings = Findings {
             organisation: self.organisation.clone(),
             mode: self.mode,
             base: pull.base.clone(),
             head: pull.head.clone(),
-            is_public: pull.is_public,
+            is_public: pull.is_public || self.is_foreign,
+            is_foreign: self.is_foreign,
+            folders: Folders { own: self.folder(pull, false), base: self.folder(pull, true) },
             is_from_fork: pull.is_from_fork,
             is_base_invalid: false,
             refused: None,
@@ -235,39 +278,52 @@ impl PolicyCheck {
             failures: Vec::new(),
             preview: None,
         };
-        let mut head = match head {
-            Ok(head) => head,
+        let changed: Vec<bool> = self.parts.iter().map(|part| self.is_changed(part, pull)).collect();
+        let sides = match parts::sides(&self.parts, &changed, lane, pull).await? {
+            Ok(sides) if sides.is_changed => sides,
+            Ok(_) => return Ok(Examined::Unchanged),
             Err(why) => {
-                findings.refused = Some(why);
+                let unsaid = "Beadle cannot read the files of the policy";
+                findings.refused = Some(if self.is_foreign { unsaid.to_owned() } else { why });
                 return Ok(Examined::Changed(Box::new(findings)));
             }
         };
-        if let Ok(base) = &base {
-            findings.base.clone_from(&base.commit.id);
-            let began = reader.merge_base(&source.repository, &base.commit.id, &pull.head).await?;
-            if let Some(began) = began.filter(|began| *began != base.commit.id) {
-                let began = read::side(reader, source, &began).await?;
-                // If the folder did not exist then, every file of the head is new.
-                head.merge(base, &began.map(|began| began.blobs).unwrap_or_default());
-            }
-            if base.blobs == head.blobs {
-                return Ok(Examined::Unchanged);
-            }
+        if let Some(base) = &sides.base {
+            findings.base.clone_from(base);
         }
-        let sides: Vec<&read::Side> = base.as_ref().ok().into_iter().chain([&head]).collect();
-        let texts = match read::texts(reader, source, &sides).await {
+        self.compare((key, lane), &sides, &mut findings).await?;
+        if self.is_foreign {
+            let own = self.parts.iter().zip(&sides.after).filter(|(part, _)| !part.is_base);
+            let own: Vec<&str> = own.flat_map(|(_, side)| side.blobs.keys()).map(String::as_str).collect();
+            findings.hide_own(&own);
+        }
+        Ok(Examined::Changed(Box::new(findings)))
+    }
+
+    /// Adds to the findings what is wrong with the policy of the head, and what it changes.
+    async fn compare(
+        &self,
+        (key, lane): (&str, Lane),
+        sides: &Sides,
+        findings: &mut Findings,
+    ) -> Result<(), Failure> {
+        let known = policy_store::texts(self.store.as_ref(), &self.organisation).await?;
+        let texts = match parts::texts(&self.parts, lane, sides, known).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
-                return Ok(Examined::Changed(Box::new(findings)));
+                return Ok(());
             }
             texts => texts?,
         };
         let current = self.policy.current();
-        let place = (reader.organisation(), source);
-        let after = match read::parse(&head, &texts, &current.home, place, self.refuses_validators).await? {
+        let name = |part: &Part| format!("{}/{}", part.reader.organisation(), part.source.repository);
+        let places: Vec<_> =
+            self.parts.iter().map(|part| (part.prefix(), name(part), part.source.path.as_str())).collect();
+        let (home, of) = (current.home.as_str(), (&self.config, &self.file));
+        let after = match read::parse(key, &places, &sides.after, &texts, home, of).await? {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
-                if findings.may_preview() {
+                if findings.may_preview() && !self.is_foreign {
                     // Otherwise a stranger could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
@@ -277,25 +333,26 @@ impl PolicyCheck {
             }
             Err(PolicyError::Invalid { problems, .. }) => {
                 findings.problems = problems;
-                return Ok(Examined::Changed(Box::new(findings)));
+                return Ok(());
             }
             Err(error) => {
                 findings.refused = Some(error.to_string());
-                return Ok(Examined::Changed(Box::new(findings)));
+                return Ok(());
             }
         };
         if !findings.may_preview() {
-            return Ok(Examined::Changed(Box::new(findings)));
+            return Ok(());
         }
-        let before = match &base {
-            Ok(base) => read::parse(base, &texts, &current.home, place, self.refuses_validators).await?.ok(),
-            Err(_) => None,
+        let before = match &sides.before {
+            Some(before) => read::parse(key, &places, before, &texts, home, of).await?.ok(),
+            None => None,
         };
         findings.is_base_invalid = before.is_none();
-        let before = before.map_or(current, |parsed| Arc::new(parsed.policy));
-        let preview = outcome::preview(&self.planner, &self.limits, &before, &after).await?;
+        let before = before.map_or_else(|| current.clone(), |parsed| Arc::new(parsed.policy));
+        let of = (self.organisation.as_str(), &self.planner);
+        let preview = outcome::preview(of, &self.limits, &before, &after).await?;
         findings.preview = Some(preview);
-        Ok(Examined::Changed(Box::new(findings)))
+        Ok(())
     }
 
     /// Returns one problem for each secret that the policy names but the configuration does not
@@ -317,7 +374,7 @@ impl PolicyCheck {
             }
             Examined::Changed(findings) => {
                 let (conclusion, title) = findings.conclusion();
-                let annotations = findings.annotations(&self.source.path);
+                let annotations = findings.annotations();
                 CheckOutput { conclusion, title, summary: comment::summary(findings), annotations }
             }
             Examined::TooLong => {
@@ -359,36 +416,8 @@ fn is_branch(reference: &str, branch: &str) -> bool {
     name.strip_prefix("heads/").unwrap_or(name) == branch
 }
 
-/// Returns what the check run shows if the check failed because of GitHub or of Beadle itself. The
-/// text of a failure can name a private repository, so it is not shown to everybody.
-fn unfinished(failure: &Failure, is_public: bool) -> CheckOutput {
-    let (conclusion, title, next) = match failure.class {
-        Class::RateLimited { .. } => (
-            Conclusion::TimedOut,
-            "GitHub's API budget is used up",
-            "Beadle repeats the check when the budget allows it.",
-        ),
-        Class::Retry | Class::Conflict => {
-            (Conclusion::TimedOut, "GitHub did not answer as expected", "Beadle repeats the check.")
-        }
-        Class::Rejected | Class::Fatal => (
-            Conclusion::ActionRequired,
-            "Beadle cannot check this pull request",
-            "An operator must repair the cause, and run the check again.",
-        ),
-    };
-    let mut page = Page::default();
-    page.paragraph(&[Piece::own(next)]);
-    if !is_public {
-        page.quote(&[Piece::value(&failure.text)]);
-    }
-    output(conclusion, title, page.text().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Time;
-
     use super::*;
 
     #[test]
@@ -401,25 +430,6 @@ mod tests {
             ("refs/tags/main", "main", false),
         ] {
             assert_eq!(is_branch(reference, branch), expected, "{reference} {branch}");
-        }
-    }
-
-    #[test]
-    fn a_failure_ends_the_check_with_a_conclusion_that_blocks_a_merge() {
-        let limited = Class::RateLimited { until: Time(0), spares_events: false };
-        for (class, conclusion) in [
-            (limited, Conclusion::TimedOut),
-            (Class::Retry, Conclusion::TimedOut),
-            (Class::Conflict, Conclusion::TimedOut),
-            (Class::Rejected, Conclusion::ActionRequired),
-            (Class::Fatal, Conclusion::ActionRequired),
-        ] {
-            let failure = Failure::new(class, "GET /repos/acme/x: <b>502</b>");
-            let shown = unfinished(&failure, false);
-            assert_eq!(shown.conclusion, conclusion, "{class:?}");
-            assert!(shown.summary.contains("> `GET /repos/acme/x: <b>502</b>`"), "{}", shown.summary);
-            assert!(shown.annotations.is_empty());
-            assert!(!unfinished(&failure, true).summary.contains("acme"));
         }
     }
 }

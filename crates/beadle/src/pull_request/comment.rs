@@ -58,8 +58,13 @@ pub(super) fn summary(findings: &Findings) -> String {
         page.quote(&[Piece::own(text)]);
     }
     if !findings.may_preview() {
-        let text = "The policy's repository is public, so Beadle shows what a pull request from a fork changes \
-                    only after it is a branch of the repository.";
+        let text = if findings.is_foreign {
+            "The base belongs to another organisation, so Beadle shows what a pull request from a fork changes only \
+             after it is a branch of the repository."
+        } else {
+            "The policy's repository is public, so Beadle shows what a pull request from a fork changes only after it \
+             is a branch of the repository."
+        };
         page.quote(&[Piece::own(text)]);
     }
     problems(&mut page, findings);
@@ -196,8 +201,13 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
 /// Adds why parts of the preview are missing. A reason can name a private repository.
 fn incomplete(page: &mut Page, findings: &Findings, preview: &Previewed) {
     if findings.is_public {
-        let text = "The policy's repository is public, so this page names no repositories, and nothing that only \
-                    members may see. `beadle plan` shows the whole plan.";
+        let text = if findings.is_foreign {
+            "The base belongs to another organisation, so this page names no repositories, and nothing that only \
+             members may see. `beadle plan` shows the whole plan."
+        } else {
+            "The policy's repository is public, so this page names no repositories, and nothing that only members may \
+             see. `beadle plan` shows the whole plan."
+        };
         page.quote(&[Piece::own(text)]);
         if !preview.incomplete.is_empty() {
             page.quote(&[Piece::own("The preview is incomplete.").bold()]);

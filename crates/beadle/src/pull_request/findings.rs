@@ -5,6 +5,7 @@ use beadle_github::{Annotation, Conclusion};
 use beadle_repositories::Severity;
 use beadle_repositories::policy::Problem;
 
+use super::parts::Folders;
 use crate::output::count::counted;
 use crate::output::escape;
 
@@ -65,8 +66,13 @@ pub(super) struct Findings {
     pub(super) base: String,
     /// The last commit of the pull request.
     pub(super) head: String,
-    /// True if everybody can read the check and the comment.
+    /// True if everybody can read the check and the comment, or if the base belongs to another
+    /// organisation, whose members can read them.
     pub(super) is_public: bool,
+    /// True if the pull request is in the base of another organisation.
+    pub(super) is_foreign: bool,
+    /// The folders of the parts of the policy that are in the repository of the pull request.
+    pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
     pub(super) is_from_fork: bool,
     /// True if the policy of the base is invalid. The preview then compares with the policy in
@@ -132,22 +138,46 @@ impl Findings {
         is_whole.then_some(preview.digest.as_str())
     }
 
-    /// Returns the findings as annotations. `folder` is the path of the policy in the repository.
-    pub(super) fn annotations(&self, folder: &str) -> Vec<Annotation> {
-        let folder = folder.trim_matches('/');
+    /// Removes the findings that show something of the organisation's own policy to the members of
+    /// another organisation. `own` has the files of that policy. The check still fails because of
+    /// the removed errors.
+    pub(super) fn hide_own(&mut self, own: &[&str]) {
+        let folders = &self.folders;
+        let names_own = |text: &str| own.iter().any(|file| text.contains(file));
+        let is_shown = |problem: &Problem| {
+            folders.path(&problem.asked.file).is_some()
+                && !names_own(&problem.message)
+                && !problem.hint.as_deref().is_some_and(names_own)
+        };
+        let before = self.errors() + self.failures.len();
+        self.problems.retain(is_shown);
+        self.failures.clear();
+        self.tests = 0;
+        self.refused = None;
+        let hidden = before - self.errors();
+        if hidden > 0 {
+            let problems = counted(hidden as u64, "problem", "problems");
+            self.refused = Some(format!(
+                "{problems} together with the organisation's own policy, which is not shown here"
+            ));
+        }
+    }
+
+    /// Returns the findings in the repository of the pull request as annotations.
+    pub(super) fn annotations(&self) -> Vec<Annotation> {
         let annotation = |problem: &Problem| {
-            let file = &problem.asked.file;
+            let path = self.folders.path(&problem.asked.file)?;
             let hint = problem.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            Annotation {
-                path: if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") },
+            Some(Annotation {
+                path,
                 line: problem.asked.line.max(1),
                 is_error: problem.severity == Severity::Error,
                 message: escape::cut(&format!("{}{hint}", problem.message), ANNOTATION),
-            }
+            })
         };
         let mut all: Vec<&Problem> = self.problems.iter().chain(&self.failures).collect();
         all.sort_by_key(|problem| problem.severity);
-        all.into_iter().take(ANNOTATIONS).map(annotation).collect()
+        all.into_iter().filter_map(annotation).take(ANNOTATIONS).collect()
     }
 }
 
@@ -233,6 +263,8 @@ pub(super) mod tests {
             base: "a".repeat(40),
             head: "b".repeat(40),
             is_public: false,
+            is_foreign: false,
+            folders: Folders { own: Some(String::new()), base: None },
             is_from_fork: false,
             is_base_invalid: false,
             refused: None,
@@ -298,6 +330,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn another_organisation_sees_only_findings_in_its_base() {
+        let mut found = Findings {
+            folders: Folders { own: None, base: Some("shared".to_owned()) },
+            problems: vec![
+                problem("base/settings.yml", 3, "odd").severity(Severity::Warning),
+                problem("base/layers/a.yml", 4, "contradicts repos/secret.yml:5"),
+                problem("repos/secret.yml", 5, "wrong"),
+            ],
+            failures: vec![problem("tests/secret.yml", 1, "no")],
+            ..findings(None)
+        };
+        let own = ["repos/secret.yml"];
+        found.hide_own(&own);
+        assert_eq!(found.problems.len(), 1);
+        assert!(found.failures.is_empty());
+        assert_eq!(found.conclusion().0, Conclusion::Failure);
+        let refused = found.refused.clone().unwrap();
+        assert!(refused.starts_with("3 problems together with"), "{refused}");
+        let paths: Vec<String> = found.annotations().into_iter().map(|one| one.path).collect();
+        assert_eq!(paths, ["shared/settings.yml"]);
+        let mut fine = Findings { problems: Vec::new(), failures: Vec::new(), refused: None, ..found };
+        fine.hide_own(&own);
+        assert_eq!(fine.refused, None);
+    }
+
+    #[test]
     fn a_review_approves_only_a_plan_that_the_check_shows_whole() {
         assert_eq!(findings(Some(removal())).shown_plan(), Some(""));
         let public = Findings { is_public: true, ..findings(Some(removal())) };
@@ -316,14 +374,16 @@ pub(super) mod tests {
             ..findings(None)
         };
         let shown = |folder: &str| {
-            let annotations = found.annotations(folder).into_iter();
+            let folders = Folders { own: Some(folder.to_owned()), base: None };
+            let found = Findings { folders, problems: found.problems.clone(), ..findings(None) };
+            let annotations = found.annotations().into_iter();
             annotations.map(|one| (one.path, one.line, one.is_error, one.message)).collect::<Vec<_>>()
         };
         let error = |path: &str| (path.to_owned(), 7, true, "wrong\nhint: right".to_owned());
         assert_eq!(shown("").first(), Some(&error("repos/shop.yml")));
         assert_eq!(shown("/.github/").first(), Some(&error(".github/repos/shop.yml")));
         let long = Findings { problems: vec![problem("a.yml", 1, &"x".repeat(70_000))], ..findings(None) };
-        assert!(long.annotations("")[0].message.len() < 5_000);
+        assert!(long.annotations()[0].message.len() < 5_000);
         let warning = (".github/settings.yml".to_owned(), 3, false, "odd".to_owned());
         assert_eq!(shown(".github").get(1), Some(&warning));
     }

@@ -1,14 +1,18 @@
-//! Checks the pull requests of a policy's repository. A check reads the policies of both sides as
+//! Checks the pull requests of a policy's repository, and of the repository of its base. A check reads the policies of both sides as
 //! data, validates the head, runs its tests, and shows what the change would do. It writes only a
 //! check run and one comment.
 //!
 //! [`check`] is the module to read first.
 
 pub(crate) mod check;
+pub(crate) mod checks;
 mod comment;
 mod findings;
 mod groups;
 mod outcome;
+pub(crate) mod parts;
 mod read;
 mod review;
 mod runs;
+pub(crate) mod turns;
+mod unfinished;

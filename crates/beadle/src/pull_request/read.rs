@@ -3,18 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
+use std::sync::{Arc, LazyLock};
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{Commit, Reader};
 use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_file};
 use beadle_repositories::{Policy, PolicyError};
-use tokio::sync::Semaphore;
 
-use crate::app::validators;
-use crate::config::RepositorySource;
+use super::turns::ParseTurns;
+use crate::app::refused;
+use crate::config::{Config, OrgConfig};
 
-/// The files of a policy at one commit.
-#[derive(Debug)]
+/// The files of a part of a policy at one commit.
+#[derive(Clone, Debug)]
 pub(super) struct Side {
     pub(super) commit: Commit,
     /// The ids of the contents, by the path relative to the policy's folder.
@@ -62,15 +63,19 @@ impl Side {
     }
 }
 
-/// Reads the texts of several sides. Beadle reads equal contents only once.
+/// Reads the texts of several sides. Beadle reads equal contents only once, and no content that
+/// `known` has. `known` has the texts of the policy in force, by the ids of their contents.
 pub(super) async fn texts(
     reader: &Reader,
     source: &RepositorySource,
     sides: &[&Side],
+    mut known: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let ids: BTreeSet<&String> = sides.iter().flat_map(|side| side.blobs.values()).collect();
+    let ids = sides.iter().flat_map(|side| side.blobs.values());
+    let ids: BTreeSet<&String> = ids.filter(|id| !known.contains_key(*id)).collect();
     let ids: Vec<String> = ids.into_iter().cloned().collect();
-    reader.blobs(&source.repository, &ids).await
+    known.extend(reader.blobs(&source.repository, &ids).await?);
+    Ok(known)
 }
 
 /// A valid policy, and the results of its tests.
@@ -80,48 +85,61 @@ pub(super) struct Parsed {
     pub(super) tested: Tested,
 }
 
-/// Lets only one policy be checked at a time. A stranger can write a policy that takes very long, a
-/// thread cannot be ended, and each push would take one more thread from the service.
-static PARSING: Semaphore = Semaphore::const_new(1);
+/// The turns of the threads that check policies.
+static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
-/// Checks the files of a side, and runs their tests. `home` is the repository that the policy
-/// leaves alone, because it contains the policy.
+/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names the
+/// pull request. Each entry of `parts` has the beginning of its paths in the policy, the name of its
+/// repository and the folder in the repository. `home` is the repository that the policy leaves
+/// alone, because it contains the policy.
 pub(super) async fn parse(
-    side: &Side,
+    key: &str,
+    parts: &[(&'static str, String, &str)],
+    sides: &[Side],
     texts: &BTreeMap<String, String>,
     home: &str,
-    (organisation, source): (&str, &RepositorySource),
-    refuses_validators: bool,
+    (config, file): (&Arc<Config>, &Arc<OrgConfig>),
 ) -> Result<Result<Parsed, PolicyError>, Failure> {
     let mut files = BTreeMap::new();
     let mut tests = BTreeMap::new();
-    for (path, blob) in &side.blobs {
-        let Some(text) = texts.get(blob) else {
-            // The texts from GitHub lack a content only if it is not UTF-8.
-            let why = Error::new(ErrorKind::InvalidData, "must be a text in UTF-8");
-            return Ok(Err(PolicyError::Unreadable { path: path.into(), why }));
-        };
-        let part = match is_test_file(path) {
-            Ok(true) => &mut tests,
-            Ok(false) => &mut files,
-            Err(error) => return Ok(Err(error)),
-        };
-        part.insert(path.clone(), text.clone());
+    let mut origins = Vec::new();
+    for ((prefix, repository, folder), side) in parts.iter().zip(sides) {
+        for (path, blob) in &side.blobs {
+            let is_test = match is_test_file(path) {
+                Ok(is_test) => is_test,
+                Err(error) => return Ok(Err(error)),
+            };
+            if is_test && !prefix.is_empty() {
+                // The tests of a base do not know the policy that stands on it.
+                continue;
+            }
+            let path = format!("{prefix}{path}");
+            let Some(text) = texts.get(blob) else {
+                // The texts from GitHub lack a content only if it is not UTF-8.
+                let why = Error::new(ErrorKind::InvalidData, "must be a text in UTF-8");
+                return Ok(Err(PolicyError::Unreadable { path: path.into(), why }));
+            };
+            let part = if is_test { &mut tests } else { &mut files };
+            part.insert(path, text.clone());
+        }
+        origins.push(PolicyOrigin {
+            repository: repository.clone(),
+            path: (*folder).to_owned(),
+            commit: side.commit.clone(),
+        });
     }
-    let origin = PolicyOrigin {
-        repository: format!("{organisation}/{}", source.repository),
-        path: source.path.clone(),
-        commit: side.commit.clone(),
-    };
-    let home = home.to_owned();
+    let (home, config, file) = (home.to_owned(), config.clone(), file.clone());
     // A large policy takes a long time, and all runs share the threads of the runtime. A panic of a
     // library ends only this thread.
     let fatal = |why: String| Failure::new(Class::Fatal, format!("reading the policy: {why}"));
-    let turn = PARSING.acquire().await.map_err(|error| fatal(error.to_string()))?;
+    let turn = TURNS.take(key).await.map_err(|error| fatal(error.to_string()))?;
     let parsed = tokio::task::spawn_blocking(move || -> Result<Parsed, PolicyError> {
         let _turn = turn;
-        let policy = Policy::from_files(files, &home, origin)?;
-        let policy = validators::accept(policy, refuses_validators)?;
+        let mut origins = origins.into_iter();
+        let Some(own) = origins.next() else { return Err(PolicyError::Empty(home.into())) };
+        let policy = Policy::on_base(files, &home, own, origins.next())?;
+        let policy = refused::accept(policy, file.refusals())?;
+        config.mappings_of_policy(&file, &policy)?;
         let tested = policy.test_files(tests);
         Ok(Parsed { policy, tested })
     });

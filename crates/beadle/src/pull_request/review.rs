@@ -153,10 +153,10 @@ impl ByReview<'_> {
     }
 }
 
-/// Returns whether a generation is the policy at a commit. The name of a generation is the beginning
-/// of the commit's id.
+/// Returns whether a generation is the policy at a commit, or stands on this commit of its base. The
+/// name of a generation has the beginnings of the commits' ids.
 fn is_of(generation: &str, commit: &str) -> bool {
-    generation.len() >= 12 && commit.starts_with(generation)
+    generation.split('+').any(|part| part.len() >= 12 && commit.starts_with(part))
 }
 
 #[cfg(test)]
@@ -216,7 +216,10 @@ mod tests {
     fn a_generation_belongs_to_its_commit_only() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
         assert!(is_of("0123456789ab", commit));
-        for other in ["", "0123", "0123456789ac", "abcdef012345"] {
+        for with_base in ["0123456789ab+abcdef012345", "abcdef012345+0123456789ab"] {
+            assert!(is_of(with_base, commit), "{with_base}");
+        }
+        for other in ["", "+", "0123", "0123456789ac", "abcdef012345", "abcdef012345+0123"] {
             assert!(!is_of(other, commit), "{other}");
         }
     }

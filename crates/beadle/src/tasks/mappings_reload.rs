@@ -1,6 +1,8 @@
-//! Reads the mappings regularly, and puts a new generation of them in force.
+//! Reads the mappings regularly, and puts a new generation of them in force, if the gate lets it
+//! pass.
 
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +10,16 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use beadle_groups::Mappings;
 
-use super::{LOOK, REMOTE, failed};
+use super::{LOOK, failed};
+use crate::app::accepted_mappings::to_target;
+use crate::app::adoption_wait::AdoptionWait;
+use crate::app::configured_mappings::{MappingAdoption, adopt};
 use crate::app::file_timeout::FileReader;
 use crate::app::service::Service;
-use crate::config::read_mappings;
+use crate::config::{self, TargetConfig, read_mappings};
+
+/// The timeout for each run. The gate may read many groups.
+const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that reads the mappings.
 pub(super) struct MappingsReload {
@@ -21,18 +29,48 @@ pub(super) struct MappingsReload {
     candidate: Mutex<Option<String>>,
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
+    /// The last failed attempts to plan the mappings of targets, by the names of the targets.
+    waits: Mutex<HashMap<String, AdoptionWait>>,
 }
 
 impl MappingsReload {
     pub(super) fn new(service: Arc<Service>) -> Self {
-        Self { service, candidate: Mutex::default(), files: tokio::sync::Mutex::default() }
+        Self {
+            service,
+            candidate: Mutex::default(),
+            files: tokio::sync::Mutex::default(),
+            waits: Mutex::default(),
+        }
     }
 
     async fn read(&self) -> anyhow::Result<Mappings> {
         let config = self.service.config();
         let paths = config.mapping_files();
         let texts = self.files.lock().await.read(move |at| read_mappings(paths, at)).await??;
-        config.mappings_of(&texts)
+        let found = config.mappings_of(&texts)?;
+        config::check_policies(&self.service.directories.in_force.of_policies(), &found)?;
+        Ok(found)
+    }
+
+    /// Puts new mappings to one target in force.
+    async fn adopt(&self, target: &TargetConfig, found: &Mappings) -> Result<MappingAdoption, Failure> {
+        let (name, wanted) = (&target.name, to_target(found, &target.name));
+        let generation = Mappings::new(wanted.clone()).generation;
+        let now = self.service.clock().now();
+        let recent = self.waits.lock().get(name).and_then(|wait| wait.failure(&generation, now));
+        if let Some(failure) = recent {
+            return Err(failure);
+        }
+        let adopted = adopt(&self.service, target, wanted).await;
+        let mut waits = self.waits.lock();
+        let before = waits.remove(name);
+        adopted.map_err(|failure| {
+            let failure =
+                failure.during(format_args!("the mappings {generation} to {name} wait for the gate"));
+            let now = self.service.clock().now();
+            waits.insert(name.clone(), AdoptionWait::after(before, generation, now, failure.clone()));
+            failure
+        })
     }
 }
 
@@ -47,8 +85,7 @@ impl BackgroundTask for MappingsReload {
     }
 
     fn timeout(&self) -> Duration {
-        // The file system may be slow, so the run gets the longer timeout.
-        REMOTE
+        PLANNING
     }
 
     fn wakes(&self) -> Vec<String> {
@@ -58,20 +95,38 @@ impl BackgroundTask for MappingsReload {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let service = &self.service;
+        service.follow_accepted_mappings().await?;
         let refused = "invalid mappings, the previous mappings stay in force";
         let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
-        let mut candidate = self.candidate.lock();
-        if found.generation == service.directories.mappings().generation {
-            *candidate = None;
-        } else if candidate.as_ref() == Some(&found.generation) {
-            let generation = found.generation.clone();
-            tracing::info!(generation, mappings = found.all.len(), "mappings in force");
-            service.directories.replace_mappings(found);
-            *candidate = None;
-            return Ok(TaskStatus::Done(format!("generation {generation} in force")));
-        } else {
-            *candidate = Some(found.generation);
+        let was_read = {
+            let before = self.candidate.lock().replace(found.generation.clone());
+            before.as_ref() == Some(&found.generation)
+        };
+        // The service reads `beadle.toml` only at its start.
+        if !was_read && !service.config().file.groups_from.is_empty() {
+            return Ok(TaskStatus::Idle);
         }
-        Ok(TaskStatus::Idle)
+        let (mut done, mut held, mut failure) = (Vec::new(), Vec::new(), None);
+        for target in &service.config().file.target {
+            match self.adopt(target, &found).await {
+                Ok(MappingAdoption::Unchanged) => {}
+                Ok(MappingAdoption::InForce(generation)) => done.push(generation),
+                Ok(MappingAdoption::Held { generation, why }) => {
+                    held.push(format!("generation {generation} held: {why}"));
+                }
+                // An error of one target delays no other target.
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if !held.is_empty() {
+            return Ok(TaskStatus::Unfinished(format!("{}; see `beadle holds`", held.join("; "))));
+        }
+        if done.is_empty() {
+            return Ok(TaskStatus::Idle);
+        }
+        Ok(TaskStatus::Done(format!("generation {} in force", done.join(", "))))
     }
 }

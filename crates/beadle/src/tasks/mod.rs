@@ -119,7 +119,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(system_log::SystemLog(directory.clone())));
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
     }
-    if !service.config().file.groups_from.is_empty() {
+    if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));
     }
     all

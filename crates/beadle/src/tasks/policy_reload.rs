@@ -43,7 +43,9 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn wakes(&self) -> Vec<String> {
-        vec![super::sweep_start::name_of(&self.of.1.file.name)]
+        // The policy can have mappings, which directories need.
+        let oktas = self.of.0.directories.okta.iter().map(|(file, _)| &file.name);
+        oktas.chain([&self.of.1.file.name]).map(|name| super::sweep_start::name_of(name)).collect()
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
@@ -55,6 +57,7 @@ impl BackgroundTask for PolicyReload {
             let organisation = &organisation.file.name;
             tracing::warn!(organisation, %failure, "keys affected by the policy of another process not due, retrying");
         }
+        service.follow_mappings(organisation).await?;
         let current = org.policy.current().generation.clone();
         if organisation.file.policy.repository().is_some() {
             // A commit never changes, so one read is enough.

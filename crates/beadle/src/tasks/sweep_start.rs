@@ -75,7 +75,8 @@ impl BackgroundTask for Repositories {
         let note = LastSweep::note(name);
         let LastSweep { at: last, swept } = note.get(store.as_ref()).await?.unwrap_or_default();
         let now = service.clock().now();
-        let generation = org.policy.current().generation.clone();
+        let policy = org.policy.current();
+        let generation = policy.generation.clone();
         // A new generation of the policy or a changed mode also starts a sweep.
         let wanted = swept_with(&generation, &organisation.file);
         // If the time of the last sweep is in the future, the clock that set it was wrong. A sweep
@@ -88,7 +89,7 @@ impl BackgroundTask for Repositories {
         // of the two processes started a sweep because of the other one, the sweeps would have no
         // end.
         let is_gated = organisation.file.mode != Mode::Observe;
-        if !due && is_gated && !organisation.is_accepted(store.as_ref(), &generation).await? {
+        if !due && is_gated && !organisation.is_accepted(store.as_ref(), &policy).await? {
             return Ok(TaskStatus::Idle);
         }
         store.forget_holds(name, &generation).await?;
@@ -132,7 +133,9 @@ impl BackgroundTask for Groups {
         let mappings = directories.mappings();
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
-        if !due && swept == *generation && is_whole {
+        // After a restart, the mappings of a policy can be unknown for some time. The sweep begins
+        // when they are known.
+        if !due && ((swept == *generation && is_whole) || !mappings.incomplete.is_empty()) {
             return Ok(TaskStatus::Idle);
         }
         for target in directories.targets.keys() {

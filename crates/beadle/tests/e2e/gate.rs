@@ -63,6 +63,12 @@ async fn a_deleted_line_that_removes_a_team_everywhere_writes_nothing_before_one
     let (hold, group) = (&held[0], &held[0]["groups"][0]);
     assert_eq!((&hold["sums"]["risks"]["removes"], &hold["total"]), (&json!(30), &json!(30)));
     assert_eq!((&group["what"], &group["repositories"]), (&json!("team engineering"), &json!(30)));
+    assert_eq!(hold["held_by"], json!("service"));
+    let shown = world.beadle(&["plan"]).await;
+    let notice = format!("the service holds the policy {}", hold["generation"].as_str().unwrap());
+    assert!(shown.out.contains(&notice), "{}", shown.out);
+    let shown = world.beadle(&["doctor"]).await;
+    assert!(shown.out.contains(&notice), "{}", shown.out);
     let shown = world.beadle(&["holds"]).await.expect(0);
     assert!(shown.out.contains("removes teams: team engineering in 30 repositories"), "{}", shown.out);
     assert_eq!(world.writes().len(), before, "nothing is written");
@@ -129,6 +135,10 @@ async fn a_revert_withdraws_a_held_generation() {
     world.read_policy().await;
     assert_eq!(held(&world).await, Vec::<Value>::new());
     assert_eq!(with_engineering(&world), 30);
+    let journal = world.beadle(&["journal"]).await.expect(0);
+    for text in ["held by the service (plan", "withdrawn: the policy"] {
+        assert_eq!(journal.out.matches(text).count(), 1, "{text}: {}", journal.out);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

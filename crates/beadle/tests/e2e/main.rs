@@ -21,6 +21,7 @@ mod entries;
 mod faults;
 mod fidelity;
 mod gate;
+mod gate_kill;
 mod guard;
 mod identity;
 mod import;

@@ -48,7 +48,11 @@ async fn a_new_organisation_observes() {
     world.until_idle().await;
     assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
     let journal = world.beadle(&["journal"]).await.expect(0);
-    assert!(journal.out.contains("withheld"), "what would have been done is in the journal: {}", journal.out);
+    assert!(
+        journal.out.contains("skipped by the mode"),
+        "what would have been done is in the journal: {}",
+        journal.out
+    );
     assert_eq!(serving.stop().await, Some(0));
     // Once it is to enforce, nothing else has to happen.
     world.mode = "enforce";

@@ -32,7 +32,7 @@ fn wiki(is_on: bool) -> String {
 async fn policies(world: &World) -> Vec<Value> {
     let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     let entries = printed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    entries.filter(|entry| entry["kind"] == "policy").collect()
+    entries.filter(|entry| entry["detail"].get("in_force").is_some()).collect()
 }
 
 async fn until_logged(serving: &Serving, text: &str, times: usize) {
@@ -82,10 +82,12 @@ async fn a_policy_that_cannot_be_accepted_leaves_the_last_generation_in_force() 
     world.connect();
     let link = json!({ "mode": "120000", "text": "../../outside.yml" });
     let module = json!({ "mode": "160000", "text": "5".repeat(40) });
+    let groups = "[[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"x\"]\n";
     for (files, said) in [
         (json!({ SETTINGS: "repository: { has_wikki: true }" }), "did you mean `has_wiki`?"),
+        (json!({ SETTINGS: wiki(true), ".github/groups.toml": groups }), "there is no [[okta]] `corp`"),
         (
-            json!({ SETTINGS: wiki(true), ".github/repos/x.yml": link }),
+            json!({ ".github/groups.toml": null, ".github/repos/x.yml": link }),
             "repos/x.yml: must not be a symbolic link",
         ),
         (json!({ ".github/repos/x.yml": null, ".github/rules": module }), "rules: must not be a submodule"),
@@ -174,6 +176,36 @@ async fn commands_read_the_repository_and_link_its_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_moves_to_another_repository_is_compared_with_the_accepted_one() {
+    let mut world = world(json!({ SETTINGS: POLICY })).await;
+    let first = "first policy waits for the gate";
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    until_logged(&serving, "policy in force", 1).await;
+    assert!(serving.log().contains(first), "{}", serving.log());
+    assert_eq!(serving.stop().await, Some(0));
+    let rules = json!({ "branches": { "main": {} }, "contents": { "settings.yml": wiki(true) } });
+    world.patch(json!({ "rules": rules }), false).await;
+    world.source = "{ repository = \"rules\" }".into();
+    let serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
+    world.until("widgets", "the moved policy", |found| found["has_wiki"] == json!(true)).await;
+    assert_eq!(serving.log().matches(first).count(), 1, "{}", serving.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_not_there_is_reported_with_its_reason() {
+    let mut world = world(json!({ SETTINGS: POLICY })).await;
+    let source = world.source.clone();
+    for (wrong, reason) in [
+        (source.replace("admin", "adminn"), "hint: acme/adminn does not exist, or the App or the token"),
+        (source.replace(" }", ", ref = \"mian\" }"), "acme/admin has no branch, tag or commit `mian`"),
+    ] {
+        world.source = wrong;
+        let refused = world.beadle(&["plan"]).await.expect(1);
+        assert!(refused.err.contains(reason), "{}", refused.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
     let mut world = world(json!({ SETTINGS: POLICY })).await;
     let unprotected = "`main` of acme/admin accepts changes of the policy without a review";
@@ -182,6 +214,8 @@ async fn a_policy_that_needs_a_review_is_refused_from_a_branch_without_one() {
     world.source = world.source.replace(" }", ", require_review = true }");
     let refused = world.beadle(&["plan"]).await.expect(1);
     assert!(refused.err.contains(unprotected), "{}", refused.err);
+    let set = "hint: `require_review` is set in `policy` of the [[org]] with the name `acme`";
+    assert!(refused.err.contains(set), "{}", refused.err);
     let reviews = json!({ "required_approving_review_count": 1 });
     let rule = json!({ "enforce_admins": true, "required_pull_request_reviews": reviews });
     world.patch(json!({ "admin": { "protection": { "main": rule } } }), false).await;

@@ -115,6 +115,52 @@ async fn a_valid_pull_request_shows_what_it_changes_and_writes_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_affects_many_repositories_takes_few_calls() {
+    const MANY: usize = 300;
+    let world = world().await;
+    let many: Value = (0..MANY).map(|n| (format!("r{n:03}"), declared())).collect();
+    world.patch(many, false).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    world.sim.forget_calls();
+    push(&world, "7", &with_wiki().replace("  - { name: engineering, permission: push }\n", "")).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["output"]["title"], "301 removals, 301 modifications in 301 repositories");
+    let calls = world.sim.call_count();
+    // Beadle reads pages of repositories, and makes no call for a single repository.
+    assert!(calls <= 100, "{calls} calls for {MANY} repositories");
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.len() <= 60_000, "{}", comment.len());
+    assert!(comment.contains("`team engineering` in 301 repositories"), "{comment}");
+    assert_wrote_only_checks_and_comments(&world);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_reads_only_the_files_that_differ_from_the_policy_in_force() {
+    let world = world().await;
+    let layer = |n: usize| {
+        format!("rank: {}\nselect: {{ topic: t{n} }}\nrepository: {{ has_issues: true }}\n", n + 1)
+    };
+    let mut files: Value = (0..250).map(|n| (format!(".github/layers/l{n}.yml"), json!(layer(n)))).collect();
+    world.patch(json!({ "admin": { "contents": files } }), false).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    let reads = |world: &World| world.sim.calls_that(|call| call["operation"] == "repository").len();
+    assert!(reads(&world) >= 3, "a query reads at most 100 files");
+    world.sim.forget_calls();
+    files[SETTINGS] = json!(with_wiki());
+    change(&world, "7", json!({ "contents": files })).await;
+    let run = until_concluded(&world, "7", "success").await;
+    assert_eq!(run["output"]["title"], "1 modification in 1 repository");
+    assert_eq!(reads(&world), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_policy_is_annotated_at_its_line_and_shows_nothing_of_the_process() {
     let mut world = world().await;
     world.org_lines += "[org.secrets]\nci = \"file:webhook.secret\"\n";
@@ -230,6 +276,81 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     assert!(!of_fork.contains("has_wiki"), "{of_fork}");
     assert!(of_branch.contains("`has_wiki` in 1 repository"), "{of_branch}");
     for text in [of_fork, of_branch, run.to_string().as_str()] {
+        assert!(!text.contains("widgets") && !text.contains("engineering"), "{text}");
+    }
+}
+
+/// Waits until the check of acme at the head of the pull request 7 of a base has a conclusion, and
+/// the comment of acme is there. Returns the check run and the comment.
+async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
+    for _ in 0..3000 {
+        let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());
+        let run = runs(&rules, &head(&rules, "7")).into_iter().find(|run| run["name"] == "beadle (acme)");
+        let run = run.filter(|run| run["status"] == "completed").cloned();
+        let comment = comments(&rules).into_iter().find(|text| text.contains("check: acme -->"));
+        if let (Some(run), Some(comment)) = (run, comment) {
+            return (run, comment.to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the pull request of the base of {organisation} was not checked");
+}
+
+/// Returns a base with an open pull request that changes the value `has_projects`.
+fn base() -> Value {
+    let settings =
+        |is_on: bool| json!({ "settings.yml": format!("repository: {{ has_projects: {is_on} }}") });
+    json!({ "branches": { "main": {} }, "contents": settings(true), "pulls": { "7": { "contents": settings(false) } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_a_base_shows_what_it_changes_in_the_organisation_and_its_own_policy_too() {
+    let mut world = world().await;
+    let mut rules = base();
+    rules["pulls"] = json!({});
+    world.patch(json!({ "rules": rules }), false).await;
+    world.source += "\nbase = { repository = \"rules\" }";
+    let _serving = world.serve().await;
+    world.connect();
+    world.patch(json!({ "rules": { "pulls": base()["pulls"] } }), true).await;
+    let (run, comment) = until_base_checked(&world, "acme").await;
+    assert_ne!(run["conclusion"], "failure", "{run}");
+    assert!(comment.contains("`has_projects`") && comment.contains("`widgets`"), "{comment}");
+    push(&world, "8", &with_wiki()).await;
+    until_concluded(&world, "8", "success").await;
+    let admin = world.repository("admin");
+    let [comment] = comments(&admin)[..] else { panic!("{:?}", comments(&admin)) };
+    assert!(comment.contains("`has_wiki`") && !comment.contains("has_projects"), "{comment}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_of_the_base_of_another_organisation_names_nothing_private_of_this_one() {
+    let mut world = world().await;
+    let shared = async |world: &World, rules: Value, webhooks: bool| {
+        let permissions = world.sim.look(|state| state["orgs"]["acme"]["permissions"].clone());
+        let shared = json!({ "permissions": permissions, "repos": { "rules": rules } });
+        let patch = json!({ "orgs": { "shared": shared } });
+        let url = format!("{}/_sim/state?webhooks={webhooks}", world.sim.url());
+        let answer = world.http.patch(url).body(patch.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success());
+    };
+    let mut rules = base();
+    rules["pulls"] = json!({});
+    shared(&world, rules, false).await;
+    world.lines = format!(
+        "[[org]]\nname = \"shared\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
+         webhook_secrets = [\"file:webhook.secret\"]\npolicy = {{ repository = \"rules\" }}\n",
+        world.sim.url(),
+        beadle_sim::APP_ID
+    );
+    world.source += "\nbase = { organisation = \"shared\", repository = \"rules\" }";
+    let _serving = world.serve().await;
+    world.connect();
+    shared(&world, json!({ "pulls": base()["pulls"] }), true).await;
+    let (run, comment) = until_base_checked(&world, "shared").await;
+    assert!(comment.contains("The base belongs to another organisation"), "{comment}");
+    assert!(comment.contains("`has_projects` in 1 repository"), "{comment}");
+    for text in [comment, run.to_string()] {
         assert!(!text.contains("widgets") && !text.contains("engineering"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::directory::world as directory;
 use crate::repair::{POLICY, declared, is_declared};
-use crate::world::{World, acme};
+use crate::world::{Serving, World, acme};
 
 fn edited(id: &Value, node: &str) -> String {
     let body = json!({
@@ -75,6 +75,31 @@ async fn a_denied_credential_parks_no_key_and_work_continues_afterwards() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{}", world.beadle(&["queue"]).await.out);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_writes_nothing_before_beadle_has_asked_for_its_own_login() {
+    let mut drifted = declared();
+    drifted["has_wiki"] = json!(true);
+    let world = World::new(acme(json!({ "one": drifted }))).await;
+    world.policy("settings.yml", POLICY);
+    let command = world.command();
+    // With the id of the installation, only the question for the login makes the call that is held.
+    let org = world.sim.look(|state| state["orgs"]["acme"]["id"].as_u64().unwrap());
+    let config = world.path().join("beadle.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let key = "key = \"file:app.pem\"";
+    assert!(text.contains(key), "{text}");
+    let text = text.replace(key, &format!("{key}, installation = {}", org + 40_000_000));
+    std::fs::write(&config, text).unwrap();
+    world.fault(json!({ "path": "/orgs/acme/installation", "hold": true })).await;
+    let serving = Serving::start(command, world.path()).ready(world.operator()).await;
+    world.until_held().await;
+    world.run_task("sweep%20of%20acme").await;
+    world.until_idle().await;
+    assert!(world.writes().is_empty(), "{:?}\n{}", world.writes(), serving.log());
+    world.no_faults().await;
+    world.until("one", "repair", is_declared).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

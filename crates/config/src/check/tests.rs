@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::{File, Source};
+use crate::{File, Refusals, Source};
 
 const ORG: &str = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n";
 
@@ -68,8 +68,8 @@ fn an_organisation_needs_exactly_one_credential() {
 }
 
 #[test]
-fn validators_are_refused_only_in_enforce_and_only_if_they_are_not_ignored() {
-    for (below, refuses) in [
+fn a_mode_that_writes_refuses_more() {
+    for (below, validators) in [
         ("", false),
         ("mode = \"observe\"\n", false),
         ("mode = \"add-only\"\n", false),
@@ -80,7 +80,8 @@ fn validators_are_refused_only_in_enforce_and_only_if_they_are_not_ignored() {
         let text = format!("{ORG}{below}");
         let file = File::parse(&Source::new(Path::new("beadle.toml"), &text));
         let file = file.unwrap_or_else(|error| panic!("{below}: {error}"));
-        assert_eq!(file.org[0].refuses_validators(), refuses, "{below}");
+        let shared_names = below.contains("enforce") || below.contains("add-only");
+        assert_eq!(file.org[0].refusals(), Refusals { validators, shared_names }, "{below}");
     }
     assert!(error(&format!("{ORG}validators = \"run\"\n")).contains("beadle.toml:5"));
 }

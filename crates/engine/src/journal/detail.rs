@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::policy::{PolicyHeld, PolicyInForce, PolicyWithdrawn};
 use crate::plan::{Change, Unknown};
 
 /// The facts of an entry of the journal. Secrets are removed from the facts before they get here.
@@ -40,6 +41,10 @@ pub enum Detail {
     Contested(ContestedAspect),
     /// For a policy that came into force: where it comes from.
     Policy(PolicyInForce),
+    /// For a generation of a policy that the gate holds: why, and what it would change.
+    PolicyHeld(PolicyHeld),
+    /// For a held generation that nobody wants any more: why.
+    PolicyWithdrawn(PolicyWithdrawn),
     /// A detail that this version does not know in full, because another version of Beadle stored
     /// it. It is kept as JSON.
     Other(Value),
@@ -335,32 +340,6 @@ pub struct ContestedAspect {
     pub held: bool,
 }
 
-/// A generation of a policy that came into force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyInForce {
-    /// The name of the generation.
-    pub in_force: String,
-    /// The commit that has the files of the policy.
-    #[serde(flatten)]
-    pub from: PolicyCommitted,
-    /// The commit that has the base of the policy; `None` if the policy has no base.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<PolicyCommitted>,
-}
-
-/// A commit that has files of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyCommitted {
-    /// The repository that contains the files, as `owner/name`.
-    pub repository: String,
-    /// The id of the commit.
-    pub commit: String,
-    /// The author of the commit.
-    pub author: String,
-    /// The first line of the commit's message.
-    pub subject: String,
-}
-
 impl Detail {
     /// Returns the detail as the JSON that is stored.
     pub fn to_value(&self) -> Value {
@@ -378,6 +357,8 @@ impl Detail {
             Self::ObservedDispatch(detail) => serde_json::to_value(detail),
             Self::Contested(detail) => serde_json::to_value(detail),
             Self::Policy(detail) => serde_json::to_value(detail),
+            Self::PolicyHeld(detail) => serde_json::to_value(detail),
+            Self::PolicyWithdrawn(detail) => serde_json::to_value(detail),
             Self::Other(value) => return value.clone(),
         };
         // The conversion to JSON cannot fail, because none of these types contains a map.
@@ -399,7 +380,9 @@ impl From<Value> for Detail {
             .or_else(|| read(&value, Self::Recovery))
             .or_else(|| read(&value, Self::ObservedDispatch))
             .or_else(|| read(&value, Self::Contested))
-            .or_else(|| read(&value, Self::Policy));
+            .or_else(|| read(&value, Self::Policy))
+            .or_else(|| read(&value, Self::PolicyHeld))
+            .or_else(|| read(&value, Self::PolicyWithdrawn));
         known.unwrap_or(Self::Other(value))
     }
 }

@@ -1,10 +1,14 @@
-//! The tests that every store must pass. Each test gets an empty store.
+//! The tests that every store must pass, and changes for tests of plans. Each test of a store gets
+//! an empty store.
 
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
 
+mod changes;
 mod guard;
 mod queue;
 mod records;
+
+pub use changes::change;
 
 use std::sync::Arc;
 
@@ -16,8 +20,7 @@ use crate::guard::window::{Begun, End, Intent};
 use crate::guard::{Hold, Limits};
 use crate::journal::{Entry, EntryKind};
 use crate::key::Key;
-use crate::mode::Mode;
-use crate::plan::{Change, Field, Risk};
+use crate::plan::Risk;
 use crate::store::{Listing, Store};
 
 type SharedStore = Arc<dyn Store>;
@@ -42,8 +45,6 @@ fn delivery(id: &str, at: Time) -> Delivery {
 }
 
 fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
-    let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
-    let (aspect, what, mode) = ("teams".to_owned(), "team a".to_owned(), Mode::Enforce);
     Hold {
         digest: digest.into(),
         key: key(n),
@@ -54,16 +55,7 @@ fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
         approved_by: None,
         spent: false,
         generation: generation.into(),
-        change: Change {
-            aspect,
-            what,
-            fields: vec![field],
-            mode,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        },
+        change: change("teams", "team a", &[risk]),
     }
 }
 

@@ -4,7 +4,7 @@ mod group_key;
 mod name;
 mod pattern;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::{Mode, PolicyLocation};
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ impl Role {
 }
 
 /// A mapping: the rule that selects groups of a directory and makes groups at a target from them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mapping {
     /// The name of the directory.
     pub source: String,
@@ -192,6 +192,9 @@ pub struct Mappings {
     pub all: Vec<Mapping>,
     /// A digest of all mappings. It changes when a mapping changes.
     pub generation: String,
+    /// The targets whose mappings are not all known yet, each with the reason. Beadle does not
+    /// change their groups: a missing mapping could belong to a union.
+    pub incomplete: BTreeMap<String, String>,
 }
 
 impl Mappings {
@@ -200,7 +203,17 @@ impl Mappings {
         let text = serde_json::to_string(&all).unwrap_or_default();
         let digest = Sha256::digest(text);
         let generation = digest.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Self { all, generation }
+        Self { all, generation, incomplete: BTreeMap::new() }
+    }
+
+    /// Returns these mappings and further ones, which come last. A mapping that is already there is
+    /// left out: several organisations can share one policy.
+    #[must_use]
+    pub fn with(&self, further: impl IntoIterator<Item = Mapping>) -> Self {
+        let mut all = self.all.clone();
+        let mut known: BTreeSet<String> = all.iter().map(declared).collect();
+        all.extend(further.into_iter().filter(|mapping| known.insert(declared(mapping))));
+        Self { incomplete: self.incomplete.clone(), ..Self::new(all) }
     }
 
     /// Returns the first mapping that makes a group at `target` from this group alone, not in a
@@ -244,6 +257,18 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
+    /// Returns the names of the targets whose mappings differ between these mappings and other ones.
+    pub fn changed_targets(&self, other: &Self) -> BTreeSet<String> {
+        let names = self.all.iter().chain(&other.all).map(|mapping| mapping.target.as_str());
+        let of = |mappings: &Self, target: &str| -> Vec<String> {
+            let its = mappings.all.iter().filter(|mapping| mapping.target == target);
+            its.map(declared).collect()
+        };
+        let names: BTreeSet<&str> = names.collect();
+        let changed = names.into_iter().filter(|target| of(self, target) != of(other, target));
+        changed.map(str::to_owned).collect()
+    }
+
     /// Returns the names of the targets for which a mapping selects groups of this directory.
     pub fn targets(&self, source: &str) -> Vec<&str> {
         let of = self.all.iter().filter(|mapping| mapping.source == source);
@@ -252,6 +277,11 @@ impl Mappings {
         targets.dedup();
         targets
     }
+}
+
+/// Returns a text that two mappings have in common only if they declare the same.
+pub(crate) fn declared(mapping: &Mapping) -> String {
+    serde_json::to_string(mapping).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -301,5 +331,36 @@ mod tests {
         assert_eq!(group_keys("00g3", "AWS_Legacy"), Vec::<String>::new());
         assert_eq!(group_keys("00g9", "Whatever"), ["aws:corp/00g9"]);
         assert!(mappings.group_keys("other", "00g1", "AWS_Ops").is_empty());
+    }
+
+    #[test]
+    fn a_stored_mapping_is_read_back() {
+        let naming = Naming {
+            strip_prefix: Some("AWS_".into()),
+            replace: replacements(&[("_".into(), " ".into())]).unwrap(),
+            case: Some(Case::Lower),
+            ..Naming::default()
+        };
+        let all = vec![
+            Mapping { naming, role: Some(Role::Maintainer), ..mapping("/^AWS_/", Some("All")) },
+            mapping("id:00g9", None),
+        ];
+        let text = serde_json::to_string(&all).unwrap();
+        let read: Vec<Mapping> = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert_eq!(read[0].naming.of("AWS_Site_Ops"), "site ops");
+        assert!(serde_json::from_str::<Vec<Mapping>>(&text.replace("/^AWS_/", "/(/")).is_err());
+    }
+
+    #[test]
+    fn equal_mappings_of_two_policies_are_one() {
+        let own = Mappings::new(vec![mapping("AWS_*", None)]);
+        let further = [mapping("Dev_*", None), mapping("AWS_*", None), mapping("Dev_*", None)];
+        let all = own.with(further);
+        assert_eq!(all.all.len(), 2);
+        assert_ne!(all.generation, own.generation);
+        assert_eq!(own.with(Vec::new()).generation, own.generation);
+        assert!(own.changed_targets(&own).is_empty());
+        assert_eq!(own.changed_targets(&all), BTreeSet::from(["aws".to_owned()]));
     }
 }

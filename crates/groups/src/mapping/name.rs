@@ -1,7 +1,7 @@
 //! Makes the name of a group at the target.
 
 use regex::Regex;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MappingError;
 
@@ -32,9 +32,15 @@ fn text<S: Serializer>(list: &[Replacement], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(list.iter().map(|(from, with)| (from.as_str(), with)))
 }
 
+fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Replacement>, D::Error> {
+    let pairs = Vec::<(String, String)>::deserialize(from)?;
+    replacements(&pairs).map_err(serde::de::Error::custom)
+}
+
 /// The steps that make the name at the target from the name of the source group. They run in the
 /// order of the fields.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Naming {
     /// The prefix to remove, if the name has it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +49,7 @@ pub struct Naming {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_suffix: Option<String>,
     /// The replacements to make.
-    #[serde(serialize_with = "text", skip_serializing_if = "Vec::is_empty")]
+    #[serde(serialize_with = "text", deserialize_with = "read", skip_serializing_if = "Vec::is_empty")]
     pub replace: Vec<Replacement>,
     /// The case of the letters. Without a value, the letters do not change.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ mod kept;
 mod leavers;
 mod names;
 mod observed;
+mod preview;
 mod seen;
 mod source;
 mod unknowns;
@@ -40,6 +41,7 @@ use crate::targets::TargetAccount;
 
 pub use directory::Directory;
 pub use explain::Explained;
+pub use preview::GroupPreview;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};
 
@@ -110,6 +112,16 @@ impl GroupPlanner {
 
     async fn plan_group(&self, group_key: &GroupKey) -> Result<Plan<Write>, Failure> {
         let mappings = self.directory.mappings();
+        if let Some(why) = mappings.incomplete.get(&self.directory.name) {
+            let mut plan = Plan::new(format!("{}/{group_key}", self.directory.name));
+            plan.unknowns.push(Unknown {
+                aspect: GROUP.into(),
+                part: None,
+                why: why.clone(),
+                transient: true,
+            });
+            return Ok(plan);
+        }
         if let GroupKey::TargetAccount { source, person } = group_key {
             return self.plan_account(&mappings, source, person).await;
         }

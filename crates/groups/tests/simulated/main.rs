@@ -8,4 +8,5 @@ mod gone_accounts;
 mod leavers;
 mod log_gap;
 mod plans;
+mod preview;
 mod unchanged;

@@ -9,6 +9,7 @@ mod enterprise_rulesets;
 mod failing;
 mod github_pages;
 mod immutable_releases;
+mod importing;
 mod interaction_limit;
 mod merging;
 mod milestones;

@@ -171,8 +171,12 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         problems.push(problem.severity(Severity::NotYet));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        let text = "`repository.name` is valid only in repos/NAME.yml: the repositories of a layer cannot share one name";
+        // safe-settings ignores the name. But the file may be for one repository only, so Beadle
+        // writes nothing because of it.
+        let text = "`repository.name` has an effect only in repos/NAME.yml: only mode `observe` accepts this file for all \
+                    repositories";
         let problem = Problem::error(value.asked.clone(), value.column, text);
+        let problem = problem.severity(Severity::NotYet).stops_writes();
         problems.push(if kind == FileKind::Settings {
             problem.hint("to convert a file of the Probot settings app, use `beadle import --from probot`")
         } else {

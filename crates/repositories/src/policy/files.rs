@@ -1,5 +1,5 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml` and `deployment-settings.yml`.
+//! `rules/*.yml` and `deployment-settings.yml`. Of `groups.toml`, it keeps only the text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,11 +13,12 @@ use super::checks::check_layer;
 use super::conflicts::conflicts;
 use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
-use super::folder::{ReadingAt, inner_policy, read_folder};
+use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
 use super::idle_edits::idle_edits;
-use super::incumbent::accept;
+use super::incumbent::{accept, drop_name};
 use super::keys::lists;
+use super::layer_index::LayerIndex;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
 use super::node::{Kind, Node};
@@ -63,6 +64,8 @@ pub struct Policy {
     pub origin: Option<PolicyOrigin>,
     /// The commit that has the files of the base; `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
+    /// Finds the layers that can reach a repository.
+    pub(super) index: LayerIndex,
 }
 
 impl Policy {
@@ -104,6 +107,7 @@ impl Policy {
             sources: BTreeMap::new(),
             origin: None,
             base: None,
+            index: LayerIndex::default(),
         };
         let mut stems: BTreeMap<String, &str> = BTreeMap::new();
         for file in sources.keys() {
@@ -119,6 +123,10 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
+            if is_mapping_file(file) {
+                problems.extend(mappings_of_base(file));
+                continue;
+            }
             match Node::parse(file, text) {
                 Ok(root) if is_rule_file(file) => {
                     policy.rules.extend(rule_file::read(&root, &mut problems));
@@ -148,6 +156,7 @@ impl Policy {
             });
         }
         policy.layers.sort_by_key(|layer| layer.rank);
+        policy.index = LayerIndex::of(&policy.layers);
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(idle_edits(&policy.layers));
@@ -282,6 +291,11 @@ impl Policy {
         branches
     }
 
+    /// Returns the text of the file with the mappings of groups, if the policy has one.
+    pub fn mappings(&self) -> Option<&str> {
+        self.sources.get(MAPPINGS).map(String::as_str)
+    }
+
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
         let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
@@ -352,6 +366,19 @@ pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
+/// Returns whether a file has the mappings of groups of a policy or of its base.
+pub(super) fn is_mapping_file(file: &str) -> bool {
+    file.strip_prefix(BASE).unwrap_or(file) == MAPPINGS
+}
+
+/// Returns the error for mappings in a base. Several organisations can share a base, and each of
+/// them would add the same mappings.
+fn mappings_of_base(file: &str) -> Option<Problem> {
+    let at = beadle_engine::PolicyLocation { file: file.into(), line: 1 };
+    let problem = Problem::error(at, 1, "a base must not have mappings");
+    file.starts_with(BASE).then(|| problem.hint("move the file to the policy of one organisation"))
+}
+
 /// Returns the keys of a file that contain JavaScript validators.
 fn validators(root: &Node) -> Vec<Node> {
     let is_empty = |value: &Node| value.items().is_empty() && value.entries().is_empty();
@@ -369,9 +396,12 @@ const VALIDATORS: &[&str] = &["configvalidators", "overridevalidators"];
 /// policy. Returns the file and the findings.
 pub(crate) fn examined(kind: FileKind, root: &Node) -> (Node, Vec<Problem>) {
     let mut problems = Vec::new();
-    let root = accept(root, &mut problems);
+    let mut root = accept(root, &mut problems);
     check_keys(kind, &root, &mut problems);
     check_layer(kind, &root, &mut problems);
+    if kind != FileKind::Repo {
+        drop_name(&mut root);
+    }
     (root, problems)
 }
 

@@ -21,6 +21,10 @@ const ENDINGS: [&str; 2] = ["yml", "yaml"];
 /// The names, without the extension, of the policy files that are in no subfolder.
 const ROOT_STEMS: [&str; 2] = ["settings", "deployment-settings"];
 
+/// The file of a policy that has mappings of groups. It is a file of TOML, and Beadle does not read
+/// it as a layer.
+pub const MAPPINGS: &str = "groups.toml";
+
 /// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
 /// path.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +66,7 @@ pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
         "suborgs" | "layers" | "repos" | "rules" => &[],
         _ => return Ok(false),
     };
-    is_yaml(Path::new(name), stems).map_err(unreadable(Path::new(file)))
+    is_read(Path::new(name), stems).map_err(unreadable(Path::new(file)))
 }
 
 /// Returns whether a file of a repository has tests of the policy, by its path relative to the
@@ -74,6 +78,20 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
         }
         _ => Ok(false),
     }
+}
+
+/// Returns whether Beadle reads a file of a folder. `stems` has names only for the root of the
+/// policy, where the mappings are.
+fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {
+        return is_yaml(path, stems);
+    }
+    if name == MAPPINGS {
+        return Ok(true);
+    }
+    // The author expects Beadle to read this file, so an unusual name is an error.
+    Err(refused(format!("the name must be `{MAPPINGS}`, found `{name}`; rename the file")))
 }
 
 /// Returns whether a file has one of the extensions of a policy, and one of the names in `stems` if
@@ -106,7 +124,7 @@ pub(super) fn inner_policy(folder: &Path) -> Option<PathBuf> {
     names.into_iter().any(|name| inner.join(name).exists()).then_some(inner)
 }
 
-/// Reads the texts of the YAML files in a subfolder of the policy. If `stems` is not empty, the
+/// Reads the texts of the policy files in a subfolder of the policy. If `stems` is not empty, the
 /// function reads only files with these names.
 pub(super) fn read_part(
     folder: &Path,
@@ -127,13 +145,13 @@ pub(super) fn read_part(
     let real = inside(&root, &path).map_err(unreadable(&path))?;
     for entry in std::fs::read_dir(&real).map_err(unreadable(&path))? {
         let path = path.join(entry.map_err(unreadable(&path))?.file_name());
-        if !is_yaml(&path, stems).map_err(unreadable(&path))? {
+        if !is_read(&path, stems).map_err(unreadable(&path))? {
             continue;
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
         let text = read_text(&real).map_err(unreadable(&path))?;
-        // `is_yaml` accepts only a name in UTF-8.
+        // `is_read` accepts only a name in UTF-8.
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sources.insert(if part.is_empty() { file } else { format!("{part}/{file}") }, text);
     }
@@ -315,6 +333,9 @@ mod tests {
             ("repos/shop.yml", true, false),
             ("suborgs/a.b.yaml", true, false),
             ("rules/overrides.yml", true, false),
+            ("groups.toml", true, false),
+            ("layers/groups.toml", false, false),
+            ("other.toml", false, false),
             ("tests/shop.yml", false, true),
             ("tests/deep/shop.yml", false, false),
             ("repos/deep/shop.yml", false, false),
@@ -327,6 +348,21 @@ mod tests {
         }
         let error = is_policy_file("repos/shop.YML").unwrap_err().to_string();
         assert!(error.contains("repos/shop.YML") && error.contains("`shop.yml`"), "{error}");
+        let error = is_policy_file("Groups.toml").unwrap_err().to_string();
+        assert!(error.contains("must be `groups.toml`, found `Groups.toml`"), "{error}");
+    }
+
+    #[test]
+    fn mappings_are_part_of_the_generation_and_no_layer() {
+        let folder = folder();
+        let before = load(&folder).unwrap();
+        assert_eq!(before.mappings(), None);
+        let text = "[[groups]]\nsource = \"corp\"\n";
+        std::fs::write(folder.path().join("policy/groups.toml"), text).unwrap();
+        let after = load(&folder).unwrap();
+        assert_eq!(after.mappings(), Some(text));
+        assert_eq!(after.layers.len(), before.layers.len());
+        assert_ne!(after.generation, before.generation);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::PolicyError;
-use super::files::{Policy, is_rule_file};
+use super::files::{Policy, is_mapping_file, is_rule_file};
 use super::folder::is_policy_file;
 use super::origin::{BASE, PolicyOrigin};
 
@@ -37,7 +37,7 @@ impl Policy {
         let folder = PathBuf::from(origin.shown());
         // Without this check, `from_sources` would look for another policy on the disk to name it
         // in the error.
-        if sources.keys().all(|file| is_deployment(file) || is_rule_file(file)) {
+        if sources.keys().all(|file| is_deployment(file) || is_rule_file(file) || is_mapping_file(file)) {
             return Err(PolicyError::Empty(folder));
         }
         let read = || Self::from_sources(sources, home, &folder);
@@ -99,9 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn a_base_has_no_mappings() {
+        let own = [("settings.yml", "repository: { has_wiki: false }"), ("groups.toml", "")];
+        assert_eq!(on_base(&own, &[]).unwrap().mappings(), Some(""));
+        let error = on_base(&own, &[("groups.toml", "")]).unwrap_err().to_string();
+        assert!(error.contains("a base must not have mappings"), "{error}");
+    }
+
+    #[test]
     fn the_files_of_a_commit_must_have_a_policy() {
         let base = [("deployment-settings.yml", "restrictedRepos: [x]")];
-        let owns: [&[(&str, &str)]; 3] = [&[], &[("README.md", "x")], &base];
+        let owns: [&[(&str, &str)]; 4] = [&[], &[("README.md", "x")], &[("groups.toml", "")], &base];
         for own in owns {
             let error = on_base(own, &base).unwrap_err().to_string();
             assert!(error.starts_with("acme/admin: no policy found"), "{error}");

@@ -28,6 +28,16 @@ pub(super) fn accept(root: &Node, problems: &mut Vec<Problem>) -> Node {
     root
 }
 
+/// Removes `repository.name` from a file that applies to several repositories.
+pub(super) fn drop_name(root: &mut Node) {
+    if let Some(repository) = root.child("repository") {
+        *repository = repository.without(&["name"]);
+    }
+    for case in root.child("first_match").into_iter().flat_map(Node::children) {
+        drop_name(case);
+    }
+}
+
 fn warning(at: &Node, text: String) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::Warning)
 }

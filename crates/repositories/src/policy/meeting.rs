@@ -75,7 +75,16 @@ fn conditions(layer: &Layer) -> Vec<Condition<'_>> {
 impl Part<'_> {
     /// Returns whether the part applies to only one repository.
     pub(super) fn is_single(&self) -> bool {
-        matches!(self.conditions.first(), Some(Condition::Named(..)))
+        self.single_name().is_some()
+    }
+
+    /// Returns the name of the only repository to which the part applies, in lower case. Returns
+    /// `None` if the part can apply to several repositories.
+    pub(super) fn single_name(&self) -> Option<&str> {
+        match self.conditions.first() {
+            Some(Condition::Named(name, _)) => Some(name),
+            _ => None,
+        }
     }
 
     /// Returns the modes that the part sets for its lists.

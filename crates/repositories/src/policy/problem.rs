@@ -36,6 +36,9 @@ pub struct Problem {
     pub message: String,
     /// What the author can do about the finding.
     pub hint: Option<String>,
+    /// True if the finding is an error as soon as the mode of the organisation allows writes.
+    #[serde(skip)]
+    pub stops_writes: bool,
 }
 
 impl Problem {
@@ -43,7 +46,7 @@ impl Problem {
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
         // The message can contain control characters from the file. A terminal would obey them.
         let message = message.into().replace(char::is_control, " ");
-        Self { severity: Severity::Error, asked, column, message, hint: None }
+        Self { severity: Severity::Error, asked, column, message, hint: None, stops_writes: false }
     }
 
     /// Adds a hint for the author.
@@ -57,6 +60,13 @@ impl Problem {
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
+        self
+    }
+
+    /// Makes the finding an error as soon as the mode of the organisation allows writes.
+    #[must_use]
+    pub fn stops_writes(mut self) -> Self {
+        self.stops_writes = true;
         self
     }
 

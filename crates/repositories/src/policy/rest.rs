@@ -74,8 +74,11 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     // the second part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
+    // Most files of a large policy are in repos/, and select by no value.
+    let readers: Vec<(usize, &Part<'_>)> =
+        parts.iter().enumerate().filter(|(_, part)| !part.picks.is_empty()).collect();
     for (at, writer) in parts.iter().enumerate() {
-        for (place, reader) in parts.iter().enumerate() {
+        for (place, reader) in readers.iter().copied() {
             for pick in reader.picks.iter().filter(|pick| !pick.fact.is_disabled(disabled)) {
                 let Some(effect) = effect(writer.root, pick) else { continue };
                 let applies = effect.matches != pick.is_excepted;

@@ -1,5 +1,7 @@
 //! Finds the layers that reach a repository, and the repositories that Beadle skips.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::PolicyLocation;
 use beadle_github::{Known, Repository, Unsure};
 
@@ -110,8 +112,11 @@ impl Policy {
             let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
             layer.is_blank && (!is_of_another || is_own(layer) || is_suspended(layer))
         };
-        target.emptied = self.layers.iter().find(may_reach).map(|layer| layer.file.clone());
-        for layer in self.layers.iter().filter(|layer| !is_suspended(layer)) {
+        let further = suspended.iter().map(|(layer, _)| layer.file.as_str());
+        let further = further.chain(status.own.map(|own| own.file.as_str()));
+        let candidates = self.index.candidates(&self.layers, name, further);
+        target.emptied = candidates.iter().copied().find(may_reach).map(|layer| layer.file.clone());
+        for layer in candidates.into_iter().filter(|layer| !is_suspended(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => target.lay(layer, repository),
                 Ok(false) => {}
@@ -148,20 +153,20 @@ impl Policy {
 
     /// Returns the file in repos/ that has this name.
     pub fn file_of(&self, name: &str) -> Option<&Layer> {
-        self.layers.iter().find(|layer| names(layer, name))
+        self.index.named(&self.layers, name)
     }
 
     /// Returns messages about the files and patterns of the policy that match none of these names.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
+        // Both lists can have thousands of entries.
+        let known: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let is_known = |name: &str| known.contains(&name.to_ascii_lowercase());
         for layer in &self.layers {
             match &layer.kind {
                 LayerKind::Organisation | LayerKind::Selected(_) => {}
                 LayerKind::Repository(file) => {
-                    let given = layer.given_name().unwrap_or(file);
-                    let is_its =
-                        |name: &&str| name.eq_ignore_ascii_case(file) || name.eq_ignore_ascii_case(given);
-                    if !names.iter().any(is_its) {
+                    if !is_known(file) && !layer.given_name().is_some_and(is_known) {
                         unmatched.push(format!("{}: there is no repository `{file}`", layer.file));
                     }
                 }

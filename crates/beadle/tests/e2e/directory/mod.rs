@@ -2,13 +2,16 @@
 
 mod commands;
 mod doubt;
+mod gated_mappings;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;
+mod imported;
 mod independent;
 mod isolation;
 mod limits;
 mod paused;
+mod policy_mappings;
 mod servers;
 mod swapped;
 mod teams;

@@ -9,7 +9,7 @@ use super::world::{World, login, of, people};
 
 /// Creates this number of people in the directory and in the organisation, linked by the identity
 /// provider.
-fn acme(count: usize, teams: &Value) -> Value {
+pub(super) fn acme(count: usize, teams: &Value) -> Value {
     let (mut users, mut identities) = (json!({}), json!({}));
     for n in 0..count {
         users[format!("octo{n}")] = json!({ "id": 5000 + n, "verified_emails": [login(n)] });
@@ -20,12 +20,12 @@ fn acme(count: usize, teams: &Value) -> Value {
     json!({ "org": org, "users": users })
 }
 
-fn hold(members: impl IntoIterator<Item = usize>) -> Value {
+pub(super) fn hold(members: impl IntoIterator<Item = usize>) -> Value {
     let members = members.into_iter().map(|n| (format!("octo{n}"), json!("member")));
     Value::Object(members.collect())
 }
 
-fn directory(count: usize, groups: &Value) -> Value {
+pub(super) fn directory(count: usize, groups: &Value) -> Value {
     json!({ "users": people(count), "groups": groups })
 }
 

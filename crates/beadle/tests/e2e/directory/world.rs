@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) github: Option<Sim>,
     /// The lines of the target of teams, such as the match of people.
     pub(crate) teams: String,
+    /// Further lines of the organisation whose teams are the target.
+    pub(crate) org_lines: String,
 }
 
 /// Returns people of a directory: `00u<n>`, with the login `p<n>@acme.example`.
@@ -126,6 +128,7 @@ impl World {
             dialect: "\"aws-identity-center\"".into(),
             github: None,
             teams: "match = [\"saml\"]".into(),
+            org_lines: String::new(),
         }
     }
 
@@ -174,11 +177,12 @@ impl World {
             Some(github) => format!(
                 "[[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
                  webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\nmode = \"enforce\"\n\
-                 budget = {{ write_every = \"0s\" }}\n\n\
+                 budget = {{ write_every = \"0s\" }}\n{}\n\
                  [[target]]\nname = \"teams\"\ngithub = {{ org = \"acme\", {} }}\n{}\n\
                  [[groups]]\nsource = \"corp\"\ntarget = \"teams\"\n",
                 github.url(),
                 beadle_sim::APP_ID,
+                self.org_lines,
                 self.teams,
                 self.target_lines,
             ),
@@ -231,6 +235,24 @@ impl World {
     /// Waits until a sweep of the service has ended.
     pub(crate) async fn until_swept(&self, serving: &Serving) {
         serving.until_swept("corp", self.ports[1]).await;
+    }
+
+    /// Writes a file of the policy of the organisation whose teams are the target.
+    pub(crate) fn policy(&self, file: &str, text: &str) {
+        std::fs::write(self.path().join("policy").join(file), text).unwrap();
+    }
+
+    /// Has the service read the policy of the organisation now. A new policy in a folder is used
+    /// after two reads.
+    pub(crate) async fn read_policy(&self) {
+        self.run_task("policy%20of%20acme").await;
+        self.run_task("policy%20of%20acme").await;
+    }
+
+    /// Has the service run a background task now. The name is encoded as part of an address.
+    pub(crate) async fn run_task(&self, name: &str) {
+        let url = format!("http://127.0.0.1:{}/tasks/{name}/run", self.ports[1]);
+        assert!(self.http.post(url).send().await.unwrap().status().is_success());
     }
 
     pub(crate) fn hook_url(&self) -> String {

@@ -101,6 +101,18 @@ const STORED: &[Stored] = &[
         r#"{"in_force":"0123456789ab+fedcba987654","repository":"acme/admin","commit":"01","author":"mona","subject":"x","base":{"repository":"shared/rules","commit":"fe","author":"ann","subject":"y"}}"#,
         |detail| matches!(detail, Detail::Policy(policy) if policy.base.is_some()),
     ),
+    (
+        r#"{"held_generation":"0123456789ab","plan":"0a1b2c3d4e5f","why":"gate limit reached","held_by":"service","commit":{"repository":"acme/admin","commit":"01","author":"mona","subject":"x"}}"#,
+        |detail| matches!(detail, Detail::PolicyHeld(held) if held.commit.is_some()),
+    ),
+    (
+        r#"{"held_generation":"0123456789ab","plan":"0a1b2c3d4e5f","why":"gate limit reached","held_by":"command"}"#,
+        |detail| matches!(detail, Detail::PolicyHeld(held) if held.commit.is_none()),
+    ),
+    (
+        r#"{"withdrawn_generation":"0123456789ab","plan":"0a1b2c3d4e5f","why":"replaced by g2","held_by":"service"}"#,
+        |detail| matches!(detail, Detail::PolicyWithdrawn(_)),
+    ),
 ];
 
 #[test]

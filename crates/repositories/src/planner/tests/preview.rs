@@ -85,6 +85,41 @@ async fn a_preview_has_what_the_policy_changes_after_its_own_writes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_1000_repositories_only_those_whose_policy_changed_become_due() {
+    let names = ["web007", "web500", "web998"];
+    let web = teams(&["platform", "engineering"]);
+    let suborg = format!("suborgrepos: [{}]\nrepository: {{ has_issues: false }}\n", names.join(", "));
+    let files = [
+        ("settings.yml", SETTINGS),
+        ("layers/web.yml", web.as_str()),
+        ("suborgs/three.yml", suborg.as_str()),
+    ];
+    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
+    let state: Value = (0..1000)
+        .map(|n| (format!("web{n:03}"), json!({ "topics": ["web"], "branches": { "main": {} } })))
+        .collect();
+    let state = json!({
+        "orgs": { "acme": { "teams": { "platform": {}, "engineering": {} }, "repos": state } },
+        "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+    });
+    let world = World::new(state, SETTINGS).await;
+    let (planner, _) = world.parts();
+    let affected = Box::pin(planner.affected(&policy(&web), &after, &|_, _| {})).await.unwrap();
+    let expected: Vec<Value> = names
+        .iter()
+        .map(|name| world.sim.look(|state| state["orgs"]["acme"]["repos"][*name]["id"].clone()))
+        .collect();
+    let due: Vec<Value> =
+        affected.repositories.keys().map(|key| json!(key.id().parse::<u64>().unwrap())).collect();
+    assert!(due.len() == 3 && expected.iter().all(|id| due.contains(id)), "{due:?} {expected:?}");
+    assert_eq!((affected.total, affected.organisation, affected.short), (1000, None, None));
+    // 100 repositories are on a page.
+    let calls = world.sim.call_count();
+    assert!(calls <= 30, "{calls} calls");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_policy_before_a_preview_has_all_changes() {
     let world = world(2).await;
     let preview = preview(&world, None, &policy(&teams(&["platform"]))).await;

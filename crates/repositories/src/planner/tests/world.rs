@@ -67,6 +67,11 @@ impl World {
         }
     }
 
+    /// Replaces the policy with these files.
+    pub(super) fn replace_policy(&mut self, files: &BTreeMap<String, String>) {
+        self.policy = Policy::from_sources(files.clone(), "admin", Path::new("policy")).unwrap();
+    }
+
     /// Creates a planner and a writer that remember nothing from earlier applies.
     pub(super) fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let wire: Arc<dyn Wire> = Arc::new(InProcess(self.sim.clone()));

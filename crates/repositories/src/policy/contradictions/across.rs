@@ -10,7 +10,7 @@ use beadle_engine::PolicyLocation;
 use super::{METHODS, PAIRS, found, off};
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::meeting::{Part, parts};
-use crate::policy::merge::{merge, settle};
+use crate::policy::merge::{has_edits, merge, settle};
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
@@ -23,16 +23,36 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     if with_values.len() < 2 {
         return Vec::new();
     }
-    // Returns the parts that certainly reach every repository that part `at` reaches.
+    let mut shared: Vec<usize> = Vec::new();
+    let mut single: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for at in &with_values {
+        match parts[*at].single_name() {
+            Some(name) => single.entry(name).or_default().push(*at),
+            None => shared.push(*at),
+        }
+    }
+    // Returns the parts that certainly reach every repository that part `at` reaches. A policy can
+    // have thousands of files in repos/, and each of them covers only parts of its own repository.
     let covering = |at: usize| -> Vec<usize> {
-        with_values.iter().copied().filter(|wide| parts[*wide].covers(&parts[at])).collect()
+        let part = &parts[at];
+        let own = part.single_name().and_then(|name| single.get(name)).into_iter().flatten();
+        let wide = shared.iter().chain(own).copied();
+        let mut covering: Vec<usize> = wide.filter(|wide| parts[*wide].covers(part)).collect();
+        covering.sort_unstable();
+        covering
     };
     let covered: Vec<Vec<usize>> = (0..parts.len()).map(covering).collect();
     let ranks = layers.iter().map(|layer| (layer.file.as_str(), layer.rank)).collect();
     let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut search = Search { values: &values, ranks, disabled, tried, seen, problems };
-    for members in &covered {
-        search.look(members.clone(), true);
+    let classes = classes(&parts, &values, &covered);
+    // The pairs of classes without a contradiction.
+    let mut clean: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (members, class) in covered.iter().zip(&classes) {
+        let pair = (*class, *class);
+        if !clean.contains(&pair) && search.look(members.clone(), true) {
+            clean.insert(pair);
+        }
     }
     let can_meet = |one: usize, two: usize| {
         // Two files that each reach only one repository never reach the same repository.
@@ -42,11 +62,14 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     let together = |members: &[usize]| -> Vec<usize> {
         members.iter().flat_map(|at| covered[*at].iter().copied()).collect()
     };
-    for (at, one) in with_values.iter().enumerate() {
-        for two in &with_values[at + 1..] {
-            let is_done = covered[*two].contains(one) || covered[*one].contains(two);
-            if !is_done && can_meet(*one, *two) {
-                search.look(together(&[*one, *two]), false);
+    for one in &with_values {
+        let later = if parts[*one].is_single() { &shared } else { &with_values };
+        for two in later.iter().filter(|two| *two > one) {
+            let pair = (classes[*one], classes[*two]);
+            let is_covered = || covered[*two].contains(one) || covered[*one].contains(two);
+            let is_done = clean.contains(&pair) || is_covered();
+            if !is_done && can_meet(*one, *two) && search.look(together(&[*one, *two]), false) {
+                clean.insert(pair);
             }
         }
     }
@@ -74,6 +97,30 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
+/// Returns a number for each part. If two parts have the same number, the parts that cover them
+/// have the same values and ranks. So both contradict a third part, or none of them does. Thousands
+/// of files in repos/ often set the same few values.
+fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
+    let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
+    let mut kinds = Vec::with_capacity(parts.len());
+    for (at, part) in parts.iter().enumerate() {
+        let content = match (&values[at], part.layer) {
+            // The JSON of an edit does not show what the edit removes.
+            (Some(values), Some(layer)) if part.is_single() && !has_edits(values) => {
+                Some((layer.rank, values.json().to_string()))
+            }
+            _ => None,
+        };
+        kinds.push(content.map_or(at, |content| *alike.entry(content).or_insert(at)));
+    }
+    let mut classes: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
+    let class = |(at, members): (usize, &Vec<usize>)| {
+        let kinds = members.iter().map(|member| kinds[*member]).collect();
+        *classes.entry(kinds).or_insert(at)
+    };
+    covered.iter().enumerate().map(class).collect()
+}
+
 struct Search<'a> {
     values: &'a [Option<Node>],
     ranks: BTreeMap<&'a str, i64>,
@@ -86,18 +133,21 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Looks for contradictions between parts that reach the same repository. `is_certain` says
-    /// whether this is certain or only possible.
-    fn look(&mut self, mut members: Vec<usize>, is_certain: bool) {
+    /// whether this is certain or only possible. Returns true if there is certainly no
+    /// contradiction.
+    fn look(&mut self, mut members: Vec<usize>, is_certain: bool) -> bool {
         members.sort_unstable();
         members.dedup();
         if !self.tried.insert(members.clone()) {
-            return;
+            return false;
         }
         let nodes = members.into_iter().filter_map(|at| self.values[at].clone());
-        let Some(mut root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
+        let Some(mut root) = nodes.reduce(|under, over| merge(&under, &over)) else { return true };
         settle(&mut root);
         let rank = |asked: &PolicyLocation| self.ranks.get(&*asked.file).copied().unwrap_or_default();
-        for contradiction in found(&root, &rank) {
+        let contradictions = found(&root, &rank);
+        let is_clean = contradictions.is_empty();
+        for contradiction in contradictions {
             let places: Vec<String> = contradiction.places().into_iter().map(ToString::to_string).collect();
             let Some(value) = contradiction.values.first() else { continue };
             if contradiction.is_disabled(self.disabled) || !self.seen.insert(places) {
@@ -117,6 +167,7 @@ impl Search<'_> {
                 problem(text).hint(hint)
             });
         }
+        is_clean
     }
 }
 

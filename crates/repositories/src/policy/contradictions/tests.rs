@@ -437,3 +437,22 @@ fn a_repository_that_two_files_reach_is_left_alone_only_where_they_contradict() 
     assert!(problem.message.contains("a part of `repository` is unknown"), "{problem:?}");
     assert!(problem.message.contains("(layers/a.yml:2, layers/a.yml:3, layers/b.yml:2)"), "{problem:?}");
 }
+
+#[test]
+fn files_with_the_same_values_are_each_reported() {
+    const OFF: &str = "repository: { allow_rebase_merge: false }";
+    const ON: &str = "repository: { allow_rebase_merge: true }";
+    let layer =
+        "select: { topic: web }\nrepository: { allow_squash_merge: false, allow_merge_commit: false }";
+    let files = [
+        ("layers/web.yml", layer),
+        ("repos/a.yml", ON),
+        ("repos/b.yml", OFF),
+        ("repos/c.yml", ON),
+        ("repos/d.yml", OFF),
+    ];
+    let found = findings(&files);
+    let of = |file: &str| found.iter().filter(|finding| finding.contains(file)).count();
+    let counts = ["repos/a.yml", "repos/b.yml", "repos/c.yml", "repos/d.yml"].map(of);
+    assert_eq!(counts, [0, 1, 0, 1], "{found:#?}");
+}

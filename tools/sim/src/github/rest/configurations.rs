@@ -12,7 +12,7 @@ use crate::github::world::World;
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
 /// The values of the features that a new configuration leaves out, as GitHub's published description
-/// has them.
+/// has them. `described.json` leaves out all defaults, so they are written by hand here.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),

@@ -1,0 +1,191 @@
+//! The mappings of the configuration to a target that a service accepted last. After a restart, the
+//! service continues with them until the gate lets other mappings pass.
+
+use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError};
+use beadle_groups::{Mapping, Mappings};
+use serde::{Deserialize, Serialize};
+
+use crate::app::directories_and_targets::Directories;
+use crate::config::Config;
+
+/// The maximum size of one stored part of the mappings, in bytes. An item of DynamoDB has at most
+/// 400 KB.
+const PART: usize = 200_000;
+
+/// The last accepted mappings to a target.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AcceptedMappings {
+    /// The name of the generation.
+    pub(super) generation: String,
+    /// The number of parts of the text.
+    parts: usize,
+}
+
+impl Metadata for AcceptedMappings {
+    const KIND: &'static str = "accepted-mappings";
+}
+
+/// A part of the text of the mappings.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct MappingText(String);
+
+impl Metadata for MappingText {
+    const KIND: &'static str = "mapping-text";
+    const IS_PLAIN: bool = true;
+}
+
+/// A mapping with its line, which is not a part of the mapping itself.
+#[derive(Serialize, Deserialize)]
+struct Placed {
+    mapping: Mapping,
+    asked: Option<PolicyLocation>,
+}
+
+/// Returns the name of the generation of mappings to one target.
+pub(super) fn generation_of(mappings: &[Mapping]) -> String {
+    Mappings::new(mappings.to_vec()).generation
+}
+
+fn note(target: &str) -> Note<AcceptedMappings> {
+    Note::of(&[target])
+}
+
+/// Returns the note of a part. Each generation has notes of its own, so that a process that ends
+/// while it stores the text leaves the last generation whole.
+fn part_note(target: &str, generation: &str, part: usize) -> Note<MappingText> {
+    Note::of(&[target, &format!("{generation}/{part}")])
+}
+
+/// Returns the last accepted generation of a target, if there is one.
+pub(super) async fn of(store: &dyn Store, target: &str) -> Result<Option<AcceptedMappings>, StoreError> {
+    note(target).get(store).await
+}
+
+impl AcceptedMappings {
+    /// Returns the accepted mappings. If the stored text cannot be read, the result has no mapping.
+    /// So the gate counts everything that the mappings of the configuration would change.
+    pub(super) async fn mappings(&self, store: &dyn Store, target: &str) -> Result<Vec<Mapping>, StoreError> {
+        let mut text = String::new();
+        for part in 0..self.parts {
+            if let Some(MappingText(part)) = part_note(target, &self.generation, part).get(store).await? {
+                text.push_str(&part);
+            }
+        }
+        match serde_json::from_str::<Vec<Placed>>(&text) {
+            Ok(all) => {
+                Ok(all.into_iter().map(|Placed { mapping, asked }| Mapping { asked, ..mapping }).collect())
+            }
+            Err(error) => {
+                tracing::warn!(target_name = target, %error, "last accepted mappings unusable");
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Stores mappings to a target as the accepted ones.
+pub(super) async fn remember(
+    store: &dyn Store,
+    target: &str,
+    mappings: &[Mapping],
+) -> Result<(), StoreError> {
+    let placed = |mapping: &Mapping| Placed { mapping: mapping.clone(), asked: mapping.asked.clone() };
+    let placed: Vec<Placed> = mappings.iter().map(placed).collect();
+    let text = serde_json::to_string(&placed)
+        .map_err(|error| StoreError::Corrupt { doing: "writing the mappings", why: error.to_string() })?;
+    let generation = generation_of(mappings);
+    let (mut rest, mut parts) = (text.as_str(), 0);
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(PART));
+        part_note(target, &generation, parts).put(store, &MappingText(part.to_owned())).await?;
+        (rest, parts) = (after, parts + 1);
+    }
+    let before = of(store, target).await?.filter(|before| before.generation != generation);
+    note(target).put(store, &AcceptedMappings { generation, parts }).await?;
+    if let Some(before) = before {
+        for part in 0..before.parts {
+            part_note(target, &before.generation, part).forget(store).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns those of the mappings that belong to a target.
+pub(crate) fn to_target(all: &Mappings, target: &str) -> Vec<Mapping> {
+    all.all.iter().filter(|mapping| mapping.target == target).cloned().collect()
+}
+
+/// Follows the accepted mappings of each target. At first, the last accepted mappings come into
+/// force; if no service has accepted mappings to a target yet, those of the configuration are
+/// accepted without the gate. Later, the mappings of the configuration come into force if another
+/// process has accepted them.
+pub(super) async fn follow(
+    config: &Config,
+    directories: &Directories,
+    store: &dyn Store,
+    is_first: bool,
+) -> Result<(), StoreError> {
+    let in_force = &directories.in_force;
+    for target in &config.file.target {
+        let (name, wanted) = (target.name.as_str(), to_target(&config.mappings, &target.name));
+        let generation = generation_of(&wanted);
+        match of(store, name).await? {
+            Some(accepted) if accepted.generation == generation => {
+                if generation_of(&in_force.configured_of(name)) != generation {
+                    in_force.replace_configured(name, wanted);
+                }
+            }
+            Some(accepted) if is_first => {
+                in_force.replace_configured(name, accepted.mappings(store, name).await?);
+            }
+            None if is_first => remember(store, name, &wanted).await?,
+            // Two processes with different configurations must not follow each other without end.
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts no mapping of the configuration in force, because the accepted ones are unknown. Beadle
+/// leaves a group without a mapping as it is.
+pub(super) fn begin_without(config: &Config, directories: &Directories) {
+    for target in &config.file.target {
+        directories.in_force.replace_configured(&target.name, Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::store;
+
+    fn mapping(text: &str) -> Mapping {
+        let mapping = serde_json::json!({
+            "source": "corp", "target": "aws", "include": ["a"], "exclude": [], "naming": {}, "into": null,
+            "mode": "enforce", "on_missing_group": "wait", "on_missing_user": "wait", "users": "leave",
+            "on_rename": "follow", "on_delete": "keep", "adopt": false, "may_empty": false, "protected": [],
+            "role": null, "parent": null, "description": text,
+        });
+        let asked = Some(PolicyLocation { file: "beadle.toml".into(), line: 7 });
+        Mapping { asked, ..serde_json::from_value(mapping).unwrap() }
+    }
+
+    #[tokio::test]
+    async fn accepted_mappings_are_read_back_with_their_lines_and_older_ones_are_deleted() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        assert!(of(store, "aws").await.unwrap().is_none());
+        let long = [mapping("a"), mapping(&"é".repeat(PART))];
+        for accepted in [&long[..1], &long[..], &[], &long[..]] {
+            remember(store, "aws", accepted).await.unwrap();
+            let found = of(store, "aws").await.unwrap().unwrap();
+            assert_eq!(found.generation, generation_of(accepted));
+            let read = found.mappings(store, "aws").await.unwrap();
+            assert_eq!(generation_of(&read), found.generation);
+            assert!(read.iter().all(|mapping| mapping.asked.as_ref().is_some_and(|asked| asked.line == 7)));
+            let all: Note<MappingText> = Note::of(&["aws", ""]);
+            assert_eq!(all.list(store).await.unwrap().len(), found.parts);
+        }
+    }
+}

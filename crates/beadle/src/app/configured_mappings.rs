@@ -1,0 +1,138 @@
+//! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
+//! them pass. The mappings to each target are a generation of their own.
+
+use beadle_engine::{Class, Failure, GateLimits, GateSums, GateVerdict, Mode, check_gate};
+use beadle_groups::{GroupPreview, Mapping, Mappings};
+
+use crate::app::accepted_mappings::{self, generation_of, to_target};
+use crate::app::held_generation::HeldGeneration;
+use crate::app::policy_adoption::let_pass;
+use crate::app::service::Service;
+use crate::config::{Config, TargetConfig};
+
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// What happened to new mappings to a target.
+pub(crate) enum MappingAdoption {
+    /// The mappings in force are those of the configuration.
+    Unchanged,
+    /// The mappings of this generation are in force now.
+    InForce(String),
+    /// The gate holds the mappings. The last accepted mappings stay in force.
+    Held {
+        /// The name of the held generation.
+        generation: String,
+        /// The exceeded limits.
+        why: String,
+    },
+}
+
+/// Puts the mappings of the configuration to a target in force, if the gate lets them pass. If the
+/// process ends at any point of this function, the next call continues.
+pub(crate) async fn adopt(
+    service: &Service,
+    target: &TargetConfig,
+    wanted: Vec<Mapping>,
+) -> Result<MappingAdoption, Failure> {
+    let (store, in_force) = (service.store.as_ref(), &service.directories.in_force);
+    let (name, note) = (target.name.as_str(), HeldGeneration::note(&target.name));
+    let generation = generation_of(&wanted);
+    let held = note.get(store).await?;
+    if generation_of(&in_force.configured_of(name)) == generation {
+        if let Some(held) = held {
+            note.forget(store).await?;
+            tracing::info!(mapped = name, generation = held.generation, "held mappings withdrawn");
+        }
+        return Ok(MappingAdoption::Unchanged);
+    }
+    // Another process may have written a part of the changes, so a plan would differ from the
+    // approved one.
+    let accepted = accepted_mappings::of(store, name).await?;
+    if accepted.is_some_and(|accepted| accepted.generation == generation) {
+        in_force.replace_configured(name, wanted);
+        return Ok(MappingAdoption::InForce(generation));
+    }
+    let held = held.filter(|held| held.generation == generation);
+    let limits = limits(service.config(), target);
+    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
+        return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
+    }
+    let (before, after) = (in_force.all(), in_force.with_configured(name, wanted.clone()));
+    let preview = plan(service, name, &before, &after).await?;
+    let now = service.clock().now();
+    let since = held.as_ref().map_or(now, |held| held.since);
+    let of = (name, generation.as_str());
+    let mut new = HeldGeneration::new(of, &preview.plans, preview.total, String::new(), since);
+    let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
+    let GateSums { risks, repositories } = new.sums;
+    let verdict = check_gate(&limits, &risks, repositories, preview.total);
+    match (&approval, &verdict) {
+        (None, GateVerdict::Held { .. }) => {
+            new.why = verdict.to_string();
+            let (digest, why) = (&new.digest, &new.why);
+            tracing::warn!(mapped = name, generation, digest, why, "generation of the mappings held");
+            note.put(store, &new).await?;
+            return Ok(MappingAdoption::Held { generation, why: new.why });
+        }
+        // The generation of a group is that of all mappings in force together.
+        (Some(approval), _) => let_pass(store, &preview.plans, &after.generation, approval, now).await?,
+        (None, GateVerdict::Passes) => {}
+    }
+    accepted_mappings::remember(store, name, &wanted).await?;
+    in_force.replace_configured(name, wanted);
+    tracing::info!(mapped = name, generation, "mappings in force");
+    for batch in preview.marks().chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+    }
+    service.bell.notify_one();
+    note.forget(store).await?;
+    Ok(MappingAdoption::InForce(generation))
+}
+
+/// Plans the groups whose mappings differ. Returns an error if a part could not be planned.
+async fn plan(
+    service: &Service,
+    name: &str,
+    before: &Mappings,
+    after: &Mappings,
+) -> Result<GroupPreview, Failure> {
+    if to_target(after, name).iter().all(|mapping| mapping.mode == Mode::Observe) {
+        // The mode `observe` writes nothing, so it needs no gate. A sweep finds the groups.
+        return Ok(GroupPreview::default());
+    }
+    let Some(target) = service.directories.targets.get(name) else {
+        return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
+    };
+    let planner = target.planner(Some(&service.store), service.clock());
+    let preview = Box::pin(planner.preview(before, after)).await?;
+    match preview.incomplete.first() {
+        None => Ok(preview),
+        Some(first) => {
+            let more = match preview.incomplete.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            Err(Failure::new(Class::Retry, format!("{first}{more}")))
+        }
+    }
+}
+
+/// Returns the limits of the gate: those of the organisation whose teams are the target, or those
+/// of the guard of a SCIM server.
+fn limits(config: &Config, target: &TargetConfig) -> GateLimits {
+    let org =
+        target.github.as_ref().and_then(|teams| config.file.org.iter().find(|org| org.name == teams.org));
+    if let Some(org) = org {
+        return org.gate_limits();
+    }
+    let guard = target.limits();
+    GateLimits {
+        removes: guard.removes,
+        weakens: guard.weakens,
+        exposes: guard.exposes,
+        creates: GateLimits::CREATES,
+        percent: GateLimits::PERCENT,
+        repositories: GateLimits::REPOSITORIES,
+    }
+}

@@ -1,0 +1,135 @@
+//! Shows the entries of the journal about runs and policies as sentences.
+
+use beadle_engine::Detail;
+use beadle_engine::journal::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts};
+
+use crate::output::count::counted;
+
+/// The number of digits of a commit that a sentence shows.
+const DIGITS: usize = 12;
+/// The maximum number of deliveries that a sentence names.
+const CAUSES: usize = 3;
+
+/// Returns the sentence for an entry about a run or a policy. Returns `None` for all other entries.
+pub(crate) fn sentence(detail: &Detail) -> Option<String> {
+    match detail {
+        Detail::Run(counts) => Some(run(counts)),
+        Detail::Policy(policy) => Some(in_force(policy)),
+        Detail::PolicyHeld(held) => Some(self::held(held)),
+        Detail::PolicyWithdrawn(withdrawn) => Some(self::withdrawn(withdrawn)),
+        _ => None,
+    }
+}
+
+/// Returns a commit in one line, such as `commit 0123456789ab of acme/admin by mona: Add a team`.
+pub(crate) fn commit(of: &PolicyCommitted) -> String {
+    let PolicyCommitted { repository, commit, author, subject } = of;
+    let short: String = commit.chars().take(DIGITS).collect();
+    format!("commit {short} of {repository} by {author}: {subject}")
+}
+
+fn run(counts: &RunCounts) -> String {
+    let results = [
+        (counts.written, "written"),
+        (counts.held, "held by the guard"),
+        (counts.withheld.unwrap_or_default(), "skipped by the mode"),
+        (counts.failed, "failed"),
+        (counts.postponed.unwrap_or_default(), "postponed because another writer undoes it"),
+    ];
+    let results = results.into_iter().filter(|(count, _)| *count > 0);
+    let results: Vec<String> = results.map(|(count, result)| format!("{count} {result}")).collect();
+    let mut text = counted(counts.changes as u64, "change", "changes");
+    if !results.is_empty() {
+        text = format!("{text}: {}", results.join(", "));
+    }
+    for unknown in &counts.unknown {
+        let part = unknown.part.as_ref().map(|part| format!(" {part}")).unwrap_or_default();
+        text = format!("{text}; {}{part} unknown: {}", unknown.aspect, unknown.why);
+    }
+    let causes = counts.after.as_deref().unwrap_or_default();
+    if causes.is_empty() {
+        return text;
+    }
+    let mut shown: Vec<String> = Vec::new();
+    for cause in causes.iter().take(CAUSES) {
+        shown.push(match &cause.by {
+            Some(by) => format!("{} by {by}", cause.event),
+            None => cause.event.clone(),
+        });
+    }
+    if let Some(more) = causes.len().checked_sub(CAUSES).filter(|more| *more > 0) {
+        shown.push(format!("{more} more"));
+    }
+    format!("{text}; after {}", shown.join(", "))
+}
+
+fn in_force(policy: &PolicyInForce) -> String {
+    let base = policy.base.as_ref().map(|base| format!("; base: {}", commit(base))).unwrap_or_default();
+    format!("policy {} in force: {}{base}", policy.in_force, commit(&policy.from))
+}
+
+fn held(held: &PolicyHeld) -> String {
+    let PolicyHeld { held_generation, plan, why, held_by, commit: from } = held;
+    let from = from.as_ref().map(|from| format!("; {}", commit(from))).unwrap_or_default();
+    format!("policy {held_generation} held by {held_by} (plan {plan}): {why}{from}")
+}
+
+fn withdrawn(withdrawn: &PolicyWithdrawn) -> String {
+    let PolicyWithdrawn { withdrawn_generation, plan, why, held_by } = withdrawn;
+    format!("hold of the policy {withdrawn_generation} by {held_by} (plan {plan}) withdrawn: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn entries_about_runs_and_policies_are_sentences() {
+        let from = json!({
+            "repository": "acme/admin", "commit": "0123456789abcdef", "author": "mona", "subject": "Add a team",
+        });
+        let cause = |event: &str, by: Option<&str>| json!({ "event": event, "by": by, "delivery": "d" });
+        let causes = [cause("push", None), cause("team.edited", Some("ann")), cause("push", None)];
+        let mut in_force = from.clone();
+        in_force["in_force"] = json!("0123456789ab");
+        for (stored, expected) in [
+            (
+                json!({
+                    "changes": 4, "written": 1, "held": 1, "withheld": 1, "failed": 1, "postponed": 0,
+                    "unknown": [{ "aspect": "labels", "part": null, "why": "403", "transient": false }],
+                    "after": [cause("repository.edited", Some("mona"))],
+                }),
+                "4 changes: 1 written, 1 held by the guard, 1 skipped by the mode, 1 failed; labels unknown: 403; after \
+                 repository.edited by mona",
+            ),
+            (
+                json!({ "changes": 1, "written": 1, "held": 0, "failed": 0, "unknown": [] }),
+                "1 change: 1 written",
+            ),
+            (
+                json!({
+                    "changes": 0, "written": 0, "held": 0, "failed": 0,
+                    "unknown": [{ "aspect": "teams", "part": "team a", "why": "404", "transient": true }],
+                    "after": [causes[0], causes[1], causes[2], causes[0], causes[0]],
+                }),
+                "0 changes; teams team a unknown: 404; after push, team.edited by ann, push, 2 more",
+            ),
+            (in_force, "policy 0123456789ab in force: commit 0123456789ab of acme/admin by mona: Add a team"),
+            (
+                json!({
+                    "held_generation": "g1", "plan": "p1", "why": "too many", "held_by": "service", "commit": from,
+                }),
+                "policy g1 held by the service (plan p1): too many; commit 0123456789ab of acme/admin by mona: Add a team",
+            ),
+            (
+                json!({ "withdrawn_generation": "g1", "plan": "p1", "why": "the policy g0 is in force", "held_by": "command" }),
+                "hold of the policy g1 by a command (`apply` or `sweep`) (plan p1) withdrawn: the policy g0 is in force",
+            ),
+        ] {
+            assert_eq!(sentence(&Detail::from(stored)).as_deref(), Some(expected));
+        }
+        assert_eq!(sentence(&Detail::from(json!({ "status": 403 }))), None);
+    }
+}

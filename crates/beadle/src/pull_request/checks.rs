@@ -1,0 +1,47 @@
+//! Finds the check that a `check` key belongs to. The parts of one policy can be in several
+//! repositories.
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Failure, Report};
+
+use super::check::{PolicyCheck, report, subject};
+use super::turns::CheckTurns;
+
+/// Checks the pull requests of each repository that has a part of the policy of one organisation.
+pub(crate) struct PolicyChecks {
+    /// One check for each repository. The list has at least one entry.
+    pub(crate) checks: Vec<PolicyCheck>,
+    /// The turns of the checks.
+    pub(crate) turns: CheckTurns,
+}
+
+#[async_trait]
+impl Reconcile for PolicyChecks {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let _turn = self.turns.take()?;
+        if let [only] = self.checks.as_slice() {
+            return only.reconcile(run).await;
+        }
+        let subject = subject(run)?;
+        for check in &self.checks {
+            if check.is_about(&subject, run.lane).await? {
+                return check.reconcile(run).await;
+            }
+        }
+        let why = "no repository of the policy has this pull request";
+        Ok(report(run.lease.key.as_str(), Some(why)))
+    }
+}
+
+/// Ends `check` keys of an organisation whose policy is not in a repository, or whose policy's
+/// repository has no App. Such keys exist only if the configuration changed.
+pub(crate) struct NothingToCheck;
+
+#[async_trait]
+impl Reconcile for NothingToCheck {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let why = "the policy is not in a repository of an organisation with a GitHub App";
+        Ok(report(run.lease.key.as_str(), Some(why)))
+    }
+}

@@ -1,0 +1,146 @@
+//! The parts of a policy: the organisation's own files, and the files of its base. Each part is in a
+//! repository, and a pull request changes the parts that are in its repository.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::{Failure, Lane};
+use beadle_github::{Pull, Reader};
+use beadle_repositories::policy::BASE;
+
+use super::read::{self, Side};
+use crate::config::RepositorySource;
+
+/// A repository that has a part of a policy.
+pub(crate) struct Part {
+    /// Reads the repository.
+    pub(crate) reader: Reader,
+    /// The folder of the files in the repository, and its branch.
+    pub(crate) source: RepositorySource,
+    /// True if the part is the base of the policy, false if it is the organisation's own part.
+    pub(crate) is_base: bool,
+}
+
+impl Part {
+    /// Returns the beginning of the part's paths in the whole policy.
+    pub(super) fn prefix(&self) -> &'static str {
+        if self.is_base { BASE } else { "" }
+    }
+}
+
+/// The folders of the parts that a pull request changes, by the repository of the pull request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Folders {
+    /// The folder of the organisation's own part; `None` if that part is in another repository.
+    pub(super) own: Option<String>,
+    /// The folder of the base; `None` if there is no base, or if it is in another repository.
+    pub(super) base: Option<String>,
+}
+
+impl Folders {
+    /// Returns the path of a file of the policy in the repository of the pull request. Returns
+    /// `None` if the file is in another repository.
+    pub(super) fn path(&self, file: &str) -> Option<String> {
+        let (folder, file) = match file.strip_prefix(BASE) {
+            Some(file) => (self.base.as_ref()?, file),
+            None => (self.own.as_ref()?, file),
+        };
+        let folder = folder.trim_matches('/');
+        Some(if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") })
+    }
+}
+
+/// The files of all parts, before and after a pull request. The lists have the order of the parts.
+pub(super) struct Sides {
+    /// The files before the pull request; `None` if they cannot be a policy.
+    pub(super) before: Option<Vec<Side>>,
+    /// The files after the pull request.
+    pub(super) after: Vec<Side>,
+    /// The last commit of the branch that the pull request changes.
+    pub(super) base: Option<String>,
+    /// True if the pull request changes a file of the policy.
+    pub(super) is_changed: bool,
+}
+
+/// Lists the files of all parts. `changed` tells for each part whether the pull request changes it.
+/// The inner error is the reason why the files cannot be a policy, such as a symbolic link.
+pub(super) async fn sides(
+    parts: &[Part],
+    changed: &[bool],
+    lane: Lane,
+    pull: &Pull,
+) -> Result<Result<Sides, String>, Failure> {
+    let mut sides = Sides { before: Some(Vec::new()), after: Vec::new(), base: None, is_changed: false };
+    for (part, is_changed) in parts.iter().zip(changed) {
+        let (reader, source) = (part.reader.in_lane(lane), &part.source);
+        let now = read::side(&reader, source, &source.reference).await?;
+        if !is_changed {
+            let now = match now {
+                Ok(now) => now,
+                Err(why) => return Ok(Err(why)),
+            };
+            sides.after.push(now.clone());
+            sides.before.iter_mut().for_each(|before| before.push(now.clone()));
+            continue;
+        }
+        let mut head = match read::side(&reader, source, &pull.head).await? {
+            Ok(head) => head,
+            Err(why) => return Ok(Err(why)),
+        };
+        if let Ok(now) = now {
+            sides.base = Some(now.commit.id.clone());
+            let began = reader.merge_base(&source.repository, &now.commit.id, &pull.head).await?;
+            if let Some(began) = began.filter(|began| *began != now.commit.id) {
+                let began = read::side(&reader, source, &began).await?;
+                // If the folder did not exist then, every file of the head is new.
+                head.merge(&now, &began.map(|began| began.blobs).unwrap_or_default());
+            }
+            sides.is_changed |= now.blobs != head.blobs;
+            sides.before.iter_mut().for_each(|before| before.push(now.clone()));
+        } else {
+            sides.is_changed = true;
+            sides.before = None;
+        }
+        sides.after.push(head);
+    }
+    Ok(Ok(sides))
+}
+
+/// Reads the texts of all files that `known` does not have. `known` has the texts of the policy in
+/// force. All texts are by the ids of their contents.
+pub(super) async fn texts(
+    parts: &[Part],
+    lane: Lane,
+    sides: &Sides,
+    known: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut texts = known;
+    for (at, part) in parts.iter().enumerate() {
+        let before = sides.before.as_ref().and_then(|before| before.get(at));
+        let both: Vec<&Side> = before.into_iter().chain(sides.after.get(at)).collect();
+        texts = read::texts(&part.reader.in_lane(lane), &part.source, &both, texts).await?;
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_in_the_repository_that_has_its_part() {
+        let folders = |own: Option<&str>, base: Option<&str>| Folders {
+            own: own.map(str::to_owned),
+            base: base.map(str::to_owned),
+        };
+        for (folders, file, path) in [
+            (folders(Some(""), None), "repos/shop.yml", Some("repos/shop.yml")),
+            (folders(Some("/.github/"), None), "settings.yml", Some(".github/settings.yml")),
+            (folders(Some(".github"), None), "base/settings.yml", None),
+            (folders(None, Some("shared")), "base/settings.yml", Some("shared/settings.yml")),
+            (folders(None, Some("shared")), "settings.yml", None),
+            (folders(Some("own"), Some("shared")), "base/layers/a.yml", Some("shared/layers/a.yml")),
+        ] {
+            assert_eq!(folders.path(file).as_deref(), path, "{folders:?} {file}");
+        }
+    }
+}

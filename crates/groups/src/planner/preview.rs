@@ -1,0 +1,198 @@
+//! Plans what new mappings would change in the groups of a target, compared with the mappings
+//! before them. A preview writes nothing.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use beadle_engine::{Change, Failure, Key, Lane, Mark, Plan, Planner as _};
+use futures::future::join_all;
+use parking_lot::RwLock;
+
+use super::{Directory, GroupPlanner, Write};
+use crate::due::due;
+use crate::mapping::{GroupKey, Mapping, Mappings, declared};
+use crate::mark::KIND;
+
+/// The number of groups that Beadle plans at the same time.
+const AT_ONCE: usize = 8;
+
+/// What new mappings would change in the groups of one target.
+#[derive(Debug, Default)]
+pub struct GroupPreview {
+    /// The plans with the changes that only the new mappings ask for.
+    pub plans: Vec<(Key, Plan<()>)>,
+    /// The keys whose mappings differ.
+    pub due: Vec<Key>,
+    /// The number of groups that the new mappings make at the target.
+    pub total: u64,
+    /// Why parts could not be planned.
+    pub incomplete: Vec<String>,
+}
+
+impl GroupPreview {
+    /// Returns the marks that make the keys due whose mappings differ.
+    pub fn marks(&self) -> Vec<Mark> {
+        self.due.iter().map(|key| due(key.clone(), Lane::Event, None)).collect()
+    }
+}
+
+/// The changes that Beadle would write, by their digests, and whether each needs an approval.
+type Known = HashSet<(String, bool)>;
+
+impl GroupPlanner {
+    /// Plans the groups of the target whose mappings differ between `before` and `after`. The result
+    /// contains only the changes that `before` does not let Beadle write.
+    pub async fn preview(&self, before: &Mappings, after: &Mappings) -> Result<GroupPreview, Failure> {
+        let (old, new) = (self.with(before), self.with(after));
+        let (keys, total) = new.affected(before, after).await?;
+        let mut preview = GroupPreview { total, ..GroupPreview::default() };
+        if keys.is_empty() {
+            return Ok(preview);
+        }
+        new.directory.target.look().await?;
+        let keys: Vec<Key> = keys.iter().map(|key| Key::new(KIND, &self.directory.name, key)).collect();
+        for batch in keys.chunks(AT_ONCE) {
+            let plans = join_all(batch.iter().map(|key| caused(&old, &new, key))).await;
+            for (key, plan) in batch.iter().zip(plans) {
+                let plan = plan?;
+                for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
+                    let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
+                    preview.incomplete.push(text);
+                }
+                if !plan.changes.is_empty() {
+                    preview.plans.push((key.clone(), plan));
+                }
+            }
+        }
+        preview.due = keys;
+        Ok(preview)
+    }
+
+    /// Returns the same planner with other mappings.
+    fn with(&self, mappings: &Mappings) -> Self {
+        let mappings = Arc::new(RwLock::new(Arc::new(mappings.clone())));
+        Self { directory: Directory { mappings, ..self.directory.clone() }, ..self.clone() }
+    }
+
+    /// Returns the groups and accounts whose mappings differ, and the number of groups that `after`
+    /// makes at the target.
+    async fn affected(
+        &self,
+        before: &Mappings,
+        after: &Mappings,
+    ) -> Result<(BTreeSet<GroupKey>, u64), Failure> {
+        let directory = self.directory.in_lane(Lane::Sweep);
+        let target = directory.name.as_str();
+        let uses = |mappings: &Mappings, source: &str| mappings.targets(source).contains(&target);
+        let (mut keys, mut made) = (changed_unions(before, after, target), BTreeSet::new());
+        let mut listed = BTreeSet::new();
+        for (source, api) in &directory.sources {
+            if !uses(before, source) && !uses(after, source) {
+                continue;
+            }
+            for group in api.groups().await? {
+                let key = GroupKey::One { source: source.clone(), group: group.id.clone() };
+                if differs(before, after, target, &key, &group.name) {
+                    keys.insert(key.clone());
+                }
+                let its = after.group_keys(source, &group.id, &group.name).into_iter();
+                made.extend(its.filter(|(of, _)| of == target).map(|(_, key)| key));
+                listed.insert(key);
+            }
+            let (was, is) = (before.provisioning(target, source), after.provisioning(target, source));
+            if was.map(|(_, mode)| mode) != is.map(|(_, mode)| mode) {
+                let people = api.people().await?;
+                let stay: BTreeSet<&str> = people
+                    .iter()
+                    .filter(|person| !person.is_leaving)
+                    .map(|person| person.id.as_str())
+                    .collect();
+                let accounts = self.accounts.all(target, source).await?.into_iter();
+                let leave = accounts.filter(|whose| !stay.contains(whose.person.as_str()));
+                keys.extend(
+                    leave.map(|whose| GroupKey::TargetAccount { source: whose.source, person: whose.person }),
+                );
+            }
+        }
+        // The mapping also decides what happens to a group whose source group is gone.
+        for (key, link) in self.links.all(target).await? {
+            if !listed.contains(&key) && differs(before, after, target, &key, &link.from) {
+                keys.insert(key);
+            }
+        }
+        Ok((keys, u64::try_from(made.len()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Returns the unions of the target whose mappings differ.
+fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet<GroupKey> {
+    let names: BTreeSet<&String> = before
+        .all
+        .iter()
+        .chain(&after.all)
+        .filter(|mapping| mapping.target == target)
+        .filter_map(|mapping| mapping.into.as_ref())
+        .collect();
+    let texts = |mappings: &Mappings, into: &str| -> Vec<String> {
+        mappings.union(target, into).into_iter().map(declared).collect()
+    };
+    let changed = names.into_iter().filter(|into| texts(before, into) != texts(after, into));
+    changed.map(|into| GroupKey::Union(into.clone())).collect()
+}
+
+/// Returns whether the mapping of a group that is made from one source group differs.
+fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, name: &str) -> bool {
+    let GroupKey::One { source, group } = key else { return false };
+    let of = |mappings: &Mappings| {
+        mappings.one(target, source, group, name).map(|mapping| effect(mapping, group, name))
+    };
+    of(before) != of(after)
+}
+
+/// Returns what a mapping declares for a group that it includes, and whether it protects the group.
+/// The patterns that include the group make no difference.
+fn effect(mapping: &Mapping, group: &str, name: &str) -> (String, bool) {
+    let without_patterns =
+        Mapping { include: Vec::new(), exclude: Vec::new(), protected: Vec::new(), ..mapping.clone() };
+    (declared(&without_patterns), mapping.protects(group, name))
+}
+
+/// Plans a group with both mappings.
+async fn caused(old: &GroupPlanner, new: &GroupPlanner, key: &Key) -> Result<Plan<()>, Failure> {
+    let plan = new.plan(key, None, Lane::Sweep).await?;
+    if plan.changes.is_empty() {
+        return Ok(plan.describe());
+    }
+    let before = old.plan(key, None, Lane::Sweep).await?;
+    Ok(without(&known(key, &before), key, &plan))
+}
+
+/// Returns the changes that the mode allows. A change that a mode does not allow is new if another
+/// mode allows it.
+fn known(key: &Key, plan: &Plan<Write>) -> Known {
+    let written = plan.changes.iter().filter(|change| change.mode.allows(&change.risks()));
+    written.map(|change| (change.digest(key), change.stop.is_some())).collect()
+}
+
+/// Removes the known changes from a plan. A change that needed an approval before and needs none now
+/// stays.
+fn without(known: &Known, key: &Key, plan: &Plan<Write>) -> Plan<()> {
+    let is_known = |change: &Change<()>| {
+        let digest = change.digest(key);
+        known.contains(&(digest.clone(), false)) || (change.stop.is_some() && known.contains(&(digest, true)))
+    };
+    let mut plan = plan.describe();
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
+    let mut kept: Vec<Change<()>> = Vec::new();
+    for mut change in std::mem::take(&mut plan.changes) {
+        if is_known(&change) {
+            places.push(None);
+            continue;
+        }
+        change.after = change.after.iter().filter_map(|at| places.get(*at).copied().flatten()).collect();
+        places.push(Some(kept.len()));
+        kept.push(change);
+    }
+    plan.changes = kept;
+    plan
+}

@@ -49,7 +49,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
             set(observed, key, key, &token[*key]);
         }
     }
-    workflows::read(reader, seen, observed).await?;
+    Box::pin(workflows::read(reader, seen, observed)).await?;
     pages::read(reader, seen, observed).await?;
     interactions::read(reader, seen, observed).await?;
     let alerts = match (seen.vulnerability_alerts, alerts) {

@@ -126,6 +126,15 @@ fn places() -> Vec<Place> {
             "suborgs/a.yml",
             json!({ "suborgproperties": [{ OLD: "gold" }], "labels": labels() }),
         ),
+        place(
+            "repository.security_and_analysis.secret_scanning_delegated_bypass_options.reviewers[].team",
+            Kind::Team,
+            "settings.yml",
+            json!({ "repository": { "security_and_analysis": {
+                "secret_scanning_delegated_bypass": { "status": "enabled" },
+                "secret_scanning_delegated_bypass_options": { "reviewers": [{ "team": OLD }] },
+            } } }),
+        ),
         // The name of a file is not a key of the policy, so the walk does not find it.
         place("repos/*.yml", Kind::Repository, "repos/nametoday.yml", json!({ "labels": labels() })),
     ];

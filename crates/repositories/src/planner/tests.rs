@@ -18,6 +18,7 @@ mod organisation;
 mod pages;
 mod policy_files;
 mod preview;
+mod reviewers;
 mod rulesets;
 mod world;
 

@@ -36,6 +36,8 @@ repository:
     secret_scanning_validity_checks: { status: enabled }
     secret_scanning_delegated_alert_dismissal: { status: enabled }
     secret_scanning_delegated_bypass: { status: enabled }
+    secret_scanning_delegated_bypass_options:
+      reviewers: [{ team: security, mode: EXEMPT }, { reviewer_id: 501, mode: ALWAYS }]
   topics: [widgets, rust]
 teams:
   - { name: platform, permission: admin }

@@ -68,6 +68,8 @@ fn other_text(path: &str, text: &str) -> String {
         &["SQUASH", "MERGE"],
         &["errors", "all"],
         &["open", "closed"],
+        &["TEAM", "ROLE"],
+        &["ALWAYS", "EXEMPT"],
         &["legacy", "workflow"],
         &["high_or_higher", "all"],
     ];
@@ -131,6 +133,9 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
                     json!({ "tool": "other", "alerts_threshold": "all", "security_alerts_threshold": "all" })
                 }
                 Some(_) if path.ends_with("/workflows") => json!({ "path": "other.yml", "repository_id": 43 }),
+                Some(_) if path.ends_with("/reviewers") => {
+                    json!({ "reviewer_id": 9, "reviewer_type": "TEAM", "mode": "ALWAYS" })
+                }
                 Some(_) if path.ends_with("/languages") => json!("swift"),
                 Some(_) if path.ends_with("/allowed_merge_methods") => json!("rebase"),
                 _ if path.ends_with("/bypass_actors") => {

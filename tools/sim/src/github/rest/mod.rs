@@ -289,6 +289,12 @@ fn set(repository: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
             for (feature, status) in value.as_object().into_iter().flatten() {
+                // GitHub ignores the reviewers of bypasses while the feature is off.
+                let is_of_bypass = feature == "secret_scanning_delegated_bypass_options";
+                if is_of_bypass && repository[key]["secret_scanning_delegated_bypass"]["status"] != "enabled"
+                {
+                    continue;
+                }
                 repository[key][feature] = status.clone();
             }
         } else if SETTABLE.contains(&key.as_str()) {

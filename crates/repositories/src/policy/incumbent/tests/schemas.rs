@@ -24,10 +24,6 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("repos/a.yml", "repositories: { has_wiki: true }"),
     ("settings.yml", "repository:\n  team_id: 5"),
     ("settings.yml", "repository:\n  custom_properties: { tier: gold }"),
-    (
-        "settings.yml",
-        "repository:\n  security_and_analysis:\n    secret_scanning_delegated_bypass_options: { reviewers: [] }",
-    ),
     ("settings.yml", "ruleset_scope: repo"),
     ("suborgs/a.yml", "suborgrepos: [a]\nruleset_scope: repo"),
     ("settings.yml", "centralized_ruleset_bypass_actors: [{ actor_type: Team, actor_id: 5 }]"),
@@ -86,6 +82,10 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "collaborators: [{ username: a, permission: push, include: [b], exclude: [c] }]"),
     ("settings.yml", "teams: [{ name: a, permission: push, include: [b], exclude: [c] }]"),
     ("settings.yml", "custom_properties: [{ name: a, value: b }]"),
+    (
+        "settings.yml",
+        "repository:\n  security_and_analysis:\n    secret_scanning_delegated_bypass_options: { reviewers: [] }",
+    ),
     ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
     (
         "settings.yml",

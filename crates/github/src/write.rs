@@ -132,6 +132,19 @@ impl Writer {
         self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
     }
 
+    /// `POST /repos/{template_owner}/{template_repo}/generate`: creates a repository from a
+    /// template.
+    pub async fn generate(&self, (owner, name): (&str, &str), body: Value) -> Result<(), Failure> {
+        let path = Path::at("repos").value(owner).value(name).then("generate");
+        self.api.write(Method::POST, &path, Some(body)).await.map(drop).map_err(Failure::from)
+    }
+
+    /// `POST /repos/{owner}/{repo}/forks`: creates a fork of a repository.
+    pub async fn fork(&self, (owner, name): (&str, &str), body: Value) -> Result<(), Failure> {
+        let path = Path::at("repos").value(owner).value(name).then("forks");
+        self.api.write(Method::POST, &path, Some(body)).await.map(drop).map_err(Failure::from)
+    }
+
     async fn mutate(&self, doing: &str, document: &str, input: Value) -> Result<(), Failure> {
         run(&self.api, doing, document, json!({ "input": input }), true).await?.whole(doing).map(drop)
     }
@@ -263,6 +276,28 @@ impl Named {
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// `POST /repos/{owner}/{repo}/branches/{branch}/rename`: renames a branch. A branch protection
+    /// rule for exactly this branch gets the new name. If the branch is the default branch, it
+    /// stays the default branch.
+    pub async fn rename_branch(&self, branch: &str, new: &str) -> Result<(), Failure> {
+        let path = |known: &RepositoryNow| known.repository().then("branches").value(branch).then("rename");
+        self.write(Method::POST, path, Some(json!({ "new_name": new }))).await.map(drop)
+    }
+
+    /// `POST /repos/{owner}/{repo}/git/refs`: creates a branch that begins at the head of the
+    /// branch `from`.
+    pub async fn create_branch(&self, branch: &str, from: &str) -> Result<(), Failure> {
+        let path = self.known().await?.repository().then("branches").value(from);
+        let found: Value = self.api.get(&path).await.map_err(Failure::from)?.json().map_err(Failure::from)?;
+        let Some(head) = found["commit"]["sha"].as_str() else {
+            let text = format!("GitHub does not show the head of the branch `{from}`");
+            return Err(Failure::new(Class::Retry, text));
+        };
+        let body = json!({ "ref": format!("refs/heads/{branch}"), "sha": head });
+        let path = |known: &RepositoryNow| known.repository().then("git/refs");
+        self.write(Method::POST, path, Some(body)).await.map(drop)
     }
 
     /// `PUT /repos/{owner}/{repo}/topics`: replaces all topics.

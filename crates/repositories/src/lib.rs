@@ -3,6 +3,7 @@
 
 mod affected;
 pub mod aspects;
+pub mod creation;
 pub mod dispatch;
 mod expressions;
 mod facts;
@@ -30,7 +31,7 @@ pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 /// Returns the names of all aspects, of repositories and of the organisation.
 pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     let own = organisation::ALL.iter().map(|aspect| aspect.name);
-    aspects::ALL.iter().map(|aspect| aspect.name).chain(own)
+    aspects::ALL.iter().map(|aspect| aspect.name).chain([creation::ASPECT]).chain(own)
 }
 pub use dispatch::{Dispatch, DispatchRule};
 pub use import::{Conversion, Import, Incumbent, convert, import_policy};

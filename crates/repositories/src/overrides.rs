@@ -82,6 +82,24 @@ fn lead(
     }
 }
 
+/// Returns all names in a file: the name of the file, the name that the file gives to its
+/// repository, and the former name of the repository.
+fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str> {
+    [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
+}
+
+/// Finds the repository that a file renames: no repository has the name of the file, and one has
+/// the former name in the file. The arguments are those of [`lead`].
+fn to_rename(
+    name: &str,
+    old: Option<&str>,
+    called: impl Fn(&str) -> Option<Called>,
+    has_file: impl Fn(&str) -> bool,
+) -> Option<u64> {
+    let old = old.filter(|old| called(name).is_none() && !has_file(old))?;
+    called(old).filter(|found| found.name.eq_ignore_ascii_case(old)).map(|found| found.id)
+}
+
 impl Overrides {
     /// Creates the memory of the files in one organisation's policy.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
@@ -140,8 +158,7 @@ impl Overrides {
     /// a file can belong to two repositories, Beadle gives it to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
-        let names: BTreeSet<&str> =
-            files.iter().flat_map(|(name, layer)| [*name, layer.given_name().unwrap_or(name)]).collect();
+        let names: BTreeSet<&str> = files.iter().flat_map(|(name, layer)| names_in(name, layer)).collect();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let found = reader.repositories_called(&names).await?;
         let found: BTreeMap<String, Called> =
@@ -149,6 +166,11 @@ impl Overrides {
         let mut doubts = BTreeMap::new();
         for (name, layer) in files {
             let called = |name: &str| found.get(name).cloned();
+            if let Some(id) = to_rename(name, layer.old_name(), called, |name| policy.file_of(name).is_some())
+            {
+                self.give(policy, layer, id).await?;
+                continue;
+            }
             match lead(name, layer.given_name(), called, |name| policy.file_of(name).is_some()) {
                 Lead::Nobody => {}
                 Lead::Of(id) => {
@@ -265,8 +287,9 @@ impl Overrides {
             standing.waits.push((layer, why));
         }
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
-        if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
-            // The file has given the repository its present name.
+        let mut names = [layer.given_name(), layer.old_name()].into_iter().flatten();
+        if names.any(|name| name.eq_ignore_ascii_case(&seen.name)) {
+            // The file has given the repository its present name, or gives it another one now.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
@@ -274,6 +297,11 @@ impl Overrides {
             format!("{file} belongs to this repository, which is now called {full}; rename the file too");
         standing.waits.push((layer, why));
         Ok(standing)
+    }
+
+    /// Returns the id of the repository that owns a file, or `None` if no repository owns it yet.
+    pub(crate) async fn owner_of(&self, layer: &Layer) -> Result<Option<String>, StoreError> {
+        self.get(&self.of_file(layer)).await
     }
 
     /// Makes a repository the owner of a file. If the repository already owns another file of the
@@ -302,137 +330,4 @@ impl Overrides {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::policy::{Node, repository};
-
-    /// Calls `lead` with a simulated GitHub. Each element of `called` is a name, the id of the
-    /// repository that GitHub returns for this name, and the present name of the repository.
-    fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
-        let find = |wanted: &str| {
-            let found = called.iter().find(|(name, ..)| *name == wanted);
-            found.map(|(_, id, name)| Called { id: *id, name: (*name).to_owned() })
-        };
-        lead(name, given, find, |name| files.contains(&name))
-    }
-
-    #[test]
-    fn a_file_is_of_whoever_has_its_name_or_had_it() {
-        assert_eq!(leads("svc", None, &[("svc", 1, "SVC")], &["svc"]), Lead::Of(1));
-        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Of(1));
-        assert_eq!(leads("svc", None, &[], &["svc"]), Lead::Nobody);
-    }
-
-    #[test]
-    fn a_file_under_an_old_name_does_not_displace_the_file_of_the_new_name() {
-        assert_eq!(leads("svc", None, &[("svc", 1, "pay")], &["svc", "pay"]), Lead::Nobody);
-    }
-
-    #[test]
-    fn a_file_that_renamed_its_repository_is_not_of_whoever_takes_the_name() {
-        let both = [("svc", 2, "svc"), ("pay", 1, "pay")];
-        assert_eq!(leads("svc", Some("pay"), &both, &["svc"]), Lead::Either(2, 1));
-        let taken_and_renamed = [("svc", 2, "svc2"), ("pay", 1, "pay")];
-        assert_eq!(leads("svc", Some("pay"), &taken_and_renamed, &["svc"]), Lead::Either(2, 1));
-        let renamed = [("svc", 1, "pay"), ("pay", 1, "pay")];
-        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Of(1));
-        let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
-        assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
-    }
-    /// Returns the files of a policy that wait because of this repository. Also returns whether
-    /// another file belongs to the repository.
-    async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
-        let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
-        let seen = Repository { id, owner: "acme".into(), ..repository(&given) };
-        let OverrideStatus { waits, own } = overrides.of(policy, &seen).await.unwrap();
-        (waits.into_iter().map(|(layer, _)| layer.file.clone()).collect(), own.is_some())
-    }
-
-    fn policy(files: &[(&str, &str)]) -> Policy {
-        let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
-        Policy::from_sources(sources.collect(), "admin", Path::new("policy")).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_prepared_file_does_not_displace_the_file_of_a_repository_that_takes_its_name() {
-        let files = [
-            ("repos/a.yml", "repository: { topics: [pay] }"),
-            ("repos/b.yml", "repository: { topics: [shop] }"),
-        ];
-        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
-        assert_eq!(standing(&overrides, &both, 1, "a").await, (vec![], false), "it is its file");
-        for _ in 0..2 {
-            let (waiting, is_own) = standing(&overrides, &both, 1, "b").await;
-            assert_eq!(waiting, ["repos/b.yml", "repos/a.yml"], "neither is made or undone");
-            assert!(!is_own);
-        }
-        overrides.adopt(both.file_of("b").unwrap(), 1).await.unwrap();
-        assert_eq!(standing(&overrides, &both, 1, "b").await, (vec![], false));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_replaces_the_former_one_needs_nobody() {
-        let overrides = Overrides::new(None, "acme");
-        standing(&overrides, &policy(&[("repos/a.yml", "repository: { topics: [pay] }")]), 1, "a").await;
-        let renamed = policy(&[("repos/b.yml", "repository: { topics: [pay] }")]);
-        assert_eq!(standing(&overrides, &renamed, 1, "b").await, (vec![], false));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_gave_the_name_stays_beside_a_prepared_one() {
-        let gives = "repository: { name: b }";
-        let both = policy(&[("repos/a.yml", gives), ("repos/b.yml", "repository: { topics: [shop] }")]);
-        let overrides = Overrides::new(None, "acme");
-        standing(&overrides, &both, 1, "a").await;
-        assert_eq!(standing(&overrides, &both, 1, "b").await, (vec!["repos/b.yml".to_owned()], true));
-    }
-
-    #[tokio::test]
-    async fn the_name_of_another_repository_takes_no_file_away() {
-        let files = [
-            ("repos/a.yml", "repository: { topics: [pay] }"),
-            ("repos/c.yml", "repository: { topics: [shop] }"),
-        ];
-        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
-        standing(&overrides, &both, 1, "a").await;
-        standing(&overrides, &both, 2, "c").await;
-        let (waiting, _) = standing(&overrides, &both, 2, "a").await;
-        assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
-    }
-
-    /// Makes it uncertain which of two repositories owns a file.
-    fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
-        let doubt = || (file.to_owned(), "it may be of either".to_owned());
-        *overrides.doubts.lock() = ids.into_iter().map(|id| (id, doubt())).collect();
-    }
-
-    #[tokio::test]
-    async fn a_doubt_about_one_file_does_not_give_a_repository_the_file_of_another_one() {
-        let files = [
-            ("repos/svc.yml", "repository: { name: pay }"),
-            ("repos/pay.yml", "repository: { topics: [pay] }"),
-        ];
-        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
-        overrides.adopt(both.file_of("pay").unwrap(), 3).await.unwrap();
-        put_in_doubt(&overrides, "repos/svc.yml", [1, 2]);
-        let (waiting, is_own) = standing(&overrides, &both, 1, "pay").await;
-        assert_eq!(waiting, ["repos/svc.yml", "repos/pay.yml"], "the other file belongs to repository 3");
-        assert!(!is_own);
-        assert_eq!(standing(&overrides, &both, 2, "svc").await, (vec!["repos/svc.yml".to_owned()], false));
-    }
-
-    #[test]
-    fn an_event_of_a_repository_in_doubt_is_not_decided_by_old_answers() {
-        let overrides = Overrides::new(None, "acme");
-        let (at, soon, late) = (Time(1_000_000), Time(1_001_000), Time(1_000_000) + AGAIN);
-        assert!(overrides.holds(at, late, 1, Lane::Event), "nothing is in doubt");
-        put_in_doubt(&overrides, "repos/svc.yml", [1, 2]);
-        assert!(!overrides.holds(at, soon, 1, Lane::Event));
-        assert!(!overrides.holds(at, soon, 1, Lane::Manual));
-        assert!(overrides.holds(at, soon, 1, Lane::Sweep));
-        assert!(overrides.holds(at, soon, 3, Lane::Event), "the doubt is about others");
-        assert!(!overrides.holds(at, late, 3, Lane::Event));
-    }
-}
+mod tests;

@@ -9,12 +9,14 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::aspects::{self, Aspect, AspectPlan, Context, PlannedChange, Secrets, Step};
+use crate::creation::creation_key;
 use crate::in_force::{Modes, PolicyHandle};
 use crate::names::Names;
 use crate::order::in_order;
 use crate::organisation;
 use crate::overrides::Overrides;
 use crate::planner::pages::Pages;
+use crate::planner::widening::wait_for_protection;
 use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
@@ -172,6 +174,10 @@ impl RepositoryPlanner {
                 let bare = name.strip_prefix(&format!("{instance}/")).unwrap_or(name);
                 match index.iter().find(|row| row.name.eq_ignore_ascii_case(bare)) {
                     Some(row) => found.push(row),
+                    None if policy.creation(bare).is_some() => {
+                        let created = self.creation(&policy, bare).await?;
+                        plan.plans.push((creation_key(instance, bare), created));
+                    }
                     None => plan.unmatched.push(format!("there is no repository `{name}` in {instance}")),
                 }
             }
@@ -221,6 +227,14 @@ impl RepositoryPlanner {
         if plan.short.is_none() && shard.of() == 1 {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
+        }
+        // A repository that the incomplete list lacks may exist.
+        if plan.short.is_none() && shard.is_first() {
+            let names: Vec<&str> = names.values().map(String::as_str).collect();
+            for creation in policy.creations(&names) {
+                let created = self.creation(policy, &creation.name).await?;
+                plan.plans.push((creation_key(instance, &creation.name), created));
+            }
         }
         Ok(())
     }
@@ -375,6 +389,7 @@ impl RepositoryPlanner {
             }
             plan.unknowns.extend(unknowns);
         }
+        wait_for_protection(&mut changes, &mut plan.unknowns);
         plan.changes = in_order(changes);
         Ok((plan, moves))
     }
@@ -413,9 +428,11 @@ impl RepositoryPlanner {
     }
 }
 
+mod creations;
 mod keyed;
 mod later;
 mod pages;
 pub mod preview;
 #[cfg(test)]
 mod tests;
+mod widening;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aspects::{self, AccessLevel, AppPermission};
 use crate::organisation;
+use crate::policy::WHEN_MISSING;
 
 /// The events that every policy needs. They report a new or renamed repository, a change of a value
 /// by which layers can select, and a renamed organisation.
@@ -61,6 +62,8 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
             needed.extend(aspect.permissions.iter().map(|permission| (section, *permission)));
         }
     }
+    // Only these writes of branches need more than the section `repository`.
+    needed.push((WHEN_MISSING, AppPermission::write("contents", "contents (repository)")));
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
     }
@@ -181,6 +184,8 @@ mod tests {
         }
         // GitHub refuses this event without a permission that this policy does not need.
         assert!(!smallest.events.contains("label"));
+        let branches = app_needs(&BTreeSet::from(["repository", WHEN_MISSING]));
+        assert_eq!(branches.permissions.get("contents"), Some(&AccessLevel::Write));
         let larger = app_needs(&BTreeSet::from(["repository", "labels", "rulesets"]));
         assert_eq!(larger.permissions.get("issues"), Some(&AccessLevel::Write));
         assert_eq!(larger.permissions.get("organization_administration"), Some(&AccessLevel::Write));

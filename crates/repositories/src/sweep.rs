@@ -11,6 +11,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
 use beadle_github::Reader;
 
+use crate::creation::creation_key;
 use crate::gone;
 use crate::in_force::PolicyHandle;
 
@@ -52,11 +53,14 @@ impl Reconcile for Sweep {
             lane: Lane::Sweep,
             hint: Some(row.node_id.clone()),
         });
-        let marks: Vec<Mark> = std::iter::once(own).chain(repositories).collect();
+        let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();
+        let creations = policy.creations(&names).into_iter();
+        let creations =
+            creations.map(|creation| Mark::new(creation_key(instance, &creation.name), Lane::Sweep));
+        let marks: Vec<Mark> = std::iter::once(own).chain(repositories).chain(creations).collect();
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
-        let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();
         for what in policy.unmatched(&names) {
             tracing::warn!(instance, what, "pattern or file of the policy matches no repository");
         }

@@ -6,6 +6,7 @@ use beadle_engine::{Change, Class, Failure, Key, Lane, Plan, Time, Turn};
 use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, WriteTarget};
+use crate::creation::name_in;
 
 /// Writes to the repositories of one organisation.
 pub struct RepositoryWriter {
@@ -41,7 +42,7 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
         let (writer, reader) = (self.writer.in_lane(lane).until(valid_until), self.reader.in_lane(lane));
         let target = |named| WriteTarget { named, writer: writer.clone(), reader: reader.clone() };
-        if key.kind() == "organisation" {
+        if key.kind() == "organisation" || name_in(key).is_some() {
             return Ok(Box::new(Open(target(None))));
         }
         let fatal = |why: &str| Failure::new(Class::Fatal, format!("{}: {why}", plan.subject));

@@ -16,7 +16,8 @@ pub(super) fn marks(affected: &Affected) -> Vec<Mark> {
         let lane = if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
         Mark { key: key.clone(), lane, hint }
     };
-    own.chain(repositories).enumerate().map(mark).collect()
+    let creations = affected.creations.iter().map(|key| (key, None));
+    own.chain(repositories).chain(creations).enumerate().map(mark).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
 //! them pass. The mappings to each target are a generation of their own.
 
-use beadle_engine::{Class, Failure, GateLimits, GateSums, GateVerdict, Mode, check_gate};
+use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::accepted_mappings::{self, generation_of, to_target};
@@ -63,10 +63,9 @@ pub(crate) async fn adopt(
     let now = service.clock().now();
     let since = held.as_ref().map_or(now, |held| held.since);
     let of = (name, generation.as_str());
-    let mut new = HeldGeneration::new(of, &preview.plans, preview.total, String::new(), since);
+    let mut new = HeldGeneration::new(of, &preview.plans, preview.total, since);
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
-    let GateSums { risks, repositories } = new.sums;
-    let verdict = check_gate(&limits, &risks, repositories, preview.total);
+    let verdict = new.verdict(&limits);
     match (&approval, &verdict) {
         (None, GateVerdict::Held { .. }) => {
             new.why = verdict.to_string();

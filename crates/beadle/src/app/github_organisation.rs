@@ -7,6 +7,7 @@ use std::sync::Arc;
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Clock, Reconciler, Store, WritePace};
 use beadle_github::{Api, Reader, Writer};
+use beadle_repositories::creation::WithCreations;
 use beadle_repositories::{
     Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
 };
@@ -103,6 +104,12 @@ impl GithubOrganisation {
             clock: clock.clone(),
             limits: self.file.limits(),
             pace: self.pace.clone(),
+        };
+        let repositories = WithCreations {
+            inner: repositories,
+            reader: self.reader.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
         };
         let sweep = Sweep {
             reader: self.reader.clone(),

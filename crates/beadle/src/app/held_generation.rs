@@ -157,7 +157,7 @@ impl HeldGeneration {
         self.verdict(limits) != GateVerdict::Passes
     }
 
-    fn verdict(&self, limits: &GateLimits) -> GateVerdict {
+    pub(crate) fn verdict(&self, limits: &GateLimits) -> GateVerdict {
         let GateSums { risks, repositories } = &self.sums;
         check_gate(limits, risks, *repositories, self.total)
     }

@@ -1,7 +1,7 @@
 //! Plans what the mappings of a new generation of a policy would change in groups.
 
 use beadle_engine::{Class, Failure, Key, Mark, Plan, Store, StoreError, Time};
-use beadle_repositories::{Policy, PolicyError};
+use beadle_repositories::Policy;
 
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;

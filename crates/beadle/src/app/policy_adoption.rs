@@ -349,6 +349,7 @@ async fn mark(
 ) -> Result<usize, StoreError> {
     let is_affected = |key: &Key| {
         affected.repositories.contains_key(key)
+            || affected.creations.contains(key)
             || affected.organisation.as_ref().is_some_and(|own| own == key)
     };
     let holds = store.holds().await?.into_iter();

@@ -73,15 +73,21 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         plans.extend(planned?);
     }
     if args.format != Format::Text {
-        held.iter().for_each(|notice| printer.note(notice));
+        for notice in &held {
+            printer.note(notice);
+        }
     }
     match args.format {
         Format::Json => {
             printer.json(&serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
         }
         Format::Text => {
-            held.iter().for_each(|notice| printer.line(notice));
-            plans.iter().for_each(|plan| printer.lines(render::text(printer, plan)));
+            for notice in &held {
+                printer.line(notice);
+            }
+            for plan in &plans {
+                printer.lines(render::text(printer, plan));
+            }
         }
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult};
 use beadle_repositories::Shard;
+use beadle_repositories::creation::creation_key;
 use serde_json::{Value, json};
 
 use crate::output::count::counted;
@@ -55,11 +56,17 @@ pub(crate) struct WholePlan {
 
 impl WholePlan {
     /// Removes all plans whose key is not in `keys`. When Beadle plans again, a name can belong to
-    /// another repository, so a plan must be identified by its key.
+    /// another repository, so a plan must be identified by its key. A repository that Beadle
+    /// created in the meantime stays: its key was the key of its creation.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
-        let mut kept = self.plans.iter().map(|(key, _)| keys.contains(key)).collect::<Vec<_>>().into_iter();
+        let is_kept = |(key, plan): &(Key, Plan<()>)| {
+            let name = plan.subject.rsplit('/').next().unwrap_or_default();
+            keys.contains(key)
+                || (key.kind() == "repository" && keys.contains(&creation_key(key.instance(), name)))
+        };
+        let mut kept = self.plans.iter().map(is_kept).collect::<Vec<_>>().into_iter();
         plans.retain(|_| kept.next().unwrap_or(false));
-        self.plans.retain(|(key, _)| keys.contains(key));
+        self.plans.retain(is_kept);
     }
 
     /// Returns the keys of the plans.

@@ -238,7 +238,7 @@ impl PolicyCheck {
                 runs.conclude(&begun, &pull.head, cancelled(title)).await?;
                 continue;
             }
-            let output = self.concluded(&examined);
+            let output = Self::concluded(&examined);
             tracing::info!(
                 organisation = self.organisation,
                 pull_request = subject,
@@ -366,7 +366,7 @@ impl PolicyCheck {
     }
 
     /// Returns what the check run shows at its end.
-    fn concluded(&self, examined: &Examined) -> CheckOutput {
+    fn concluded(examined: &Examined) -> CheckOutput {
         match examined {
             Examined::Unchanged => {
                 let text = comment::unchanged().to_owned();

@@ -12,7 +12,7 @@ use beadle_repositories::{Policy, PolicyError};
 
 use super::turns::ParseTurns;
 use crate::app::refused;
-use crate::config::{Config, OrgConfig};
+use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The files of a part of a policy at one commit.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod action;
 mod aws;
 mod careful;
 mod cop;
+mod creation;
 mod directory;
 mod dispatch;
 mod doubts;

@@ -60,6 +60,7 @@ pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
             | [.., "rules", "branches", _]
             | [.., "list", _],
         ) => json!([]),
+        ("GET", [.., "branches", _]) => json!({ "commit": { "sha": "1".repeat(40) } }),
         ("GET", [.., "permission"]) => json!({ "role_name": "push" }),
         ("GET", [.., "runs"]) => json!({ "workflow_runs": [] }),
         ("GET", [.., "custom-repository-roles"]) => json!({ "total_count": 1 }),

@@ -102,6 +102,8 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "team_members" => reader.team_members(text("slug")).await.is_ok(),
         "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
         "repositories_called" => reader.repositories_called(&[text("name").to_owned()]).await.is_ok(),
+        "occupant" => reader.occupant(text("name")).await.is_ok(),
+        "visibility_of" => reader.visibility_of(text("owner"), text("name")).await.is_ok(),
         "are_apps" => reader.are_apps(&[text("node").to_owned()]).await.is_ok(),
         "resolve" => {
             let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None, number: None };
@@ -146,6 +148,14 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
         }
         "to_organisation" => {
             writer.to_organisation(Method::PUT, Below::label(text("value")), None).await.is_ok()
+        }
+        "generate" => {
+            let body = json!({ "name": text("new") });
+            writer.generate((text("owner"), text("name")), body).await.is_ok()
+        }
+        "fork" => {
+            let body = json!({ "name": text("new") });
+            writer.fork((text("owner"), text("name")), body).await.is_ok()
         }
         "create_team" => {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
@@ -203,6 +213,8 @@ pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Tex
         }
         "try_update" => named.try_update(json!({ "description": text("description") })).await.is_ok(),
         "replace_topics" => named.replace_topics(&[text("topic").to_owned()]).await.is_ok(),
+        "rename_branch" => named.rename_branch(text("branch"), text("renamed")).await.is_ok(),
+        "create_branch" => named.create_branch(text("branch"), text("from")).await.is_ok(),
         "put_team" => named.put_team(&Grantee::team(5, text("slug")), &role()).await.is_ok(),
         "remove_team" => named.remove_team(&Grantee::team(5, text("slug"))).await.is_ok(),
         "put_collaborator" => named.put_collaborator(&Grantee::user(1, text("login")), &role()).await.is_ok(),

@@ -106,6 +106,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ),
     entry("Reader::resolve", &["user", "team", "app"], &["POST /graphql", "GET /apps/app"]),
     entry("Reader::repositories_called", &["name"], &["POST /graphql"]),
+    entry("Reader::occupant", &["name"], &["POST /graphql"]),
+    entry("Reader::visibility_of", &["owner", "name"], &["POST /graphql"]),
     entry("Reader::are_apps", &["node"], &["POST /graphql"]),
     entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
     entry("Reader::pull", &["repository"], &["GET /repos/organisation/repository/pulls/7"]),
@@ -178,6 +180,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["POST /repos/organisation/repository/actions/workflows/workflow/dispatches"],
     ),
     entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/labels/value"]),
+    entry("Writer::generate", &["owner", "name", "new"], &["POST /repos/owner/name/generate"]),
+    entry("Writer::fork", &["owner", "name", "new"], &["POST /repos/owner/name/forks"]),
     entry("Writer::create_team", &["team", "description"], &["POST /orgs/organisation/teams"]),
     entry("Writer::team", &["node", "account"], &["POST /graphql"]),
     entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/labels/value"]),
@@ -195,6 +199,20 @@ pub(crate) const ENTRIES: &[Entry] = &[
         "Named::replace_topics",
         &["name", "topic"],
         &["POST /graphql", "PUT /repos/organisation/name/topics"],
+    ),
+    entry(
+        "Named::rename_branch",
+        &["name", "branch", "renamed"],
+        &["POST /graphql", "POST /repos/organisation/name/branches/branch/rename"],
+    ),
+    entry(
+        "Named::create_branch",
+        &["name", "branch", "from"],
+        &[
+            "POST /graphql",
+            "GET /repos/organisation/name/branches/from",
+            "POST /repos/organisation/name/git/refs",
+        ],
     ),
     entry(
         "Named::put_team",

@@ -210,6 +210,8 @@ impl Dice {
             "a branch or a pattern" if self.chance(50) => self.one(BRANCHES).to_owned(),
             "a branch or a pattern" => self.one(PATTERNS).to_owned(),
             "a repository's name" => "renamed".to_owned(),
+            "a repository to fork" => "acme/base".to_owned(),
+            "a template repository" | "a former repository name" => "base".to_owned(),
             "a property's name" if self.chance(4) => "ghost-property".to_owned(),
             "a property's name" => self.name(PROPERTIES),
             "an environment's name" => self.one(ENVIRONMENTS).to_owned(),

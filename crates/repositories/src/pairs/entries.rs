@@ -45,6 +45,19 @@ pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "na
 pub(super) const BLOCKS: &[&str] =
     &["repository", "actions", "oidc_subject", "pages", "interaction_limit", "security"];
 
+/// The keys that say how Beadle creates a repository or a branch.
+const OF_CREATION: &[&str] = &[
+    "force_create",
+    "template",
+    "fork",
+    "include_all_branches",
+    "auto_init",
+    "gitignore_template",
+    "license_template",
+    "oldname",
+    "default_branch_when_missing",
+];
+
 /// The titles of merge and squash commits. Each has the messages that GitHub accepts together with
 /// it.
 const PAIRS: &[(&str, &str, &str)] = &[
@@ -126,6 +139,10 @@ fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
 
 /// Removes values of the section `repository` that contradict each other.
 fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
+    // The pairs have no repository and no branch to create.
+    for key in OF_CREATION {
+        block.remove(*key);
+    }
     if block.contains_key("visibility") {
         block.remove("private");
     }

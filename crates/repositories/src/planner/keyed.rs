@@ -6,6 +6,7 @@ use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
+use crate::creation::name_in;
 
 /// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;
@@ -13,11 +14,14 @@ const PLANS: u32 = 3;
 impl RepositoryPlanner {
     /// Reads the repository of a key and plans its changes.
     async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let policy = self.policy.current();
+        if let Some(name) = name_in(key) {
+            return self.creation(&policy, name).await;
+        }
         let id: u64 = key
             .id()
             .parse()
             .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository id")))?;
-        let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
         if key.kind() == "organisation" {

@@ -12,10 +12,11 @@ use serde_json::Value;
 use super::RepositoryPlanner;
 use crate::affected::{differs, differs_later};
 use crate::aspects::Step;
+use crate::creation::{creation_key, name_in};
 use crate::in_force::PolicyHandle;
 use crate::planner::later::later;
 use crate::planner::pages::Pages;
-use crate::policy::Policy;
+use crate::policy::{Creation, Policy};
 
 /// The number of repositories that Beadle reads one by one. If more repositories are affected, it
 /// reads the pages of the whole list.
@@ -50,6 +51,9 @@ pub struct Preview {
 pub struct Affected {
     /// The keys of the repositories, each with GitHub's node id.
     pub repositories: BTreeMap<Key, String>,
+    /// The keys of the repositories that the new policy creates. Each has the name of its
+    /// repository.
+    pub creations: Vec<Key>,
     /// The key of the organisation, if the sections about the organisation itself differ.
     pub organisation: Option<Key>,
     /// The number of repositories in the organisation.
@@ -109,7 +113,14 @@ impl RepositoryPlanner {
                 break;
             }
         }
-        (_, affected.short) = pages.end();
+        let (names, short) = pages.end();
+        affected.short = short;
+        let names: Vec<&str> = names.values().map(String::as_str).collect();
+        let declared = after.creations(&names).into_iter();
+        // If both policies create a repository in the same way, the new policy is not the reason.
+        let is_new = |creation: &Creation| before.creation(&creation.name).as_ref() != Some(creation);
+        affected.creations =
+            declared.filter(is_new).map(|creation| self.created_key(&creation.name)).collect();
         Ok(affected)
     }
 
@@ -161,6 +172,9 @@ impl RepositoryPlanner {
             }
             _ => Box::pin(comparison.many(affected, &reader, progress, &mut preview)).await?,
         }
+        if let Some(affected) = affected {
+            Box::pin(comparison.creations(&affected.creations, &mut preview)).await?;
+        }
         Ok(preview)
     }
 
@@ -182,6 +196,10 @@ impl RepositoryPlanner {
 
     fn key(&self, repository: &Repository) -> Key {
         Key::new("repository", self.reader.organisation(), repository.id)
+    }
+
+    fn created_key(&self, name: &str) -> Key {
+        creation_key(self.reader.organisation(), name)
     }
 
     /// Returns the key of the organisation itself.
@@ -274,7 +292,26 @@ impl Comparison<'_> {
                 break;
             }
         }
-        preview.incomplete.extend(pages.end().1);
+        let (names, short) = pages.end();
+        preview.incomplete.extend(short);
+        if affected.is_none() {
+            let names: Vec<&str> = names.values().map(String::as_str).collect();
+            let creations = self.after.creations(&names).into_iter();
+            let keys: Vec<Key> = creations.map(|creation| self.new.created_key(&creation.name)).collect();
+            self.creations(&keys, preview).await?;
+        }
+        Ok(())
+    }
+
+    /// Plans the creation of repositories. The preview does not have the changes that follow, since
+    /// GitHub decides how a new repository looks.
+    async fn creations(&self, keys: &[Key], preview: &mut Preview) -> Result<(), Failure> {
+        for (key, name) in keys.iter().filter_map(|key| Some((key, name_in(key)?))) {
+            let plan = self.new.creation(self.after, name).await?.describe();
+            preview.affected += 1;
+            preview.due.push((key.clone(), None));
+            preview.add(Caused { key: key.clone(), plan, drift: 0 });
+        }
         Ok(())
     }
 

@@ -4,6 +4,8 @@
 mod actions;
 mod conditions;
 mod configurations;
+mod creation;
+mod default_branch;
 mod deploy_keys;
 mod enterprise_rulesets;
 mod failing;

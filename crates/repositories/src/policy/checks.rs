@@ -170,6 +170,11 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         let problem = Problem::error(value.asked.clone(), value.column, text);
         problems.push(problem.severity(Severity::NotYet));
     }
+    if let Some(value) = repository.get("oldname").filter(|_| !single) {
+        let text = "`repository.oldname` is valid only in repos/NAME.yml: Beadle ignores it here";
+        let problem = Problem::error(value.asked.clone(), value.column, text);
+        problems.push(problem.severity(Severity::Warning));
+    }
     if let Some(value) = repository.get("name").filter(|_| !single) {
         // safe-settings ignores the name. But the file may be for one repository only, so Beadle
         // writes nothing because of it.

@@ -10,7 +10,9 @@ use super::node::{Kind, Node};
 use super::normal::{each, leaves_actors};
 use super::pattern::Pattern;
 use super::targeting::MergedLayers;
-use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
+use super::wants::{
+    BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, WHEN_MISSING, Want,
+};
 use crate::aspects;
 
 /// The keys of safe-settings for which the section `security` has a key with the same meaning.
@@ -34,6 +36,8 @@ impl Policy {
         let mut desired = Desired::default();
         if let Some(settings) = section("repository") {
             desired.settings = self::settings(settings, target);
+            let missing = settings.get(WHEN_MISSING).and_then(Node::text);
+            desired.missing_branch = MissingBranch::of(missing);
             if self.disabled.iter().any(|plugin| plugin == "archive") {
                 desired.settings.retain(|want| want.key != "archived");
             }

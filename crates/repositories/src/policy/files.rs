@@ -31,6 +31,7 @@ use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::undone::undone;
+use super::wants::WHEN_MISSING;
 use crate::aspects::{self, Sections};
 use crate::organisation;
 
@@ -302,10 +303,20 @@ impl Policy {
         hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
-    /// Returns the names of the sections that at least one layer sets.
+    /// Returns the names of the sections that at least one layer sets. A key of `repository` that
+    /// needs a permission of its own is also in the result.
     pub fn sections(&self) -> BTreeSet<&str> {
-        let entries = self.layers.iter().flat_map(Layer::roots).flat_map(Node::entries);
-        entries.filter_map(|(key, _)| key.text()).collect()
+        let roots = || self.layers.iter().flat_map(Layer::roots);
+        let names = roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
+        let mut sections: BTreeSet<&str> = names.collect();
+        let writes_branches = |root: &Node| {
+            let value = root.get("repository").and_then(|repository| repository.get(WHEN_MISSING));
+            value.and_then(Node::text).is_some_and(|text| text != "report")
+        };
+        if roots().any(writes_branches) {
+            sections.insert(WHEN_MISSING);
+        }
+        sections
     }
 
     /// Returns the names of the teams and custom properties by which layers select repositories.

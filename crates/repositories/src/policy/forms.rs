@@ -63,6 +63,12 @@ pub const SLUG: Form = Form { what: "a slug", check: slug };
 pub const LOGIN: Form = Form { what: "a login", check: login };
 /// The name of a repository, without its owner.
 pub const REPOSITORY: Form = Form { what: "a repository's name", check: repository };
+/// The name that a repository had before a rename, without its owner.
+pub const FORMER_NAME: Form = Form { what: "a former repository name", check: repository };
+/// A repository from which others are made: `owner/name`, or only the name.
+pub const TEMPLATE: Form = Form { what: "a template repository", check: template };
+/// A repository from which a fork is made: `owner/name`.
+pub const FORKED: Form = Form { what: "a repository to fork", check: forked };
 /// The name of a branch, or a pattern of branch names.
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
 /// The name of a branch.
@@ -165,6 +171,19 @@ fn repository(text: &str) -> Result<(), Misfit> {
     let must = "have only letters, digits, hyphens, underscores and dots";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
     at_most(text, 100)
+}
+
+fn template(text: &str) -> Result<(), Misfit> {
+    let Some((owner, name)) = text.split_once('/') else { return repository(text) };
+    login(owner)?;
+    repository(name)
+}
+
+fn forked(text: &str) -> Result<(), Misfit> {
+    if !text.contains('/') {
+        return Err(Misfit::new("be a repository with its owner").hint(format!("write it as `OWNER/{text}`")));
+    }
+    template(text)
 }
 
 fn property(text: &str) -> Result<(), Misfit> {

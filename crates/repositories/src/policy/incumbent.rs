@@ -61,8 +61,8 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
             let has_null = |key: &Key| matches!(key.shape, Shape::OrNull(_)) || drops_list(&key.shape, value);
             known.is_some_and(|key| key.status == Status::Carried && !has_null(key))
         };
-        drop_unset(repository, "repository.", is_setting, problems);
         drop_idle(repository);
+        drop_unset(repository, "repository.", is_setting, problems);
         stricter_visibility(repository, problems);
         topics(repository, problems);
     }
@@ -147,12 +147,10 @@ fn drop_unset(
     });
 }
 
-/// Removes keys that Beadle does not carry out and whose values ask for nothing. A report about
-/// such a key would not help the author.
+/// Removes keys whose values ask for nothing. A report about such a key would not help the author.
 fn drop_idle(block: &mut Node) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| match key.text() {
-        Some("force_create" | "auto_init") => value.bool() != Some(false),
         Some("gitignore_template" | "license_template") => !value.is_null(),
         _ => true,
     });

@@ -11,7 +11,7 @@ use super::list_forms::{edits, effect, nothing_below};
 use super::lists::list_of;
 use super::merge::settle;
 use super::node::{Kind, Node};
-use super::normal::{normal, suborg_properties, unarchives_nothing};
+use super::normal::{normal, suborg_properties, takes_name_of_file, unarchives_nothing};
 use super::pattern::{Pattern, globs};
 use super::problem::Problem;
 use super::schema::FileKind;
@@ -266,7 +266,9 @@ impl Layer {
         let is_repository = kind == FileKind::Repo;
         let is_settings = kind == FileKind::Settings;
         let mut root = normal(&edits(root));
-        if !is_repository {
+        if is_repository {
+            takes_name_of_file(&mut root, stem);
+        } else {
             unarchives_nothing(&mut root);
         }
         let root = &root;
@@ -363,6 +365,12 @@ impl Layer {
     /// Returns the name that a file in repos/ gives to its repository (`repository.name`).
     pub fn given_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("name")?.text()
+    }
+
+    /// Returns the former name of the repository of the file. A repository that has this name gets
+    /// the name of the file.
+    pub fn old_name(&self) -> Option<&str> {
+        self.root.get("repository")?.get("oldname")?.text()
     }
 }
 

@@ -5,6 +5,7 @@ mod assertions;
 mod checks;
 mod conflicts;
 mod contradictions;
+mod creations;
 mod desired;
 mod error;
 mod explain;
@@ -44,6 +45,7 @@ mod wants;
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
+pub use creations::Creation;
 pub(crate) use desired::holds;
 pub use error::PolicyError;
 pub use explain::{Did, Explained, LayerStep, Overridden, Removed, explain};
@@ -65,7 +67,8 @@ pub use selector::Selector;
 pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
-pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
+pub(crate) use wants::WHEN_MISSING;
+pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
 
 /// Gives tests access to the description of the policy's files, from which they generate files.
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
 //! - `null` as the description of a label becomes an empty text, as GitHub shows a label without a
 //!   description.
+//! - A file in repos/ that has `repository.oldname` gets `repository.name`: the name of the file.
 //! - `archived: false` in a file for several repositories becomes null.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties` becomes `{ Team: [a] }`.
 
@@ -79,6 +80,19 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     let archived = root.child("repository").and_then(|repository| repository.child("archived"));
     if let Some(archived) = archived.filter(|archived| archived.bool() == Some(false)) {
         archived.kind = Kind::Null;
+    }
+}
+
+/// Adds `repository.name` with the name of the file, if the file has `oldname` and no `name`. So
+/// the repository with the former name gets the name of the file.
+pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
+    let Some(repository) = root.child("repository") else { return };
+    let Some(old) = repository.get("oldname").filter(|_| repository.get("name").is_none()).cloned() else {
+        return;
+    };
+    if let Kind::Map(entries) = &mut repository.kind {
+        let text = |text: &str| Node { kind: Kind::Text(text.to_owned()), ..old.clone() };
+        entries.push((text("name"), text(stem)));
     }
 }
 

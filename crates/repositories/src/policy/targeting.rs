@@ -166,7 +166,8 @@ impl Policy {
             match &layer.kind {
                 LayerKind::Organisation | LayerKind::Selected(_) => {}
                 LayerKind::Repository(file) => {
-                    if !is_known(file) && !layer.given_name().is_some_and(is_known) {
+                    let is_given = layer.given_name().is_some_and(is_known);
+                    if !is_known(file) && !is_given && self.creation(file).is_none() {
                         unmatched.push(format!("{}: there is no repository `{file}`", layer.file));
                     }
                 }

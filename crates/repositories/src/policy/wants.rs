@@ -60,6 +60,32 @@ pub struct CollaboratorWant {
     pub asked: PolicyLocation,
 }
 
+/// The key of the section `repository` that has a [`MissingBranch`].
+pub(crate) const WHEN_MISSING: &str = "default_branch_when_missing";
+
+/// What Beadle does if the declared default branch does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingBranch {
+    /// Beadle reports it.
+    #[default]
+    Report,
+    /// Beadle renames the present default branch.
+    Rename,
+    /// Beadle creates the branch at the head of the present default branch.
+    Create,
+}
+
+impl MissingBranch {
+    /// Returns the value with this text. Any other text means that Beadle only reports.
+    pub(crate) fn of(text: Option<&str>) -> Self {
+        match text {
+            Some("rename") => Self::Rename,
+            Some("create") => Self::Create,
+            _ => Self::Report,
+        }
+    }
+}
+
 /// A branch protection rule that the policy declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BranchWant {
@@ -79,6 +105,8 @@ pub struct BranchWant {
 pub struct Desired {
     /// The settings of the repository.
     pub settings: Vec<Want>,
+    /// What Beadle does if the declared default branch does not exist.
+    pub missing_branch: MissingBranch,
     /// The topics of the repository.
     pub topics: Option<Listed<String>>,
     /// The teams that have access.

@@ -151,6 +151,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         | ["organizations", _, "team", _, "repos", ..]
         | ["orgs", _, "repos"]
         | ["repos", _, _]
+        | ["repos", _, _, "forks" | "generate"]
         | ["repos", _, _, "topics" | "collaborators" | "rulesets" | "private-vulnerability-reporting", ..]
             if writes =>
         {

@@ -26,7 +26,7 @@ use super::aspect::{
 };
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::layered;
-use crate::policy::{BranchWant, Node, merge};
+use crate::policy::{BranchWant, MissingBranch, Node, merge};
 
 /// The aspect of a repository's branch protection rules.
 pub(crate) const PROTECTION: Aspect = Aspect {
@@ -111,12 +111,18 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
     let wanted = context.desired.settings.iter().find(|want| want.key == "default_branch");
     if let Some(wanted) = wanted.and_then(|want| want.value.as_str())
         && !branches.iter().any(|branch| branch == wanted)
-        && context.reader.branch_exists(&repository.node_id, wanted).await?
     {
-        if context.settings_are_written {
-            branches.clear();
+        let writes = context.settings_are_written;
+        if context.reader.branch_exists(&repository.node_id, wanted).await? {
+            if writes {
+                branches.clear();
+            }
+            branches.push(wanted.to_owned());
+        } else if writes && !branches.is_empty() && context.desired.missing_branch == MissingBranch::Create {
+            // The run creates the branch after its rule. Until then, the present default branch
+            // must stay protected.
+            branches.push(wanted.to_owned());
         }
-        branches.push(wanted.to_owned());
     }
     Ok(branches)
 }

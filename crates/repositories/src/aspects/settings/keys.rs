@@ -46,7 +46,11 @@ pub(super) const KEYS: &[Key] = &[
         "Who can open pull requests.",
     ),
     key("is_template", Shape::Bool, "Whether the repository is a template for others."),
-    key("default_branch", Shape::Form(&forms::BRANCH), "The default branch. It must exist."),
+    key(
+        "default_branch",
+        Shape::Form(&forms::BRANCH),
+        "The default branch. It must exist, unless `default_branch_when_missing` says otherwise.",
+    ),
     key("allow_squash_merge", Shape::Bool, "Allows squash merges."),
     key("allow_merge_commit", Shape::Bool, "Allows merge commits."),
     key("allow_rebase_merge", Shape::Bool, "Allows rebase merges."),

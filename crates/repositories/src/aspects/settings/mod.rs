@@ -3,6 +3,7 @@
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
+mod default_branch;
 mod keys;
 mod reviewers;
 
@@ -255,13 +256,7 @@ async fn default_branch(
 ) -> Result<(), Failure> {
     let branch = want.value.as_str().unwrap_or_default();
     if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
-        plan.cannot_resolve_part(
-            "default_branch",
-            format!(
-                "the branch `{branch}` does not exist, so it cannot become the default branch ({})",
-                want.asked
-            ),
-        );
+        default_branch::missing(context.desired.missing_branch, want, &seen, plan);
         return Ok(());
     }
     let fields = vec![field("default_branch", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];

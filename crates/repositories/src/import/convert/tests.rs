@@ -158,7 +158,7 @@ fn files_of_safe_settings_keep_their_places_and_lose_only_what_is_reported() {
     let made = converted(
         Incumbent::SafeSettings,
         &[
-            ("admin/.github/settings.yml", "repository:\n  force_create: true\n  has_wiki: false\n"),
+            ("admin/.github/settings.yml", "repository:\n  has_pages: true\n  has_wiki: false\n"),
             (
                 "admin/.github/suborgs/web.yml",
                 "suborgrepos: [web-*]\nteams:\n  - name: web\n    privacy: closed\n",

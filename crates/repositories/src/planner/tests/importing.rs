@@ -83,8 +83,8 @@ async fn a_messy_organisation_has_a_file_for_each_repository() {
         let label = format!("a{n}: b # c");
         json!({
             "branches": { "main": {} }, "description": format!("{n}: \"yes\" # no"),
-            "homepage": format!("https://acme.example/{n}"), "has_wiki": n % 2 == 0,
-            "allow_rebase_merge": n % 3 == 0, "delete_branch_on_merge": n % 4 == 0,
+            "homepage": format!("https://acme.example/{n}"), "has_wiki": n.is_multiple_of(2),
+            "allow_rebase_merge": n.is_multiple_of(3), "delete_branch_on_merge": n.is_multiple_of(4),
             "topics": [format!("only-{n}")],
             "labels": { label: { "color": "5319e7", "description": "null" } },
             "teams": { format!("team-{}", n % 5): permission },

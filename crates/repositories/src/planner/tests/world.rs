@@ -38,6 +38,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new(state: Value, policy: &str) -> Self {
+        Self::of_files(state, &[("settings.yml", policy)]).await
+    }
+
+    /// Creates a world with the files of a policy.
+    pub(super) async fn of_files(state: Value, files: &[(&str, &str)]) -> Self {
         let limits = beadle_sim::Limits {
             core: PLENTY,
             graphql: PLENTY,
@@ -52,8 +57,7 @@ impl World {
             ..beadle_sim::Settings::default()
         };
         let sim = Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
-        let texts = BTreeMap::from([("settings.yml".to_owned(), policy.to_owned())]);
-        let policy = Policy::from_sources(texts, "admin", Path::new("policy")).unwrap();
+        let policy = policy_of(files);
         let folder = tempfile::tempdir().unwrap();
         let store =
             SqliteStore::open_inline(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
@@ -162,10 +166,27 @@ impl World {
         assert_eq!(answer.map(|(status, ..)| status), Some(204));
     }
 
+    /// Renames a repository without Beadle.
+    pub(super) async fn rename(&self, name: &str, new: &str) {
+        let request = http::Request::builder()
+            .method("PATCH")
+            .uri(format!("{}/repos/acme/{name}", self.sim.url()))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Bytes::from(json!({ "name": new }).to_string()));
+        let answer = self.sim.exchange(request.unwrap()).await;
+        assert_eq!(answer.map(|(status, ..)| status), Some(200));
+    }
+
     /// Checks that every call fits GitHub's published API descriptions.
     pub(super) fn check_calls(&self) {
         assert!(beadle_contracts::check(&self.sim.calls()) > 0);
     }
+}
+
+fn policy_of(files: &[(&str, &str)]) -> Policy {
+    let texts: BTreeMap<String, String> =
+        files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+    Policy::from_sources(texts, "admin", Path::new("policy")).unwrap()
 }
 
 async fn plans(planner: &RepositoryPlanner) -> Vec<(Key, Plan<Box<dyn Step>>)> {

@@ -2,6 +2,7 @@
 //!
 //! <https://github.com/github/safe-settings> (docs/sample-settings)
 
+mod creation;
 mod joined;
 mod selectors;
 
@@ -48,15 +49,13 @@ const KEYS_OF_REPOSITORY: [Key; count(&OF_REPOSITORY)] = join(&OF_REPOSITORY);
 const SECTIONS_OF_ASPECTS: [Key; count(&OF_ASPECTS)] = join(&OF_ASPECTS);
 const SECTIONS_OF_ORGANISATION: [Key; count(&OF_ORGANISATION)] = join(&OF_ORGANISATION);
 
-/// The keys of the section `repository`. They are the keys of the aspects, and keys that Beadle
-/// knows but does not support.
+/// The keys of the section `repository`. They are the keys of the aspects, the keys about the
+/// creation of a repository, and keys that Beadle knows but does not support.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
+    creation::KEYS,
     &[
         never("has_downloads", "GitHub no longer has it"),
-        later("force_create", "Create the repository if it does not exist."),
-        later("template", "The template for a new repository."),
-        later("oldname", "The name before a rename."),
         later("new_name", "The name after a rename, in the Probot settings app."),
         never("org", "the configuration of Beadle names the organisation"),
         never("organization", "the configuration of Beadle names the organisation"),
@@ -71,9 +70,6 @@ pub(crate) const REPOSITORY: &[Key] = joined![
             "enable_automated_security_fixes",
             "write `repository: { security: { enableAutomatedSecurityFixes: ... } }`"
         ),
-        later("auto_init", "Create a first commit in a new repository."),
-        later("gitignore_template", "The `.gitignore` of a new repository."),
-        later("license_template", "The license of a new repository."),
     ],
 ];
 

@@ -127,6 +127,23 @@ mod tests {
     }
 
     #[test]
+    fn a_new_branch_needs_a_commit_and_a_free_name() {
+        let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": {
+            "branches": { "main": {} }, "contents": { "a": "1" },
+        } } } } }));
+        let head =
+            call(&mut world, &Method::GET, &["repos", "acme", "shop", "branches", "main"], &Value::Null);
+        let head = head.body.unwrap()["commit"]["sha"].clone();
+        let path = ["repos", "acme", "shop", "git", "refs"];
+        let unknown = json!({ "ref": "refs/heads/next", "sha": "2".repeat(40) });
+        assert_eq!(call(&mut world, &Method::POST, &path, &unknown).status, 422);
+        let next = json!({ "ref": "refs/heads/next", "sha": head });
+        assert_eq!(call(&mut world, &Method::POST, &path, &next).status, 201);
+        assert_eq!(call(&mut world, &Method::POST, &path, &next).status, 422, "the name is taken");
+        assert!(world.repository("acme", "shop").unwrap()["branches"].get("next").is_some());
+    }
+
+    #[test]
     fn addresses_of_branches_with_blanks_are_uris() {
         let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": {
             "branches": { "a \u{e4}": {} }, "protection": { "a \u{e4}": {} },

@@ -3,7 +3,8 @@
 //! <https://docs.github.com/rest/branches/branches>,
 //! <https://docs.github.com/rest/commits/commits>,
 //! <https://docs.github.com/rest/git/trees>,
-//! <https://docs.github.com/rest/git/blobs>
+//! <https://docs.github.com/rest/git/blobs>,
+//! <https://docs.github.com/rest/git/refs>
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, page, wants_raw};
 use crate::github::address;
 use crate::github::commits::{self, Commit, File, find, has_branches, head};
+use crate::github::world::World;
 
 /// The maximum number of entries in a recursive tree. A longer tree is cut.
 const MOST_ENTRIES: u64 = 100_000;
@@ -78,6 +80,34 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
         "protection_url": format!("{url}/protection"),
     });
     Reply::json(200, answer)
+}
+
+/// Answers `POST /repos/{owner}/{repo}/git/refs`. The simulator creates branches only.
+pub(super) fn create_ref(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let (full, sha) = (call.body["ref"].as_str().unwrap_or_default(), &call.body["sha"]);
+    let Some(branch) = full.strip_prefix("refs/heads/").filter(|branch| !branch.is_empty()) else {
+        return Reply::invalid("Reference name must start with 'refs/heads/' in the simulator");
+    };
+    if !has_branches(found) {
+        return empty();
+    }
+    if !sha.as_str().is_some_and(|sha| sha.len() == 40 && is_commit(found, sha)) {
+        return Reply::invalid("Object does not exist");
+    }
+    if found["branches"].get(branch).is_some() {
+        return Reply::invalid("Reference already exists");
+    }
+    let at = if *sha == head(found) { json!({}) } else { json!({ "commit": sha }) };
+    world.edit(org, name, call.sender, |found| found["branches"][branch] = at);
+    let api = format!("https://api.github.com/repos/{org}/{name}/git");
+    let segments: Vec<String> = branch.split('/').map(address::segment).collect();
+    let answer = json!({
+        "ref": full, "node_id": format!("REF_{}", commits::id("ref", full)),
+        "url": format!("{api}/refs/heads/{}", segments.join("/")),
+        "object": { "type": "commit", "sha": sha, "url": format!("{api}/commits/{}", sha.as_str().unwrap_or_default()) },
+    });
+    Reply::json(201, answer)
 }
 
 /// Answers `GET /repos/{owner}/{repo}/commits`, and the same path followed by `/{ref}`.

@@ -8,6 +8,7 @@ mod branches;
 mod checks;
 mod configurations;
 mod contents;
+mod create;
 mod deploy_keys;
 mod git;
 mod hooks;
@@ -29,7 +30,7 @@ use serde_json::{Value, json};
 
 use crate::github::address::{MOVED, RAW};
 use crate::github::rules::Place;
-use crate::github::world::{World, new_repository, now};
+use crate::github::world::World;
 use crate::github::{address, described, rules, shapes};
 
 /// A call of the REST API.
@@ -219,7 +220,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
                 world.repositories(org).into_iter().map(|row| shapes::repository(world, org, row, false));
             page(call, rows.collect())
         }
-        ("POST", ["repos"]) => create(world, call, org),
+        ("POST", ["repos"]) => create::in_organisation(world, call, org),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
         ("GET", ["properties", "schema"]) => properties::definitions(world, org),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
@@ -229,23 +230,6 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         ("GET", ["custom-repository-roles"]) => Reply::json(200, teams::custom_roles(world, org)),
         _ => Reply::not_found(),
     }
-}
-
-fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
-    let Some(name) = call.body["name"].as_str().filter(|name| !name.is_empty()) else {
-        return Reply::invalid("Repository creation failed.");
-    };
-    if world.repository(org, name).is_some() {
-        return Reply::invalid("Repository creation failed: name already exists on this account");
-    }
-    let id = world.fresh_id();
-    let mut repository = new_repository(id, name, &now());
-    set(&mut repository, call.body);
-    if call.body["auto_init"] == json!(true) {
-        repository["branches"]["main"] = json!({});
-    }
-    world.insert_repository(org, &repository, call.sender);
-    Reply::json(201, shapes::repository(world, org, &repository, true))
 }
 
 fn read_only(repository: &Value) -> Option<Reply> {
@@ -333,6 +317,8 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             world.remove_repository(org, name, call.sender);
             Reply::empty(204)
         }
+        ("POST", ["forks"]) => create::fork(world, call, &found),
+        ("POST", ["generate"]) => create::from_template(world, call, &found),
         ("GET", ["topics"]) => Reply::json(200, json!({ "names": found["topics"] })),
         ("PUT", ["topics"]) => {
             let names = call.body["names"].as_array().cloned().unwrap_or_default();
@@ -376,6 +362,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         ("GET", ["contents", path @ ..]) => contents::answer(call, org, &found, &path.join("/")),
         ("GET", ["commits", rest @ ..]) => git::commits(call, org, &found, rest),
         ("GET", ["compare", basehead]) => git::compare(org, &found, basehead),
+        ("POST", ["git", "refs"]) => git::create_ref(world, call, org, &found),
         ("GET", ["git", "trees", id]) => git::tree(call, org, &found, id),
         ("GET", ["git", "blobs", id]) => git::blob(call, org, &found, id),
         _ => Reply::not_found(),

@@ -100,8 +100,9 @@ fn keys_that_ask_for_nothing_are_not_reported() {
         ("repository: { has_wiki: false, force_create: false }", 0),
         ("repository: { has_wiki: false, auto_init: false }", 0),
         ("repository: { has_wiki: false, gitignore_template: null, license_template: null }", 0),
-        ("repository: { has_wiki: false, force_create: true }", 1),
-        ("repository: { has_wiki: false, license_template: mit }", 1),
+        ("repository: { has_wiki: false, force_create: true }", 0),
+        ("repository: { has_wiki: false, license_template: mit }", 0),
+        ("repository: { has_wiki: false, new_name: shop }", 1),
     ] {
         let found = remarks(&accepted(&[("settings.yml", key)]));
         assert_eq!(found.len(), count, "{key}: {found:?}");

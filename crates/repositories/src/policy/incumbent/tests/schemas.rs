@@ -5,15 +5,9 @@ use crate::policy::Severity;
 /// safe-settings, and from the Probot settings app. Each element is a file name and a text; the
 /// last line of the text contains the key.
 const NOT_CARRIED_OUT: &[(&str, &str)] = &[
-    ("settings.yml", "repository:\n  auto_init: true"),
-    ("settings.yml", "repository:\n  gitignore_template: node"),
-    ("settings.yml", "repository:\n  license_template: mit"),
     ("settings.yml", "repository:\n  has_downloads: true"),
     ("settings.yml", "repository:\n  org: acme"),
     ("repos/a.yml", "repository:\n  organization: acme"),
-    ("repos/a.yml", "repository:\n  force_create: true"),
-    ("repos/a.yml", "repository:\n  template: base"),
-    ("repos/a.yml", "repository:\n  oldname: b"),
     ("repos/a.yml", "repository:\n  new_name: b"),
     ("repos/a.yml", "repository:\n  has_pages: true"),
     ("repos/a.yml", "repository:\n  enable_vulnerability_alerts: true"),
@@ -72,6 +66,11 @@ const CARRIED_OUT: &[(&str, &str)] = &[
         "settings.yml",
         "repository: { allow_auto_merge: true, delete_branch_on_merge: true, allow_update_branch: true }",
     ),
+    (
+        "repos/a.yml",
+        "repository: { force_create: true, template: base, auto_init: true, gitignore_template: node, oldname: b }",
+    ),
+    ("settings.yml", "repository: { force_create: true, license_template: mit, template: acme/base }"),
     ("settings.yml", "repository: { default_branch: main, archived: true, allow_forking: false }"),
     ("settings.yml", "repository: { security_and_analysis: { secret_scanning: { status: enabled } } }"),
     (

@@ -1,0 +1,83 @@
+//! Finds the repository to which a name leads, before Beadle creates a repository with this name.
+
+use beadle_engine::{Class, Failure};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::graphql::run;
+use crate::read::Reader;
+use crate::repository::Visibility;
+use crate::shape::shape;
+
+/// By default, GitHub follows renames and transfers.
+const OCCUPANT: &str = "query ($org: String!, $name: String!) { repository(owner: $org, name: $name) { id databaseId name owner { login } } }";
+
+const VISIBILITY: &str =
+    "query ($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { visibility } }";
+
+/// The repository to which a name leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupant {
+    /// The immutable id of the repository.
+    pub id: u64,
+    /// The node id of the repository.
+    pub node_id: String,
+    /// The present owner. It differs from the organisation if the repository was transferred.
+    pub owner: String,
+    /// The present name. It differs from the name that Beadle asked for if the repository was
+    /// renamed.
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    id: String,
+    database_id: u64,
+    name: String,
+    owner: Owner,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    login: String,
+}
+
+impl Reader {
+    /// Returns the visibility of a repository of any owner. Returns `None` if it does not exist, or
+    /// if the credential cannot see it.
+    pub async fn visibility_of(&self, owner: &str, name: &str) -> Result<Option<Visibility>, Failure> {
+        const DOING: &str = "looking up a repository";
+        let variables = json!({ "owner": owner, "name": name });
+        let answer = run(self.api(), DOING, VISIBILITY, variables, false).await?;
+        if let Some(error) = answer.error_at(&[json!("repository")]) {
+            return if error.is_not_found() { Ok(None) } else { Err(error.failure(DOING)) };
+        }
+        let visibility = answer.data["repository"]["visibility"].as_str().and_then(|text| text.parse().ok());
+        visibility.map(Some).ok_or_else(|| {
+            Failure::new(
+                Class::Retry,
+                format!("{DOING}: GitHub does not show the visibility of {owner}/{name}"),
+            )
+        })
+    }
+
+    /// Returns the repository that has this name in the organisation, or that had it before a
+    /// rename or a transfer. Returns `None` if there is none that the credential can see.
+    pub async fn occupant(&self, name: &str) -> Result<Option<Occupant>, Failure> {
+        const DOING: &str = "looking up the name of a repository";
+        let variables = json!({ "org": self.organisation(), "name": name });
+        let answer = run(self.api(), DOING, OCCUPANT, variables, false).await?;
+        if let Some(error) = answer.error_at(&[json!("repository")]) {
+            return if error.is_not_found() { Ok(None) } else { Err(error.failure(DOING)) };
+        }
+        match shape(&answer.data["repository"]) {
+            Some(Found { id: node_id, database_id: id, name, owner }) => {
+                Ok(Some(Occupant { id, node_id, owner: owner.login, name }))
+            }
+            // An answer without the repository and without a reason does not prove that the name is
+            // free.
+            None => Err(Failure::new(Class::Retry, format!("{DOING}: the answer is incomplete"))),
+        }
+    }
+}

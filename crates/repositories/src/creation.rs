@@ -1,0 +1,203 @@
+//! Creates the repositories that a policy declares in repos/ with `force_create`.
+//!
+//! A repository that does not exist has no id, so its key has its name:
+//! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks the
+//! key with the id. The run of the second key applies the whole policy. Every new repository is
+//! private at first. Its visibility is the last thing that a run changes, so nobody else sees it
+//! before it is as declared. Only a fork of a public repository is public at once, because GitHub
+//! has no other way.
+//!
+//! Calls: one or two GraphQL queries for the plan, one before the write, the write, and one query
+//! after it. A repository that exists costs no call.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
+use beadle_github::{Method, Reader};
+use serde_json::{Map, Value, json};
+
+use crate::aspects::{Step, WriteTarget};
+use crate::policy::Creation;
+
+/// The name of the creation of repositories in plans and in modes.
+pub(crate) const ASPECT: &str = "creation";
+/// The beginning of the id in the key of a repository that does not exist yet.
+const BY_NAME: &str = "name/";
+
+/// Returns the key of a repository that does not exist yet.
+pub fn creation_key(instance: &str, name: &str) -> Key {
+    Key::new("repository", instance, format!("{BY_NAME}{}", name.to_lowercase()))
+}
+
+/// Returns the name in the key of a repository that does not exist yet. Returns `None` for every
+/// other key.
+pub fn name_in(key: &Key) -> Option<&str> {
+    key.id().strip_prefix(BY_NAME).filter(|_| key.kind() == "repository")
+}
+
+/// How GitHub makes a repository.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// GitHub copies the files of this template: its owner and its name.
+    Template(&'a str, &'a str),
+    /// The repository is a fork of this one: its owner and its name.
+    Fork(&'a str, &'a str),
+    /// The repository is empty, or has a first commit.
+    Nothing,
+}
+
+/// Creates a repository.
+pub(crate) struct Create(pub(crate) Creation);
+
+impl Create {
+    fn source<'a>(&'a self, organisation: &'a str) -> Source<'a> {
+        let Creation { template, fork, .. } = &self.0;
+        if let Some((owner, name)) = fork.as_ref().and_then(|fork| fork.split_once('/')) {
+            return Source::Fork(owner, name);
+        }
+        let Some(template) = template else { return Source::Nothing };
+        let (owner, name) = template.split_once('/').unwrap_or((organisation, template.as_str()));
+        Source::Template(owner, name)
+    }
+
+    /// Returns the body of the call that creates the repository.
+    fn body(&self, organisation: &str) -> Value {
+        let Creation { name, include_all_branches: all, .. } = &self.0;
+        match self.source(organisation) {
+            Source::Fork(..) => {
+                return json!({ "organization": organisation, "name": name, "default_branch_only": !all });
+            }
+            Source::Template(..) => {
+                return json!({
+                    "owner": organisation, "name": name, "private": true, "include_all_branches": all,
+                });
+            }
+            Source::Nothing => {}
+        }
+        let Creation { auto_init, gitignore_template, license_template, .. } = &self.0;
+        let mut body = Map::new();
+        body.insert("name".to_owned(), json!(name));
+        body.insert("private".to_owned(), json!(true));
+        body.insert("auto_init".to_owned(), json!(auto_init));
+        for (key, value) in
+            [("gitignore_template", gitignore_template), ("license_template", license_template)]
+        {
+            if let Some(value) = value {
+                body.insert(key.to_owned(), json!(value));
+            }
+        }
+        Value::Object(body)
+    }
+}
+
+#[async_trait]
+impl Step for Create {
+    /// Creates the repository if its name is still free. If GitHub's answer was lost, the next plan
+    /// finds the repository by its name, and GitHub refuses a second repository with the same name.
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
+        let name = &self.0.name;
+        if let Some(found) = to.reader.occupant(name).await? {
+            let text = format!(
+                "the name `{name}` leads to {}/{} (repository {}) now; nothing was created",
+                found.owner, found.name, found.id
+            );
+            return Err(Failure::new(Class::Conflict, text));
+        }
+        fail::fail_point!("before-creation", |_| std::process::abort());
+        let organisation = to.reader.organisation();
+        let body = self.body(organisation);
+        match self.source(organisation) {
+            Source::Template(owner, name) => to.writer.generate((owner, name), body).await?,
+            Source::Fork(owner, name) => to.writer.fork((owner, name), body).await?,
+            Source::Nothing => to.writer.to_organisation(Method::POST, "repos", Some(body)).await?,
+        }
+        fail::fail_point!("after-creation", |_| std::process::abort());
+        Ok(())
+    }
+}
+
+/// Reconciles repositories. After the run of a key with a name, it marks the key with the id.
+pub struct WithCreations<R> {
+    /// The reconciler of all keys.
+    pub inner: R,
+    /// Finds the new repository by its name.
+    pub reader: Reader,
+    /// The store in which the key is marked.
+    pub store: Arc<dyn Store>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl<R: Reconcile> Reconcile for WithCreations<R> {
+    /// If the process ends before the mark, the key with the name is still due. Its next run finds
+    /// the repository and marks the key with the id.
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let report = self.inner.reconcile(run).await;
+        let key = &run.lease.key;
+        let Some(name) = name_in(key) else { return report };
+        let report = report?;
+        let reader = self.reader.in_lane(run.lane);
+        let found = reader.occupant(name).await?;
+        let is_it = |owner: &str, now: &str| {
+            owner.eq_ignore_ascii_case(reader.organisation()) && now.eq_ignore_ascii_case(name)
+        };
+        if let Some(found) = found.filter(|found| is_it(&found.owner, &found.name)) {
+            let key = Key::new("repository", key.instance(), found.id);
+            let mark = Mark { key, lane: Lane::Event, hint: Some(found.node_id) };
+            self.store.mark(vec![mark], self.clock.now()).await?;
+        }
+        Ok(report)
+    }
+
+    fn parks_unresolved(&self, instance: &str) -> bool {
+        self.inner.parks_unresolved(instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::PolicyLocation;
+
+    use super::*;
+
+    #[test]
+    fn only_the_key_of_a_repository_has_a_name() {
+        let key = creation_key("acme", "New.Shop");
+        assert_eq!(key.as_str(), "repository:acme:name/new.shop");
+        assert_eq!(name_in(&key), Some("new.shop"));
+        assert_eq!(name_in(&Key::new("repository", "acme", 7)), None);
+        assert_eq!(name_in(&Key::new("check", "acme", "name/x")), None);
+    }
+
+    #[test]
+    fn every_repository_that_is_no_fork_is_private_at_first() {
+        let asked = PolicyLocation { file: "repos/new.yml".into(), line: 1 };
+        let creation = Creation {
+            name: "new".to_owned(),
+            template: None,
+            fork: None,
+            include_all_branches: true,
+            auto_init: true,
+            gitignore_template: Some("Rust".to_owned()),
+            license_template: None,
+            asked,
+            is_public: true,
+            doubt: None,
+        };
+        let body = Create(creation.clone()).body("acme");
+        assert_eq!(
+            body,
+            json!({ "name": "new", "private": true, "auto_init": true, "gitignore_template": "Rust" })
+        );
+        let body = Create(Creation { template: Some("base".to_owned()), ..creation.clone() }).body("acme");
+        assert_eq!(
+            body,
+            json!({ "owner": "acme", "name": "new", "private": true, "include_all_branches": true })
+        );
+        let body = Create(Creation { fork: Some("up/base".to_owned()), ..creation }).body("acme");
+        assert_eq!(body, json!({ "organization": "acme", "name": "new", "default_branch_only": false }));
+    }
+}

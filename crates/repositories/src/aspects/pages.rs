@@ -163,7 +163,9 @@ fn create(want: &Node, plan: &mut AspectPlan) {
     if !more.is_empty() {
         requests.push((Method::PUT, Some(Value::Object(more))));
     }
-    plan.change("", fields, Write(requests));
+    // Without a paid plan, only a public repository can have a site, so Beadle first changes the
+    // visibility.
+    plan.change_at(Stage::Security, "", fields, Write(requests));
 }
 
 /// Returns whether the branch of the declared source exists. If it does not, records this.

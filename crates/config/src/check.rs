@@ -325,6 +325,11 @@ impl TargetFile {
                 );
                 return Err(Invalid::must(at.key("org"), &rule));
             }
+            if self.attributes.named().next().is_some() || !self.attributes.custom.is_empty() {
+                let at = table.key("attributes");
+                let what = format!("`{at}` is only for SCIM: an account of GitHub belongs to its person");
+                return Err(Invalid::new(at, what).hint(Some("remove `attributes` from the target".into())));
+            }
             if self.budget.is_some() {
                 let at = table.key("budget");
                 let what =
@@ -359,7 +364,7 @@ impl TeamsFile {
             let hint = "the owner of a token becomes a maintainer of every team that the token creates";
             return Err(Invalid::must(table.key("org"), &rule).hint(Some(hint.into())));
         }
-        if self.found_by.is_empty() {
+        if self.found_by.is_empty() && !self.teams_from_policy {
             let rule = "have at least one of \"saml\", \"mail\" and \"file\"";
             return Err(Invalid::must(table.key("match"), rule));
         }

@@ -7,10 +7,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AppFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile, GuardFile,
-    HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource,
-    RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile,
-    WorkerFile,
+    AppFile, AttributesFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile,
+    GuardFile, HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile,
+    RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile,
+    TeamsFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -62,6 +62,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("## `[[target]]`", keys::<TargetFile>()),
         ("### `[target.scim]`", keys::<ScimFile>()),
         ("### `[target.github]`", keys::<TeamsFile>()),
+        ("### `[target.attributes]`", keys::<AttributesFile>()),
         ("### `[target.group_guard]`", keys::<GroupGuardFile>()),
         ("### `[target.budget]`", keys::<TargetBudgetFile>()),
         ("## `[[groups]]`", keys::<GroupsFile>()),

@@ -6,6 +6,7 @@
 //! at each cold start. Some checks need a vendor's crate, for example the checks of aspects and of
 //! templates in dispatch rules. Only the binary does these checks.
 
+mod attributes;
 mod check;
 #[cfg(test)]
 mod documented;
@@ -24,6 +25,7 @@ mod source;
 mod store_location;
 mod target;
 
+pub use attributes::AttributesFile;
 pub use duration::Span;
 pub use error::{ConfigError, Invalid};
 pub use file::{File, RecoveryFile, RetentionFile, ServerFile, StoreFile, WorkerFile};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use beadle_engine::Limits;
 use serde::Deserialize;
 
-use crate::{GuardFile, Span};
+use crate::{AttributesFile, GuardFile, Span};
 
 /// `[[target]]`: one system whose groups Beadle manages. It is a SCIM 2.0 server, or the teams of
 /// an organisation of GitHub.
@@ -24,6 +24,9 @@ pub struct TargetFile {
     /// The limits for the members of each single group.
     #[serde(default)]
     pub group_guard: GroupGuardFile,
+    /// The attributes that Beadle sets in the accounts that it creates. Only for SCIM.
+    #[serde(default)]
+    pub attributes: AttributesFile,
     /// How much Beadle may use the SCIM server. Teams have no such setting, because they use the
     /// budget of their organisation.
     pub budget: Option<TargetBudgetFile>,
@@ -52,11 +55,14 @@ pub struct TeamsFile {
     /// The name of the `[[org]]`. Beadle uses its credential and its budget.
     pub org: String,
     /// The ways in which Beadle finds the account of a person, with the most reliable way first.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", default)]
     pub found_by: Vec<Match>,
     /// The path of a file that assigns accounts to people. Its lines have the form `"login, address
     /// or id at the directory" = "login at GitHub"`.
     pub users_from: Option<PathBuf>,
+    /// True if `teams.yml` in the policy of the organisation declares teams too.
+    #[serde(default)]
+    pub teams_from_policy: bool,
 }
 
 /// One way in which Beadle finds the account of a person at GitHub.

@@ -12,6 +12,7 @@ pub mod budget;
 pub mod clock;
 mod contested;
 pub mod delivery;
+pub mod expressions;
 pub mod failure;
 pub mod gate;
 pub mod glob;

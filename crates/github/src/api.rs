@@ -228,6 +228,29 @@ impl Api {
         Ok(rows)
     }
 
+    /// Reads all rows of a list that GitHub sends inside an object, as the field `key` beside the
+    /// total. If the total is not the number of rows, the list is unknown.
+    pub(crate) async fn list_in(&self, path: &Path, key: &str) -> Result<Vec<Value>, TransportError> {
+        let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
+        let mut next = Some(path.clone());
+        while let Some(path) = next {
+            let answer = self.read(&path).await?;
+            let body: Value = answer.json()?;
+            let invalid =
+                |why: String| TransportError::InvalidResponse { request: answer.request.clone(), why };
+            let page = body.get(key).and_then(Value::as_array);
+            let page = page.ok_or_else(|| invalid(format!("the answer has no list `{key}`")))?;
+            distinct.page(page, answer.next()).map_err(invalid)?;
+            rows.extend(page.iter().cloned());
+            next = answer.next().map(Path::given);
+            let total = body["total_count"].as_u64().filter(|_| next.is_none());
+            if total.is_some_and(|total| usize::try_from(total) != Ok(rows.len())) {
+                return Err(invalid(format!("the list has {} rows in place of its total", rows.len())));
+            }
+        }
+        Ok(rows)
+    }
+
     /// Sends a read as the App itself, not as one of its installations.
     pub(crate) async fn get_as_app(&self, path: Path) -> Result<Answer, TransportError> {
         self.client.send(&self.auth.as_app(Method::GET, path, None).await?).await

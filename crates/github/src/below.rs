@@ -5,7 +5,8 @@
 use beadle_transport::Path;
 
 /// A path below a repository or an organisation. It consists of literals and ids. The only names in
-/// it are names of labels, and each repository has its own labels.
+/// it are names of labels, of variables and of custom properties. Each repository has its own
+/// labels, and each organisation its own variables and properties.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 
@@ -18,6 +19,16 @@ impl Below {
     /// Returns the path of a label.
     pub fn label(name: &str) -> Self {
         Self(Path::at("labels").value(name))
+    }
+
+    /// Returns the path of a variable of the organisation.
+    pub fn variable(name: &str) -> Self {
+        Self(Path::at("actions/variables").value(name))
+    }
+
+    /// Returns the path of the definition of a custom property.
+    pub fn property(name: &str) -> Self {
+        Self(Path::at("properties/schema").value(name))
     }
 
     /// Appends an id to the path.

@@ -44,6 +44,11 @@ impl Grantee {
         Self { asked: Some(found.asked), ..Self::user(found.id, &found.name) }
     }
 
+    /// Returns the name of the list to which the team or the account belongs in a path.
+    pub(crate) fn list(&self) -> &'static str {
+        if self.kind == ActorKind::Team { "teams" } else { "users" }
+    }
+
     /// Checks that the name belongs to the planned id now. If Beadle resolved the name less than
     /// five seconds ago, for the plan or for another write, the check needs no call.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {

@@ -22,6 +22,7 @@ mod loader;
 mod members;
 mod names;
 mod occupant;
+mod organisation_grants;
 mod owners;
 mod policy_files;
 mod properties;

@@ -32,6 +32,13 @@ pub struct Team {
     pub description: String,
     /// True if there are teams below this team.
     pub is_parent: bool,
+    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if it is
+    /// unknown.
+    pub privacy: Option<String>,
+    /// Whether mentions notify the members, in the words of the REST API. `None` if it is unknown.
+    pub notifications: Option<String>,
+    /// The slug of the team above this team.
+    pub parent: Option<String>,
 }
 
 /// A member of an organisation, or an invited account.
@@ -72,9 +79,22 @@ pub struct TeamMembers {
 }
 
 fn team_of(node: TeamNode) -> Team {
-    let TeamNode { database_id, id, slug, name, description, child_teams } = node;
-    let is_parent = child_teams.total_count > 0;
-    Team { id: database_id, node_id: id, slug, name, description: description.unwrap_or_default(), is_parent }
+    let privacy = node.privacy.map(|privacy| match privacy.as_str() {
+        // GraphQL has another word for it than REST.
+        "VISIBLE" => "closed".to_owned(),
+        other => other.to_lowercase(),
+    });
+    Team {
+        id: node.database_id,
+        node_id: node.id,
+        slug: node.slug,
+        name: node.name,
+        description: node.description.unwrap_or_default(),
+        is_parent: node.child_teams.total_count > 0,
+        privacy,
+        notifications: node.notification_setting.map(|setting| setting.to_lowercase()),
+        parent: node.parent_team.map(|parent| parent.slug),
+    }
 }
 
 fn member_of(node: MemberNode, is_owner: bool) -> Member {

@@ -364,6 +364,29 @@ impl Reader {
         identified(self.api.list(&path).await?, identity)
     }
 
+    /// Returns all rows of a list below the organisation, like `list_of_organisation`. The store does
+    /// not keep the answer.
+    pub async fn list_anew_of_organisation(
+        &self,
+        path: impl Into<Path>,
+        identity: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
+        let path = Path::at("orgs").value(self.organisation()).then(path);
+        identified(self.api.list_anew(&path).await?, identity)
+    }
+
+    /// Returns all rows of a list below the organisation that GitHub sends inside an object, as the
+    /// field `key`. If a row lacks one of the fields in `identity`, the list is unknown.
+    pub async fn rows_of_organisation(
+        &self,
+        path: impl Into<Path>,
+        key: &str,
+        identity: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
+        let path = Path::at("orgs").value(self.organisation()).then(path);
+        identified(self.api.list_in(&path, key).await?, identity)
+    }
+
     /// Returns whether somebody changed a ruleset since Beadle first saw it or last found it in the
     /// wanted state. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by
     /// REST until REST shows the wanted state.

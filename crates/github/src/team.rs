@@ -195,6 +195,12 @@ impl NamedTeam {
         self.write(Method::PATCH, Some(json!({ "description": description }))).await
     }
 
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: sets `privacy`, `notification_setting` and
+    /// `parent_team_id`, as far as `settings` has them.
+    pub async fn configure(&self, settings: &Value) -> Result<(), Failure> {
+        self.write(Method::PATCH, Some(settings.clone())).await
+    }
+
     /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: adds an account to the team, or
     /// changes the account's role in the team. If the account is not in the organisation, GitHub
     /// invites the account. If GitHub refuses the write, the function returns GitHub's reason.

@@ -147,6 +147,9 @@ async fn a_member_is_written_by_the_present_login() {
         name: "Platform".into(),
         description: String::new(),
         is_parent: false,
+        privacy: None,
+        notifications: None,
+        parent: None,
     };
     let named = Writer::new(world.api.clone()).team(&team, &["U_9".to_owned()]).await.unwrap();
     named.put_member(9, false).await.unwrap();

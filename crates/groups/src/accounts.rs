@@ -24,6 +24,12 @@ pub(crate) struct PersonAccount {
 struct Kept {
     account: String,
     login: String,
+    /// True if Beadle created the account. A note of an earlier version does not store this.
+    #[serde(default)]
+    made: bool,
+    /// True if the person left a group since the account was last activated.
+    #[serde(default)]
+    left: bool,
 }
 
 /// The accounts that the store remembers. Without a store, Beadle remembers no accounts.
@@ -36,7 +42,7 @@ impl Metadata for Kept {
 
 impl Kept {
     fn of(self, source: &str, person: &str) -> PersonAccount {
-        let Self { account, login } = self;
+        let Self { account, login, .. } = self;
         PersonAccount { source: source.to_owned(), person: person.to_owned(), account, login }
     }
 }
@@ -57,10 +63,43 @@ impl Accounts {
         Ok(kept.map(|kept| kept.of(source, person)))
     }
 
-    pub(crate) async fn keep(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
+    /// Remembers an account that Beadle created.
+    pub(crate) async fn made(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
+        self.keep(target, whose, Some(true), false).await
+    }
+
+    /// Remembers an account that Beadle activated.
+    pub(crate) async fn activated(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
+        self.keep(target, whose, None, false).await
+    }
+
+    /// Remembers an account whose person leaves a group, or that Beadle deactivated. Each sweep
+    /// checks such an account.
+    pub(crate) async fn left(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
+        self.keep(target, whose, None, true).await
+    }
+
+    async fn keep(
+        &self,
+        target: &str,
+        whose: &PersonAccount,
+        made: Option<bool>,
+        left: bool,
+    ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        let kept = Kept { account: whose.account.clone(), login: whose.login.clone() };
+        let made = match made {
+            Some(made) => made,
+            None => self.is_made(target, whose).await?,
+        };
+        let kept = Kept { account: whose.account.clone(), login: whose.login.clone(), made, left };
         Ok(note(target, &whose.source, &whose.person).put(store.as_ref(), &kept).await?)
+    }
+
+    /// Returns whether Beadle created this account, as far as the store knows.
+    pub(crate) async fn is_made(&self, target: &str, whose: &PersonAccount) -> Result<bool, Failure> {
+        let Some(store) = &self.0 else { return Ok(false) };
+        let kept = note(target, &whose.source, &whose.person).get(store.as_ref()).await?;
+        Ok(kept.is_some_and(|kept| kept.made && kept.account == whose.account))
     }
 
     pub(crate) async fn forget(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
@@ -68,10 +107,56 @@ impl Accounts {
         Ok(note(target, &whose.source, &whose.person).forget(store.as_ref()).await?)
     }
 
-    /// Returns the remembered accounts at a target whose people belong to this directory.
-    pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<PersonAccount>, Failure> {
+    /// Returns the remembered accounts at a target whose people belong to this directory. For each
+    /// account, also returns whether Beadle created it and the person left a group since it was
+    /// activated.
+    pub(crate) async fn all(
+        &self,
+        target: &str,
+        source: &str,
+    ) -> Result<Vec<(PersonAccount, bool)>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let all = note(target, source, "").list(store.as_ref()).await?;
-        Ok(all.into_iter().map(|(person, kept)| kept.of(source, &person)).collect())
+        let known = all.into_iter().map(|(person, kept)| {
+            let left = kept.made && kept.left;
+            (kept.of(source, &person), left)
+        });
+        Ok(known.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_account_that_beadle_created_is_known_as_such_until_the_person_has_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let accounts = Accounts(Some(store.clone()));
+        let whose = |account: &str| PersonAccount {
+            source: "corp".into(),
+            person: "00u1".into(),
+            account: account.into(),
+            login: "ada@acme.example".into(),
+        };
+        accounts.made("aws", &whose("a1")).await.unwrap();
+        accounts.left("aws", &whose("a1")).await.unwrap();
+        assert!(accounts.is_made("aws", &whose("a1")).await.unwrap());
+        assert_eq!(accounts.all("aws", "corp").await.unwrap(), [(whose("a1"), true)]);
+        accounts.activated("aws", &whose("a1")).await.unwrap();
+        assert_eq!(accounts.all("aws", "corp").await.unwrap(), [(whose("a1"), false)]);
+        assert!(!accounts.is_made("aws", &whose("a2")).await.unwrap(), "it is another account");
+        accounts.activated("aws", &whose("a2")).await.unwrap();
+        assert!(!accounts.is_made("aws", &whose("a2")).await.unwrap());
+        // An earlier version stored only the account and the name.
+        let before = r#"{"account":"a1","login":"ada@acme.example"}"#;
+        store.put("account:aws:corp/00u1", before).await.unwrap();
+        assert_eq!(accounts.all("aws", "corp").await.unwrap(), [(whose("a1"), false)]);
+        assert!(!accounts.is_made("aws", &whose("a1")).await.unwrap());
     }
 }

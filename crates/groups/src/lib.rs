@@ -2,6 +2,7 @@
 //! removes their members.
 
 mod accounts;
+mod attributes;
 mod departures;
 mod due;
 mod guard;
@@ -16,6 +17,7 @@ pub mod sweep;
 pub mod targets;
 mod writer;
 
+pub use attributes::Attributes;
 pub use due::sweep_hint;
 pub use guard::GroupLimits;
 pub use links::{STOPPED, StopReason};

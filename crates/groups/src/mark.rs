@@ -100,11 +100,9 @@ impl Marker {
     }
 
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
-        let any = self.directories.values().next();
-        any.ok_or_else(|| {
-            Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source))
-        })?
-        .source(&self.source)
+        // A target has only the sources that a mapping to it can have.
+        let any = self.directories.values().find_map(|own| own.source(&self.source).ok());
+        any.ok_or_else(|| Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source)))
     }
 
     async fn of_group(&self, id: &str) -> Result<BTreeSet<Key>, Failure> {
@@ -138,7 +136,7 @@ impl Marker {
             }
             name = Some(link.from);
         }
-        Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
+        Ok(name.map(|name| SourceGroup { id: id.to_owned(), name, ..SourceGroup::default() }))
     }
 
     /// Returns the keys that the group belongs to now, and the keys that it belonged to before.

@@ -9,12 +9,12 @@ use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, PersonAccount};
 use crate::due::{all_marked, due};
 use crate::links::{GroupLink, GroupLinks};
 use crate::mapping::GroupKey;
 use crate::mark::KIND;
-use crate::planner::Directory;
+use crate::planner::{Directory, members_of};
 
 /// The maximum number of keys that one transaction marks.
 const BATCH: usize = 500;
@@ -55,12 +55,14 @@ pub async fn named(
     store: Option<&Arc<dyn Store>>,
 ) -> Result<Vec<Named>, Failure> {
     let mut found: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
+    let mut mapped = BTreeSet::new();
     let mappings = directory.mappings();
     for group in directory.source(source)?.groups().await? {
         for (target, group_key) in mappings.group_keys(source, &group.id, &group.name) {
             if target != directory.name {
                 continue;
             }
+            mapped.insert(group.id.clone());
             let names = found.entry(Key::new(KIND, &target, &group_key)).or_default();
             names.insert(group.name.clone());
             names.insert(match &group_key {
@@ -78,21 +80,24 @@ pub async fn named(
             found.entry(Key::new(KIND, &directory.name, group_key)).or_default().insert(link.name);
         }
     }
-    for (key, login) in accounts(source, directory, store).await? {
+    for (key, login) in accounts(source, directory, &mapped, store).await? {
         found.entry(key).or_default().insert(login);
     }
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
-/// Returns the accounts that Beadle created for people who seem to have left: the directory's list
-/// of users lacks them, or shows that their access must go. Before Beadle writes anything, it asks
-/// the directory about each of these people in a separate request.
+/// Returns the remembered accounts that can sign in and whose people seem to have left: the
+/// directory's list of users lacks them, or shows that their access must go, or they left a group
+/// and are in no remembered list of members. Before Beadle writes anything, it asks the directory
+/// about each of these people in a separate request.
 async fn accounts(
     source: &str,
     directory: &Directory,
+    mapped: &BTreeSet<String>,
     store: Option<&Arc<dyn Store>>,
 ) -> Result<Vec<(Key, String)>, Failure> {
-    let remembered = Accounts(store.cloned()).all(&directory.name, source).await?;
+    let Some(store) = store else { return Ok(Vec::new()) };
+    let remembered = Accounts(Some(store.clone())).all(&directory.name, source).await?;
     if remembered.is_empty() {
         return Ok(Vec::new());
     }
@@ -110,7 +115,35 @@ async fn accounts(
     };
     let stay: BTreeSet<&str> =
         people.iter().filter(|person| !person.is_leaving).map(|person| person.id.as_str()).collect();
-    let leave = remembered.into_iter().filter(|whose| !stay.contains(whose.person.as_str()));
+    let members = if remembered.iter().any(|(_, left)| *left) {
+        members_of(store, source, mapped).await?
+    } else {
+        BTreeSet::new()
+    };
+    let leave: Vec<PersonAccount> = remembered
+        .into_iter()
+        .filter(|(whose, left)| {
+            !stay.contains(whose.person.as_str()) || (*left && !members.contains(&whose.person))
+        })
+        .map(|(whose, _)| whose)
+        .collect();
+    if leave.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One list shows all accounts that cannot sign in. If it fails, each account's own run reads the
+    // account.
+    let inactive = match directory.target.inactive_accounts().await {
+        Ok(inactive) => inactive,
+        Err(failure) => {
+            tracing::warn!(
+                directory = source,
+                why = failure.text,
+                "list of accounts cannot be read, the sweep reads each account alone"
+            );
+            BTreeSet::new()
+        }
+    };
+    let leave = leave.into_iter().filter(|whose| !inactive.contains(&whose.account));
     let key = |source: String, person: String| {
         Key::new(KIND, &directory.name, GroupKey::TargetAccount { source, person })
     };

@@ -12,9 +12,11 @@ use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, PersonAccount};
 use crate::departures::Departures;
+use crate::due::due;
 use crate::guard::Departure;
 use crate::links::{GroupLink, GroupLinks, Waits, is_form_of};
 use crate::mapping::GroupKey;
+use crate::mark::KIND;
 use crate::planner::{OLDEST, What, Write};
 use crate::sources::Person;
 use crate::stop::Stop;
@@ -60,6 +62,7 @@ impl GroupWriter {
 struct Run {
     writer: GroupWriter,
     group_key: GroupKey,
+    lane: Lane,
     state: Mutex<State>,
 }
 
@@ -89,7 +92,7 @@ impl PlanWriter<Write> for GroupWriter {
         let link = self.links.of(&self.name, &group_key).await?;
         let state = Mutex::new(State { link, made: HashMap::new() });
         let writer = Self { target: self.target.in_lane(lane), ..self.clone() };
-        Ok(Box::new(Run { writer, group_key, state }))
+        Ok(Box::new(Run { writer, group_key, lane, state }))
     }
 }
 
@@ -176,6 +179,10 @@ impl Session<Write> for Run {
                 let description = facts.description.as_deref().unwrap_or_default();
                 target.describe(&known.group, &facts.external_id, description).await
             }
+            What::Configure(settings) => {
+                let known = ours(&state)?;
+                target.configure(&known.group, settings).await
+            }
             What::Provision { person, source } => {
                 let made = target.provision(person).await.map_err(|failure| lacking(failure, person))?;
                 let whose = PersonAccount {
@@ -185,19 +192,20 @@ impl Session<Write> for Run {
                     login: person.login.clone(),
                 };
                 state.made.insert(person.id.clone(), made.id);
-                self.writer.accounts.keep(&self.writer.name, &whose).await
+                self.writer.accounts.made(&self.writer.name, &whose).await
             }
             What::Update { whose, values } => {
                 target.update(&whose.account, values).await?;
-                // Beadle keeps checking an active account. It forgets an inactive account, because
-                // nobody can sign in with it.
+                // Beadle also remembers an inactive account, because somebody may activate it at the
+                // target, and because the person may come back.
                 let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
                 match active.and_then(Value::as_bool) {
-                    Some(true) => self.writer.accounts.keep(&self.writer.name, whose).await,
-                    Some(false) => self.writer.accounts.forget(&self.writer.name, whose).await,
+                    Some(true) => self.writer.accounts.activated(&self.writer.name, whose).await,
+                    Some(false) => self.writer.accounts.left(&self.writer.name, whose).await,
                     None => Ok(()),
                 }
             }
+            What::SetAttributes { account, values } => target.set_attributes(account, values).await,
             What::Add { accounts, people, role, .. } => {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
@@ -236,7 +244,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let Run { writer, group_key, .. } = self;
                 for whose in watched {
-                    writer.accounts.keep(&writer.name, whose).await?;
+                    writer.accounts.left(&writer.name, whose).await?;
                 }
                 // An operator approved this removal, so it does not count against the group's
                 // limit.
@@ -255,6 +263,7 @@ impl Session<Write> for Run {
                     writer.departures.approved(&writer.name, group_key, accounts).await?;
                 }
                 let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
+                self.check_accounts(watched).await?;
                 if *settles && !is_settled {
                     known.sources.clone_from(&facts.sources);
                     known.filled = Some(facts.filled.clone());
@@ -291,6 +300,18 @@ impl Run {
             self.writer.links.stop(&self.writer.name, &why).await?;
         }
         result
+    }
+
+    /// Makes the keys of these accounts due. Each person left a group, which may have been the last
+    /// one. If the process is killed before, the next sweep does this.
+    async fn check_accounts(&self, watched: &[PersonAccount]) -> Result<(), Failure> {
+        let GroupWriter { accounts, name, clock, .. } = &self.writer;
+        let Some(store) = accounts.0.as_ref().filter(|_| !watched.is_empty()) else { return Ok(()) };
+        let mark = |whose: &PersonAccount| {
+            let (source, person) = (whose.source.clone(), whose.person.clone());
+            due(Key::new(KIND, name, GroupKey::TargetAccount { source, person }), self.lane, None)
+        };
+        Ok(store.mark(watched.iter().map(mark).collect(), clock.now()).await?)
     }
 
     async fn keep(&self, state: &mut State, link: GroupLink) -> Result<(), Failure> {
@@ -362,6 +383,9 @@ mod tests {
             is_leaving: false,
             status: "ACTIVE".into(),
             may_be_made: true,
+            profile: serde_json::Map::new(),
+            account: None,
+            role: None,
         };
         let text = |class: Class, given: &str, family: &str| {
             lacking(Failure::new(class, "400"), &person(given, family)).text

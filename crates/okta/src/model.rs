@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::list::Row;
 
@@ -157,6 +157,9 @@ pub struct Profile {
     pub last_name: Option<String>,
     /// The display name.
     pub display_name: Option<String>,
+    /// All other attributes.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// A user.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::expressions::{check_work, environment, wrong};
 use beadle_engine::journal::{Dispatched, Happened, IntendedDispatch, NotDispatched, ObservedDispatch};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
@@ -17,8 +18,6 @@ use beadle_github::{Reader, Writer};
 use minijinja::UndefinedBehavior;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-
-use crate::expressions::{check_work, environment, wrong};
 
 /// How long GitHub may need until a new run appears in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);

@@ -5,7 +5,6 @@ mod affected;
 pub mod aspects;
 pub mod creation;
 pub mod dispatch;
-mod expressions;
 mod facts;
 mod gone;
 mod identity;

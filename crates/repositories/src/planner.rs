@@ -279,7 +279,7 @@ impl RepositoryPlanner {
 
     /// Plans the aspects of the organisation itself.
     async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let context = organisation::Context::new(&self.reader);
+        let context = organisation::Context::new(&self.reader, &self.secrets);
         organisation::plan(&context, &self.sections_of_organisation(policy)).await
     }
 
@@ -288,14 +288,14 @@ impl RepositoryPlanner {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
         for aspect in organisation::ALL {
-            let section = aspect.section;
-            let node = settings.and_then(|layer| layer.root.get(section)).filter(|node| !node.is_null());
+            let section = aspect.top();
+            let node = settings.and_then(|layer| aspect.node(&layer.root));
             if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
                 let exclusive = settings.is_none_or(|layer| {
                     let additive = layer.additive.iter().any(|name| name == section);
                     layer.list_modes.get(section).map_or(!additive, |word| word.exclusive)
                 });
-                let section = organisation::Section { node, exclusive };
+                let section = organisation::Section::new(node, exclusive);
                 sections.push((*aspect, section, self.modes.of(aspect.name)));
             }
         }

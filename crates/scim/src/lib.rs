@@ -5,6 +5,7 @@
 //! names the dialect, and [`Reader::probe`] compares it with what the server states and does.
 
 mod api;
+mod attribute;
 mod dialect;
 mod filter;
 mod list;
@@ -14,6 +15,7 @@ mod read;
 mod write;
 
 pub use api::Api;
+pub use attribute::Attribute;
 pub use dialect::{Dialect, Members, Paging, Removal};
 pub use list::{Listed, Odd};
 pub use model::{Group, NewUser, User};

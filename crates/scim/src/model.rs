@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::attribute::{Attribute, fill};
+
 /// A kind of resource that the client can read: a group or a user.
 pub(crate) trait Record: Sized {
     /// Parses the resource from the server's JSON. The error is the reason why the resource is
@@ -110,6 +112,11 @@ impl Record for User {
 }
 
 impl User {
+    /// Returns the value of an attribute that a configuration maps, or null.
+    pub fn mapped(&self, attribute: &Attribute) -> Value {
+        attribute.of(&self.other)
+    }
+
     /// Returns the value of an attribute. `path` is the path in a PATCH. `emails` means the first
     /// mail address.
     pub fn value(&self, path: &str) -> Value {
@@ -149,6 +156,8 @@ pub struct NewUser {
     pub display: String,
     /// The primary mail address.
     pub email: Option<String>,
+    /// The values of further attributes. An attribute with the value null is left out.
+    pub attributes: Vec<(Attribute, Value)>,
 }
 
 impl NewUser {
@@ -163,6 +172,7 @@ impl NewUser {
         if let Some(email) = &self.email {
             body["emails"] = json!([{ "value": email, "type": "work", "primary": true }]);
         }
+        fill(&mut body, &self.attributes);
         body
     }
 }
@@ -221,6 +231,7 @@ mod tests {
             family: "Lovelace".into(),
             display: "Ada".into(),
             email: email.map(str::to_owned),
+            attributes: Vec::new(),
         };
         assert_eq!(user(None).body().get("emails"), None);
         assert_eq!(user(Some("a@b.example")).body()["emails"][0]["value"], "a@b.example");

@@ -10,6 +10,7 @@ use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::attribute::{Attribute, operations};
 use crate::dialect::{Members, Removal};
 use crate::filter::{Filter, Inexpressible};
 use crate::model::{Group, NewUser, Record as _, User};
@@ -220,6 +221,14 @@ impl Writer {
         };
         let operations: Vec<Value> = values.iter().map(operation).collect();
         self.patch(&Path::at("Users").value(id), id, &operations).await?;
+        Ok(())
+    }
+
+    /// Sets attributes of a user that was read just now. An attribute with the value null is
+    /// removed. All other values of the user do not change.
+    pub async fn set_attributes(&self, user: &User, values: &[(Attribute, Value)]) -> Result<(), Failure> {
+        let operations = operations(&user.other, values);
+        self.patch(&Path::at("Users").value(&user.id), &user.id, &operations).await?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Time};
-use beadle_scim::{Api, Dialect, NewUser, Reader, Writer, probe_writes};
+use beadle_scim::{Api, Attribute, Dialect, NewUser, Reader, User, Writer, probe_writes};
 use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, hostile, walk};
 use secrecy::SecretString;
@@ -17,7 +17,7 @@ const fn entry(call: &'static str, texts: &'static [&'static str], sends: &'stat
 }
 
 /// The calls that send the same requests in both dialects.
-const BOTH: [Entry; 16] = [
+const BOTH: [Entry; 17] = [
     entry("Reader::groups", &[], &["GET /Groups"]),
     entry("Reader::group", &["group"], &["GET /Groups/group"]),
     entry("Reader::group_named", &["name"], &["GET /Groups"]),
@@ -34,6 +34,7 @@ const BOTH: [Entry; 16] = [
     entry("Writer::remove_members", &["group", "user"], &["PATCH /Groups/group"]),
     entry("Writer::create_user", &["name", "external", "given", "email"], &["POST /Users"]),
     entry("Writer::update_user", &["user", "given"], &["PATCH /Users/user"]),
+    entry("Writer::set_attributes", &["user", "given"], &["PATCH /Users/user"]),
 ];
 
 /// The calls of the AWS dialect, which reads the members of a group in the list of users.
@@ -170,12 +171,24 @@ async fn perform(dialect: Dialect, call: &str, texts: &Texts) -> Vec<Arrived> {
                 family: "Family".into(),
                 display: "Display".into(),
                 email: Some(text("email").to_owned()),
+                attributes: Vec::new(),
             };
             writer.create_user(&user).await.is_ok()
         }
         "Writer::update_user" => {
             let values = [("name.givenName", json!(text("given")))];
             writer.update_user(text("user"), &values).await.is_ok()
+        }
+        "Writer::set_attributes" => {
+            let user = User {
+                id: text("user").to_owned(),
+                user_name: "ada".into(),
+                external_id: None,
+                active: true,
+                other: serde_json::Map::new(),
+            };
+            let title = Attribute::named("title").unwrap();
+            writer.set_attributes(&user, &[(title, json!(text("given")))]).await.is_ok()
         }
         other => panic!("the walk does not know how to call {other}"),
     };

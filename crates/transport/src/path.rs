@@ -78,7 +78,9 @@ impl Path {
     #[must_use]
     pub fn then(mut self, below: impl Into<Self>) -> Self {
         let below = below.into();
-        self.slash();
+        if !below.text.is_empty() {
+            self.slash();
+        }
         self.text += &below.text;
         self.refused = self.refused.or(below.refused);
         self

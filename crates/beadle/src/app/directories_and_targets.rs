@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Clock, Key, Store};
-use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::sources::{FileSource, OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
 use beadle_okta::Okta;
@@ -20,11 +20,14 @@ use crate::app::mappings_in_force::MappingsInForce;
 use crate::app::missed_by_targets::PartialTargets;
 use crate::app::okta_client::open_okta;
 use crate::app::target_connection::{open_scim, open_teams};
+use crate::app::team_file;
 use crate::config::{self, Config};
 
 /// The directories and targets that are open.
 pub(crate) struct Directories {
     pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
+    /// The sources of teams that the policy of an organisation declares, by the name of the target.
+    pub(crate) team_files: BTreeMap<String, FileSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
     /// The names of two kinds of targets: those that could not be opened, and those whose directory
     /// could not be opened.
@@ -57,6 +60,8 @@ impl Directories {
     ) -> (Self, Vec<anyhow::Error>) {
         let (mut okta, mut closed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
+        let attributes = config.file.target.iter().map(|target| config::attributes(&target.attributes));
+        let uses: BTreeSet<String> = attributes.flat_map(|attributes| attributes.uses()).collect();
         for file in &config.file.okta {
             let api = match open_okta(config, file, clock, options) {
                 Ok(api) => api,
@@ -66,19 +71,18 @@ impl Directories {
                     continue;
                 }
             };
-            sources.insert(
-                file.name.clone(),
-                Arc::new(OktaSource::new(
-                    api.clone(),
-                    config::leaving(file),
-                    config::provisioned(file),
-                    file.push_apps.clone(),
-                )),
+            let source = OktaSource::new(
+                api.clone(),
+                config::leaving(file),
+                config::provisioned(file),
+                file.push_apps.clone(),
             );
+            sources.insert(file.name.clone(), Arc::new(source.keeping(uses.clone())));
             okta.push((file.clone(), api));
         }
         let in_force = MappingsInForce::new(&config.mappings);
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
+        let mut team_files = BTreeMap::new();
         for file in &config.file.target {
             // If one directory of a target could not be opened, the target is unavailable, because
             // a plan of the target needs the groups of all its directories.
@@ -104,8 +108,17 @@ impl Directories {
                     continue;
                 }
             };
+            let mut sources = sources.clone();
+            let from_policy = file.github.as_ref().filter(|teams| teams.teams_from_policy);
+            if let Some(org) =
+                from_policy.and_then(|teams| config.file.org.iter().find(|org| org.name == teams.org))
+            {
+                let source = team_file::source(config, org, options.store.clone(), clock);
+                team_files.insert(file.name.clone(), source.clone());
+                sources.insert(file.name.clone(), Arc::new(source));
+            }
             let directory = Directory {
-                sources: sources.clone(),
+                sources,
                 target: connection.reader.clone(),
                 name: file.name.clone(),
                 mappings: in_force.shared(),
@@ -118,7 +131,7 @@ impl Directories {
             .target
             .iter()
             .filter_map(|file| Some((file.name.clone(), file.github.as_ref()?.org.clone())));
-        (Self { okta, targets, unavailable, teams: teams.collect(), in_force }, failures)
+        (Self { okta, team_files, targets, unavailable, teams: teams.collect(), in_force }, failures)
     }
 
     /// Returns the target with this name. Without a name, returns all targets.

@@ -39,4 +39,5 @@ pub(crate) mod senders;
 pub(crate) mod service;
 pub(crate) mod store;
 mod target_connection;
+mod team_file;
 mod text_parts;

@@ -60,6 +60,9 @@ impl Service {
         for (file, _) in &directories.okta {
             reconcilers.add_directory(&file.name, &directories, &store, &app.clock);
         }
+        for name in directories.team_files.keys() {
+            reconcilers.add_directory(name, &directories, &store, &app.clock);
+        }
         for org in &app.config.file.org {
             reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
         }

@@ -56,7 +56,7 @@ pub(super) fn open_scim(
     let api = Api::new(&scim.url, &token, dialect, budgets.clone(), clock, settings);
     let api = api.map_err(anyhow::Error::msg)?.in_lane(options.lane);
     let (reader, writer) = (Reader::new(api.clone()), Writer::new(api));
-    let groups = ScimReader::new(reader.clone());
+    let groups = ScimReader::new(reader.clone()).mapping(config::attributes(&file.attributes));
     #[cfg(feature = "aws")]
     let groups = match &scim.identity_store {
         Some(store) => groups.knowing(Arc::new(config::identity_store(store, clock))),

@@ -1,11 +1,11 @@
 //! Converts the values of the configuration file to the types of the reconcilers.
 
-use beadle_config::{GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
+use beadle_config::{AttributesFile, GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
 use beadle_groups::targets::Match;
-use beadle_groups::{GroupLimits, mapping};
+use beadle_groups::{Attributes, GroupLimits, mapping};
 use beadle_okta::Status;
 use beadle_repositories::{DispatchRule, Modes};
-use beadle_scim::{Dialect, Members, Paging, Removal};
+use beadle_scim::{Attribute, Dialect, Members, Paging, Removal};
 
 /// A type of the configuration file that has an equal type in a reconciler.
 pub(super) trait Choice {
@@ -92,6 +92,52 @@ pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
         attributes: scim.attributes.unwrap_or(base.attributes),
         trusted: base.trusted,
     })
+}
+
+/// An entry of `[target.attributes]` that is invalid: the table and the key of the entry, and what
+/// the entry must be.
+pub(super) struct InvalidAttribute {
+    pub(super) is_custom: bool,
+    pub(super) key: String,
+    pub(super) rule: String,
+}
+
+/// Returns the mapped attributes of a SCIM server's accounts.
+pub(super) fn checked_attributes(
+    file: &AttributesFile,
+) -> Result<(Vec<Attribute>, Attributes), InvalidAttribute> {
+    let mut all = Vec::new();
+    for (key, expression) in file.named() {
+        let attribute = Attribute::named(key).ok_or_else(|| InvalidAttribute {
+            is_custom: false,
+            key: key.to_owned(),
+            rule: "be an attribute of SCIM".into(),
+        })?;
+        all.push((attribute, expression.to_owned()));
+    }
+    for (path, expression) in &file.custom {
+        let attribute = Attribute::with_path(path).map_err(|rule| InvalidAttribute {
+            is_custom: true,
+            key: path.clone(),
+            rule,
+        })?;
+        all.push((attribute, expression.clone()));
+    }
+    let names = all.iter().map(|(attribute, _)| attribute.clone()).collect();
+    match Attributes::new(all) {
+        Ok(attributes) => Ok((names, attributes)),
+        Err((attribute, why)) => Err(InvalidAttribute {
+            is_custom: file.custom.contains_key(attribute.name()),
+            key: attribute.name().to_owned(),
+            rule: format!("be an expression: {why}"),
+        }),
+    }
+}
+
+/// Returns the mapped attributes of a SCIM server's accounts. If an entry is invalid, returns none.
+/// In that case the check of the file has already failed.
+pub(crate) fn attributes(file: &AttributesFile) -> Attributes {
+    checked_attributes(file).map(|(_, attributes)| attributes).unwrap_or_default()
 }
 
 /// Returns the ways in which Beadle finds a person's account at GitHub, the most reliable way

@@ -8,8 +8,10 @@ use anyhow::Context as _;
 use beadle_config::{ConfigError, File, GroupsFile, Invalid, KeyPath, MappingsFile, Source};
 use beadle_engine::PolicyLocation;
 use beadle_groups::Mapping;
-use beadle_groups::mapping::{MappingError, Naming, Pattern, replacements};
-use beadle_repositories::policy::{ReadingAt, read_text};
+use beadle_groups::mapping::{
+    MappingError, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Users, replacements,
+};
+use beadle_repositories::policy::{ReadingAt, TEAMS, read_text};
 
 use super::domain::Choice;
 
@@ -59,6 +61,39 @@ pub(super) fn mappings(
             mapping.mode = mapping.mode.min(org.mode);
         }
         all.push(mapping);
+    }
+    Ok(all)
+}
+
+/// Returns a mapping for each target whose teams the policy of its organisation declares too. The
+/// source of these teams has the name of the target.
+pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>> {
+    let mut all = Vec::new();
+    for target in &file.target {
+        let Some(teams) = target.github.as_ref().filter(|teams| teams.teams_from_policy) else { continue };
+        let org = file.org.iter().find(|org| org.name == teams.org);
+        all.push(Mapping {
+            source: target.name.clone(),
+            target: target.name.clone(),
+            include: vec!["*".parse::<Pattern>()?],
+            exclude: Vec::new(),
+            naming: Naming::default(),
+            into: None,
+            mode: org.map(|org| org.mode).unwrap_or_default(),
+            on_missing_group: OnMissingGroup::Create,
+            on_missing_user: OnMissingUser::Wait,
+            users: Users::Leave,
+            on_rename: OnRename::Follow,
+            on_delete: OnDelete::Keep,
+            // A team that the file names is the organisation's team with this name.
+            adopt: true,
+            may_empty: false,
+            protected: Vec::new(),
+            role: None,
+            parent: None,
+            description: None,
+            asked: Some(PolicyLocation { file: TEAMS.into(), line: 1 }),
+        });
     }
     Ok(all)
 }

@@ -23,7 +23,7 @@ pub(crate) use beadle_config::{
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
-pub(crate) use domain::{dialect, found_by, group_limits, leaving, modes, provisioned, rules};
+pub(crate) use domain::{attributes, dialect, found_by, group_limits, leaving, modes, provisioned, rules};
 pub(crate) use mappings::read as read_mappings;
 pub(crate) use policy_mappings::check_policies;
 
@@ -56,7 +56,8 @@ impl Config {
         })?;
         let file = File::parse(&source)?;
         vendor_checks::check(&file).map_err(|invalid| source.error(invalid))?;
-        let own = mappings::mappings(&file, &file.groups, path, &source)?;
+        let mut own = mappings::mappings(&file, &file.groups, path, &source)?;
+        own.extend(mappings::mappings_of_team_files(&file)?);
         let place = file.store.path.parse::<StoreLocation>().map_err(anyhow::Error::msg)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let secrets = SecretStore::new(base.to_owned());

@@ -1,12 +1,12 @@
 //! The checks of the configuration file that need the crate of a vendor.
 
-use beadle_config::{File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
+use beadle_config::{AttributesFile, File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
 use beadle_groups::mapping::RESERVED;
 use beadle_okta::Status;
 use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW};
 use beadle_scim::Dialect;
 
-use super::domain::rules;
+use super::domain::{InvalidAttribute, checked_attributes, rules};
 
 /// Checks those rules of the configuration file that need the crate of a vendor.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
@@ -14,8 +14,17 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;
     }
     for (entry, target) in file.target.iter().enumerate() {
+        // The teams of a policy are a source that has the name of the target.
+        let is_source = target.github.as_ref().is_some_and(|teams| teams.teams_from_policy);
+        if is_source && RESERVED.contains(&target.name.as_str()) {
+            let at = KeyPath::new("target").entry(entry).key("name");
+            let rule = format!("not be `{}`, which is reserved for Beadle", target.name);
+            return Err(Invalid::must(at, &rule).hint(Some("choose another name".into())));
+        }
         if let Some(scim) = &target.scim {
-            check_scim(scim, &KeyPath::new("target").entry(entry).key("scim"))?;
+            let table = KeyPath::new("target").entry(entry);
+            check_scim(scim, &table.key("scim"))?;
+            check_attributes(&target.attributes, scim, &table.key("attributes"))?;
         }
     }
     for (entry, org) in file.org.iter().enumerate() {
@@ -75,6 +84,24 @@ fn check_okta(okta: &OktaFile, table: &KeyPath) -> Result<(), Invalid> {
                 return Err(Invalid::new(at, what).hint(did_you_mean(status, Status::names())));
             }
         }
+    }
+    Ok(())
+}
+
+fn check_attributes(file: &AttributesFile, scim: &ScimFile, table: &KeyPath) -> Result<(), Invalid> {
+    let attributes = match checked_attributes(file) {
+        Ok((attributes, _)) => attributes,
+        Err(InvalidAttribute { is_custom, key, rule }) => {
+            let table = if is_custom { table.key("custom") } else { table.clone() };
+            return Err(Invalid::must(table.key(&key), &rule));
+        }
+    };
+    let is_aws = Dialect::named(&scim.dialect) == Some(Dialect::AWS);
+    if let Some(unknown) = attributes.iter().find(|attribute| is_aws && !attribute.is_known_to_aws()) {
+        let at = table.key("custom").key(unknown.name());
+        let what = format!("`{at}`: IAM Identity Center does not have this attribute");
+        let hint = "remove the attribute, or use one of the keys such as `title` and `department`";
+        return Err(Invalid::new(at, what).hint(Some(hint.into())));
     }
     Ok(())
 }

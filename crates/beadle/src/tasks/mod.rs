@@ -39,6 +39,7 @@ mod sweep_start;
 mod sweep_summary;
 mod system_log;
 mod target_probe;
+mod team_file;
 mod token_expiry;
 
 use std::collections::BTreeMap;
@@ -118,6 +119,10 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(sweep_summary::Groups(directory.clone())));
         all.push(Arc::new(system_log::SystemLog(directory.clone())));
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
+    }
+    for (name, source) in &service.directories.team_files {
+        let (service, name, source) = (service.clone(), name.clone(), source.clone());
+        all.push(Arc::new(team_file::TeamFile { service, name, source }));
     }
     if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));

@@ -16,7 +16,7 @@ fn name_of(instance: &str) -> String {
 }
 
 /// If a sweep has ended, logs its summary. Returns the status of the task.
-fn ended(of: &str, summary: Option<Summary>) -> TaskStatus {
+pub(super) fn ended(of: &str, summary: Option<Summary>) -> TaskStatus {
     let Some(Summary { checked, drifted, repaired, held, failed, unknown }) = summary else {
         return TaskStatus::Idle;
     };

@@ -74,6 +74,39 @@ async fn a_webhook_repairs_an_organisations_ruleset_and_unknown_parts_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_repairs_the_definition_of_a_property() {
+    let world = world().await;
+    let policy =
+        "organization:\n  custom_properties:\n  - { name: tier, value_type: string, description: ours }\n";
+    world.policy("settings.yml", policy);
+    let serving = world.serve().await;
+    world.connect();
+    let description =
+        || world.sim.state()["orgs"]["acme"]["property_definitions"]["tier"]["description"].clone();
+    let is_ours = async || {
+        for _ in 0..2000 {
+            if description() == "ours" {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        false
+    };
+    assert!(is_ours().await, "{}", serving.log());
+    let theirs =
+        json!({ "orgs": { "acme": { "property_definitions": { "tier": { "description": "theirs" } } } } });
+    let url = format!("{}/_sim/state", world.sim.url());
+    assert!(world.http.patch(url).body(theirs.to_string()).send().await.unwrap().status().is_success());
+    let body = json!({
+        "action": "updated", "definition": { "property_name": "tier" },
+        "organization": { "login": "acme", "id": world.sim.state()["orgs"]["acme"]["id"] },
+    });
+    let sent = world.delivery("d1", "custom_property", body.to_string().as_bytes()).send().await.unwrap();
+    assert_eq!(sent.status(), 202);
+    assert!(is_ours().await, "{}", serving.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn private_vulnerability_reports_are_only_for_public_repositories() {
     let world = world().await;
     world.policy("settings.yml", "security: { private_vulnerability_reporting: true }\n");

@@ -50,6 +50,11 @@ fn an_error_names_the_file_the_line_and_the_key() {
             "[[target]]\nname = \"teams\"\ngithub = { org = \"acne\", match = [\"mail\"] }",
             "beadle.toml:7: `target.github.org`: there is no [[org]] `acne`\nhint: did you mean `acme`?",
         ),
+        (
+            "[[target]]\nname = \"aws\"\nscim = { url = \"u\", token = \"env:T\", dialect = \"d\" }\n\
+             [target.attributes]\ntitel = \"title\"",
+            "beadle.toml:9: ",
+        ),
     ] {
         let error = error(&format!("{ORG}{below}\n"));
         assert!(error.starts_with(expected) && !error.contains("hunter2"), "{expected}\n{error}");

@@ -10,7 +10,10 @@ pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
             totalCount pageInfo { hasNextPage endCursor }
-            nodes { databaseId id slug name description childTeams(first: 1) { totalCount } }
+            nodes {
+                databaseId id slug name description privacy notificationSetting parentTeam { slug }
+                childTeams(first: 1) { totalCount }
+            }
         }
     }
 }";
@@ -30,7 +33,8 @@ pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after
 pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
     organization(login: $org) {
         team(slug: $slug) {
-            databaseId id slug name description childTeams(first: 1) { totalCount }
+            databaseId id slug name description privacy notificationSetting parentTeam { slug }
+            childTeams(first: 1) { totalCount }
             members(first: 100, membership: IMMEDIATE) {
                 totalCount pageInfo { hasNextPage endCursor } edges { role node { databaseId id login } }
             }
@@ -51,7 +55,19 @@ pub(crate) struct TeamNode {
     pub(crate) name: String,
     #[serde(default, deserialize_with = "optional")]
     pub(crate) description: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) privacy: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) notification_setting: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) parent_team: Option<ParentNode>,
     pub(crate) child_teams: Count,
+}
+
+/// The team above a team.
+#[derive(Deserialize)]
+pub(crate) struct ParentNode {
+    pub(crate) slug: String,
 }
 
 /// The part of an answer that tells how many entries a list has.

@@ -82,6 +82,13 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "list_of_organisation" => {
             reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
         }
+        "list_anew_of_organisation" => {
+            let path = Path::at("list").value(text("value"));
+            reader.list_anew_of_organisation(path, &["id"]).await.is_ok()
+        }
+        "rows_of_organisation" => {
+            reader.rows_of_organisation(Path::at("list").value(text("value")), "rows", &["id"]).await.is_ok()
+        }
         "user_writes" => reader.user_writes(text("login"), text("owner"), text("name")).await.is_ok(),
         "team_writes" => reader.team_writes(text("slug"), text("owner"), text("name")).await.is_ok(),
         "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),
@@ -157,6 +164,10 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
             let body = json!({ "name": text("new") });
             writer.fork((text("owner"), text("name")), body).await.is_ok()
         }
+        "assign_role" => writer.assign_role(&Grantee::team(5, text("slug")), 7).await.is_ok(),
+        "unassign_role" => writer.unassign_role(&Grantee::user(1, text("login")), 7).await.is_ok(),
+        "block" => writer.block(&Grantee::user(1, text("login"))).await.is_ok(),
+        "unblock" => writer.unblock(&Grantee::user(1, text("login"))).await.is_ok(),
         "create_team" => {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
             writer.create_team(&new).await.is_ok()
@@ -196,6 +207,9 @@ fn team(node: &str) -> Team {
         name: "Team".into(),
         description: String::new(),
         is_parent: false,
+        privacy: None,
+        notifications: None,
+        parent: None,
     }
 }
 
@@ -235,6 +249,7 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
         "is_member" => named.is_member(9).await.is_ok(),
         "rename" => named.rename(text("renamed")).await.is_ok(),
         "describe" => named.describe(text("description")).await.is_ok(),
+        "configure" => named.configure(&serde_json::json!({ "privacy": text("description") })).await.is_ok(),
         "put_member" => named.put_member(9, false).await.is_ok(),
         "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),

@@ -60,6 +60,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::list_anew_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
     entry("Reader::of_organisation", &["value"], &["GET /orgs/organisation/thing/value"]),
     entry("Reader::list_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
+    entry("Reader::list_anew_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
+    entry("Reader::rows_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
     entry(
         "Reader::user_writes",
         &["login", "owner", "name"],
@@ -179,6 +181,18 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "workflow", "reference", "input"],
         &["POST /repos/organisation/repository/actions/workflows/workflow/dispatches"],
     ),
+    entry(
+        "Writer::assign_role",
+        &["slug"],
+        &["POST /graphql", "PUT /orgs/organisation/organization-roles/teams/slug/7"],
+    ),
+    entry(
+        "Writer::unassign_role",
+        &["login"],
+        &["POST /graphql", "DELETE /orgs/organisation/organization-roles/users/login/7"],
+    ),
+    entry("Writer::block", &["login"], &["POST /graphql", "PUT /orgs/organisation/blocks/login"]),
+    entry("Writer::unblock", &["login"], &["POST /graphql", "DELETE /orgs/organisation/blocks/login"]),
     entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/labels/value"]),
     entry("Writer::generate", &["owner", "name", "new"], &["POST /repos/owner/name/generate"]),
     entry("Writer::fork", &["owner", "name", "new"], &["POST /repos/owner/name/forks"]),
@@ -253,6 +267,11 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ),
     entry(
         "NamedTeam::describe",
+        &["slug", "description"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
+    ),
+    entry(
+        "NamedTeam::configure",
         &["slug", "description"],
         &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
     ),

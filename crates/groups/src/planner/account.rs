@@ -11,8 +11,9 @@ use crate::mapping::Mappings;
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account. Beadle asks the directory for this one person, and plans the
-    /// change only if the directory reports that the person's access must go.
+    /// Plans to deactivate an account. Beadle asks the directory for this one person. It plans the
+    /// change only if the directory reports that the person's access must go, or that the person has
+    /// left the last group that a mapping includes.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,
@@ -32,7 +33,15 @@ impl GroupPlanner {
             return Ok(plan);
         };
         let found = match self.directory.person_with_id(source, person).await {
-            Ok(Some(found)) if !found.is_leaving => return Ok(plan),
+            Ok(Some(found)) if !found.is_leaving => match self.left_last_group(&whose).await {
+                Ok(true) => Some(found),
+                Ok(false) => return Ok(plan),
+                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+                Err(failure) => {
+                    plan.unknowns.push(unknown(USERS, None, &failure));
+                    return Ok(plan);
+                }
+            },
             Ok(found) => found,
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
@@ -112,6 +121,7 @@ mod tests {
             email: None,
             role: None,
             values: BTreeMap::new(),
+            attributes: BTreeMap::new(),
         };
         let is =
             |account: &TargetAccount| is_theirs(account, "00u1", &["old@acme.example", "ada@acme.example"]);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::compare::Difference;
 use super::leavers::SomeLeavers;
+use super::mapped::attribute_changes;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
 use crate::mapping::Role;
 use crate::sources::Person;
@@ -85,6 +86,7 @@ impl GroupPlanner {
             let what = format!("user {}", whose.login);
             plan.changes.push(of_user(change(&what, fields.collect(), Vec::new(), write)));
         }
+        plan.changes.extend(attribute_changes(desired, difference));
         for (whose, stop) in
             parts.iter().flat_map(|part| part.deactivate.iter().map(move |one| (one, &part.stop)))
         {

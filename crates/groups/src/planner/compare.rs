@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use beadle_engine::{Class, Failure, Plan, Unknown};
+use beadle_scim::Attribute;
 use serde_json::Value;
 
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
@@ -28,6 +29,9 @@ pub(super) struct Difference {
     pub(super) has_maintainer: bool,
     /// The accounts that have wrong values, with the differences.
     pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,
+    /// The accounts whose mapped attributes have wrong values, with the present and the wanted
+    /// values.
+    pub(super) attributes: Vec<(PersonAccount, Vec<(Attribute, Value, Value)>)>,
 }
 
 impl Difference {
@@ -92,6 +96,11 @@ impl GroupPlanner {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
+        let mapped = if provisions { self.mapped(desired, plan) } else { HashMap::new() };
+        let set = |person: &Person, account: &TargetAccount| {
+            let values = account.attributes_to_set(mapped.get(&person.id)?);
+            (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
+        };
         // If two people have the same account, it gets the higher role.
         let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
         let mut role = |person: &Person, account: &'a str| {
@@ -102,6 +111,7 @@ impl GroupPlanner {
             match by_person.get(person.id.as_str()) {
                 Some(account) => {
                     difference.update.extend(update(person, account));
+                    difference.attributes.extend(set(person, account));
                     role(person, &account.id);
                 }
                 None => strange.push(person.clone()),
@@ -135,6 +145,7 @@ impl GroupPlanner {
                         Some(is) => {
                             stay.insert(&is.id);
                             difference.update.extend(update(&person, is));
+                            difference.attributes.extend(set(&person, is));
                             role(&person, &is.id);
                         }
                         None => {
@@ -144,6 +155,7 @@ impl GroupPlanner {
                                 // If a person was suspended and is active again, the account
                                 // becomes active again.
                                 difference.update.extend(update(&person, &account));
+                                difference.attributes.extend(set(&person, &account));
                                 difference.add_joiner(person, account, desired);
                             }
                         }
@@ -355,6 +367,7 @@ mod tests {
             email: None,
             role: None,
             values: BTreeMap::new(),
+            attributes: BTreeMap::new(),
         }
     }
 

@@ -38,6 +38,7 @@ impl GroupPlanner {
             filled: Vec::new(),
             external_id: group_key.external_id(),
             description: None,
+            settings: std::collections::BTreeMap::new(),
             parent: None,
         };
         let facts = Arc::new(facts);

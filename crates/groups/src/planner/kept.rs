@@ -9,6 +9,7 @@
 //! All other facts about the members come from the list of users. Remembered members never cause a
 //! removal: before a removal, Beadle reads the group again and counts its members.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,10 +105,20 @@ impl KeptMembers {
     }
 }
 
+/// Returns the ids of the people in these groups of a directory, as far as Beadle remembers them.
+/// The members may have changed since.
+pub(crate) async fn members_of(
+    store: &Arc<dyn Store>,
+    source: &str,
+    groups: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
+    let all = note(source, "").list(store.as_ref()).await?.into_iter();
+    let its = all.filter(|(group, _)| groups.contains(group));
+    Ok(its.flat_map(|(_, kept)| kept.stay).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
@@ -129,6 +140,9 @@ mod tests {
             is_leaving,
             status: String::new(),
             may_be_made: !is_leaving,
+            profile: serde_json::Map::new(),
+            account: None,
+            role: None,
         }
     }
 

@@ -147,8 +147,18 @@ impl GroupPlanner {
                         }
                     }
                 }
+                Answer::Stays => {
+                    if let Some(whose) = whose {
+                        let part_of = if self.may_deactivate(&whose).await? {
+                            &mut part.deactivate
+                        } else {
+                            &mut part.watched
+                        };
+                        part_of.push(whose);
+                    }
+                }
                 // Beadle may not yet remember that it must keep checking this account.
-                Answer::Stays | Answer::Gone | Answer::Unknown => part.watched.extend(whose),
+                Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
             part.leavers.push(account);
         }
@@ -167,6 +177,16 @@ impl GroupPlanner {
             Ok(found) => Ok(found.is_some_and(|found| found.is_active())),
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
             Err(_) => Ok(true),
+        }
+    }
+
+    /// Returns whether a person left the last group, so that Beadle deactivates the account. If a
+    /// read fails, the answer is no, and Beadle checks the account again after the removal.
+    async fn may_deactivate(&self, whose: &PersonAccount) -> Result<bool, Failure> {
+        match self.left_last_group(whose).await {
+            Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+            Err(_) => Ok(false),
         }
     }
 

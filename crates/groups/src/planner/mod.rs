@@ -8,11 +8,14 @@ mod emptied;
 mod explain;
 mod gone;
 mod kept;
+mod last_group;
 mod leavers;
+mod mapped;
 mod names;
 mod observed;
 mod preview;
 mod seen;
+mod settings;
 mod source;
 mod unknowns;
 mod write;
@@ -41,6 +44,7 @@ use crate::targets::TargetAccount;
 
 pub use directory::Directory;
 pub use explain::Explained;
+pub(crate) use kept::members_of;
 pub use preview::GroupPreview;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};
@@ -271,6 +275,7 @@ impl GroupPlanner {
         let mut homes = BTreeMap::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
+        let mut says_roles = groups.iter().any(|(mapping, _)| mapping.role.is_some());
         let (mut filled, mut empty) = (Vec::new(), Vec::new());
         for (mapping, group) in groups {
             let members = if counted {
@@ -287,7 +292,8 @@ impl GroupPlanner {
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             for person in members {
                 let role = roles.entry(person.id.clone()).or_default();
-                *role = (*role).max(mapping.role.unwrap_or_default());
+                *role = (*role).max(person.role.or(mapping.role).unwrap_or_default());
+                says_roles |= person.role.is_some();
                 homes.insert(person.id.clone(), mapping.source.as_str());
                 people.insert(person.id.clone(), person);
             }
@@ -304,11 +310,12 @@ impl GroupPlanner {
             filled,
             external_id: group_key.external_id(),
             description: groups.iter().find_map(|(mapping, group)| {
-                Some(mapping.description.as_ref()?.replace("{group}", &group.name))
+                let mapped = mapping.description.as_ref().map(|text| text.replace("{group}", &group.name));
+                mapped.or_else(|| group.description.clone())
             }),
+            settings: groups.iter().flat_map(|(_, group)| group.settings.clone()).collect(),
             parent: groups.iter().find_map(|(mapping, _)| mapping.parent.clone()),
         };
-        let says_roles = groups.iter().any(|(mapping, _)| mapping.role.is_some());
         Ok(Desired {
             mapping,
             mode: groups.iter().map(|(mapping, _)| mapping.mode).min().unwrap_or_default(),

@@ -5,6 +5,7 @@ use futures::future::join;
 use serde_json::{Value, json};
 
 use super::seen::Seen;
+use super::settings::configure;
 use super::{Desired, GROUP, GroupPlanner, Sources, What, Write, known};
 use crate::links::GroupLink;
 use crate::mapping::{GroupKey, OWNED, OnMissingGroup, OnRename};
@@ -50,6 +51,9 @@ impl GroupPlanner {
                 plan.changes.push(change);
             }
             describe(desired, known.as_ref(), None, plan);
+            if known.is_some() {
+                configure(desired, known.as_ref(), None, plan);
+            }
             if name != desired.facts.name {
                 let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
                 if desired.mapping.on_rename == OnRename::Hold {
@@ -124,6 +128,7 @@ impl GroupPlanner {
                     plan.changes.push(rename);
                 }
                 describe(desired, Some(&found), Some(first), plan);
+                configure(desired, Some(&found), Some(first), plan);
                 Ok(Some(Seen {
                     group: Some(found.id),
                     members,
@@ -134,11 +139,13 @@ impl GroupPlanner {
             }
             None => match desired.mapping.on_missing_group {
                 OnMissingGroup::Create => {
+                    let first = plan.changes.len();
                     plan.changes.push(desired.change("create", "", Risk::Adds, What::Create));
+                    configure(desired, None, Some(first), plan);
                     Ok(Some(Seen {
                         group: None,
                         members: Vec::new(),
-                        first: Some(plan.changes.len() - 1),
+                        first: Some(first),
                         vanished: Vec::new(),
                         filled: Vec::new(),
                     }))

@@ -1,10 +1,11 @@
 //! The data that a planned change of a group has, so that Beadle can write it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::Time;
+use beadle_scim::Attribute;
 use serde_json::Value;
 
 use crate::accounts::PersonAccount;
@@ -29,6 +30,8 @@ pub(crate) struct Facts {
     pub(crate) external_id: String,
     /// The description that the group must have, or `None` if no mapping sets one.
     pub(crate) description: Option<String>,
+    /// The settings that the group must have, by name.
+    pub(crate) settings: BTreeMap<&'static str, Value>,
     /// The name of the parent group, which is used if Beadle creates the group.
     pub(crate) parent: Option<String>,
 }
@@ -58,6 +61,8 @@ pub(crate) enum What {
     Rename,
     /// Sets the description of the group.
     Describe,
+    /// Sets settings of the group.
+    Configure(Vec<(&'static str, Value)>),
     /// Remembers further source groups, or a new name of the source group. Writes nothing to the
     /// target.
     Remember,
@@ -74,6 +79,13 @@ pub(crate) enum What {
         whose: PersonAccount,
         /// The new values by SCIM path.
         values: Vec<(&'static str, Value)>,
+    },
+    /// Sets mapped attributes of an account.
+    SetAttributes {
+        /// The id of the account.
+        account: String,
+        /// The new values. The value null removes an attribute.
+        values: Vec<(Attribute, Value)>,
     },
     /// Adds accounts to the group, or changes their role. An account that an earlier change of the
     /// plan creates has no id yet, so this change names the person instead.

@@ -1,29 +1,37 @@
 //! Sources are the directories. Their groups declare which people are members.
 
+mod file;
 mod okta;
 mod survey;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Lane, Time};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::mapping::Role;
+
+pub use file::{FileSource, FileTeam, ReadTeams};
 pub use okta::{Catchup, Caught, OktaSource};
 pub use survey::{People, Survey, Surveyed};
 
 /// A group of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceGroup {
     /// The id, which never changes.
     pub id: String,
     /// The name, which may change.
     pub name: String,
+    /// The description that the group at the target must have, if the source sets one.
+    pub description: Option<String>,
+    /// The settings that the group at the target must have, by name.
+    pub settings: BTreeMap<&'static str, Value>,
 }
 
 /// A person of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// The id at the directory, which never changes.
     pub id: String,
@@ -43,6 +51,12 @@ pub struct Person {
     pub status: String,
     /// True if Beadle may create an account for the person, because of the person's status.
     pub may_be_made: bool,
+    /// Those attributes of the person at the directory that an expression of a target uses.
+    pub profile: Map<String, Value>,
+    /// The name of the person's account at the target, if the source names accounts.
+    pub account: Option<String>,
+    /// The person's role in the group, if the source sets roles.
+    pub role: Option<Role>,
 }
 
 impl Person {

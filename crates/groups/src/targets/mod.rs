@@ -5,14 +5,16 @@ mod github;
 mod identity_store;
 mod scim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane};
+use beadle_scim::Attribute;
 use serde_json::Value;
 
+use crate::attributes::Attributes;
 use crate::mapping::Role;
 use crate::sources::Person;
 
@@ -32,6 +34,8 @@ pub struct TargetGroup {
     pub external_id: Option<String>,
     /// The description, or `None` if the target has no descriptions.
     pub description: Option<String>,
+    /// The known settings, by name.
+    pub settings: BTreeMap<&'static str, Value>,
 }
 
 /// The values of a group that Beadle creates.
@@ -65,6 +69,8 @@ pub struct TargetAccount {
     pub role: Option<Role>,
     /// All other values that the target shows, by SCIM path.
     pub values: BTreeMap<&'static str, Value>,
+    /// The values of the mapped attributes, by the name of the attribute.
+    pub attributes: BTreeMap<String, Value>,
 }
 
 impl TargetAccount {
@@ -74,6 +80,17 @@ impl TargetAccount {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;
             (!same(path, before, &after)).then(|| (path, before.clone(), after))
+        });
+        pairs.collect()
+    }
+
+    /// Returns the mapped attributes whose values are not as they must be. Each has the present value
+    /// and the wanted value.
+    pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
+        let pairs = wanted.iter().filter_map(|(attribute, after)| {
+            let before = self.attributes.get(attribute.name())?;
+            let differs = !same(attribute.name(), before, after);
+            differs.then(|| (attribute.clone(), before.clone(), after.clone()))
         });
         pairs.collect()
     }
@@ -146,6 +163,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
     }
+    /// Returns the ids of the accounts that cannot sign in, as far as the target lists accounts.
+    async fn inactive_accounts(&self) -> Result<BTreeSet<String>, Failure> {
+        Ok(BTreeSet::new())
+    }
     /// Reads the present state of an account. Returns `None` if the account does not exist.
     async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {
         Err(Failure::new(Class::Rejected, "this target cannot read a single account"))
@@ -155,6 +176,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// Returns the maximum number of members that one request may change.
     fn changes_at_once(&self) -> usize;
+    /// Returns the mapped attributes of the accounts.
+    fn attributes(&self) -> Attributes {
+        Attributes::default()
+    }
 }
 
 /// An account that the target refused to add or to remove.
@@ -222,6 +247,10 @@ pub trait TargetWriter: Send + Sync + 'static {
     ) -> Result<Option<String>, Failure>;
     /// Sets the description of a group.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
+    /// Sets these settings of a group. All other settings of the group do not change.
+    async fn configure(&self, _group: &str, _settings: &[(&'static str, Value)]) -> Result<(), Failure> {
+        Err(Failure::new(Class::Rejected, "groups of this target have no settings"))
+    }
     /// Adds accounts to a group, or changes their role.
     async fn add(
         &self,
@@ -243,6 +272,11 @@ pub trait TargetWriter: Send + Sync + 'static {
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
     /// Sets these values of an account. All other values of the account do not change.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
+    /// Sets mapped attributes of an account. An attribute with the value null is removed. All other
+    /// values of the account do not change.
+    async fn set_attributes(&self, _account: &str, _values: &[(Attribute, Value)]) -> Result<(), Failure> {
+        Err(Failure::new(Class::Rejected, "this target has no mapped attributes"))
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +297,9 @@ mod tests {
             is_leaving: false,
             status: "ACTIVE".into(),
             may_be_made: true,
+            profile: serde_json::Map::new(),
+            account: None,
+            role: None,
         };
         let values = [
             ("userName", json!("ada@ACME.example")),
@@ -279,6 +316,7 @@ mod tests {
             email: None,
             role: None,
             values: BTreeMap::from(values),
+            attributes: BTreeMap::new(),
         };
         let differences = account.differences(&person);
         let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];

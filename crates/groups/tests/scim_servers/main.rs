@@ -76,6 +76,9 @@ fn person(n: usize) -> Person {
         is_leaving: false,
         may_be_made: true,
         status: "ACTIVE".into(),
+        profile: serde_json::Map::new(),
+        account: None,
+        role: None,
     }
 }
 

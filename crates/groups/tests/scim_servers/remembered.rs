@@ -31,6 +31,9 @@ async fn find(reader: &ScimReader, lane: Lane) -> Result<Found, Failure> {
         is_leaving: false,
         may_be_made: true,
         status: "ACTIVE".into(),
+        profile: serde_json::Map::new(),
+        account: None,
+        role: None,
     };
     reader.in_lane(lane).find(None, &[ann]).await.pop().unwrap()
 }

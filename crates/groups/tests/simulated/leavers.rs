@@ -104,6 +104,63 @@ impl Stage {
     }
 }
 
+/// Notes that Beadle created the account `a0` for the person `00u0`.
+async fn keep_made(stage: &Stage) {
+    let kept = json!({ "account": "a0", "login": "p0@acme.example", "made": true });
+    stage.store.put(&Stage::account("00u0"), &kept.to_string()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_of_beadle_is_deactivated_when_its_person_leaves_the_last_group() {
+    let stage = stage("00u0").await;
+    keep_made(&stage).await;
+    let plan = stage.plan(GROUP).await;
+    assert!(removes(&plan) && deactivates(&plan), "{plan:?}");
+    assert!(deactivates(&stage.plan("account/corp/00u0").await), "the group of the target is managed");
+}
+
+#[tokio::test]
+async fn an_account_stays_active_while_a_mapping_includes_another_group_of_its_person() {
+    let stage = stage("00u0").await;
+    keep_made(&stage).await;
+    let other = json!({ "profile": { "name": "AWS_Dev" }, "members": { "00u0": true } });
+    stage.corp.patch(&json!({ "groups": { "00g2": other } }));
+    let plan = stage.plan(GROUP).await;
+    assert!(removes(&plan) && !deactivates(&plan), "{plan:?}");
+    assert!(!deactivates(&stage.plan("account/corp/00u0").await));
+    stage.corp.patch(&json!({ "groups": { "00g2": { "profile": { "name": "Lunch" } } } }));
+    assert!(deactivates(&stage.plan(GROUP).await), "no mapping includes this group");
+}
+
+#[tokio::test]
+async fn an_account_in_a_group_that_beadle_does_not_manage_stays_active() {
+    let stage = stage("00u0").await;
+    keep_made(&stage).await;
+    stage.aws.patch(&json!({ "groups": { "t9": { "displayName": "Audit", "members": { "a0": true } } } }));
+    let plan = stage.plan(GROUP).await;
+    assert!(removes(&plan) && !deactivates(&plan), "{plan:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_somebody_else_created_stays_active_without_a_group() {
+    let stage = stage("00u0").await;
+    stage.keep("00u0").await;
+    assert!(!deactivates(&stage.plan(GROUP).await));
+    assert!(!deactivates(&stage.plan("account/corp/00u0").await));
+}
+
+#[tokio::test]
+async fn a_person_whose_groups_cannot_be_read_keeps_the_account() {
+    let stage = stage("00u0").await;
+    keep_made(&stage).await;
+    stage.corp.fault(beadle_sim::Fault {
+        path: "/users/00u0/groups".into(),
+        status: Some(403),
+        ..beadle_sim::Fault::default()
+    });
+    assert!(!deactivates(&stage.plan(GROUP).await));
+}
+
 fn removes(plan: &Plan<Write>) -> bool {
     plan.changes.iter().any(|change| change.what == "remove")
 }

@@ -2,6 +2,7 @@
 //! process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attributes;
 #[path = "../common/mod.rs"]
 mod common;
 mod gone_accounts;

@@ -22,6 +22,9 @@ const REPOSITORY_EVENTS: &[&str] = &[
     "security_and_analysis",
 ];
 
+/// The events that make the organisation itself due, whatever their action is.
+const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
+
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
     let instance = sender.instance.as_str();
     // If Beadle's own write caused the event, the repository is probably as declared, so the lane
@@ -36,6 +39,9 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
     let mut marks: Vec<Mark> = match event {
         // A ruleset of the organisation does not belong to a single repository.
         "repository_ruleset" if payload.repository.is_none() => {
+            organisation("organisation", lane).into_iter().collect()
+        }
+        event if ORGANISATION_EVENTS.contains(&event) => {
             organisation("organisation", lane).into_iter().collect()
         }
         event if REPOSITORY_EVENTS.contains(&event) => repository().into_iter().collect(),

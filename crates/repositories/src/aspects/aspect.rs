@@ -79,6 +79,10 @@ impl AppPermission {
     pub(crate) const fn write(name: &'static str, title: &'static str) -> Self {
         Self { name, title, level: AccessLevel::Write }
     }
+
+    pub(crate) const fn admin(name: &'static str, title: &'static str) -> Self {
+        Self { name, title, level: AccessLevel::Admin }
+    }
 }
 
 /// The permission that most aspects need: administration of the repository.
@@ -92,6 +96,9 @@ pub enum AccessLevel {
     Read,
     /// The permission allows the App to read and write.
     Write,
+    /// The permission allows the App to change everything, also definitions. Only few permissions
+    /// have this level.
+    Admin,
 }
 
 impl AccessLevel {
@@ -100,6 +107,7 @@ impl AccessLevel {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Admin => "admin",
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The webhooks of a repository, by their addresses. GitHub shows whether a webhook has a secret,
-//! but never the secret itself. So Beadle writes a secret only to a webhook that has none.
+//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
+//! webhook has a secret, but never the secret itself. So Beadle writes a secret only to a webhook that
+//! has none.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -13,7 +14,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::aspect::{
-    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field, reads_nothing,
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Secrets, Stage, Step, WriteTarget, field,
+    reads_nothing,
 };
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
@@ -34,7 +36,7 @@ pub(crate) const WEBHOOKS: Aspect = Aspect {
 };
 
 const EVENTS: Shape = layered!(Shape::Text);
-const ENTRY: Shape = Shape::Map(&[
+pub(crate) const ENTRY: Shape = Shape::Map(&[
     required(key("url", Shape::Form(&forms::URL), "The address that receives the events.")),
     key("events", EVENTS, "The events. Default: `push`."),
     key("active", Shape::Bool, "Whether the webhook is active. Default: true."),
@@ -81,21 +83,20 @@ fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
 #[async_trait]
 impl Step for Write {
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
-        let named = to.named()?;
         match self {
             Self::Create { body, secret } => {
                 let mut body = body.clone();
                 body["config"] = with(body["config"].clone(), secret.as_ref());
-                named.send(Method::POST, "hooks", Some(body)).await
+                to.send(Method::POST, "hooks", Some(body)).await
             }
             Self::Update { id, body } => {
-                named.send(Method::PATCH, Below::at("hooks").id(*id), Some(body.clone())).await
+                to.send(Method::PATCH, Below::at("hooks").id(*id), Some(body.clone())).await
             }
             Self::Configure { id, body, secret } => {
                 let body = with(body.clone(), secret.as_ref());
-                named.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await
+                to.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await
             }
-            Self::Delete { id } => named.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
+            Self::Delete { id } => to.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
     }
 }
@@ -137,49 +138,55 @@ impl AspectPlanner for Webhooks {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
         // Addresses can contain secrets, so the store must not keep this answer.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
-        let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
-        if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
-            plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
-            return Ok(());
-        }
-        let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
-        let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
-        let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
-        if !all_named(kind("webhooks"), &observed) {
-            plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
-            return Ok(());
-        }
-        // If several webhooks have the same address, one of them counts as the listed webhook. The
-        // others count as not listed.
-        let matched = pair_entries(kind("webhooks"), &desired, &observed);
-        for (at, want) in wants.iter().enumerate() {
-            let named = want.secret.and_then(Node::text);
-            let secret = named.and_then(|name| context.secrets.get(name)).cloned();
-            if let (Some(_), None) = (named, &secret) {
-                let asked = &want.node.asked;
-                let why =
-                    format!("the configuration declares no secret with the name that {asked} specifies");
-                plan.cannot_resolve_part(&shown(want.url), why);
-                continue;
-            }
-            match matched.observed_of(at) {
-                Some(place) => change(want, &seen[place], secret, plan),
-                None => create(want, secret, plan),
-            }
-        }
-        for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
-            let fields = vec![field(
-                "events",
-                hook["events"].clone(),
-                Value::Null,
-                Some(&section.node.asked),
-                Risk::Removes,
-            )];
-            if let Some(id) = hook["id"].as_u64() {
-                plan.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
-            }
-        }
+        let declared = (section.items(), &section.node, section.exclusive);
+        compare(declared, &seen, context.secrets, plan);
         Ok(())
+    }
+}
+
+/// Plans the changes of a list of webhooks. `declared` has the entries of the policy, the value that
+/// contains them, and whether Beadle removes other webhooks.
+pub(crate) fn compare(
+    (items, list, exclusive): (&[Node], &Node, bool),
+    seen: &[Value],
+    secrets: &Secrets,
+    plan: &mut AspectPlan,
+) {
+    let wants: Vec<Want<'_>> = items.iter().filter_map(Want::read).collect();
+    if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
+        plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
+        return;
+    }
+    let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
+    let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
+    let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
+    if !all_named(kind("webhooks"), &observed) {
+        plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
+        return;
+    }
+    // If several webhooks have the same address, one of them counts as the listed webhook. The
+    // others count as not listed.
+    let matched = pair_entries(kind("webhooks"), &desired, &observed);
+    for (at, want) in wants.iter().enumerate() {
+        let named = want.secret.and_then(Node::text);
+        let secret = named.and_then(|name| secrets.get(name)).cloned();
+        if let (Some(_), None) = (named, &secret) {
+            let asked = &want.node.asked;
+            let why = format!("the configuration declares no secret with the name that {asked} specifies");
+            plan.cannot_resolve_part(&shown(want.url), why);
+            continue;
+        }
+        match matched.observed_of(at) {
+            Some(place) => change(want, &seen[place], secret, plan),
+            None => create(want, secret, plan),
+        }
+    }
+    for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| exclusive) {
+        let fields =
+            vec![field("events", hook["events"].clone(), Value::Null, Some(&list.asked), Risk::Removes)];
+        if let Some(id) = hook["id"].as_u64() {
+            plan.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
+        }
     }
 }
 

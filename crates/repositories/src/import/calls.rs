@@ -193,7 +193,8 @@ fn autolinks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Resu
     Ok(())
 }
 
-fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
+/// Adds the webhooks of a repository or an organisation to `observed`.
+pub(super) fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
     let Some(rows) = known(read, &["webhooks"], observed)? else { return Ok(()) };
     let mut entries = Vec::new();
     for row in &rows {

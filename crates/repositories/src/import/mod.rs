@@ -12,6 +12,7 @@ mod live;
 mod noted;
 mod observed;
 mod organisation;
+mod organization;
 mod pages;
 mod rulesets;
 #[cfg(test)]

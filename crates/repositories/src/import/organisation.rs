@@ -1,9 +1,10 @@
-//! Reads the rulesets and the code security configurations of the organisation itself.
+//! Reads the sections of the organisation itself.
 
 use beadle_engine::{Class, Failure};
 use beadle_github::{Path, Reader};
 use serde_json::{Map, Value, json};
 
+use super::organization;
 use super::rulesets::ruleset;
 use crate::policy::entry_keys;
 
@@ -13,8 +14,12 @@ const CONFIGURATIONS: &str = "code_security_configurations";
 /// section that Beadle could not read.
 pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
     let mut sections = Map::new();
-    for (name, read) in [("rulesets", rulesets(reader).await), (CONFIGURATIONS, configurations(reader).await)]
-    {
+    let lists = [
+        ("rulesets", rulesets(reader).await),
+        (CONFIGURATIONS, configurations(reader).await),
+        ("custom_repository_roles", organization::repository_roles(reader).await),
+    ];
+    for (name, read) in lists {
         match read {
             Ok(entries) if entries.is_empty() => {}
             Ok(entries) => {
@@ -27,6 +32,10 @@ pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map
                 notes.push(format!("{name} of the organisation are not imported: {}", failure.text));
             }
         }
+    }
+    let own = Box::pin(organization::section(reader, notes)).await?;
+    if !own.is_empty() {
+        sections.insert("organization".to_owned(), Value::Object(own));
     }
     Ok(sections)
 }
@@ -61,7 +70,7 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
         for key in fields {
             // `not_set` stays too. If the configuration had to be created again, GitHub would turn
             // off most features that the policy leaves out.
-            if row[key].is_string() {
+            if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }
         }

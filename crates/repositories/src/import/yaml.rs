@@ -36,6 +36,8 @@ const FIRST: &[&str] = &[
     "security",
     "webhooks",
     "code_security_configurations",
+    "custom_repository_roles",
+    "organization",
 ];
 
 /// The words that YAML 1.1 or 1.2 reads as a boolean or as null.

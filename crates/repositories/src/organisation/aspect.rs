@@ -6,7 +6,7 @@ use beadle_engine::{Failure, Mode};
 use beadle_github::{IndexRow, Reader};
 use tokio::sync::OnceCell;
 
-use crate::aspects::{AppPermission, AspectPlan};
+use crate::aspects::{AppPermission, AspectPlan, Secrets};
 use crate::policy::Node;
 use crate::policy::shape::Key;
 
@@ -15,12 +15,15 @@ use crate::policy::shape::Key;
 pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that declares this aspect. In `settings.yml`, this section
-    /// belongs to the organisation and to no repository.
+    /// The section of `settings.yml` that declares this aspect, or a key of the section
+    /// `organization`, such as `organization.webhooks`. In `settings.yml`, the section belongs to
+    /// the organisation and to no repository.
     pub(crate) section: &'static str,
     /// The description of the section. It is empty if an aspect of repositories already describes
     /// the section.
     pub(crate) sections: &'static [Key],
+    /// The keys that the aspect adds to the section `organization`.
+    pub(crate) keys: &'static [Key],
     /// The permissions of the GitHub App that the section needs.
     pub(crate) permissions: &'static [AppPermission],
     /// The webhook events by which GitHub reports a change of the aspect.
@@ -29,7 +32,21 @@ pub(crate) struct OrganisationAspect {
     pub(crate) planner: &'static dyn OrganisationPlanner,
 }
 
-/// The permission to change the rulesets and the code security configurations of an organisation.
+impl OrganisationAspect {
+    /// Returns the section of `settings.yml` that contains the declaration of the aspect.
+    pub(crate) fn top(&self) -> &'static str {
+        self.section.split_once('.').map_or(self.section, |(top, _)| top)
+    }
+
+    /// Returns the value that declares the aspect, or `None` if the file does not have it.
+    pub(crate) fn node<'a>(&self, root: &'a Node) -> Option<&'a Node> {
+        let node = self.section.split('.').try_fold(root, |node, key| node.get(key))?;
+        (!node.is_null()).then_some(node)
+    }
+}
+
+/// The permission to change the settings, the rulesets and the code security
+/// configurations of an organisation.
 pub(crate) const ADMINISTRATION: AppPermission =
     AppPermission::write("organization_administration", "administration (organisation)");
 
@@ -52,18 +69,51 @@ pub(crate) struct Section<'a> {
     pub(crate) exclusive: bool,
 }
 
+impl<'a> Section<'a> {
+    /// Creates the section that `node` declares. A list of the section `organization` can be a block
+    /// that says whether the list is exclusive. If it is not such a block, `exclusive` counts.
+    pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
+        let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
+        match mode {
+            Some((mode, node)) => Self { node, exclusive: mode == LIST_MODES[0] },
+            None => Self { node, exclusive },
+        }
+    }
+}
+
+/// The keys of a block that says whether a list of the section `organization` is exclusive.
+const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
+
+/// Describes a list of the section `organization`. Only `settings.yml` can have it, so no layer
+/// edits it.
+macro_rules! organisation_list {
+    ($item:expr) => {{
+        use $crate::policy::shape::{Shape, key};
+        Shape::Either(
+            &Shape::List(&$item),
+            &Shape::Map(&[
+                key("exclusive", Shape::List(&$item), "Exactly these entries."),
+                key("additive", Shape::List(&$item), "At least these entries. Others stay."),
+            ]),
+        )
+    }};
+}
+pub(super) use organisation_list;
+
 /// An aspect, the section that declares it, and the mode in which Beadle applies it.
 pub(crate) type DesiredSection<'a> = (&'static OrganisationAspect, Section<'a>, Mode);
 
 /// Everything that the planner of an organisation's aspect needs.
 pub(crate) struct Context<'a> {
     pub(crate) reader: &'a Reader,
+    /// The secrets that the policy may name.
+    pub(crate) secrets: &'a Secrets,
     index: OnceCell<Vec<IndexRow>>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(reader: &'a Reader) -> Self {
-        Self { reader, index: OnceCell::new() }
+    pub(crate) fn new(reader: &'a Reader, secrets: &'a Secrets) -> Self {
+        Self { reader, secrets, index: OnceCell::new() }
     }
 
     /// Returns the list of all repositories. The first call reads it, and later calls reuse it.

@@ -17,7 +17,7 @@ use super::features::{risk, turns_off};
 use crate::aspects::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
-use crate::policy::shapes::NAME;
+use crate::policy::shapes::{NAME, OPTIONAL_BOOL, OPTIONAL_TEXT};
 
 /// The aspect of an organisation's code security configurations.
 pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
@@ -28,6 +28,7 @@ pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
         Shape::List(&ENTRY),
         "Code security configurations of the organisation. Others stay.",
     )],
+    keys: &[],
     permissions: &[ADMINISTRATION],
     events: &[],
     planner: &Configurations,
@@ -45,10 +46,36 @@ const ENTRY: Shape = Shape::Map(&[
     ),
     key("dependency_graph", ENABLED, "The dependency graph."),
     key("dependency_graph_autosubmit_action", ENABLED, "Submits dependencies automatically."),
+    key(
+        "dependency_graph_autosubmit_action_options",
+        Shape::Map(&[key("labeled_runners", Shape::Bool, "Whether labelled runners submit dependencies.")]),
+        "Options of this submission.",
+    ),
     key("dependabot_alerts", ENABLED, "Dependabot alerts."),
     key("dependabot_security_updates", ENABLED, "Dependabot security updates."),
     key("dependabot_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
     key("code_scanning_default_setup", ENABLED, "Code scanning by default setup."),
+    key(
+        "code_scanning_default_setup_options",
+        Shape::Map(&[
+            key(
+                "runner_type",
+                Shape::OneOf(&["standard", "labeled", "not_set"]),
+                "The kind of runners that scan.",
+            ),
+            key("runner_label", OPTIONAL_TEXT, "With `labeled`: the label of these runners."),
+        ]),
+        "Options of default setup.",
+    ),
+    key(
+        "code_scanning_options",
+        Shape::Map(&[key(
+            "allow_advanced",
+            OPTIONAL_BOOL,
+            "Whether repositories with advanced setup can have the configuration.",
+        )]),
+        "Options of code scanning.",
+    ),
     key("code_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
     key("secret_scanning", ENABLED, "Secret scanning."),
     key("secret_scanning_push_protection", ENABLED, "Push protection."),
@@ -57,6 +84,7 @@ const ENTRY: Shape = Shape::Map(&[
     key("secret_scanning_non_provider_patterns", ENABLED, "Finds secrets of no provider."),
     key("secret_scanning_generic_secrets", ENABLED, "Finds generic secrets."),
     key("secret_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
+    key("secret_scanning_extended_metadata", ENABLED, "Shows more about a secret that was found."),
     key("private_vulnerability_reporting", ENABLED, "Private vulnerability reporting."),
     key(
         "enforcement",
@@ -179,6 +207,27 @@ fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
+/// Returns the declared value with the keys of GitHub's block that it does not declare.
+fn whole(seen: &Value, wanted: Value) -> Value {
+    match (seen, wanted) {
+        (Value::Object(seen), Value::Object(wanted)) => {
+            let mut whole = seen.clone();
+            whole.extend(wanted);
+            Value::Object(whole)
+        }
+        (_, wanted) => wanted,
+    }
+}
+
+/// Returns whether GitHub has the declared value. A block declares only the keys that it has. A key
+/// with the value null is the same as a missing key.
+fn is_kept(seen: &Value, wanted: &Value) -> bool {
+    match wanted {
+        Value::Object(wanted) => wanted.iter().all(|(key, value)| seen[key] == *value),
+        wanted => seen == wanted,
+    }
+}
+
 fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     for guarded in [false, true] {
@@ -186,10 +235,10 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
         for (key, after) in body(want) {
             let before = &found[&key];
             let risk = risk(&key, before, &after);
-            if *before != after && risk.is_guarded() == guarded {
+            if !is_kept(before, &after) && risk.is_guarded() == guarded {
                 let asked = want.get(&key).map(|node| &node.asked);
                 fields.push(field(&key, before.clone(), after.clone(), asked, risk));
-                changed.insert(key, after);
+                changed.insert(key, whole(before, after));
             }
         }
         if !fields.is_empty() {

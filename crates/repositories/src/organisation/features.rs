@@ -27,8 +27,15 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("secret_scanning_push_protection", "disabled"),
     ("secret_scanning_validity_checks", "disabled"),
 ];
-/// The texts of a configuration. They can have any value, and they protect nothing.
-const TEXTS: &[&str] = &["name", "description"];
+/// The values of a configuration that protect nothing by themselves: its texts, and the options of
+/// features.
+const TEXTS: &[&str] = &[
+    "name",
+    "description",
+    "dependency_graph_autosubmit_action_options",
+    "code_scanning_default_setup_options",
+    "code_scanning_options",
+];
 
 /// Returns whether a configuration can turn off a feature of a repository to which it is attached.
 /// `live` is the configuration that GitHub has, or `None` for a new one.

@@ -1,10 +1,21 @@
-//! The aspects of the organisation itself: its rulesets and its code security configurations, one
-//! file for each.
+//! The aspects of the organisation itself, such as its settings, its rulesets and its code security
+//! configurations, one file for each.
 
+mod actions;
 mod aspect;
+mod blocked_users;
 mod configurations;
 mod features;
+mod organisation_roles;
+mod properties;
+mod repository_roles;
+mod roles;
 mod rulesets;
+mod runner_groups;
+mod selected;
+mod settings;
+mod variables;
+mod webhooks;
 
 use beadle_engine::{Failure, Plan, Unknown};
 
@@ -13,18 +24,24 @@ pub(crate) use aspect::{Context, DesiredSection, OrganisationAspect, Section};
 use crate::aspects::{AspectPlan, Step};
 
 /// All aspects of an organisation.
-pub(crate) const ALL: &[&OrganisationAspect] = &[&rulesets::RULESETS, &configurations::CONFIGURATIONS];
+pub(crate) const ALL: &[&OrganisationAspect] = &[
+    &settings::SETTINGS,
+    &rulesets::RULESETS,
+    &configurations::CONFIGURATIONS,
+    &webhooks::WEBHOOKS,
+    &variables::VARIABLES,
+    &actions::ACTIONS,
+    &properties::PROPERTIES,
+    &repository_roles::REPOSITORY_ROLES,
+    &organisation_roles::ORGANISATION_ROLES,
+    &runner_groups::RUNNER_GROUPS,
+    &blocked_users::BLOCKED_USERS,
+];
 
-/// The sections of `settings.yml` that belong to the organisation and not to its repositories.
-pub(crate) const SECTIONS: [&str; ALL.len()] = {
-    let mut sections = [""; ALL.len()];
-    let mut at = 0;
-    while at < ALL.len() {
-        sections[at] = ALL[at].section;
-        at += 1;
-    }
-    sections
-};
+/// The sections of `settings.yml` that belong to the organisation and not to its repositories. Every
+/// aspect of the organisation is in one of them.
+pub(crate) const SECTIONS: [&str; 4] =
+    ["rulesets", "code_security_configurations", "custom_repository_roles", "organization"];
 
 /// Plans all changes of the organisation itself.
 pub(crate) async fn plan(
@@ -51,4 +68,17 @@ pub(crate) async fn plan(
         }));
     }
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_aspect_is_in_a_section_of_the_organisation() {
+        for aspect in ALL {
+            assert!(SECTIONS.contains(&aspect.top()), "{}", aspect.name);
+            assert!(aspect.keys.is_empty() || aspect.top() == "organization", "{}", aspect.name);
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",
     section: "rulesets",
     sections: &[],
+    keys: &[],
     permissions: &[ADMINISTRATION],
     events: &["repository_ruleset"],
     planner: &Rulesets,

@@ -17,6 +17,7 @@ mod merging;
 mod milestones;
 mod oidc_subject;
 mod organisation;
+mod organization;
 mod pages;
 mod policy_files;
 mod preview;

@@ -6,6 +6,7 @@ use super::keys::ALL_SECTIONS;
 use super::list_forms;
 use super::lists::entries;
 use super::node::{Kind, Node};
+use super::organisation_checks;
 use super::pattern::{Pattern, patterns, short};
 use super::problem::{Problem, Severity};
 use super::schema::FileKind;
@@ -108,6 +109,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     check_choice(root, problems);
     check_autolinks(root, problems);
     check_configurations(root, problems);
+    organisation_checks::check(root, problems);
     for property in entries(root, "custom_properties") {
         if property.get("name").is_none() && property.get("property_name").is_none() {
             let text = "an entry of `custom_properties` must have `name`";

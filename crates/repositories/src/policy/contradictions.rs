@@ -301,7 +301,7 @@ fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 }
 
 /// The lists that can be additive in safe-settings but that Beadle does not support yet.
-const LATER: &[&str] = &["environments", "variables", "custom_repository_roles", "app_installations"];
+const LATER: &[&str] = &["environments", "variables", "app_installations"];
 
 /// Reports entries of `disable_plugins` that have no effect, or that name no plugin.
 pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
@@ -330,8 +330,10 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
         // `topics` is a list inside `repository`. And Beadle never removes a branch rule or a
-        // configuration that the policy does not list, so these lists are always additive.
-        let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
+        // configuration that the policy does not list, so these lists are always additive. The custom
+        // roles are a list of the organisation, which can be additive.
+        let always = ["topics", "branches", "code_security_configurations"];
+        let is_kept = always.contains(&name) || name == "custom_repository_roles";
         if !is_kept && LATER.contains(&name) {
             remark(item, format!("`additive_plugins`: Beadle does not carry out `{name}` yet"));
         } else if !is_kept && !lists.contains(&name) {

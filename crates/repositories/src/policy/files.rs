@@ -15,12 +15,14 @@ use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
+use super::group_files::{is_mapping_file, is_team_file, problems_of_groups};
 use super::idle_edits::idle_edits;
 use super::incumbent::{accept, drop_name};
 use super::keys::lists;
 use super::layer_index::LayerIndex;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
+use super::lists::list_of;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
@@ -124,8 +126,8 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
-            if is_mapping_file(file) {
-                problems.extend(mappings_of_base(file));
+            if is_mapping_file(file) || is_team_file(file) {
+                problems.extend(problems_of_groups(file, text));
                 continue;
             }
             match Node::parse(file, text) {
@@ -299,16 +301,23 @@ impl Policy {
 
     /// Returns the places of the policy that name a secret.
     pub fn secrets(&self) -> Vec<&Node> {
-        let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
-        hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
+        let roots = || self.layers.iter().flat_map(Layer::roots);
+        let hooks = roots().filter_map(|root| root.get("webhooks"));
+        let own = roots().filter_map(|root| root.get("organization")?.get("webhooks")).map(list_of);
+        hooks.chain(own).flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
     }
 
-    /// Returns the names of the sections that at least one layer sets. A key of `repository` that
-    /// needs a permission of its own is also in the result.
+    /// Returns the names of the sections that at least one layer sets, and the parts of the section
+    /// `organization`, such as `organization.webhooks`. A key of `repository` that needs a permission
+    /// of its own is also in the result.
     pub fn sections(&self) -> BTreeSet<&str> {
         let roots = || self.layers.iter().flat_map(Layer::roots);
         let names = roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
-        let mut sections: BTreeSet<&str> = names.collect();
+        let is_set = |aspect: &&&organisation::OrganisationAspect| {
+            self.layers.iter().any(|layer| aspect.node(&layer.root).is_some())
+        };
+        let parts = organisation::ALL.iter().filter(is_set).map(|aspect| aspect.section);
+        let mut sections: BTreeSet<&str> = names.chain(parts).collect();
         let writes_branches = |root: &Node| {
             let value = root.get("repository").and_then(|repository| repository.get(WHEN_MISSING));
             value.and_then(Node::text).is_some_and(|text| text != "report")
@@ -377,17 +386,6 @@ pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
-/// Returns whether a file has the mappings of groups of a policy or of its base.
-pub(super) fn is_mapping_file(file: &str) -> bool {
-    file.strip_prefix(BASE).unwrap_or(file) == MAPPINGS
-}
-
-/// Returns the error for mappings in a base. Several organisations can share a base, and each of
-/// them would add the same mappings.
-fn mappings_of_base(file: &str) -> Option<Problem> {
-    let at = beadle_engine::PolicyLocation { file: file.into(), line: 1 };
-    let problem = Problem::error(at, 1, "a base must not have mappings");
-    file.starts_with(BASE).then(|| problem.hint("move the file to the policy of one organisation"))
 }
 
 /// Returns the keys of a file that contain JavaScript validators.

@@ -51,6 +51,10 @@ pub const LABEL: Form = Form { what: "a label's name", check: label };
 pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 100) };
 /// The description of a repository.
 pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 350) };
+/// The description of an organisation.
+pub const ORGANIZATION_DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 160) };
+/// The name of a variable of an organisation.
+pub const ORGANIZATION_VARIABLE: Form = Form { what: "a variable's name", check: variable };
 /// The homepage of a repository.
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
 /// The prefix of an autolink.
@@ -184,6 +188,17 @@ fn forked(text: &str) -> Result<(), Misfit> {
         return Err(Misfit::new("be a repository with its owner").hint(format!("write it as `OWNER/{text}`")));
     }
     template(text)
+}
+
+fn variable(text: &str) -> Result<(), Misfit> {
+    only(text, "have only letters, digits and `_`", |c| c.is_ascii_alphanumeric() || c == '_')?;
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(Misfit::new("not begin with a digit"));
+    }
+    if text.to_ascii_uppercase().starts_with("GITHUB_") {
+        return Err(Misfit::new("not begin with `GITHUB_`"));
+    }
+    Ok(())
 }
 
 fn property(text: &str) -> Result<(), Misfit> {

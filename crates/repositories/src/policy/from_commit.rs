@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::error::PolicyError;
-use super::files::{Policy, is_mapping_file, is_rule_file};
+use super::files::{Policy, is_rule_file};
+use super::group_files::{is_mapping_file, is_team_file};
 use super::folder::is_policy_file;
 use super::origin::{BASE, PolicyOrigin};
 
@@ -37,7 +38,10 @@ impl Policy {
         let folder = PathBuf::from(origin.shown());
         // Without this check, `from_sources` would look for another policy on the disk to name it
         // in the error.
-        if sources.keys().all(|file| is_deployment(file) || is_rule_file(file) || is_mapping_file(file)) {
+        let is_no_layer = |file: &String| {
+            is_deployment(file) || is_rule_file(file) || is_mapping_file(file) || is_team_file(file)
+        };
+        if sources.keys().all(is_no_layer) {
             return Err(PolicyError::Empty(folder));
         }
         let read = || Self::from_sources(sources, home, &folder);

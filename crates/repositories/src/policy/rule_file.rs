@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use beadle_engine::PolicyLocation;
+use beadle_engine::expressions::{environment, wrong};
 use minijinja::value::Serde;
 use minijinja::{Environment, Expression, UndefinedBehavior};
 use serde_json::Value;
@@ -13,7 +14,6 @@ use super::keys::{ALL_SECTIONS, RULE, SECTIONS};
 use super::node::{Kind, Node};
 use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
-use crate::expressions::{environment, wrong};
 
 /// The environment that evaluates rules. Values are often missing in a policy, so a path that leads
 /// to no value is not an error. The check of the file refuses names that no policy can have.

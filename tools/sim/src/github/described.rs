@@ -13,7 +13,16 @@ static TABLE: LazyLock<Value> =
 
 /// The writes that have no body in the description. GitHub ignores the body of such a request.
 const BODILESS: &[&str] = &[
+    "DELETE /orgs/{org}/actions/runner-groups/{runner_group_id}",
+    "DELETE /orgs/{org}/actions/variables/{name}",
+    "DELETE /orgs/{org}/blocks/{username}",
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
+    "DELETE /orgs/{org}/custom-repository-roles/{role_id}",
+    "DELETE /orgs/{org}/hooks/{hook_id}",
+    "DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}",
+    "DELETE /orgs/{org}/organization-roles/users/{username}/{role_id}",
+    "DELETE /orgs/{org}/organization-roles/{role_id}",
+    "DELETE /orgs/{org}/properties/schema/{custom_property_name}",
     "DELETE /orgs/{org}/rulesets/{ruleset_id}",
     "DELETE /orgs/{org}/teams/{team_slug}",
     "DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}",
@@ -36,6 +45,9 @@ const BODILESS: &[&str] = &[
     "DELETE /repos/{owner}/{repo}/vulnerability-alerts",
     "POST /app-manifests/{code}/conversions",
     "POST /app/hook/deliveries/{delivery_id}/attempts",
+    "PUT /orgs/{org}/blocks/{username}",
+    "PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}",
+    "PUT /orgs/{org}/organization-roles/users/{username}/{role_id}",
     "PUT /repos/{owner}/{repo}/automated-security-fixes",
     "PUT /repos/{owner}/{repo}/immutable-releases",
     "PUT /repos/{owner}/{repo}/private-vulnerability-reporting",

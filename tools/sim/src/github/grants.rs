@@ -86,7 +86,8 @@ impl Grant {
             ["repos", _, _, "issues", "comments", _] | ["repos", _, _, "issues", _, "comments"]
         );
         let is_allowed = (self.has(permission, writes) || (is_comment && self.has("pull_requests", writes)))
-            && (!renames_default(world, call) || self.has("administration", true));
+            && (!renames_default(world, call) || self.has("administration", true))
+            && (!defines(call) || rank(&held_level(&self.permissions, permission)) >= rank(&json!("admin")));
         (!is_allowed).then(|| Reply::message(403, "Resource not accessible by integration"))
     }
 
@@ -142,6 +143,12 @@ fn renames_default(world: &World, call: &Call<'_>) -> bool {
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
 }
 
+/// Returns whether a call changes the definition of a custom property. This needs a higher level of
+/// the permission than a value does.
+fn defines(call: &Call<'_>) -> bool {
+    call.method.as_str() != "GET" && matches!(call.path.as_slice(), ["orgs", _, "properties", "schema", ..])
+}
+
 /// Returns the permission that a call needs, and whether the call writes. Returns `None` if the
 /// call needs no permission.
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
@@ -158,7 +165,16 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             "administration"
         }
         ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
+        ["orgs", _, "actions", "permissions", ..] => "organization_administration",
+        ["orgs", _] if writes => "organization_administration",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
+        ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
+        ["orgs", _, "custom-repository-roles", ..] if writes => "organization_custom_roles",
+        ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
+        ["orgs", _, "organization-roles", ..] => "organization_custom_org_roles",
+        ["orgs", _, "actions", "runner-groups", ..] => "organization_self_hosted_runners",
+        ["orgs", _, "blocks", ..] => "organization_user_blocking",
+        ["orgs", _, "hooks", ..] => "organization_hooks",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
         ["repos", _, _, "labels" | "milestones" | "issues", ..] => "issues",
         ["repos", _, _, "pulls", ..] => "pull_requests",

@@ -27,7 +27,8 @@
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other security switches, `workflows.<file>` (`run_name`,
 //! `inputs`) and their `runs`, `check_runs`, and `issues` (an entry with `"pull_request": true` is
 //! a pull request), and `pulls.<number>` (the files of the head in `contents`, `base`, `state`,
-//! `merged`, `fork`). An organisation has its own `rulesets` and `security_configurations`,
+//! `merged`, `fork`). An organisation has its own `settings`, `actions`, `hooks.<url>`,
+//! `variables.<NAME>`, `rulesets` and `security_configurations`,
 //! `property_definitions.<name>` (without this key, every property is defined), a `plan` (with
 //! `free` and `team`, the simulator refuses the features of enterprises) and the `permissions` of
 //! its installation. `users.<login>` and `apps.<slug>` are
@@ -46,6 +47,7 @@ mod address;
 mod app;
 mod commits;
 mod control;
+mod defaults;
 mod deliver;
 mod described;
 mod events;

@@ -8,6 +8,7 @@
 
 use serde_json::Value;
 
+use crate::github::defaults::has_repository_role;
 use crate::github::rest::{Call, Reply};
 use crate::github::world::World;
 
@@ -24,6 +25,8 @@ const PAIRS: &[(&str, &str, &[&str])] = &[
 ];
 const LABEL_NAME: usize = 50;
 const DESCRIPTION: usize = 350;
+/// The maximum length of the description of an organisation, in characters.
+const OF_ORGANISATION: usize = 160;
 /// The maximum length of a comment, in characters.
 const COMMENT: usize = 65_536;
 const TOPICS: usize = 20;
@@ -44,6 +47,7 @@ pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
     let rest = call.path.get(prefix..)?;
     let body = call.body;
     let why = match (call.method.as_str(), rest, place.repository) {
+        ("PATCH", [], None) => organisation(body),
         ("POST", ["repos"], None) | ("PATCH", [], Some(_)) => settings(body),
         ("PUT", ["topics"], Some(_)) => topics(body),
         ("POST", ["labels"], Some(_)) | ("PATCH", ["labels", _], Some(_)) => label(body),
@@ -56,8 +60,8 @@ pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
             comment(body)
         }
         ("PUT", ["collaborators", _], Some(_)) => role(place, body),
-        ("POST", ["hooks"], Some(_)) | ("PATCH", ["hooks", _], Some(_)) => webhook(&body["config"]),
-        ("PATCH", ["hooks", _, "config"], Some(_)) => webhook(body),
+        ("POST", ["hooks"], _) | ("PATCH", ["hooks", _], _) => webhook(&body["config"]),
+        ("PATCH", ["hooks", _, "config"], _) => webhook(body),
         _ => None,
     };
     why.map(|why| Reply::invalid(&format!("Validation Failed: {why}")))
@@ -78,6 +82,11 @@ fn settings(body: &Value) -> Option<String> {
         }
     }
     None
+}
+
+fn organisation(body: &Value) -> Option<String> {
+    longer(&body["description"], OF_ORGANISATION)
+        .then(|| format!("description is too long (maximum is {OF_ORGANISATION} characters)"))
 }
 
 fn comment(body: &Value) -> Option<String> {
@@ -197,9 +206,8 @@ fn protection(body: &Value) -> Option<String> {
 
 fn role(place: &Place<'_>, body: &Value) -> Option<String> {
     let permission = body["permission"].as_str()?;
-    let custom = &place.world.org(place.org)?["custom_roles"];
     let is_known = ["pull", "triage", "push", "maintain", "admin"].contains(&permission)
-        || custom.as_array().is_some_and(|roles| roles.iter().any(|role| role == permission));
+        || has_repository_role(place.world.org(place.org)?, permission);
     (!is_known).then(|| format!("permission {permission} is not a role of this organization"))
 }
 

@@ -297,8 +297,12 @@ pub(crate) fn permissions_of(org: &Value) -> Value {
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
-        "members": "write", "organization_administration": "write", "repository_hooks": "write",
-        "pages": "write", "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
+        "members": "write", "organization_administration": "write", "organization_hooks": "write",
+        "organization_actions_variables": "write", "organization_custom_roles": "write",
+        "organization_custom_org_roles": "write", "organization_self_hosted_runners": "write",
+        "organization_user_blocking": "write", "repository_hooks": "write",
+        "pages": "write", "security_events": "write", "vulnerability_alerts": "write",
+        "organization_custom_properties": "admin",
         "repository_custom_properties": "write",
     })
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use crate::github::commits;
+use crate::github::defaults;
 use crate::github::events::{self, Event};
 use crate::github::ids::Node;
 use crate::github::{APP_ID, APP_SLUG};
@@ -161,14 +162,44 @@ impl World {
             }
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
+            default(org, "blocks", json!([]));
             default(org, "custom_roles", json!([]));
-            for part in ["teams", "repos", "rulesets", "security_configurations"] {
+            for part in [
+                "teams",
+                "repos",
+                "rulesets",
+                "security_configurations",
+                "hooks",
+                "variables",
+                "repository_roles",
+            ] {
                 default(org, part, json!({}));
             }
-            for part in ["rulesets", "security_configurations"] {
+            for (part, mut usual) in [
+                ("settings", defaults::settings()),
+                ("actions", defaults::actions()),
+                ("organization_roles", defaults::roles()),
+                ("runner_groups", defaults::runner_groups()),
+            ] {
+                default(org, part, json!({}));
+                for (key, value) in entries_mut(&mut usual) {
+                    default(&mut org[part], key, value.take());
+                }
+            }
+            for part in [
+                "rulesets",
+                "security_configurations",
+                "hooks",
+                "repository_roles",
+                "organization_roles",
+                "runner_groups",
+            ] {
                 for (_, entry) in entries_mut(&mut org[part]) {
                     identify(entry, &mut fresh);
                 }
+            }
+            for (address, hook) in entries_mut(&mut org["hooks"]) {
+                default(&mut hook["config"], "url", json!(address));
             }
             for (slug, team) in entries_mut(&mut org["teams"]) {
                 default(team, "slug", json!(slug));

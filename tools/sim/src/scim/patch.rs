@@ -10,6 +10,9 @@ fn operations(body: &Value) -> Result<&Vec<Value>, String> {
     body["Operations"].as_array().ok_or_else(|| "Operations is missing".to_owned())
 }
 
+/// The schema of the enterprise extension (RFC 7643, 4.3).
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
 /// The attributes of a user (RFC 7643, 4.1).
 const ATTRIBUTES: [&str; 24] = [
     "schemas",
@@ -51,9 +54,16 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
         let value = operation["value"].clone();
         match (op.as_str(), operation["path"].as_str()) {
             (_, Some(path)) if !is_known(path) => return Err(format!("the path {path} is not known")),
+            // RFC 7644, 3.5.2: a replacement needs a value.
+            ("add" | "replace", Some(path)) if value.is_null() => {
+                return Err(format!("{op} of {path} has no value"));
+            }
             ("add" | "replace", Some(path)) => {
                 let mut place = &mut *user;
-                for part in path.split('.') {
+                for part in parts(path) {
+                    if !place.is_object() {
+                        *place = json!({});
+                    }
                     place = &mut place[part];
                 }
                 *place = value;
@@ -64,12 +74,51 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
                 }
             }
             ("remove", Some(path)) => {
-                user.as_object_mut().map(|user| user.remove(path));
+                let mut all = parts(path);
+                let last = all.pop().unwrap_or_default();
+                let mut place = Some(&mut *user);
+                for part in all {
+                    place = place.and_then(|place| place.get_mut(part));
+                }
+                place.and_then(Value::as_object_mut).map(|place| place.remove(last));
             }
             _ => return Err(format!("operation {op} is not supported")),
         }
     }
     Ok(())
+}
+
+/// Splits the path of an attribute: the schema of an extension is one part.
+fn parts(path: &str) -> Vec<&str> {
+    let (schema, attribute) = match path.rsplit_once(':') {
+        Some((schema, attribute)) => (Some(schema), attribute),
+        None => (None, path),
+    };
+    schema.into_iter().chain(attribute.split('.')).collect()
+}
+
+/// Returns why AWS refuses a user, or `None`. AWS has one value of each list, and no other
+/// extension than the enterprise extension.
+///
+/// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/createuser.html>
+pub(super) fn refused_by_aws(user: &Value) -> Option<String> {
+    for (name, value) in user.as_object().into_iter().flatten() {
+        let is_extension = name.starts_with("urn:");
+        let is_known = if is_extension {
+            name == ENTERPRISE
+        } else {
+            name == "groups" || ATTRIBUTES.contains(&name.as_str())
+        };
+        if !is_known {
+            return Some(format!("{name} is not supported"));
+        }
+        if ["emails", "phoneNumbers", "addresses", "roles"].contains(&name.as_str())
+            && value.as_array().is_some_and(|entries| entries.len() > 1)
+        {
+            return Some(format!("{name} must have one value"));
+        }
+    }
+    None
 }
 
 /// Applies a PATCH to `displayName`, `externalId` and `members` of a group. One request can change

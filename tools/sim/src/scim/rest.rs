@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::patch::{patch_group, patch_user};
+use super::patch::{patch_group, patch_user, refused_by_aws};
 use super::quirks::{Quirk, Quirks};
 use super::{Scim, filter};
 use crate::sim_state::{Call, Reply, SimState, lock, now};
@@ -272,6 +272,12 @@ fn create(scim: &Scim, quirks: &Quirks, state: &mut Value, call: &Call<'_>, kind
     if let Some(place) = lacks(kind, &resource).filter(|_| !quirks.has(&Quirk::Generic)) {
         return violates(place);
     }
+    if kind == "Users"
+        && !quirks.has(&Quirk::Generic)
+        && let Some(why) = refused_by_aws(&resource)
+    {
+        return error(400, &why);
+    }
     let members = call.body["members"].as_array().map_or(0, Vec::len);
     if kind == "Groups" && members > MOST {
         return error(
@@ -350,6 +356,14 @@ fn one(
                 patch_group(quirks, &mut new, &call.body, &state["users"])
             };
             if let Err(why) = patched {
+                return error(400, &why);
+            }
+            // AWS refuses only what the request changes.
+            if kind == "Users"
+                && !quirks.has(&Quirk::Generic)
+                && refused_by_aws(&state[list][id]).is_none()
+                && let Some(why) = refused_by_aws(&new)
+            {
                 return error(400, &why);
             }
             // A PATCH does not change a field that is missing in its body. So only fields that the

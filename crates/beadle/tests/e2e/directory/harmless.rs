@@ -171,27 +171,37 @@ async fn an_unsuspended_person_is_in_the_group_again_and_can_sign_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
-    let mut world = World::new([json!({ "users": people(5), "groups": ops(&of(0..5)) }), json!({})]).await;
+    let mut groups = ops(&of(0..5));
+    groups["00g2"] = json!({ "profile": { "name": "AWS_Dev" }, "members": of([0, 4]) });
+    let mut world = World::new([json!({ "users": people(5), "groups": groups }), json!({})]).await;
     world.groups += "users = \"provision\"\n";
     let serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..5).await;
-    // Out of the last group, and deactivated after that.
-    world.okta.patch(&without([3, 4]));
-    world.until_holds("Ops", 0..3).await;
-    assert_eq!(
-        (signs_in(&world, 3), signs_in(&world, 4)),
-        (Some(true), Some(true)),
-        "they only left a group"
-    );
-    world.okta.patch(&status(3..4, "DEPROVISIONED"));
+    world.until_holds("Dev", [0, 4]).await;
+    let account = |world: &World| {
+        let users = world.aws.state()["users"].clone();
+        let its = users.as_object().unwrap().iter().find(|(_, user)| user["externalId"] == "00u00003");
+        its.unwrap().0.clone()
+    };
+    let id = account(&world);
+    // Out of the last group, and back.
+    world.okta.patch(&without([3]));
+    world.until_holds("Ops", [0, 1, 2, 4]).await;
     until_signs_in(&world, 3, false).await;
-    // Without an event, a sweep finds it.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
+    world.until_holds("Ops", 0..5).await;
+    assert_eq!((signs_in(&world, 3), account(&world)), (Some(true), id.clone()), "it is the same account");
+    world.okta.patch(&without([3]));
+    world.until_holds("Ops", [0, 1, 2, 4]).await;
+    until_signs_in(&world, 3, false).await;
+    // Without an event, a sweep finds who has to go, and an account that somebody activated.
     assert_eq!(serving.stop().await, Some(0));
     world.okta.send_events_to(None);
+    world.aws.patch(&json!({ "users": { id: { "active": true } } }));
     world.okta.patch(&status(4..5, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
-    assert_eq!(signs_in(&world, 4), Some(false));
+    assert_eq!((signs_in(&world, 3), signs_in(&world, 4)), (Some(false), Some(false)));
     // Whom the directory does not know any more waits for somebody: another directory knows nobody,
     // too.
     world.okta.patch(

@@ -1,5 +1,6 @@
 //! Tests of the real binary with a simulated Okta and a simulated AWS IAM Identity Center.
 
+mod attributes;
 mod commands;
 mod doubt;
 mod gated_mappings;

@@ -431,3 +431,60 @@ async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     assert!(applied.out.contains("add: one (octo1)"), "{}", applied.out);
     assert_eq!(world.team("deployers"), Some(hold([0, 1])), "{}", applied.out);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_of_the_policy_have_the_members_that_its_file_names() {
+    let teams = json!({ "ops": { "id": 901, "name": "Ops", "members": hold([0, 1, 5]) } });
+    let mut world = World::of_teams(directory(1, &json!({})), acme(8, &teams)).await;
+    world.teams += ", teams_from_policy = true";
+    let path = world.path().join("policy/teams.yml");
+    let write = |text: &str| crate::world::replace_file(&path, text);
+    write(
+        "teams:\n  - { name: Ops, members: [octo0, Octo1, octo2] }\n  \
+         - { name: Docs, parent: Ops, notifications: false, members: [octo3], maintainers: [octo4] }\n",
+    );
+    let serving = world.serve().await;
+    world.until_team("ops", &hold([0, 1, 2])).await;
+    world.until_team("docs", &json!({ "octo3": "member", "octo4": "maintainer" })).await;
+    let docs = world.github().state()["orgs"]["acme"]["teams"]["docs"].clone();
+    assert_eq!(
+        (&docs["parent"], &docs["privacy"], &docs["notification_setting"]),
+        (&json!("ops"), &json!("closed"), &json!("notifications_disabled"))
+    );
+    // A changed file renames the team in place.
+    write("teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo1] }\n");
+    world.until_team("operations", &hold([0, 1])).await;
+    let state = world.github().state()["orgs"]["acme"]["teams"].clone();
+    assert_eq!(state["operations"]["id"], 901);
+    assert!(state.get("docs").is_some(), "the file no longer names this team: Beadle leaves it alone");
+    assert_eq!(serving.stop().await, Some(0));
+    // A typing mistake in a login, an emptied list and an emptied file remove nobody.
+    for text in [
+        "teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo99] }\n",
+        "teams:\n  - { name: Operations, previously: [Ops], members: [] }\n",
+        "teams: []\n",
+        "",
+    ] {
+        write(text);
+        let swept = world.beadle(&["sweep"]).await;
+        assert_eq!(world.team("operations"), Some(hold([0, 1])), "{text}\n{}{}", swept.out, swept.err);
+    }
+    let checked = world.beadle(&["check"]).await.expect(1);
+    let said = format!("{}{}", checked.out, checked.err);
+    assert!(said.contains("teams.yml:1"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_okta_and_the_policy_declare_is_an_error_that_names_both() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..2) } });
+    let mut world = World::of_teams(directory(4, &groups), acme(4, &json!({}))).await;
+    world.teams += ", teams_from_policy = true";
+    let path = world.path().join("policy/teams.yml");
+    crate::world::replace_file(&path, "teams:\n  - { name: Ops, members: [octo3] }\n");
+    world.beadle(&["sweep"]).await;
+    let before = world.team("ops");
+    let plan = world.beadle(&["plan"]).await;
+    assert!(plan.out.contains("the target's group Ops already belongs to "), "{}{}", plan.out, plan.err);
+    assert!(plan.out.contains("corp/00g1") || plan.out.contains("teams/ops"), "{}", plan.out);
+    assert_eq!(world.team("ops"), before);
+}

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane, SharedRead, Time};
-use beadle_okta::{Group, Okta, Status, User};
+use beadle_okta::{Group, Okta, Profile, Status, User};
+use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
@@ -26,6 +27,8 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
+    /// The names of the attributes of people that the targets use.
+    uses: BTreeSet<String>,
     /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
     /// The number of groups in the last complete list. It shows how many pages the next list needs.
@@ -108,6 +111,7 @@ impl OktaSource {
             leaving,
             made,
             apps,
+            uses: BTreeSet::new(),
             listed: Arc::default(),
             count: Arc::default(),
             asking: Arc::default(),
@@ -115,6 +119,13 @@ impl OktaSource {
             long: Arc::default(),
             cut: Arc::default(),
         }
+    }
+
+    /// Makes the source keep these attributes of people.
+    #[must_use]
+    pub fn keeping(mut self, uses: BTreeSet<String>) -> Self {
+        self.uses = uses;
+        self
     }
 
     /// Returns the client of Okta.
@@ -136,6 +147,7 @@ impl OktaSource {
     }
 
     fn person(&self, user: User) -> Person {
+        let attributes = self.attributes(&user.profile);
         let profile = user.profile;
         let given = profile.first_name.unwrap_or_default();
         let family = profile.last_name.unwrap_or_default();
@@ -151,12 +163,32 @@ impl OktaSource {
             login,
             given,
             family,
+            profile: attributes,
+            account: None,
+            role: None,
         }
+    }
+
+    /// Returns those attributes of a person that the targets use.
+    fn attributes(&self, profile: &Profile) -> Map<String, Value> {
+        let mut attributes = Map::new();
+        for name in &self.uses {
+            let value = match name.as_str() {
+                "login" => json!(profile.login),
+                "email" => json!(profile.email),
+                "firstName" => json!(profile.first_name),
+                "lastName" => json!(profile.last_name),
+                "displayName" => json!(profile.display_name),
+                other => profile.other.get(other).cloned().unwrap_or_default(),
+            };
+            attributes.insert(name.clone(), value);
+        }
+        attributes
     }
 }
 
 fn group(group: Group) -> SourceGroup {
-    SourceGroup { id: group.id, name: group.name }
+    SourceGroup { id: group.id, name: group.name, ..SourceGroup::default() }
 }
 
 fn unknown(group: &SourceGroup, why: &str) -> Failure {

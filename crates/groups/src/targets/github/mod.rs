@@ -4,7 +4,7 @@ mod people;
 mod writer;
 
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_github::{Member, Reader, Team};
 use beadle_scim::Finding;
+use serde_json::{Value, json};
 
 use super::{Found, TargetAccount, TargetGroup, TargetReader};
 use crate::mapping::Role;
@@ -89,7 +90,16 @@ fn target(team: &Team) -> TargetGroup {
         name: team.name.clone(),
         external_id,
         description: Some(description.to_owned()),
+        settings: settings(team),
     }
+}
+
+/// Returns the known settings of a team.
+fn settings(team: &Team) -> BTreeMap<&'static str, Value> {
+    let mut settings = BTreeMap::from([("parent", json!(team.parent))]);
+    let texts = [("privacy", &team.privacy), ("notification_setting", &team.notifications)];
+    settings.extend(texts.into_iter().filter_map(|(name, text)| Some((name, json!(text.as_ref()?)))));
+    settings
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
@@ -127,7 +137,7 @@ impl TeamReader {
                 let text = format!(
                     "{known} of the {all} members of {organisation} have a name that the directory knows"
                 );
-                findings.push(if known == 0 && all > 0 {
+                findings.push(if known == 0 && all > 0 && !self.matches.is_empty() {
                     Finding::Unknown(format!(
                         "{text}; Beadle adds and removes no member before at least one member has such a name"
                     ))

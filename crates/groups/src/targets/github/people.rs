@@ -37,6 +37,8 @@ pub(super) struct People {
     pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
     /// All names of each account.
     pub(super) names: HashMap<u64, BTreeSet<String>>,
+    /// The account of each login, in lower case.
+    pub(super) logins: HashMap<String, u64>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,
     /// The logins in the list that are not members of the organisation, by the person's name at the
@@ -83,6 +85,7 @@ impl TeamReader {
             ids.collect::<BTreeSet<u64>>()
         };
         (people.owners, people.members) = (ids(true), ids(false));
+        people.logins = members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
         let people = Arc::new(people);
         let mut seen = lock(&self.seen);
         seen.people = Some((now, people.clone()));
@@ -107,6 +110,9 @@ impl TeamReader {
     /// Finds the account of a person. `group` is the team to which the person should be added, if
     /// the team exists.
     pub(super) fn find_one(&self, people: &People, person: &Person, group: Option<u64>) -> Found {
+        if let Some(login) = &person.account {
+            return self.find_login(people, login, group);
+        }
         // The sign-in name and the id belong to this person only. The mail address may also be the
         // login of another person, so it is used later.
         let own = [person.login.to_lowercase(), person.id.to_lowercase()];
@@ -152,6 +158,27 @@ impl TeamReader {
             people.named.iter().map(|(way, _)| format!("{way:?}").to_lowercase()).collect();
         let ways = ways.join(", ");
         Found::Missing(format!("no member of {organisation} belongs to {} ({ways})", person.login))
+    }
+
+    /// Finds the account that a source names.
+    fn find_login(&self, people: &People, login: &str, group: Option<u64>) -> Found {
+        let found = {
+            let mut seen = lock(&self.seen);
+            let member =
+                people.logins.get(&login.to_lowercase()).and_then(|id| seen.accounts.get(id)).cloned();
+            if let Some(member) = &member {
+                seen.found.insert(login.to_owned(), member.id);
+            }
+            member
+        };
+        match found.or_else(|| self.invited(group?, login)) {
+            Some(member) => Found::TargetAccount(account(&member, people, None)),
+            None => Found::Missing(format!(
+                "the GitHub account {login} is not a member of the organisation {}; invite the account, or correct the \
+                 login",
+                self.github.organisation()
+            )),
+        }
     }
 
     /// Returns the person with this login, if the person's invitation to the team was open when
@@ -201,5 +228,6 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         // the list shows.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
+        attributes: BTreeMap::new(),
     }
 }

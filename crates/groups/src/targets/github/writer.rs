@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane};
 use beadle_github::{Member, NamedTeam, NewTeam, Team, Writer};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{SURE, TeamReader, described, id_of, lock, target};
 use crate::mapping::Role;
@@ -156,6 +156,33 @@ impl TargetWriter for TeamWriter {
         self.github.team(&team, &[]).await?.describe(&description).await?;
         self.remember(Team { description, ..team });
         Ok(())
+    }
+
+    async fn configure(&self, group: &str, settings: &[(&'static str, Value)]) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        let mut body = Map::new();
+        for (name, value) in settings {
+            match (*name, value.as_str()) {
+                ("parent", Some(slug)) => {
+                    let teams = self.reader.teams(SURE).await?;
+                    let parent = teams.values().find(|team| team.slug.eq_ignore_ascii_case(slug));
+                    let parent = parent.map(|parent| parent.id).ok_or_else(|| {
+                        let text = format!("parent: the organisation has no team with the slug `{slug}` yet");
+                        Failure::new(Class::Conflict, text)
+                    })?;
+                    body.insert("parent_team_id".into(), json!(parent));
+                }
+                ("parent", None) => {
+                    body.insert("parent_team_id".into(), Value::Null);
+                }
+                (name, _) => {
+                    body.insert(name.to_owned(), value.clone());
+                }
+            }
+        }
+        self.github.team(&team, &[]).await?.configure(&Value::Object(body)).await?;
+        // The teams above and below this team can change too, so Beadle reads the teams again.
+        self.reader.reload_teams().await.map(drop)
     }
 
     async fn add(

@@ -3,7 +3,7 @@
 use beadle_engine::{Class, Failure, Time};
 use beadle_scim::Answered;
 
-use super::{ScimReader, account};
+use super::ScimReader;
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
@@ -25,7 +25,7 @@ impl ScimReader {
             }
             match self.scim.user(&known.id).await? {
                 Some(user) => {
-                    let found = account(user);
+                    let found = self.account(user);
                     self.remember(&found, asked);
                     if found.person.as_ref() == Some(&person.id) {
                         return Ok(Found::TargetAccount(found));
@@ -37,13 +37,13 @@ impl ScimReader {
         let by_id = self.scim.user_with_external_id(&person.id).await?;
         let mut is_sure = by_id == Answered::None;
         if let Some(user) = by_id.one() {
-            let found = account(user);
+            let found = self.account(user);
             self.remember(&found, asked);
             return Ok(Found::TargetAccount(found));
         }
         let by_name = self.scim.user_named(&person.login).await?;
         is_sure &= by_name != Answered::Unreliable;
-        let mut named = by_name.one().map(account);
+        let mut named = by_name.one().map(|user| self.account(user));
         let is_theirs = |found: &TargetAccount| found.person.as_ref() == Some(&person.id);
         if !is_sure && !named.as_ref().is_some_and(is_theirs) {
             // The server cannot filter by the id or by the name. So only a complete list can show

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use self::seen::Seen;
 use super::{Found, TargetAccount, TargetGroup, TargetReader};
+use crate::attributes::Attributes;
 use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
@@ -64,6 +65,7 @@ impl By {
 pub struct ScimReader {
     scim: Reader,
     memberships: Option<Arc<dyn Memberships>>,
+    attributes: Attributes,
     seen: Arc<Mutex<Seen>>,
     /// The lock for the reads of whole lists. Runs that need a list at the same moment share one
     /// read.
@@ -74,7 +76,9 @@ pub struct ScimReader {
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
-fn account(user: User) -> TargetAccount {
+fn account(user: User, mapped: &Attributes) -> TargetAccount {
+    let attributes =
+        mapped.all().map(|attribute| (attribute.name().to_owned(), user.mapped(attribute))).collect();
     let values: BTreeMap<&'static str, Value> = VALUES.iter().map(|path| (*path, user.value(path))).collect();
     let email = values["emails"].as_str().map(str::to_owned);
     let person = user.external_id.filter(|id| !id.is_empty());
@@ -86,6 +90,7 @@ fn account(user: User) -> TargetAccount {
         email,
         role: None,
         values,
+        attributes,
     }
 }
 
@@ -99,17 +104,30 @@ fn unknown(id: String) -> TargetAccount {
         email: None,
         role: None,
         values: BTreeMap::new(),
+        attributes: BTreeMap::new(),
     }
 }
 
 fn target(group: Group) -> TargetGroup {
-    TargetGroup { id: group.id, name: group.name, external_id: group.external_id, description: None }
+    TargetGroup {
+        id: group.id,
+        name: group.name,
+        external_id: group.external_id,
+        description: None,
+        settings: BTreeMap::new(),
+    }
 }
 
 impl ScimReader {
     /// Creates a reader of the server's groups.
     pub fn new(scim: Reader) -> Self {
-        Self { scim, memberships: None, seen: Arc::default(), listing: Arc::default() }
+        Self {
+            scim,
+            memberships: None,
+            attributes: Attributes::default(),
+            seen: Arc::default(),
+            listing: Arc::default(),
+        }
     }
 
     /// Returns the same reader, but its reads use this lane.
@@ -122,6 +140,18 @@ impl ScimReader {
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
         self
+    }
+
+    /// Makes the reader also read these attributes of accounts.
+    #[must_use]
+    pub fn mapping(mut self, attributes: Attributes) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Converts a user of the server.
+    fn account(&self, user: User) -> TargetAccount {
+        account(user, &self.attributes)
     }
 
     /// Returns the members of a group, or `None` if the group does not exist.
@@ -173,7 +203,7 @@ impl ScimReader {
         seen.listed = Some((now, users.short.is_none() && users.odd.is_empty()));
         seen.people.clear();
         for user in users.rows {
-            seen.remember(&account(user), now);
+            seen.remember(&self.account(user), now);
         }
         Ok(())
     }
@@ -268,7 +298,7 @@ impl ScimReader {
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         let asked = self.now();
         match self.scim.user(member).await {
-            Ok(Some(user)) => self.remember(&account(user), asked),
+            Ok(Some(user)) => self.remember(&self.account(user), asked),
             Ok(None) => {
                 if self.scim.group(member).await?.is_some() {
                     self.seen().nested.insert(member.to_owned());
@@ -303,7 +333,13 @@ impl TargetReader for ScimReader {
 
     fn known(&self, id: &str) -> Option<TargetGroup> {
         let name = self.seen().names.get(id).cloned()?;
-        Some(TargetGroup { id: id.to_owned(), name, external_id: None, description: None })
+        Some(TargetGroup {
+            id: id.to_owned(),
+            name,
+            external_id: None,
+            description: None,
+            settings: BTreeMap::new(),
+        })
     }
 
     async fn look(&self) -> Result<usize, Failure> {
@@ -335,7 +371,7 @@ impl TargetReader for ScimReader {
         let mut accounts = Vec::with_capacity(members.len());
         for member in members {
             if let Some(user) = member.user {
-                let found = account(user);
+                let found = self.account(user);
                 self.remember(&found, asked);
                 accounts.push(found);
                 continue;
@@ -386,9 +422,16 @@ impl TargetReader for ScimReader {
         Ok(self.scim.user(account).await?.is_some())
     }
 
+    async fn inactive_accounts(&self) -> Result<BTreeSet<String>, Failure> {
+        self.users_of_now().await?;
+        let seen = self.seen();
+        let inactive = seen.accounts.values().filter(|account| !account.is_active());
+        Ok(inactive.map(|account| account.id.clone()).collect())
+    }
+
     async fn account_now(&self, id: &str) -> Result<Option<TargetAccount>, Failure> {
         let asked = self.now();
-        let found = self.scim.user(id).await?.map(account);
+        let found = self.scim.user(id).await?.map(|user| self.account(user));
         if let Some(found) = &found {
             self.remember(found, asked);
         }
@@ -402,5 +445,9 @@ impl TargetReader for ScimReader {
 
     fn changes_at_once(&self) -> usize {
         self.scim.dialect().changes
+    }
+
+    fn attributes(&self) -> Attributes {
+        self.attributes.clone()
     }
 }

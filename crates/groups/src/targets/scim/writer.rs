@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane};
-use beadle_scim::{NewUser, Writer};
+use beadle_scim::{Attribute, NewUser, Writer};
 use serde_json::Value;
 
 use super::written::Written;
-use super::{By, ScimReader, account, target};
+use super::{By, ScimReader, target};
 use crate::links::is_form_of;
 use crate::mapping::{OWNED, Role};
 use crate::sources::Person;
@@ -43,6 +43,13 @@ impl ScimWriter {
             return Err(Failure::new(Class::Retry, text));
         }
         Ok(())
+    }
+
+    /// Forgets the values of an account, because they changed.
+    fn forget_values(&self, account: &str) {
+        let mut seen = self.reader.seen();
+        seen.accounts.remove(account);
+        seen.people.retain(|_, known| known.id != account);
     }
 
     /// Returns the name that a server shows for a group, if it may differ from the given name. A
@@ -286,9 +293,10 @@ impl TargetWriter for ScimWriter {
             family: person.family.clone(),
             display: person.display.clone(),
             email: person.email.clone(),
+            attributes: self.reader.attributes.known(person),
         };
         if let Some(made) = self.scim.create_user(&user).await? {
-            return Ok(account(made));
+            return Ok(self.reader.account(made));
         }
         let found = match self.reader.find_one(person).await? {
             Found::TargetAccount(found) => found,
@@ -307,6 +315,9 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
+        let wanted = found.attributes_to_set(&self.reader.attributes.known(person));
+        let wanted: Vec<_> = wanted.into_iter().map(|(attribute, _, after)| (attribute, after)).collect();
+        self.set_attributes(&found.id, &wanted).await?;
         Ok(found)
     }
 
@@ -316,10 +327,23 @@ impl TargetWriter for ScimWriter {
         }
         self.may_write()?;
         self.scim.update_user(account, values).await?;
-        // The remembered values of the account are not valid any more.
-        let mut seen = self.reader.seen();
-        seen.accounts.remove(account);
-        seen.people.retain(|_, known| known.id != account);
+        self.forget_values(account);
+        Ok(())
+    }
+
+    async fn set_attributes(&self, account: &str, values: &[(Attribute, Value)]) -> Result<(), Failure> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.may_write()?;
+        // A write of a phone number or an address replaces the whole list. So it needs the list as
+        // it is now.
+        let Some(user) = self.reader.scim.user(account).await? else {
+            let text = format!("the target has no account {account} any more; Beadle reads it again");
+            return Err(Failure::new(Class::Conflict, text));
+        };
+        self.scim.set_attributes(&user, values).await?;
+        self.forget_values(account);
         Ok(())
     }
 }

@@ -53,6 +53,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
                 "active" => "evaluate",
                 "branch" => "tag",
                 "always" => "pull_request",
+                "labeled" => "standard",
                 text => &format!("{text}-changed"),
             };
             with("", json!(other));

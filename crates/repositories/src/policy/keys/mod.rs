@@ -6,7 +6,7 @@ mod creation;
 mod joined;
 mod selectors;
 
-use super::shape::{Key, Shape, key, later, never};
+use super::shape::{Key, Shape, Status, key, later, never};
 use super::shapes::{SLUGS, TEXTS, VISIBILITY};
 use crate::{aspects, organisation};
 use joined::{count, join, joined, names};
@@ -45,9 +45,28 @@ const OF_ORGANISATION: [&[Key]; organisation::ALL.len()] = {
     lists
 };
 
+/// For each aspect of the organisation, the keys that it adds to the section `organization`.
+const IN_ORGANIZATION: [&[Key]; organisation::ALL.len()] = {
+    let mut lists: [&[Key]; organisation::ALL.len()] = [&[]; organisation::ALL.len()];
+    let mut at = 0;
+    while at < organisation::ALL.len() {
+        lists[at] = organisation::ALL[at].keys;
+        at += 1;
+    }
+    lists
+};
+
 const KEYS_OF_REPOSITORY: [Key; count(&OF_REPOSITORY)] = join(&OF_REPOSITORY);
 const SECTIONS_OF_ASPECTS: [Key; count(&OF_ASPECTS)] = join(&OF_ASPECTS);
 const SECTIONS_OF_ORGANISATION: [Key; count(&OF_ORGANISATION)] = join(&OF_ORGANISATION);
+const KEYS_OF_ORGANIZATION: [Key; count(&IN_ORGANIZATION)] = join(&IN_ORGANIZATION);
+
+/// The keys of the section `organization`.
+pub(crate) const ORGANIZATION: &[Key] = &KEYS_OF_ORGANIZATION;
+
+/// The section of the organisation itself. Only `settings.yml` can have it.
+const OF_THE_ORGANIZATION: Key =
+    key("organization", Shape::Map(ORGANIZATION), "Settings and lists of the organisation itself.");
 
 /// The keys of the section `repository`. They are the keys of the aspects, the keys about the
 /// creation of a repository, and keys that Beadle knows but does not support.
@@ -90,7 +109,12 @@ pub(crate) fn lists() -> Vec<&'static str> {
 }
 
 /// All sections, those of repositories and those of the organisation.
-pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
+pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION, &[OF_THE_ORGANIZATION]];
+
+/// Returns the names of the keys of the section `organization` that Beadle carries out.
+pub(crate) fn organization_keys() -> impl Iterator<Item = &'static str> {
+    ORGANIZATION.iter().filter(|key| key.status == Status::Carried).map(|key| key.name)
+}
 
 /// Returns the keys that the entries of a section can have.
 pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
@@ -99,8 +123,8 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The names that a list of plugins can contain in addition to the sections. `topics` and `archive`
-/// are parts of the section `repository`. Beadle does not support the other two yet.
-const PLUGIN_PARTS: &[&str] = &["topics", "archive", "custom_repository_roles", "app_installations"];
+/// are parts of the section `repository`. Beadle does not support the other one yet.
+const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
 const TARGET: Shape = Shape::OneOf(&["self", "children", "all"]);
@@ -138,6 +162,7 @@ pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
     &SECTIONS_OF_ORGANISATION,
     &[
+        OF_THE_ORGANIZATION,
         key("additive_plugins", ADDITIVE, "Lists of which Beadle keeps the entries that are not listed."),
         key("disable_plugins", DISABLE, "Sections that Beadle leaves alone."),
         EXTENDS,
@@ -145,7 +170,6 @@ pub(crate) const SETTINGS: &[Key] = joined![
         later("ruleset_scope", "Where rulesets apply."),
         later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
         later("app_installations", "Apps and their repositories."),
-        later("custom_repository_roles", "Roles of the organisation."),
     ],
 ];
 

@@ -71,6 +71,14 @@ pub(super) fn team(
             page("TeamRepositoryConnection", repositories.collect(), arguments)
         }
         "description" => Resolved::Value(team["description"].clone()),
+        "privacy" => Resolved::Value(json!(match team["privacy"].as_str() {
+            Some("secret") => "SECRET",
+            _ => "VISIBLE",
+        })),
+        "notificationSetting" => {
+            let setting = team["notification_setting"].as_str().unwrap_or("notifications_enabled");
+            Resolved::Value(json!(setting.to_uppercase()))
+        }
         "parentTeam" => match team["parent"].as_str() {
             Some(slug) => Resolved::Object(Object::Team { org: org.to_owned(), slug: slug.to_owned() }),
             None => Resolved::Value(Value::Null),

@@ -1,29 +1,41 @@
-//! Webhooks of a repository. GitHub never shows their secrets. A PATCH without a secret removes the
+//! Webhooks of a repository or an organisation. GitHub never shows their secrets. A PATCH without a secret removes the
 //! secret.
 //!
-//! <https://docs.github.com/rest/repos/webhooks>
+//! <https://docs.github.com/rest/repos/webhooks>, <https://docs.github.com/rest/orgs/webhooks>
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Call, Reply, has_id, page};
 use crate::github::world::World;
 
-fn shown(org: &str, name: &str, hook: &Value) -> Value {
+/// The repository or the organisation to which webhooks belong.
+struct Owner {
+    /// The value of `type` in a webhook.
+    kind: &'static str,
+    /// The address of the list of webhooks in the API.
+    api: String,
+}
+
+fn shown(owner: &Owner, hook: &Value) -> Value {
     let id = hook["id"].as_u64().unwrap_or_default();
-    let api = format!("https://api.github.com/repos/{org}/{name}/hooks/{id}");
+    let api = format!("{}/{id}", owner.api);
     let mut config = hook["config"].clone();
     if config["secret"].is_string() {
         config["secret"] = json!("********");
     } else if let Some(config) = config.as_object_mut() {
         config.remove("secret");
     }
-    json!({
-        "type": "Repository", "id": id, "name": "web", "active": hook["active"].as_bool().unwrap_or(true),
+    let mut shown = json!({
+        "type": owner.kind, "id": id, "name": "web", "active": hook["active"].as_bool().unwrap_or(true),
         "events": hook["events"], "config": config, "url": api,
-        "test_url": format!("{api}/test"), "ping_url": format!("{api}/pings"), "deliveries_url": format!("{api}/deliveries"),
+        "ping_url": format!("{api}/pings"), "deliveries_url": format!("{api}/deliveries"),
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-        "last_response": { "code": null, "status": "unused", "message": null },
-    })
+    });
+    if owner.kind == "Repository" {
+        shown["test_url"] = json!(format!("{api}/test"));
+        shown["last_response"] = json!({ "code": null, "status": "unused", "message": null });
+    }
+    shown
 }
 
 fn merged(old: &Value, body: &Value) -> Value {
@@ -56,12 +68,48 @@ fn merged(old: &Value, body: &Value) -> Value {
 /// Answers calls whose path begins with `/repos/{owner}/{repo}/hooks`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
-    let hooks = found["hooks"].as_object().cloned().unwrap_or_default();
-    let place = |id: &str| hooks.iter().find(|(_, hook)| has_id(hook, id));
+    let owner = Owner { kind: "Repository", api: format!("https://api.github.com/repos/{org}/{name}/hooks") };
+    let mut hooks = found["hooks"].as_object().cloned().unwrap_or_default();
+    let reply = handle(world, call, &owner, &mut hooks, rest);
+    if call.method.as_str() != "GET" && reply.status < 300 {
+        world.edit(org, name, call.sender, |found| found["hooks"] = Value::Object(hooks));
+    }
+    reply
+}
+
+/// Answers calls whose path begins with `/orgs/{org}/hooks`.
+pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
+    let owner = Owner { kind: "Organization", api: format!("https://api.github.com/orgs/{org}/hooks") };
+    let known = world.org(org).and_then(|org| org["hooks"].as_object().cloned());
+    let mut hooks = known.unwrap_or_default();
+    if call.method.as_str() == "POST" && call.body["name"] != "web" {
+        return Reply::invalid("Validation Failed: name must be `web`");
+    }
+    let reply = handle(world, call, &owner, &mut hooks, rest);
+    if let Some(known) = world.org_mut(org).filter(|_| reply.status < 300) {
+        known["hooks"] = Value::Object(hooks);
+    }
+    reply
+}
+
+/// Returns the webhook that has this id, with its address.
+fn find(hooks: &Map<String, Value>, id: &str) -> Option<(String, Value)> {
+    let found = hooks.iter().find(|(_, hook)| has_id(hook, id));
+    found.map(|(url, hook)| (url.clone(), hook.clone()))
+}
+
+/// Answers a call, and changes the webhooks.
+fn handle(
+    world: &mut World,
+    call: &Call<'_>,
+    owner: &Owner,
+    hooks: &mut Map<String, Value>,
+    rest: &[&str],
+) -> Reply {
     match (call.method.as_str(), rest) {
-        ("GET", []) => page(call, hooks.values().map(|hook| shown(org, name, hook)).collect()),
-        ("GET", [id]) => match place(id) {
-            Some((_, hook)) => Reply::json(200, shown(org, name, hook)),
+        ("GET", []) => page(call, hooks.values().map(|hook| shown(owner, hook)).collect()),
+        ("GET", [id]) => match find(hooks, id) {
+            Some((_, hook)) => Reply::json(200, shown(owner, &hook)),
             None => Reply::not_found(),
         },
         ("POST", []) => {
@@ -69,37 +117,33 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
                 return Reply::invalid("Validation Failed: config.url");
             };
             if hooks.contains_key(url) {
-                return Reply::invalid("Validation Failed: Hook already exists on this repository");
+                let kind = owner.kind.to_lowercase();
+                return Reply::invalid(&format!("Validation Failed: Hook already exists on this {kind}"));
             }
             let new = json!({ "id": world.fresh_id(), "active": true, "events": ["push"] });
             let new = merged(&new, call.body);
-            world.edit(org, name, call.sender, |found| found["hooks"][url] = new.clone());
-            Reply::json(201, shown(org, name, &new))
+            hooks.insert(url.to_owned(), new.clone());
+            Reply::json(201, shown(owner, &new))
         }
         ("PATCH", [id]) => {
-            let Some((old, hook)) = place(id) else { return Reply::not_found() };
-            let changed = merged(hook, call.body);
-            let url = changed["config"]["url"].as_str().unwrap_or(old).to_owned();
-            world.edit(org, name, call.sender, |found| {
-                found["hooks"].as_object_mut().and_then(|hooks| hooks.remove(old));
-                found["hooks"][url] = changed.clone();
-            });
-            Reply::json(200, shown(org, name, &changed))
+            let Some((old, hook)) = find(hooks, id) else { return Reply::not_found() };
+            let changed = merged(&hook, call.body);
+            let url = changed["config"]["url"].as_str().unwrap_or(&old).to_owned();
+            hooks.remove(&old);
+            hooks.insert(url, changed.clone());
+            Reply::json(200, shown(owner, &changed))
         }
         ("PATCH", [id, "config"]) => {
-            let Some((url, hook)) = place(id) else { return Reply::not_found() };
-            let mut changed = hook.clone();
+            let Some((url, mut changed)) = find(hooks, id) else { return Reply::not_found() };
             for (key, value) in call.body.as_object().into_iter().flatten() {
                 changed["config"][key] = value.clone();
             }
-            world.edit(org, name, call.sender, |found| found["hooks"][url] = changed.clone());
-            Reply::json(200, shown(org, name, &changed)["config"].clone())
+            hooks.insert(url, changed.clone());
+            Reply::json(200, shown(owner, &changed)["config"].clone())
         }
-        ("DELETE", [id]) => match place(id) {
+        ("DELETE", [id]) => match find(hooks, id) {
             Some((url, _)) => {
-                world.edit(org, name, call.sender, |found| {
-                    found["hooks"].as_object_mut().and_then(|hooks| hooks.remove(url))
-                });
+                hooks.remove(&url);
                 Reply::empty(204)
             }
             None => Reply::not_found(),

@@ -4,6 +4,7 @@
 
 mod actions;
 mod autolinks;
+mod blocks;
 mod branches;
 mod checks;
 mod configurations;
@@ -17,11 +18,16 @@ mod issues;
 mod labels;
 mod milestones;
 mod oidc;
+mod organisation;
+mod organisation_actions;
+mod organisation_roles;
+mod organisation_variables;
 mod pages;
 mod people;
 mod properties;
 pub(crate) mod pulls;
 mod rulesets;
+mod runner_groups;
 mod security;
 mod teams;
 
@@ -212,22 +218,31 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
 }
 
 fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
-    let known = |world: &World| world.org(org).cloned().unwrap_or(Value::Null);
     match (call.method.as_str(), rest) {
-        ("GET", []) => Reply::json(200, shapes::organisation(world, &known(world))),
+        (_, []) => organisation::answer(world, call, org),
         ("GET", ["repos"]) => {
             let rows =
                 world.repositories(org).into_iter().map(|row| shapes::repository(world, org, row, false));
             page(call, rows.collect())
         }
         ("POST", ["repos"]) => create::in_organisation(world, call, org),
+        (_, ["actions", "permissions", rest @ ..]) => organisation_actions::answer(world, call, org, rest),
+        (_, ["actions", "runner-groups", rest @ ..]) => runner_groups::answer(world, call, org, rest),
+        (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
+        (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
+        (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
-        ("GET", ["properties", "schema"]) => properties::definitions(world, org),
+        (_, ["properties", "schema", rest @ ..]) => properties::definitions(world, call, org, rest),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
-        ("GET", ["custom-repository-roles"]) => Reply::json(200, teams::custom_roles(world, org)),
+        (_, ["custom-repository-roles", rest @ ..]) => {
+            organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)
+        }
+        (_, ["organization-roles", rest @ ..]) => {
+            organisation_roles::answer(world, call, org, ("organization_roles", "roles"), rest)
+        }
         _ => Reply::not_found(),
     }
 }

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page, read_only};
+use crate::github::defaults::has_repository_role;
 use crate::github::shapes;
 use crate::github::world::World;
 
@@ -30,23 +31,6 @@ pub(super) fn named(world: &World, org: &str, id: &str) -> Option<(String, Strin
     let mut orgs = world.doc["orgs"].as_object()?.values();
     let login = orgs.find(|found| found["id"].as_u64() == Some(org))?["login"].as_str()?;
     Some((login.to_owned(), by_id(world, login, id)?))
-}
-
-/// Returns the custom repository roles of an organisation.
-///
-/// <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
-pub(super) fn custom_roles(world: &World, org: &str) -> Value {
-    let names = world.org(org).map(|org| org["custom_roles"].clone()).unwrap_or_default();
-    let names = names.as_array().into_iter().flatten().enumerate();
-    let roles = names.map(|(at, name)| {
-        json!({
-            "id": 8000 + at, "name": name, "description": null, "base_role": "read", "permissions": [],
-            "organization": shapes::organisation_as_owner(world, org),
-            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-        })
-    });
-    let roles: Vec<Value> = roles.collect();
-    json!({ "total_count": roles.len(), "custom_roles": roles })
 }
 
 /// Returns the slug that GitHub derives from a name.
@@ -283,9 +267,8 @@ fn repositories(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest:
                 },
                 "PUT" => {
                     let permission = call.body["permission"].as_str().unwrap_or("push");
-                    let custom = world.org(org).map(|org| org["custom_roles"].clone()).unwrap_or_default();
                     let known = ["pull", "triage", "push", "maintain", "admin"].contains(&permission)
-                        || custom.as_array().is_some_and(|roles| roles.contains(&json!(permission)));
+                        || world.org(org).is_some_and(|org| has_repository_role(org, permission));
                     if !known {
                         return Reply::invalid(
                             "Validation Failed: permission is not a role of this organization",

@@ -29,7 +29,6 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "validator: { pattern: a }"),
     ("settings.yml", "environments: [{ name: a, wait_timer: 1 }]"),
     ("settings.yml", "variables: [{ name: a, value: b }]"),
-    ("settings.yml", "custom_repository_roles: [{ name: a, base_role: read }]"),
     ("settings.yml", "app_installations: [{ app_slug: a }]"),
     ("suborgs/a.yml", "app_installations: [{ app_slug: a }]"),
     ("repos/a.yml", "app_installations: [{ app_slug: a }]"),
@@ -86,6 +85,10 @@ const CARRIED_OUT: &[(&str, &str)] = &[
         "repository:\n  security_and_analysis:\n    secret_scanning_delegated_bypass_options: { reviewers: [] }",
     ),
     ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
+    (
+        "settings.yml",
+        "custom_repository_roles: [{ name: a, description: b, base_role: read, permissions: [add_label] }]",
+    ),
     (
         "settings.yml",
         "autolinks: [{ key_prefix: A-, url_template: 'https://a/<num>', is_alphanumeric: false }]",

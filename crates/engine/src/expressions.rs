@@ -1,5 +1,5 @@
-//! The engine of expressions and templates. The dispatches of the configuration and the rules of a
-//! policy use it.
+//! The engine of expressions and templates. The dispatches and the attributes of the configuration,
+//! and the rules of a policy use it.
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
@@ -9,7 +9,7 @@ const FUEL: u64 = 100_000;
 
 /// Returns an environment for templates and expressions. `undefined` says what happens if one of
 /// them names a value that does not exist.
-pub(crate) fn environment<'a>(undefined: UndefinedBehavior) -> Environment<'a> {
+pub fn environment<'a>(undefined: UndefinedBehavior) -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(undefined);
     environment.set_fuel(Some(FUEL));
@@ -17,7 +17,7 @@ pub(crate) fn environment<'a>(undefined: UndefinedBehavior) -> Environment<'a> {
 }
 
 /// Returns the message for an error of the template or expression in `key`.
-pub(crate) fn wrong(key: &str, error: &minijinja::Error) -> String {
+pub fn wrong(key: &str, error: &minijinja::Error) -> String {
     if error.kind() == ErrorKind::OutOfFuel {
         return format!(
             "{key}: the template must do at most {FUEL} steps of work; use fewer or shorter loops"
@@ -28,7 +28,7 @@ pub(crate) fn wrong(key: &str, error: &minijinja::Error) -> String {
 
 /// Returns an error if a template does too much work even without a payload. It ignores all other
 /// errors, because they may be caused by the missing payload.
-pub(crate) fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
+pub fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
         _ => Ok(()),

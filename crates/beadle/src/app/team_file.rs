@@ -1,0 +1,182 @@
+//! Reads `teams.yml` of an organisation's policy, for the target that has the teams of this
+//! organisation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{Clock, Store, Time};
+use beadle_groups::mapping::Role;
+use beadle_groups::sources::{FileSource, FileTeam};
+use beadle_repositories::policy::{DeclaredTeam, TEAMS, read_teams, read_text};
+use futures::FutureExt as _;
+use tokio::sync::Mutex;
+
+use crate::app::file_timeout::FileReader;
+use crate::app::policy_store::{in_force, texts};
+use crate::config::{Config, OrgConfig, PolicySource};
+
+/// Where the policy of an organisation has the file.
+enum Place {
+    /// In a folder.
+    Folder { path: PathBuf, files: Mutex<FileReader> },
+    /// In the store, because the policy comes from a repository.
+    Stored { organisation: String, store: Option<Arc<dyn Store>> },
+}
+
+/// The time for which a new text in a folder must stay the same before Beadle uses it. Somebody may
+/// be writing the file, and a part of a list would look like a list with fewer members.
+const SETTLED: Duration = Duration::from_secs(3);
+
+struct TeamFile {
+    place: Place,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The text that is in use, and its teams.
+    last: Option<(String, Arc<Vec<FileTeam>>)>,
+    /// A newer text, and the time at which Beadle first read it.
+    candidate: Option<(String, Time)>,
+}
+
+impl State {
+    /// Returns the teams that stay in use, because `version` is the version in use or too new.
+    fn in_use(&mut self, version: &str, settled: Duration, now: Time) -> Option<Arc<Vec<FileTeam>>> {
+        let (known, teams) = self.last.as_ref()?;
+        if known == version {
+            self.candidate = None;
+            return Some(teams.clone());
+        }
+        let first = match &self.candidate {
+            Some((text, at)) if text == version => *at,
+            _ => {
+                self.candidate = Some((version.to_owned(), now));
+                now
+            }
+        };
+        (now.since(first) < settled).then(|| teams.clone())
+    }
+}
+
+/// Returns the source of the teams that the policy of an organisation declares.
+pub(super) fn source(
+    config: &Config,
+    org: &OrgConfig,
+    store: Option<Arc<dyn Store>>,
+    clock: &Clock,
+) -> FileSource {
+    let place = match &org.policy {
+        PolicySource::Folder(folder) => {
+            let path = config.base.join(folder).join(TEAMS);
+            Place::Folder { path, files: Mutex::default() }
+        }
+        PolicySource::Repository(_) => Place::Stored { organisation: org.name.clone(), store },
+    };
+    let file = Arc::new(TeamFile { place, clock: clock.clone(), state: Mutex::default() });
+    FileSource::new(Arc::new(move || {
+        let file = file.clone();
+        async move { file.teams().await.map_err(|error| format!("{error:#}")) }.boxed()
+    }))
+}
+
+impl TeamFile {
+    async fn teams(&self) -> anyhow::Result<Arc<Vec<FileTeam>>> {
+        let mut state = self.state.lock().await;
+        let (version, text) = match &self.place {
+            Place::Folder { path, files } => {
+                let own = path.clone();
+                let read = move |at: &beadle_repositories::policy::ReadingAt| {
+                    at.note(&own);
+                    read_text(&own)
+                };
+                let text = files.lock().await.read(read).await?;
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                if let Some(teams) = state.in_use(&text, SETTLED, self.clock.now()) {
+                    return Ok(teams);
+                }
+                (text.clone(), text)
+            }
+            Place::Stored { organisation, store } => {
+                let Some(store) = store else {
+                    bail!("the policy of {organisation} is in a repository, and there is no store with it")
+                };
+                let Some(policy) = in_force(store.as_ref(), organisation).await? else {
+                    bail!("no policy of {organisation} is in force yet")
+                };
+                let Some(id) = policy.own.files.get(TEAMS) else {
+                    bail!("the policy of {organisation} has no {TEAMS}")
+                };
+                // A commit never changes while Beadle reads it.
+                if let Some(teams) = state.in_use(id, Duration::ZERO, self.clock.now()) {
+                    return Ok(teams);
+                }
+                let mut all = texts(store.as_ref(), organisation).await?;
+                let text = all.remove(id).with_context(|| format!("the store lacks the text of {TEAMS}"))?;
+                (id.clone(), text)
+            }
+        };
+        let declared = read_teams(TEAMS, &text).map_err(|problems| {
+            let first = problems.first().map(|problem| format!("{}: {}", problem.asked, problem.message));
+            anyhow::Error::msg(first.unwrap_or_default())
+        })?;
+        let teams: Arc<Vec<FileTeam>> = Arc::new(declared.into_iter().map(team).collect());
+        *state = State { last: Some((version, teams.clone())), candidate: None };
+        Ok(teams)
+    }
+}
+
+/// Converts a declared team.
+fn team(declared: DeclaredTeam) -> FileTeam {
+    let id = declared.id();
+    let DeclaredTeam { name, description, settings, members, maintainers, .. } = declared;
+    let role = |role: Role| maintainers.as_ref().map(|_| role);
+    let mut accounts: BTreeMap<String, Option<Role>> =
+        members.iter().map(|login| (login.to_lowercase(), role(Role::Member))).collect();
+    let above = maintainers.iter().flatten();
+    accounts.extend(above.map(|login| (login.to_lowercase(), Some(Role::Maintainer))));
+    FileTeam { id, name, description, settings, members: accounts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_somebody_may_be_writing_is_not_used_yet() {
+        let teams = Arc::new(Vec::new());
+        let mut state = State::default();
+        let at = Time::from_seconds;
+        assert!(state.in_use("a", SETTLED, at(0)).is_none(), "the first text is used at once");
+        state.last = Some(("a".into(), teams));
+        assert!(state.in_use("a", SETTLED, at(0)).is_some());
+        assert!(state.in_use("b", SETTLED, at(1)).is_some(), "the text before stays in use");
+        assert!(state.in_use("bc", SETTLED, at(4)).is_some(), "it is still being written");
+        assert!(state.in_use("bc", SETTLED, at(6)).is_some());
+        assert!(state.in_use("bc", SETTLED, at(7)).is_none(), "the new text is used");
+    }
+
+    #[test]
+    fn a_renamed_team_keeps_its_identity_and_a_maintainer_is_a_member() {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let declared = DeclaredTeam {
+            name: "Engineering".into(),
+            previously: owned(&["Devs", "Builders"]),
+            description: None,
+            settings: BTreeMap::new(),
+            members: owned(&["Ada", "mona"]),
+            maintainers: Some(owned(&["Mona"])),
+        };
+        let found = team(declared.clone());
+        assert_eq!((found.id.as_str(), found.name.as_str()), ("devs", "Engineering"));
+        let roles: Vec<_> = found.members.iter().map(|(login, role)| (login.as_str(), *role)).collect();
+        assert_eq!(roles, [("ada", Some(Role::Member)), ("mona", Some(Role::Maintainer))]);
+        let without = team(DeclaredTeam { previously: Vec::new(), maintainers: None, ..declared });
+        assert_eq!(without.id, "engineering");
+        assert!(without.members.values().all(Option::is_none), "the file does not set the roles");
+    }
+}

@@ -1,0 +1,149 @@
+//! Looks for changes of the teams that a policy declares, and starts the sweeps of these teams.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, TaskStatus, Time};
+use beadle_groups::sources::{FileSource, FileTeam};
+use beadle_hooks::okta::WHOLE;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::sweep_summary::ended;
+use super::{LOCAL, LOOK};
+use crate::app::last_sweep::LastSweep;
+use crate::app::service::Service;
+
+/// The time between two sweeps of the teams.
+const SWEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// The task for the teams of one target.
+pub(super) struct TeamFile {
+    pub(super) service: Arc<Service>,
+    /// The name of the target, which is also the name of the source.
+    pub(super) name: String,
+    pub(super) source: FileSource,
+}
+
+/// The digest of each team at the last look, by the id of the team.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct SeenTeams(BTreeMap<String, String>);
+
+impl Metadata for SeenTeams {
+    const KIND: &'static str = "team-file";
+}
+
+impl SeenTeams {
+    fn of(teams: &[FileTeam]) -> Self {
+        let digest = |team: &FileTeam| {
+            let hash = Sha256::digest(format!("{team:?}"));
+            hash.iter().take(8).fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+        };
+        Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
+    }
+
+    /// Returns the ids of the teams that differ from the teams of an earlier look.
+    fn changed_since(&self, before: &Self) -> BTreeSet<String> {
+        let ids = self.0.keys().chain(before.0.keys());
+        ids.filter(|id| self.0.get(*id) != before.0.get(*id)).cloned().collect()
+    }
+}
+
+impl TeamFile {
+    /// Marks the changed teams as due. Returns how many have changed. The first look marks none,
+    /// because the first sweep marks all.
+    async fn look(&self, now: Time) -> Result<usize, Failure> {
+        let store = self.service.store.as_ref();
+        let teams = SeenTeams::of(&self.source.teams().await?);
+        let note = Note::<SeenTeams>::of(&[self.name.as_str()]);
+        let before = note.get(store).await?;
+        if before.as_ref() == Some(&teams) {
+            return Ok(0);
+        }
+        let changed = before.map(|before| teams.changed_since(&before)).unwrap_or_default();
+        let mark =
+            |id: &String| Mark::new(Key::new("group", &self.name, format!("{WHOLE}{id}")), Lane::Event);
+        if !changed.is_empty() {
+            store.mark(changed.iter().map(mark).collect(), now).await?;
+            self.service.bell.notify_one();
+        }
+        // The marks come first: a process that is killed in between marks the teams again.
+        note.put(store, &teams).await?;
+        Ok(changed.len())
+    }
+
+    /// Starts a sweep if one is due. Returns whether it did.
+    async fn sweep(&self, now: Time) -> Result<bool, Failure> {
+        let store = self.service.store.as_ref();
+        let note = LastSweep::note(&self.name);
+        let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
+        let generation = self.service.directories.mappings().generation.clone();
+        let is_due = last > now || now.since(last) >= SWEEP;
+        if !is_due && swept == generation {
+            return Ok(false);
+        }
+        store.forget_holds(&self.name, &generation).await?;
+        let mark = Mark::new(Key::new("sweep", &self.name, "groups"), Lane::Sweep);
+        store.mark(vec![mark], now).await?;
+        note.put(store, &LastSweep { at: now, swept: generation }).await?;
+        self.service.bell.notify_one();
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for TeamFile {
+    fn name(&self) -> String {
+        format!("teams in the policy for {}", self.name)
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let now = self.service.clock().now();
+        let changed = self.look(now).await?;
+        if self.sweep(now).await? {
+            return Ok(TaskStatus::Done("sweep started".into()));
+        }
+        if changed > 0 {
+            return Ok(TaskStatus::Done(format!("changed teams found: {changed}")));
+        }
+        let store = self.service.store.as_ref();
+        let summary = beadle_groups::sweep::summarise(store, &self.name, &[self.name.as_str()], now).await?;
+        Ok(ended(&self.name, summary))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_a_changed_and_a_removed_team_are_found() {
+        let team = |id: &str, member: &str| FileTeam {
+            id: id.into(),
+            name: id.into(),
+            description: None,
+            settings: BTreeMap::new(),
+            members: BTreeMap::from([(member.to_owned(), None)]),
+        };
+        let before = SeenTeams::of(&[team("a", "ada"), team("b", "bob"), team("c", "carl")]);
+        let now = SeenTeams::of(&[team("a", "ada"), team("b", "bea"), team("d", "dan")]);
+        let changed = now.changed_since(&before);
+        assert_eq!(changed, BTreeSet::from(["b", "c", "d"].map(str::to_owned)));
+        assert!(now.changed_since(&now).is_empty());
+    }
+}

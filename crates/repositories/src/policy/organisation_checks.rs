@@ -1,0 +1,189 @@
+//! Checks the sections of the organisation itself for rules that their shapes cannot express.
+
+use super::keys::ORGANIZATION;
+use super::lists::list_of;
+use super::node::{Kind, Node};
+use super::pattern::short;
+use super::problem::Problem;
+use super::shape::Shape;
+use crate::identity;
+
+/// The switches that allow members to create one kind of repositories.
+const CREATION: &[&str] = &[
+    "members_can_create_public_repositories",
+    "members_can_create_private_repositories",
+    "members_can_create_internal_repositories",
+];
+
+/// Checks the sections of the organisation itself.
+pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
+    if let Some(section) = root.get("organization") {
+        creation(section, problems);
+        for property in section.get("custom_properties").map(list_of).map(Node::items).unwrap_or_default() {
+            if let Some(why) = definition(property) {
+                problems.push(error(property, format!("`organization.custom_properties`: {why}")));
+            }
+        }
+        for name in ["variables", "runner_groups"] {
+            for item in section.get(name).map(list_of).map(Node::items).unwrap_or_default() {
+                selection(name, item, problems);
+            }
+        }
+        for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
+            if let Some(node) = section.get(key.name) {
+                let required = key.shape.entry_keys().iter().filter(|needed| needed.is_required);
+                let required: Vec<&str> = required.map(|needed| needed.name).collect();
+                list(&format!("organization.{}", key.name), key.name, &required, node, problems);
+            }
+        }
+    }
+    if let Some(node) = root.get("custom_repository_roles") {
+        // Another check reports the missing keys of a section's entries.
+        list("custom_repository_roles", "custom_repository_roles", &[], node, problems);
+    }
+}
+
+fn error(node: &Node, text: String) -> Problem {
+    Problem::error(node.asked.clone(), node.column, text)
+}
+
+/// Checks the switches for the creation of repositories.
+fn creation(section: &Node, problems: &mut Vec<Problem>) {
+    let is = |key: &str, wanted: bool| section.get(key).filter(|node| node.bool() == Some(wanted));
+    if is("members_can_create_repositories", false).is_none() {
+        return;
+    }
+    for key in CREATION {
+        if let Some(node) = is(key, true) {
+            let text =
+                format!("`organization.{key}: true` contradicts `members_can_create_repositories: false`");
+            problems.push(error(node, text));
+        }
+    }
+}
+
+/// Checks that an entry selects repositories only if its visibility is `selected`.
+fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
+    let visibility = item.get("visibility").and_then(Node::text);
+    if let Some(node) = item.get("selected_repositories").filter(|node| !node.is_null())
+        && visibility.is_some_and(|visibility| visibility != "selected")
+    {
+        let text = format!(
+            "`selected_repositories` of `organization.{list}` has an effect only with `visibility: selected`"
+        );
+        problems.push(error(node, text));
+    }
+}
+
+/// Checks a list: the form of its block, the keys that its entries must have, and that no entry is
+/// there twice.
+fn list(path: &str, name: &str, required: &[&str], node: &Node, problems: &mut Vec<Problem>) {
+    if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
+        problems.push(error(node, format!("`{path}` must have exactly one of `exclusive` and `additive`")));
+        return;
+    }
+    let items = list_of(node).items();
+    for (at, item) in items.iter().enumerate() {
+        for key in required.iter().filter(|key| item.get(key).is_none()) {
+            problems.push(error(item, format!("an entry of `{path}` must have `{key}`")));
+        }
+        if items[..at].iter().any(|other| is_same(name, other, item)) {
+            problems.push(error(item, format!("`{path}` has {} twice", named(name, item))));
+        }
+    }
+}
+
+/// Returns the reason why GitHub refuses the definition of a custom property.
+fn definition(property: &Node) -> Option<&'static str> {
+    let kind = property.get("value_type").and_then(Node::text)?;
+    let is_select = ["single_select", "multi_select"].contains(&kind);
+    let allowed = property.get("allowed_values").map(Node::texts).unwrap_or_default();
+    let default = property.get("default_value").filter(|node| !node.is_null());
+    let defaults = default.map(|node| node.text().map_or_else(|| node.texts(), |text| vec![text.to_owned()]));
+    let defaults = defaults.unwrap_or_default();
+    if property.get("required").and_then(Node::bool) == Some(true) && defaults.is_empty() {
+        Some("a property with `required: true` must have a `default_value`")
+    } else if is_select && allowed.is_empty() {
+        Some("a property of this type must have `allowed_values`")
+    } else if !is_select && !allowed.is_empty() {
+        Some("`allowed_values` is only for `single_select` and `multi_select`")
+    } else if is_select && !defaults.iter().all(|value| allowed.contains(value)) {
+        Some("`default_value` must be one of `allowed_values`")
+    } else {
+        None
+    }
+}
+
+/// Returns whether a key has the shape of a list of the section `organization`.
+fn is_list(shape: &Shape) -> bool {
+    matches!(shape, Shape::Either(Shape::List(_), Shape::Map(_)))
+}
+
+fn is_same(list: &str, one: &Node, other: &Node) -> bool {
+    match (one.text(), other.text()) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => identity::same(list, one, other),
+    }
+}
+
+/// Returns the name of an entry for an error. For a webhook, the name does not contain the address,
+/// because the address may contain a secret.
+fn named(list: &str, item: &Node) -> String {
+    let name = item.text().map(str::to_owned);
+    let name = name.or_else(|| identity::name(list, item).map(|name| name.written));
+    match name.filter(|_| list != "webhooks") {
+        Some(name) => format!("the entry `{}`", short(&name)),
+        None => "this entry".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contradiction_between_the_switches_of_creation_is_refused() {
+        for (text, expected) in [
+            ("{ members_can_create_repositories: false }", 0),
+            ("{ members_can_create_repositories: true, members_can_create_public_repositories: true }", 0),
+            ("{ members_can_create_repositories: false, members_can_create_public_repositories: false }", 0),
+            ("{ members_can_create_repositories: false, members_can_create_public_repositories: true }", 1),
+        ] {
+            let mut problems = Vec::new();
+            let root = Node::parse("settings.yml", &format!("organization: {text}")).unwrap();
+            check(&root, &mut problems);
+            assert_eq!(problems.len(), expected, "{text}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn entries_and_definitions_that_github_refuses_are_refused() {
+        for (text, expected) in [
+            ("{ webhooks: [{ url: 'https://a' }, { url: 'https://a' }] }", 1),
+            ("{ webhooks: { additive: [{ url: 'https://a' }] } }", 0),
+            ("{ webhooks: { additive: [], exclusive: [] } }", 1),
+            ("{ blocked_users: [mona, Mona] }", 1),
+            ("{ runner_groups: [{ name: a, selected_repositories: [x] }] }", 0),
+            ("{ runner_groups: [{ name: a, visibility: all, selected_repositories: [x] }] }", 1),
+            ("{ variables: [{ name: a, value: x, visibility: private, selected_repositories: [x] }] }", 1),
+            (
+                "{ variables: [{ name: a, value: x, visibility: all }, { name: A, value: x, visibility: all }] }",
+                1,
+            ),
+            ("{ variables: [{ name: a, value: x }] }", 1),
+            ("{ custom_properties: [{ name: a, value_type: string }] }", 0),
+            ("{ custom_properties: [{ name: a, value_type: string, required: true }] }", 1),
+            ("{ custom_properties: [{ name: a, value_type: single_select }] }", 1),
+            ("{ custom_properties: [{ name: a, value_type: url, allowed_values: [x] }] }", 1),
+            (
+                "{ custom_properties: [{ name: a, value_type: multi_select, allowed_values: [x], default_value: [y] }] }",
+                1,
+            ),
+        ] {
+            let mut problems = Vec::new();
+            let root = Node::parse("settings.yml", &format!("organization: {text}")).unwrap();
+            check(&root, &mut problems);
+            assert_eq!(problems.len(), expected, "{text}: {problems:?}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Reads `teams.yml`, which declares the members of an organisation's teams.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::forms::LOGIN;
+use super::node::{Kind, Node};
+use super::problem::{Problem, nearest};
+
+/// The file of a policy that declares teams.
+pub const TEAMS: &str = "teams.yml";
+
+/// The keys of one team.
+const KEYS: [&str; 8] =
+    ["name", "previously", "description", "privacy", "notifications", "parent", "members", "maintainers"];
+
+/// The key of a team's privacy in [`DeclaredTeam::settings`].
+const PRIVACY: &str = "privacy";
+/// The key of the team above a team in [`DeclaredTeam::settings`].
+const PARENT: &str = "parent";
+
+/// A team that `teams.yml` declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredTeam {
+    /// The name.
+    pub name: String,
+    /// The former names, the oldest first.
+    pub previously: Vec<String>,
+    /// The description, if the file sets one.
+    pub description: Option<String>,
+    /// The settings that the file sets, by their name in GitHub's REST API: `privacy` and
+    /// `notification_setting`. `parent` is the slug of the team above, or null.
+    pub settings: BTreeMap<&'static str, Value>,
+    /// The logins of the members.
+    pub members: Vec<String>,
+    /// The logins of the maintainers, who are members too. `None` if the file does not set who is a
+    /// maintainer.
+    pub maintainers: Option<Vec<String>>,
+}
+
+impl DeclaredTeam {
+    /// Returns the identity of the team: the address that its oldest name has at GitHub. A renamed
+    /// team keeps its identity while the file has its former names.
+    pub fn id(&self) -> String {
+        address(self.previously.first().unwrap_or(&self.name))
+    }
+}
+
+/// Returns the address that GitHub derives from the name of a team. Two names with one address mean
+/// the same team.
+fn address(name: &str) -> String {
+    let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
+    let text: String = name.to_lowercase().chars().map(kept).collect();
+    text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// Reads the teams of the file `file`. The errors name the lines of all mistakes.
+pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Problem>> {
+    let root = Node::parse(file, text).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    let list = root.get("teams").filter(|list| matches!(list.kind, Kind::List(_)));
+    let others = root.entries().iter().filter(|(key, _)| key.text() != Some("teams"));
+    problems.extend(others.map(|(key, _)| wrong(key, "the file must have only the key `teams`")));
+    let Some(list) = list else {
+        problems.push(wrong(&root, "the file must have the key `teams` with a list of teams"));
+        return Err(problems);
+    };
+    let mut names: BTreeMap<String, u32> = BTreeMap::new();
+    let mut teams = Vec::new();
+    for entry in list.items() {
+        let Some(team) = team(entry, &mut problems) else { continue };
+        // A former name also belongs to the team: another team with this name would be renamed.
+        for name in team.previously.iter().chain([&team.name]) {
+            if let Some(line) = names.insert(address(name), entry.asked.line) {
+                let text = format!("line {line} has a team with the name `{name}` too");
+                problems.push(wrong(entry, &text));
+            }
+        }
+        teams.push(team);
+    }
+    // If an entry has no name, the lists differ in length. The problems then include that entry.
+    for (entry, team) in list.items().iter().zip(&teams).filter(|_| teams.len() == list.items().len()) {
+        if let Some(text) = wrong_parent(team, &teams) {
+            problems.push(wrong(entry, &text));
+        }
+    }
+    if problems.is_empty() { Ok(teams) } else { Err(problems) }
+}
+
+/// Returns why a team cannot have its parent.
+fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
+    let parent_of = |team: &DeclaredTeam| team.settings.get(PARENT)?.as_str().map(str::to_owned);
+    let own = address(&team.name);
+    let mut above = parent_of(team)?;
+    if team.settings.get(PRIVACY).is_some_and(|privacy| privacy == "secret") {
+        return Some(format!("team {}: GitHub lets no secret team have a `parent`", team.name));
+    }
+    // A circle has at most as many teams as the file.
+    for _ in 0..=all.len() {
+        if above == own {
+            return Some(format!("team {}: the team would be above itself", team.name));
+        }
+        above = all.iter().find(|other| address(&other.name) == above).and_then(parent_of)?;
+    }
+    None
+}
+
+fn wrong(at: &Node, text: &str) -> Problem {
+    Problem::error(at.asked.clone(), at.column, text)
+}
+
+fn team(entry: &Node, problems: &mut Vec<Problem>) -> Option<DeclaredTeam> {
+    for (key, _) in entry.entries() {
+        let name = key.text().unwrap_or_default();
+        if !KEYS.contains(&name) {
+            let problem = wrong(key, &format!("unknown key `{name}` of a team"));
+            problems.push(match nearest(name, KEYS) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem.hint(format!("the keys of a team are {}", KEYS.join(", "))),
+            });
+        }
+    }
+    let name = entry.get("name").and_then(Node::text).filter(|name| !address(name).is_empty());
+    let Some(name) = name else {
+        problems.push(wrong(entry, "a team must have a `name`"));
+        return None;
+    };
+    let previously = texts(entry, "previously", problems).unwrap_or_default();
+    let members = texts(entry, "members", problems);
+    let maintainers = texts(entry, "maintainers", problems);
+    for login in members.iter().chain(&maintainers).flatten() {
+        if let Err(misfit) = LOGIN.check(login) {
+            problems
+                .push(wrong(entry, &format!("team {name}: a login must {}, found `{login}`", misfit.must)));
+        }
+    }
+    if members.is_none() && maintainers.is_none() {
+        problems.push(wrong(entry, &format!("team {name} must have `members`, which can be `[]`")));
+    }
+    let description = entry.get("description").and_then(|node| {
+        if node.text().is_none() {
+            problems.push(wrong(node, "`description` must be a string"));
+        }
+        node.text().map(str::to_owned)
+    });
+    Some(DeclaredTeam {
+        name: name.to_owned(),
+        previously,
+        description,
+        settings: settings(entry, problems),
+        members: members.unwrap_or_default(),
+        maintainers,
+    })
+}
+
+/// Returns the settings of a team.
+fn settings(entry: &Node, problems: &mut Vec<Problem>) -> BTreeMap<&'static str, Value> {
+    let mut settings = BTreeMap::new();
+    if let Some(node) = entry.get("privacy") {
+        match node.text() {
+            Some(word @ ("secret" | "closed")) => {
+                settings.insert(PRIVACY, json!(word));
+            }
+            _ => problems.push(wrong(node, "`privacy` must be `secret` or `closed`")),
+        }
+    }
+    if let Some(node) = entry.get("notifications") {
+        match node.bool() {
+            Some(true) => settings.insert("notification_setting", json!("notifications_enabled")),
+            Some(false) => settings.insert("notification_setting", json!("notifications_disabled")),
+            None => {
+                problems.push(wrong(node, "`notifications` must be `true` or `false`"));
+                None
+            }
+        };
+    }
+    if let Some(node) = entry.get("parent") {
+        match (&node.kind, node.text()) {
+            (Kind::Null, _) => {
+                settings.insert(PARENT, Value::Null);
+            }
+            (_, Some(name)) if !address(name).is_empty() => {
+                settings.insert(PARENT, json!(address(name)));
+            }
+            _ => problems.push(wrong(node, "`parent` must be the name of a team, or `null` for no parent")),
+        }
+    }
+    settings
+}
+
+/// Returns the list of strings below a key. Returns `None` if the team does not have the key.
+fn texts(entry: &Node, key: &str, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+    let list = entry.get(key)?;
+    if !matches!(list.kind, Kind::List(_)) {
+        problems.push(wrong(list, &format!("`{key}` must be a list of strings")));
+        return None;
+    }
+    let mut found = Vec::new();
+    for item in list.items() {
+        match item.text() {
+            Some(text) => found.push(text.to_owned()),
+            None => problems.push(wrong(item, &format!("each entry of `{key}` must be a string"))),
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> String {
+        let problems = read_teams(TEAMS, text).unwrap_err();
+        problems.iter().map(|problem| format!("{}: {}\n", problem.asked.line, problem.message)).collect()
+    }
+
+    #[test]
+    fn a_team_has_members_and_may_have_maintainers_and_former_names() {
+        let text = "teams:\n  - name: Engineering\n    previously: [Devs]\n    members: [ada, bob]\n\
+                    \x20   maintainers: [mona]\n  - name: Guests\n    members: []\n\
+                    \x20   description: From outside\n    privacy: closed\n    notifications: false\n\
+                    \x20   parent: Engineering\n";
+        let teams = read_teams(TEAMS, text).unwrap();
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            teams,
+            [
+                DeclaredTeam {
+                    name: "Engineering".into(),
+                    previously: owned(&["Devs"]),
+                    description: None,
+                    settings: BTreeMap::new(),
+                    members: owned(&["ada", "bob"]),
+                    maintainers: Some(owned(&["mona"])),
+                },
+                DeclaredTeam {
+                    name: "Guests".into(),
+                    previously: Vec::new(),
+                    description: Some("From outside".into()),
+                    settings: BTreeMap::from([
+                        ("notification_setting", json!("notifications_disabled")),
+                        ("parent", json!("engineering")),
+                        ("privacy", json!("closed")),
+                    ]),
+                    members: Vec::new(),
+                    maintainers: None,
+                },
+            ]
+        );
+        assert!(read_teams(TEAMS, "teams: []\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_mistake_is_an_error_with_its_line_and_never_an_empty_list() {
+        for (text, expected) in [
+            ("", "1: the file must have the key `teams`"),
+            ("teams:\n", "1: the file must have the key `teams`"),
+            ("teams: { a: [b] }\n", "1: the file must have the key `teams`"),
+            ("teams: []\nmembers: []\n", "2: the file must have only the key `teams`"),
+            ("teams:\n  - members: [ada]\n", "2: a team must have a `name`"),
+            ("teams:\n  - name: A\n", "2: team A must have `members`"),
+            ("teams:\n  - name: A\n    members:\n", "3: `members` must be a list"),
+            ("teams:\n  - name: A\n    members: [7]\n", "3: each entry of `members` must be a string"),
+            ("teams:\n  - name: A\n    member: [ada]\n    members: []\n", "3: unknown key `member`"),
+            ("teams:\n  - name: A\n    members: [\"a b\"]\n", "2: team A: a login must "),
+            ("teams:\n  - { name: A, members: [], privacy: open }\n", "2: `privacy` must be"),
+            (
+                "teams:\n  - { name: A, members: [], parent: A }\n",
+                "2: team A: the team would be above itself",
+            ),
+            (
+                "teams:\n  - { name: A, members: [], parent: B, privacy: secret }\n",
+                "2: team A: GitHub lets no secret team",
+            ),
+            (
+                "teams:\n  - { name: A, members: [] }\n  - { name: B, previously: [a], members: [] }\n",
+                "3: line 2 has a team with the name `a` too",
+            ),
+        ] {
+            let found = errors(text);
+            assert!(found.contains(expected), "{text}\n{found}");
+        }
+    }
+}

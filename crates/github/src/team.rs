@@ -68,6 +68,14 @@ struct Made {
     slug: String,
     name: String,
     description: Option<String>,
+    privacy: Option<String>,
+    notification_setting: Option<String>,
+    parent: Option<MadeBelow>,
+}
+
+#[derive(Deserialize)]
+struct MadeBelow {
+    slug: String,
 }
 
 impl Writer {
@@ -83,9 +91,18 @@ impl Writer {
         let path = Path::at("orgs").value(api.organisation()).then("teams");
         match api.write(Method::POST, &path, Some(body)).await {
             Ok(answer) => {
-                let Made { id, node_id, slug, name, description } = answer.json().map_err(Failure::from)?;
-                let description = description.unwrap_or_default();
-                Ok(Some(Team { id, node_id, slug, name, description, is_parent: false }))
+                let made: Made = answer.json().map_err(Failure::from)?;
+                Ok(Some(Team {
+                    id: made.id,
+                    node_id: made.node_id,
+                    slug: made.slug,
+                    name: made.name,
+                    description: made.description.unwrap_or_default(),
+                    is_parent: false,
+                    privacy: made.privacy,
+                    notifications: made.notification_setting,
+                    parent: made.parent.map(|parent| parent.slug),
+                }))
             }
             Err(error) if error.status() == Some(422) && error.to_string().contains("unique") => Ok(None),
             Err(error) => Err(Failure::from(error).during(format!("creating the team {}", new.name))),

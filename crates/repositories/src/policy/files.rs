@@ -386,8 +386,6 @@ pub(super) fn is_rule_file(file: &str) -> bool {
     file.rsplit('/').nth(1) == Some("rules")
 }
 
-}
-
 /// Returns the keys of a file that contain JavaScript validators.
 fn validators(root: &Node) -> Vec<Node> {
     let is_empty = |value: &Node| value.items().is_empty() && value.entries().is_empty();

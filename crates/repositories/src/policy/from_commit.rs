@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::error::PolicyError;
 use super::files::{Policy, is_rule_file};
-use super::group_files::{is_mapping_file, is_team_file};
 use super::folder::is_policy_file;
+use super::group_files::{is_mapping_file, is_team_file};
 use super::origin::{BASE, PolicyOrigin};
 
 impl Policy {

@@ -164,13 +164,15 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         {
             "administration"
         }
-        ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
-        ["orgs", _, "actions", "permissions", ..] => "organization_administration",
+        ["orgs", _, "teams" | "members", ..]
+        | ["organizations", _, "team", ..]
+        | ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _] if writes => "organization_administration",
-        ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
+        ["orgs", _, "actions", "permissions", ..] | ["orgs", _, "rulesets" | "code-security", ..] => {
+            "organization_administration"
+        }
         ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
         ["orgs", _, "custom-repository-roles", ..] if writes => "organization_custom_roles",
-        ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _, "organization-roles", ..] => "organization_custom_org_roles",
         ["orgs", _, "actions", "runner-groups", ..] => "organization_self_hosted_runners",
         ["orgs", _, "blocks", ..] => "organization_user_blocking",

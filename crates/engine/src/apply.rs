@@ -400,6 +400,12 @@ async fn write<W: Send + Sync + 'static>(
         Ok(()) => Some(End::Written),
         Err(failure) => is_certain(change, failure).then_some(End::Refused),
     };
+    // The guard comes before the journal. If the process ends in between, the intent has no result,
+    // so the next start reads the key again. In the other order, the approval of a change that was
+    // written would stay used up, and nothing would look at it again.
+    if let Some(end) = end.filter(|_| asked) {
+        context.store.conclude(key.instance(), vec![(digest, end)]).await?;
+    }
     let result = match &written {
         Ok(()) => WriteResult { written: Happened::Yes, unknown: None, why: None },
         Err(failure) => WriteResult {
@@ -410,9 +416,6 @@ async fn write<W: Send + Sync + 'static>(
     };
     let result = vec![entry(EntryKind::Result, Some(number), Detail::Result(result))];
     context.store.journal(None, result, context.clock.now()).await?;
-    if let Some(end) = end.filter(|_| asked) {
-        context.store.conclude(key.instance(), vec![(digest, end)]).await?;
-    }
     written.map(|()| begun)
 }
 

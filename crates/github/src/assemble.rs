@@ -10,13 +10,14 @@ use crate::api::Api;
 use crate::connection::{Tally, each, entries};
 use crate::documents::protection::{AllowanceNode, CheckNode, RuleNode, more_actors, more_rules};
 use crate::documents::repositories::{
-    CollaboratorEdge, LabelNode, MORE_COLLABORATORS, MORE_LABELS, MORE_TOPICS, PermissionSource,
-    RepositoryNode, TopicNode,
+    CollaboratorEdge, DeployKeyNode, LabelNode, MORE_COLLABORATORS, MORE_DEPLOY_KEYS, MORE_LABELS,
+    MORE_MILESTONES, MORE_TOPICS, MilestoneNode, PermissionSource, RepositoryNode, TopicNode,
 };
 use crate::documents::rulesets::{RulesetNode, more_bypass_actors, more_ruleset_rules, more_rulesets};
 use crate::graphql::{PartialAnswer, run};
 use crate::repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Known, Label, Repository, Rule, StatusCheck, Visibility,
+    Actor, ActorKind, Allowances, Asks, Collaborator, DeployKey, Known, Label, Milestone, Repository, Rule,
+    StatusCheck, Visibility,
 };
 use crate::rulesets::Ruleset;
 use crate::shape::shape;
@@ -59,6 +60,8 @@ pub(crate) async fn assemble(
         has_vulnerability_alerts_enabled: vulnerability_alerts,
         repository_topics,
         labels,
+        milestones,
+        deploy_keys,
         collaborators,
         branch_protection_rules,
         rulesets,
@@ -95,6 +98,8 @@ pub(crate) async fn assemble(
         created_at: created_at.unwrap_or_default(),
         vulnerability_alerts,
         labels: Known::NotAsked,
+        milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::NotAsked,
     };
@@ -111,6 +116,20 @@ pub(crate) async fn assemble(
             each(&rows, DOING, label)
         };
         repository.labels = part(error_of("labels"), read).await?;
+    }
+    if asks.milestones {
+        let read = async {
+            let rows = rows(api, &node_id, milestones, MORE_MILESTONES, "milestones").await?;
+            each(&rows, DOING, milestone)
+        };
+        repository.milestones = part(error_of("milestones"), read).await?;
+    }
+    if asks.deploy_keys {
+        let read = async {
+            let rows = rows(api, &node_id, deploy_keys, MORE_DEPLOY_KEYS, "deploy keys").await?;
+            each(&rows, DOING, deploy_key)
+        };
+        repository.deploy_keys = part(error_of("deployKeys"), read).await?;
     }
     if asks.rulesets {
         let read = async {
@@ -149,6 +168,16 @@ pub(crate) async fn assemble(
 fn label(row: &Value) -> Option<Label> {
     let LabelNode { name, color, description } = shape(row)?;
     Some(Label { name, color, description })
+}
+
+fn milestone(row: &Value) -> Option<Milestone> {
+    let MilestoneNode { number, title, state, description, due_on } = shape(row)?;
+    Some(Milestone { number, title, description, state: state.to_lowercase(), due_on })
+}
+
+fn deploy_key(row: &Value) -> Option<DeployKey> {
+    let DeployKeyNode { key, title, read_only } = shape(row)?;
+    Some(DeployKey { key, title, read_only })
 }
 
 async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
@@ -335,6 +364,15 @@ mod tests {
         ] {
             assert_eq!(label(&row), None, "{row}");
         }
+    }
+
+    #[test]
+    fn a_milestone_has_the_words_of_rest_and_needs_a_title() {
+        let row =
+            json!({ "number": 3, "title": "v1", "state": "CLOSED", "description": null, "dueOn": null });
+        let read = milestone(&row).unwrap();
+        assert_eq!((read.number, read.state.as_str(), read.due_on), (3, "closed", None));
+        assert_eq!(milestone(&json!({ "number": 3, "title": null, "state": "OPEN" })), None);
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub use pulls::{Pull, Review};
 pub use read::{Cursor, IndexRow, Page, Reader};
 pub use registration::{AppRegistration, RegisteredApp};
 pub use repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Known, Label, Permission, Repository, Rule,
-    StatusCheck, Visibility,
+    Actor, ActorKind, Allowances, Asks, Collaborator, DeployKey, Invitation, Known, Label, Milestone,
+    Permission, Repository, Rule, StatusCheck, Visibility,
 };
 pub use rulesets::Ruleset;
 pub use team::{NamedTeam, NewTeam};

@@ -47,6 +47,10 @@ pub struct Asks {
     pub rest_settings: bool,
     /// True if Beadle reads the labels.
     pub labels: bool,
+    /// True if Beadle reads the milestones.
+    pub milestones: bool,
+    /// True if Beadle reads the deploy keys.
+    pub deploy_keys: bool,
     /// True if Beadle reads the rulesets that belong to the repository.
     pub rulesets: bool,
     /// True if Beadle reads the values of the custom properties.
@@ -64,6 +68,8 @@ impl Asks {
             protection: self.protection || other.protection,
             rest_settings: self.rest_settings || other.rest_settings,
             labels: self.labels || other.labels,
+            milestones: self.milestones || other.milestones,
+            deploy_keys: self.deploy_keys || other.deploy_keys,
             rulesets: self.rulesets || other.rulesets,
             properties: self.properties || other.properties,
         }
@@ -292,6 +298,32 @@ pub struct Label {
     pub description: Option<String>,
 }
 
+/// A milestone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Milestone {
+    /// The number by which REST names the milestone.
+    pub number: u64,
+    /// The title.
+    pub title: String,
+    /// The description. `None` if the milestone has no description.
+    pub description: Option<String>,
+    /// The state as REST writes it: `open` or `closed`.
+    pub state: String,
+    /// When the milestone is due, in GitHub's format. `None` if it has no date.
+    pub due_on: Option<String>,
+}
+
+/// A deploy key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployKey {
+    /// The public key, without a comment.
+    pub key: String,
+    /// The title.
+    pub title: String,
+    /// Whether the key can only read.
+    pub read_only: bool,
+}
+
 /// The observed state of a repository.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
@@ -336,6 +368,10 @@ pub struct Repository {
     pub vulnerability_alerts: Option<bool>,
     /// The labels.
     pub labels: Known<Vec<Label>>,
+    /// The deploy keys. GraphQL does not show the ids by which REST names them.
+    pub deploy_keys: Known<Vec<DeployKey>>,
+    /// The milestones, open and closed.
+    pub milestones: Known<Vec<Milestone>>,
     /// The rulesets that belong to the repository.
     pub rulesets: Known<Vec<Ruleset>>,
     /// The values of the custom properties. Each value is a text or a list of texts.

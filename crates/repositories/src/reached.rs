@@ -334,7 +334,7 @@ mod tests {
         moves.moved.insert("suborgs/pay.yml".into(), moved(&["teams", "branches"]));
         moves.moved.insert("suborgs/web.yml".into(), moved(&["labels"]));
         assert!(moves.of(|section| section == "branches").is_some());
-        assert!(moves.of(|section| section == "milestones").is_none());
+        assert!(moves.of(|section| section == "webhooks").is_none());
         moves.wait(|section| section == "teams");
         let open = Moves::open(moves.moved, &moves.waiting);
         assert_eq!(open, BTreeMap::from([("suborgs/pay.yml".to_owned(), moved(&["teams"]))]));

@@ -44,6 +44,8 @@ fn repository(n: usize) -> Repository {
         created_at: "2024-01-01T00:00:00Z".into(),
         vulnerability_alerts: None,
         labels: Known::NotAsked,
+        milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::Known([tier].into()),
     }

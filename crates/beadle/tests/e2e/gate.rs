@@ -193,6 +193,8 @@ async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval()
     for n in 0..30 {
         world.until(&format!("r{n:02}"), "the approved policy", is_declared).await;
     }
+    // A kill during an approved write would rightly need another approval.
+    world.until_idle().await;
     serving.kill();
     // A service that starts again works with the accepted policy at once.
     let _serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;

@@ -103,6 +103,12 @@ fn messy() -> Value {
         "actions": { "enabled": true, "allowed_actions": "selected", "sha_pinning_required": false,
             "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": ["acme/*"],
             "default_workflow_permissions": "write", "can_approve_pull_request_reviews": true },
+        "milestones": { "v1": { "state": "closed", "description": "First", "due_on": "2027-01-31T08:00:00Z" } },
+        "deploy_keys": { "ssh-ed25519 AAAA": { "title": "CI", "read_only": false } },
+        "oidc_subject": { "use_default": false, "include_claim_keys": ["repo", "actor"], "use_immutable_subject": true },
+        "pages": { "build_type": "legacy", "source": { "branch": "master", "path": "/" }, "cname": null,
+            "https_enforced": true, "public": true },
+        "immutable_releases": true, "interaction_limit": "existing_users",
         "private_vulnerability_reporting": true,
         "code_scanning": { "state": "configured", "languages": ["go"], "query_suite": "extended" },
         "protection": { "master": { "enforce_admins": true, "restrictions": { "users": [], "teams": ["platform"], "apps": ["ci"] },
@@ -150,6 +156,11 @@ async fn every_aspect_is_imported_and_a_secret_is_not() {
         "wait_timer: 30",
         "{ name: COLOUR, value: blue }",
         "release/*",
+        "due_on: \"2027-01-31\"",
+        "ssh-ed25519 AAAA",
+        "include_claim_keys:",
+        "immutable_releases: true",
+        "limit: existing_users",
     ] {
         assert!(odd.contains(text), "`{text}` is missing:\n{odd}");
     }

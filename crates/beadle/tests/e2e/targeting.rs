@@ -62,12 +62,22 @@ async fn the_first_matching_layer_counts_and_an_additive_list_removes_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_exclusive_lists_remove_entries() {
-    let lists =
-        ["teams", "collaborators", "labels", "autolinks", "custom_properties", "webhooks", "rulesets"];
+    let lists = [
+        "teams",
+        "collaborators",
+        "labels",
+        "milestones",
+        "autolinks",
+        "deploy_keys",
+        "custom_properties",
+        "webhooks",
+        "rulesets",
+    ];
     let world = World::new(acme(json!({ "shop": {
         "branches": { "main": {} }, "teams": { "contractors": "pull" }, "collaborators": { "dan": "push" },
         "labels": { "bug": { "color": "d73a4a" } }, "autolinks": { "T-": { "url_template": "https://t/<num>" } },
-        "properties": { "tier": "gold" },
+        "properties": { "tier": "gold" }, "milestones": { "v1": { "state": "open" } },
+        "deploy_keys": { "ssh-ed25519 AAAA": { "title": "CI", "read_only": true } },
         "hooks": { "https://ci.example.com/": { "events": ["push"], "config": { "content_type": "json" } } },
         "rulesets": { "main": { "target": "branch", "enforcement": "active", "rules": [{ "type": "deletion" }] } },
     } })))

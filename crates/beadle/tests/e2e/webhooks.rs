@@ -11,8 +11,16 @@ use crate::repair::POLICY;
 use crate::world::{World, acme};
 
 /// The events that make their repository due.
-const REPOSITORY: &[&str] =
-    &["repository", "public", "branch_protection_rule", "team_add", "member", "label", "repository_ruleset"];
+const REPOSITORY: &[&str] = &[
+    "repository",
+    "public",
+    "branch_protection_rule",
+    "team_add",
+    "member",
+    "label",
+    "milestone",
+    "repository_ruleset",
+];
 
 fn login(payload: &Value) -> Option<&str> {
     ["/organization/login", "/repository/owner/login", "/installation/account/login"]

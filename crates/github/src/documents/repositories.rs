@@ -22,6 +22,14 @@ const TOPICS: &str = "
 const LABELS: &str = "
     labels(first: 50) { totalCount pageInfo { hasNextPage endCursor } nodes { name color description } }";
 
+const MILESTONES: &str = "
+    milestones(first: 20) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { number title description state dueOn }
+    }";
+
+const DEPLOY_KEYS: &str = "
+    deployKeys(first: 10) { totalCount pageInfo { hasNextPage endCursor } nodes { key title readOnly } }";
+
 const COLLABORATORS: &str = "
     collaborators(affiliation: DIRECT, first: 30) {
         totalCount pageInfo { hasNextPage endCursor } edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
@@ -29,6 +37,8 @@ const COLLABORATORS: &str = "
 
 fn repository_fragment(asks: Asks) -> String {
     let labels = if asks.labels { LABELS } else { "" };
+    let milestones = if asks.milestones { MILESTONES } else { "" };
+    let keys = if asks.deploy_keys { DEPLOY_KEYS } else { "" };
     let rulesets = if asks.rulesets {
         format!(
             "rulesets(first: 5, includeParents: false) {{
@@ -53,7 +63,7 @@ fn repository_fragment(asks: Asks) -> String {
     let fragments = if asks.protection { allowance_fragments() } else { String::new() };
     format!(
         "fragment repository on Repository {{
-            {SETTINGS} {topics} {labels} {collaborators} {protection} {rulesets}
+            {SETTINGS} {topics} {labels} {milestones} {keys} {collaborators} {protection} {rulesets}
         }} {fragments}"
     )
 }
@@ -107,6 +117,10 @@ pub(crate) struct RepositoryNode {
     pub(crate) repository_topics: Value,
     /// The first page of labels ([`LabelNode`]).
     pub(crate) labels: Value,
+    /// The first page of milestones ([`MilestoneNode`]).
+    pub(crate) milestones: Value,
+    /// The first page of deploy keys ([`DeployKeyNode`]).
+    pub(crate) deploy_keys: Value,
     /// The first page of collaborators ([`CollaboratorEdge`]).
     pub(crate) collaborators: Value,
     /// The first page of [rules](super::protection::RuleNode).
@@ -158,6 +172,42 @@ pub(crate) struct LabelNode {
     pub(crate) color: String,
     #[serde(default, deserialize_with = "optional")]
     pub(crate) description: Option<String>,
+}
+
+/// Reads a further page of a repository's milestones ([`MilestoneNode`]).
+pub(crate) const MORE_MILESTONES: &str =
+    "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: milestones(first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { number title description state dueOn }
+    } } } }";
+
+/// A milestone of a repository.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MilestoneNode {
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) state: String,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) description: Option<String>,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) due_on: Option<String>,
+}
+
+/// Reads a further page of a repository's deploy keys ([`DeployKeyNode`]).
+pub(crate) const MORE_DEPLOY_KEYS: &str =
+    "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: deployKeys(first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { key title readOnly }
+    } } } }";
+
+/// A deploy key of a repository.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeployKeyNode {
+    pub(crate) key: String,
+    pub(crate) title: String,
+    pub(crate) read_only: bool,
 }
 
 /// Reads a further page of a repository's collaborators ([`CollaboratorEdge`]).

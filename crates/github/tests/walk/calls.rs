@@ -33,6 +33,8 @@ fn repository(texts: &Texts) -> Repository {
         created_at: String::new(),
         vulnerability_alerts: None,
         labels: Known::NotAsked,
+        milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::NotAsked,
     }

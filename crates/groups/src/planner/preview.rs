@@ -108,7 +108,8 @@ impl GroupPlanner {
                     .map(|person| person.id.as_str())
                     .collect();
                 let accounts = self.accounts.all(target, source).await?.into_iter();
-                let leave = accounts.filter(|whose| !stay.contains(whose.person.as_str()));
+                let leave =
+                    accounts.map(|(whose, _)| whose).filter(|whose| !stay.contains(whose.person.as_str()));
                 keys.extend(
                     leave.map(|whose| GroupKey::TargetAccount { source: whose.source, person: whose.person }),
                 );

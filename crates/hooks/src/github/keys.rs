@@ -17,6 +17,7 @@ const REPOSITORY_EVENTS: &[&str] = &[
     "team_add",
     "member",
     "label",
+    "milestone",
     "custom_property_values",
     "security_and_analysis",
 ];

@@ -1,7 +1,9 @@
-//! The Actions permissions of a repository: whether Actions run, which actions are allowed, and
-//! what the workflow token may do.
+//! The Actions permissions of a repository: whether Actions run, which actions are allowed, what
+//! the workflow token may do, and the settings in `actions/separate.rs`.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
+
+mod separate;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
@@ -22,7 +24,7 @@ pub(crate) const ACTIONS: Aspect = Aspect {
     sections: &[key(
         "actions",
         SHAPE,
-        "Whether Actions run, which actions are allowed, and what the workflow token may do.",
+        "Whether Actions run, which actions are allowed, what workflows may do, and for which forks they run.",
     )],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
@@ -47,6 +49,36 @@ const SHAPE: Shape = Shape::Map(&[
     key("sha_pinning_required", Shape::Bool, "Whether actions must be pinned to a commit."),
     key("default_workflow_permissions", Shape::OneOf(&["read", "write"]), "What the workflow token may do."),
     key("can_approve_pull_request_reviews", Shape::Bool, "Whether workflows can approve pull requests."),
+    key(
+        "access_level",
+        Shape::OneOf(&["none", "organization", "enterprise"]),
+        "Which other repositories can use the workflows and actions of a private or internal repository.",
+    ),
+    key(
+        "artifact_and_log_retention_days",
+        Shape::Int(1, 400),
+        "For how many days GitHub keeps artifacts and logs.",
+    ),
+    key(
+        "fork_pr_contributor_approval",
+        Shape::OneOf(&[
+            "first_time_contributors_new_to_github",
+            "first_time_contributors",
+            "all_external_contributors",
+        ]),
+        "In public repositories: whose pull requests from forks need an approval before workflows run.",
+    ),
+    key(
+        "fork_pr_workflows_private_repos",
+        FORKS,
+        "In private and internal repositories: whether workflows run for pull requests from forks.",
+    ),
+]);
+const FORKS: Shape = Shape::Map(&[
+    key("run_workflows_from_fork_pull_requests", Shape::Bool, "Whether the workflows run."),
+    key("send_write_tokens_to_workflows", Shape::Bool, "Whether they get a token that can write."),
+    key("send_secrets_and_variables", Shape::Bool, "Whether they get secrets and variables."),
+    key("require_approval_for_fork_pr_workflows", Shape::Bool, "Whether they wait for an approval."),
 ]);
 
 struct Actions;
@@ -210,6 +242,6 @@ impl AspectPlanner for Actions {
                 plan.change("workflow token", fields, Put(vec![put]));
             }
         }
-        Ok(())
+        separate::plan(context, &section.node, plan).await
     }
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use beadle_engine::{Change, Class, Failure, Field, Mode, PolicyLocation, Risk, Turn};
-use beadle_github::{Asks, Below, Known, Method, Named, Reader, Repository, Writer};
+use beadle_github::{Asks, Below, Known, Method, Named, Reader, Repository, Visibility, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::names::Names;
 use crate::policy::shape::Key;
-use crate::policy::{Desired, Node};
+use crate::policy::{Desired, Node, Want};
 use crate::secret_memory::SecretMemory;
 
 /// One part of a repository that Beadle reads, compares and writes by itself. Each aspect is a
@@ -157,6 +157,29 @@ pub struct Context<'a> {
     pub names: &'a Names,
     /// Remembers which values of secrets Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
+}
+
+impl Context<'_> {
+    /// Returns whether the repository is public now, and stays public in this run.
+    pub(crate) fn stays_public(&self) -> bool {
+        self.stays(true)
+    }
+
+    /// Returns whether the repository is private or internal now, and does not become public in
+    /// this run.
+    pub(crate) fn stays_hidden(&self) -> bool {
+        self.stays(false)
+    }
+
+    fn stays(&self, is_public: bool) -> bool {
+        let leaves = |want: &Want| match want.key.as_str() {
+            "visibility" => (want.value == Visibility::Public.as_str()) != is_public,
+            "private" => want.value == Value::Bool(is_public),
+            _ => false,
+        };
+        (self.repository.visibility == Visibility::Public) == is_public
+            && !self.desired.settings.iter().any(leaves)
+    }
 }
 
 /// The values of the secrets that a policy may name, by their names in the configuration.
@@ -337,6 +360,18 @@ impl AspectPlan {
     /// unknown until somebody corrects the policy or the organisation.
     pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
+    }
+
+    /// Records that the read of one part failed, for example because a licence or a permission is
+    /// missing. Beadle still plans the other parts. If the failure must end the whole run, the
+    /// function returns the failure.
+    pub(crate) fn part_failed(&mut self, part: &str, failure: &Failure) -> Result<(), Failure> {
+        match failure.class {
+            Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),
+            Class::Retry => self.cannot_read_part(part, failure.text.clone()),
+            Class::Rejected | Class::Conflict => self.cannot_resolve_part(part, failure.text.clone()),
+        }
+        Ok(())
     }
 
     /// Records that the read of one part failed. Beadle still plans the other parts of the aspect,

@@ -6,8 +6,14 @@ pub mod actions;
 mod aspect;
 pub mod autolinks;
 pub mod collaborators;
+pub mod deploy_keys;
 pub mod environments;
+pub mod immutable_releases;
+pub mod interaction_limit;
 pub mod labels;
+pub mod milestones;
+pub mod oidc_subject;
+pub mod pages;
 mod place;
 pub mod properties;
 pub mod protection;
@@ -35,9 +41,15 @@ pub const ALL: &[&Aspect] = &[
     &protection::PROTECTION,
     &rulesets::RULESETS,
     &labels::LABELS,
+    &milestones::MILESTONES,
     &autolinks::AUTOLINKS,
+    &deploy_keys::DEPLOY_KEYS,
     &properties::PROPERTIES,
     &actions::ACTIONS,
+    &oidc_subject::OIDC_SUBJECT,
+    &immutable_releases::IMMUTABLE_RELEASES,
+    &pages::PAGES,
+    &interaction_limit::INTERACTION_LIMIT,
     &security::SECURITY,
     &environments::ENVIRONMENTS,
     &variables::VARIABLES,

@@ -6,8 +6,8 @@
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure, Risk};
-use beadle_github::{Method, Visibility};
+use beadle_engine::{Failure, Risk};
+use beadle_github::Method;
 use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
@@ -15,9 +15,9 @@ use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
     reads_nothing,
 };
+use crate::policy::Node;
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::{OPTIONAL_TEXT, layered};
-use crate::policy::{Node, Want};
 
 /// The aspect of a repository's security features.
 pub(crate) const SECURITY: Aspect = Aspect {
@@ -125,7 +125,7 @@ impl AspectPlanner for Security {
                 // GitHub offers this feature only for public repositories.
                 Ok(None) => continue,
                 Err(failure) => {
-                    note_failure(plan, key, &failure)?;
+                    plan.part_failed(key, &failure)?;
                     continue;
                 }
             };
@@ -151,15 +151,7 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     {
         return Ok(Some(on));
     }
-    let leaves = |want: &Want| match want.key.as_str() {
-        "visibility" => want.value != Visibility::Public.as_str(),
-        "private" => want.value == json!(true),
-        _ => false,
-    };
-    let stays_public = !context.desired.settings.iter().any(leaves);
-    if key == "private_vulnerability_reporting"
-        && (repository.visibility != Visibility::Public || !stays_public)
-    {
+    if key == "private_vulnerability_reporting" && !context.stays_public() {
         return Ok(None);
     }
     let seen = context.reader.below(repository, path).await?;
@@ -169,17 +161,6 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
         Some(seen) => seen["enabled"] == json!(true),
         None => false,
     }))
-}
-
-/// Records that a feature is unknown because its read failed, for example because a licence or a
-/// permission is missing. Beadle still plans the other features.
-fn note_failure(plan: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
-    match failure.class {
-        Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),
-        Class::Retry => plan.cannot_read_part(part, failure.text.clone()),
-        Class::Rejected | Class::Conflict => plan.cannot_resolve_part(part, failure.text.clone()),
-    }
-    Ok(())
 }
 
 fn code_scanning(
@@ -197,7 +178,7 @@ fn code_scanning(
             );
             return Ok(());
         }
-        Err(failure) => return note_failure(plan, PART, &failure),
+        Err(failure) => return plan.part_failed(PART, &failure),
     };
     let off = want.get("state").and_then(Node::text) == Some("not-configured");
     let mut wanted = want.json();

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(crate) use self::pair::{EntryPairs, pair};
 #[cfg(test)]
 pub(crate) use self::table::keys;
-pub(crate) use self::table::{Kind, kind};
+pub(crate) use self::table::{Kind, kind, public_key};
 use self::table::{Part, is_nested, parts};
 use crate::policy::Node;
 

@@ -17,6 +17,8 @@ pub(super) enum Compare {
     /// As texts. If two values differ only in case, Beadle does not know whether they are the same,
     /// because GitHub does not document whether it ignores case.
     PerhapsFolded,
+    /// As public keys, without their comments.
+    PublicKey,
     /// As lists whose order does not matter.
     Set,
     /// As the id of an App. `null`, 0 and -1 mean any App.
@@ -73,7 +75,7 @@ const fn nested(key: &'static str, fields: &'static [Field], unset: &'static [&'
     Kind { key, fields, unset, is_nested: true }
 }
 
-use Compare::{Actor, App, Exact, Folded, FoldedAscii, PerhapsFolded, Set};
+use Compare::{Actor, App, Exact, Folded, FoldedAscii, PerhapsFolded, PublicKey, Set};
 
 /// All kinds of lists whose entries have an identity.
 const TABLE: &[Kind] = &[
@@ -82,6 +84,8 @@ const TABLE: &[Kind] = &[
     section("branches", &[needed(&["name"], Exact)]),
     section("labels", &[needed(&["name"], FoldedAscii)]),
     section("autolinks", &[needed(&["key_prefix"], PerhapsFolded)]),
+    section("milestones", &[needed(&["title"], PerhapsFolded)]),
+    section("deploy_keys", &[needed(&["key"], PublicKey)]),
     section("rulesets", &[needed(&["name"], Exact)]),
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
@@ -153,6 +157,11 @@ pub(super) struct Part {
 /// matter.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
+/// Returns a public key without its comment. GitHub does not keep the comment.
+pub(crate) fn public_key(text: &str) -> String {
+    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -201,6 +210,10 @@ impl Field {
             }
             Compare::FoldedAscii => (written.to_ascii_lowercase(), fold(&written)),
             Compare::PerhapsFolded => (written.clone(), fold(&written)),
+            Compare::PublicKey => {
+                let key = public_key(&written);
+                (key.clone(), key)
+            }
             Compare::Exact | Compare::Set | Compare::App | Compare::Actor => {
                 (written.clone(), written.clone())
             }

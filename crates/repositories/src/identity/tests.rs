@@ -62,6 +62,8 @@ fn only_what_is_certainly_the_same_is_there_twice() {
     assert!(!same("labels", "name: Ärger", "name: ärger"));
     assert!(!same("autolinks", "key_prefix: TICKET-", "key_prefix: ticket-"));
     assert!(!same("webhooks", "url: https://ci/Hook", "url: https://ci/hook"));
+    assert!(same("deploy_keys", "key: ssh-ed25519 AAAA ci@host", "key: ssh-ed25519 AAAA"));
+    assert!(!same("deploy_keys", "key: ssh-ed25519 AAAA", "key: ssh-ed25519 aaaa"));
     assert!(!same("rulesets", "name: Main", "name: main"));
     assert!(same("teams", "name: Platform", "name: platform"));
     assert!(same("custom_properties", "name: tier", "property_name: Tier"));

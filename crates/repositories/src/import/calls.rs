@@ -5,9 +5,13 @@ use beadle_github::{Known, Path, Reader, Repository, Visibility};
 use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
+use super::interactions;
 use super::live::ordered;
+use super::noted::{known, set};
 use super::observed::Observed;
+use super::pages;
 use super::rulesets::ruleset;
+use super::workflows;
 use crate::aspects::webhooks::shown;
 
 /// Adds these parts of a repository to `observed`.
@@ -45,6 +49,9 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
             set(observed, key, key, &token[*key]);
         }
     }
+    Box::pin(workflows::read(reader, seen, observed)).await?;
+    pages::read(reader, seen, observed).await?;
+    interactions::read(reader, seen, observed).await?;
     let alerts = match (seen.vulnerability_alerts, alerts) {
         (Some(on), _) => Ok(Some(json!({ "enabled": on }))),
         (None, Some(read)) => read,
@@ -98,34 +105,6 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
 const ACTIONS: &[&str] = &["actions_enabled", "allowed_actions", "sha_pinning_required"];
 const TOKEN: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
-
-/// Returns what Beadle read. If a read failed, records the reason for each part in `names`. Returns
-/// `Err` only if the whole import cannot continue.
-pub(super) fn known<T>(
-    read: Result<T, Failure>,
-    names: &[&'static str],
-    observed: &mut Observed,
-) -> Result<Option<T>, Failure> {
-    match read {
-        Ok(read) => Ok(Some(read)),
-        Err(failure) if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) => Err(failure),
-        Err(failure) => {
-            for name in names {
-                observed.unknown.insert(*name, failure.text.clone());
-            }
-            Ok(None)
-        }
-    }
-}
-
-/// Sets a unit that has one key. If GitHub shows no value, the unit is unknown.
-fn set(observed: &mut Observed, unit: &'static str, key: &str, value: &Value) {
-    if value.is_null() {
-        observed.unknown.insert(unit, String::new());
-    } else {
-        observed.values.insert(unit, Map::from_iter([(key.to_owned(), value.clone())]));
-    }
-}
 
 /// Returns whether a security feature is on. GitHub answers with an empty body, with a block, or
 /// with 404.

@@ -4,7 +4,7 @@ use beadle_engine::Failure;
 use beadle_github::{Path, Reader, Repository};
 use serde_json::{Value, json};
 
-use super::calls::known;
+use super::noted::known;
 use super::observed::Observed;
 use crate::aspects::environments::{Deployers, Observed as Environment};
 

@@ -1,6 +1,6 @@
 //! Converts the observed state of a repository to the form of a policy.
 
-use beadle_github::{Known, Repository, Visibility};
+use beadle_github::{DeployKey, Known, Repository, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::observed::Observed;
@@ -58,6 +58,10 @@ pub(super) fn observed(seen: &Repository) -> Observed {
     collaborators(seen, &mut observed);
     branches(seen, &mut observed);
     labels(seen, &mut observed);
+    milestones(seen, &mut observed);
+    if let Some(keys) = known(&seen.deploy_keys, "deploy_keys", &mut observed) {
+        observed.lists.insert("deploy_keys", keys.iter().map(deploy_key).collect());
+    }
     if let Some(properties) = known(&seen.properties, "custom_properties", &mut observed) {
         let properties = properties.iter().filter(|(_, value)| !value.is_null());
         let properties = properties.map(|(name, value)| json!({ "name": name, "value": ordered(value) }));
@@ -234,4 +238,27 @@ fn labels(seen: &Repository, observed: &mut Observed) {
         entries.push(entry);
     }
     observed.lists.insert("labels", entries);
+}
+
+fn milestones(seen: &Repository, observed: &mut Observed) {
+    let Some(milestones) = known(&seen.milestones, "milestones", observed) else { return };
+    let entries = milestones.iter().map(|milestone| {
+        let mut entry = json!({ "title": milestone.title, "state": milestone.state });
+        if let Some(description) = milestone.description.as_deref().filter(|text| !text.is_empty()) {
+            entry["description"] = json!(description);
+        }
+        if let Some(day) = milestone.due_on.as_deref().and_then(|due| due.get(..10)) {
+            entry["due_on"] = json!(day);
+        }
+        entry
+    });
+    observed.lists.insert("milestones", entries.collect());
+}
+
+fn deploy_key(key: &DeployKey) -> Value {
+    let mut entry = json!({ "key": key.key, "title": key.title });
+    if !key.read_only {
+        entry["read_only"] = json!(false);
+    }
+    entry
 }

@@ -7,15 +7,19 @@ mod convert;
 mod environments;
 mod factor;
 mod files;
+mod interactions;
 mod label;
 mod live;
+mod noted;
 mod observed;
 mod organisation;
 mod organization;
+mod pages;
 mod rulesets;
 #[cfg(test)]
 mod tests;
 mod units;
+mod workflows;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +46,8 @@ const ASKS: Asks = Asks {
     protection: true,
     rest_settings: true,
     labels: true,
+    milestones: true,
+    deploy_keys: true,
     rulesets: true,
     properties: true,
 };

@@ -10,12 +10,16 @@ pub(super) enum Usual {
     Null,
     /// The key is true or false.
     Bool(bool),
+    /// The key is a number.
+    Number(u64),
     /// The key has a text.
     Text(&'static str),
     /// The key is a security feature that is off.
     Off,
     /// The key is the setup of a feature that nobody has configured.
     NotConfigured,
+    /// The key is a block that lets no workflow run for a fork.
+    NoForks,
 }
 
 impl Usual {
@@ -23,9 +27,11 @@ impl Usual {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => json!(value),
+            Self::Number(number) => json!(number),
             Self::Text(text) => json!(text),
             Self::Off => json!({ "status": "disabled" }),
             Self::NotConfigured => json!({ "state": "not-configured" }),
+            Self::NoForks => json!({ "run_workflows_from_fork_pull_requests": false }),
         }
     }
 }
@@ -92,6 +98,9 @@ impl List {
 const REPOSITORY: &[&str] = &["repository"];
 const FEATURES: &[&str] = &["repository", "security_and_analysis"];
 const ACTIONS: &[&str] = &["actions"];
+const OIDC_SUBJECT: &[&str] = &["oidc_subject"];
+const PAGES: &[&str] = &["pages"];
+const INTERACTION_LIMIT: &[&str] = &["interaction_limit"];
 const SECURITY: &[&str] = &["security"];
 
 type Keys = &'static [(&'static str, Usual)];
@@ -159,6 +168,12 @@ pub(super) const UNITS: &[Unit] = &[
         "secret_scanning_non_provider_patterns",
         &[("secret_scanning_non_provider_patterns", Usual::Off)],
     ),
+    feature("secret_scanning_validity_checks", &[("secret_scanning_validity_checks", Usual::Off)]),
+    feature(
+        "secret_scanning_delegated_alert_dismissal",
+        &[("secret_scanning_delegated_alert_dismissal", Usual::Off)],
+    ),
+    feature("secret_scanning_delegated_bypass", &[("secret_scanning_delegated_bypass", Usual::Off)]),
     unit("actions_enabled", ACTIONS, Sharing::Most, &[("enabled", Usual::Bool(true))]),
     // The keys of selected actions are valid only together with `allowed_actions: selected`.
     unit("allowed_actions", ACTIONS, Sharing::All, &[("allowed_actions", Usual::Text("all"))]),
@@ -175,6 +190,31 @@ pub(super) const UNITS: &[Unit] = &[
         Sharing::Most,
         &[("can_approve_pull_request_reviews", Usual::Bool(false))],
     ),
+    unit("access_level", ACTIONS, Sharing::Most, &[("access_level", Usual::Text("none"))]),
+    unit(
+        "artifact_and_log_retention_days",
+        ACTIONS,
+        Sharing::Most,
+        &[("artifact_and_log_retention_days", Usual::Number(90))],
+    ),
+    unit(
+        "fork_pr_contributor_approval",
+        ACTIONS,
+        Sharing::Most,
+        &[("fork_pr_contributor_approval", Usual::Text("first_time_contributors"))],
+    ),
+    unit(
+        "fork_pr_workflows_private_repos",
+        ACTIONS,
+        Sharing::All,
+        &[("fork_pr_workflows_private_repos", Usual::NoForks)],
+    ),
+    // The claims have an effect only without `use_default`.
+    unit("oidc_subject", OIDC_SUBJECT, Sharing::All, &[("use_default", Usual::Bool(true))]),
+    unit("immutable_releases", &[], Sharing::Most, &[("immutable_releases", Usual::Bool(false))]),
+    // The keys of a site have an effect only together.
+    unit("pages", PAGES, Sharing::All, &[("enabled", Usual::Bool(false))]),
+    unit("interaction_limit", INTERACTION_LIMIT, Sharing::Most, &[("limit", Usual::Text("none"))]),
     // The updates need the alerts.
     unit(
         "dependabot",
@@ -210,6 +250,9 @@ pub(super) const LISTS: &[List] = &[
     List { is_in_settings: false, ..list("rulesets", "name", false) },
     list("labels", "name", true),
     list("autolinks", "key_prefix", false),
+    list("milestones", "title", true),
+    // A key can be in one repository only.
+    List { is_in_settings: false, ..list("deploy_keys", "key", false) },
     list("custom_properties", "name", true),
     list("webhooks", "url", false),
     list("environments", "name", false),

@@ -28,6 +28,16 @@ const LABELS: &[&str] = &[
     "what?",
 ];
 const PREFIXES: &[&str] = &["APO-", "TICKET-", "x/", "JIRA:", "g#"];
+const KEYS: &[&str] = &[
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIb",
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ",
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgR",
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY",
+    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI+/=",
+];
 const URLS: &[&str] = &[
     "https://ci.example.com/hook",
     "https://ci.example.com/hook?x=1",
@@ -186,6 +196,10 @@ impl Dice {
                 self.one(&["", "https://example.com", "example.com/ü"]).to_owned()
             }
             "an address" => self.one(URLS).to_owned(),
+            "a public key" => self.one(KEYS).to_owned(),
+            "a date" => self.one(&["2027-01-31", "2027-02-01"]).to_owned(),
+            "a name" if name == "title" => self.one(&["v1", "v2", "Später", "1.0 / beta"]).to_owned(),
+            "a claim" => self.one(&["repo", "context", "job_workflow_ref", "environment"]).to_owned(),
             "a prefix" => self.one(PREFIXES).to_owned(),
             "a slug" if name == "apps" => self.one(APPS).0.to_owned(),
             "a slug" if self.chance(4) => "ghost-team".to_owned(),

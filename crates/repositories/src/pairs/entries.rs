@@ -32,6 +32,8 @@ pub(super) const LISTS: &[List] = &[
     list("branches", "name", &["protection"], false),
     list("labels", "name", &[], true),
     list("autolinks", "key_prefix", &["url_template"], false),
+    list("milestones", "title", &[], false),
+    list("deploy_keys", "key", &["title"], false),
     list("rulesets", "name", &["enforcement"], false),
     list("custom_properties", "name", &["value"], true),
     list("webhooks", "url", &[], false),
@@ -46,7 +48,8 @@ pub(super) const LISTS: &[List] = &[
 pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
 
 /// The sections that are a block of keys and not a list.
-pub(super) const BLOCKS: &[&str] = &["repository", "actions", "security"];
+pub(super) const BLOCKS: &[&str] =
+    &["repository", "actions", "oidc_subject", "pages", "interaction_limit", "security"];
 
 /// The keys that say how Beadle creates a repository or a branch.
 const OF_CREATION: &[&str] = &[

@@ -18,6 +18,8 @@ const KEPT: &[(&str, &str)] = &[
     ("protection", "branches"),
     ("labels", "labels"),
     ("autolinks", "autolinks"),
+    ("milestones", "milestones"),
+    ("deploy_keys", "deploy_keys"),
     ("rulesets", "rulesets"),
     ("properties", "custom_properties"),
     ("hooks", "webhooks"),
@@ -86,8 +88,9 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
 /// list was unknown, so every removal is an error.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
-        "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" | "environments"
-        | "variables" | "secrets" | "dependabot_secrets" | "codespaces_secrets" => aspect,
+        "teams" | "collaborators" | "labels" | "milestones" | "autolinks" | "deploy_keys" | "rulesets"
+        | "topics" | "environments" | "variables" | "secrets" | "dependabot_secrets"
+        | "codespaces_secrets" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
         // In the other lists, Beadle removes an entry only if a file names the entry.
@@ -201,6 +204,13 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
                 continue;
             }
             "actions" => asked.section("actions"),
+            // Any claim turns the default form off, and any key of `pages` publishes a site.
+            "oidc_subject" | "pages" | "interaction_limit" => {
+                if asked.section(&key).is_empty() {
+                    found.push(place);
+                }
+                continue;
+            }
             "vulnerability_alerts" => alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts"),
             "automated_security_fixes" => {
                 // GitHub turns the fixes off when the alerts are turned off.

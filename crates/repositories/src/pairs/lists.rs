@@ -22,6 +22,8 @@ const KEPT: &[(&str, &str)] = &[
     ("branches", "protection"),
     ("labels", "labels"),
     ("autolinks", "autolinks"),
+    ("milestones", "milestones"),
+    ("deploy_keys", "deploy_keys"),
     ("rulesets", "rulesets"),
     ("custom_properties", "properties"),
     ("webhooks", "hooks"),
@@ -56,6 +58,7 @@ fn stated(section: &str, mut entry: Value) -> Option<Value> {
             entry["protection"] = json!({ "enforce_admins": true, "required_linear_history": true });
         }
         "labels" => entry["color"] = json!("cc0000"),
+        "milestones" => entry["state"] = json!("open"),
         "custom_properties" => entry["value"] = json!("gold"),
         "webhooks" => entry["active"] = json!(true),
         "environments" => entry["wait_timer"] = json!(7),
@@ -88,6 +91,10 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
         "autolinks" => {
             ("MORE-".to_owned(), json!({ "url_template": "https://x/<num>", "is_alphanumeric": true }))
         }
+        "milestones" => ("stranger".to_owned(), json!({ "state": "open", "description": null })),
+        "deploy_keys" => {
+            ("ssh-ed25519 STRANGER".to_owned(), json!({ "title": "stranger", "read_only": true }))
+        }
         "rulesets" => {
             ("stranger".to_owned(), json!({ "enforcement": "active", "rules": [{ "type": "creation" }] }))
         }
@@ -114,6 +121,8 @@ fn changed(section: &str, entry: &Value) -> Value {
             let is_active = entry["enforcement"] == "active";
             other["enforcement"] = json!(if is_active { "disabled" } else { "active" });
         }
+        "milestones" => other["state"] = json!("closed"),
+        "deploy_keys" => other["read_only"] = json!(entry["read_only"] == json!(false)),
         "custom_properties" | "variables" => other = json!("elsewhere"),
         "environments" => other["wait_timer"] = json!(9),
         _ => other["active"] = json!(false),
@@ -166,7 +175,16 @@ async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Pat
     let text = json!({ section: body }).to_string();
     let sources = BTreeMap::from([(format!("repos/{}.yml", live.name), text.clone())]);
     let Ok(policy) = Policy::from_sources(sources, "admin", Path::new("policy")) else { return Ok(0) };
-    sim.begin_with(made.doc.clone());
+    let mut doc = made.doc.clone();
+    if section == "deploy_keys" {
+        // GitHub would refuse a key that another repository has.
+        for (name, repository) in doc["orgs"][ORGANISATION]["repos"].as_object_mut().into_iter().flatten() {
+            if *name != live.name {
+                repository["deploy_keys"] = json!({});
+            }
+        }
+    }
+    sim.begin_with(doc);
     let mut stage = Stage::open(sim, path, policy)?;
     for n in 0.. {
         let round = stage.round().await?;

@@ -61,6 +61,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("does not go with", "the title or the message is the live one"),
     ("Vulnerability alerts must be enabled", "the alerts are off, which no file says"),
     ("name already exists on this account", "another repository has the name"),
+    ("key is already in use", "another repository has the deploy key"),
     ("is no Team of this organization", "a ruleset names a team by its id, and somebody deleted it"),
 ];
 

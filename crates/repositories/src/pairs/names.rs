@@ -56,6 +56,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
     ("environments[].name", "GitHub takes any name"),
+    ("pages.source.branch", "Beadle publishes no branch that does not exist: planner/tests/github_pages.rs"),
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
@@ -143,6 +144,15 @@ fn places() -> Vec<Place> {
             Kind::Property,
             "suborgs/a.yml",
             json!({ "suborgproperties": [{ OLD: "gold" }], "labels": labels() }),
+        ),
+        place(
+            "repository.security_and_analysis.secret_scanning_delegated_bypass_options.reviewers[].team",
+            Kind::Team,
+            "settings.yml",
+            json!({ "repository": { "security_and_analysis": {
+                "secret_scanning_delegated_bypass": { "status": "enabled" },
+                "secret_scanning_delegated_bypass_options": { "reviewers": [{ "team": OLD }] },
+            } } }),
         ),
         // The name of a file is not a key of the policy, so the walk does not find it.
         place("repos/*.yml", Kind::Repository, "repos/nametoday.yml", json!({ "labels": labels() })),

@@ -1,6 +1,8 @@
 //! Makes a random organisation. The test needs it in two forms: as sections of a policy, from which
 //! it makes policies, and as the state of the simulator.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, BRANCHES, Dice, PROPERTIES, TEAMS, UNREACHABLE, USERS};
@@ -34,7 +36,14 @@ pub(super) fn state(dice: &mut Dice) -> State {
     } else {
         names.truncate(1 + dice.below(3));
     }
-    let repositories: Vec<Live> = names.into_iter().map(|name| live(dice, name)).collect();
+    let mut repositories: Vec<Live> = names.into_iter().map(|name| live(dice, name)).collect();
+    // GitHub accepts each deploy key in one repository only.
+    let mut known = BTreeSet::new();
+    for live in &mut repositories {
+        if let Some(keys) = live.sections["deploy_keys"].as_array_mut() {
+            keys.retain(|key| known.insert(key["key"].to_string()));
+        }
+    }
     let mut rulesets = Vec::new();
     if dice.chance(40) {
         let mut ruleset = entries::ruleset(dice, Place::Live, &Value::Null);
@@ -160,6 +169,8 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     let features = json!({
         "advanced_security": off, "code_security": off, "secret_scanning": off, "secret_scanning_push_protection": off,
         "secret_scanning_non_provider_patterns": off, "secret_scanning_ai_detection": off,
+        "secret_scanning_validity_checks": off, "secret_scanning_delegated_alert_dismissal": off,
+        "secret_scanning_delegated_bypass": off,
     });
     made["security_and_analysis"] = over(features, &sections["repository"]["security_and_analysis"]);
     made["branches"] = BRANCHES.iter().map(|branch| ((*branch).to_owned(), json!({}))).collect();
@@ -177,6 +188,8 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         json!({ "color": color, "description": label["description"] })
     });
     made["autolinks"] = keyed(&sections["autolinks"], "key_prefix", |link| stripped(link, "key_prefix"));
+    made["milestones"] = keyed(&sections["milestones"], "title", |milestone| stripped(milestone, "title"));
+    made["deploy_keys"] = keyed(&sections["deploy_keys"], "key", |key| stripped(key, "key"));
     made["rulesets"] = keyed(&sections["rulesets"], "name", |ruleset| stripped(ruleset, "name"));
     made["hooks"] = keyed(&sections["webhooks"], "url", |hook| {
         let insecure = if hook["insecure_ssl"] == json!(true) { "1" } else { "0" };
@@ -195,8 +208,28 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         "enabled": true, "allowed_actions": "all", "sha_pinning_required": false,
         "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": [],
         "default_workflow_permissions": "read", "can_approve_pull_request_reviews": false,
+        "access_level": "none", "artifact_and_log_retention_days": 90,
+        "fork_pr_contributor_approval": "first_time_contributors",
     });
     made["actions"] = over(actions, &sections["actions"]);
+    let forks = json!({
+        "run_workflows_from_fork_pull_requests": false, "send_write_tokens_to_workflows": false,
+        "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
+    });
+    made["actions"]["fork_pr_workflows_private_repos"] =
+        over(forks, &sections["actions"]["fork_pr_workflows_private_repos"]);
+    let subject = json!({ "use_default": true, "include_claim_keys": [], "use_immutable_subject": false });
+    made["oidc_subject"] = over(subject, &sections["oidc_subject"]);
+    if made["oidc_subject"]["include_claim_keys"] == json!([]) {
+        // GitHub refuses another form than the default one without claims.
+        made["oidc_subject"]["use_default"] = json!(true);
+    }
+    let site = &sections["pages"];
+    if site["enabled"] == json!(true) {
+        let source = over(json!({ "branch": "main", "path": "/" }), &site["source"]);
+        let site = over(json!({ "build_type": "legacy", "https_enforced": true, "public": true }), site);
+        made["pages"] = over(site, &json!({ "source": source }));
+    }
     let security = &sections["security"];
     for (own, key) in [
         ("dependabot_alerts", "vulnerability_alerts"),
@@ -205,6 +238,10 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
         made[key] = json!(security[own] == json!(true));
     }
     let is_public = made["visibility"] == "public";
+    let limit = &sections["interaction_limit"]["limit"];
+    if is_public && *limit != "none" {
+        made["interaction_limit"] = limit.clone();
+    }
     made["private_vulnerability_reporting"] =
         json!(is_public && security["private_vulnerability_reporting"] == json!(true));
     let setup = &security["code_scanning_default_setup"];

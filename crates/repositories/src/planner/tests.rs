@@ -1,19 +1,28 @@
 //! Tests what happens if somebody changes something while Beadle reads for a plan, or between the
 //! plan and the write.
 
+mod actions;
 mod conditions;
 mod configurations;
 mod creation;
 mod default_branch;
+mod deploy_keys;
+mod enterprise_rulesets;
 mod environments;
 mod failing;
+mod github_pages;
+mod immutable_releases;
 mod importing;
+mod interaction_limit;
 mod merging;
+mod milestones;
+mod oidc_subject;
 mod organisation;
 mod organization;
 mod pages;
 mod policy_files;
 mod preview;
+mod reviewers;
 mod rulesets;
 mod secrets;
 mod world;

@@ -165,6 +165,8 @@ pub(crate) fn repository(given: &Node) -> Repository {
         created_at: text("created_at").unwrap_or("2000-01-01").to_owned(),
         vulnerability_alerts: None,
         labels: Known::NotAsked,
+        milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::Known(properties.collect::<BTreeMap<String, Value>>()),
     }

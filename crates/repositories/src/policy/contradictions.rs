@@ -301,7 +301,7 @@ fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
 }
 
 /// The lists that can be additive in safe-settings but that Beadle does not support yet.
-const LATER: &[&str] = &["milestones", "app_installations"];
+const LATER: &[&str] = &["app_installations"];
 
 /// Reports entries of `disable_plugins` that have no effect, or that name no plugin.
 pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {

@@ -125,6 +125,8 @@ fn not_created_yet(name: &str) -> Repository {
         created_at: String::new(),
         vulnerability_alerts: None,
         labels: Known::NotAsked,
+        milestones: Known::NotAsked,
+        deploy_keys: Known::NotAsked,
         rulesets: Known::NotAsked,
         properties: Known::Known(BTreeMap::new()),
     }

@@ -59,6 +59,8 @@ pub const ORGANIZATION_VARIABLE: Form = Form { what: "a variable's name", check:
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
 /// The prefix of an autolink.
 pub const AUTOLINK_PREFIX: Form = Form { what: "a prefix", check: autolink_prefix };
+/// A public key for SSH.
+pub const PUBLIC_KEY: Form = Form { what: "a public key", check: public_key };
 /// The slug of a team or of an App.
 pub const SLUG: Form = Form { what: "a slug", check: slug };
 /// The login of a person or an organisation.
@@ -90,6 +92,10 @@ pub const SECRET: Form = Form { what: "a secret's name", check: variable };
 pub const DEPLOYABLE: Form = Form { what: "a pattern of branches or tags", check: branches };
 /// The file name of a workflow, or the workflow's id.
 pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
+/// A claim in the subject of an OpenID Connect token.
+pub const CLAIM: Form = Form { what: "a claim", check: claim };
+/// A day, such as `2027-01-31`, with or without a time.
+pub const DATE: Form = Form { what: "a date", check: date };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
@@ -190,17 +196,6 @@ fn forked(text: &str) -> Result<(), Misfit> {
     template(text)
 }
 
-fn variable(text: &str) -> Result<(), Misfit> {
-    only(text, "have only letters, digits and `_`", |c| c.is_ascii_alphanumeric() || c == '_')?;
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Misfit::new("not begin with a digit"));
-    }
-    if text.to_ascii_uppercase().starts_with("GITHUB_") {
-        return Err(Misfit::new("not begin with `GITHUB_`"));
-    }
-    Ok(())
-}
-
 fn property(text: &str) -> Result<(), Misfit> {
     let must = "have only letters, digits and `-`, `_`, `$`, `#`";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '$', '#'].contains(&c))?;
@@ -234,6 +229,31 @@ fn autolink_prefix(text: &str) -> Result<(), Misfit> {
         return Err(Misfit::new("not end in a digit").hint(format!("write it as `{text}-`")));
     }
     Ok(())
+}
+
+/// The kinds of public keys that GitHub accepts.
+const KEY_KINDS: &[&str] = &[
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+fn public_key(text: &str) -> Result<(), Misfit> {
+    if text.contains("PRIVATE KEY") {
+        return Err(Misfit::new("be the public key, and never the private key"));
+    }
+    plain(text.trim_end())?;
+    let mut words = text.split_whitespace();
+    let is_known = words.next().is_some_and(|kind| KEY_KINDS.contains(&kind));
+    let is_data = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+    if is_known && words.next().is_some_and(is_data) {
+        return Ok(());
+    }
+    Err(Misfit::new("be a public key in the form of OpenSSH").hint("write it as `ssh-ed25519 AAAA...`"))
 }
 
 fn branches(text: &str) -> Result<(), Misfit> {
@@ -284,6 +304,33 @@ fn workflow(text: &str) -> Result<(), Misfit> {
     }
 }
 
+fn claim(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    if text.contains(is_other) {
+        let misfit = Misfit::new("have only letters, digits and underscores");
+        return Err(misfit.hint(format!("write it as `{}`", text.replace(is_other, "_"))));
+    }
+    Ok(())
+}
+
+fn date(text: &str) -> Result<(), Misfit> {
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse::<u32>().ok())
+    };
+    let is_date = number(0, 4).is_some()
+        && number(5, 7).is_some_and(|month| (1..=12).contains(&month))
+        && number(8, 10).is_some_and(|day| (1..=31).contains(&day))
+        && text.get(4..5) == Some("-")
+        && text.get(7..8) == Some("-")
+        && (text.len() == 10 || text.get(10..11) == Some("T"));
+    if is_date && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Misfit::new("be a date").hint("write it as `2027-01-31`"))
+}
+
 fn url(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     if !text.starts_with("https://") && !text.starts_with("http://") {
@@ -328,6 +375,10 @@ mod tests {
             (SECRET, "github"),
             (DEPLOYABLE, "release/*"),
             (WORKFLOW, "police.yml"),
+            (CLAIM, "job_workflow_ref"),
+            (DATE, "2027-01-31"),
+            (DATE, "2027-01-31T00:00:00Z"),
+            (PUBLIC_KEY, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA+/= ci@example.com\n"),
             (URL, "https://tickets.example.com/APO-<num>"),
             (NAME, "ci / build (ubuntu-latest)"),
         ] {
@@ -359,6 +410,11 @@ mod tests {
             (VARIABLE, "2ND", "not begin with a digit", None),
             (SECRET, "github_token", "GITHUB_", None),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
+            (CLAIM, "job-workflow", "only letters", Some("write it as `job_workflow`")),
+            (DATE, "31.1.2027", "be a date", Some("write it as `2027-01-31`")),
+            (DATE, "2027-13-31", "be a date", Some("write it as `2027-01-31`")),
+            (PUBLIC_KEY, "AAAAC3Nza", "in the form of OpenSSH", Some("write it as `ssh-ed25519 AAAA...`")),
+            (PUBLIC_KEY, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3B", "never the private key", None),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
         ] {
             let misfit = form.check(text).unwrap_err();
@@ -386,6 +442,9 @@ mod tests {
             SECRET,
             DEPLOYABLE,
             WORKFLOW,
+            CLAIM,
+            DATE,
+            PUBLIC_KEY,
             URL,
         ];
         for form in names {

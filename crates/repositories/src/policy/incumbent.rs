@@ -152,7 +152,6 @@ fn drop_idle(block: &mut Node) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| match key.text() {
         Some("gitignore_template" | "license_template") => !value.is_null(),
-        Some("milestones") => !matches!(&value.kind, Kind::List(items) if items.is_empty()),
         _ => true,
     });
 }

@@ -233,7 +233,16 @@ pub(crate) const RULES: &[Rule] = &[
 
 /// Types of rules that GitHub has and that its published description does not have yet. Beadle does
 /// not carry them out, and keeps such rules at GitHub.
-pub(crate) const UNDESCRIBED: &[&str] = &["code_quality", "code_coverage"];
+pub(crate) const UNDESCRIBED: &[&str] = &[
+    "code_quality",
+    "code_coverage",
+    // These types are in rulesets with `target: repository`.
+    "repository_create",
+    "repository_delete",
+    "repository_transfer",
+    "repository_name",
+    "repository_visibility",
+];
 
 /// Parameters of the rule `pull_request` that the published description does not have yet.
 pub(crate) const UNDESCRIBED_OF_REVIEWS: &[&str] = &["require_extra_approval_for_unattributed_changes"];

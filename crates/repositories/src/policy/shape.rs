@@ -174,7 +174,9 @@ impl Shape {
             Self::Form(form) => {
                 let misfit = node.text().map(|text| form.check(text));
                 if let Some(Err(misfit)) = misfit {
-                    let text = format!("`{path}` must {}, found {}", misfit.must, described(node));
+                    let is_secret = node.text().is_some_and(|text| text.contains("PRIVATE KEY"));
+                    let found = if is_secret { node.what().to_owned() } else { described(node) };
+                    let text = format!("`{path}` must {}, found {found}", misfit.must);
                     let problem = Problem::error(node.asked.clone(), node.column, text);
                     problems.push(Problem { hint: misfit.hint, ..problem });
                 }

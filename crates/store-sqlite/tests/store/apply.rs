@@ -303,3 +303,38 @@ async fn a_write_that_waited_for_longer_than_its_plan_is_valid_is_no_failure() {
     let bookings = world.store.bookings(Time(0)).await.unwrap();
     assert!(bookings.iter().all(|booking| booking.state == Spent::Refused), "{bookings:?}");
 }
+
+/// Makes the store refuse the results of writes, as if the process had ended before it.
+fn refuse_results(folder: &Path) {
+    let connection = rusqlite::Connection::open(folder.join("b.db")).unwrap();
+    let trigger = "CREATE TRIGGER killed BEFORE INSERT ON journal WHEN NEW.kind = 'result'
+                   BEGIN SELECT RAISE(ABORT, 'killed'); END";
+    connection.execute_batch(trigger).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guard_knows_the_end_of_a_write_whose_result_is_not_in_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.limits.removes = 0;
+    let report = world.run(Lane::Sweep, Risk::Removes, 1).await;
+    let StepResult::Held { digest, .. } = &report.steps[0].outcome else { panic!("{report:?}") };
+    world.store.approve(digest, "ann", world.clock.now()).await.unwrap().unwrap();
+    refuse_results(folder.path());
+    world.run(Lane::Sweep, Risk::Removes, 1).await;
+    assert_eq!(world.writes(), 1);
+    assert_eq!(world.count(EntryKind::Result).await, 0);
+    assert_eq!(world.store.open_intents().await.unwrap().len(), 1, "the next start looks at it");
+    assert!(world.store.holds().await.unwrap().is_empty(), "the approval is used up");
+    // The same drift later is a new one, for which the guard has room.
+    world.limits.removes = 1;
+    world.run(Lane::Event, Risk::Removes, 1).await;
+    assert_eq!(world.writes(), 2);
+
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(folder.path(), || Err(Failure::new(Class::Rejected, "403")));
+    refuse_results(folder.path());
+    world.run(Lane::Event, Risk::Removes, 1).await;
+    let bookings = world.store.bookings(Time(0)).await.unwrap();
+    assert_eq!(bookings.iter().map(|booking| booking.state).collect::<Vec<_>>(), [Spent::Refused]);
+}

@@ -178,27 +178,35 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "blocks", ..] => "organization_user_blocking",
         ["orgs", _, "hooks", ..] => "organization_hooks",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
-        ["repos", _, _, "labels" | "issues", ..] => "issues",
+        ["repos", _, _, "labels" | "milestones" | "issues", ..] => "issues",
         ["repos", _, _, "pulls", ..] => "pull_requests",
         ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => "checks",
         ["repos", _, _, "hooks", ..] => "repository_hooks",
+        ["repos", _, _, "pages", ..] => "pages",
         ["repos", _, _, "contents" | "commits" | "git" | "compare", ..]
         | ["repos", _, _, "branches", _]
         | ["repos", _, _, "branches", _, "rename"] => "contents",
         ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
-        ["repos", _, _, "actions", "workflows", ..] => "actions",
+        ["repos", _, _, "actions", "workflows" | "oidc", ..] => "actions",
         ["repos", _, _, "actions", "variables", ..] => "actions_variables",
         ["repos", _, _, "actions", "secrets", ..] => "secrets",
         ["repos", _, _, "dependabot", "secrets", ..] => "dependabot_secrets",
         ["repos", _, _, "codespaces", "secrets", ..] => "codespaces_secrets",
         ["repos", _, _, "environments", _, "variables" | "secrets", ..] => "environments",
         ["repos", _, _, "environments", ..] if !writes => "actions",
-        ["repos", _, _, "environments", ..] => "administration",
         [
             "repos",
             _,
             _,
-            "actions" | "teams" | "autolinks" | "invitations" | "automated-security-fixes",
+            "actions"
+            | "teams"
+            | "autolinks"
+            | "environments"
+            | "keys"
+            | "invitations"
+            | "immutable-releases"
+            | "interaction-limits"
+            | "automated-security-fixes",
             ..,
         ]
         | ["repos", _, _, "branches", _, "protection"] => "administration",

@@ -50,6 +50,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("label", &["issues", "pull_requests"]),
     ("member", &["members"]),
     ("membership", &["members"]),
+    ("milestone", &["issues", "pull_requests"]),
     ("org_block", &["organization_administration"]),
     ("organization", &["members"]),
     ("public", &["metadata"]),

@@ -23,8 +23,10 @@
 //! repository is GitHub's REST object that also has these keys: `branches.<name>`,
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
 //! permission each), `invitations`, `contents.<path>` (a text, or `mode` and `text`),
-//! `labels.<name>`, `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`,
-//! `properties`, `environments.<name>`, `variables.<name>`, `secrets.<name>` (`value`), `code_scanning` and the other security switches, `workflows.<file>` (`run_name`,
+//! `labels.<name>`, `milestones.<title>`, `autolinks.<prefix>`, `deploy_keys.<key>`,
+//! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `environments.<name>`,
+//! `variables.<name>`, `secrets.<name>` (`value`), `code_scanning` and the other security switches,
+//! `workflows.<file>` (`run_name`,
 //! `inputs`) and their `runs`, `check_runs`, and `issues` (an entry with `"pull_request": true` is
 //! a pull request), and `pulls.<number>` (the files of the head in `contents`, `base`, `state`,
 //! `merged`, `fork`). An organisation has its own `settings`, `actions`, `hooks.<url>`,

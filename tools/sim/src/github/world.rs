@@ -68,6 +68,9 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
             "secret_scanning_push_protection": { "status": "disabled" },
             "secret_scanning_non_provider_patterns": { "status": "disabled" },
             "secret_scanning_ai_detection": { "status": "disabled" },
+            "secret_scanning_validity_checks": { "status": "disabled" },
+            "secret_scanning_delegated_alert_dismissal": { "status": "disabled" },
+            "secret_scanning_delegated_bypass": { "status": "disabled" },
         },
     });
     for (key, value) in lists().as_object().into_iter().flatten() {
@@ -88,16 +91,28 @@ fn lists() -> Value {
         "invitations": [],
         "contents": {},
         "labels": {},
+        "milestones": {},
         "autolinks": {},
+        "deploy_keys": {},
         "rulesets": {},
         "actions": {
             "enabled": true, "allowed_actions": "all", "sha_pinning_required": false,
             "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": [],
             "default_workflow_permissions": "read", "can_approve_pull_request_reviews": false,
+            "access_level": "none", "artifact_and_log_retention_days": 90,
+            "fork_pr_contributor_approval": "first_time_contributors",
+            "fork_pr_workflows_private_repos": {
+                "run_workflows_from_fork_pull_requests": false, "send_write_tokens_to_workflows": false,
+                "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
+            },
         },
+        "oidc_subject": { "use_default": true, "include_claim_keys": [], "use_immutable_subject": false },
+        "pages": null,
+        "interaction_limit": null,
         "vulnerability_alerts": false,
         "automated_security_fixes": false,
         "private_vulnerability_reporting": false,
+        "immutable_releases": false,
         "code_scanning": { "state": "not-configured", "languages": [], "query_suite": "default" },
         "hooks": {},
         "properties": {},
@@ -219,7 +234,7 @@ impl World {
                 whole.insert("name".into(), json!(name));
                 *repository = Value::Object(whole);
                 commits::complete(repository);
-                for part in ["labels", "autolinks", "rulesets", "hooks"] {
+                for part in ["labels", "milestones", "autolinks", "deploy_keys", "rulesets", "hooks"] {
                     for (_, entry) in entries_mut(&mut repository[part]) {
                         identify(entry, &mut fresh);
                     }

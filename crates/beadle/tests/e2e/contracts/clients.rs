@@ -81,12 +81,12 @@ const PYGITHUB_MISSING: &[Missing] = &[
 /// The steps of a Probot app that work.
 const PROBOT: &str = "\
     app installations repository.created repository.created.sender settings settings.unchanged \
-    settings.raw overrides repository repository.update topics alerts labels collaborators teams \
+    settings.raw overrides repository repository.update topics alerts labels milestones collaborators teams \
     autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
     branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
     organisation environments variables";
 /// The steps of a Probot app that the simulator does not have.
-const PROBOT_MISSING: &[Missing] = &[("milestones", "404", "Beadle does not manage milestones")];
+const PROBOT_MISSING: &[Missing] = &[];
 
 /// The steps of Okta's SDK that work.
 const OKTA: &str = "\

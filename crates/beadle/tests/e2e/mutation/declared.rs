@@ -33,6 +33,11 @@ repository:
     secret_scanning_push_protection: { status: enabled }
     secret_scanning_ai_detection: { status: disabled }
     secret_scanning_non_provider_patterns: { status: enabled }
+    secret_scanning_validity_checks: { status: enabled }
+    secret_scanning_delegated_alert_dismissal: { status: enabled }
+    secret_scanning_delegated_bypass: { status: enabled }
+    secret_scanning_delegated_bypass_options:
+      reviewers: [{ team: security, mode: EXEMPT }, { reviewer_id: 501, mode: ALWAYS }]
   topics: [widgets, rust]
 teams:
   - { name: platform, permission: admin }
@@ -69,6 +74,9 @@ branches:
 labels:
   - { name: bug, color: d73a4a, description: It does not work }
   - { name: security, color: '#EE0701', description: Tell nobody }
+milestones:
+  - { title: v1, description: The first, state: open, due_on: 2027-01-31 }
+  - { title: v2, description: The second, state: closed, due_on: 2027-12-31 }
 autolinks:
   - { key_prefix: APO-, url_template: 'https://tickets.example.com/APO-<num>', is_alphanumeric: false }
   - { key_prefix: APOPS-, url_template: 'https://tickets.example.com/APOPS-<num>', is_alphanumeric: false }
@@ -84,6 +92,22 @@ actions:
   patterns_allowed: ['acme/*', 'docker/*']
   default_workflow_permissions: read
   can_approve_pull_request_reviews: false
+  access_level: organization
+  artifact_and_log_retention_days: 30
+  fork_pr_contributor_approval: all_external_contributors
+  fork_pr_workflows_private_repos:
+    run_workflows_from_fork_pull_requests: true
+    send_write_tokens_to_workflows: false
+    send_secrets_and_variables: false
+    require_approval_for_fork_pr_workflows: true
+oidc_subject: { use_default: false, include_claim_keys: [repo, context], use_immutable_subject: true }
+immutable_releases: true
+pages:
+  build_type: legacy
+  source: { branch: main, path: /docs }
+  cname: docs.example.com
+  https_enforced: true
+  public: false
 security:
   dependabot_alerts: true
   dependabot_security_updates: true

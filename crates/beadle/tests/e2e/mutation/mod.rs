@@ -102,7 +102,7 @@ async fn planned(world: &World) -> BTreeMap<String, Value> {
 fn another(document: &Value) -> Value {
     let mut document = document.clone();
     document["id"] = Value::Null;
-    for part in ["labels", "autolinks", "rulesets", "hooks", "protection", "environments"] {
+    for part in ["labels", "milestones", "autolinks", "rulesets", "hooks", "protection", "environments"] {
         for (_, entry) in document[part].as_object_mut().into_iter().flatten() {
             entry["id"] = Value::Null;
         }

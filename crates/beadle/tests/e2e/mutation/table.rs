@@ -17,7 +17,9 @@ const NOT_COVERED: &[(&str, &str)] = &[
     ("/invitations/0/id", "identity"),
     ("/invitations/0/created_at", "a fact"),
     ("/labels/*/id", "identity"),
+    ("/milestones/*/id", "identity"),
     ("/autolinks/*/id", "identity"),
+    ("/deploy_keys", "each key can be in one repository only; planner/tests/deploy_keys.rs"),
     ("/rulesets/*/id", "identity"),
     ("/rulesets/*/updated_at", "a fact"),
     ("/rulesets/*/rules/*/type", "a rule of another type is one less and one more, which are in the table"),
@@ -25,6 +27,8 @@ const NOT_COVERED: &[(&str, &str)] = &[
     ("/rulesets/main/bypass_actors/2/actor_id", "an organisation's administrators have no id"),
     ("/hooks/*/id", "identity"),
     ("/hooks/*/config/url", "identity"),
+    ("/actions/fork_pr_contributor_approval", "for public repositories only; planner/tests/actions.rs"),
+    ("/interaction_limit", "for public repositories only; planner/tests/interaction_limit.rs"),
     ("/private_vulnerability_reporting", "for public repositories only; it has a test of its own"),
     ("/environments/*/id", "identity"),
     ("/environments/*/branch_policies/*/id", "identity"),
@@ -60,6 +64,7 @@ fn other_text(path: &str, text: &str) -> String {
         &["enabled", "disabled"],
         &["pull", "triage", "push", "maintain", "admin"],
         &["local_only", "selected"],
+        &["organization", "none"],
         &["configured", "not-configured"],
         &["default", "extended"],
         &["json", "form"],
@@ -73,6 +78,10 @@ fn other_text(path: &str, text: &str) -> String {
         &["ALLGREEN", "HEADGREEN"],
         &["SQUASH", "MERGE"],
         &["errors", "all"],
+        &["open", "closed"],
+        &["TEAM", "ROLE"],
+        &["ALWAYS", "EXEMPT"],
+        &["legacy", "workflow"],
         &["high_or_higher", "all"],
     ];
     match path {
@@ -85,6 +94,7 @@ fn other_text(path: &str, text: &str) -> String {
         path if path.starts_with("/labels/") && path.ends_with("/color") => return "ffffff".into(),
         path if path.starts_with("/code_scanning/languages/") => return "ruby".into(),
         path if path.starts_with("/hooks/") && path.contains("/events/") => return "issues".into(),
+        path if path.ends_with("/due_on") => return "2028-01-01T08:00:00Z".into(),
         path if path.ends_with("/enforcement") => return "disabled".into(),
         path if path.ends_with("/target") => return "tag".into(),
         path if path.contains("/users/") => return "eve".into(),
@@ -134,6 +144,9 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
                     json!({ "tool": "other", "alerts_threshold": "all", "security_alerts_threshold": "all" })
                 }
                 Some(_) if path.ends_with("/workflows") => json!({ "path": "other.yml", "repository_id": 43 }),
+                Some(_) if path.ends_with("/reviewers") => {
+                    json!({ "reviewer_id": 9, "reviewer_type": "TEAM", "mode": "ALWAYS" })
+                }
                 Some(_) if path.ends_with("/languages") => json!("swift"),
                 Some(_) if path.ends_with("/branch_policies") => json!({ "name": "more", "type": "branch" }),
                 Some(_) if path.ends_with("/gates") => json!({ "app_id": 15368 }),
@@ -160,6 +173,9 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
                 "/teams" => Some(("contractors", json!("admin"))),
                 "/collaborators" => Some(("cyd", json!("admin"))),
                 "/labels" => Some(("more", json!({ "color": "ededed", "description": null }))),
+                "/milestones" => {
+                    Some(("more", json!({ "state": "open", "description": null, "due_on": null })))
+                }
                 "/autolinks" => {
                     Some(("MORE-", json!({ "url_template": "https://x/<num>", "is_alphanumeric": true })))
                 }
@@ -210,6 +226,7 @@ pub(super) fn comparable(document: &Value) -> Value {
                     "/protection",
                     "/invitations",
                     "/labels",
+                    "/milestones",
                     "/autolinks",
                     "/rulesets",
                     "/hooks",

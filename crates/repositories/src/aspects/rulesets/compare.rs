@@ -409,6 +409,16 @@ mod tests {
     }
 
     #[test]
+    fn a_live_rule_that_the_published_description_lacks_stays() {
+        for kind in crate::policy::UNDESCRIBED {
+            let seen = json!({ "name": "main", "rules": [{ "type": kind }, { "type": "deletion" }] });
+            assert!(differences(&wanted("rules: [{type: deletion}]"), &seen).is_empty(), "{kind}");
+            let found = differences(&wanted("enforcement: active\nrules: [{type: deletion}]"), &seen);
+            assert_eq!(body(&seen, found.iter())["rules"], seen["rules"], "{kind}");
+        }
+    }
+
+    #[test]
     fn what_is_not_named_stays_and_lists_have_no_order() {
         let seen = json!({ "rules": [{ "type": "required_status_checks", "parameters": {
             "strict_required_status_checks_policy": true,

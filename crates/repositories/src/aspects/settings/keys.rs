@@ -4,9 +4,17 @@
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
 use crate::policy::forms;
-use crate::policy::shape::{Key, Shape, key, later};
+use crate::policy::shape::{Key, Shape, key};
+use crate::policy::shapes::SLUG;
 
 const STATUS: Shape = Shape::Map(&[key("status", Shape::OneOf(&["enabled", "disabled"]), "On or off.")]);
+
+const REVIEWERS: Shape = Shape::List(&Shape::Map(&[
+    key("team", SLUG, "The slug of a team."),
+    key("reviewer_id", Shape::Int(1, i64::MAX), "The id of a team or of a role."),
+    key("reviewer_type", Shape::OneOf(&["TEAM", "ROLE"]), "What the id names. Default: `TEAM`."),
+    key("mode", Shape::OneOf(&["ALWAYS", "EXEMPT"]), "How the reviewer can bypass. Default: `ALWAYS`."),
+]));
 
 /// The keys that a policy can set.
 pub(super) const KEYS: &[Key] = &[
@@ -85,7 +93,11 @@ pub(super) const KEYS: &[Key] = &[
             key("secret_scanning_validity_checks", STATUS, "Checks whether found secrets are valid."),
             key("secret_scanning_delegated_alert_dismissal", STATUS, "Dismissals of alerts need a review."),
             key("secret_scanning_delegated_bypass", STATUS, "Bypasses of push protection need a review."),
-            later("secret_scanning_delegated_bypass_options", "Who reviews bypasses of push protection."),
+            key(
+                "secret_scanning_delegated_bypass_options",
+                Shape::Map(&[key("reviewers", REVIEWERS, "The only reviewers.")]),
+                "Who reviews bypasses of push protection.",
+            ),
         ]),
         "Security features.",
     ),

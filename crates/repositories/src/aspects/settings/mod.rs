@@ -5,6 +5,7 @@
 
 mod default_branch;
 mod keys;
+mod reviewers;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
@@ -178,7 +179,14 @@ impl AspectPlanner for Settings {
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if last_method.is_some() && METHODS.contains(&key) => {}
                 key if off(context, key) => {}
-                "security_and_analysis" => security(context, want, &seen, plan),
+                "security_and_analysis" => {
+                    security(context, want, &seen, plan);
+                    let change = reviewers::change(context, want, &seen, plan).await?;
+                    if let Some((fields, features)) = change {
+                        let body = patch("security_and_analysis", features);
+                        plan.change_at(Stage::Security, reviewers::OPTIONS, fields, body);
+                    }
+                }
                 _ if same(&seen, &want.value) => {}
                 key => {
                     let risk = risk(key, &seen, &want.value);

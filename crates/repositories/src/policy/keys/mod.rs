@@ -80,7 +80,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
         never("organization", "the configuration of Beadle names the organisation"),
         never("team_id", "write the section `teams`"),
         never("custom_properties", "write the section `custom_properties`"),
-        never("has_pages", "GitHub ignores it: a repository has a page if the page is published"),
+        never("has_pages", "write the section `pages`"),
         never(
             "enable_vulnerability_alerts",
             "write `repository: { security: { enableVulnerabilityAlerts: ... } }`"
@@ -96,7 +96,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
 pub(crate) const SECTIONS: &[Key] = joined![
     &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
     &SECTIONS_OF_ASPECTS,
-    &[later("milestones", "Milestones."), later("validator", "Patterns that names must match."),],
+    &[later("validator", "Patterns that names must match.")],
 ];
 
 /// Returns the names of the sections whose lists can be exclusive or additive.
@@ -256,7 +256,9 @@ pub(crate) const EACH: &[&str] = &[
     "branches",
     "rulesets",
     "labels",
+    "milestones",
     "autolinks",
+    "deploy_keys",
     "custom_properties",
     "webhooks",
     "environments",
@@ -345,8 +347,10 @@ mod tests {
             "collaborators",
             "custom_properties",
             "dependabot_secrets",
+            "deploy_keys",
             "environments",
             "labels",
+            "milestones",
             "rulesets",
             "secrets",
             "teams",

@@ -123,6 +123,27 @@ pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<St
             });
             page("LabelConnection", labels.collect(), arguments)
         }
+        "deployKeys" => {
+            let keys = repository["deploy_keys"].as_object().into_iter().flatten();
+            let keys = keys.map(|(key, entry)| {
+                let is_read_only = entry["read_only"] != json!(false);
+                let shown = json!({ "key": key, "title": entry["title"], "readOnly": is_read_only });
+                Edge::plain(Object::Plain("DeployKey", shown))
+            });
+            page("DeployKeyConnection", keys.collect(), arguments)
+        }
+        "milestones" => {
+            let milestones = repository["milestones"].as_object().into_iter().flatten();
+            let milestones = milestones.map(|(title, milestone)| {
+                let state = milestone["state"].as_str().unwrap_or("open").to_uppercase();
+                let shown = json!({
+                    "number": milestone["id"], "title": title, "description": milestone["description"],
+                    "state": state, "dueOn": milestone["due_on"],
+                });
+                Edge::plain(Object::Plain("Milestone", shown))
+            });
+            page("MilestoneConnection", milestones.collect(), arguments)
+        }
         "rulesets" => {
             let rulesets = repository["rulesets"].as_object().into_iter().flatten();
             let rulesets =

@@ -52,6 +52,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         ("PUT", ["permissions", "selected-actions"]) => put(SELECTED),
         ("GET", ["permissions", "workflow"]) => Reply::json(200, show(WORKFLOW)),
         ("PUT", ["permissions", "workflow"]) => put(WORKFLOW),
+        ("GET" | "PUT", ["permissions", part]) => separate(world, call, org, found, part),
         ("POST", ["workflows", file, "dispatches"]) => dispatch(world, call, org, found, file),
         ("GET", ["workflows", file, "runs"]) => {
             let runs = found["runs"].as_array().into_iter().flatten().rev();
@@ -63,6 +64,67 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         }
         _ => Reply::not_found(),
     }
+}
+
+/// Answers calls to a setting that has its own address.
+fn separate(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let is_public = found["visibility"] == "public";
+    let shown = |key: &str, or: Value| match &found["actions"][key] {
+        Value::Null => or,
+        value => value.clone(),
+    };
+    let most = if is_public { 90 } else { 400 };
+    // The key in the state, the field of the body, and what GitHub shows.
+    let (key, field, shown) = match part {
+        "access" => {
+            if is_public {
+                return Reply::invalid("Access policy only applies to internal and private repositories.");
+            }
+            let level = shown("access_level", json!("none"));
+            ("access_level", "access_level", json!({ "access_level": level }))
+        }
+        "artifact-and-log-retention" => {
+            let days = shown("artifact_and_log_retention_days", json!(90));
+            ("artifact_and_log_retention_days", "days", json!({ "days": days, "maximum_allowed_days": most }))
+        }
+        "fork-pr-contributor-approval" if is_public => {
+            let policy = shown("fork_pr_contributor_approval", json!("first_time_contributors"));
+            ("fork_pr_contributor_approval", "approval_policy", json!({ "approval_policy": policy }))
+        }
+        "fork-pr-workflows-private-repos" if !is_public => {
+            let mut whole = json!({
+                "run_workflows_from_fork_pull_requests": false, "send_write_tokens_to_workflows": false,
+                "send_secrets_and_variables": false, "require_approval_for_fork_pr_workflows": false,
+            });
+            let kept = shown("fork_pr_workflows_private_repos", json!({}));
+            for (key, value) in kept.as_object().into_iter().flatten() {
+                whole[key] = value.clone();
+            }
+            ("fork_pr_workflows_private_repos", "", whole)
+        }
+        _ => return Reply::not_found(),
+    };
+    if call.method.as_str() == "GET" {
+        return Reply::json(200, shown);
+    }
+    // The repositories of an organisation belong to no user.
+    if call.body["access_level"] == "user" {
+        return Reply::invalid("Access level `user` is only for repositories of users.");
+    }
+    if call.body["days"].as_i64().is_some_and(|days| !(1..=most).contains(&days)) {
+        return Reply::invalid(&format!("The retention period must be between 1 and {most} days."));
+    }
+    world.edit(org, name, call.sender, |found| {
+        if field.is_empty() {
+            for (part, value) in call.body.as_object().into_iter().flatten() {
+                found["actions"][key][part] = value.clone();
+            }
+        } else {
+            found["actions"][key] = call.body[field].clone();
+        }
+    });
+    Reply::empty(204)
 }
 
 fn dispatch(world: &mut World, call: &Call<'_>, org: &str, found: &Value, file: &str) -> Reply {

@@ -10,15 +10,20 @@ mod checks;
 mod configurations;
 mod contents;
 mod create;
+mod deploy_keys;
 mod environments;
 mod git;
 mod hooks;
+mod interactions;
 mod issues;
 mod labels;
+mod milestones;
+mod oidc;
 mod organisation;
 mod organisation_actions;
 mod organisation_roles;
 mod organisation_variables;
+mod pages;
 mod people;
 mod properties;
 pub(crate) mod pulls;
@@ -286,6 +291,12 @@ fn set(repository: &mut Value, body: &Value) {
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
             for (feature, status) in value.as_object().into_iter().flatten() {
+                // GitHub ignores the reviewers of bypasses while the feature is off.
+                let is_of_bypass = feature == "secret_scanning_delegated_bypass_options";
+                if is_of_bypass && repository[key]["secret_scanning_delegated_bypass"]["status"] != "enabled"
+                {
+                    continue;
+                }
                 repository[key][feature] = status.clone();
             }
         } else if SETTABLE.contains(&key.as_str()) {
@@ -336,7 +347,11 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         (_, ["collaborators", rest @ ..]) => people::collaborators(world, call, org, &found, rest),
         (_, ["invitations", rest @ ..]) => people::invitations(world, call, org, &found, rest),
         (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
+        (_, ["milestones", rest @ ..]) => milestones::answer(world, call, org, &found, rest),
         (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
+        (_, ["interaction-limits"]) => interactions::answer(world, call, org, &found),
+        (_, ["pages"]) => pages::answer(world, call, org, &found),
+        (_, ["keys", rest @ ..]) => deploy_keys::answer(world, call, org, &found, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
         (_, ["environments", rest @ ..]) => environments::answer(world, call, org, &found, rest),
         (_, ["actions", "variables", rest @ ..]) => {
@@ -352,12 +367,20 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             };
             secrets::answer(world, call, (holder, key), &found, rest)
         }
+        ("GET" | "PUT", ["actions", "oidc", "customization", "sub"]) => {
+            oidc::answer(world, call, org, &found)
+        }
         (_, ["actions", rest @ ..]) => actions::answer(world, call, org, &found, rest),
         (_, ["hooks", rest @ ..]) => hooks::answer(world, call, org, &found, rest),
         (_, ["properties", "values"]) => properties::of_repository(world, call, org, &found),
         (
             _,
-            ["vulnerability-alerts" | "automated-security-fixes" | "private-vulnerability-reporting"]
+            [
+                "vulnerability-alerts"
+                | "automated-security-fixes"
+                | "private-vulnerability-reporting"
+                | "immutable-releases",
+            ]
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
         ("GET", ["rules", "branches", branch]) => rulesets::of_branch(world, call, org, &found, branch),

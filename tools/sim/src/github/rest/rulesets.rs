@@ -198,7 +198,17 @@ pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value
 pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["rulesets"].as_object()).cloned().unwrap_or_default();
     let fresh = world.fresh_id();
-    let (changed, reply) = change(&known, call, rest, ("Organization", org), fresh);
+    let (changed, mut reply) = change(&known, call, rest, ("Organization", org), fresh);
+    // The list also has the rulesets of the enterprise, which the organisation cannot change.
+    if let ("GET", [], Some(Value::Array(rows))) = (call.method.as_str(), rest, &mut reply.body) {
+        let above = world.org(org).and_then(|org| org["enterprise_rulesets"].as_object());
+        rows.extend(
+            above
+                .into_iter()
+                .flatten()
+                .map(|(name, ruleset)| shown("Enterprise", "corp", name, ruleset, false)),
+        );
+    }
     if let Some(changed) = changed {
         let told = events::of_rulesets(world, org, &known, &changed, call.sender);
         if let Some(org) = world.org_mut(org) {

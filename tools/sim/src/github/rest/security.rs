@@ -8,16 +8,19 @@ use serde_json::{Value, json};
 use super::{Call, Reply};
 use crate::github::world::World;
 
-/// Answers the calls of the four security features.
+/// Answers the calls of the features that are on or off, and of code scanning.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let key = match part {
         "vulnerability-alerts" => "vulnerability_alerts",
         "automated-security-fixes" => "automated_security_fixes",
         "private-vulnerability-reporting" => "private_vulnerability_reporting",
+        "immutable-releases" => "immutable_releases",
         _ => return code_scanning(world, call, org, found),
     };
-    let on = found[key] == json!(true);
+    let is_enforced = key == "immutable_releases"
+        && world.org(org).is_some_and(|org| org["immutable_releases"] == json!(true));
+    let on = is_enforced || found[key] == json!(true);
     match call.method.as_str() {
         "GET" if key == "vulnerability_alerts" => {
             if on {
@@ -28,6 +31,13 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         }
         "GET" if key == "automated_security_fixes" => {
             Reply::json(200, json!({ "enabled": on, "paused": false }))
+        }
+        "GET" if key == "immutable_releases" && !on => Reply::not_found(),
+        "GET" if key == "immutable_releases" => {
+            Reply::json(200, json!({ "enabled": true, "enforced_by_owner": is_enforced }))
+        }
+        "PUT" | "DELETE" if is_enforced => {
+            Reply::message(409, "Conflict: the owner of the repository enforces immutable releases")
         }
         "GET" => Reply::json(200, json!({ "enabled": on })),
         "PUT" | "DELETE" => {

@@ -18,10 +18,6 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("repos/a.yml", "repositories: { has_wiki: true }"),
     ("settings.yml", "repository:\n  team_id: 5"),
     ("settings.yml", "repository:\n  custom_properties: { tier: gold }"),
-    (
-        "settings.yml",
-        "repository:\n  security_and_analysis:\n    secret_scanning_delegated_bypass_options: { reviewers: [] }",
-    ),
     ("settings.yml", "ruleset_scope: repo"),
     ("suborgs/a.yml", "suborgrepos: [a]\nruleset_scope: repo"),
     ("settings.yml", "centralized_ruleset_bypass_actors: [{ actor_type: Team, actor_id: 5 }]"),
@@ -30,7 +26,6 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
         "configvalidators: [{ plugin: collaborators, error: a, script: return true }]",
     ),
     ("deployment-settings.yml", "overridevalidators: [{ plugin: branches, error: a, script: return true }]"),
-    ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
     ("settings.yml", "validator: { pattern: a }"),
     ("settings.yml", "environments:\n- name: a\n  deployment_protection_rules: [{ app_id: 5, id: 6 }]"),
     ("settings.yml", "app_installations: [{ app_slug: a }]"),
@@ -84,6 +79,11 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "collaborators: [{ username: a, permission: push, include: [b], exclude: [c] }]"),
     ("settings.yml", "teams: [{ name: a, permission: push, include: [b], exclude: [c] }]"),
     ("settings.yml", "custom_properties: [{ name: a, value: b }]"),
+    (
+        "settings.yml",
+        "repository:\n  security_and_analysis:\n    secret_scanning_delegated_bypass_options: { reviewers: [] }",
+    ),
+    ("settings.yml", "milestones: [{ title: a, description: b, state: open }]"),
     (
         "settings.yml",
         "custom_repository_roles: [{ name: a, description: b, base_role: read, permissions: [add_label] }]",

@@ -45,6 +45,7 @@ const BODIES: &[(&str, &str)] = &[
     ("PUT /repos/{owner}/{repo}/collaborators/{username}", "collaborators"),
     ("POST /repos/{owner}/{repo}/autolinks", "autolinks"),
     ("POST /repos/{owner}/{repo}/labels", "labels"),
+    ("POST /repos/{owner}/{repo}/milestones", "milestones"),
     ("POST /repos/{owner}/{repo}/rulesets", "rulesets"),
     ("PUT /repos/{owner}/{repo}/environments/{environment_name}", "environments"),
     ("POST /repos/{owner}/{repo}/actions/variables", "variables"),

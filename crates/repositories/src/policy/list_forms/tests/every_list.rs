@@ -56,6 +56,15 @@ const ROWS: &[Row] = &[
         "/autolinks",
         Null::Unmanaged,
     ),
+    ("milestones: LIST", "{ title: a }", "{ title: b, state: open }", "a", "/milestones", Null::Unmanaged),
+    (
+        "deploy_keys: LIST",
+        "{ key: ssh-ed25519 AAAA, title: a }",
+        "{ key: ssh-ed25519 BBBB, title: b }",
+        "ssh-ed25519 AAAA",
+        "/deploy_keys",
+        Null::Unmanaged,
+    ),
     (
         "custom_properties: LIST",
         "{ name: a, value: x }",
@@ -227,6 +236,14 @@ const ROWS: &[Row] = &[
         "actions/*",
         "acme/*",
         "/actions/patterns_allowed",
+        Null::Unmanaged,
+    ),
+    (
+        "oidc_subject: { use_default: false, include_claim_keys: LIST }",
+        "repo",
+        "context",
+        "repo",
+        "/oidc_subject/include_claim_keys",
         Null::Unmanaged,
     ),
     (

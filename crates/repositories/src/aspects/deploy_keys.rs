@@ -1,0 +1,176 @@
+//! The deploy keys of a repository. The public key itself, without its comment, is the identity of
+//! an entry. GitHub has no call to change a deploy key, and refuses a key that it already has, so
+//! Beadle deletes the key and adds it again. Beadle reads the keys of many repositories at once. It
+//! makes a REST call only for a repository whose keys differ from the policy: GraphQL does not show
+//! the ids that a deletion needs.
+//!
+//! <https://docs.github.com/rest/deploy-keys/deploy-keys>
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Field, Risk};
+use beadle_github::{Asks, Below, DeployKey, Method};
+use serde_json::{Value, json};
+
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::identity::{all_named, kind, pair_entries, public_key};
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::{NAME, listed};
+use crate::policy::{Node, Section, forms};
+
+/// The aspect of a repository's deploy keys.
+pub(crate) const DEPLOY_KEYS: Aspect = Aspect {
+    name: "deploy_keys",
+    sections: &[key(
+        "deploy_keys",
+        SHAPE,
+        "Deploy keys. Beadle removes others, unless the list is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &DeployKeys,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    required(key(
+        "key",
+        Shape::Form(&forms::PUBLIC_KEY),
+        "The public key, such as `ssh-ed25519 AAAA...`. A key can be in one repository only.",
+    )),
+    required(key("title", NAME, "The name of the key for people.")),
+    key("read_only", Shape::Bool, "Whether the key can only read. Default: true."),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+const PATH: &str = "keys";
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { deploy_keys: sections.has("deploy_keys"), ..Asks::default() }
+}
+
+struct DeployKeys;
+
+enum Write {
+    Create(Value),
+    /// Deletes a key and adds it again. The step keeps the old body, so that Beadle can restore the
+    /// key if GitHub refuses the new body.
+    Replace {
+        id: u64,
+        body: Value,
+        before: Value,
+    },
+    Delete {
+        id: u64,
+    },
+}
+
+#[async_trait]
+impl Step for Write {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
+        let named = to.named()?;
+        match self {
+            Self::Create(body) => named.send(Method::POST, PATH, Some(body.clone())).await,
+            Self::Delete { id } => named.send(Method::DELETE, Below::at(PATH).id(*id), None).await,
+            Self::Replace { id, body, before } => {
+                named.send(Method::DELETE, Below::at(PATH).id(*id), None).await?;
+                let made = named.send(Method::POST, PATH, Some(body.clone())).await;
+                if made.is_err() {
+                    // If this request fails too, the next run adds the key.
+                    let _ = named.send(Method::POST, PATH, Some(before.clone())).await;
+                }
+                made.map_err(Failure::after_a_part)
+            }
+        }
+    }
+}
+
+/// Returns the body that adds a key.
+fn body(want: &Node) -> Value {
+    let text = |key: &str| want.get(key).and_then(Node::text).unwrap_or_default();
+    let read_only = want.get("read_only").and_then(Node::bool).unwrap_or(true);
+    json!({ "key": public_key(text("key")), "title": text("title"), "read_only": read_only })
+}
+
+/// Returns the fields in which a key at GitHub differs from the body that would add it.
+fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
+    let differ = ["title", "read_only"].into_iter().filter(|name| found[*name] != body[*name]);
+    let fields = differ.map(|name| {
+        let can_write = name == "read_only" && body[name] == json!(false);
+        let risk = if can_write { Risk::Exposes } else { Risk::Changes };
+        let asked = want.get(name).map_or(&want.asked, |node| &node.asked);
+        field(name, found[name].clone(), body[name].clone(), Some(asked), risk)
+    });
+    fields.collect()
+}
+
+/// Returns a key in the form of REST, without its id.
+fn row(key: &DeployKey) -> Value {
+    json!({ "key": key.key, "title": key.title, "read_only": key.read_only })
+}
+
+/// Returns whether the keys at GitHub are the keys that the policy declares.
+fn are_as_declared(section: &Section, seen: &[Value]) -> bool {
+    let matched = pair_entries(kind("deploy_keys"), section.items(), seen);
+    let is_same = |(at, place): &(usize, usize)| {
+        let want = section.items().get(*at);
+        want.is_some_and(|want| differences(&seen[*place], &body(want), want).is_empty())
+    };
+    matched.only_desired.is_empty()
+        && (!section.exclusive || matched.only_observed.is_empty())
+        && matched.both.iter().all(is_same)
+}
+
+#[async_trait]
+impl AspectPlanner for DeployKeys {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get("deploy_keys") else { return Ok(()) };
+        let Some(known) = plan.read(&context.repository.deploy_keys) else { return Ok(()) };
+        let known: Vec<Value> = known.iter().map(row).collect();
+        if all_named(kind("deploy_keys"), &known) && are_as_declared(section, &known) {
+            return Ok(());
+        }
+        let path = "keys?per_page=100";
+        let seen = context.reader.list_below(context.repository, path, &["id", "key"]).await?;
+        let is_whole = |row: &Value| row["title"].is_string() && row["read_only"].is_boolean();
+        if !all_named(kind("deploy_keys"), &seen) || !seen.iter().all(is_whole) {
+            plan.cannot_read("GitHub shows only a part of a deploy key: Beadle leaves the list as it is");
+            return Ok(());
+        }
+        let matched = pair_entries(kind("deploy_keys"), section.items(), &seen);
+        for (at, want) in section.items().iter().enumerate() {
+            let body = body(want);
+            let what = format!("deploy key {}", body["title"].as_str().unwrap_or_default());
+            let Some(found) = matched.observed_of(at).map(|place| &seen[place]) else {
+                let risk = if body["read_only"] == json!(false) { Risk::Exposes } else { Risk::Adds };
+                let asked = Some(&want.asked);
+                let fields = vec![
+                    field("key", Value::Null, body["key"].clone(), asked, Risk::Adds),
+                    field("read_only", Value::Null, body["read_only"].clone(), asked, risk),
+                ];
+                plan.change(what, fields, Write::Create(body));
+                continue;
+            };
+            let fields = differences(found, &body, want);
+            if let (false, Some(id)) = (fields.is_empty(), found["id"].as_u64()) {
+                let before = json!({
+                    "key": found["key"], "title": found["title"], "read_only": found["read_only"],
+                });
+                plan.change(what, fields, Write::Replace { id, body, before });
+            }
+        }
+        for found in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
+            let asked = Some(&section.node.asked);
+            let fields = vec![field("key", found["key"].clone(), Value::Null, asked, Risk::Removes)];
+            if let Some(id) = found["id"].as_u64() {
+                let title = found["title"].as_str().unwrap_or_default();
+                plan.change(format!("deploy key {title}"), fields, Write::Delete { id });
+            }
+        }
+        Ok(())
+    }
+}

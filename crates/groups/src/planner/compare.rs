@@ -15,6 +15,9 @@ use crate::targets::{Found, TargetAccount};
 /// The difference in one value of an account: the path, the present value and the wanted value.
 type Differs = (&'static str, Value, Value);
 
+/// An attribute with its present and its wanted value.
+pub(super) type AttributeChange = (Attribute, Value, Value);
+
 /// The joiners and the leavers of a group, and the further differences of its members.
 #[derive(Default)]
 pub(super) struct Difference {
@@ -31,7 +34,7 @@ pub(super) struct Difference {
     pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,
     /// The accounts whose mapped attributes have wrong values, with the present and the wanted
     /// values.
-    pub(super) attributes: Vec<(PersonAccount, Vec<(Attribute, Value, Value)>)>,
+    pub(super) attributes: Vec<(PersonAccount, Vec<AttributeChange>)>,
 }
 
 impl Difference {

@@ -212,7 +212,8 @@ mod tests {
 
     fn errors(text: &str) -> String {
         let problems = read_teams(TEAMS, text).unwrap_err();
-        problems.iter().map(|problem| format!("{}: {}\n", problem.asked.line, problem.message)).collect()
+        let lines = problems.iter().map(|problem| format!("{}: {}\n", problem.asked.line, problem.message));
+        lines.collect::<Vec<_>>().concat()
     }
 
     #[test]

@@ -61,22 +61,27 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
         "merge_commit_message": "PR_TITLE",
         "allow_forking": false,
         "web_commit_signoff_required": false,
-        "security_and_analysis": {
-            "advanced_security": { "status": "disabled" },
-            "code_security": { "status": "disabled" },
-            "secret_scanning": { "status": "disabled" },
-            "secret_scanning_push_protection": { "status": "disabled" },
-            "secret_scanning_non_provider_patterns": { "status": "disabled" },
-            "secret_scanning_ai_detection": { "status": "disabled" },
-            "secret_scanning_validity_checks": { "status": "disabled" },
-            "secret_scanning_delegated_alert_dismissal": { "status": "disabled" },
-            "secret_scanning_delegated_bypass": { "status": "disabled" },
-        },
     });
+    repository["security_and_analysis"] = security();
     for (key, value) in lists().as_object().into_iter().flatten() {
         repository[key] = value.clone();
     }
     repository
+}
+
+/// Returns the security features of a new repository.
+fn security() -> Value {
+    json!({
+        "advanced_security": { "status": "disabled" },
+        "code_security": { "status": "disabled" },
+        "secret_scanning": { "status": "disabled" },
+        "secret_scanning_push_protection": { "status": "disabled" },
+        "secret_scanning_non_provider_patterns": { "status": "disabled" },
+        "secret_scanning_ai_detection": { "status": "disabled" },
+        "secret_scanning_validity_checks": { "status": "disabled" },
+        "secret_scanning_delegated_alert_dismissal": { "status": "disabled" },
+        "secret_scanning_delegated_bypass": { "status": "disabled" },
+    })
 }
 
 /// Returns the keys of a new repository that are not settings, such as its branches and teams. All

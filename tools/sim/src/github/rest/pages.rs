@@ -30,10 +30,9 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     let branch = source["branch"].as_str();
     let is_unknown = branch.is_some_and(|branch| found["branches"].get(branch).is_none());
     match call.method.as_str() {
-        "GET" if site.is_null() => Reply::not_found(),
+        "GET" | "PUT" | "DELETE" if site.is_null() => Reply::not_found(),
         "GET" => Reply::json(200, shown(org, name, site)),
         "POST" if !site.is_null() => Reply::message(409, "GitHub Pages is already enabled."),
-        "PUT" | "DELETE" if site.is_null() => Reply::not_found(),
         "POST" | "PUT" if is_unknown => Reply::invalid(
             "Invalid request.\n\nThe branch of the source must exist before GitHub Pages can build it.",
         ),

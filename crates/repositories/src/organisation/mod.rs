@@ -12,6 +12,7 @@ mod repository_roles;
 mod roles;
 mod rulesets;
 mod runner_groups;
+mod secrets;
 mod selected;
 mod settings;
 mod variables;
@@ -30,6 +31,8 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &configurations::CONFIGURATIONS,
     &webhooks::WEBHOOKS,
     &variables::VARIABLES,
+    &secrets::OF_ACTIONS,
+    &secrets::OF_DEPENDABOT,
     &actions::ACTIONS,
     &properties::PROPERTIES,
     &repository_roles::REPOSITORY_ROLES,

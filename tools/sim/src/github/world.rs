@@ -181,6 +181,8 @@ impl World {
                 "security_configurations",
                 "hooks",
                 "variables",
+                "secrets",
+                "dependabot_secrets",
                 "repository_roles",
             ] {
                 default(org, part, json!({}));

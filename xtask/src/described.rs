@@ -77,6 +77,7 @@ const ROUTES: &[&str] = &[
     "PUT /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories",
     "PUT /orgs/{org}/actions/secrets/{secret_name}",
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
+    "PUT /orgs/{org}/codespaces/secrets/{secret_name}",
     "PUT /orgs/{org}/dependabot/secrets/{secret_name}",
     "PUT /orgs/{org}/properties/schema/{custom_property_name}",
     "PUT /orgs/{org}/rulesets/{ruleset_id}",

@@ -33,6 +33,7 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &variables::VARIABLES,
     &secrets::OF_ACTIONS,
     &secrets::OF_DEPENDABOT,
+    &secrets::OF_CODESPACES,
     &actions::ACTIONS,
     &properties::PROPERTIES,
     &repository_roles::REPOSITORY_ROLES,

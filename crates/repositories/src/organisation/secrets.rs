@@ -1,5 +1,5 @@
-//! The secrets of Actions and of Dependabot that the organisation has. The policy names a secret of
-//! the configuration, and never contains its value. Like the secrets of repositories
+//! The secrets of Actions, Dependabot and Codespaces that the organisation has. The policy names a
+//! secret of the configuration, and never contains its value. Like the secrets of repositories
 //! (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value that it wrote, and keeps
 //! secrets that the policy does not list, unless the list is `exclusive`.
 //!
@@ -10,7 +10,8 @@
 //! One request sets the value, the visibility and the repositories of a secret. So a change of one of
 //! them also writes the others, as the plan or GitHub has them.
 //!
-//! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>
+//! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
+//! <https://docs.github.com/rest/codespaces/organization-secrets>
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
@@ -57,6 +58,24 @@ pub(super) const OF_DEPENDABOT: OrganisationAspect = OrganisationAspect {
     )],
     events: &[],
     planner: &Secrets { product: "dependabot" },
+};
+
+/// The aspect of an organisation's secrets of Codespaces.
+pub(super) const OF_CODESPACES: OrganisationAspect = OrganisationAspect {
+    name: "organization_codespaces_secrets",
+    section: "organization.codespaces_secrets",
+    sections: &[],
+    keys: &[key(
+        "codespaces_secrets",
+        organisation_list!(ENTRY),
+        "Secrets of Codespaces. Beadle keeps others, unless the list is `exclusive`.",
+    )],
+    permissions: &[AppPermission::write(
+        "organization_codespaces_secrets",
+        "Codespaces secrets (organisation)",
+    )],
+    events: &[],
+    planner: &Secrets { product: "codespaces" },
 };
 
 const ENTRY: Shape = Shape::Map(&[

@@ -24,7 +24,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 problems.push(error(property, format!("`organization.custom_properties`: {why}")));
             }
         }
-        for name in ["variables", "secrets", "dependabot_secrets", "runner_groups"] {
+        for name in ["variables", "secrets", "dependabot_secrets", "codespaces_secrets", "runner_groups"] {
             for item in section.get(name).map(list_of).map(Node::items).unwrap_or_default() {
                 selection(name, item, problems);
             }

@@ -18,6 +18,7 @@ const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/actions/variables/{name}",
     "DELETE /orgs/{org}/blocks/{username}",
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
+    "DELETE /orgs/{org}/codespaces/secrets/{secret_name}",
     "DELETE /orgs/{org}/custom-repository-roles/{role_id}",
     "DELETE /orgs/{org}/dependabot/secrets/{secret_name}",
     "DELETE /orgs/{org}/hooks/{hook_id}",
@@ -72,6 +73,7 @@ const UNDESCRIBED: &[&str] = &[
     "actions_variables",
     "codespaces_secrets",
     "organization_actions_variables",
+    "organization_codespaces_secrets",
     "organization_dependabot_secrets",
 ];
 

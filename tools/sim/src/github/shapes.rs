@@ -311,6 +311,7 @@ pub(crate) fn permissions() -> Value {
         "environments": "write", "actions_variables": "write", "secrets": "write",
         "dependabot_secrets": "write", "codespaces_secrets": "write",
         "organization_secrets": "write", "organization_dependabot_secrets": "write",
+        "organization_codespaces_secrets": "write",
     })
 }
 

@@ -183,6 +183,7 @@ impl World {
                 "variables",
                 "secrets",
                 "dependabot_secrets",
+                "codespaces_secrets",
                 "repository_roles",
             ] {
                 default(org, part, json!({}));

@@ -16,6 +16,7 @@ const PARTS: &[&str] = &[
     "variables",
     "secrets",
     "dependabot_secrets",
+    "codespaces_secrets",
     "property_definitions",
     "repository_roles",
     "organization_roles",

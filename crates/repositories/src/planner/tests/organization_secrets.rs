@@ -18,8 +18,18 @@ async fn world(entries: &str) -> World {
     world
 }
 
+/// The lists of secrets in the policy and in the state of the organisation.
+const LISTS: [&str; 3] = ["secrets", "dependabot_secrets", "codespaces_secrets"];
+
 fn policy(entries: &str) -> String {
-    format!("organization: {{ secrets: {entries}, dependabot_secrets: {entries} }}\n")
+    let lists: Vec<String> = LISTS.iter().map(|list| format!("{list}: {entries}")).collect();
+    format!("organization: {{ {} }}\n", lists.join(", "))
+}
+
+/// Sets the same secrets in all lists without Beadle.
+async fn set(world: &World, secrets: &Value) {
+    let org: Value = LISTS.iter().map(|list| ((*list).to_owned(), secrets.clone())).collect();
+    world.control("PATCH", &json!({ "orgs": { "acme": org } })).await;
 }
 
 fn replace(world: &mut World, entries: &str) {
@@ -36,13 +46,13 @@ async fn a_value_is_written_once_and_again_when_it_changes_and_appears_nowhere()
     let mut texts = world.changes().await;
     world.apply().await;
     assert_eq!(world.changes().await, Vec::<String>::new());
-    for list in ["secrets", "dependabot_secrets"] {
+    for list in LISTS {
         let expected = json!({ "value": FIRST, "visibility": "all", "repositories": [] });
         assert_eq!(secret(&world, list, "TOKEN"), expected, "{list}");
     }
     world.set_secret("npm", SECOND);
     let changes = world.changes().await;
-    assert!(changes.len() == 2 && changes.iter().all(|change| change.contains("an earlier value")));
+    assert!(changes.len() == 3 && changes.iter().all(|change| change.contains("an earlier value")));
     texts.extend(changes);
     world.apply().await;
     assert_eq!(world.changes().await, Vec::<String>::new());
@@ -73,7 +83,7 @@ async fn more_repositories_expose_and_fewer_remove() {
         world.apply().await;
         replace(&mut world, &entry(after));
         let changes = world.changes().await;
-        assert_eq!(changes.len(), 2, "{before} to {after}: {changes:?}");
+        assert_eq!(changes.len(), 3, "{before} to {after}: {changes:?}");
         assert!(changes.iter().all(|change| change.contains(risk)), "{before} to {after}: {changes:?}");
         world.apply().await;
         assert_eq!(world.changes().await, Vec::<String>::new(), "{before} to {after}");
@@ -86,13 +96,11 @@ async fn more_repositories_expose_and_fewer_remove() {
 async fn a_new_value_keeps_the_repositories_that_the_policy_leaves_open() {
     let mut world = world("[{ name: TOKEN, secret: npm, visibility: selected }]").await;
     world.apply().await;
-    let chosen = json!({ "TOKEN": { "repositories": [502] } });
-    let state = json!({ "orgs": { "acme": { "secrets": chosen, "dependabot_secrets": chosen } } });
-    world.control("PATCH", &state).await;
+    set(&world, &json!({ "TOKEN": { "repositories": [502] } })).await;
     assert_eq!(world.changes().await, Vec::<String>::new());
     world.set_secret("npm", SECOND);
     world.apply().await;
-    for list in ["secrets", "dependabot_secrets"] {
+    for list in LISTS {
         let expected = json!({ "value": SECOND, "visibility": "selected", "repositories": [502] });
         assert_eq!(secret(&world, list, "TOKEN"), expected, "{list}");
     }
@@ -109,12 +117,11 @@ async fn only_an_exclusive_list_removes_other_secrets() {
     ] {
         let world = world(&entries).await;
         let other = json!({ "OTHER": { "value": "x", "visibility": "all", "repositories": [] } });
-        let state = json!({ "orgs": { "acme": { "secrets": other, "dependabot_secrets": other } } });
-        world.control("PATCH", &state).await;
+        set(&world, &other).await;
         let changes = world.changes().await.join("\n");
         assert_eq!(changes.contains("Removes"), !stays, "{entries}: {changes}");
         world.apply().await;
-        for list in ["secrets", "dependabot_secrets"] {
+        for list in LISTS {
             assert_eq!(secret(&world, list, "OTHER").is_object(), stays, "{entries}");
             assert_eq!(secret(&world, list, "TOKEN")["value"], FIRST);
         }
@@ -132,12 +139,11 @@ async fn a_name_that_does_not_exist_is_unknown_and_changes_nothing() {
         "TOKEN": { "value": "x", "visibility": "private", "repositories": [] },
         "DEPLOY": { "value": "x", "visibility": "selected", "repositories": [501] },
     });
-    let state = json!({ "orgs": { "acme": { "secrets": seen, "dependabot_secrets": seen } } });
-    world.control("PATCH", &state).await;
+    set(&world, &seen).await;
     let (planner, _) = world.parts();
     let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
     let (_, plan) = whole.plans.iter().find(|(key, _)| key.kind() == "organisation").unwrap();
     assert!(plan.changes.is_empty());
     let parts: Vec<&str> = plan.unknowns.iter().filter_map(|unknown| unknown.part.as_deref()).collect();
-    assert_eq!(parts, ["secret TOKEN", "secret DEPLOY", "secret TOKEN", "secret DEPLOY"]);
+    assert_eq!(parts, ["secret TOKEN", "secret DEPLOY"].repeat(LISTS.len()));
 }

@@ -1,4 +1,4 @@
-//! The secrets of Actions and of Dependabot that an organisation has. GitHub never shows their values.
+//! The secrets of Actions, Dependabot and Codespaces that an organisation has. GitHub never shows their values.
 //! In the state, they are a map from the name to `value`, `visibility`, `repositories` (ids) and
 //! `updated_at`.
 //!
@@ -32,7 +32,11 @@ pub(super) fn answer(
     (org, product): (&str, &str),
     rest: &[&str],
 ) -> Reply {
-    let key = if product == "dependabot" { "dependabot_secrets" } else { "secrets" };
+    let key = match product {
+        "dependabot" => "dependabot_secrets",
+        "codespaces" => "codespaces_secrets",
+        _ => "secrets",
+    };
     let known = world.org(org).and_then(|org| org[key].as_object().cloned());
     let mut known: Map<String, Value> = known.unwrap_or_default();
     let name = rest.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();

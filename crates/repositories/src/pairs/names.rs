@@ -63,10 +63,13 @@ const OTHERS: &[(&str, &str)] = &[
     ("organization.actions.selected_repositories[]", OF_ORGANISATION),
     ("organization.actions.self_hosted_runner_repositories[]", OF_ORGANISATION),
     ("organization.blocked_users[]", OF_ORGANISATION),
+    ("organization.codespaces_secrets[].selected_repositories[]", OF_ORGANISATION),
     ("organization.custom_properties[].name", "the definition of the property, which Beadle creates"),
+    ("organization.dependabot_secrets[].selected_repositories[]", OF_ORGANISATION),
     ("organization.organization_roles[].teams[]", OF_ORGANISATION),
     ("organization.organization_roles[].users[]", OF_ORGANISATION),
     ("organization.runner_groups[].selected_repositories[]", OF_ORGANISATION),
+    ("organization.secrets[].selected_repositories[]", OF_ORGANISATION),
     ("organization.variables[].selected_repositories[]", OF_ORGANISATION),
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];

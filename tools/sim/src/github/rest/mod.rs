@@ -235,7 +235,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
         (_, [product @ ("actions" | "dependabot" | "codespaces"), "secrets", rest @ ..]) => {
-            organisation_secrets::answer(world, call, (org, product), rest)
+            organisation_secrets::answer(world, call, (org, *product), rest)
         }
         (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),

@@ -15,7 +15,7 @@ use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
-use super::group_files::{is_mapping_file, is_team_file, problems_of_groups};
+use super::group_files::{is_mapping_file, is_people_file, problems_of_groups};
 use super::idle_edits::idle_edits;
 use super::incumbent::{accept, drop_name};
 use super::keys::lists;
@@ -126,7 +126,7 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
-            if is_mapping_file(file) || is_team_file(file) {
+            if is_mapping_file(file) || is_people_file(file) {
                 problems.extend(problems_of_groups(file, text));
                 continue;
             }

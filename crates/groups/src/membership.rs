@@ -8,8 +8,8 @@ use crate::guard::GroupLimits;
 pub const SOURCE_GROUP: &str = "@organisation";
 /// The name of this group, at the source and at the target. It never changes.
 pub const NAME: &str = "members of the organisation";
-/// The id of this group at the target. The ids of teams are numbers.
-pub(crate) const GROUP: &str = "organisation";
+/// The id of this group at the target, which the webhooks about members name too.
+pub(crate) const GROUP: &str = beadle_hooks::github::MEMBERSHIP;
 /// The value of an account that shows whether the person has accepted the invitation.
 pub(crate) const STATE: &str = "state";
 /// The state of an account whose invitation is open.

@@ -26,6 +26,7 @@ use super::lists::list_of;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
+use super::people_check::strangers;
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
 use super::rule_check::broken;
@@ -163,6 +164,7 @@ impl Policy {
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(idle_edits(&policy.layers));
+        problems.extend(strangers(&sources));
         problems.extend(across(&policy.layers, &policy.disabled));
         problems.extend(unrest(&roots, &policy.disabled));
         problems.extend(undone(&roots, &policy.layers, &policy.disabled));

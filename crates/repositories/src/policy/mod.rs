@@ -31,6 +31,7 @@ mod normal;
 mod organisation_checks;
 mod origin;
 mod pattern;
+mod people_check;
 mod problem;
 mod rest;
 mod rule_check;

@@ -70,6 +70,11 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         assert_eq!(logins(&world, "owners"), octo(0..3), "{said}");
         assert_eq!(logins(&world, "invitations"), invited, "{said}");
     }
+    write(&text(1..11, [0]));
+    let checked = world.beadle(&["check"]).await.expect(1);
+    let said = format!("{}{}", checked.out, checked.err);
+    assert!(said.contains("at least 2 logins (min_owners), found 1"), "{said}");
+    write(&text(5..11, 0..3));
     let (plan, swept) = (world.beadle(&["plan"]).await, world.beadle(&["sweep"]).await);
     let said = format!("{}{}{}{}", plan.out, plan.err, swept.out, swept.err);
     assert!(said.contains("remove, with their teams and their forks"), "{said}");

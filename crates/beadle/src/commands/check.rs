@@ -107,7 +107,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         };
         if let Some(policy) = &policy {
             problems.extend(undeclared(policy, org));
-            let teams = config.file.teams_of(&org.name).filter_map(|target| target.github.as_ref());
+            let teams = config.teams_of(&org.name).filter_map(|target| target.github.as_ref());
             problems.extend(teams.filter_map(|teams| member_file::problem(&policy.sources, teams)));
         }
         failed |= problems.iter().any(|problem| problem.severity == Severity::Error);

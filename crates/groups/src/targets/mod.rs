@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::attributes::Attributes;
 use crate::mapping::Role;
+use crate::membership::MembershipLimits;
 use crate::sources::Person;
 
 pub use self::github::{Listed, Match, TeamReader, TeamWriter};
@@ -174,6 +175,10 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the name of another system that manages the members of a group, if the target shows
     /// that there is one.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
+    /// Returns the limits of the membership, if this group is the membership of an organisation.
+    fn membership(&self, _group: &str) -> Option<MembershipLimits> {
+        None
+    }
     /// Returns the maximum number of members that one request may change.
     fn changes_at_once(&self) -> usize;
     /// Returns the mapped attributes of the accounts.

@@ -60,6 +60,7 @@ mod lies;
 mod limits;
 mod log;
 mod manifest;
+mod membership;
 mod protection;
 mod pull_events;
 mod pulls;

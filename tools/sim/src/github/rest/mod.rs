@@ -17,6 +17,7 @@ mod hooks;
 mod interactions;
 mod issues;
 mod labels;
+mod memberships;
 mod milestones;
 mod oidc;
 mod organisation;
@@ -243,6 +244,8 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
+        (_, ["memberships", login]) => memberships::answer(world, call, org, login),
+        ("GET", ["invitations"]) => memberships::invitations(world, call, org),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
         (_, ["custom-repository-roles", rest @ ..]) => {
             organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// How much later than Beadle's write GitHub's time of the last change can be, although nobody else
-/// changed the secret. The clocks of both differ.
+/// The maximum time by which GitHub's time of the last change can be later than Beadle's own write.
+/// The clocks of Beadle and of GitHub differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -53,7 +53,7 @@ pub(crate) struct SecretName {
 /// How the value of the configuration compares with the value that Beadle wrote last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// Beadle cannot know it: there is no store, or no value.
+    /// The result is unknown: there is no store, or no value.
     Unknown,
     /// Beadle has not written this secret yet.
     NeverWritten,

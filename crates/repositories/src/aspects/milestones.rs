@@ -93,7 +93,7 @@ fn comparable(name: &str, value: &Value) -> Value {
 /// Returns the value of a field in the form in which GitHub accepts it.
 fn sent(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
-        // GitHub converts the time to the time of its own place. At noon, the day stays the same.
+        // GitHub converts the time to its own time zone. At noon, the day stays the same.
         ("due_on", Some(text)) => json!(format!("{}T12:00:00Z", day(text))),
         _ => value.clone(),
     }

@@ -8,8 +8,8 @@ use super::calls;
 use super::observed::Observed;
 use crate::policy::organization_keys;
 
-/// The settings that an import leaves out. GitHub shows most of them but lets no API change them.
-/// The address for bills is not public, and a policy often is.
+/// The settings that an import leaves out. GitHub shows most of them, but no API can change them. The
+/// address for bills is not public, and a policy often is.
 const LEFT_OUT: &[&str] = &[
     "billing_email",
     "two_factor_requirement_enabled",

@@ -120,10 +120,10 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-/// The description of a key that GitHub shows but lets no API change.
-const REPORTED: &str = "Beadle reports a difference. Only an owner can change the value, in the browser.";
+/// The description of a setting that GitHub shows and no API can change.
+const REPORTED: &str = "Beadle only reports a difference: an owner must change the value in the browser.";
 
-/// The settings that GitHub shows but lets no API change.
+/// The settings that GitHub shows and no API can change.
 const READ_ONLY: &[&str] = &[
     "two_factor_requirement_enabled",
     "default_repository_branch",

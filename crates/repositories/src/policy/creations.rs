@@ -58,7 +58,7 @@ impl Policy {
         let doubt = undecided.map(|(_, unsure)| unsure.why.clone());
         let both = || {
             let (template, fork) = (repository.get("template")?, repository.get("fork")?);
-            Some(format!("`template` ({}) and `fork` ({}) exclude each other", template.asked, fork.asked))
+            Some(format!("`template` ({}) and `fork` ({}) must not both be set", template.asked, fork.asked))
         };
         let is_private = repository.get("private").and_then(Node::bool);
         let visibility = repository.get("visibility").and_then(Node::text);

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_repository_that_is_no_fork_is_private_at_first() {
+    fn every_repository_that_is_not_a_fork_is_private_at_first() {
         let asked = PolicyLocation { file: "repos/new.yml".into(), line: 1 };
         let creation = Creation {
             name: "new".to_owned(),

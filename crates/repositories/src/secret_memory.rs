@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_is_remembered_as_a_digest_and_another_one_is_told_from_it() {
+    async fn a_value_is_remembered_as_a_digest_that_differs_for_another_value() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_later_change_is_somebody_elses() {
+    fn only_a_later_change_belongs_to_somebody_else() {
         let same = Compared::Same { at: Time::from_seconds(1_800_000_000) };
         for (updated_at, expected) in [
             (Some("2027-01-15T08:00:00Z"), false),

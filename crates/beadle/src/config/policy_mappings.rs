@@ -187,7 +187,7 @@ into = "Engineers"
     }
 
     #[test]
-    fn what_a_policy_must_not_say_about_groups_is_refused_with_its_line() {
+    fn an_invalid_mapping_of_a_policy_is_refused_with_its_line() {
         for (text, said) in [
             (mapping("include = [\"x\"]\nmod = \"enforce\""), ("groups.toml:5", "unknown key `groups.mod`")),
             ("[[org]]\nname = \"acme\"".into(), ("groups.toml:1", "unknown key `org`")),

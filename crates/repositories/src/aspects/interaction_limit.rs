@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_for_fewer_people_is_no_weakening() {
+    fn a_limit_for_fewer_people_is_not_a_weakening() {
         for (before, after, expected) in [
             (NONE, "existing_users", Risk::Changes),
             ("contributors_only", "collaborators_only", Risk::Changes),

@@ -124,7 +124,7 @@ const KEYS: &[Key] = &[
 const REPORTED: &str = "Beadle only reports a difference: an owner must change the value in the browser.";
 
 /// The settings that GitHub shows and no API can change.
-const READ_ONLY: &[&str] = &[
+pub(crate) const READ_ONLY: &[&str] = &[
     "two_factor_requirement_enabled",
     "default_repository_branch",
     "members_can_delete_repositories",

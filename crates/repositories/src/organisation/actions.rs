@@ -10,7 +10,6 @@ use beadle_github::{Method, Path};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
-use super::difference::sorted;
 use super::selected::Selected;
 use crate::aspects::{AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key};
@@ -223,6 +222,14 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_weaker { Risk::Weakens } else { Risk::Changes }
 }
 
+/// Returns a list in a fixed order, because the order of patterns has no meaning.
+fn sorted(value: &Value) -> Value {
+    let Value::Array(items) = value else { return value.clone() };
+    let mut items = items.clone();
+    items.sort_by_key(ToString::to_string);
+    Value::Array(items)
+}
+
 impl Call {
     /// Returns the values that the policy declares, each with its name in the body.
     fn wants<'a>(&self, section: &'a Node) -> Vec<(&'static str, &'static str, &'a Node)> {
@@ -243,7 +250,6 @@ impl Call {
             }
         }
         for (key, name, node) in self.wants(section) {
-            // The order of patterns has no meaning.
             let (before, after) = (sorted(&seen[name]), sorted(&node.json()));
             if before != after {
                 let risk = risk(key, &before, &after);

@@ -5,7 +5,6 @@ mod actions;
 mod aspect;
 mod blocked_users;
 mod configurations;
-mod difference;
 mod features;
 mod organisation_roles;
 mod properties;

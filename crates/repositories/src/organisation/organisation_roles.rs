@@ -10,7 +10,7 @@ use beadle_github::{Actor, ActorKind, Below, Grantee, Method, Path, Resolved};
 use serde_json::{Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::roles::{ROLE_FIELDS, called};
+use super::roles::{called, differences, new};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
@@ -134,7 +134,7 @@ impl OrganisationPlanner for OrganisationRoles {
             listed.push(id);
             let from = plan.changes.len();
             if is_custom(found) {
-                for (fields, body) in ROLE_FIELDS.differences(want, found) {
+                for (fields, body) in differences(want, found) {
                     if !fields.is_empty() {
                         plan.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
                     }
@@ -188,7 +188,7 @@ async fn missing(
         plan.cannot_resolve_part(&what, why);
         return Ok(());
     }
-    let (mut fields, body) = ROLE_FIELDS.of_new(want, name);
+    let (mut fields, body) = new(want, name);
     let mut holders = Vec::new();
     for &(list, _, kind) in LISTS {
         let Some(names) = want.get(list).filter(|node| !node.is_null()) else { continue };

@@ -9,7 +9,6 @@ use beadle_github::{Below, Method};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::difference::sorted;
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::TEXTS;
@@ -90,7 +89,12 @@ fn comparable(value: &Value) -> Value {
         Value::Bool(false) => Value::Null,
         Value::String(text) if text.is_empty() => Value::Null,
         Value::Array(items) if items.is_empty() => Value::Null,
-        other => sorted(other),
+        Value::Array(items) => {
+            let mut items = items.clone();
+            items.sort_by_key(ToString::to_string);
+            Value::Array(items)
+        }
+        other => other.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use beadle_github::{Below, Method};
 use serde_json::Value;
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::roles::{ROLE_FIELDS, called};
+use super::roles::{called, differences, new};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
@@ -81,14 +81,14 @@ impl OrganisationPlanner for RepositoryRoles {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             let what = format!("repository role {name}");
             let Some(found) = called(&seen, name) else {
-                let (fields, body) = ROLE_FIELDS.of_new(want, name);
+                let (fields, body) = new(want, name);
                 plan.change(what, fields, Write::Create(Value::Object(body)));
                 continue;
             };
             let Some(id) = found["id"].as_u64() else { continue };
             listed.push(id);
             let from = plan.changes.len();
-            for (fields, body) in ROLE_FIELDS.differences(want, found) {
+            for (fields, body) in differences(want, found) {
                 if !fields.is_empty() {
                     plan.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
                 }

@@ -1,24 +1,31 @@
 //! What the custom roles of repositories and of the organisation have in common: a name, a role on
 //! which they are based, and permissions.
 
-use beadle_engine::Risk;
-use serde_json::{Value, json};
+use beadle_engine::{Field, Risk};
+use serde_json::{Map, Value, json};
 
-use super::difference::{Fields, sorted};
+use crate::aspects::field;
+use crate::policy::Node;
 
 /// The fields of a role that can change, other than its name.
-pub(super) const ROLE_FIELDS: Fields =
-    Fields { names: &["description", "base_role", "permissions"], comparable, risk };
+const FIELDS: &[&str] = &["description", "base_role", "permissions"];
 /// The roles on which a role can be based, ordered from the least access to the most.
 const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"];
+
+/// The differences of some fields, and the body that sets them.
+pub(super) type Difference = (Vec<Field>, Map<String, Value>);
 
 /// Returns a value in the form in which values are compared.
 fn comparable(key: &str, value: &Value) -> Value {
     match (key, value) {
         ("description", Value::Null) => json!(""),
         ("base_role", Value::Null) => json!("none"),
+        ("permissions", Value::Array(items)) => {
+            let mut items = items.clone();
+            items.sort_by_key(ToString::to_string);
+            Value::Array(items)
+        }
         ("permissions", Value::Null) => json!([]),
-        ("permissions", _) => sorted(value),
         _ => value.clone(),
     }
 }
@@ -38,6 +45,35 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_wider { Risk::Exposes } else { Risk::Removes }
 }
 
+/// Returns the differences between a declared role and the role at GitHub: those that the guard does
+/// not count, and those that it counts.
+pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
+    let (mut plain, mut guarded) = (Difference::default(), Difference::default());
+    for key in FIELDS {
+        let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
+        let (before, after) = (comparable(key, &found[*key]), comparable(key, &node.json()));
+        if before == after {
+            continue;
+        }
+        let risk = risk(key, &before, &after);
+        let (fields, body) = if risk.is_guarded() { &mut guarded } else { &mut plain };
+        fields.push(field(key, before, after, Some(&node.asked), risk));
+        body.insert((*key).to_owned(), node.json());
+    }
+    [plain, guarded]
+}
+
+/// Returns the fields and the body of a new role.
+pub(super) fn new(want: &Node, name: &str) -> Difference {
+    let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
+    for key in FIELDS {
+        let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
+        fields.push(field(key, Value::Null, node.json(), Some(&node.asked), Risk::Adds));
+        body.insert((*key).to_owned(), node.json());
+    }
+    (fields, body)
+}
+
 /// Returns the role that has this name. GitHub ignores the case of letters.
 pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
     rows.iter().find(|row| row["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
@@ -46,7 +82,6 @@ pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Node;
 
     #[test]
     fn a_role_that_allows_more_exposes_and_one_that_allows_less_removes() {
@@ -66,7 +101,7 @@ mod tests {
     fn the_order_of_permissions_and_missing_values_make_no_difference() {
         let want = Node::parse("f.yml", "{ description: '', base_role: none, permissions: [b, a] }").unwrap();
         let found = json!({ "description": null, "base_role": null, "permissions": ["a", "b"] });
-        let [plain, guarded] = ROLE_FIELDS.differences(&want, &found);
+        let [plain, guarded] = differences(&want, &found);
         assert!(plain.0.is_empty() && guarded.0.is_empty(), "{plain:?} {guarded:?}");
     }
 }

@@ -10,7 +10,7 @@ use beadle_github::{Below, Method, Path};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::difference::{Fields, sorted};
+use super::roles::Difference;
 use super::selected::Selected;
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
@@ -55,12 +55,8 @@ const ENTRY: Shape = Shape::Map(&[
 /// The visibilities, ordered from the fewest repositories to the most.
 const VISIBILITIES: &[&str] = &["selected", "private", "all"];
 /// The fields of a group that one PATCH request sets.
-const GROUP_FIELDS: Fields = Fields {
-    names: &["visibility", "allows_public_repositories", "restricted_to_workflows", "selected_workflows"],
-    // The order of workflows has no meaning.
-    comparable: |_, value| sorted(value),
-    risk,
-};
+const FIELDS: &[&str] =
+    &["visibility", "allows_public_repositories", "restricted_to_workflows", "selected_workflows"];
 const PATH: &str = "actions/runner-groups";
 const SELECTED: &str = "selected";
 
@@ -97,6 +93,18 @@ impl Step for Write {
             }
             Self::Delete { id } => to.send(Method::DELETE, Below::at(PATH).id(*id), None).await,
         }
+    }
+}
+
+/// Returns a list in a fixed order, because the order of workflows has no meaning.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items = items.clone();
+            items.sort_by_key(ToString::to_string);
+            Value::Array(items)
+        }
+        other => other.clone(),
     }
 }
 
@@ -166,7 +174,13 @@ impl OrganisationPlanner for RunnerGroups {
 }
 
 fn create(want: &Node, name: &str, what: String, selected: Option<&Selected>, plan: &mut AspectPlan) {
-    let (mut fields, mut body) = GROUP_FIELDS.of_new(want, name);
+    let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
+    for key in FIELDS {
+        if let Some(node) = want.get(key).filter(|node| !node.is_null()) {
+            fields.push(field(key, Value::Null, node.json(), Some(&node.asked), Risk::Adds));
+            body.insert((*key).to_owned(), node.json());
+        }
+    }
     let is_selected = body.get("visibility").is_some_and(|value| value == SELECTED);
     if selected.is_some() && !is_selected {
         let why = "`selected_repositories` has an effect only with `visibility: selected`";
@@ -191,7 +205,18 @@ async fn change(
     plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let Some(id) = row["id"].as_u64() else { return Ok(()) };
-    let [plain, mut guarded] = GROUP_FIELDS.differences(want, row);
+    let (mut plain, mut guarded) = (Difference::default(), Difference::default());
+    for key in FIELDS {
+        let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
+        let (before, after) = (sorted(&row[*key]), sorted(&node.json()));
+        if before == after {
+            continue;
+        }
+        let risk = risk(key, &before, &after);
+        let (fields, body) = if risk.is_guarded() { &mut guarded } else { &mut plain };
+        fields.push(field(key, before, after, Some(&node.asked), risk));
+        body.insert((*key).to_owned(), node.json());
+    }
     // GitHub requires the name in each request.
     let named = |mut body: Map<String, Value>| {
         body.insert("name".to_owned(), row["name"].clone());

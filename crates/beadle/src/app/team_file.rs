@@ -116,7 +116,7 @@ impl TeamFile {
                     return Ok(teams);
                 }
                 let mut all = texts(store.as_ref(), organisation).await?;
-                let text = all.remove(id).with_context(|| format!("the store has no text of {TEAMS}"))?;
+                let text = all.remove(id).with_context(|| format!("the store lacks the text of {TEAMS}"))?;
                 (id.clone(), text)
             }
         };

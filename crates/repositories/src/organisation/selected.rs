@@ -1,5 +1,5 @@
-//! The repositories that a setting of the organisation selects. The policy has their names, and
-//! GitHub's API has their ids.
+//! The repositories that a setting of the organisation selects. The policy names them, and GitHub's
+//! API has their ids.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The files of a policy about groups: `groups.toml` with mappings, and `teams.yml` with teams. These
-//! files are not layers.
+//! The files of a policy about groups: `groups.toml` with mappings, and `teams.yml` with teams. They
+//! are no layers.
 
 use beadle_engine::PolicyLocation;
 
@@ -19,8 +19,8 @@ pub(super) fn is_team_file(file: &str) -> bool {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem) == "teams"
 }
 
-/// Returns the mistakes of a file about groups, without the mistakes in the mappings themselves.
-/// Beadle finds those together with the configuration, which has the directories and the targets.
+/// Returns the mistakes of a file about groups. Beadle reads mappings with the configuration, which
+/// has the directories and the targets, so mistakes inside of them are not among these.
 pub(super) fn problems_of_groups(file: &str, text: &str) -> Vec<Problem> {
     let whole = |text: &str, hint: &str| {
         vec![Problem::error(PolicyLocation { file: file.into(), line: 1 }, 1, text).hint(hint)]

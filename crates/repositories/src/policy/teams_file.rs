@@ -94,12 +94,12 @@ fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
     let own = address(&team.name);
     let mut above = parent_of(team)?;
     if team.settings.get(PRIVACY).is_some_and(|privacy| privacy == "secret") {
-        return Some(format!("team {}: a team with `privacy: secret` cannot have a `parent`", team.name));
+        return Some(format!("team {}: GitHub lets no secret team have a `parent`", team.name));
     }
     // A circle has at most as many teams as the file.
     for _ in 0..=all.len() {
         if above == own {
-            return Some(format!("team {}: a team cannot be above itself", team.name));
+            return Some(format!("team {}: the team would be above itself", team.name));
         }
         above = all.iter().find(|other| address(&other.name) == above).and_then(parent_of)?;
     }
@@ -266,10 +266,13 @@ mod tests {
             ("teams:\n  - name: A\n    member: [ada]\n    members: []\n", "3: unknown key `member`"),
             ("teams:\n  - name: A\n    members: [\"a b\"]\n", "2: team A: a login must "),
             ("teams:\n  - { name: A, members: [], privacy: open }\n", "2: `privacy` must be"),
-            ("teams:\n  - { name: A, members: [], parent: A }\n", "2: team A: a team cannot be above itself"),
+            (
+                "teams:\n  - { name: A, members: [], parent: A }\n",
+                "2: team A: the team would be above itself",
+            ),
             (
                 "teams:\n  - { name: A, members: [], parent: B, privacy: secret }\n",
-                "2: team A: a team with `privacy: secret`",
+                "2: team A: GitHub lets no secret team",
             ),
             (
                 "teams:\n  - { name: A, members: [] }\n  - { name: B, previously: [a], members: [] }\n",

@@ -84,7 +84,7 @@ pub(crate) fn check_policies(of_policies: &[Mapping], configured: &Mappings) -> 
                 |mapping: &Mapping| mapping.asked.as_ref().map(ToString::to_string).unwrap_or_default();
             let (new, old) = (place(other), place(mapping));
             anyhow::bail!(
-                "{new}: a policy in force has a mapping of the same groups at {old}; remove one of them"
+                "{new}: a policy in force has a mapping of the same groups at {old}; remove one of the two"
             );
         }
     }

@@ -18,7 +18,7 @@ use crate::app::file_timeout::FileReader;
 use crate::app::policy_store::{in_force, texts};
 use crate::config::{Config, OrgConfig, PolicySource};
 
-/// Where the policy of an organisation has the file.
+/// The place of the file.
 enum Place {
     /// In a folder.
     Folder { path: PathBuf, files: Mutex<FileReader> },
@@ -26,8 +26,8 @@ enum Place {
     Stored { organisation: String, store: Option<Arc<dyn Store>> },
 }
 
-/// The time for which a new text in a folder must stay the same before Beadle uses it. Somebody may
-/// be writing the file, and a part of a list would look like a list with fewer members.
+/// How long a new text in a folder must stay the same before Beadle uses it. Somebody may still be
+/// writing the file, and a part of a list would look like a list with fewer members.
 const SETTLED: Duration = Duration::from_secs(3);
 
 /// A function that returns the groups that the text of a file declares.
@@ -123,7 +123,7 @@ impl TeamFile {
             }
             Place::Stored { organisation, store } => {
                 let Some(store) = store else {
-                    bail!("the policy of {organisation} is in a repository, and there is no store with it")
+                    bail!("the policy of {organisation} is in a repository, so its {TEAMS} needs a store")
                 };
                 let Some(policy) = in_force(store.as_ref(), organisation).await? else {
                     bail!("no policy of {organisation} is in force yet")

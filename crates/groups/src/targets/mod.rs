@@ -85,8 +85,8 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Returns the mapped attributes whose values are not as they must be. Each has the present value
-    /// and the wanted value.
+    /// Returns the mapped attributes whose present value differs from the wanted one. Each has both
+    /// values, the present one first.
     pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
         let pairs = wanted.iter().filter_map(|(attribute, after)| {
             let before = self.attributes.get(attribute.name())?;

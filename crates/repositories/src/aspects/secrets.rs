@@ -1,10 +1,11 @@
 //! The secrets of a repository: those of Actions, Dependabot and Codespaces, and those of its
 //! environments. The policy names a secret of the configuration, and never contains its value.
 //!
-//! GitHub shows the names of secrets and when each of them last changed, and never a value. So Beadle
-//! remembers a keyed digest of each value that it wrote (`secret_memory.rs`). It writes a secret that
-//! is missing, that has another value now, that Beadle never wrote, or that somebody else changed
-//! since. Beadle keeps secrets that the policy does not list, unless the list is `exclusive`.
+//! GitHub shows the name of each secret and the time of its last change, and never its value. So
+//! Beadle remembers a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle writes a
+//! secret if it is missing, if its value in the configuration changed, if Beadle never wrote it, or
+//! if somebody else changed it after Beadle. Beadle keeps secrets that the policy does not list,
+//! unless the list is `exclusive`.
 //!
 //! Beadle reads the secrets of each product with one call for 30 secrets, only if the policy has the
 //! section. If the answer has not changed, the call does not count toward the hourly limit.

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn mappings_are_part_of_the_generation_and_no_layer() {
+    fn mappings_are_part_of_the_generation_and_not_a_layer() {
         let folder = folder();
         let before = load(&folder).unwrap();
         assert_eq!(before.mappings(), None);

@@ -222,6 +222,14 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     reply
 }
 
+/// Returns a page of a list that GitHub puts into an object, with the total of all pages.
+pub(crate) fn in_object(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
+    let total = rows.len();
+    let mut reply = page(call, rows);
+    reply.body = reply.body.map(|rows| json!({ "total_count": total, key: rows }));
+    reply
+}
+
 fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     match (call.method.as_str(), rest) {
         (_, []) => organisation::answer(world, call, org),

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use crypto_box::SecretKey;
 use serde_json::{Value, json};
 
-use super::variables::{Holder, refused_name, wrapped};
-use super::{Call, Reply};
+use super::variables::{Holder, refused_name};
+use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
 /// The id of the key with which a client must seal values.
@@ -60,7 +60,7 @@ pub(super) fn answer(
     match (call.method.as_str(), rest) {
         ("GET", []) => {
             let rows = known.iter().map(|(name, secret)| shown(name, secret)).collect();
-            wrapped(call, "secrets", rows)
+            in_object(call, "secrets", rows)
         }
         ("GET", ["public-key"]) => public_key(),
         ("GET", [name]) => {

@@ -15,6 +15,7 @@ mod forms;
 mod github_pages;
 mod immutable_releases;
 mod importing;
+mod importing_everything;
 mod interaction_limit;
 mod merging;
 mod milestones;

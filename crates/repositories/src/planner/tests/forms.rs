@@ -213,7 +213,7 @@ async fn check(rows: &[Row], visibility: &str) {
         let world = World::new(state(visibility), &format!("{policy}\n")).await;
         world.apply().await;
         let settled = world.sim.state();
-        expect_no_change(&settled, policy, &[policy]).await;
+        expect_no_change(&settled, policy, &[*policy]).await;
         expect_no_change(&settled, policy, forms).await;
         // A table whose policies change nothing would prove nothing.
         let is_new = ["enabled: false", "limit: none", "use_default: true", "releases: false"];

@@ -39,7 +39,8 @@ const WITH_IDS: &[&str] =
 /// Returns an organisation with this number of equal repositories.
 pub(crate) async fn organisation(repositories: usize) -> anyhow::Result<Value> {
     let limits = Limits { minute: Duration::from_secs(1), ..Limits::default() };
-    let settings = Settings { limits, state: Some(before()), ..Settings::default() };
+    let new = json!({ name(0): { "branches": { "main": {} }, "visibility": "private" } });
+    let settings = Settings { limits, state: Some(with_repositories(&new)), ..Settings::default() };
     let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
     let folder = Folder::enforcing(&sim, POLICY, "unused", "1s")?;
     folder.layer(LAYER)?;
@@ -52,12 +53,12 @@ pub(crate) async fn organisation(repositories: usize) -> anyhow::Result<Value> {
     anyhow::bail!("the repository is not as declared after {ROUNDS} applies")
 }
 
-/// Returns the organisation with one new repository.
-fn before() -> Value {
+/// Returns an organisation with these repositories, and with everything that the policy names.
+pub(crate) fn with_repositories(repositories: &Value) -> Value {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     json!({
         "orgs": { "acme": {
-            "repos": { name(0): { "branches": { "main": {} }, "visibility": "private" } },
+            "repos": repositories,
             "members": ["mona"], "teams": { "core": {}, "guards": {} },
             "property_definitions": { "tier": tier, "owner": { "value_type": "string" } },
         } },

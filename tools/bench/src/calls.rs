@@ -76,8 +76,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         "", "calls", "a repo", "REST/repo", "pts/repo", "s", "MiB", "writes"
     );
     let small = thousand().await?;
-    everything_declared().await?;
     let large = ten_thousand().await?;
+    everything_declared().await?;
     println!();
     println!(
         "10,000 repositories compared with 1,000: {:.1} times the calls, {:.2} times the memory",

@@ -161,10 +161,10 @@ async fn run(world: &World, args: &[&str]) -> String {
 /// pages. The log is a file in the folder.
 async fn serve(world: &World) -> String {
     let serving = world.spawn(&[("BEADLE_LOG", "debug")]).ready(world.operator()).await;
-    world.until_swept(&serving).await;
+    world.until_idle().await;
     world.connect();
-    world.patch(json!({ "shop": { "has_wiki": true } }), true).await;
-    world.until("shop", "the repair", |shop| shop["has_wiki"] == json!(false)).await;
+    world.patch(json!({ "shop": { "description": "theirs" } }), true).await;
+    world.until("shop", "the repair", |shop| shop["description"] == "Sells").await;
     world.until_idle().await;
     let mut said = String::new();
     for page in ["readyz", "metrics", "tasks"] {
@@ -183,7 +183,10 @@ async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
     let values = ["first", "second", "third"].map(random);
     let world = world(&values[0]).await;
     let of_organisation = "organization: { webhooks: [{ url: 'https://org.example.com/', secret: npm }] }";
-    world.policy("settings.yml", &format!("repository: {{ has_wiki: false }}\n{of_organisation}\n{POLICY}"));
+    world.policy(
+        "settings.yml",
+        &format!("repository: {{ description: Sells }}\n{of_organisation}\n{POLICY}"),
+    );
     let set = |value: &str| std::fs::write(world.path().join("npm.secret"), value).unwrap();
     let mut said = run(&world, &["apply", "--yes"]).await;
 

@@ -247,3 +247,31 @@ async fn every_form_of_a_value_of_the_organisation_means_the_same() {
     world.apply().await;
     expect_no_change(&world.sim.state(), "organization.yml", OF_THE_ORGANISATION).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_form_of_a_list_of_secrets_means_the_same() {
+    let policy = "secrets: [{ name: npm_token, secret: npm }, { name: SIGN, secret: npm }]
+dependabot_secrets: [{ name: NPM_TOKEN, secret: npm }]
+codespaces_secrets: [{ name: NPM_TOKEN, secret: npm }]
+environments: [{ name: production, secrets: [{ name: KEY, secret: npm }] }]
+webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
+";
+    let mut world = World::new(state("private"), policy).await;
+    world.set_secret("npm", "a value");
+    world.apply().await;
+    for form in [
+        "secrets: [{ secret: npm, name: Sign }, { secret: npm, name: NPM_TOKEN }]",
+        "secrets: { exclusive: [{ name: sign, secret: npm }, { name: npm_token, secret: npm }] }",
+        "secrets: { additive: [] }",
+        "secrets:",
+        "dependabot_secrets: { exclusive: [{ name: npm_token, secret: npm }] }",
+        "codespaces_secrets: [{ name: Npm_Token, secret: npm }]",
+        "environments: [{ secrets: [{ secret: npm, name: key }], name: PRODUCTION }]",
+        "environments: [{ name: production }]",
+        "webhooks: [{ secret: npm, url: 'https://ci.example.com/hook', active: true, content_type: json, events: [push] }]",
+        "webhooks: [{ url: 'https://ci.example.com/hook', insecure_ssl: false }]",
+    ] {
+        world.replace_policy(&[("settings.yml".to_owned(), format!("{form}\n"))].into());
+        assert_eq!(world.changes().await, Vec::<String>::new(), "{form}");
+    }
+}

@@ -249,6 +249,27 @@ async fn every_form_of_a_value_of_the_organisation_means_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_value_of_a_property_with_several_values_is_a_text_or_a_list() {
+    const DEFINED: &str = "value_type: multi_select, allowed_values: [eu, us]";
+    let mut state = organisation();
+    state["orgs"]["acme"]["property_definitions"] = json!({ "regions": {
+        "value_type": "multi_select", "allowed_values": ["eu", "us"], "default_value": ["us"],
+    } });
+    state["orgs"]["acme"]["repos"]["widgets"]["properties"] = json!({ "regions": ["eu"] });
+    state["orgs"]["acme"]["repos"]["gadgets"]["properties"] = json!({ "regions": ["eu"] });
+    for default in ["us", "[us]"] {
+        for value in ["eu", "[eu]"] {
+            let definition = format!("{{ name: regions, {DEFINED}, default_value: {default} }}");
+            let policy = format!(
+                "organization: {{ custom_properties: [{definition}] }}\ncustom_properties: [{{ name: regions, value: {value} }}]\n"
+            );
+            let world = World::new(state.clone(), &policy).await;
+            assert_eq!(world.changes().await, Vec::<String>::new(), "{policy}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_form_of_a_list_of_secrets_means_the_same() {
     let policy = "secrets: [{ name: npm_token, secret: npm }, { name: SIGN, secret: npm }]
 dependabot_secrets: [{ name: NPM_TOKEN, secret: npm }]

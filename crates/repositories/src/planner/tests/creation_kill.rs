@@ -85,7 +85,7 @@ async fn process(world: &World, life: &Arc<Life>) {
 /// number of points that the process passed.
 async fn finish(world: &World, what: &str) -> usize {
     let life = Life::of(usize::MAX);
-    assert!(!life.run(process(world, &life)).await);
+    assert!(!life.run(Box::pin(process(world, &life))).await);
     let state = world.sim.state();
     let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap();
     let mut names: Vec<&String> = repositories.keys().collect();
@@ -98,7 +98,7 @@ async fn finish(world: &World, what: &str) -> usize {
         call["status"] == 201 && (path == "/orgs/acme/repos" || path.ends_with("/generate"))
     });
     assert_eq!(created.len(), 1, "{what}");
-    assert_eq!(world.changes().await, Vec::<String>::new(), "{what}");
+    assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new(), "{what}");
     life.passed()
 }
 
@@ -121,7 +121,7 @@ async fn a_kill_at_any_point_makes_no_second_repository_and_none_that_is_public_
             lives.extend((n % 2 == 1).then_some(n * 7 % points));
             for points in &lives {
                 let life = Life::of(*points);
-                died += usize::from(life.run(process(&world, &life)).await);
+                died += usize::from(life.run(Box::pin(process(&world, &life))).await);
             }
             finish(&world, &format!("{create}: kills after {lives:?} points")).await;
         }

@@ -203,7 +203,7 @@ fn state(visibility: &str) -> Value {
 async fn expect_no_change(settled: &Value, what: &str, forms: &[&str]) {
     for form in forms {
         let world = World::new(settled.clone(), &format!("{form}\n")).await;
-        let changes = world.changes().await;
+        let changes = Box::pin(world.changes()).await;
         assert_eq!(changes, Vec::<String>::new(), "after `{what}`, another form: `{form}`");
     }
 }
@@ -211,7 +211,7 @@ async fn expect_no_change(settled: &Value, what: &str, forms: &[&str]) {
 async fn check(rows: &[Row], visibility: &str) {
     for (policy, forms) in rows {
         let world = World::new(state(visibility), &format!("{policy}\n")).await;
-        world.apply().await;
+        Box::pin(world.apply()).await;
         let settled = world.sim.state();
         expect_no_change(&settled, policy, &[*policy]).await;
         expect_no_change(&settled, policy, forms).await;
@@ -244,7 +244,7 @@ fn organisation() -> Value {
 async fn every_form_of_a_value_of_the_organisation_means_the_same() {
     let world = World::new(organisation(), include_str!("organization.yml")).await;
     expect_no_change(&world.sim.state(), "nothing", OF_A_NEW_ORGANISATION).await;
-    world.apply().await;
+    Box::pin(world.apply()).await;
     expect_no_change(&world.sim.state(), "organization.yml", OF_THE_ORGANISATION).await;
 }
 
@@ -264,7 +264,7 @@ async fn one_value_of_a_property_with_several_values_is_a_text_or_a_list() {
                 "organization: {{ custom_properties: [{definition}] }}\ncustom_properties: [{{ name: regions, value: {value} }}]\n"
             );
             let world = World::new(state.clone(), &policy).await;
-            assert_eq!(world.changes().await, Vec::<String>::new(), "{policy}");
+            assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new(), "{policy}");
         }
     }
 }
@@ -279,7 +279,7 @@ webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
 ";
     let mut world = World::new(state("private"), policy).await;
     world.set_secret("npm", "a value");
-    world.apply().await;
+    Box::pin(world.apply()).await;
     for form in [
         "secrets: [{ secret: npm, name: Sign }, { secret: npm, name: NPM_TOKEN }]",
         "secrets: { exclusive: [{ name: sign, secret: npm }, { name: npm_token, secret: npm }] }",
@@ -293,6 +293,6 @@ webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
         "webhooks: [{ url: 'https://ci.example.com/hook', insecure_ssl: false }]",
     ] {
         world.replace_policy(&[("settings.yml".to_owned(), format!("{form}\n"))].into());
-        assert_eq!(world.changes().await, Vec::<String>::new(), "{form}");
+        assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new(), "{form}");
     }
 }

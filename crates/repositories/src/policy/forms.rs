@@ -180,6 +180,12 @@ fn repository(text: &str) -> Result<(), Misfit> {
     }
     let must = "have only letters, digits, hyphens, underscores and dots";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
+    // GitHub removes `.git` from a name, so the repository would get another name than the policy
+    // declares. It refuses `.wiki`, because the wiki of a repository has this ending.
+    let lower = text.to_ascii_lowercase();
+    if let Some(reserved) = [".git", ".wiki"].into_iter().find(|reserved| lower.ends_with(reserved)) {
+        return Err(Misfit::new(format!("not end with `{reserved}`, which GitHub reserves")));
+    }
     at_most(text, 100)
 }
 
@@ -361,6 +367,8 @@ mod tests {
             (LOGIN, "octo-cat_acme"),
             (LOGIN, "dependabot[bot]"),
             (REPOSITORY, ".github"),
+            (REPOSITORY, "shop.github"),
+            (REPOSITORY, "git"),
             (BRANCHES, "release/*"),
             (BRANCHES, "default"),
             (BRANCHES, "feature/[0-9]*"),
@@ -400,6 +408,9 @@ mod tests {
             (LOGIN, "@mona", "without `@`", Some("write it as `mona`")),
             (LOGIN, "mona/..", "be a login", None),
             (REPOSITORY, "acme/shop", "without `/`", Some("write it as `shop`")),
+            (REPOSITORY, "shop.git", "not end with `.git`", None),
+            (REPOSITORY, ".GIT", "not end with `.git`", None),
+            (TEMPLATE, "acme/shop.wiki", "not end with `.wiki`", None),
             (BRANCHES, "refs/heads/main", "without `refs/heads/`", Some("write it as `main`")),
             (BRANCHES, "a..b", "`..`", None),
             (BRANCH, "release/*", "not a pattern", None),

@@ -92,6 +92,17 @@ async fn a_fork_has_the_visibility_of_its_parent_and_a_public_one_is_an_exposure
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_visibility_of_a_fork_is_not_written() {
+    let fork = json!({ "id": 101, "branches": { "main": {} }, "visibility": "private", "has_wiki": false,
+        "fork": true, "protection": { "main": { "enforce_admins": true } } });
+    let world =
+        world(json!({ "shop": fork }), ("repos/shop.yml", "repository: { visibility: public }")).await;
+    let (changes, unknowns) = planned(&world).await;
+    assert_eq!(changes, 0, "GitHub refuses it in every sweep");
+    assert!(unknowns.len() == 1 && unknowns[0].contains("of a fork"), "{unknowns:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_makes_no_second_repository() {
     let world = world(json!({ "shop": declared() }), ("repos/new.yml", CREATE)).await;
     let lost = Fault {

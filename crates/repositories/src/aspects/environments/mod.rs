@@ -279,6 +279,10 @@ impl Change<'_> {
                 plan.cannot_read_part(self.part, "GitHub does not show the environment's protection rules");
                 return Ok(false);
             };
+            if !rules.iter().all(reviewers::is_whole) {
+                plan.cannot_read_part(self.part, "GitHub shows a protection rule without its App");
+                return Ok(false);
+            }
             known.clone_from(rules);
         }
         let wanted = reviewers::apps(context, self.part, list, &known, plan).await?;

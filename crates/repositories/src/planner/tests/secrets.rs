@@ -142,6 +142,19 @@ async fn the_secret_of_a_webhook_follows_the_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_secret_of_a_new_webhook_can_change_before_the_second_plan() {
+    const HOOK: &str = "https://ci.example.com/hook";
+    let mut world = world(&format!("webhooks: [{{ url: '{HOOK}', secret: npm }}]\n")).await;
+    world.apply_once(super::world::UNLIMITED).await;
+    world.set_secret("npm", SECOND);
+    let changes = world.changes().await;
+    assert!(changes.len() == 1 && changes[0].contains("an earlier value"), "{changes:?}");
+    world.apply().await;
+    assert_eq!(shop(&world)["hooks"][HOOK]["config"]["secret"], SECOND);
+    assert_eq!(world.changes().await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_without_a_value_in_the_configuration_is_unknown() {
     let stage = Stage::new(acme(501, 601), "secrets: { exclusive: [{ name: A, secret: missing }] }\n").await;
     let plan = stage.plan().await;

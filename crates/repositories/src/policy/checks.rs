@@ -14,6 +14,8 @@ use crate::identity;
 
 /// The maximum number of reviewers of an environment.
 const REVIEWERS: usize = 6;
+/// The lists of an environment whose entries GitHub tells apart by their names.
+const OF_ENVIRONMENT: [&str; 2] = ["variables", "secrets"];
 
 /// Returns the names of the sections whose entries have an identity (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
@@ -81,7 +83,7 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks the parts of environments that GitHub refuses together.
+/// Checks the parts of environments that GitHub refuses together, and that no name is there twice.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =
@@ -89,6 +91,15 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
         {
             let text = format!("an environment must have at most {REVIEWERS} reviewers");
             problems.push(Problem::error(list.asked.clone(), list.column, text));
+        }
+        for list in OF_ENVIRONMENT {
+            let items = entries(environment, list);
+            for (at, item) in items.iter().enumerate() {
+                if items[..at].iter().any(|other| identity::same(list, other, item)) {
+                    let text = format!("`{list}` of an environment has {} twice", named_entry(list, item));
+                    problems.push(Problem::error(item.asked.clone(), item.column, text));
+                }
+            }
         }
         let Some(policy) = environment.get("deployment_branch_policy") else { continue };
         let is_protected = policy.get("protected_branches").and_then(Node::bool) == Some(true);

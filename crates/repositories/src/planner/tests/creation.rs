@@ -1,6 +1,7 @@
 //! Repositories that the policy creates or renames.
 
 use beadle_engine::Planner as _;
+use beadle_engine::apply::PlanWriter as _;
 
 use super::world::{UNLIMITED, World};
 use super::*;
@@ -89,6 +90,23 @@ async fn a_fork_has_the_visibility_of_its_parent_and_a_public_one_is_an_exposure
     let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/gone }");
     let (changes, unknowns) = planned(&world(json!({ "up": up("public") }), file).await).await;
     assert!(changes == 0 && unknowns[0].contains("does not exist"), "{unknowns:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_that_becomes_public_after_the_plan_gets_no_fork() {
+    let up = json!({ "branches": { "main": {} }, "visibility": "private", "allow_forking": true });
+    let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/up, visibility: private }");
+    let world = world(json!({ "up": up }), file).await;
+    let (planner, writer) = world.parts();
+    let key = crate::creation::creation_key("acme", "new");
+    let plan = planner.plan(&key, None, Lane::Sweep).await.unwrap();
+    let until = Time::from_seconds(1_800_000_120);
+    let session = writer.open(&key, &plan, until, Lane::Sweep).await.unwrap();
+    let public = json!({ "visibility": "public", "private": false });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "up": public } } } })).await;
+    let failure = session.write(&plan.changes[0]).await.unwrap_err();
+    assert!(failure.text.contains("is public now"), "{failure:?}");
+    assert_eq!(names(&world), ["up"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -321,16 +321,10 @@ fn claim(text: &str) -> Result<(), Misfit> {
 }
 
 fn date(text: &str) -> Result<(), Misfit> {
-    let number = |from: usize, to: usize| {
-        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-        digits.and_then(|digits| digits.parse::<u32>().ok())
-    };
-    let is_date = number(0, 4).is_some()
-        && number(5, 7).is_some_and(|month| (1..=12).contains(&month))
-        && number(8, 10).is_some_and(|day| (1..=31).contains(&day))
-        && text.get(4..5) == Some("-")
-        && text.get(7..8) == Some("-")
-        && (text.len() == 10 || text.get(10..11) == Some("T"));
+    // A day that does not exist, such as 31 February, is no date.
+    let is_day = text.get(..10).is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok());
+    let has_hyphens = text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
+    let is_date = is_day && has_hyphens && (text.len() == 10 || text.get(10..11) == Some("T"));
     if is_date && !text.chars().any(char::is_control) {
         return Ok(());
     }
@@ -424,6 +418,8 @@ mod tests {
             (CLAIM, "job-workflow", "only letters", Some("write it as `job_workflow`")),
             (DATE, "31.1.2027", "be a date", Some("write it as `2027-01-31`")),
             (DATE, "2027-13-31", "be a date", Some("write it as `2027-01-31`")),
+            (DATE, "2027-02-29", "be a date", Some("write it as `2027-01-31`")),
+            (DATE, "2027-1-31", "be a date", Some("write it as `2027-01-31`")),
             (PUBLIC_KEY, "AAAAC3Nza", "in the form of OpenSSH", Some("write it as `ssh-ed25519 AAAA...`")),
             (PUBLIC_KEY, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3B", "never the private key", None),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),

@@ -40,6 +40,13 @@ impl Metadata for Written {
     const KIND: &'static str = "secret-written";
 }
 
+/// Returns the prefix of the names of all notes about the secrets in an organisation. The owner of the
+/// secret follows, up to the next colon.
+pub(crate) fn prefix(organisation: &str) -> String {
+    let organisation = organisation.to_lowercase();
+    Note::<Written>::of(&[&organisation, ""]).name().to_owned()
+}
+
 /// The place and the name of a secret at GitHub.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretName {

@@ -7,8 +7,8 @@
 //! before it is as declared. Only a fork of a public repository is public at once, because GitHub
 //! has no other way.
 //!
-//! Calls: one or two GraphQL queries for the plan, one before the write (two for a private fork), the
-//! write, and one query after it. A repository that exists costs no call.
+//! Calls: one or two GraphQL queries for the plan, one before the write, or two for a private fork,
+//! the write, and one query after it. A repository that exists costs no call.
 
 use std::sync::Arc;
 

@@ -40,8 +40,8 @@ impl Metadata for Written {
     const KIND: &'static str = "secret-written";
 }
 
-/// Returns the prefix of the names of all notes about the secrets in an organisation. The owner of the
-/// secret follows, up to the next colon.
+/// Returns the prefix of the names of all notes about the secrets in an organisation. The owner of
+/// the secret follows, up to the next colon.
 pub(crate) fn prefix(organisation: &str) -> String {
     let organisation = organisation.to_lowercase();
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()

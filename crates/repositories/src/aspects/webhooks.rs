@@ -88,8 +88,8 @@ impl Remembered {
         Self { value: value.clone(), name, memory: memory.clone() }
     }
 
-    /// Returns the name of a webhook that has an id. The address can contain secrets, so it is no part
-    /// of the name.
+    /// Returns the name of a webhook that has an id. The address is no part of the name, because it
+    /// can contain secrets.
     fn by_id(id: u64) -> String {
         id.to_string()
     }
@@ -100,9 +100,9 @@ impl Remembered {
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether Beadle wrote another value before, at the latest when it created the webhook
-    /// with the address `url`. If Beadle does not remember any value, the webhook counts as one that
-    /// has the present value.
+    /// Returns whether Beadle wrote another value before, to this webhook or when Beadle created the
+    /// webhook with the address `url`. If Beadle does not remember any value, the webhook counts as
+    /// one that has the present value.
     async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
@@ -137,8 +137,8 @@ impl Step for Write {
                 let mut body = body.clone();
                 body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
                 if let Some(secret) = secret {
-                    // The value can change before Beadle sees the id of the webhook. Beadle remembers
-                    // it before the request, because the answer can be lost.
+                    // The value can change before Beadle sees the id of the webhook. Beadle
+                    // remembers it before the request, because the answer can be lost.
                     secret.remember().await?;
                 }
                 to.send(Method::POST, "hooks", Some(body)).await

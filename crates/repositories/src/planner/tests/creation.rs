@@ -53,6 +53,28 @@ async fn a_new_repository_is_private_until_it_is_as_declared() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_that_a_repository_enters_later_protects_it_before_it_is_public() {
+    for (select, topics) in [("visibility: public", ""), ("topic: open", ", topics: [open]")] {
+        let new =
+            format!("repository: {{ force_create: true, auto_init: true, visibility: public{topics} }}");
+        let layer = format!(
+            "select: {{ {select} }}\nbranches: [{{ name: main, protection: {{ enforce_admins: true }} }}]\n"
+        );
+        let state = json!({ "users": {}, "orgs": { "acme": { "id": 1, "repos": {} } } });
+        let files = [("layers/open.yml", layer.as_str()), ("repos/new.yml", new.as_str())];
+        let world = World::of_files(state, &files).await;
+        world.apply().await;
+        let made = repositories(&world)["new"].clone();
+        assert_eq!(made["visibility"], "public", "{select}");
+        assert_eq!(made["protection"]["main"]["enforce_admins"], json!(true), "{select}");
+        let calls = world.sim.calls();
+        let last = calls.iter().rposition(|call| call["writes"] == true).unwrap();
+        assert_eq!(calls[last]["method"], "PATCH", "{select}: the visibility is the last write");
+        world.check_calls();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_template_gives_its_files() {
     let base = json!({ "is_template": true, "branches": { "main": {} }, "visibility": "public",
         "has_wiki": false, "protection": { "main": { "enforce_admins": true } } });

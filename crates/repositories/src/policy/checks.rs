@@ -113,6 +113,18 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Checks that the subject of OpenID Connect tokens has each claim once.
+fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
+    let claims = root.get("oidc_subject").map(|subject| entries(subject, "include_claim_keys"));
+    let claims = claims.unwrap_or_default();
+    for (at, claim) in claims.iter().enumerate() {
+        if claims[..at].iter().any(|other| other.text() == claim.text()) {
+            let text = "`include_claim_keys` must have each claim once";
+            problems.push(Problem::error(claim.asked.clone(), claim.column, text));
+        }
+    }
+}
+
 /// Checks that no repository gets two code security configurations, because GitHub attaches only
 /// one, and that no new repository gets two by default.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
@@ -144,6 +156,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     check_choice(root, problems);
     check_autolinks(root, problems);
     check_environments(root, problems);
+    check_claims(root, problems);
     check_configurations(root, problems);
     organisation_checks::check(root, problems);
     for property in entries(root, "custom_properties") {

@@ -73,6 +73,11 @@ fn what_github_refuses_is_refused_with_its_line() {
         ),
         (
             "repos/a.yml",
+            "oidc_subject:\n  include_claim_keys: [repo, actor, repo]",
+            ":2 `include_claim_keys` must have each claim once",
+        ),
+        (
+            "repos/a.yml",
             "variables:\n- { name: a-b, value: x }",
             ":2 `variables[0].name` must have only letters, digits",
         ),

@@ -95,6 +95,19 @@ async fn a_secret_that_somebody_else_changed_or_removed_is_written_again_once() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_behind_lets_beadle_write_no_secret_again() {
+    let world = world(POLICY).await;
+    world.control("PATCH", &json!({ "secrets_updated_at": "2100-01-01T00:00:00Z" })).await;
+    world.apply().await;
+    assert_eq!(world.changes().await, Vec::<String>::new());
+    let theirs = json!({ "value": "theirs", "updated_at": "2100-01-01T00:06:00Z" });
+    world.control("PATCH", &patch(&json!({ "secrets": { "NPM_TOKEN": theirs } }))).await;
+    let changes = world.changes().await;
+    assert!(changes.len() == 1 && changes[0].contains("somebody else"), "{changes:?}");
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_an_exclusive_list_removes_other_secrets() {
     let other = json!({ "secrets": { "OTHER": { "value": "x" } } });
     for (policy, stays) in [

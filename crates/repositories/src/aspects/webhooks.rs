@@ -122,20 +122,6 @@ impl Remembered {
     }
 }
 
-/// Returns the name under which Beadle remembers the secret of a webhook. The address of a webhook
-/// can contain secrets, so the name is its id.
-fn name_of(owner: &str, id: u64) -> SecretName {
-    SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: id.to_string() }
-}
-
-/// Returns the name under which Beadle remembers the secret of a webhook that it creates. Such a
-/// webhook has no id yet, so the name has a hash of the part of the address that Beadle shows.
-fn name_of_new(owner: &str, url: &str) -> SecretName {
-    let hash = Sha256::digest(shown(url));
-    let hash = hash.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: format!("new-{hash}") }
-}
-
 fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
     if let Some(secret) = secret {
         config["secret"] = json!(secret.expose_secret());
@@ -247,25 +233,20 @@ pub(crate) async fn compare(
             plan.cannot_resolve_part(&shown(want.url), why);
             continue;
         }
-        match matched.observed_of(at) {
-            Some(place) => {
-                let hook = &seen[place];
-                let id = hook["id"].as_u64().unwrap_or_default();
-                let name = Remembered::by_id(id);
-                let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
-                let has_secret = !hook["config"]["secret"].is_null();
-                let is_another = match &secret {
-                    Some(secret) if has_secret => secret.is_another(want.url).await?,
-                    _ => false,
-                };
-                change(want, hook, (secret, is_another), plan);
-            }
-            None => {
-                let name = Remembered::by_address(want.url);
-                let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
-                create(want, secret, plan);
-            }
-        }
+        let Some(hook) = matched.observed_of(at).map(|place| &seen[place]) else {
+            let name = Remembered::by_address(want.url);
+            let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
+            create(want, secret, plan);
+            continue;
+        };
+        let name = Remembered::by_id(hook["id"].as_u64().unwrap_or_default());
+        let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
+        let has_secret = !hook["config"]["secret"].is_null();
+        let is_another = match &secret {
+            Some(secret) if has_secret => secret.is_another(want.url).await?,
+            _ => false,
+        };
+        change(want, hook, (secret, is_another), plan);
     }
     for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| exclusive) {
         let fields =

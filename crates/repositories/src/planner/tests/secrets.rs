@@ -158,7 +158,7 @@ async fn the_secret_of_a_webhook_follows_the_configuration() {
 async fn the_secret_of_a_new_webhook_can_change_before_the_second_plan() {
     const HOOK: &str = "https://ci.example.com/hook";
     let mut world = world(&format!("webhooks: [{{ url: '{HOOK}', secret: npm }}]\n")).await;
-    world.apply_once(super::world::UNLIMITED).await;
+    world.apply_once(UNLIMITED).await;
     world.set_secret("npm", SECOND);
     let changes = world.changes().await;
     assert!(changes.len() == 1 && changes[0].contains("an earlier value"), "{changes:?}");

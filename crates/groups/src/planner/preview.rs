@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use super::{Directory, GroupPlanner, Write};
 use crate::due::due;
-use crate::mapping::{GroupKey, Mapping, Mappings, declared};
+use crate::mapping::{GroupKey, Mapping, Mappings, OnMissingGroup, declared};
 use crate::mark::KIND;
 
 /// The number of groups that Beadle plans at the same time.
@@ -55,7 +55,11 @@ impl GroupPlanner {
             let plans = join_all(batch.iter().map(|key| caused(&old, &new, key))).await;
             for (key, plan) in batch.iter().zip(plans) {
                 let plan = plan?;
-                for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
+                // An unknown part is one person whose account does not exist yet. That is no failed
+                // read, and it may stay so for a long time.
+                let failed =
+                    plan.unknowns.iter().filter(|unknown| unknown.transient && unknown.part.is_none());
+                for unknown in failed {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
                     preview.incomplete.push(text);
                 }
@@ -68,9 +72,13 @@ impl GroupPlanner {
         Ok(preview)
     }
 
-    /// Returns the same planner with other mappings.
+    /// Returns the same planner with other mappings. A group that the target does not have yet is no
+    /// failed read, so the planner treats `on_missing_group = "wait"` like `"error"`.
     fn with(&self, mappings: &Mappings) -> Self {
-        let mappings = Arc::new(RwLock::new(Arc::new(mappings.clone())));
+        let mut mappings = mappings.clone();
+        let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
+        waiting.for_each(|mapping| mapping.on_missing_group = OnMissingGroup::Error);
+        let mappings = Arc::new(RwLock::new(Arc::new(mappings)));
         Self { directory: Directory { mappings, ..self.directory.clone() }, ..self.clone() }
     }
 

@@ -13,6 +13,7 @@ mod roles;
 mod rulesets;
 mod runner_groups;
 mod selected;
+mod sets;
 mod settings;
 mod variables;
 mod webhooks;

@@ -4,6 +4,7 @@
 use beadle_engine::{Field, Risk};
 use serde_json::{Map, Value, json};
 
+use super::sets::as_set;
 use crate::aspects::field;
 use crate::policy::Node;
 
@@ -20,13 +21,8 @@ fn comparable(key: &str, value: &Value) -> Value {
     match (key, value) {
         ("description", Value::Null) => json!(""),
         ("base_role", Value::Null) => json!("none"),
-        ("permissions", Value::Array(items)) => {
-            let mut items = items.clone();
-            items.sort_by_key(ToString::to_string);
-            Value::Array(items)
-        }
         ("permissions", Value::Null) => json!([]),
-        _ => value.clone(),
+        _ => as_set(value),
     }
 }
 
@@ -99,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_order_of_permissions_and_missing_values_make_no_difference() {
-        let want = Node::parse("f.yml", "{ description: '', base_role: none, permissions: [b, a] }").unwrap();
+        let want =
+            Node::parse("f.yml", "{ description: '', base_role: none, permissions: [b, a, b] }").unwrap();
         let found = json!({ "description": null, "base_role": null, "permissions": ["a", "b"] });
         let [plain, guarded] = differences(&want, &found);
         assert!(plain.0.is_empty() && guarded.0.is_empty(), "{plain:?} {guarded:?}");

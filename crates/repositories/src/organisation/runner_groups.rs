@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
 use super::roles::Difference;
 use super::selected::Selected;
+use super::sets::{as_set, is_same_as_missing};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, TEXTS};
@@ -93,18 +94,6 @@ impl Step for Write {
             }
             Self::Delete { id } => to.send(Method::DELETE, Below::at(PATH).id(*id), None).await,
         }
-    }
-}
-
-/// Returns a list in a fixed order, because the order of workflows has no meaning.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut items = items.clone();
-            items.sort_by_key(ToString::to_string);
-            Value::Array(items)
-        }
-        other => other.clone(),
     }
 }
 
@@ -208,8 +197,8 @@ async fn change(
     let (mut plain, mut guarded) = (Difference::default(), Difference::default());
     for key in FIELDS {
         let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
-        let (before, after) = (sorted(&row[*key]), sorted(&node.json()));
-        if before == after {
+        let (before, after) = (as_set(&row[*key]), as_set(&node.json()));
+        if before == after || (before.is_null() && is_same_as_missing(&after)) {
             continue;
         }
         let risk = risk(key, &before, &after);

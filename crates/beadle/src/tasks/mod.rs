@@ -122,7 +122,8 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     }
     for (name, source) in &service.directories.team_files {
         let (service, name, source) = (service.clone(), name.clone(), source.clone());
-        all.push(Arc::new(team_file::TeamFile { service, name, source, seen: parking_lot::Mutex::default() }));
+        let seen = parking_lot::Mutex::default();
+        all.push(Arc::new(team_file::TeamFile { service, name, source, seen }));
     }
     if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));

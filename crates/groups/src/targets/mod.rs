@@ -89,7 +89,7 @@ impl TargetAccount {
     pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
         let pairs = wanted.iter().filter_map(|(attribute, after)| {
             let before = self.attributes.get(attribute.name())?;
-            let differs = !same(attribute.name(), before, after);
+            let differs = !is_same_attribute(before, after);
             differs.then(|| (attribute.clone(), before.clone(), after.clone()))
         });
         pairs.collect()
@@ -116,6 +116,23 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
         _ => None,
     };
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
+}
+
+/// Two values of a mapped attribute are the same if a server shows a number or a boolean as a text,
+/// or trims a text. Otherwise each run would write the value again.
+fn is_same_attribute(one: &Value, other: &Value) -> bool {
+    let text = |value: &Value| match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(on) => Some(on.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    let (Some(one_text), Some(other_text)) = (text(one), text(other)) else { return one == other };
+    match (one, other) {
+        (Value::Bool(_), _) | (_, Value::Bool(_)) => one_text.eq_ignore_ascii_case(&other_text),
+        _ => one_text == other_text,
+    }
 }
 
 /// The result of a search for a person's account.
@@ -284,6 +301,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_attribute_in_the_form_of_the_server_is_no_difference() {
+        for (before, after, is_same) in [
+            (json!("7"), json!(7), true),
+            (json!("True"), json!(true), true),
+            (json!("London"), json!("London "), true),
+            (json!(""), Value::Null, true),
+            (json!("london"), json!("London"), false),
+            (json!("8"), json!(7), false),
+            (json!("false"), json!(true), false),
+            (Value::Null, json!(false), false),
+            (json!(["7"]), json!("7"), false),
+        ] {
+            assert_eq!(is_same_attribute(&before, &after), is_same, "{before} and {after}");
+        }
+    }
 
     #[test]
     fn an_account_differs_by_what_the_server_shows_and_not_by_case_or_empty_texts() {

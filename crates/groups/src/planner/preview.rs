@@ -15,6 +15,9 @@ use crate::mark::KIND;
 
 /// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
+/// The number of keys that run as events. The keys of mappings that affect more groups must not
+/// delay the events that arrive later, so the other keys wait behind them.
+const AS_EVENTS: usize = 500;
 
 /// What new mappings would change in the groups of one target.
 #[derive(Debug, Default)]
@@ -32,7 +35,8 @@ pub struct GroupPreview {
 impl GroupPreview {
     /// Returns the marks that make the keys due whose mappings differ.
     pub fn marks(&self) -> Vec<Mark> {
-        self.due.iter().map(|key| due(key.clone(), Lane::Event, None)).collect()
+        let lane = |at: usize| if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
+        self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()
     }
 }
 
@@ -204,4 +208,17 @@ fn without(known: &Known, key: &Key, plan: &Plan<Write>) -> Plan<()> {
     }
     plan.changes = kept;
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_event_overtakes_most_groups_of_large_mappings() {
+        let due = (0..1_000).map(|n| Key::new(KIND, "aws", format!("corp/{n}"))).collect();
+        let marks = GroupPreview { due, ..GroupPreview::default() }.marks();
+        assert_eq!(marks.len(), 1_000);
+        assert_eq!(marks.iter().filter(|mark| mark.lane == Lane::Event).count(), AS_EVENTS);
+    }
 }

@@ -50,6 +50,13 @@ fn error(node: &Node, text: String) -> Problem {
 /// Checks the switches for the creation of repositories.
 fn creation(section: &Node, problems: &mut Vec<Problem>) {
     let is = |key: &str, wanted: bool| section.get(key).filter(|node| node.bool() == Some(wanted));
+    if let Some(node) = is("members_can_create_repositories", true)
+        && CREATION.iter().all(|key| is(key, false).is_some())
+    {
+        let text = "`organization.members_can_create_repositories: true` contradicts the three switches that allow \
+                    no kind of repositories";
+        problems.push(error(node, text.to_owned()));
+    }
     if is("members_can_create_repositories", false).is_none() {
         return;
     }
@@ -146,6 +153,16 @@ mod tests {
         for (text, expected) in [
             ("{ members_can_create_repositories: false }", 0),
             ("{ members_can_create_repositories: true, members_can_create_public_repositories: true }", 0),
+            (
+                "{ members_can_create_repositories: true, members_can_create_public_repositories: false, \
+                 members_can_create_private_repositories: false }",
+                0,
+            ),
+            (
+                "{ members_can_create_repositories: true, members_can_create_public_repositories: false, \
+                 members_can_create_private_repositories: false, members_can_create_internal_repositories: false }",
+                1,
+            ),
             ("{ members_can_create_repositories: false, members_can_create_public_repositories: false }", 0),
             ("{ members_can_create_repositories: false, members_can_create_public_repositories: true }", 1),
         ] {

@@ -6,7 +6,7 @@
 
 use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::Problem;
+use beadle_repositories::policy::{MAPPINGS, Problem, TEAMS};
 
 use super::findings::{Findings, Previewed, parts};
 use super::groups::{Group, groups};
@@ -66,6 +66,11 @@ pub(super) fn summary(findings: &Findings) -> String {
              is a branch of the repository."
         };
         page.quote(&[Piece::own(text)]);
+    }
+    if findings.changes_groups {
+        let text = "changes. Beadle plans no groups here: the gate plans the groups of new mappings after the merge, and \
+                    the guard limits the changes of teams.";
+        page.quote(&[Piece::value(MAPPINGS), Piece::own("or"), Piece::value(TEAMS), Piece::own(text)]);
     }
     problems(&mut page, findings);
     if let Some(preview) = &findings.preview {
@@ -336,6 +341,15 @@ mod tests {
         for name in ["secret-shop", "secret-team", "secret-owners"] {
             assert!(text.contains(name), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn a_change_of_groups_is_named_because_the_preview_lacks_it() {
+        let said = "> `groups.toml` or `teams.yml` changes. Beadle plans no groups here";
+        let mut found = findings(Some(preview(&[], &[])));
+        assert!(!summary(&found).contains(said));
+        found.changes_groups = true;
+        assert!(summary(&found).contains(said), "{}", summary(&found));
     }
 
     #[test]

@@ -175,6 +175,11 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
+    /// Returns the ids of the groups in which the account with this id is. `person` is the person to
+    /// whom the account belongs. The account may not have the person's id.
+    async fn groups_of_account(&self, _account: &str, person: &str) -> Result<Vec<String>, Failure> {
+        self.groups_of(person).await
+    }
     /// Returns whether the account with this id exists. If the target cannot tell, the answer is
     /// `true`.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {

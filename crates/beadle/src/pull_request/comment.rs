@@ -180,7 +180,8 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
     incomplete(page, findings, preview);
     unknowns(page, findings, preview);
-    let shown = groups(&findings.organisation, &preview.plans, findings.is_public);
+    let readers = (findings.is_public, findings.is_foreign);
+    let shown = groups(&findings.organisation, &preview.plans, readers);
     let mut left = 0;
     for group in &shown {
         let (whole, brief) = (group_lines(group, true), group_lines(group, false));

@@ -62,8 +62,12 @@ pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
 /// Returns the fields and the body of a new role.
 pub(super) fn new(want: &Node, name: &str) -> Difference {
     let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
+    // A new role has no base unless the request names one. GitHub accepts `none` only for a change.
+    let is_default = |key: &str, node: &Node| key == "base_role" && node.text() == Some("none");
     for key in FIELDS {
-        let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
+        let Some(node) = want.get(key).filter(|node| !node.is_null() && !is_default(key, node)) else {
+            continue;
+        };
         fields.push(field(key, Value::Null, node.json(), Some(&node.asked), Risk::Adds));
         body.insert((*key).to_owned(), node.json());
     }
@@ -91,6 +95,15 @@ mod tests {
         ] {
             assert_eq!(risk(key, &before, &after), expected, "{key}: {before} to {after}");
         }
+    }
+
+    #[test]
+    fn a_new_role_without_a_base_does_not_name_one() {
+        let body = |text: &str| Value::Object(new(&Node::parse("f.yml", text).unwrap(), "a").1);
+        let without = json!({ "name": "a", "permissions": ["b"] });
+        assert_eq!(body("{ base_role: none, permissions: [b] }"), without);
+        let with = json!({ "name": "a", "base_role": "read", "permissions": ["b"] });
+        assert_eq!(body("{ base_role: read, permissions: [b] }"), with);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct NewGroup<'a> {
     pub description: Option<&'a str>,
     /// The name of the parent group at the target.
     pub parent: Option<&'a str>,
+    /// True if only its members may see the group, as far as the target can hide a group.
+    pub is_secret: bool,
 }
 
 /// An account of a target.

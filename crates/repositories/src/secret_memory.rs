@@ -64,6 +64,17 @@ pub(crate) enum Compared {
 }
 
 impl Compared {
+    /// Returns what a plan shows as the value at GitHub. Returns `None` if Beadle need not write the
+    /// value again.
+    pub(crate) fn before(self, updated_at: Option<&str>) -> Option<&'static str> {
+        match self {
+            Self::NeverWritten => Some("a value that Beadle did not write"),
+            Self::Other => Some("an earlier value"),
+            Self::Same { .. } if self.is_overwritten(updated_at) => Some("a value that somebody else wrote"),
+            Self::Unknown | Self::Same { .. } => None,
+        }
+    }
+
     /// Returns whether GitHub shows a later change than Beadle's own write.
     pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
         let Self::Same { at } = self else { return false };

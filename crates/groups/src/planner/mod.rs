@@ -44,7 +44,7 @@ use crate::targets::TargetAccount;
 
 pub use directory::Directory;
 pub use explain::Explained;
-pub(crate) use kept::members_of;
+pub(crate) use kept::{forget_members, members_of};
 pub use preview::GroupPreview;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};

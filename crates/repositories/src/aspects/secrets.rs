@@ -27,7 +27,7 @@ use crate::policy::shape::{Key, Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 use crate::sealing::sealed_body;
-use crate::secret_memory::{Compared, SecretMemory, SecretName};
+use crate::secret_memory::{SecretMemory, SecretName};
 
 /// The sections of a policy that list secrets.
 pub(crate) const SECTIONS: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets"];
@@ -175,14 +175,7 @@ pub(crate) async fn compare(
             None => (Value::Null, Risk::Adds),
             Some(row) => {
                 let compared = memory.compare(&name, value).await?;
-                let before = match compared {
-                    Compared::NeverWritten => "a value that Beadle did not write",
-                    Compared::Other => "an earlier value",
-                    Compared::Same { .. } if compared.is_overwritten(row["updated_at"].as_str()) => {
-                        "a value that somebody else wrote"
-                    }
-                    Compared::Unknown | Compared::Same { .. } => continue,
-                };
+                let Some(before) = compared.before(row["updated_at"].as_str()) else { continue };
                 (json!(before), Risk::Changes)
             }
         };

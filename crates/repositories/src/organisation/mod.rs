@@ -12,6 +12,7 @@ mod repository_roles;
 mod roles;
 mod rulesets;
 mod runner_groups;
+mod secrets;
 mod selected;
 mod sets;
 mod settings;
@@ -31,6 +32,9 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &configurations::CONFIGURATIONS,
     &webhooks::WEBHOOKS,
     &variables::VARIABLES,
+    &secrets::OF_ACTIONS,
+    &secrets::OF_DEPENDABOT,
+    &secrets::OF_CODESPACES,
     &actions::ACTIONS,
     &properties::PROPERTIES,
     &repository_roles::REPOSITORY_ROLES,

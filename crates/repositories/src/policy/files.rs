@@ -306,7 +306,9 @@ impl Policy {
             let sections = aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
             let environments = root.get("environments").map(Node::items).unwrap_or_default();
             let of_environments = environments.iter().filter_map(|environment| environment.get("secrets"));
-            let own = root.get("organization").and_then(|own| own.get("webhooks")).map(list_of);
+            let section = root.get("organization");
+            let own = aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
+            let own = own.filter_map(|key| section?.get(key)).map(list_of);
             let lists = sections.filter_map(|section| root.get(section)).chain(of_environments).chain(own);
             found.extend(lists.flat_map(Node::items).filter_map(|entry| entry.get("secret")));
         }

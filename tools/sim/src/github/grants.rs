@@ -172,6 +172,9 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             "organization_administration"
         }
         ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
+        ["orgs", _, "actions", "secrets", ..] => "organization_secrets",
+        ["orgs", _, "dependabot", "secrets", ..] => "organization_dependabot_secrets",
+        ["orgs", _, "codespaces", "secrets", ..] => "organization_codespaces_secrets",
         ["orgs", _, "custom-repository-roles", ..] if writes => "organization_custom_roles",
         ["orgs", _, "organization-roles", ..] => "organization_custom_org_roles",
         ["orgs", _, "actions", "runner-groups", ..] => "organization_self_hosted_runners",

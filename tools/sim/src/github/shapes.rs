@@ -310,6 +310,8 @@ pub(crate) fn permissions() -> Value {
         "organization_custom_properties": "admin", "repository_custom_properties": "write",
         "environments": "write", "actions_variables": "write", "secrets": "write",
         "dependabot_secrets": "write", "codespaces_secrets": "write",
+        "organization_secrets": "write", "organization_dependabot_secrets": "write",
+        "organization_codespaces_secrets": "write",
     })
 }
 

@@ -181,6 +181,9 @@ impl World {
                 "security_configurations",
                 "hooks",
                 "variables",
+                "secrets",
+                "dependabot_secrets",
+                "codespaces_secrets",
                 "repository_roles",
             ] {
                 default(org, part, json!({}));

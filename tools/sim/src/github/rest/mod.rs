@@ -22,6 +22,7 @@ mod oidc;
 mod organisation;
 mod organisation_actions;
 mod organisation_roles;
+mod organisation_secrets;
 mod organisation_variables;
 mod pages;
 mod people;
@@ -233,6 +234,9 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["actions", "runner-groups", rest @ ..]) => runner_groups::answer(world, call, org, rest),
         (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
+        (_, [product @ ("actions" | "dependabot" | "codespaces"), "secrets", rest @ ..]) => {
+            organisation_secrets::answer(world, call, (org, *product), rest)
+        }
         (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
         (_, ["properties", "schema", rest @ ..]) => properties::definitions(world, call, org, rest),

@@ -8,9 +8,16 @@ use crate::aspects::Step;
 use crate::organisation::{self, DesiredSection, OrganisationAspect, Section};
 use crate::policy::{Kind, LayerKind, Node, Policy, merge};
 
-/// An aspect of the organisation, the value that declares it, and whether Beadle removes entries
-/// that the value does not list.
-pub(super) type Declared = (&'static OrganisationAspect, Node, bool);
+/// What all files together declare about an aspect of the organisation.
+pub(super) struct Declared {
+    pub(super) aspect: &'static OrganisationAspect,
+    /// The value that declares the aspect.
+    pub(super) node: Node,
+    /// True if Beadle removes entries that the value does not list.
+    pub(super) exclusive: bool,
+    /// True if each of the files itself contains the word `exclusive`.
+    pub(super) says_exclusive: bool,
+}
 
 /// Returns what the policy declares about the organisation itself.
 pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
@@ -20,20 +27,25 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
         if policy.disabled.iter().any(|other| other == section) {
             continue;
         }
-        let mut all: Option<(Node, bool)> = None;
+        let mut all: Option<Declared> = None;
         // The file with the highest rank is the last one.
         for layer in policy.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Organisation)) {
             let Some(node) = aspect.node(&layer.root) else { continue };
             let additive = layer.additive.iter().any(|name| name == section);
             let exclusive = layer.list_modes.get(section).map_or(!additive, |word| word.exclusive);
-            let Section { node, exclusive } = Section::new(node, exclusive);
+            let Section { node, exclusive, says_exclusive } = Section::new(node, exclusive);
             all = Some(match all {
-                None => (node.clone(), exclusive),
+                None => Declared { aspect, node: node.clone(), exclusive, says_exclusive },
                 // If one of the files lets other entries stay, nothing is removed.
-                Some((below, is_exclusive)) => (joined(aspect, &below, node), is_exclusive && exclusive),
+                Some(below) => Declared {
+                    aspect,
+                    node: joined(aspect, &below.node, node),
+                    exclusive: below.exclusive && exclusive,
+                    says_exclusive: below.says_exclusive && says_exclusive,
+                },
             });
         }
-        found.extend(all.map(|(node, exclusive)| (aspect, node, exclusive)));
+        found.extend(all);
     }
     found
 }
@@ -59,8 +71,9 @@ impl RepositoryPlanner {
         let all = declared(policy);
         let sections: Vec<DesiredSection<'_>> = all
             .iter()
-            .map(|(aspect, node, exclusive)| {
-                let section = Section { node, exclusive: *exclusive };
+            .map(|one| {
+                let Declared { aspect, node, exclusive, says_exclusive } = one;
+                let section = Section { node, exclusive: *exclusive, says_exclusive: *says_exclusive };
                 (*aspect, section, self.modes.of(aspect.name))
             })
             .collect();
@@ -76,8 +89,7 @@ mod tests {
     use super::*;
     use crate::policy::{BASE, PolicyOrigin};
 
-    /// Returns the declared values of a policy on a base, by the names of the aspects.
-    fn values(own: &str, base: &str) -> Vec<(&'static str, Value, bool)> {
+    fn policy(own: &str, base: &str) -> Policy {
         let origin = |id: &str| PolicyOrigin {
             repository: "acme/admin".into(),
             path: String::new(),
@@ -85,11 +97,13 @@ mod tests {
         };
         let files =
             [("settings.yml".to_owned(), own.to_owned()), (format!("{BASE}settings.yml"), base.to_owned())];
-        let policy = Policy::on_base(files.into(), "admin", origin("1"), Some(origin("2"))).unwrap();
-        declared(&policy)
-            .into_iter()
-            .map(|(aspect, node, exclusive)| (aspect.name, node.json(), exclusive))
-            .collect()
+        Policy::on_base(files.into(), "admin", origin("1"), Some(origin("2"))).unwrap()
+    }
+
+    /// Returns the declared values of a policy on a base, by the names of the aspects.
+    fn values(own: &str, base: &str) -> Vec<(&'static str, Value, bool)> {
+        let policy = policy(own, base);
+        declared(&policy).into_iter().map(|one| (one.aspect.name, one.node.json(), one.exclusive)).collect()
     }
 
     #[test]
@@ -124,6 +138,26 @@ mod tests {
             let names: Vec<&str> =
                 value.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
             assert_eq!((names, *is_exclusive), (vec!["A", "B", "C"], exclusive), "{own}{base}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_others_are_removed_only_if_both_files_contain_the_word() {
+        let secrets = |mode: &str| {
+            let list = "[{ name: A, secret: a, visibility: all }]";
+            let list = if mode.is_empty() { list.to_owned() } else { format!("{{ {mode}: {list} }}") };
+            format!("organization: {{ secrets: {list} }}\n")
+        };
+        for (own, base, expected) in [
+            ("exclusive", "exclusive", true),
+            ("exclusive", "", false),
+            ("", "exclusive", false),
+            ("additive", "exclusive", false),
+        ] {
+            let policy = policy(&secrets(own), &secrets(base));
+            let all = declared(&policy);
+            let found = all.iter().find(|one| one.aspect.name == "organization_secrets").unwrap();
+            assert_eq!(found.says_exclusive, expected, "{own} {base}");
         }
     }
 }

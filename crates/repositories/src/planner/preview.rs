@@ -215,9 +215,9 @@ impl RepositoryPlanner {
 }
 
 /// Returns the sections about the organisation itself, without the lines that declare them.
-fn own(policy: &Policy) -> Vec<(&'static str, Value, bool)> {
+fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
     let sections = declared(policy).into_iter();
-    sections.map(|(aspect, node, exclusive)| (aspect.name, node.json(), exclusive)).collect()
+    sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
 /// Returns the names by which the layers of both policies select repositories.

@@ -97,6 +97,13 @@ impl Step for Write {
     }
 }
 
+/// Returns whether the enterprise fixes a field of this group, so that the organisation cannot change
+/// it.
+fn is_read_only(row: &Value, key: &str) -> bool {
+    let is_about_workflows = ["restricted_to_workflows", "selected_workflows"].contains(&key);
+    is_about_workflows && row["workflow_restrictions_read_only"] == json!(true)
+}
+
 /// Returns the risk of a change of one field.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |value: &Value| VISIBILITIES.iter().position(|known| value == known);
@@ -201,6 +208,11 @@ async fn change(
         if before == after || (before.is_null() && is_same_as_missing(&after)) {
             continue;
         }
+        if is_read_only(row, key) {
+            let why = format!("the enterprise fixes the value that {} sets", node.asked);
+            plan.cannot_resolve_part(what, why);
+            continue;
+        }
         let risk = risk(key, &before, &after);
         let (fields, body) = if risk.is_guarded() { &mut guarded } else { &mut plain };
         fields.push(field(key, before, after, Some(&node.asked), risk));
@@ -244,6 +256,16 @@ async fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_enterprise_can_fix_the_workflows_of_a_group() {
+        let row = |fixed: bool| json!({ "workflow_restrictions_read_only": fixed });
+        for key in FIELDS {
+            let is_about_workflows = key.contains("workflows");
+            assert_eq!(is_read_only(&row(true), key), is_about_workflows, "{key}");
+            assert!(!is_read_only(&row(false), key) && !is_read_only(&json!({}), key), "{key}");
+        }
+    }
 
     #[test]
     fn more_users_of_a_runner_expose_it() {

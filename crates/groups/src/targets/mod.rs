@@ -362,5 +362,9 @@ mod tests {
         let differences = account.differences(&person);
         let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];
         assert_eq!(differences, wanted, "the server does not show `displayName` and `emails`");
+        // The directory does not show the profile of this person.
+        let hidden = Person { login: "00u1".into(), given: String::new(), ..person };
+        let paths: Vec<&str> = account.differences(&hidden).iter().map(|(path, ..)| *path).collect();
+        assert_eq!(paths, ["active"], "the names of the account stay");
     }
 }

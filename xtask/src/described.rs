@@ -79,6 +79,7 @@ const ROUTES: &[&str] = &[
     "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
     "PUT /orgs/{org}/codespaces/secrets/{secret_name}",
     "PUT /orgs/{org}/dependabot/secrets/{secret_name}",
+    "PUT /orgs/{org}/memberships/{username}",
     "PUT /orgs/{org}/properties/schema/{custom_property_name}",
     "PUT /orgs/{org}/rulesets/{ruleset_id}",
     "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}",

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// How much later than Beadle's write GitHub's time of the last change can be, although nobody else
-/// changed the secret. The clocks of both differ.
+/// The maximum time by which GitHub's time of the last change can be later than Beadle's own write.
+/// The clocks of Beadle and of GitHub differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -32,12 +32,19 @@ impl Metadata for DigestKey {
 struct Written {
     /// The keyed digest of the value.
     digest: String,
-    /// When Beadle wrote the value.
+    /// When Beadle wrote the value, by GitHub's clock if GitHub showed the time.
     at: Time,
 }
 
 impl Metadata for Written {
     const KIND: &'static str = "secret-written";
+}
+
+/// Returns the prefix of the names of all notes about the secrets in an organisation. The owner of
+/// the secret follows, up to the next colon.
+pub(crate) fn prefix(organisation: &str) -> String {
+    let organisation = organisation.to_lowercase();
+    Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
 /// The place and the name of a secret at GitHub.
@@ -53,7 +60,7 @@ pub(crate) struct SecretName {
 /// How the value of the configuration compares with the value that Beadle wrote last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// Beadle cannot know it: there is no store, or no value.
+    /// The result is unknown: there is no store, or no value.
     Unknown,
     /// Beadle has not written this secret yet.
     NeverWritten,
@@ -78,9 +85,13 @@ impl Compared {
     /// Returns whether GitHub shows a later change than Beadle's own write.
     pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
         let Self::Same { at } = self else { return false };
-        let changed = updated_at.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        changed.is_some_and(|changed| Time(changed.as_millisecond()) > at + TOLERANCE)
+        updated_at.and_then(time).is_some_and(|changed| changed > at + TOLERANCE)
     }
+}
+
+/// Returns a time that GitHub shows.
+fn time(text: &str) -> Option<Time> {
+    text.parse::<jiff::Timestamp>().ok().map(|at| Time(at.as_millisecond()))
 }
 
 /// The memory of the secrets in one organisation. Without a store, it remembers nothing.
@@ -130,9 +141,22 @@ impl SecretMemory {
 
     /// Remembers that GitHub has this value now.
     pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
+        self.remember_at(of, value, None).await
+    }
+
+    /// Remembers that GitHub has this value now. `updated_at` is GitHub's time of the write, if
+    /// GitHub shows it. With the time of a clock that is behind, Beadle's own write would look like
+    /// a later change.
+    pub(crate) async fn remember_at(
+        &self,
+        of: &SecretName,
+        value: &SecretString,
+        updated_at: Option<&str>,
+    ) -> Result<(), StoreError> {
         let Some(store) = self.store.as_ref().filter(|_| !self.looks_only) else { return Ok(()) };
         let digest = self.digest(&key(store.as_ref()).await?, of, value);
-        self.note(of).put(store.as_ref(), &Written { digest, at: self.clock.now() }).await
+        let at = updated_at.and_then(time).unwrap_or_else(|| self.clock.now());
+        self.note(of).put(store.as_ref(), &Written { digest, at }).await
     }
 
     /// Forgets a secret that Beadle removed.
@@ -179,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_is_remembered_as_a_digest_and_another_one_is_told_from_it() {
+    async fn a_value_is_remembered_as_a_digest_that_differs_for_another_value() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -207,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_later_change_is_somebody_elses() {
+    fn only_a_later_change_belongs_to_somebody_else() {
         let same = Compared::Same { at: Time::from_seconds(1_800_000_000) };
         for (updated_at, expected) in [
             (Some("2027-01-15T08:00:00Z"), false),

@@ -44,7 +44,7 @@ pub(crate) async fn adopt(
         if held.is_some()
             && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
         {
-            tracing::info!(mapped = name, generation = held.generation, "held mappings withdrawn");
+            tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
         }
         return Ok(MappingAdoption::Unchanged);
     }
@@ -72,7 +72,7 @@ pub(crate) async fn adopt(
         (None, GateVerdict::Held { .. }) => {
             new.why = verdict.to_string();
             let (digest, why) = (&new.digest, &new.why);
-            tracing::warn!(mapped = name, generation, digest, why, "generation of the mappings held");
+            tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
             hold_records::begin(store, name, &new, now).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
@@ -82,7 +82,7 @@ pub(crate) async fn adopt(
     }
     accepted_mappings::remember(store, name, &wanted).await?;
     in_force.replace_configured(name, wanted);
-    tracing::info!(mapped = name, generation, "mappings in force");
+    tracing::info!(target_name = name, generation, "mappings in force");
     for batch in preview.marks().chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }

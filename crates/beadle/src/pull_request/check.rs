@@ -11,7 +11,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, GateLimits, Lane, Mark, Mode, Report, Store};
 use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
-use beadle_repositories::policy::{MAPPINGS, Problem, TEAMS};
+use beadle_repositories::policy::{MAPPINGS, MEMBERS, Problem, TEAMS};
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::findings::Findings;
@@ -20,7 +20,7 @@ use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::unfinished::unfinished;
 use super::{comment, outcome, parts, read};
-use crate::app::policy_store;
+use crate::app::{member_file, policy_store};
 use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
@@ -328,6 +328,10 @@ impl PolicyCheck {
                     // Otherwise a stranger could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
+                if findings.may_preview() && !findings.is_public {
+                    // The logins of the required owners are not for everybody.
+                    findings.problems.extend(self.wrong_owners(&parsed.policy));
+                }
                 findings.tests = parsed.tested.count;
                 findings.failures = parsed.tested.problems;
                 parsed.policy
@@ -351,7 +355,7 @@ impl PolicyCheck {
         findings.is_base_invalid = before.is_none();
         let before = before.map_or_else(|| current.clone(), |parsed| Arc::new(parsed.policy));
         let differs = |file: &str| before.sources.get(file) != after.sources.get(file);
-        findings.changes_groups = differs(MAPPINGS) || differs(TEAMS);
+        findings.changes_groups = [MAPPINGS, TEAMS, MEMBERS].into_iter().any(differs);
         let of = (self.organisation.as_str(), &self.planner);
         let preview = outcome::preview(of, &self.limits, &before, &after).await?;
         findings.preview = Some(preview);
@@ -366,6 +370,13 @@ impl PolicyCheck {
         let unknown = named.filter(|secret| secret.text().is_some_and(is_unknown));
         let text = "the configuration declares no secret of this name for the policy";
         unknown.map(|secret| Problem::error(secret.asked.clone(), secret.column, text)).collect()
+    }
+
+    /// Returns the mistakes in the owners that the policy declares.
+    fn wrong_owners(&self, policy: &Policy) -> Vec<Problem> {
+        let targets = self.config.teams_of(&self.organisation);
+        let teams = targets.filter_map(|target| target.github.as_ref());
+        teams.filter_map(|teams| member_file::problem(&policy.sources, teams)).collect()
     }
 
     /// Returns what the check run shows at its end.

@@ -6,7 +6,7 @@
 
 use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::{MAPPINGS, Problem, TEAMS};
+use beadle_repositories::policy::{MAPPINGS, MEMBERS, Problem, TEAMS};
 
 use super::findings::{Findings, Previewed, parts};
 use super::groups::{Group, groups};
@@ -59,18 +59,19 @@ pub(super) fn summary(findings: &Findings) -> String {
     }
     if !findings.may_preview() {
         let text = if findings.is_foreign {
-            "The base belongs to another organisation, so Beadle shows what a pull request from a fork changes only \
-             after it is a branch of the repository."
+            "The base belongs to another organisation, so Beadle shows the changes of a pull request from a fork only \
+             after its commits are in a branch of the repository."
         } else {
-            "The policy's repository is public, so Beadle shows what a pull request from a fork changes only after it \
-             is a branch of the repository."
+            "The policy's repository is public, so Beadle shows the changes of a pull request from a fork only after \
+             its commits are in a branch of the repository."
         };
         page.quote(&[Piece::own(text)]);
     }
     if findings.changes_groups {
         let text = "changes. Beadle plans no groups here: the gate plans the groups of new mappings after the merge, and \
-                    the guard limits the changes of teams.";
-        page.quote(&[Piece::value(MAPPINGS), Piece::own("or"), Piece::value(TEAMS), Piece::own(text)]);
+                    the guard limits the changes of teams and members.";
+        let files = Piece::values(&[MAPPINGS, TEAMS]);
+        page.quote(&[files, Piece::own("or"), Piece::value(MEMBERS), Piece::own(text)]);
     }
     problems(&mut page, findings);
     if let Some(preview) = &findings.preview {
@@ -346,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_change_of_groups_is_named_because_the_preview_lacks_it() {
-        let said = "> `groups.toml` or `teams.yml` changes. Beadle plans no groups here";
+        let said = "> `groups.toml`, `teams.yml` or `members.yml` changes. Beadle plans no groups here";
         let mut found = findings(Some(preview(&[], &[])));
         assert!(!summary(&found).contains(said));
         found.changes_groups = true;

@@ -78,7 +78,7 @@ pub(super) struct Findings {
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
-    /// True if the mappings or the teams of the policy change. The preview has no groups.
+    /// True if the mappings, the teams or the members of the policy change. The preview has no groups.
     pub(super) changes_groups: bool,
     /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,

@@ -40,7 +40,7 @@ fn without_a_team() -> String {
 }
 
 /// Returns the held generations.
-async fn held(world: &World) -> Vec<Value> {
+pub(crate) async fn held(world: &World) -> Vec<Value> {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let holds = holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     holds.filter(|hold| hold.get("groups").is_some()).collect()
@@ -136,7 +136,7 @@ async fn a_revert_withdraws_a_held_generation() {
     assert_eq!(held(&world).await, Vec::<Value>::new());
     assert_eq!(with_engineering(&world), 30);
     let journal = world.beadle(&["journal"]).await.expect(0);
-    for text in ["held by the service (plan", "withdrawn: the policy"] {
+    for text in [") held by the service: ", "withdrawn: the policy"] {
         assert_eq!(journal.out.matches(text).count(), 1, "{text}: {}", journal.out);
     }
 }

@@ -22,6 +22,7 @@ mod entries;
 mod faults;
 mod fidelity;
 mod gate;
+mod gate_cases;
 mod gate_kill;
 mod guard;
 mod identity;

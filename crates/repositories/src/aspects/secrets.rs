@@ -1,13 +1,15 @@
 //! The secrets of a repository: those of Actions, Dependabot and Codespaces, and those of its
 //! environments. The policy names a secret of the configuration, and never contains its value.
 //!
-//! GitHub shows the names of secrets and when each of them last changed, and never a value. So Beadle
-//! remembers a keyed digest of each value that it wrote (`secret_memory.rs`). It writes a secret that
-//! is missing, that has another value now, that Beadle never wrote, or that somebody else changed
-//! since. Beadle keeps secrets that the policy does not list, unless the list is `exclusive`.
+//! GitHub shows the name of each secret and the time of its last change, and never its value. So
+//! Beadle remembers a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle writes a
+//! secret if it is missing, if its value in the configuration changed, if Beadle never wrote it, or
+//! if somebody else changed it after Beadle. Beadle keeps secrets that the policy does not list,
+//! unless the list is `exclusive`.
 //!
 //! Beadle reads the secrets of each product with one call for 30 secrets, only if the policy has the
-//! section. If the answer has not changed, the call does not count toward the hourly limit.
+//! section. If the answer has not changed, the call does not count toward the hourly limit. A write
+//! needs two more calls: for GitHub's public key, and for GitHub's time of the write.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/repository-secrets>
@@ -124,8 +126,12 @@ impl Step for Put {
         let (named, list) = (to.named()?, self.place.below(LIST));
         let key = named.read(list.clone().then("public-key")).await?;
         let body = sealed_body(&key, &self.value)?;
-        named.send(Method::PUT, list.own(&self.name.name), Some(body)).await?;
-        let remembered = self.memory.remember(&self.name, &self.value).await;
+        let own = list.own(&self.name.name);
+        named.send(Method::PUT, own.clone(), Some(body)).await?;
+        // Without an answer, Beadle uses its own clock.
+        let shown = named.read(own).await.unwrap_or_default();
+        let updated_at = shown["updated_at"].as_str();
+        let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;
         remembered.map_err(|error| Failure::from(error).after_a_part())
     }
 }

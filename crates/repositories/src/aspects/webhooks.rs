@@ -1,7 +1,7 @@
-//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a webhook has a secret,
-//! but never the secret itself. So Beadle remembers a keyed digest of the secret that it wrote
-//! (`secret_memory.rs`), and writes the secret to a webhook that has none, or if the value in the
-//! configuration is another one than before.
+//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
+//! webhook has a secret, but never the secret itself. So Beadle remembers a keyed digest of the
+//! secret that it wrote (`secret_memory.rs`). It writes the secret if the webhook has none, or if
+//! the value in the configuration has changed.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -57,7 +57,7 @@ struct Webhooks;
 enum Write {
     Create {
         body: Value,
-        secret: Option<SecretString>,
+        secret: Option<Remembered>,
     },
     /// Changes the events of a webhook, and whether the webhook is active. The PATCH request has no
     /// `config`, because GitHub then keeps the secret.
@@ -83,22 +83,57 @@ struct Remembered {
 }
 
 impl Remembered {
-    fn new((owner, memory): (&str, &SecretMemory), id: u64, value: &SecretString) -> Self {
-        // The address of a webhook can contain secrets, so the name is its id.
-        let name = SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: id.to_string() };
+    fn new((owner, memory): (&str, &SecretMemory), name: String, value: &SecretString) -> Self {
+        let name = SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name };
         Self { value: value.clone(), name, memory: memory.clone() }
     }
 
-    /// Returns whether Beadle wrote another value before. If Beadle does not remember any value, the
-    /// webhook counts as one that has the present value.
-    async fn is_another(&self) -> Result<bool, Failure> {
+    /// Returns the name of a webhook that has an id. The address is no part of the name, because it
+    /// can contain secrets.
+    fn by_id(id: u64) -> String {
+        id.to_string()
+    }
+
+    /// Returns the name of a webhook that has no id yet.
+    fn by_address(url: &str) -> String {
+        let hash = Sha256::digest(url);
+        hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
+    /// Returns whether Beadle wrote another value before, to this webhook or when Beadle created the
+    /// webhook with the address `url`. If Beadle does not remember any value, the webhook counts as
+    /// one that has the present value.
+    async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
-            Compared::NeverWritten => self.memory.remember(&self.name, &self.value).await?,
-            Compared::Same { .. } | Compared::Unknown => {}
+            Compared::NeverWritten => {}
+            Compared::Same { .. } | Compared::Unknown => return Ok(false),
         }
+        let created = SecretName { name: Self::by_address(url), ..self.name.clone() };
+        if self.memory.compare(&created, &self.value).await? == Compared::Other {
+            return Ok(true);
+        }
+        self.remember().await?;
         Ok(false)
     }
+
+    async fn remember(&self) -> Result<(), Failure> {
+        self.memory.remember(&self.name, &self.value).await.map_err(Failure::from)
+    }
+}
+
+/// Returns the name under which Beadle remembers the secret of a webhook. The address of a webhook
+/// can contain secrets, so the name is its id.
+fn name_of(owner: &str, id: u64) -> SecretName {
+    SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: id.to_string() }
+}
+
+/// Returns the name under which Beadle remembers the secret of a webhook that it creates. Such a
+/// webhook has no id yet, so the name has a hash of the part of the address that Beadle shows.
+fn name_of_new(owner: &str, url: &str) -> SecretName {
+    let hash = Sha256::digest(shown(url));
+    let hash = hash.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: format!("new-{hash}") }
 }
 
 fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
@@ -114,7 +149,12 @@ impl Step for Write {
         match self {
             Self::Create { body, secret } => {
                 let mut body = body.clone();
-                body["config"] = with(body["config"].clone(), secret.as_ref());
+                body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
+                if let Some(secret) = secret {
+                    // The value can change before Beadle sees the id of the webhook. Beadle
+                    // remembers it before the request, because the answer can be lost.
+                    secret.remember().await?;
+                }
                 to.send(Method::POST, "hooks", Some(body)).await
             }
             Self::Update { id, body } => {
@@ -124,8 +164,7 @@ impl Step for Write {
                 let body = with(body.clone(), secret.as_ref().map(|secret| &secret.value));
                 to.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await?;
                 let Some(secret) = secret else { return Ok(()) };
-                let remembered = secret.memory.remember(&secret.name, &secret.value).await;
-                remembered.map_err(|error| Failure::from(error).after_a_part())
+                secret.remember().await.map_err(Failure::after_a_part)
             }
             Self::Delete { id } => to.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
@@ -212,15 +251,20 @@ pub(crate) async fn compare(
             Some(place) => {
                 let hook = &seen[place];
                 let id = hook["id"].as_u64().unwrap_or_default();
-                let secret = secret.map(|value| Remembered::new((owner, memory), id, &value));
+                let name = Remembered::by_id(id);
+                let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
                 let has_secret = !hook["config"]["secret"].is_null();
                 let is_another = match &secret {
-                    Some(secret) if has_secret => secret.is_another().await?,
+                    Some(secret) if has_secret => secret.is_another(want.url).await?,
                     _ => false,
                 };
                 change(want, hook, (secret, is_another), plan);
             }
-            None => create(want, secret, plan),
+            None => {
+                let name = Remembered::by_address(want.url);
+                let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
+                create(want, secret, plan);
+            }
         }
     }
     for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| exclusive) {
@@ -265,7 +309,7 @@ fn is_token(part: &str) -> bool {
     part.len() >= 20 && (is_mixed || (has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)))
 }
 
-fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) {
+fn create(want: &Want<'_>, secret: Option<Remembered>, plan: &mut AspectPlan) {
     let body =
         json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
     let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];

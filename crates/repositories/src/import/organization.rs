@@ -6,23 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::calls;
 use super::observed::Observed;
+use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// The settings that an import leaves out. GitHub shows most of them but lets no API change them.
-/// The address for bills is not public, and a policy often is.
-const LEFT_OUT: &[&str] = &[
-    "billing_email",
-    "two_factor_requirement_enabled",
-    "default_repository_branch",
-    "members_can_delete_repositories",
-    "members_can_change_repo_visibility",
-    "members_can_invite_outside_collaborators",
-    "members_can_delete_issues",
-    "members_can_create_teams",
-    "members_can_view_dependency_insights",
-    "display_commenter_full_name_setting_enabled",
-    "readers_can_create_discussions",
-];
+/// A setting that an import leaves out, because it is not public and a policy often is.
+const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.
 const ON: &[&str] = &[
@@ -48,7 +36,7 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
     let parts = [
         ("webhooks", webhooks(reader, notes).await),
         ("variables", variables(reader).await),
-        ("actions", actions(reader).await),
+        ("actions", actions(reader, notes).await),
         ("custom_properties", properties(reader).await),
         ("organization_roles", organization_roles(reader).await),
         ("runner_groups", runner_groups(reader).await),
@@ -100,18 +88,41 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
         "fork_pull_request_approval",
         "first_time_contributors",
     ),
+    (
+        PRIVATE_FORKS,
+        "run_workflows_from_fork_pull_requests",
+        "run_workflows_from_fork_pull_requests",
+        "false",
+    ),
+    (PRIVATE_FORKS, "send_write_tokens_to_workflows", "send_write_tokens_to_workflows", "false"),
+    (PRIVATE_FORKS, "send_secrets_and_variables", "send_secrets_and_variables", "false"),
+    (
+        PRIVATE_FORKS,
+        "require_approval_for_fork_pr_workflows",
+        "require_approval_for_fork_pr_workflows",
+        "false",
+    ),
     ("self-hosted-runners", "enabled_repositories", "self_hosted_runners", "all"),
 ];
+const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from those of a new organisation.
-async fn actions(reader: &Reader) -> Result<Option<Value>, Failure> {
+/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for each
+/// call that failed.
+async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();
     let mut seen = (None, Value::Null);
     for (call, name, key, usual) in ACTIONS {
         if seen.0 != Some(*call) {
             let path = if call.is_empty() { at() } else { at().then(*call) };
-            seen = (Some(*call), reader.of_organisation(path).await?);
+            let shown = match reader.of_organisation(path).await {
+                Ok(shown) => shown,
+                Err(failure) => {
+                    note(&format!("the settings at `actions/permissions/{call}`"), failure, notes)?;
+                    Value::Null
+                }
+            };
+            seen = (Some(*call), shown);
         }
         let value = &seen.1[*name];
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -277,7 +288,7 @@ async fn names(reader: &Reader, path: Path) -> Result<Value, Failure> {
 /// Returns the settings that differ from those of a new organisation.
 async fn settings(reader: &Reader) -> Result<Map<String, Value>, Failure> {
     let seen = reader.of_organisation(Path::at("")).await?;
-    let keys = organization_keys().filter(|key| !LEFT_OUT.contains(key));
+    let keys = organization_keys().filter(|key| *key != BILLING && !READ_ONLY.contains(key));
     let values = keys.filter_map(|key| {
         let value = seen.get(key)?;
         let is_usual = match value {

@@ -22,6 +22,7 @@ mod webhooks;
 use beadle_engine::{Failure, Plan, Unknown};
 
 pub(crate) use aspect::{Context, DesiredSection, OrganisationAspect, Section};
+pub(crate) use settings::READ_ONLY;
 
 use crate::aspects::{AspectPlan, Step};
 

@@ -22,6 +22,7 @@ const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/custom-repository-roles/{role_id}",
     "DELETE /orgs/{org}/dependabot/secrets/{secret_name}",
     "DELETE /orgs/{org}/hooks/{hook_id}",
+    "DELETE /orgs/{org}/memberships/{username}",
     "DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}",
     "DELETE /orgs/{org}/organization-roles/users/{username}/{role_id}",
     "DELETE /orgs/{org}/organization-roles/{role_id}",

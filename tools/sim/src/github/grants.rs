@@ -164,7 +164,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         {
             "administration"
         }
-        ["orgs", _, "teams" | "members", ..]
+        ["orgs", _, "teams" | "members" | "memberships" | "invitations", ..]
         | ["organizations", _, "team", ..]
         | ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _] if writes => "organization_administration",
@@ -254,6 +254,8 @@ mod tests {
         assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);
         assert_eq!(status(&whole, &world, &Method::GET, "orgs/acme/teams"), None);
         assert_eq!(status(&whole, &world, &Method::POST, "orgs/acme/teams"), Some(403));
+        assert_eq!(status(&whole, &world, &Method::GET, "orgs/acme/invitations"), None);
+        assert_eq!(status(&whole, &world, &Method::PUT, "orgs/acme/memberships/mona"), Some(403));
         assert_eq!(status(&whole, &world, &Method::GET, "repos/acme/svc/labels"), Some(403));
         let whole = grant(&world, &json!({ "permissions": {} })).unwrap();
         assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);

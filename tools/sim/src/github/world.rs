@@ -172,6 +172,7 @@ impl World {
             }
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
+            default(org, "invitations", json!([]));
             default(org, "blocks", json!([]));
             default(org, "custom_roles", json!([]));
             for part in [

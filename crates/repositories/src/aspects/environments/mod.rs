@@ -1,11 +1,11 @@
-//! The deployment environments of a repository, with their variables and secrets. GitHub ignores the case of an
-//! environment's name.
+//! The deployment environments of a repository, with their variables and secrets. GitHub ignores
+//! the case of an environment's name.
 //!
 //! Beadle reads the environments of a repository with one call for 30 environments. GraphQL shows
-//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. There is one
-//! more call for each environment, and only if the policy declares them: for its patterns of
-//! branches, for its Apps, for its variables and for its secrets. If an answer has not changed, its call does not
-//! count toward the hourly limit.
+//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. Each of these
+//! parts of an environment needs one more call, which Beadle makes only if the policy declares the
+//! part: the patterns of branches, the Apps, the variables and the secrets. If an answer has not
+//! changed, its call does not count toward the hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,
@@ -58,6 +58,8 @@ const SHAPE: Shape = listed!(keys::ENTRY);
 
 /// The name of the list in a policy, in an answer of GitHub, and in a path.
 const LIST: &str = "environments";
+/// The environment that GitHub makes for a Pages site. GitHub makes it again after a removal.
+const OF_PAGES: &str = "github-pages";
 
 struct Environments;
 
@@ -80,7 +82,8 @@ impl AspectPlanner for Environments {
         }
         let asked = &section.node.asked;
         for row in matched.only_observed.iter().filter_map(|found| rows.get(*found)) {
-            if let Some(name) = row["name"].as_str().filter(|_| section.exclusive) {
+            let name = row["name"].as_str().filter(|name| section.exclusive && *name != OF_PAGES);
+            if let Some(name) = name {
                 remove(context, name, asked, plan).await?;
             }
         }
@@ -279,6 +282,10 @@ impl Change<'_> {
                 plan.cannot_read_part(self.part, "GitHub does not show the environment's protection rules");
                 return Ok(false);
             };
+            if !rules.iter().all(reviewers::is_whole) {
+                plan.cannot_read_part(self.part, "GitHub shows a protection rule without its App");
+                return Ok(false);
+            }
             known.clone_from(rules);
         }
         let wanted = reviewers::apps(context, self.part, list, &known, plan).await?;

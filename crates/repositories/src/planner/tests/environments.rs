@@ -30,7 +30,7 @@ fn patch(part: &Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_environment_is_made_with_all_its_parts_and_stays() {
+async fn an_environment_is_created_with_all_its_parts_and_stays() {
     let world = World::new(state(), POLICY).await;
     world.apply().await;
     assert_eq!(world.changes().await, Vec::<String>::new());
@@ -92,7 +92,9 @@ async fn each_change_is_found_with_its_risk_and_repaired() {
 async fn an_environment_that_is_not_listed_is_removed_and_the_plan_shows_what_goes_with_it() {
     let stray = json!({ "variables": { "OLD_URL": "x" } });
     let mut state = state();
-    state["orgs"]["acme"]["repos"]["shop"]["environments"] = json!({ "stray": stray, "PRODUCTION": {} });
+    // GitHub makes the environment of a Pages site again after a removal.
+    let all = json!({ "stray": stray, "PRODUCTION": {}, "github-pages": {} });
+    state["orgs"]["acme"]["repos"]["shop"]["environments"] = all;
     let world = World::new(state.clone(), "environments: { additive: [{ name: production }] }\n").await;
     assert_eq!(world.changes().await, Vec::<String>::new(), "case does not matter, and others stay");
     let world = World::new(state, "environments: [{ name: production }]\n").await;
@@ -102,7 +104,9 @@ async fn an_environment_that_is_not_listed_is_removed_and_the_plan_shows_what_go
     assert!(change.contains("risk: Removes"), "{change}");
     world.apply().await;
     let left = world.sim.state();
-    assert_eq!(part(&left, "/environments").as_object().unwrap().keys().collect::<Vec<_>>(), ["PRODUCTION"]);
+    let mut left: Vec<&String> = part(&left, "/environments").as_object().unwrap().keys().collect();
+    left.sort_unstable();
+    assert_eq!(left, ["PRODUCTION", "github-pages"]);
     world.check_calls();
 }
 
@@ -125,7 +129,7 @@ async fn a_value_that_the_policy_does_not_name_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reviewer_that_does_not_exist_leaves_the_environment_unmade() {
+async fn an_environment_with_an_unknown_reviewer_is_not_created() {
     let policy = "environments: [{ name: production, reviewers: [{ type: Team, slug: ghosts }] }]\n";
     let stage = Stage::new(state(), policy).await;
     let plan = stage.plan().await;
@@ -147,7 +151,7 @@ async fn variables_that_are_not_listed_stay_if_the_list_is_additive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_form_of_the_same_value_is_no_change() {
+async fn another_form_of_the_same_value_is_not_a_change() {
     let world = World::new(state(), POLICY).await;
     world.apply().await;
     let settled = world.sim.state();

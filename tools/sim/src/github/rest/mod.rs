@@ -17,6 +17,7 @@ mod hooks;
 mod interactions;
 mod issues;
 mod labels;
+mod memberships;
 mod milestones;
 mod oidc;
 mod organisation;
@@ -221,6 +222,14 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     reply
 }
 
+/// Returns a page of a list that GitHub puts into an object, with the total of all pages.
+pub(crate) fn in_object(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
+    let total = rows.len();
+    let mut reply = page(call, rows);
+    reply.body = reply.body.map(|rows| json!({ "total_count": total, key: rows }));
+    reply
+}
+
 fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     match (call.method.as_str(), rest) {
         (_, []) => organisation::answer(world, call, org),
@@ -243,6 +252,8 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
+        (_, ["memberships", login]) => memberships::answer(world, call, org, login),
+        ("GET", ["invitations"]) => memberships::invitations(world, call, org),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
         (_, ["custom-repository-roles", rest @ ..]) => {
             organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)
@@ -444,6 +455,15 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     }
     let mut changed = found.clone();
     set(&mut changed, call.body);
+    if found["fork"] == json!(true) && changed["visibility"] != found["visibility"] {
+        return Reply::invalid("Validation Failed: the visibility of a fork cannot be changed");
+    }
+    if !call.body["name"].is_null() {
+        let Some(kept) = create::kept_name(&call.body["name"]) else {
+            return Reply::invalid("Validation Failed: the name is invalid");
+        };
+        changed["name"] = json!(kept);
+    }
     for (stem, method) in
         [("squash_merge_commit", "allow_squash_merge"), ("merge_commit", "allow_merge_commit")]
     {

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use crypto_box::SecretKey;
 use serde_json::{Value, json};
 
-use super::variables::{Holder, refused_name, wrapped};
-use super::{Call, Reply};
+use super::variables::{Holder, refused_name};
+use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
 /// The id of the key with which a client must seal values.
@@ -60,7 +60,7 @@ pub(super) fn answer(
     match (call.method.as_str(), rest) {
         ("GET", []) => {
             let rows = known.iter().map(|(name, secret)| shown(name, secret)).collect();
-            wrapped(call, "secrets", rows)
+            in_object(call, "secrets", rows)
         }
         ("GET", ["public-key"]) => public_key(),
         ("GET", [name]) => {
@@ -77,8 +77,12 @@ pub(super) fn answer(
                 Err(why) => return Reply::invalid(&format!("Validation Failed: {why}")),
             };
             let is_new = !known.contains_key(&name);
-            // Clocks in tests are simulated, so the time of a write is not the present one.
-            let secret = json!({ "value": value });
+            // Clocks in tests are simulated, so the time of a write is not the present one. A test
+            // can set the time in the state.
+            let mut secret = json!({ "value": value });
+            if let Some(at) = world.doc["secrets_updated_at"].as_str() {
+                secret["updated_at"] = json!(at);
+            }
             holder.edit(world, call.sender, |part| part[key][name] = secret);
             if is_new { Reply::json(201, json!({})) } else { Reply::empty(204) }
         }

@@ -23,6 +23,20 @@ pub struct NewTeam<'a> {
     pub description: &'a str,
     /// The id of the team above the new team.
     pub parent: Option<u64>,
+    /// True if only its members see the new team. A team below another team cannot be secret.
+    pub is_secret: bool,
+}
+
+impl NewTeam<'_> {
+    /// Returns the body of the request that creates the team.
+    fn body(&self) -> Value {
+        let privacy = if self.is_secret && self.parent.is_none() { "secret" } else { "closed" };
+        let mut body = json!({ "name": self.name, "description": self.description, "privacy": privacy });
+        if let Some(parent) = self.parent {
+            body["parent_team_id"] = json!(parent);
+        }
+        body
+    }
 }
 
 /// Writes to one team. The team and its people are identified by ids. Beadle looks up their present
@@ -81,17 +95,13 @@ struct MadeBelow {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: creates a team. The team is visible to the organisation, because
-    /// GitHub requires this of teams that have a team above or below them. Returns `None` if a team
-    /// already has this name.
+    /// `POST /orgs/{org}/teams`: creates a team. Unless it is secret, the team is visible to the
+    /// organisation, because GitHub requires this of teams that have a team above or below them.
+    /// Returns `None` if a team already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
-        let mut body = json!({ "name": new.name, "description": new.description, "privacy": "closed" });
-        if let Some(parent) = new.parent {
-            body["parent_team_id"] = json!(parent);
-        }
         let path = Path::at("orgs").value(api.organisation()).then("teams");
-        match api.write(Method::POST, &path, Some(body)).await {
+        match api.write(Method::POST, &path, Some(new.body())).await {
             Ok(answer) => {
                 let made: Made = answer.json().map_err(Failure::from)?;
                 Ok(Some(Team {
@@ -246,5 +256,23 @@ impl NamedTeam {
     /// `DELETE /orgs/{org}/teams/{team_slug}`: deletes the team and every team below it.
     pub async fn delete(self) -> Result<(), Failure> {
         self.write(Method::DELETE, None).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_team_is_secret_from_the_start() {
+        for (parent, is_secret, privacy) in [
+            (None, false, "closed"),
+            (None, true, "secret"),
+            (Some(7), false, "closed"),
+            (Some(7), true, "closed"),
+        ] {
+            let new = NewTeam { name: "Ops", description: "", parent, is_secret };
+            assert_eq!(new.body()["privacy"], privacy, "{parent:?} {is_secret}");
+        }
     }
 }

@@ -59,8 +59,18 @@ impl Attributes {
     /// that the account must not have the attribute. An error says why the value is unknown.
     pub(crate) fn wanted(&self, person: &Person) -> Vec<(Attribute, Result<Value, String>)> {
         let profile = minijinja::Value::from(Serde(&person.profile));
-        let wanted = self.0.iter().map(|mapped| (mapped.attribute.clone(), mapped.value(profile.clone())));
-        wanted.collect()
+        // Every profile has a login. Without one, the directory did not show the profile, and each
+        // attribute would look as if it had no value.
+        let is_shown = person.login != person.id;
+        let value = |mapped: &Mapped| {
+            if is_shown {
+                mapped.value(profile.clone())
+            } else {
+                let name = mapped.attribute.name();
+                Err(format!("{name}: the directory does not show the profile of {}", person.id))
+            }
+        };
+        self.0.iter().map(|mapped| (mapped.attribute.clone(), value(mapped))).collect()
     }
 
     /// Returns the known values of [`Self::wanted`].
@@ -139,6 +149,16 @@ mod tests {
             assert_eq!(value(attribute, expression, &profile), Ok(wanted), "{attribute} = {expression}");
         }
         assert!(value("title", "tags", &profile).unwrap_err().contains("title: the value must be"));
+    }
+
+    #[test]
+    fn without_a_profile_the_values_are_unknown() {
+        let title = Attribute::named("title").unwrap();
+        let attributes = Attributes::new(vec![(title, "title".into())]).unwrap();
+        let hidden = Person { login: "00u1".into(), ..person(json!({})) };
+        assert!(attributes.wanted(&hidden).iter().all(|(_, value)| value.is_err()));
+        assert!(attributes.known(&hidden).is_empty());
+        assert_eq!(attributes.known(&person(json!({}))).len(), 1, "this person has no title");
     }
 
     #[test]

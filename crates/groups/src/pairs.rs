@@ -46,6 +46,9 @@ struct Held {
 struct Candidate {
     source: String,
     group: String,
+    /// True if the directory has another group with the same name. A mapping by the name would
+    /// select both.
+    is_ambiguous: bool,
     /// The number of people without an account at the target.
     missing: usize,
     /// The groups of the target, by their ids.
@@ -64,6 +67,8 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
     for (name, source) in sources {
         let mut groups = source.groups().await?;
         groups.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut named: BTreeMap<String, usize> = BTreeMap::new();
+        groups.iter().for_each(|group| *named.entry(group.name.clone()).or_default() += 1);
         for group in groups {
             let made = mappings.group_keys(name, &group.id, &group.name);
             if made.iter().any(|(target, _)| *target == directory.name) {
@@ -73,7 +78,10 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
                 candidate(directory.target.as_ref(), (name.as_str(), source.as_ref()), &group, &mut held)
                     .await;
             match read {
-                Ok(candidate) => candidates.extend(candidate),
+                Ok(candidate) => candidates.extend(candidate.map(|candidate| Candidate {
+                    is_ambiguous: named.get(&group.name).is_some_and(|count| *count > 1),
+                    ..candidate
+                })),
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 Err(failure) => {
                     unread.push(format!("`{}` of {name} cannot be compared: {}", group.name, failure.text));
@@ -117,7 +125,8 @@ async fn candidate(
         equal.extend(same.map(|same| (id, same.clone())));
     }
     let (source, group) = (name.to_owned(), group.name.clone());
-    Ok((!equal.is_empty()).then_some(Candidate { source, group, missing, equal }))
+    let candidate = Candidate { source, group, is_ambiguous: false, missing, equal };
+    Ok((!candidate.equal.is_empty()).then_some(candidate))
 }
 
 /// Reads one group of the target. Returns `None` if the group does not exist.
@@ -137,7 +146,7 @@ async fn read(target: &dyn TargetReader, id: &str) -> Result<Option<Held>, Failu
 fn decide(candidates: &[Candidate]) -> GroupPairs {
     let mut found = GroupPairs::default();
     for one in candidates {
-        let Candidate { source, group, missing, equal } = one;
+        let Candidate { source, group, is_ambiguous, missing, equal } = one;
         let mut doubt = |why: String| found.doubts.push(format!("`{group}` of {source}: {why}"));
         let Some((id, held)) = equal.first_key_value() else { continue };
         let name = &held.name;
@@ -145,6 +154,10 @@ fn decide(candidates: &[Candidate]) -> GroupPairs {
         if equal.len() > 1 {
             let names: Vec<String> = equal.values().map(|held| format!("`{}`", held.name)).collect();
             doubt(format!("several groups of the target have the same members: {}", names.join(", ")));
+        } else if *is_ambiguous {
+            doubt(format!(
+                "the members are those of `{name}`, but {source} has another group with this name: map it by its id"
+            ));
         } else if is_shared {
             doubt(format!("other groups of directories have the same members as `{name}`"));
         } else if *missing > 0 {
@@ -178,7 +191,8 @@ mod tests {
 
     fn candidate(group: &str, missing: usize, equal: &[Held]) -> Candidate {
         let equal = equal.iter().map(|held| (held.name.clone(), held.clone())).collect();
-        Candidate { source: "corp".to_owned(), group: group.to_owned(), missing, equal }
+        let is_ambiguous = group == "AWS_Same_Name";
+        Candidate { source: "corp".to_owned(), group: group.to_owned(), is_ambiguous, missing, equal }
     }
 
     #[test]
@@ -190,6 +204,7 @@ mod tests {
             candidate("AWS_Twice", 0, &[held("one"), held("two")]),
             candidate("AWS_A", 0, &[held("same")]),
             candidate("AWS_B", 0, &[held("same")]),
+            candidate("AWS_Same_Name", 0, &[held("twin")]),
             candidate("AWS_Late", 2, &[held("late")]),
             candidate("AWS_Kept", 0, &[kept]),
             candidate("AWS_Mixed", 0, &[mixed]),
@@ -205,6 +220,7 @@ mod tests {
             ("AWS_Twice", "several groups of the target"),
             ("AWS_A", "other groups of directories"),
             ("AWS_B", "other groups of directories"),
+            ("AWS_Same_Name", "another group with this name: map it by its id"),
             ("AWS_Late", "2 of its people have no account"),
             ("AWS_Kept", "Entra keeps it"),
             ("AWS_Mixed", "different roles"),

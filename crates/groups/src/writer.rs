@@ -126,6 +126,8 @@ impl Session<Write> for Run {
                         external_id: &facts.external_id,
                         description: facts.description.as_deref(),
                         parent: facts.parent.as_deref(),
+                        // Until the change of the settings, everybody would see the group.
+                        is_secret: facts.settings.get("privacy").is_some_and(|value| value == "secret"),
                     })
                     .await?;
                 // If the target shows the name in its own form, that still is the same name.

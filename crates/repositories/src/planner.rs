@@ -13,11 +13,10 @@ use crate::creation::creation_key;
 use crate::in_force::{Modes, PolicyHandle};
 use crate::names::Names;
 use crate::order::in_order;
-use crate::organisation;
 use crate::overrides::Overrides;
 use crate::planner::pages::Pages;
 use crate::planner::widening::wait_for_protection;
-use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Removed, Verdict, explain};
+use crate::policy::{Explained, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
@@ -175,7 +174,7 @@ impl RepositoryPlanner {
         let mut own = None;
         if names.is_empty() {
             // If the policy has no section about the organisation itself, no call is needed.
-            if shard.is_first() && !self.sections_of_organisation(&policy).is_empty() {
+            if shard.is_first() && Self::declares_organisation(&policy) {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
                 own = Some((Key::new("organisation", instance, id), self.of_organisation(&policy).await?));
@@ -289,31 +288,6 @@ impl RepositoryPlanner {
             }
         }
         Ok(Some(explanation))
-    }
-
-    /// Plans the aspects of the organisation itself.
-    async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let context = organisation::Context::new(&self.reader, &self.secrets, &self.secret_memory);
-        organisation::plan(&context, &self.sections_of_organisation(policy)).await
-    }
-
-    /// Returns the sections of the policy that are about the organisation itself.
-    fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::DesiredSection<'a>> {
-        let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
-        let mut sections = Vec::new();
-        for aspect in organisation::ALL {
-            let section = aspect.top();
-            let node = settings.and_then(|layer| aspect.node(&layer.root));
-            if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
-                let exclusive = settings.is_none_or(|layer| {
-                    let additive = layer.additive.iter().any(|name| name == section);
-                    layer.list_modes.get(section).map_or(!additive, |word| word.exclusive)
-                });
-                let section = organisation::Section::new(node, exclusive);
-                sections.push((*aspect, section, self.modes.of(aspect.name)));
-            }
-        }
-        sections
     }
 
     /// Plans one repository from its observed state.
@@ -449,6 +423,7 @@ mod ahead;
 mod creations;
 mod keyed;
 mod later;
+mod own_sections;
 mod pages;
 pub mod preview;
 #[cfg(test)]

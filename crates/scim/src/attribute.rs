@@ -189,12 +189,13 @@ impl Attribute {
 }
 
 /// Returns the position of the entry of a list that the configuration means: the one for work, or
-/// the primary one.
+/// the primary one if it has no type. A primary entry of another type, such as the number at home,
+/// belongs to the person.
 fn work(entries: &[Value]) -> Option<usize> {
     let is_work =
         |entry: &Value| entry["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("work"));
     let at = entries.iter().position(is_work);
-    at.or_else(|| entries.iter().position(|entry| entry["primary"] == true))
+    at.or_else(|| entries.iter().position(|entry| entry["primary"] == true && entry["type"].is_null()))
 }
 
 /// Sets a value of the work entry. An entry without values is removed.
@@ -344,6 +345,21 @@ mod tests {
         let last = user(&json!({ "phoneNumbers": [{ "type": "work", "primary": true, "value": "2" }] }));
         let removed = operations(&last, &[(named("phone"), Value::Null)]);
         assert_eq!(removed, [json!({ "op": "remove", "path": "phoneNumbers" })]);
+    }
+
+    #[test]
+    fn the_primary_entry_of_another_type_is_left_alone() {
+        let home = json!({ "type": "home", "primary": true, "value": "1" });
+        let ada = user(&json!({ "phoneNumbers": [home] }));
+        assert_eq!(named("phone").of(&ada), Value::Null);
+        assert_eq!(
+            operations(&ada, &[(named("phone"), json!("2"))]),
+            [json!({ "op": "replace", "path": "phoneNumbers", "value": [
+                home, { "type": "work", "primary": false, "value": "2" },
+            ] })]
+        );
+        let removed = operations(&ada, &[(named("phone"), Value::Null)]);
+        assert_eq!(removed, [json!({ "op": "replace", "path": "phoneNumbers", "value": [home] })]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::accepted_mappings::{self, generation_of, to_target};
 use crate::app::held_generation::HeldGeneration;
+use crate::app::hold_records;
 use crate::app::policy_adoption::let_pass;
 use crate::app::service::Service;
 use crate::config::{Config, TargetConfig};
@@ -36,12 +37,13 @@ pub(crate) async fn adopt(
     wanted: Vec<Mapping>,
 ) -> Result<MappingAdoption, Failure> {
     let (store, in_force) = (service.store.as_ref(), &service.directories.in_force);
-    let (name, note) = (target.name.as_str(), HeldGeneration::note(&target.name));
+    let name = target.name.as_str();
     let generation = generation_of(&wanted);
-    let held = note.get(store).await?;
+    let held = HeldGeneration::note(name).get(store).await?;
     if generation_of(&in_force.configured_of(name)) == generation {
-        if let Some(held) = held {
-            note.forget(store).await?;
+        if held.is_some()
+            && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
+        {
             tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
         }
         return Ok(MappingAdoption::Unchanged);
@@ -71,7 +73,7 @@ pub(crate) async fn adopt(
             new.why = verdict.to_string();
             let (digest, why) = (&new.digest, &new.why);
             tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
-            note.put(store, &new).await?;
+            hold_records::begin(store, name, &new, now).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
         // The generation of a group is that of all mappings in force together.
@@ -85,7 +87,7 @@ pub(crate) async fn adopt(
         store.mark(batch.to_vec(), now).await?;
     }
     service.bell.notify_one();
-    note.forget(store).await?;
+    hold_records::end(store, name, &generation, now).await?;
     Ok(MappingAdoption::InForce(generation))
 }
 

@@ -30,19 +30,18 @@ pub(super) fn split_named(id: &str, text: &str) -> Vec<(String, String)> {
 
 /// Joins named parts to texts, by their ids. A text with a missing part is left out.
 pub(super) fn join_named(parts: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let mut found: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
+    // A text can have parts of two sizes, if an older version was killed while it stored the text.
+    let mut found: BTreeMap<(String, usize), BTreeMap<usize, String>> = BTreeMap::new();
     for (name, part) in parts {
         let mut pieces = name.split('/');
         let (id, at, of) = (pieces.next(), pieces.next(), pieces.next());
         let number = |piece: Option<&str>| piece.and_then(|piece| piece.parse::<usize>().ok());
         if let (Some(id), Some(at), Some(of)) = (id, number(at), number(of)) {
-            let (total, all) = found.entry(id.to_owned()).or_default();
-            *total = of;
-            all.insert(at, part);
+            found.entry((id.to_owned(), of)).or_default().insert(at, part);
         }
     }
-    let whole = found.into_iter().filter(|(_, (of, parts))| parts.len() == *of);
-    whole.map(|(id, (_, parts))| (id, parts.into_values().collect())).collect()
+    let whole = found.into_iter().filter(|((_, of), parts)| parts.len() == *of);
+    whole.map(|((id, _), parts)| (id, parts.into_values().collect())).collect()
 }
 
 #[cfg(test)]
@@ -67,5 +66,9 @@ mod tests {
         let part = |at: usize, length: usize| (format!("id/{at}/2"), "a".repeat(length));
         let joined = join_named([part(1, 7), part(0, 250_000)]);
         assert_eq!(joined["id"].len(), 250_007);
+        let text = "ab".repeat(PART);
+        let of_older = ("id/0/3".to_owned(), "a left part".to_owned());
+        let parts = split_named("id", &text).into_iter().chain([of_older]);
+        assert_eq!(join_named(parts)["id"], text, "parts of two sizes are not mixed");
     }
 }

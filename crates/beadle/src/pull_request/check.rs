@@ -11,7 +11,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, GateLimits, Lane, Mark, Mode, Report, Store};
 use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
-use beadle_repositories::policy::Problem;
+use beadle_repositories::policy::{MAPPINGS, MEMBERS, Problem, TEAMS};
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::findings::Findings;
@@ -271,6 +271,7 @@ impl PolicyCheck {
             folders: Folders { own: self.folder(pull, false), base: self.folder(pull, true) },
             is_from_fork: pull.is_from_fork,
             is_base_invalid: false,
+            changes_groups: false,
             refused: None,
             approving_team: self.approve_by_review.clone(),
             problems: Vec::new(),
@@ -353,6 +354,8 @@ impl PolicyCheck {
         };
         findings.is_base_invalid = before.is_none();
         let before = before.map_or_else(|| current.clone(), |parsed| Arc::new(parsed.policy));
+        let differs = |file: &str| before.sources.get(file) != after.sources.get(file);
+        findings.changes_groups = [MAPPINGS, TEAMS, MEMBERS].into_iter().any(differs);
         let of = (self.organisation.as_str(), &self.planner);
         let preview = outcome::preview(of, &self.limits, &before, &after).await?;
         findings.preview = Some(preview);

@@ -6,7 +6,7 @@
 
 use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::Problem;
+use beadle_repositories::policy::{MAPPINGS, MEMBERS, Problem, TEAMS};
 
 use super::findings::{Findings, Previewed, parts};
 use super::groups::{Group, groups};
@@ -66,6 +66,12 @@ pub(super) fn summary(findings: &Findings) -> String {
              its commits are in a branch of the repository."
         };
         page.quote(&[Piece::own(text)]);
+    }
+    if findings.changes_groups {
+        let text = "changes. Beadle plans no groups here: the gate plans the groups of new mappings after the merge, and \
+                    the guard limits the changes of teams and members.";
+        let files = Piece::values(&[MAPPINGS, TEAMS]);
+        page.quote(&[files, Piece::own("or"), Piece::value(MEMBERS), Piece::own(text)]);
     }
     problems(&mut page, findings);
     if let Some(preview) = &findings.preview {
@@ -175,7 +181,8 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
     incomplete(page, findings, preview);
     unknowns(page, findings, preview);
-    let shown = groups(&findings.organisation, &preview.plans, findings.is_public);
+    let readers = (findings.is_public, findings.is_foreign);
+    let shown = groups(&findings.organisation, &preview.plans, readers);
     let mut left = 0;
     for group in &shown {
         let (whole, brief) = (group_lines(group, true), group_lines(group, false));
@@ -336,6 +343,15 @@ mod tests {
         for name in ["secret-shop", "secret-team", "secret-owners"] {
             assert!(text.contains(name), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn a_change_of_groups_is_named_because_the_preview_lacks_it() {
+        let said = "> `groups.toml`, `teams.yml` or `members.yml` changes. Beadle plans no groups here";
+        let mut found = findings(Some(preview(&[], &[])));
+        assert!(!summary(&found).contains(said));
+        found.changes_groups = true;
+        assert!(summary(&found).contains(said), "{}", summary(&found));
     }
 
     #[test]

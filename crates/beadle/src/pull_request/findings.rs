@@ -78,6 +78,8 @@ pub(super) struct Findings {
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
+    /// True if the mappings, the teams or the members of the policy change. The preview has no groups.
+    pub(super) changes_groups: bool,
     /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,
     /// The slug of the team whose members can approve the policy by a review.
@@ -267,6 +269,7 @@ pub(super) mod tests {
             folders: Folders { own: Some(String::new()), base: None },
             is_from_fork: false,
             is_base_invalid: false,
+            changes_groups: false,
             refused: None,
             approving_team: None,
             problems: Vec::new(),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::{Key, Plan, Risk};
+use beadle_repositories::policy::BASE;
 use serde_json::Value;
 
 use crate::output::escape;
@@ -36,11 +37,12 @@ pub(super) struct Group<'a> {
 /// Returns the groups of all changes, the gravest risk and the largest group first. The names are
 /// shown without the name of the organisation. If everybody can read the result (`is_public`), it
 /// has only what the policy declares: no names of repositories, and nothing that the policy does
-/// not name, such as a removed team.
+/// not name, such as a removed team. If the readers are the members of another organisation
+/// (`is_foreign`), it has only what the base declares, because the rest of the policy is not theirs.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],
-    is_public: bool,
+    (is_public, is_foreign): (bool, bool),
 ) -> Vec<Group<'a>> {
     let mut found: BTreeMap<Kind<'a>, (u64, BTreeSet<&'a str>)> = BTreeMap::new();
     for (_, plan) in plans {
@@ -52,7 +54,9 @@ pub(super) fn groups<'a>(
         for change in &plan.changes {
             for field in &change.fields {
                 let is_whole = field.before.is_null() || field.after.is_null();
-                let is_hidden = is_public && (field.risk == Risk::Removes || field.after.is_null());
+                let is_of_base = field.asked.as_ref().is_some_and(|at| at.file.starts_with(BASE));
+                let is_hidden = (is_public && (field.risk == Risk::Removes || field.after.is_null()))
+                    || (is_foreign && !is_of_base);
                 let what = match (change.what.as_str(), is_whole) {
                     _ if is_hidden => String::new(),
                     ("", _) => field.name.clone(),
@@ -90,6 +94,7 @@ fn shown(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::PolicyLocation;
     use serde_json::json;
 
     use super::super::findings::tests::{change, preview};
@@ -103,7 +108,7 @@ mod tests {
             preview(&names, &[add, change("team core", Risk::Removes, &json!("push"), &Value::Null)]);
         shown.plans[0].1.changes[1].fields[0].before = json!("admin");
         shown.plans[1].1.changes.push(change("team web", Risk::Changes, &json!("pull"), &json!("push")));
-        let groups = groups("acme", &shown.plans, false);
+        let groups = groups("acme", &shown.plans, (false, false));
         let lines: Vec<String> = groups
             .iter()
             .map(|group| {
@@ -128,11 +133,26 @@ mod tests {
             .map(|team| change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null));
         let [core, web] = removals;
         let shown = preview(&["a".to_owned(), "b".to_owned()], &[add, core, web]);
-        let groups = groups("acme", &shown.plans, true);
+        let groups = groups("acme", &shown.plans, (true, false));
         let lines: Vec<_> = groups
             .iter()
             .map(|group| (group.kind.risk, group.kind.what.as_str(), group.reaches, group.names.len()))
             .collect();
         assert_eq!(lines, [(Risk::Removes, "", 2, 0), (Risk::Adds, "team docs", 2, 0)]);
+    }
+
+    #[test]
+    fn another_organisation_reads_only_what_its_base_declares() {
+        let adds = ["docs", "secret"].map(|team| {
+            let mut add = change(&format!("team {team}"), Risk::Adds, &Value::Null, &json!("pull"));
+            let file = if team == "docs" { "base/settings.yml" } else { "settings.yml" };
+            add.fields[0].asked = Some(PolicyLocation { file: file.into(), line: 3 });
+            add
+        });
+        let shown = preview(&["a".to_owned()], &adds);
+        let groups = groups("acme", &shown.plans, (true, true));
+        let mut names: Vec<&str> = groups.iter().map(|group| group.kind.what.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["", "team docs"]);
     }
 }

@@ -122,7 +122,8 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     }
     for (name, of) in &service.directories.team_files {
         let (service, name, of) = (service.clone(), name.clone(), of.clone());
-        all.push(Arc::new(team_file::TeamFile { service, name, of }));
+        let seen = parking_lot::Mutex::default();
+        all.push(Arc::new(team_file::TeamFile { service, name, of, seen }));
     }
     if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, TaskStatus, Time};
 use beadle_groups::sources::FileTeam;
 use beadle_hooks::okta::WHOLE;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -27,12 +28,16 @@ pub(super) struct TeamFile {
     /// The name of the source.
     pub(super) name: String,
     pub(super) of: TeamSource,
+    /// The teams at the last look of this process. Another process may have marked a change before
+    /// this process used the new file, and this process may then have worked on the marks with the
+    /// old file.
+    pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 
 /// The digest of each team at the last look, by the id of the team.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-struct SeenTeams(BTreeMap<String, String>);
+pub(super) struct SeenTeams(BTreeMap<String, String>);
 
 impl Metadata for SeenTeams {
     const KIND: &'static str = "team-file";
@@ -50,10 +55,15 @@ impl SeenTeams {
         Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
     }
 
-    /// Returns the ids of the teams that differ from the teams of an earlier look.
-    fn changed_since(&self, before: &Self) -> BTreeSet<String> {
-        let ids = self.0.keys().chain(before.0.keys());
-        ids.filter(|id| self.0.get(*id) != before.0.get(*id)).cloned().collect()
+    /// Returns the ids of the teams that differ from the teams of earlier looks: of the last look of
+    /// any process, and of the last look of this process.
+    fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
+        let mut changed = BTreeSet::new();
+        for before in before {
+            let ids = self.0.keys().chain(before.0.keys());
+            changed.extend(ids.filter(|id| self.0.get(*id) != before.0.get(*id)).cloned());
+        }
+        changed
     }
 }
 
@@ -65,10 +75,8 @@ impl TeamFile {
         let teams = SeenTeams::of(&self.of.source.teams().await?);
         let note = Note::<SeenTeams>::of(&[self.name.as_str()]);
         let before = note.get(store).await?;
-        if before.as_ref() == Some(&teams) {
-            return Ok(0);
-        }
-        let changed = before.map(|before| teams.changed_since(&before)).unwrap_or_default();
+        let own = self.seen.lock().clone();
+        let changed = teams.changed_since(before.iter().chain(&own));
         let mark =
             |id: &String| Mark::new(Key::new("group", &self.name, format!("{WHOLE}{id}")), Lane::Event);
         if !changed.is_empty() {
@@ -76,7 +84,10 @@ impl TeamFile {
             self.service.bell.notify_one();
         }
         // The marks come first: a process that is killed in between marks the teams again.
-        note.put(store, &teams).await?;
+        if before.as_ref() != Some(&teams) {
+            note.put(store, &teams).await?;
+        }
+        *self.seen.lock() = Some(teams);
         Ok(changed.len())
     }
 
@@ -144,8 +155,10 @@ mod tests {
         };
         let before = SeenTeams::of(&[team("a", "ada"), team("b", "bob"), team("c", "carl")]);
         let now = SeenTeams::of(&[team("a", "ada"), team("b", "bea"), team("d", "dan")]);
-        let changed = now.changed_since(&before);
-        assert_eq!(changed, BTreeSet::from(["b", "c", "d"].map(str::to_owned)));
-        assert!(now.changed_since(&now).is_empty());
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<String>>();
+        assert_eq!(now.changed_since([&before]), ids(&["b", "c", "d"]));
+        assert!(now.changed_since([&now]).is_empty() && now.changed_since([]).is_empty());
+        // Another process has recorded the new teams, but this process still used the old ones.
+        assert_eq!(now.changed_since([&now, &before]), ids(&["b", "c", "d"]));
     }
 }

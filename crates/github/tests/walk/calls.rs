@@ -175,7 +175,8 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
         "block" => writer.block(&Grantee::user(1, text("login"))).await.is_ok(),
         "unblock" => writer.unblock(&Grantee::user(1, text("login"))).await.is_ok(),
         "create_team" => {
-            let new = NewTeam { name: text("team"), description: text("description"), parent: None };
+            let (name, description) = (text("team"), text("description"));
+            let new = NewTeam { name, description, parent: None, is_secret: false };
             writer.create_team(&new).await.is_ok()
         }
         "organisation_members" => writer.organisation_members(&[text("account").to_owned()]).await.is_ok(),

@@ -21,7 +21,7 @@ impl GroupPlanner {
                 return Ok(false);
             }
         }
-        let has = self.directory.target.groups_of(&whose.person).await?;
+        let has = self.directory.target.groups_of_account(&whose.account, &whose.person).await?;
         if has.is_empty() {
             return Ok(true);
         }

@@ -10,11 +10,14 @@ use parking_lot::RwLock;
 
 use super::{Directory, GroupPlanner, Write};
 use crate::due::due;
-use crate::mapping::{GroupKey, Mapping, Mappings, declared};
+use crate::mapping::{GroupKey, Mapping, Mappings, OnMissingGroup, declared};
 use crate::mark::KIND;
 
 /// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
+/// The number of keys that run as events. The keys of mappings that affect more groups must not
+/// delay the events that arrive later, so the other keys wait behind them.
+const AS_EVENTS: usize = 500;
 
 /// What new mappings would change in the groups of one target.
 #[derive(Debug, Default)]
@@ -32,7 +35,8 @@ pub struct GroupPreview {
 impl GroupPreview {
     /// Returns the marks that make the keys due whose mappings differ.
     pub fn marks(&self) -> Vec<Mark> {
-        self.due.iter().map(|key| due(key.clone(), Lane::Event, None)).collect()
+        let lane = |at: usize| if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
+        self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()
     }
 }
 
@@ -55,7 +59,11 @@ impl GroupPlanner {
             let plans = join_all(batch.iter().map(|key| caused(&old, &new, key))).await;
             for (key, plan) in batch.iter().zip(plans) {
                 let plan = plan?;
-                for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
+                // An unknown part is one person whose account does not exist yet. That is no failed
+                // read, and it may stay so for a long time.
+                let failed =
+                    plan.unknowns.iter().filter(|unknown| unknown.transient && unknown.part.is_none());
+                for unknown in failed {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
                     preview.incomplete.push(text);
                 }
@@ -68,9 +76,13 @@ impl GroupPlanner {
         Ok(preview)
     }
 
-    /// Returns the same planner with other mappings.
+    /// Returns the same planner with other mappings. A group that the target does not have yet is no
+    /// failed read, so the planner treats `on_missing_group = "wait"` like `"error"`.
     fn with(&self, mappings: &Mappings) -> Self {
-        let mappings = Arc::new(RwLock::new(Arc::new(mappings.clone())));
+        let mut mappings = mappings.clone();
+        let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
+        waiting.for_each(|mapping| mapping.on_missing_group = OnMissingGroup::Error);
+        let mappings = Arc::new(RwLock::new(Arc::new(mappings)));
         Self { directory: Directory { mappings, ..self.directory.clone() }, ..self.clone() }
     }
 
@@ -196,4 +208,17 @@ fn without(known: &Known, key: &Key, plan: &Plan<Write>) -> Plan<()> {
     }
     plan.changes = kept;
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_event_overtakes_most_groups_of_large_mappings() {
+        let due = (0..1_000).map(|n| Key::new(KIND, "aws", format!("corp/{n}"))).collect();
+        let marks = GroupPreview { due, ..GroupPreview::default() }.marks();
+        assert_eq!(marks.len(), 1_000);
+        assert_eq!(marks.iter().filter(|mark| mark.lane == Lane::Event).count(), AS_EVENTS);
+    }
 }

@@ -62,6 +62,10 @@ pub struct Person {
 impl Person {
     /// Returns the values that the person's account at a target must have, by SCIM path.
     pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
+        if self.login == self.id {
+            // The directory did not show the profile, so the names are unknown.
+            return vec![("externalId", json!(self.id)), ("active", json!(true))];
+        }
         let mut values = vec![
             ("userName", json!(self.login)),
             ("externalId", json!(self.id)),

@@ -50,6 +50,8 @@ pub struct NewGroup<'a> {
     pub description: Option<&'a str>,
     /// The name of the parent group at the target.
     pub parent: Option<&'a str>,
+    /// True if only its members may see the group, as far as the target can hide a group.
+    pub is_secret: bool,
 }
 
 /// An account of a target.
@@ -90,7 +92,7 @@ impl TargetAccount {
     pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
         let pairs = wanted.iter().filter_map(|(attribute, after)| {
             let before = self.attributes.get(attribute.name())?;
-            let differs = !same(attribute.name(), before, after);
+            let differs = !is_same_attribute(before, after);
             differs.then(|| (attribute.clone(), before.clone(), after.clone()))
         });
         pairs.collect()
@@ -117,6 +119,23 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
         _ => None,
     };
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
+}
+
+/// Two values of a mapped attribute are the same if a server shows a number or a boolean as a text,
+/// or trims a text. Otherwise each run would write the value again.
+fn is_same_attribute(one: &Value, other: &Value) -> bool {
+    let text = |value: &Value| match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(on) => Some(on.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    let (Some(one_text), Some(other_text)) = (text(one), text(other)) else { return one == other };
+    match (one, other) {
+        (Value::Bool(_), _) | (_, Value::Bool(_)) => one_text.eq_ignore_ascii_case(&other_text),
+        _ => one_text == other_text,
+    }
 }
 
 /// The result of a search for a person's account.
@@ -159,6 +178,11 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
+    /// Returns the ids of the groups in which the account with this id is. `person` is the person to
+    /// whom the account belongs. The account may not have the person's id.
+    async fn groups_of_account(&self, _account: &str, person: &str) -> Result<Vec<String>, Failure> {
+        self.groups_of(person).await
+    }
     /// Returns whether the account with this id exists. If the target cannot tell, the answer is
     /// `true`.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
@@ -291,6 +315,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_attribute_in_the_form_of_the_server_is_no_difference() {
+        for (before, after, is_same) in [
+            (json!("7"), json!(7), true),
+            (json!("True"), json!(true), true),
+            (json!("London"), json!("London "), true),
+            (json!(""), Value::Null, true),
+            (json!("london"), json!("London"), false),
+            (json!("8"), json!(7), false),
+            (json!("false"), json!(true), false),
+            (Value::Null, json!(false), false),
+            (json!(["7"]), json!("7"), false),
+        ] {
+            assert_eq!(is_same_attribute(&before, &after), is_same, "{before} and {after}");
+        }
+    }
+
+    #[test]
     fn an_account_differs_by_what_the_server_shows_and_not_by_case_or_empty_texts() {
         let person = Person {
             id: "00u1".into(),
@@ -326,5 +367,9 @@ mod tests {
         let differences = account.differences(&person);
         let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];
         assert_eq!(differences, wanted, "the server does not show `displayName` and `emails`");
+        // The directory does not show the profile of this person.
+        let hidden = Person { login: "00u1".into(), given: String::new(), ..person };
+        let paths: Vec<&str> = account.differences(&hidden).iter().map(|(path, ..)| *path).collect();
+        assert_eq!(paths, ["active"], "the names of the account stay");
     }
 }

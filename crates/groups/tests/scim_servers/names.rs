@@ -17,7 +17,8 @@ async fn the_name_that_a_server_makes_of_ours_is_told() {
         stage.writer.rename("g2", "Developers", &BTreeMap::new()).await.unwrap().as_deref(),
         Some("PRIMARY/Developers")
     );
-    let new = NewGroup { name: "New", external_id: "beadle:corp/00g3", description: None, parent: None };
+    let (name, external_id) = ("New", "beadle:corp/00g3");
+    let new = NewGroup { name, external_id, description: None, parent: None, is_secret: false };
     assert_eq!(stage.writer.create(&new).await.unwrap().name, "PRIMARY/New");
 }
 

@@ -143,3 +143,24 @@ async fn an_account_that_beadle_does_not_manage_keeps_its_attributes() {
     let names = plan.changes.iter().flat_map(|change| &change.fields).map(|field| field.name.as_str());
     assert!(!names.clone().any(|name| name == "title" || name == "department"), "{plan:?}");
 }
+
+#[tokio::test]
+async fn an_account_that_another_system_creates_before_the_write_loses_no_value() {
+    let stage = stage(Users::Provision).await;
+    stage.corp.patch(&json!({ "users": { "00u1": { "profile": { "city": null } } } }));
+    let plan = stage.plan().await;
+    stage.aws.patch(&json!({ "users": { "a1": {
+        "userName": "p1@acme.example", "externalId": "00u1", "active": true, "displayName": "P",
+        "name": { "givenName": "P", "familyName": "Example" }, "title": "Old",
+        "addresses": [{ "type": "work", "primary": true, "locality": "Paris" }],
+    } } }));
+    let session = stage.writer.open(&Stage::key(), &plan, Time(i64::MAX), Lane::Event).await.unwrap();
+    for change in &plan.changes {
+        session.write(change).await.unwrap();
+    }
+    let clerk = stage.account("p1@acme.example");
+    assert_eq!((&clerk["title"], &clerk["addresses"][0]["locality"]), (&json!("Clerk"), &json!("Paris")));
+    let left = stage.plan().await;
+    let fields: Vec<_> = left.changes.iter().flat_map(|change| &change.fields).collect();
+    assert!(matches!(fields.as_slice(), [one] if one.name == "locality" && one.risk == Risk::Removes));
+}

@@ -1,12 +1,14 @@
-//! Tests of accounts that Beadle created and that the target does not have any more.
+//! Tests of accounts that Beadle created: accounts that the target does not have any more, and
+//! accounts whose people left the last group.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lane, Lease, Reconcile, Run, Time, note};
+use beadle_engine::{Clock, Key, Lane, Lease, Planner, Reconcile, Run, Time, note};
 use beadle_groups::mapping::Users;
+use beadle_groups::mark::KIND;
 use beadle_groups::targets::ScimReader;
-use beadle_groups::{GroupSweep, Mapping};
+use beadle_groups::{GroupLimits, GroupPlanner, GroupSweep, Mapping};
 use beadle_scim::{Dialect, Reader};
 use beadle_sim::{okta, scim};
 use serde_json::{Value, json};
@@ -61,4 +63,33 @@ async fn an_account_that_the_target_does_not_have_any_more_is_forgotten_by_a_swe
     // accounts.
     let both = BTreeSet::from(["00u1".to_owned(), "00u2".to_owned()]);
     assert_eq!(swept(&json!({})).await, (both.clone(), both));
+}
+
+#[tokio::test]
+async fn an_account_without_the_id_of_its_person_keeps_the_access_that_beadle_did_not_give() {
+    // The account is in a group that Beadle does not manage, or in no group.
+    for (members, changes) in [(json!({ "a1": true }), 0), (json!({}), 1)] {
+        let users = json!({ "00u1": { "profile": { "login": "p1@acme.example" } } });
+        let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };
+        let accounts = json!({ "a1": { "userName": "p1@acme.example", "active": true } });
+        let groups = json!({ "t9": { "displayName": "Others", "members": members } });
+        let state = Some(json!({ "users": accounts, "groups": groups }));
+        let server = scim::Settings { state, ..scim::Settings::default() };
+        let (corp, aws) = common::vendors(people, server).await;
+        let clock = Clock::system();
+        let wire = Arc::new(Vendor::Okta(corp.clone()));
+        let okta = common::okta_client(&corp.url(), corp.token(), wire, &clock);
+        let wire = Arc::new(Vendor::Scim(aws.clone()));
+        let reader = ScimReader::new(Reader::new(common::scim_client(&aws, Dialect::AWS, wire, &clock)));
+        let mapping = Mapping { users: Users::Provision, ..common::mapping() };
+        let directory = common::directory(common::source(okta), Arc::new(reader), vec![mapping]);
+        let folder = tempfile::tempdir().unwrap();
+        let store = common::store(&folder.path().join("beadle.db"));
+        let kept = json!({ "account": "a1", "login": "p1@acme.example", "made": true, "left": true });
+        store.put(&note("account", &["aws", "corp/00u1"]), &kept.to_string()).await.unwrap();
+        let planner = GroupPlanner::new(directory, GroupLimits::default(), clock, Some(store));
+        let key = Key::new(KIND, "aws", "account/corp/00u1");
+        let plan = planner.plan(&key, None, Lane::Manual).await.unwrap();
+        assert_eq!(plan.changes.len(), changes, "{:?} {:?}", plan.skipped, plan.unknowns);
+    }
 }

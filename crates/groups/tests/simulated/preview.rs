@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use beadle_engine::{Clock, Mode, Risk, note};
+use beadle_groups::mapping::{OnMissingGroup, OnMissingUser};
 use beadle_groups::targets::ScimReader;
 use beadle_groups::{GroupLimits, GroupPlanner, GroupPreview, Mapping, Mappings};
 use beadle_scim::{Dialect, Reader};
@@ -11,10 +12,12 @@ use serde_json::{Value, json};
 
 use crate::common::{self, Vendor};
 
-/// Plans a change of the mappings. The directory has the groups `AWS_Ops` (p0, p1, p2) and
-/// `AWS_Dev` (p3). The target has the union `All` with all four people.
+/// Plans a change of the mappings. The directory has the groups `AWS_Ops` (p0, p1, p2), `AWS_Dev`
+/// (p3) and `GCP_New` (p3, p4). The target has the union `All` with four people, and no account of
+/// p4.
 async fn previewed(before: Vec<Mapping>, after: Vec<Mapping>) -> GroupPreview {
     let (mut users, mut accounts, mut held) = (json!({}), json!({}), json!({}));
+    users["00u4"] = json!({ "profile": { "login": "p4@acme.example" } });
     for n in 0..4 {
         let login = format!("p{n}@acme.example");
         users[format!("00u{n}")] = json!({ "profile": { "login": login } });
@@ -26,6 +29,7 @@ async fn previewed(before: Vec<Mapping>, after: Vec<Mapping>) -> GroupPreview {
     let groups = json!({
         "00g1": group("AWS_Ops", json!({ "00u0": true, "00u1": true, "00u2": true })),
         "00g2": group("AWS_Dev", json!({ "00u3": true })),
+        "00g3": group("GCP_New", json!({ "00u3": true, "00u4": true })),
     });
     let state = Some(json!({ "users": users, "groups": groups }));
     let people = okta::Settings { state, ..okta::Settings::default() };
@@ -92,4 +96,18 @@ async fn a_mapping_of_one_group_affects_only_this_group() {
     let preview = previewed(vec![one("AWS_Dev")], vec![one("AWS_*")]).await;
     assert_eq!(shown(&preview).0, ["target-group:aws:corp/00g1"]);
     assert_eq!(preview.total, 2);
+}
+
+#[tokio::test]
+async fn a_group_or_an_account_that_another_system_creates_later_does_not_stop_the_gate() {
+    for (on_missing_group, changes) in [(OnMissingGroup::Wait, 0), (OnMissingGroup::Create, 2)] {
+        let on_missing_user = OnMissingUser::Wait;
+        let include = vec!["GCP_New".parse().unwrap()];
+        let mapping = Mapping { include, on_missing_group, on_missing_user, ..common::mapping() };
+        let preview = previewed(Vec::new(), vec![mapping]).await;
+        // The account of p4 does not exist. With `wait`, the group does not exist either.
+        assert_eq!(shown(&preview).0, ["target-group:aws:corp/00g3"], "{on_missing_group:?}");
+        let planned: usize = preview.plans.iter().map(|(_, plan)| plan.changes.len()).sum();
+        assert_eq!(planned, changes, "{on_missing_group:?}: create the group and add p3");
+    }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use super::selected::Selected;
+use super::sets::{as_set, is_same_as_missing};
 use crate::aspects::{AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key};
 use crate::policy::shapes::TEXTS;
@@ -222,14 +223,6 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_weaker { Risk::Weakens } else { Risk::Changes }
 }
 
-/// Returns a list in a fixed order, because the order of patterns has no meaning.
-fn sorted(value: &Value) -> Value {
-    let Value::Array(items) = value else { return value.clone() };
-    let mut items = items.clone();
-    items.sort_by_key(ToString::to_string);
-    Value::Array(items)
-}
-
 impl Call {
     /// Returns the values that the policy declares, each with its name in the body.
     fn wants<'a>(&self, section: &'a Node) -> Vec<(&'static str, &'static str, &'a Node)> {
@@ -250,8 +243,10 @@ impl Call {
             }
         }
         for (key, name, node) in self.wants(section) {
-            let (before, after) = (sorted(&seen[name]), sorted(&node.json()));
-            if before != after {
+            let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
+            // An older GitHub server does not show a value that it does not know.
+            let is_missing = before.is_null() && !seen.is_null();
+            if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);
                 fields.push(field(key, before, after, Some(&node.asked), risk));
             }
@@ -346,6 +341,11 @@ impl OrganisationPlanner for Actions {
             }
             let seen = context.reader.of_organisation(call.path).await?;
             let (mut fields, body) = call.differences(section.node, &seen);
+            let is_off = is_permissions && body["enabled_repositories"] == "none";
+            if is_off {
+                // While Actions run in no repository, GitHub does not show what is allowed.
+                fields.retain(|field| !field.before.is_null());
+            }
             let mut puts = Vec::new();
             if !fields.is_empty() {
                 puts.push((call.path, body.clone()));
@@ -354,7 +354,7 @@ impl OrganisationPlanner for Actions {
                 let found = (&mut fields, &mut puts);
                 repositories(context, list, section.node, (&seen, &body), found, plan).await?;
             }
-            if is_permissions {
+            if is_permissions && !is_off {
                 let found = (&mut fields, &mut puts);
                 selected_actions(context, section.node, (&seen, &body), found, plan).await?;
             }
@@ -391,6 +391,27 @@ mod tests {
         ] {
             assert_eq!(risk(key, &before, &after), expected, "{key}: {before} to {after}");
         }
+    }
+
+    #[test]
+    fn a_value_that_an_older_server_does_not_show_is_off() {
+        let fields = |text: &str| {
+            let section = Node::parse("settings.yml", text).unwrap();
+            let seen = json!({ "enabled_repositories": "all", "allowed_actions": "all" });
+            PERMISSIONS.differences(&section, &seen).0.len()
+        };
+        assert_eq!(fields("sha_pinning_required: false"), 0);
+        assert_eq!(fields("sha_pinning_required: true"), 1);
+        assert_eq!(fields("allowed_actions: local_only"), 1);
+    }
+
+    #[test]
+    fn a_pattern_that_the_policy_repeats_is_no_difference() {
+        let section = Node::parse("settings.yml", "patterns_allowed: [b/*, a/*, b/*]").unwrap();
+        let seen = json!({ "patterns_allowed": ["a/*", "b/*"] });
+        assert!(SELECTED_ACTIONS.differences(&section, &seen).0.is_empty());
+        // Until now, another value was in force, so GitHub has no list.
+        assert_eq!(SELECTED_ACTIONS.differences(&section, &Value::Null).0.len(), 1);
     }
 
     #[test]

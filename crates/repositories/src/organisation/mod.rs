@@ -14,6 +14,7 @@ mod rulesets;
 mod runner_groups;
 mod secrets;
 mod selected;
+mod sets;
 mod settings;
 mod variables;
 mod webhooks;

@@ -9,6 +9,7 @@ use beadle_github::{Below, Method};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
+use super::sets::as_set;
 use crate::aspects::properties::in_form_of;
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
@@ -90,12 +91,7 @@ fn comparable(value: &Value) -> Value {
         Value::Bool(false) => Value::Null,
         Value::String(text) if text.is_empty() => Value::Null,
         Value::Array(items) if items.is_empty() => Value::Null,
-        Value::Array(items) => {
-            let mut items = items.clone();
-            items.sort_by_key(ToString::to_string);
-            Value::Array(items)
-        }
-        other => other.clone(),
+        other => as_set(other),
     }
 }
 
@@ -273,6 +269,6 @@ mod tests {
         for empty in [json!(false), json!(""), json!([]), Value::Null] {
             assert_eq!(comparable(&empty), Value::Null, "{empty}");
         }
-        assert_eq!(comparable(&json!(["b", "a"])), json!(["a", "b"]));
+        assert_eq!(comparable(&json!(["b", "a", "b"])), json!(["a", "b"]));
     }
 }

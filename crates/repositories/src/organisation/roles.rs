@@ -4,6 +4,7 @@
 use beadle_engine::{Field, Risk};
 use serde_json::{Map, Value, json};
 
+use super::sets::as_set;
 use crate::aspects::field;
 use crate::policy::Node;
 
@@ -20,13 +21,8 @@ fn comparable(key: &str, value: &Value) -> Value {
     match (key, value) {
         ("description", Value::Null) => json!(""),
         ("base_role", Value::Null) => json!("none"),
-        ("permissions", Value::Array(items)) => {
-            let mut items = items.clone();
-            items.sort_by_key(ToString::to_string);
-            Value::Array(items)
-        }
         ("permissions", Value::Null) => json!([]),
-        _ => value.clone(),
+        _ => as_set(value),
     }
 }
 
@@ -66,8 +62,12 @@ pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
 /// Returns the fields and the body of a new role.
 pub(super) fn new(want: &Node, name: &str) -> Difference {
     let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
+    // A new role has no base unless the request names one. GitHub accepts `none` only for a change.
+    let is_default = |key: &str, node: &Node| key == "base_role" && node.text() == Some("none");
     for key in FIELDS {
-        let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
+        let Some(node) = want.get(key).filter(|node| !node.is_null() && !is_default(key, node)) else {
+            continue;
+        };
         fields.push(field(key, Value::Null, node.json(), Some(&node.asked), Risk::Adds));
         body.insert((*key).to_owned(), node.json());
     }
@@ -98,8 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn a_new_role_without_a_base_does_not_name_one() {
+        let body = |text: &str| Value::Object(new(&Node::parse("f.yml", text).unwrap(), "a").1);
+        let without = json!({ "name": "a", "permissions": ["b"] });
+        assert_eq!(body("{ base_role: none, permissions: [b] }"), without);
+        let with = json!({ "name": "a", "base_role": "read", "permissions": ["b"] });
+        assert_eq!(body("{ base_role: read, permissions: [b] }"), with);
+    }
+
+    #[test]
     fn the_order_of_permissions_and_missing_values_make_no_difference() {
-        let want = Node::parse("f.yml", "{ description: '', base_role: none, permissions: [b, a] }").unwrap();
+        let want =
+            Node::parse("f.yml", "{ description: '', base_role: none, permissions: [b, a, b] }").unwrap();
         let found = json!({ "description": null, "base_role": null, "permissions": ["a", "b"] });
         let [plain, guarded] = differences(&want, &found);
         assert!(plain.0.is_empty() && guarded.0.is_empty(), "{plain:?} {guarded:?}");

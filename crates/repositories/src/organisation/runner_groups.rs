@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
 use super::roles::Difference;
 use super::selected::Selected;
+use super::sets::{as_set, is_same_as_missing};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, TEXTS};
@@ -96,16 +97,11 @@ impl Step for Write {
     }
 }
 
-/// Returns a list in a fixed order, because the order of workflows has no meaning.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => {
-            let mut items = items.clone();
-            items.sort_by_key(ToString::to_string);
-            Value::Array(items)
-        }
-        other => other.clone(),
-    }
+/// Returns whether the enterprise fixes a field of this group, so that the organisation cannot change
+/// it.
+fn is_read_only(row: &Value, key: &str) -> bool {
+    let is_about_workflows = ["restricted_to_workflows", "selected_workflows"].contains(&key);
+    is_about_workflows && row["workflow_restrictions_read_only"] == json!(true)
 }
 
 /// Returns the risk of a change of one field.
@@ -208,8 +204,13 @@ async fn change(
     let (mut plain, mut guarded) = (Difference::default(), Difference::default());
     for key in FIELDS {
         let Some(node) = want.get(key).filter(|node| !node.is_null()) else { continue };
-        let (before, after) = (sorted(&row[*key]), sorted(&node.json()));
-        if before == after {
+        let (before, after) = (as_set(&row[*key]), as_set(&node.json()));
+        if before == after || (before.is_null() && is_same_as_missing(&after)) {
+            continue;
+        }
+        if is_read_only(row, key) {
+            let why = format!("the enterprise fixes the value that {} sets", node.asked);
+            plan.cannot_resolve_part(what, why);
             continue;
         }
         let risk = risk(key, &before, &after);
@@ -255,6 +256,16 @@ async fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_enterprise_can_fix_the_workflows_of_a_group() {
+        let row = |fixed: bool| json!({ "workflow_restrictions_read_only": fixed });
+        for key in FIELDS {
+            let is_about_workflows = key.contains("workflows");
+            assert_eq!(is_read_only(&row(true), key), is_about_workflows, "{key}");
+            assert!(!is_read_only(&row(false), key) && !is_read_only(&json!({}), key), "{key}");
+        }
+    }
 
     #[test]
     fn more_users_of_a_runner_expose_it() {

@@ -15,6 +15,7 @@ use crate::aspects::Step;
 use crate::creation::{creation_key, name_in};
 use crate::in_force::PolicyHandle;
 use crate::planner::later::later;
+use crate::planner::own_sections::declared;
 use crate::planner::pages::Pages;
 use crate::policy::{Creation, Policy};
 
@@ -88,7 +89,7 @@ impl RepositoryPlanner {
         let total = pages.total();
         let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
         let mut affected = Affected { total, ..Affected::default() };
-        if self.own(before) != self.own(after) {
+        if own(before) != own(after) {
             affected.organisation = Some(self.own_key().await?);
         }
         loop {
@@ -211,12 +212,12 @@ impl RepositoryPlanner {
             id.ok_or_else(|| Failure::new(Class::Retry, "GitHub's answer has no id of the organisation"))?;
         Ok(Key::new("organisation", self.reader.organisation(), id))
     }
+}
 
-    /// Returns the sections about the organisation itself, without the lines that declare them.
-    fn own(&self, policy: &Policy) -> Vec<(&'static str, Value, bool)> {
-        let sections = self.sections_of_organisation(policy).into_iter();
-        sections.map(|(aspect, section, _)| (aspect.name, section.node.json(), section.exclusive)).collect()
-    }
+/// Returns the sections about the organisation itself, without the lines that declare them.
+fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
+    let sections = declared(policy).into_iter();
+    sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
 /// Returns the names by which the layers of both policies select repositories.
@@ -244,7 +245,7 @@ impl Comparison<'_> {
     /// Plans the organisation itself.
     async fn organisation(&self, preview: &mut Preview) -> Result<(), Failure> {
         let new = self.new;
-        let declares = |policy: &Policy| !new.sections_of_organisation(policy).is_empty();
+        let declares = RepositoryPlanner::declares_organisation;
         if !declares(self.after) && !self.old.is_some_and(|(_, before)| declares(before)) {
             return Ok(());
         }

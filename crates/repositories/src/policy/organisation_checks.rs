@@ -29,6 +29,9 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 selection(name, item, problems);
             }
         }
+        for group in section.get("runner_groups").map(list_of).map(Node::items).unwrap_or_default() {
+            workflows(group, problems);
+        }
         for key in ORGANIZATION.iter().filter(|key| is_list(&key.shape)) {
             if let Some(node) = section.get(key.name) {
                 let required = key.shape.entry_keys().iter().filter(|needed| needed.is_required);
@@ -50,6 +53,13 @@ fn error(node: &Node, text: String) -> Problem {
 /// Checks the switches for the creation of repositories.
 fn creation(section: &Node, problems: &mut Vec<Problem>) {
     let is = |key: &str, wanted: bool| section.get(key).filter(|node| node.bool() == Some(wanted));
+    if let Some(node) = is("members_can_create_repositories", true)
+        && CREATION.iter().all(|key| is(key, false).is_some())
+    {
+        let text = "`organization.members_can_create_repositories: true` contradicts the three switches that allow \
+                    no kind of repositories";
+        problems.push(error(node, text.to_owned()));
+    }
     if is("members_can_create_repositories", false).is_none() {
         return;
     }
@@ -59,6 +69,17 @@ fn creation(section: &Node, problems: &mut Vec<Problem>) {
                 format!("`organization.{key}: true` contradicts `members_can_create_repositories: false`");
             problems.push(error(node, text));
         }
+    }
+}
+
+/// Checks that an entry lists workflows only if they restrict the group of runners. GitHub ignores
+/// the list otherwise.
+fn workflows(item: &Node, problems: &mut Vec<Problem>) {
+    let is_open = item.get("restricted_to_workflows").and_then(Node::bool) == Some(false);
+    if let Some(node) = item.get("selected_workflows").filter(|node| is_open && !node.items().is_empty()) {
+        let text = "`selected_workflows` of `organization.runner_groups` has an effect only with \
+                    `restricted_to_workflows: true`";
+        problems.push(error(node, text.to_owned()));
     }
 }
 
@@ -146,6 +167,16 @@ mod tests {
         for (text, expected) in [
             ("{ members_can_create_repositories: false }", 0),
             ("{ members_can_create_repositories: true, members_can_create_public_repositories: true }", 0),
+            (
+                "{ members_can_create_repositories: true, members_can_create_public_repositories: false, \
+                 members_can_create_private_repositories: false }",
+                0,
+            ),
+            (
+                "{ members_can_create_repositories: true, members_can_create_public_repositories: false, \
+                 members_can_create_private_repositories: false, members_can_create_internal_repositories: false }",
+                1,
+            ),
             ("{ members_can_create_repositories: false, members_can_create_public_repositories: false }", 0),
             ("{ members_can_create_repositories: false, members_can_create_public_repositories: true }", 1),
         ] {
@@ -164,6 +195,9 @@ mod tests {
             ("{ webhooks: { additive: [], exclusive: [] } }", 1),
             ("{ blocked_users: [mona, Mona] }", 1),
             ("{ runner_groups: [{ name: a, selected_repositories: [x] }] }", 0),
+            ("{ runner_groups: [{ name: a, restricted_to_workflows: false, selected_workflows: [x] }] }", 1),
+            ("{ runner_groups: [{ name: a, restricted_to_workflows: false, selected_workflows: [] }] }", 0),
+            ("{ runner_groups: [{ name: a, selected_workflows: [x] }] }", 0),
             ("{ runner_groups: [{ name: a, visibility: all, selected_repositories: [x] }] }", 1),
             ("{ variables: [{ name: a, value: x, visibility: private, selected_repositories: [x] }] }", 1),
             (

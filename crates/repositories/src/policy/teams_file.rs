@@ -93,8 +93,20 @@ fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
     let parent_of = |team: &DeclaredTeam| team.settings.get(PARENT)?.as_str().map(str::to_owned);
     let own = address(&team.name);
     let mut above = parent_of(team)?;
-    if team.settings.get(PRIVACY).is_some_and(|privacy| privacy == "secret") {
+    let is_secret = |team: &DeclaredTeam| team.settings.get(PRIVACY).is_some_and(|value| value == "secret");
+    if is_secret(team) {
         return Some(format!("team {}: GitHub lets no secret team have a `parent`", team.name));
+    }
+    for other in all {
+        if address(&other.name) == above && is_secret(other) {
+            return Some(format!(
+                "team {}: GitHub lets no secret team be a `parent`: {}",
+                team.name, other.name
+            ));
+        }
+        if other.previously.iter().any(|former| address(former) == above) {
+            return Some(format!("team {}: the `parent` has the name `{}` now", team.name, other.name));
+        }
     }
     // A circle has at most as many teams as the file.
     for _ in 0..=all.len() {
@@ -273,6 +285,14 @@ mod tests {
             (
                 "teams:\n  - { name: A, members: [], parent: B, privacy: secret }\n",
                 "2: team A: GitHub lets no secret team",
+            ),
+            (
+                "teams:\n  - { name: A, members: [], parent: B }\n  - { name: B, members: [], privacy: secret }\n",
+                "2: team A: GitHub lets no secret team be a `parent`: B",
+            ),
+            (
+                "teams:\n  - { name: A, members: [], parent: Devs }\n  - { name: B, previously: [Devs], members: [] }\n",
+                "2: team A: the `parent` has the name `B` now",
             ),
             (
                 "teams:\n  - { name: A, members: [] }\n  - { name: B, previously: [a], members: [] }\n",

@@ -43,6 +43,8 @@ async fn mappings_that_changed_between_two_starts_write_nothing_before_one_appro
     assert_eq!(held.len(), 1, "{}", serving.log());
     assert_eq!(held[0]["organisation"], "aws");
     assert_eq!(held[0]["sums"]["risks"]["removes"], json!(20), "{}", held[0]);
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    assert!(journal.out.contains("held_generation"), "{}", journal.out);
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.err.contains("aws: the service holds these mappings"), "{}", swept.err);
     // The last mappings stay in force.
@@ -73,6 +75,8 @@ async fn held_mappings_end_with_a_revert_and_small_changes_are_not_held() {
     let serving = world.serve().await;
     world.run_task("mappings").await;
     assert_eq!(held(&world).await, Vec::<Value>::new());
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    assert!(journal.out.contains("withdrawn_generation"), "{}", journal.out);
     assert_eq!(serving.stop().await, Some(0));
     // Two people would leave, which is within the limits of the gate.
     world.groups = union("AWS_Ops");

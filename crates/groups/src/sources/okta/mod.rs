@@ -152,10 +152,12 @@ impl OktaSource {
         let given = profile.first_name.unwrap_or_default();
         let family = profile.last_name.unwrap_or_default();
         let display = profile.display_name.unwrap_or_else(|| format!("{given} {family}").trim().to_owned());
-        let login = if profile.login.is_empty() { user.id.clone() } else { profile.login };
+        let has_login = !profile.login.is_empty();
+        let login = if has_login { profile.login } else { user.id.clone() };
         Person {
             is_leaving: self.leaving.contains(&user.status),
-            may_be_made: self.made.contains(&user.status),
+            // Without a profile, the account would get the id as its name.
+            may_be_made: has_login && self.made.contains(&user.status),
             status: user.status.to_string(),
             id: user.id,
             email: profile.email,

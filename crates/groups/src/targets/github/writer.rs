@@ -127,9 +127,8 @@ impl TargetWriter for TeamWriter {
         };
         let description = new.description.unwrap_or("Its members are those of the directory's group");
         let description = described(description, new.external_id);
-        if let Some(made) =
-            self.github.create_team(&NewTeam { name: new.name, description: &description, parent }).await?
-        {
+        let team = NewTeam { name: new.name, description: &description, parent, is_secret: new.is_secret };
+        if let Some(made) = self.github.create_team(&team).await? {
             let made_target = target(&made);
             self.remember(made);
             return Ok(made_target);

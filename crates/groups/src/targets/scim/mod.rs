@@ -418,6 +418,10 @@ impl TargetReader for ScimReader {
         Ok(self.scim.groups_of(&account).await?.into_iter().map(|group| group.id).collect())
     }
 
+    async fn groups_of_account(&self, account: &str, _: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.scim.groups_of(account).await?.into_iter().map(|group| group.id).collect())
+    }
+
     async fn has_account(&self, account: &str) -> Result<bool, Failure> {
         Ok(self.scim.user(account).await?.is_some())
     }

@@ -315,8 +315,11 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
-        let wanted = found.attributes_to_set(&self.reader.attributes.known(person));
-        let wanted: Vec<_> = wanted.into_iter().map(|(attribute, _, after)| (attribute, after)).collect();
+        // The account exists, so a removal of a value waits for the next plan, in which the guard
+        // counts it.
+        let wanted = found.attributes_to_set(&self.reader.attributes.known(person)).into_iter();
+        let wanted = wanted.filter(|(.., after)| !after.is_null());
+        let wanted: Vec<_> = wanted.map(|(attribute, _, after)| (attribute, after)).collect();
         self.set_attributes(&found.id, &wanted).await?;
         Ok(found)
     }

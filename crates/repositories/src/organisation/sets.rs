@@ -1,0 +1,40 @@
+//! Compares lists whose order and repetitions have no meaning.
+
+use serde_json::Value;
+
+/// Returns a list in a fixed order and without repetitions. GitHub keeps each entry once, and in its
+/// own order. Returns any other value as it is.
+pub(super) fn as_set(value: &Value) -> Value {
+    let Value::Array(items) = value else { return value.clone() };
+    let mut items = items.clone();
+    items.sort_by_key(ToString::to_string);
+    items.dedup();
+    Value::Array(items)
+}
+
+/// Returns whether a value that GitHub does not show means the same as the value of the policy: a
+/// switch that is off, or a list without entries.
+pub(super) fn is_same_as_missing(after: &Value) -> bool {
+    *after == Value::Bool(false) || after.as_array().is_some_and(Vec::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_and_repetitions_of_a_list_make_no_difference() {
+        assert_eq!(as_set(&json!(["b", "a", "b"])), json!(["a", "b"]));
+        assert_eq!(as_set(&json!("b")), json!("b"));
+    }
+
+    #[test]
+    fn only_an_empty_list_or_a_switch_that_is_off_is_like_a_missing_value() {
+        assert!(is_same_as_missing(&json!(false)) && is_same_as_missing(&json!([])));
+        for value in [json!(true), json!(["a"]), json!("all"), json!(0), Value::Null] {
+            assert!(!is_same_as_missing(&value), "{value}");
+        }
+    }
+}

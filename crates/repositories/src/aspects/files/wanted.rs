@@ -1,0 +1,67 @@
+//! The files that the policy declares for a repository.
+
+use beadle_engine::PolicyLocation;
+use beadle_github::{AtPath, blob_id};
+
+use crate::policy::Node;
+
+/// A declared file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) path: String,
+    pub(super) content: String,
+    /// The id that git gives to the content.
+    pub(super) id: String,
+    /// True if Beadle leaves a file that exists as it is.
+    pub(super) keeps: bool,
+    /// True if Beadle commits the file to the default branch, without a pull request.
+    pub(super) is_pushed: bool,
+    pub(super) asked: PolicyLocation,
+}
+
+impl Wanted {
+    /// Reads an entry of the policy. Returns the path of the file if the entry has no content.
+    pub(super) fn of(entry: &Node) -> Result<Self, String> {
+        let text = |key: &str| entry.get(key).and_then(Node::text);
+        let path = text("path").unwrap_or_default().to_owned();
+        let Some(content) = text("content").map(str::to_owned) else { return Err(path) };
+        Ok(Self {
+            id: blob_id(&content),
+            path,
+            content,
+            keeps: text("when_exists") == Some("keep"),
+            is_pushed: entry.get("push").and_then(Node::bool) == Some(true),
+            asked: entry.asked.clone(),
+        })
+    }
+
+    /// Returns whether a branch must get the file.
+    pub(super) fn differs(&self, found: &AtPath) -> bool {
+        match found {
+            AtPath::Nothing => true,
+            AtPath::File(id) => *id != self.id && !self.keeps,
+            AtPath::Other => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_differs_by_its_content_unless_the_policy_keeps_it() {
+        let wanted = |more: &str| {
+            let entry = Node::parse("settings.yml", &format!("{{ path: a, content: x{more} }}")).unwrap();
+            Wanted::of(&entry).unwrap()
+        };
+        let (replaced, kept) = (wanted(""), wanted(", when_exists: keep"));
+        let (same, other) = (AtPath::File(blob_id("x")), AtPath::File(blob_id("y")));
+        assert!(replaced.differs(&AtPath::Nothing) && kept.differs(&AtPath::Nothing));
+        assert!(!replaced.differs(&same) && !kept.differs(&same));
+        assert!(replaced.differs(&other) && !kept.differs(&other));
+        assert!(!replaced.differs(&AtPath::Other));
+        let entry = Node::parse("settings.yml", "{ path: a, push: true }").unwrap();
+        assert_eq!(Wanted::of(&entry), Err("a".to_owned()));
+    }
+}

@@ -10,6 +10,7 @@ mod deploy_keys;
 mod enterprise_rulesets;
 mod environments;
 mod failing;
+mod files;
 mod github_pages;
 mod immutable_releases;
 mod importing;

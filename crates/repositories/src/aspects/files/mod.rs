@@ -24,9 +24,10 @@ use self::decide::{Decision, Place, commit, decide, differing, refused};
 use self::wanted::Wanted;
 use self::write::Write;
 use super::aspect::{AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, field, reads_nothing};
-use crate::policy::forms;
+use crate::policy::file_template::TemplateFacts;
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::layered;
+use crate::policy::{Node, forms};
 
 /// The aspect of the files that Beadle keeps in a repository.
 pub(crate) const FILES: Aspect = Aspect {
@@ -56,6 +57,11 @@ const ENTRY: Shape = Shape::Map(&[
         "The path of the file, below the root of the repository.",
     )),
     key("content", Shape::Text, "The whole content of the file."),
+    key(
+        "template",
+        Shape::Text,
+        "A template of the content, in place of `content`, such as `{{ repository.name }}`.",
+    ),
     key(
         "when_exists",
         Shape::OneOf(&["replace", "keep"]),
@@ -96,18 +102,25 @@ fn difference(file: &Wanted, seen: &KeptFiles) -> Field {
 impl AspectPlanner for Files {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("files") else { return Ok(()) };
+        let repository = context.repository;
+        let facts = TemplateFacts {
+            name: &repository.name,
+            owner: &repository.owner,
+            visibility: repository.visibility.as_str(),
+            default_branch: repository.default_branch.as_deref().unwrap_or_default(),
+        };
         let mut wanted = Vec::new();
         for entry in section.items() {
-            match Wanted::of(entry) {
+            match Wanted::of(entry, facts) {
                 Ok(file) => wanted.push(file),
-                Err(path) => {
-                    let reason = format!("the file `{path}` has no `content` ({})", entry.asked);
-                    plan.cannot_resolve_part(&path, reason);
+                Err(why) => {
+                    let path = entry.get("path").and_then(Node::text).unwrap_or_default();
+                    plan.cannot_resolve_part(path, format!("{why} ({})", entry.asked));
                 }
             }
         }
+        let is_complete = plan.unresolved.is_empty();
         let paths: Vec<&str> = wanted.iter().map(|file| file.path.as_str()).collect();
-        let repository = context.repository;
         let seen = context.reader.kept_files(&repository.node_id, &paths).await?;
         let Some(default) = &seen.default else {
             if !wanted.is_empty() {
@@ -124,6 +137,10 @@ impl AspectPlanner for Files {
         if !pushed.is_empty() {
             let fields = pushed.iter().map(|file| difference(file, &seen)).collect();
             plan.change(format!("commit to {}", default.name), fields, Write::Push(commit(&pushed, default)));
+        }
+        // The pull request may have a file whose content is not known now.
+        if !is_complete {
+            return Ok(());
         }
         for (file, number) in refused(&proposed, &seen) {
             plan.wait(format!(

@@ -9,12 +9,14 @@ use super::text::body;
 use super::wanted::Wanted;
 use super::write::{Onto, Pull, Write};
 use crate::policy::Node;
+use crate::policy::file_template::TemplateFacts;
 
 const PLACE: Place<'_> = Place { repository: "R_1", is_public: false };
 
 fn wanted(path: &str, content: &str) -> Wanted {
-    Wanted::of(&Node::parse("settings.yml", &format!("{{ path: {path}, content: {content} }}")).unwrap())
-        .unwrap()
+    let facts = TemplateFacts { name: "shop", owner: "acme", visibility: "private", default_branch: "main" };
+    let entry = Node::parse("settings.yml", &format!("{{ path: {path}, content: {content} }}")).unwrap();
+    Wanted::of(&entry, facts).unwrap()
 }
 
 fn default() -> DefaultBranch {

@@ -41,13 +41,15 @@ pub(super) fn listed(body: &str) -> BTreeMap<&str, &str> {
 #[cfg(test)]
 mod tests {
     use crate::policy::Node;
+    use crate::policy::file_template::TemplateFacts;
 
     use super::*;
 
     #[test]
     fn the_list_in_a_text_can_be_read_again() {
         let entry = Node::parse("settings.yml", "{ path: docs/a.md, content: x }").unwrap();
-        let file = Wanted::of(&entry).unwrap();
+        let facts = TemplateFacts { name: "", owner: "", visibility: "", default_branch: "" };
+        let file = Wanted::of(&entry, facts).unwrap();
         let text = body(&[&file], true);
         let expected = BTreeMap::from([("docs/a.md", file.id.as_str())]);
         assert_eq!(listed(&text), expected);

@@ -4,6 +4,7 @@ use beadle_engine::PolicyLocation;
 use beadle_github::{AtPath, blob_id};
 
 use crate::policy::Node;
+use crate::policy::file_template::{TemplateFacts, render};
 
 /// A declared file.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +21,21 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads an entry of the policy. Returns the path of the file if the entry has no content.
-    pub(super) fn of(entry: &Node) -> Result<Self, String> {
+    /// Reads an entry of the policy for a repository. Returns an error if the entry has no content,
+    /// or two contents from several layers.
+    pub(super) fn of(entry: &Node, repository: TemplateFacts<'_>) -> Result<Self, String> {
         let text = |key: &str| entry.get(key).and_then(Node::text);
         let path = text("path").unwrap_or_default().to_owned();
-        let Some(content) = text("content").map(str::to_owned) else { return Err(path) };
+        let content = match (text("content"), text("template")) {
+            (Some(content), None) => content.to_owned(),
+            (None, Some(template)) => render(template, repository)?,
+            (None, None) => return Err(format!("the file `{path}` must have `content` or `template`")),
+            (Some(_), Some(_)) => {
+                return Err(format!(
+                    "the file `{path}` must not have both `content` and `template`: the layers together set both"
+                ));
+            }
+        };
         Ok(Self {
             id: blob_id(&content),
             path,
@@ -49,11 +60,14 @@ impl Wanted {
 mod tests {
     use super::*;
 
+    const FACTS: TemplateFacts<'_> =
+        TemplateFacts { name: "shop", owner: "acme", visibility: "private", default_branch: "main" };
+
     #[test]
     fn a_file_differs_by_its_content_unless_the_policy_keeps_it() {
         let wanted = |more: &str| {
             let entry = Node::parse("settings.yml", &format!("{{ path: a, content: x{more} }}")).unwrap();
-            Wanted::of(&entry).unwrap()
+            Wanted::of(&entry, FACTS).unwrap()
         };
         let (replaced, kept) = (wanted(""), wanted(", when_exists: keep"));
         let (same, other) = (AtPath::File(blob_id("x")), AtPath::File(blob_id("y")));
@@ -61,7 +75,17 @@ mod tests {
         assert!(!replaced.differs(&same) && !kept.differs(&same));
         assert!(replaced.differs(&other) && !kept.differs(&other));
         assert!(!replaced.differs(&AtPath::Other));
-        let entry = Node::parse("settings.yml", "{ path: a, push: true }").unwrap();
-        assert_eq!(Wanted::of(&entry), Err("a".to_owned()));
+    }
+
+    #[test]
+    fn a_file_has_exactly_one_source_of_its_content() {
+        let content = |entry: &str| {
+            let entry = Node::parse("settings.yml", entry).unwrap();
+            Wanted::of(&entry, FACTS).map(|file| file.content)
+        };
+        assert_eq!(content("{ path: a, template: 'of {{ repository.name }}' }"), Ok("of shop".to_owned()));
+        for entry in ["{ path: a, push: true }", "{ path: a, content: x, template: y }"] {
+            assert!(content(entry).is_err(), "{entry}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use beadle_github::{
 
 use super::text::{TITLE, body, listed};
 use super::wanted::Wanted;
-use super::write::{Onto, Pull, Write};
+use super::write::{Onto, OwnBranch, Pull, Write};
 
 /// What the pull request needs.
 #[derive(Debug, PartialEq)]
@@ -74,7 +74,7 @@ pub(super) fn decide<'a>(
     if needed.is_empty() {
         // A person can open a closed pull request again as long as its branch exists.
         let can_be_opened = all > 0 && open.is_none();
-        return if can_be_opened { Decision::Nothing } else { end(seen, open, foreign.is_some()) };
+        return if can_be_opened { Decision::Nothing } else { end(seen, open, foreign.is_some(), place) };
     }
     if let Some(foreign) = foreign {
         return Decision::Blocked(format!(
@@ -94,11 +94,15 @@ pub(super) fn decide<'a>(
         )),
         (Some(branch), Some(open)) => update(&needed, open, branch, default, place),
         (branch, _) => {
-            let onto = branch.as_ref().map_or(Onto::New, |branch| Onto::Reset(branch.id.clone()));
+            let onto = branch.as_ref().map_or(Onto::New, |branch| Onto::Reset(own(branch)));
             let pull = Pull::Open { base: default.name.clone(), instead_of: None };
             propose("pull request".to_owned(), needed.clone(), &needed, (onto, pull), default, place)
         }
     }
+}
+
+fn own(branch: &FilesBranch) -> OwnBranch {
+    OwnBranch { id: branch.id.clone(), head: branch.head.clone() }
 }
 
 /// Decides what an open pull request of Beadle needs.
@@ -115,7 +119,7 @@ fn update<'a>(
         // The branch has a file that the default branch must not get. Only a new branch is without
         // this file, and GitHub closes a pull request whose branch has no commit of its own.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
-        let onto = Onto::Reset(branch.id.clone());
+        let onto = Onto::Reset(own(branch));
         return propose(what, needed.to_vec(), needed, (onto, pull), default, place);
     }
     let has = |file: &&&Wanted| *found(&branch.files, file) == AtPath::File(file.id.clone());
@@ -124,7 +128,7 @@ fn update<'a>(
     if missing.is_empty() && is_listed {
         return Decision::Wait(format!("the pull request #{} waits for a merge", open.number));
     }
-    let onto = Onto::Present(branch.id.clone(), branch.head.clone());
+    let onto = Onto::Present(own(branch));
     let changed = if missing.is_empty() { needed.to_vec() } else { missing.clone() };
     let pull = Pull::Update(open.id.clone());
     let mut decision = propose(what, changed, needed, (onto, pull), default, place);
@@ -167,7 +171,7 @@ fn propose<'a>(
 }
 
 /// Decides what is left to do if the default branch needs no file.
-fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool) -> Decision<'a> {
+fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
     // A person who only reserved the name of the branch has no commit there.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
@@ -179,7 +183,11 @@ fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool) -> Deci
         )),
         _ if !is_ours => Decision::Nothing,
         _ => {
-            let write = Write::End { pull: open.map(|open| open.id.clone()), branch: branch.id.clone() };
+            let write = Write::End {
+                repository: place.repository.to_owned(),
+                pull: open.map(|open| open.id.clone()),
+                branch: own(branch),
+            };
             Decision::End { pull: open.map(|open| open.number), write }
         }
     }

@@ -163,12 +163,11 @@ impl AspectPlanner for Files {
                 let asked = Some(&section.node.asked);
                 let closed = field("state", json!("open"), json!("closed"), asked, Risk::Changes);
                 let deleted = field("branch", json!("present"), json!("deleted"), asked, Risk::Changes);
-                match pull {
-                    Some(number) => {
-                        plan.change(format!("pull request #{number}"), vec![closed, deleted], write)
-                    }
-                    None => plan.change("branch of the pull request", vec![deleted], write),
-                }
+                let (what, fields) = match pull {
+                    Some(number) => (format!("pull request #{number}"), vec![closed, deleted]),
+                    None => ("branch of the pull request".to_owned(), vec![deleted]),
+                };
+                plan.change(what, fields, write);
             }
         }
         Ok(())

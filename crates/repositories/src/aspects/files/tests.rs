@@ -54,7 +54,7 @@ fn decided(all: &[Wanted], seen: &KeptFiles) -> String {
             let onto = match onto {
                 Onto::New => "new",
                 Onto::Reset(_) => "reset",
-                Onto::Present(..) => "present",
+                Onto::Present(_) => "present",
             };
             let pull = match pull {
                 Pull::Open { instead_of: None, .. } => "open",

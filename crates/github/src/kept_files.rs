@@ -93,8 +93,8 @@ pub struct KeptFiles {
     pub files: BTreeMap<String, AtPath>,
     /// The branch of Beadle. `None` if it does not exist.
     pub branch: Option<FilesBranch>,
-    /// The last pull requests from this branch, the newest first. Pull requests from forks are not
-    /// among them.
+    /// The open pull request from this branch, and then the last ones that are not open, the newest
+    /// first. Pull requests from forks are not among them.
     pub pulls: Vec<FilesPull>,
 }
 
@@ -185,10 +185,13 @@ impl Reader {
         let node = &data["node"];
         let default: Option<DefaultNode> = part(node, "defaultBranchRef", DOING)?;
         let branch: Option<RefNode> = part(node, "ref", DOING)?;
-        let rows = node["pullRequests"]["nodes"].as_array().ok_or_else(|| unreadable(DOING))?;
         let mut pulls = Vec::new();
-        for row in rows {
-            pulls.extend(pull(row, DOING)?);
+        let lists =
+            [branch.is_some().then(|| &node["ref"]["associatedPullRequests"]), Some(&node["pullRequests"])];
+        for list in lists.into_iter().flatten() {
+            for row in list["nodes"].as_array().ok_or_else(|| unreadable(DOING))? {
+                pulls.extend(pull(row, DOING)?);
+            }
         }
         Ok(KeptFiles {
             files: at_paths(node, paths).ok_or_else(|| unreadable(DOING))?,

@@ -26,16 +26,23 @@ fn objects(count: usize) -> String {
     })
 }
 
-/// Returns the document that reads files of the default branch, the branch of Beadle, and the last
-/// pull requests of this branch.
+/// The fields that Beadle reads of a pull request ([`PullNode`]).
+const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
+
+/// Returns the document that reads files of the default branch, the branch of Beadle with its open
+/// pull request, and the last pull requests that are not open. Everybody can open pull requests from
+/// forks with the same name of the branch, so a list of all pull requests could lack the open one.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ node(id: $id) {{ ... on Repository {{
             defaultBranchRef {{ id name target {{ oid }} }}
-            ref(qualifiedName: \"refs/heads/{FILES_BRANCH}\") {{ id target {{ oid }} }}
-            pullRequests(headRefName: \"{FILES_BRANCH}\", first: 20, orderBy: {{ field: CREATED_AT, direction: DESC }}) {{
-                nodes {{ id number state isCrossRepository viewerDidAuthor body }}
-            }}{}
+            ref(qualifiedName: \"refs/heads/{FILES_BRANCH}\") {{
+                id target {{ oid }} associatedPullRequests(states: [OPEN], first: 10) {{ nodes {{ {PULL} }} }}
+            }}
+            pullRequests(
+                headRefName: \"{FILES_BRANCH}\", states: [CLOSED, MERGED], first: 50,
+                orderBy: {{ field: CREATED_AT, direction: DESC }}
+            ) {{ nodes {{ {PULL} }} }}{}
         }} }} }}",
         declared(count),
         objects(count)

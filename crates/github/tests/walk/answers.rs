@@ -39,7 +39,7 @@ pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
         },
         "node": {
             "__typename": "Repository", "databaseId": 1, "name": texts.pick("name"),
-            "owner": { "login": texts.pick("organisation") }, "ref": { "id": "REF_1", "name": "main", "target": { "oid": "1" } },
+            "owner": { "login": texts.pick("organisation") }, "ref": { "id": "REF_1", "name": "main", "target": { "oid": "1" }, "associatedPullRequests": { "nodes": [] } },
             "defaultBranchRef": { "id": "REF_2", "name": "main", "target": { "oid": "1" }, "compare": compared },
             "pullRequests": { "nodes": [] }, "f0": null,
         },

@@ -62,6 +62,15 @@ pub(super) fn reference(
                 _ => Resolved::not_found(format!("Could not resolve to a Ref with the name '{other}'.")),
             }
         }
+        "associatedPullRequests" => {
+            let mut arguments = arguments.clone();
+            arguments.insert("headRefName".into(), json!(name));
+            // The branch of a fork is another branch.
+            let own = found["pulls"].as_object().into_iter().flatten();
+            let own = own.filter(|(_, pull)| pull["fork"] != json!(true));
+            let own: Map<String, Value> = own.map(|(number, pull)| (number.clone(), pull.clone())).collect();
+            pulls(&json!({ "pulls": own }), &arguments)
+        }
         _ => Resolved::unknown("Ref", field),
     }
 }
@@ -132,20 +141,29 @@ pub(super) fn pulls(found: &Value, arguments: &Map<String, Value>) -> Resolved {
     let mut numbered: Vec<(u64, &String, &Value)> =
         all.filter_map(|(number, pull)| Some((number.parse().ok()?, number, pull))).collect();
     numbered.retain(|(_, number, pull)| wanted.is_none_or(|wanted| head_branch(number, pull) == wanted));
+    // GraphQL accepts a single value where a list is expected.
+    let states = arguments.get("states").map(|states| match states {
+        Value::Array(states) => states.clone(),
+        state => vec![state.clone()],
+    });
+    numbered.retain(|(_, _, pull)| states.as_ref().is_none_or(|states| states.contains(&json!(state(pull)))));
     numbered.sort_by_key(|(number, ..)| std::cmp::Reverse(*number));
     let edges =
         numbered.into_iter().map(|(number, _, pull)| Edge::plain(Object::Json(pull_shown(number, pull))));
     page("PullRequestConnection", edges.collect(), arguments)
 }
 
-fn pull_shown(number: u64, pull: &Value) -> Value {
-    let state = match (pull["merged"] == json!(true), pull["state"] == "open") {
+fn state(pull: &Value) -> &'static str {
+    match (pull["merged"] == json!(true), pull["state"] == "open") {
         (true, _) => "MERGED",
         (false, true) => "OPEN",
         (false, false) => "CLOSED",
-    };
+    }
+}
+
+fn pull_shown(number: u64, pull: &Value) -> Value {
     json!({
-        "__typename": "PullRequest", "id": pull_id(pull), "number": number, "state": state,
+        "__typename": "PullRequest", "id": pull_id(pull), "number": number, "state": state(pull),
         "isCrossRepository": pull["fork"] == json!(true), "body": pull["body"].as_str().unwrap_or_default(),
         // The answer says whether this is the caller.
         "viewerDidAuthor": pull["user"],

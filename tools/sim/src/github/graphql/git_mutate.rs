@@ -275,3 +275,54 @@ fn update(world: &mut World, input: &Value, sender: &str) -> Result<Object, Prob
     world.edit(&org, &name, sender, |found| found["pulls"][&number] = pull.clone());
     Ok(answer("UpdatePullRequestPayload", "pullRequest", pull_shown(&pull)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(world: &mut World, name: &str, input: &Value) -> Result<Value, &'static str> {
+        match mutate(world, name, input, "beadle-app") {
+            Ok(Object::Json(shown)) => Ok(shown),
+            Ok(other) => panic!("{other:?}"),
+            Err(problem) => Err(problem.kind),
+        }
+    }
+
+    #[test]
+    fn a_commit_needs_the_present_head_and_a_valid_path() {
+        let shop = json!({ "id": 101, "branches": { "main": {} }, "contents": { "a/b": "1" } });
+        let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": shop } } } }));
+        let head = commits::head(world.repository("acme", "shop").unwrap());
+        let repository = Node::Repository(101).encode();
+        let new = json!({ "repositoryId": repository, "name": "refs/heads/next", "oid": head });
+        let branch = asked(&mut world, "createRef", &new).unwrap()["ref"]["id"].clone();
+        assert_eq!(asked(&mut world, "createRef", &new), Err("UNPROCESSABLE"), "it exists");
+        let open = json!({
+            "repositoryId": repository, "baseRefName": "main", "headRefName": "next", "title": "x", "body": "y",
+        });
+        assert_eq!(asked(&mut world, "createPullRequest", &open), Err("UNPROCESSABLE"), "no commits");
+        let commit = |onto: &str, path: &str| {
+            json!({
+                "branch": { "id": branch }, "expectedHeadOid": onto, "message": { "headline": "x" },
+                "fileChanges": { "additions": [{ "path": path, "contents": STANDARD.encode("2") }] },
+            })
+        };
+        let stale = "2".repeat(40);
+        for (onto, path, kind) in [
+            (stale.as_str(), "x", "STALE_DATA"),
+            (head.as_str(), "../x", "UNPROCESSABLE"),
+            (head.as_str(), "x/.git/y", "UNPROCESSABLE"),
+            (head.as_str(), "a", "UNPROCESSABLE"),
+            (head.as_str(), "a/b/c", "UNPROCESSABLE"),
+        ] {
+            let refused = asked(&mut world, "createCommitOnBranch", &commit(onto, path));
+            assert_eq!(refused, Err(kind), "{path}");
+        }
+        assert!(asked(&mut world, "createCommitOnBranch", &commit(head.as_str(), "x")).is_ok());
+        assert!(asked(&mut world, "createPullRequest", &open).is_ok());
+        assert_eq!(asked(&mut world, "createPullRequest", &open), Err("UNPROCESSABLE"), "one is open");
+        assert!(asked(&mut world, "deleteRef", &json!({ "refId": branch })).is_ok());
+        let shop = world.repository("acme", "shop").unwrap();
+        assert_eq!((&shop["pulls"]["1"]["state"], &shop["contents"]["x"]), (&json!("closed"), &Value::Null));
+    }
+}

@@ -364,7 +364,8 @@ impl TeamsFile {
             let hint = "the owner of a token becomes a maintainer of every team that the token creates";
             return Err(Invalid::must(table.key("org"), &rule).hint(Some(hint.into())));
         }
-        if self.found_by.is_empty() && !self.teams_from_policy {
+        self.check_members(table)?;
+        if self.found_by.is_empty() && !self.teams_from_policy && !self.members_from_policy {
             let rule = "have at least one of \"saml\", \"mail\" and \"file\"";
             return Err(Invalid::must(table.key("match"), rule));
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use beadle_engine::Limits;
 use serde::Deserialize;
 
-use crate::{AttributesFile, GuardFile, Span};
+use crate::{AttributesFile, GuardFile, Invalid, KeyPath, Span};
 
 /// `[[target]]`: one system whose groups Beadle manages. It is a SCIM 2.0 server, or the teams of
 /// an organisation of GitHub.
@@ -38,6 +38,11 @@ impl TargetFile {
         self.guard.limits()
     }
 
+    /// Returns the name of the source that declares the members of the organisation.
+    pub fn members_source(&self) -> String {
+        format!("{}.members", self.name)
+    }
+
     /// Returns a description of the system that contains the groups, for output.
     pub fn place(&self) -> String {
         match (&self.scim, &self.github) {
@@ -63,6 +68,43 @@ pub struct TeamsFile {
     /// True if `teams.yml` in the policy of the organisation declares teams too.
     #[serde(default)]
     pub teams_from_policy: bool,
+    /// True if `members.yml` in the policy declares the members and the owners of the organisation.
+    #[serde(default)]
+    pub members_from_policy: bool,
+    /// The number of owners that the organisation must keep.
+    pub min_owners: Option<usize>,
+    /// The logins that `members.yml` must always have among its owners.
+    #[serde(default)]
+    pub required_owners: Vec<String>,
+    /// The maximum percentage of the members who may leave the organisation within the window of
+    /// `group_guard` without an approval.
+    pub members_percent: Option<usize>,
+}
+
+impl TeamsFile {
+    /// Checks the keys about the members of the organisation.
+    pub(crate) fn check_members(&self, table: &KeyPath) -> Result<(), Invalid> {
+        let keys = [
+            ("min_owners", self.min_owners.is_some()),
+            ("required_owners", !self.required_owners.is_empty()),
+            ("members_percent", self.members_percent.is_some()),
+        ];
+        if let Some((key, _)) = keys.into_iter().find(|(_, is_set)| *is_set && !self.members_from_policy) {
+            let at = table.key(key);
+            let what = format!("`{at}` has no effect: `members_from_policy` is not true");
+            return Err(Invalid::new(at, what));
+        }
+        if self.min_owners == Some(0) {
+            return Err(Invalid::must(table.key("min_owners"), "be at least 1, found 0"));
+        }
+        match self.members_percent {
+            Some(percent) if !(1..=100).contains(&percent) => {
+                let rule = format!("be from 1 to 100, found {percent}");
+                Err(Invalid::must(table.key("members_percent"), &rule))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One way in which Beadle finds the account of a person at GitHub.

@@ -228,8 +228,9 @@ impl Api {
         Ok(rows)
     }
 
-    /// Reads all rows of a list that GitHub sends inside an object, as the field `key` beside the
-    /// total. If the total is not the number of rows, the list is unknown.
+    /// Reads all rows of a list that GitHub puts into an object: the key `key` has the rows, and
+    /// `total_count` their number. If the number differs, or is missing, the list is unknown. The
+    /// store keeps the pages between runs.
     pub(crate) async fn list_in(&self, path: &Path, key: &str) -> Result<Vec<Value>, TransportError> {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
@@ -243,9 +244,11 @@ impl Api {
             distinct.page(page, answer.next()).map_err(invalid)?;
             rows.extend(page.iter().cloned());
             next = answer.next().map(Path::given);
-            let total = body["total_count"].as_u64().filter(|_| next.is_none());
-            if total.is_some_and(|total| usize::try_from(total) != Ok(rows.len())) {
-                return Err(invalid(format!("the list has {} rows in place of its total", rows.len())));
+            let total = body["total_count"].as_u64().and_then(|total| usize::try_from(total).ok());
+            if next.is_none() && total != Some(rows.len()) {
+                let total = total.map_or_else(|| "missing".to_owned(), |total| total.to_string());
+                let why = format!("`total_count` is {total}, and the list has {} rows", rows.len());
+                return Err(invalid(why));
             }
         }
         Ok(rows)

@@ -21,6 +21,7 @@ mod graphql;
 mod kept_files;
 mod loader;
 mod members;
+mod membership;
 mod names;
 mod occupant;
 mod organisation_grants;
@@ -55,6 +56,7 @@ pub use kept_files::{
 };
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
+pub use membership::{Invited, OrganisationMembers};
 pub use names::{Called, Missing, Resolved, SelectedBy};
 pub use occupant::Occupant;
 pub use policy_files::{Commit, TreeFile};

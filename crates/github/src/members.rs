@@ -262,10 +262,9 @@ pub(crate) struct Names {
     pub(crate) accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up the present names of a team and of people by their node ids.
-pub(crate) async fn names(api: &Api, team: &str, accounts: &[String]) -> Result<Names, Failure> {
+/// Looks up the present names of people, and of a team if its id is one of these node ids.
+pub(crate) async fn names(api: &Api, ids: &[&str]) -> Result<Names, Failure> {
     const DOING: &str = "looking up the names of a team and its members";
-    let ids: Vec<&str> = std::iter::once(team).chain(accounts.iter().map(String::as_str)).collect();
     let variables = json!({ "org": api.organisation(), "ids": ids });
     let data = run(api, DOING, people::NAMES, variables, false).await?;
     // If an object no longer exists, GitHub returns null and an error. This is not a failure.

@@ -1,4 +1,6 @@
 //! Finds the repository to which a name leads, before Beadle creates a repository with this name.
+//!
+//! <https://docs.github.com/graphql/reference/queries#repository>
 
 use beadle_engine::{Class, Failure};
 use serde::Deserialize;

@@ -352,8 +352,8 @@ impl Reader {
 
     /// Returns all rows of a list below a repository that GitHub puts into an object: the key `key`
     /// has the rows, and `total_count` their number. If a row lacks one of the fields in
-    /// `identity`, or if the rows are incomplete, the list is unknown. A page that has not changed
-    /// since the last read costs nothing from the budget.
+    /// `identity`, or if the number of rows differs from `total_count`, the list is unknown. A page
+    /// that has not changed since the last read costs nothing from the budget.
     pub async fn rows_below(
         &self,
         repository: &Repository,
@@ -361,30 +361,8 @@ impl Reader {
         key: &str,
         identity: &[&str],
     ) -> Result<Vec<Value>, Failure> {
-        let path = below(repository, path);
-        let mut rows: Vec<Value> = Vec::new();
-        for page in 1_u32.. {
-            let at = path.clone().query("per_page", ROWS_PER_PAGE).query("page", page);
-            let mut answer: Value = self.api.read(&at).await?.json()?;
-            let total = answer["total_count"].as_u64();
-            let Some(Value::Array(more)) = answer.get_mut(key).map(Value::take) else {
-                let text = format!("reading a list: the answer has no `{key}`");
-                return Err(Failure::new(Class::Retry, text));
-            };
-            let is_last = more.is_empty();
-            rows.extend(more);
-            let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-            match total {
-                Some(total) if count < total && !is_last => {}
-                Some(total) if count == total => break,
-                _ => {
-                    let total = total.map_or_else(|| "missing".to_owned(), |total| total.to_string());
-                    let text = format!("reading a list: `total_count` is {total}, GitHub sent {count} rows");
-                    return Err(Failure::new(Class::Retry, text));
-                }
-            }
-        }
-        identified(rows, identity)
+        let path = below(repository, path).query("per_page", ROWS_PER_PAGE);
+        identified(self.api.list_in(&path, key).await?, identity)
     }
 
     /// Returns REST's answer at `path` below the organisation.
@@ -415,8 +393,8 @@ impl Reader {
         identified(self.api.list_anew(&path).await?, identity)
     }
 
-    /// Returns all rows of a list below the organisation that GitHub sends inside an object, as the
-    /// field `key`. If a row lacks one of the fields in `identity`, the list is unknown.
+    /// Returns all rows of a list below the organisation that GitHub puts into an object, like
+    /// `rows_below`.
     pub async fn rows_of_organisation(
         &self,
         path: impl Into<Path>,

@@ -42,17 +42,17 @@ impl Asked<'_> {
         match (status, reference) {
             // GitHub answers 403 for other reasons too, such as an IP allow list.
             (403, _) if error.to_string().contains("not accessible by") => Some(format!(
-                "the App or the token of {organisation} lacks the permission `{permission}` in {it}; grant it in the \
-                 settings of the App, and accept it in the settings of {organisation}"
+                "the App or the token of {organisation} lacks the permission `{permission}` in {it}; grant the \
+                 permission in the settings of the App, and accept it in the settings of {organisation}"
             )),
             (404, _) => Some(format!(
-                "{it} does not exist, or the App or the token of {organisation} has no access to it; correct the name \
+                "{it} does not exist, or the App or the token of {organisation} cannot access {it}; correct the name \
                  of the repository, or add the repository to the installation of the App with the permission \
                  `{permission}`"
             )),
-            (409, Some(_)) => Some(format!("{it} has no commit yet; push the policy to it")),
+            (409, Some(_)) => Some(format!("{it} has no commit yet; push the policy to {it}")),
             (422, Some(reference)) => Some(format!(
-                "{it} has no branch, tag or commit `{reference}`; correct `ref`, or push it to {it}"
+                "{it} has no branch, tag or commit `{reference}`; correct `ref`, or push `{reference}` to {it}"
             )),
             _ => None,
         }
@@ -85,7 +85,7 @@ mod tests {
                 403,
                 "Resource not accessible by integration",
                 None,
-                Some("lacks the permission `contents: read` in acme/admin; grant it"),
+                Some("lacks the permission `contents: read` in acme/admin; grant the permission"),
             ),
             (403, "your IP address is not permitted", None, None),
             (502, "Bad Gateway", Some("main"), None),

@@ -49,7 +49,9 @@ struct TeamNow {
 /// the planned id.
 async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<TeamNow, Failure> {
     let asked = api.clock().now();
-    let found = names(api, &team.node_id, accounts).await?;
+    let ids: Vec<&str> =
+        std::iter::once(team.node_id.as_str()).chain(accounts.iter().map(String::as_str)).collect();
+    let found = names(api, &ids).await?;
     match found.team {
         Some((id, slug, is_parent)) if id == team.id => {
             Ok(TeamNow { asked, slug, is_parent, accounts: found.accounts })

@@ -9,6 +9,7 @@ mod guard;
 mod links;
 pub mod mapping;
 pub mod mark;
+pub mod membership;
 mod pairs;
 mod planner;
 pub mod sources;

@@ -17,7 +17,7 @@ use crate::guard::Departure;
 use crate::links::{GroupLink, GroupLinks, Waits, is_form_of};
 use crate::mapping::GroupKey;
 use crate::mark::KIND;
-use crate::planner::{OLDEST, What, Write};
+use crate::planner::{OLDEST, What, Write, forget_members};
 use crate::sources::Person;
 use crate::stop::Stop;
 use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
@@ -246,6 +246,8 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.left(&writer.name, whose).await?;
                 }
+                // The remembered members may still have them, and a sweep would believe it.
+                forget_members(writer.accounts.0.as_ref(), &known.sources).await?;
                 // An operator approved this removal, so it does not count against the group's
                 // limit.
                 let is_approved = change.stop.is_some();

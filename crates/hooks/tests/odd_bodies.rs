@@ -169,6 +169,9 @@ fn an_event_about_all_repositories_marks_a_sweep_and_a_ruleset_marks_its_organis
         assert_eq!(marked(&sender, event, &format!(r#"{{{organisation},"action":"{action}"}}"#)), [wanted]);
     }
     assert!(marked(&sender, "membership", &format!(r#"{{{organisation},"action":"added"}}"#)).is_empty());
+    let sender = Sender { keeps_teams: true, ..senders().remove(0) };
+    let marks = marked(&sender, "organization", &format!(r#"{{{organisation},"action":"member_invited"}}"#));
+    assert_eq!(marks, ["event team:acme:organisation"], "the membership of the organisation");
 }
 
 #[test]

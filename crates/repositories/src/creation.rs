@@ -3,9 +3,9 @@
 //! A repository that does not exist has no id, so its key has its name:
 //! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks the
 //! key with the id. The run of the second key applies the whole policy. Every new repository is
-//! private at first. Its visibility is the last thing that a run changes, so nobody else sees it
-//! before it is as declared. Only a fork of a public repository is public at once, because GitHub
-//! has no other way.
+//! private at first. A run changes the visibility last, so nobody else sees the repository before
+//! the rest of the policy is applied. Only a fork of a public repository is public at once, because
+//! GitHub has no other way.
 //!
 //! Calls: one or two GraphQL queries for the plan, one before the write, the write, and one query
 //! after it. A repository that exists costs no call.
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_repository_that_is_no_fork_is_private_at_first() {
+    fn every_repository_that_is_not_a_fork_is_private_at_first() {
         let asked = PolicyLocation { file: "repos/new.yml".into(), line: 1 };
         let creation = Creation {
             name: "new".to_owned(),

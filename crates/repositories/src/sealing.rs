@@ -1,4 +1,4 @@
-//! Seals the value of a secret, so that only GitHub can read it.
+//! Seals the value of a secret, so only GitHub can read it.
 //!
 //! <https://docs.github.com/rest/guides/encrypting-secrets-for-the-rest-api>,
 //! <https://doc.libsodium.org/public-key_cryptography/sealed_boxes>

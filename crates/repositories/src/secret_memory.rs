@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// How much later than Beadle's write GitHub's time of the last change can be, although nobody else
-/// changed the secret. The clocks of both differ.
+/// The maximum time by which GitHub's time of the last change can be later than Beadle's own write.
+/// The clocks of Beadle and of GitHub differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -53,7 +53,7 @@ pub(crate) struct SecretName {
 /// How the value of the configuration compares with the value that Beadle wrote last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// Beadle cannot know it: there is no store, or no value.
+    /// The result is unknown: there is no store, or no value.
     Unknown,
     /// Beadle has not written this secret yet.
     NeverWritten,
@@ -64,6 +64,17 @@ pub(crate) enum Compared {
 }
 
 impl Compared {
+    /// Returns what a plan shows as the value at GitHub. Returns `None` if Beadle need not write the
+    /// value again.
+    pub(crate) fn before(self, updated_at: Option<&str>) -> Option<&'static str> {
+        match self {
+            Self::NeverWritten => Some("a value that Beadle did not write"),
+            Self::Other => Some("an earlier value"),
+            Self::Same { .. } if self.is_overwritten(updated_at) => Some("a value that somebody else wrote"),
+            Self::Unknown | Self::Same { .. } => None,
+        }
+    }
+
     /// Returns whether GitHub shows a later change than Beadle's own write.
     pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
         let Self::Same { at } = self else { return false };
@@ -168,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_is_remembered_as_a_digest_and_another_one_is_told_from_it() {
+    async fn a_value_is_remembered_as_a_digest_that_differs_for_another_value() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -196,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_later_change_is_somebody_elses() {
+    fn only_a_later_change_belongs_to_somebody_else() {
         let same = Compared::Same { at: Time::from_seconds(1_800_000_000) };
         for (updated_at, expected) in [
             (Some("2027-01-15T08:00:00Z"), false),

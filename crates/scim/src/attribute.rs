@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_keeps_the_other_entries_and_removes_what_has_no_value() {
+    fn a_patch_keeps_the_other_entries_and_removes_attributes_without_a_value() {
         let ada = user(&json!({
             "phoneNumbers": [{ "type": "home", "value": "1" }],
             "addresses": [{ "type": "work", "locality": "London", "country": "GB" }],

@@ -113,6 +113,7 @@ async fn merge(service: &Service) -> anyhow::Result<()> {
 
 /// Counts the calls that read the policy after one of its many files changed.
 async fn one_file(service: &Service) -> anyhow::Result<()> {
+    service.until_quiet().await;
     service.sim.forget_calls();
     let before = service.log()?.matches(IN_FORCE).count();
     let started = now();

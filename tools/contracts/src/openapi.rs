@@ -56,13 +56,15 @@ fn modern(value: &mut Value) {
             {
                 *reference = json!(format!("{URI}#{local}"));
             }
-            // Of all formats, only `uri` is checked. A homepage is an exception, because GitHub
-            // shows it as somebody wrote it.
+            // Of all formats, only `uri` is checked. The homepage of a repository and the blog of an
+            // organisation are exceptions, because GitHub shows them as somebody wrote them.
             if map.get("format").is_some_and(|format| format.is_string() && format != "uri") {
                 map.remove("format");
             }
-            if let Some(Value::Object(homepage)) = map.get_mut("homepage") {
-                homepage.remove("format");
+            for key in ["homepage", "blog"] {
+                if let Some(Value::Object(written)) = map.get_mut(key) {
+                    written.remove("format");
+                }
             }
             map.values_mut().for_each(modern);
             // An account is either a user or an enterprise. The description says that it is both,

@@ -1,4 +1,4 @@
-//! The mappings of the configuration to a target that a service accepted last. After a restart, the
+//! Stores the last accepted mappings of the configuration, for each target. After a restart, the
 //! service continues with them until the gate lets other mappings pass.
 
 use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError};
@@ -6,11 +6,8 @@ use beadle_groups::{Mapping, Mappings};
 use serde::{Deserialize, Serialize};
 
 use crate::app::directories_and_targets::Directories;
+use crate::app::text_parts::split;
 use crate::config::Config;
-
-/// The maximum size of one stored part of the mappings, in bytes. An item of DynamoDB has at most
-/// 400 KB.
-const PART: usize = 200_000;
 
 /// The last accepted mappings to a target.
 #[derive(Serialize, Deserialize)]
@@ -51,8 +48,8 @@ fn note(target: &str) -> Note<AcceptedMappings> {
     Note::of(&[target])
 }
 
-/// Returns the note of a part. Each generation has notes of its own, so that a process that ends
-/// while it stores the text leaves the last generation whole.
+/// Returns the note of a part. Each generation has its own notes. So if the process ends while it
+/// stores a text, the text of the last generation is still complete.
 fn part_note(target: &str, generation: &str, part: usize) -> Note<MappingText> {
     Note::of(&[target, &format!("{generation}/{part}")])
 }
@@ -95,12 +92,11 @@ pub(super) async fn remember(
     let text = serde_json::to_string(&placed)
         .map_err(|error| StoreError::Corrupt { doing: "writing the mappings", why: error.to_string() })?;
     let generation = generation_of(mappings);
-    let (mut rest, mut parts) = (text.as_str(), 0);
-    while !rest.is_empty() {
-        let (part, after) = rest.split_at(rest.floor_char_boundary(PART));
-        part_note(target, &generation, parts).put(store, &MappingText(part.to_owned())).await?;
-        (rest, parts) = (after, parts + 1);
+    let texts = split(&text);
+    for (at, part) in texts.iter().enumerate() {
+        part_note(target, &generation, at).put(store, &MappingText((*part).to_owned())).await?;
     }
+    let parts = texts.len();
     let before = of(store, target).await?.filter(|before| before.generation != generation);
     note(target).put(store, &AcceptedMappings { generation, parts }).await?;
     if let Some(before) = before {
@@ -111,7 +107,7 @@ pub(super) async fn remember(
     Ok(())
 }
 
-/// Returns those of the mappings that belong to a target.
+/// Returns the mappings that belong to a target.
 pub(crate) fn to_target(all: &Mappings, target: &str) -> Vec<Mapping> {
     all.all.iter().filter(|mapping| mapping.target == target).cloned().collect()
 }
@@ -159,6 +155,7 @@ pub(super) fn begin_without(config: &Config, directories: &Directories) {
 mod tests {
     use super::*;
     use crate::app::store;
+    use crate::app::text_parts::PART;
 
     fn mapping(text: &str) -> Mapping {
         let mapping = serde_json::json!({

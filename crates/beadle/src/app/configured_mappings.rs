@@ -42,7 +42,7 @@ pub(crate) async fn adopt(
     if generation_of(&in_force.configured_of(name)) == generation {
         if let Some(held) = held {
             note.forget(store).await?;
-            tracing::info!(mapped = name, generation = held.generation, "held mappings withdrawn");
+            tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
         }
         return Ok(MappingAdoption::Unchanged);
     }
@@ -70,7 +70,7 @@ pub(crate) async fn adopt(
         (None, GateVerdict::Held { .. }) => {
             new.why = verdict.to_string();
             let (digest, why) = (&new.digest, &new.why);
-            tracing::warn!(mapped = name, generation, digest, why, "generation of the mappings held");
+            tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
             note.put(store, &new).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
@@ -80,7 +80,7 @@ pub(crate) async fn adopt(
     }
     accepted_mappings::remember(store, name, &wanted).await?;
     in_force.replace_configured(name, wanted);
-    tracing::info!(mapped = name, generation, "mappings in force");
+    tracing::info!(target_name = name, generation, "mappings in force");
     for batch in preview.marks().chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }

@@ -11,23 +11,47 @@ use beadle_groups::sources::{FileSource, OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
 use beadle_okta::Okta;
-use beadle_repositories::policy::nearest;
+use beadle_repositories::policy::{MEMBERS, TEAMS, nearest};
 
 use crate::app::client_options::OpenOptions;
 use crate::app::github_clients::GithubClients;
 use crate::app::group_target::GroupTarget;
 use crate::app::mappings_in_force::MappingsInForce;
+use crate::app::member_file;
 use crate::app::missed_by_targets::PartialTargets;
 use crate::app::okta_client::open_okta;
 use crate::app::target_connection::{open_scim, open_teams};
 use crate::app::team_file;
 use crate::config::{self, Config};
 
+/// A source that is a file of a policy, and the target whose groups the file declares.
+#[derive(Clone)]
+pub(crate) struct TeamSource {
+    pub(crate) target: String,
+    pub(crate) source: FileSource,
+}
+
+/// Returns the files of the policy that declare groups of a target. Each has the name of its source,
+/// the name of the file, and the function that reads its text.
+fn files_of(
+    target: &config::TargetConfig,
+    teams: &config::TeamsFile,
+) -> Vec<(String, &'static str, team_file::Parse)> {
+    let mut files: Vec<(String, &'static str, team_file::Parse)> = Vec::new();
+    if teams.teams_from_policy {
+        files.push((target.name.clone(), TEAMS, Box::new(team_file::parse_teams)));
+    }
+    if teams.members_from_policy {
+        files.push((target.members_source(), MEMBERS, member_file::parser(teams)));
+    }
+    files
+}
+
 /// The directories and targets that are open.
 pub(crate) struct Directories {
     pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
-    /// The sources of teams that the policy of an organisation declares, by the name of the target.
-    pub(crate) team_files: BTreeMap<String, FileSource>,
+    /// The files of policies that declare groups, by the name of the source.
+    pub(crate) team_files: BTreeMap<String, TeamSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
     /// The names of two kinds of targets: those that could not be opened, and those whose directory
     /// could not be opened.
@@ -109,13 +133,16 @@ impl Directories {
                 }
             };
             let mut sources = sources.clone();
-            let from_policy = file.github.as_ref().filter(|teams| teams.teams_from_policy);
-            if let Some(org) =
-                from_policy.and_then(|teams| config.file.org.iter().find(|org| org.name == teams.org))
+            if let Some(teams) = &file.github
+                && let Some(org) = config.file.org.iter().find(|org| org.name == teams.org)
             {
-                let source = team_file::source(config, org, options.store.clone(), clock);
-                team_files.insert(file.name.clone(), source.clone());
-                sources.insert(file.name.clone(), Arc::new(source));
+                for (name, declared_in, parse) in files_of(file, teams) {
+                    let store = options.store.clone();
+                    let source = team_file::source(declared_in, parse, config, org, store, clock);
+                    let target = file.name.clone();
+                    team_files.insert(name.clone(), TeamSource { target, source: source.clone() });
+                    sources.insert(name, Arc::new(source));
+                }
             }
             let directory = Directory {
                 sources,

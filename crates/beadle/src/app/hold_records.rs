@@ -40,7 +40,7 @@ pub(crate) async fn begin(
 }
 
 /// Ends the hold in the note with this name, because the policy `in_force` is used. If the hold is
-/// about another generation, nobody wants that generation any more, and the journal gets an entry.
+/// about another generation, that generation is withdrawn, and the journal gets an entry.
 /// Returns the hold that ended.
 pub(crate) async fn end(
     store: &dyn Store,

@@ -24,6 +24,7 @@ mod hold_records;
 pub(crate) mod last_sweep;
 mod mapping_gate;
 pub(crate) mod mappings_in_force;
+pub(crate) mod member_file;
 pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
 pub(crate) mod policy_adoption;

@@ -98,7 +98,8 @@ pub(super) fn open_teams(
     };
     // A target of teams reads no repositories, so the reader needs no list of fields.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
-    let reader = Arc::new(TeamReader::new(reader, config::found_by(teams), Arc::new(listed)));
+    let reader = TeamReader::new(reader, config::found_by(teams), Arc::new(listed));
+    let reader = Arc::new(reader.with_membership(config::membership_limits(teams)));
     Ok(TargetConnection {
         writer: Arc::new(TeamWriter::new(beadle_github::Writer::new(api), reader.clone())),
         reader: reader.clone(),

@@ -1,5 +1,5 @@
-//! Reads `teams.yml` of an organisation's policy, for the target that has the teams of this
-//! organisation.
+//! Reads a file of an organisation's policy that declares groups, for the target that has the teams
+//! of this organisation. The file is `teams.yml` or `members.yml`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Store, Time};
 use beadle_groups::mapping::Role;
 use beadle_groups::sources::{FileSource, FileTeam};
-use beadle_repositories::policy::{DeclaredTeam, TEAMS, read_teams, read_text};
+use beadle_repositories::policy::{DeclaredTeam, Problem, TEAMS, read_teams, read_text};
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
@@ -18,7 +18,7 @@ use crate::app::file_timeout::FileReader;
 use crate::app::policy_store::{in_force, texts};
 use crate::config::{Config, OrgConfig, PolicySource};
 
-/// Where the policy of an organisation has the file.
+/// The place of the file.
 enum Place {
     /// In a folder.
     Folder { path: PathBuf, files: Mutex<FileReader> },
@@ -26,11 +26,17 @@ enum Place {
     Stored { organisation: String, store: Option<Arc<dyn Store>> },
 }
 
-/// The time for which a new text in a folder must stay the same before Beadle uses it. Somebody may
-/// be writing the file, and a part of a list would look like a list with fewer members.
+/// How long a new text in a folder must stay the same before Beadle uses it. Somebody may still be
+/// writing the file, and a part of a list would look like a list with fewer members.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// A function that returns the groups that the text of a file declares.
+pub(super) type Parse = Box<dyn Fn(&str) -> anyhow::Result<Vec<FileTeam>> + Send + Sync>;
+
 struct TeamFile {
+    /// The name of the file.
+    name: &'static str,
+    parse: Parse,
     place: Place,
     clock: Clock,
     state: Mutex<State>,
@@ -63,8 +69,22 @@ impl State {
     }
 }
 
-/// Returns the source of the teams that the policy of an organisation declares.
+/// Returns the groups that the text of `teams.yml` declares.
+pub(super) fn parse_teams(text: &str) -> anyhow::Result<Vec<FileTeam>> {
+    let declared = read_teams(TEAMS, text).map_err(|problems| first(&problems))?;
+    Ok(declared.into_iter().map(team).collect())
+}
+
+/// Returns the first mistake of a file as an error.
+pub(super) fn first(problems: &[Problem]) -> anyhow::Error {
+    let first = problems.first().map(|problem| format!("{}: {}", problem.asked, problem.message));
+    anyhow::Error::msg(first.unwrap_or_default())
+}
+
+/// Returns the source of the groups that the file `name` in the policy of an organisation declares.
 pub(super) fn source(
+    name: &'static str,
+    parse: Parse,
     config: &Config,
     org: &OrgConfig,
     store: Option<Arc<dyn Store>>,
@@ -72,12 +92,12 @@ pub(super) fn source(
 ) -> FileSource {
     let place = match &org.policy {
         PolicySource::Folder(folder) => {
-            let path = config.base.join(folder).join(TEAMS);
+            let path = config.base.join(folder).join(name);
             Place::Folder { path, files: Mutex::default() }
         }
         PolicySource::Repository(_) => Place::Stored { organisation: org.name.clone(), store },
     };
-    let file = Arc::new(TeamFile { place, clock: clock.clone(), state: Mutex::default() });
+    let file = Arc::new(TeamFile { name, parse, place, clock: clock.clone(), state: Mutex::default() });
     FileSource::new(Arc::new(move || {
         let file = file.clone();
         async move { file.teams().await.map_err(|error| format!("{error:#}")) }.boxed()
@@ -103,28 +123,25 @@ impl TeamFile {
             }
             Place::Stored { organisation, store } => {
                 let Some(store) = store else {
-                    bail!("the policy of {organisation} is in a repository, and there is no store with it")
+                    bail!("the policy of {organisation} is in a repository, so its {TEAMS} needs a store")
                 };
                 let Some(policy) = in_force(store.as_ref(), organisation).await? else {
                     bail!("no policy of {organisation} is in force yet")
                 };
-                let Some(id) = policy.own.files.get(TEAMS) else {
-                    bail!("the policy of {organisation} has no {TEAMS}")
+                let Some(id) = policy.own.files.get(self.name) else {
+                    bail!("the policy of {organisation} has no {}", self.name)
                 };
                 // A commit never changes while Beadle reads it.
                 if let Some(teams) = state.in_use(id, Duration::ZERO, self.clock.now()) {
                     return Ok(teams);
                 }
                 let mut all = texts(store.as_ref(), organisation).await?;
-                let text = all.remove(id).with_context(|| format!("the store lacks the text of {TEAMS}"))?;
+                let text =
+                    all.remove(id).with_context(|| format!("the store lacks the text of {}", self.name))?;
                 (id.clone(), text)
             }
         };
-        let declared = read_teams(TEAMS, &text).map_err(|problems| {
-            let first = problems.first().map(|problem| format!("{}: {}", problem.asked, problem.message));
-            anyhow::Error::msg(first.unwrap_or_default())
-        })?;
-        let teams: Arc<Vec<FileTeam>> = Arc::new(declared.into_iter().map(team).collect());
+        let teams = Arc::new((self.parse)(&text)?);
         *state = State { last: Some((version, teams.clone())), candidate: None };
         Ok(teams)
     }

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_any_length_survives_its_parts() {
+    fn a_text_of_any_length_equals_its_joined_parts() {
         for text in [String::new(), "a".repeat(PART), "ä".repeat(PART), format!("a{}", "€".repeat(PART))] {
             assert_eq!(split(&text).concat(), text);
             let parts = split_named("id", &text);

@@ -7,7 +7,7 @@ use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
-use crate::app::refused;
+use crate::app::{member_file, refused};
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource};
 use crate::output::count::counted;
@@ -107,6 +107,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         };
         if let Some(policy) = &policy {
             problems.extend(undeclared(policy, org));
+            let teams = config.teams_of(&org.name).filter_map(|target| target.github.as_ref());
+            problems.extend(teams.filter_map(|teams| member_file::problem(&policy.sources, teams)));
         }
         failed |= problems.iter().any(|problem| problem.severity == Severity::Error);
         failed |= !tested.problems.is_empty();

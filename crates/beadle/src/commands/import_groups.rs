@@ -47,7 +47,8 @@ fn rendered(target: &str, pairs: &[GroupPair], doubts: &[String]) -> String {
     let mut left_out = doubts.to_vec();
     for pair in pairs {
         if !is_plain(&pair.group) {
-            left_out.push(format!("`{}` of {}: its name would be a pattern", pair.group, pair.source));
+            left_out
+                .push(format!("`{}` of {}: its name would be read as a pattern", pair.group, pair.source));
             continue;
         }
         let naming = match pair.group.strip_suffix(&pair.target_group) {

@@ -1,6 +1,7 @@
 //! Converts the values of the configuration file to the types of the reconcilers.
 
 use beadle_config::{AttributesFile, GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
+use beadle_groups::membership::MembershipLimits;
 use beadle_groups::targets::Match;
 use beadle_groups::{Attributes, GroupLimits, mapping};
 use beadle_okta::Status;
@@ -144,6 +145,14 @@ pub(crate) fn attributes(file: &AttributesFile) -> Attributes {
 /// first.
 pub(crate) fn found_by(teams: &TeamsFile) -> Vec<Match> {
     teams.found_by.iter().copied().map(Choice::domain).collect()
+}
+
+/// Returns the limits of the organisation's membership, if the policy declares the members.
+pub(crate) fn membership_limits(teams: &TeamsFile) -> Option<MembershipLimits> {
+    teams.members_from_policy.then(|| MembershipLimits {
+        owners: teams.min_owners.unwrap_or(2),
+        percent: teams.members_percent.unwrap_or(10),
+    })
 }
 
 /// Returns the limits on the number of members who may leave one group. Values that the file does

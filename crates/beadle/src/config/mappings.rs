@@ -11,7 +11,7 @@ use beadle_groups::Mapping;
 use beadle_groups::mapping::{
     MappingError, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Users, replacements,
 };
-use beadle_repositories::policy::{ReadingAt, TEAMS, read_text};
+use beadle_repositories::policy::{MEMBERS, ReadingAt, TEAMS, read_text};
 
 use super::domain::Choice;
 
@@ -65,35 +65,42 @@ pub(super) fn mappings(
     Ok(all)
 }
 
-/// Returns a mapping for each target whose teams the policy of its organisation declares too. The
-/// source of these teams has the name of the target.
+/// Returns a mapping for each file of a policy that declares groups of a target: the teams of an
+/// organisation, or its members.
 pub(super) fn mappings_of_team_files(file: &File) -> anyhow::Result<Vec<Mapping>> {
     let mut all = Vec::new();
     for target in &file.target {
-        let Some(teams) = target.github.as_ref().filter(|teams| teams.teams_from_policy) else { continue };
+        let Some(teams) = &target.github else { continue };
         let org = file.org.iter().find(|org| org.name == teams.org);
-        all.push(Mapping {
-            source: target.name.clone(),
-            target: target.name.clone(),
-            include: vec!["*".parse::<Pattern>()?],
-            exclude: Vec::new(),
-            naming: Naming::default(),
-            into: None,
-            mode: org.map(|org| org.mode).unwrap_or_default(),
-            on_missing_group: OnMissingGroup::Create,
-            on_missing_user: OnMissingUser::Wait,
-            users: Users::Leave,
-            on_rename: OnRename::Follow,
-            on_delete: OnDelete::Keep,
-            // A team that the file names is the organisation's team with this name.
-            adopt: true,
-            may_empty: false,
-            protected: Vec::new(),
-            role: None,
-            parent: None,
-            description: None,
-            asked: Some(PolicyLocation { file: TEAMS.into(), line: 1 }),
-        });
+        let mode = org.map(|org| org.mode).unwrap_or_default();
+        let sources = [
+            (teams.teams_from_policy, target.name.clone(), TEAMS),
+            (teams.members_from_policy, target.members_source(), MEMBERS),
+        ];
+        for (_, source, declared_in) in sources.into_iter().filter(|(is_set, ..)| *is_set) {
+            all.push(Mapping {
+                source,
+                target: target.name.clone(),
+                include: vec!["*".parse::<Pattern>()?],
+                exclude: Vec::new(),
+                naming: Naming::default(),
+                into: None,
+                mode,
+                on_missing_group: OnMissingGroup::Create,
+                on_missing_user: OnMissingUser::Wait,
+                users: Users::Leave,
+                on_rename: OnRename::Follow,
+                on_delete: OnDelete::Keep,
+                // A team that the file names is the organisation's team with this name.
+                adopt: true,
+                may_empty: false,
+                protected: Vec::new(),
+                role: None,
+                parent: None,
+                description: None,
+                asked: Some(PolicyLocation { file: declared_in.into(), line: 1 }),
+            });
+        }
     }
     Ok(all)
 }

@@ -23,7 +23,9 @@ pub(crate) use beadle_config::{
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
-pub(crate) use domain::{attributes, dialect, found_by, group_limits, leaving, modes, provisioned, rules};
+pub(crate) use domain::{
+    attributes, dialect, found_by, group_limits, leaving, membership_limits, modes, provisioned, rules,
+};
 pub(crate) use mappings::read as read_mappings;
 pub(crate) use policy_mappings::check_policies;
 

@@ -84,7 +84,7 @@ pub(crate) fn check_policies(of_policies: &[Mapping], configured: &Mappings) -> 
                 |mapping: &Mapping| mapping.asked.as_ref().map(ToString::to_string).unwrap_or_default();
             let (new, old) = (place(other), place(mapping));
             anyhow::bail!(
-                "{new}: a policy in force has a mapping of the same groups at {old}; remove one of them"
+                "{new}: a policy in force has a mapping of the same groups at {old}; remove one of the two"
             );
         }
     }
@@ -187,7 +187,7 @@ into = "Engineers"
     }
 
     #[test]
-    fn what_a_policy_must_not_say_about_groups_is_refused_with_its_line() {
+    fn an_invalid_mapping_of_a_policy_is_refused_with_its_line() {
         for (text, said) in [
             (mapping("include = [\"x\"]\nmod = \"enforce\""), ("groups.toml:5", "unknown key `groups.mod`")),
             ("[[org]]\nname = \"acme\"".into(), ("groups.toml:1", "unknown key `org`")),

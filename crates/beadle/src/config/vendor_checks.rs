@@ -1,6 +1,9 @@
 //! The checks of the configuration file that need the crate of a vendor.
 
-use beadle_config::{AttributesFile, File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
+use beadle_config::{
+    AttributesFile, File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, TargetFile as TargetConfig,
+    TeamsFile, did_you_mean,
+};
 use beadle_groups::mapping::RESERVED;
 use beadle_okta::Status;
 use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW};
@@ -21,6 +24,9 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
             let rule = format!("not be `{}`, which is reserved for Beadle", target.name);
             return Err(Invalid::must(at, &rule).hint(Some("choose another name".into())));
         }
+        if let Some(teams) = target.github.as_ref().filter(|teams| teams.members_from_policy) {
+            check_members(file, target, teams, &KeyPath::new("target").entry(entry))?;
+        }
         if let Some(scim) = &target.scim {
             let table = KeyPath::new("target").entry(entry);
             check_scim(scim, &table.key("scim"))?;
@@ -29,6 +35,27 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
     }
     for (entry, org) in file.org.iter().enumerate() {
         check_org(org, &KeyPath::new("org").entry(entry))?;
+    }
+    Ok(())
+}
+
+/// Checks the keys about the members of an organisation. `table` is the path of the target.
+fn check_members(
+    file: &File,
+    target: &TargetConfig,
+    teams: &TeamsFile,
+    table: &KeyPath,
+) -> Result<(), Invalid> {
+    // The members of the policy are a source with this name.
+    let source = target.members_source();
+    let names = file.okta.iter().map(|okta| &okta.name).chain(file.target.iter().map(|other| &other.name));
+    if let Some(other) = names.chain(file.org.iter().map(|org| &org.name)).find(|name| source == **name) {
+        let rule = format!("not make `{source}` the name of two sources, found another `{other}`");
+        let hint = "choose another name".to_owned();
+        return Err(Invalid::must(table.key("name"), &rule).hint(Some(hint)));
+    }
+    for (entry, login) in teams.required_owners.iter().enumerate() {
+        check_form(&LOGIN, table.key("github").key("required_owners").entry(entry), login)?;
     }
     Ok(())
 }

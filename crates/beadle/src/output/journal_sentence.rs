@@ -71,12 +71,12 @@ fn in_force(policy: &PolicyInForce) -> String {
 fn held(held: &PolicyHeld) -> String {
     let PolicyHeld { held_generation, plan, why, held_by, commit: from } = held;
     let from = from.as_ref().map(|from| format!("; {}", commit(from))).unwrap_or_default();
-    format!("policy {held_generation} held by {held_by} (plan {plan}): {why}{from}")
+    format!("policy {held_generation} (plan {plan}) held by {held_by}: {why}{from}")
 }
 
 fn withdrawn(withdrawn: &PolicyWithdrawn) -> String {
     let PolicyWithdrawn { withdrawn_generation, plan, why, held_by } = withdrawn;
-    format!("hold of the policy {withdrawn_generation} by {held_by} (plan {plan}) withdrawn: {why}")
+    format!("policy {withdrawn_generation} (plan {plan}) held by {held_by}, withdrawn: {why}")
 }
 
 #[cfg(test)]
@@ -121,11 +121,11 @@ mod tests {
                 json!({
                     "held_generation": "g1", "plan": "p1", "why": "too many", "held_by": "service", "commit": from,
                 }),
-                "policy g1 held by the service (plan p1): too many; commit 0123456789ab of acme/admin by mona: Add a team",
+                "policy g1 (plan p1) held by the service: too many; commit 0123456789ab of acme/admin by mona: Add a team",
             ),
             (
                 json!({ "withdrawn_generation": "g1", "plan": "p1", "why": "the policy g0 is in force", "held_by": "command" }),
-                "hold of the policy g1 by a command (`apply` or `sweep`) (plan p1) withdrawn: the policy g0 is in force",
+                "policy g1 (plan p1) held by a command (`apply` or `sweep`), withdrawn: the policy g0 is in force",
             ),
         ] {
             assert_eq!(sentence(&Detail::from(stored)).as_deref(), Some(expected));

@@ -20,7 +20,7 @@ use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::unfinished::unfinished;
 use super::{comment, outcome, parts, read};
-use crate::app::policy_store;
+use crate::app::{member_file, policy_store};
 use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
@@ -327,6 +327,10 @@ impl PolicyCheck {
                     // Otherwise a stranger could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
+                if findings.may_preview() && !findings.is_public {
+                    // The logins of the required owners are not for everybody.
+                    findings.problems.extend(self.wrong_owners(&parsed.policy));
+                }
                 findings.tests = parsed.tested.count;
                 findings.failures = parsed.tested.problems;
                 parsed.policy
@@ -363,6 +367,13 @@ impl PolicyCheck {
         let unknown = named.filter(|secret| secret.text().is_some_and(is_unknown));
         let text = "the configuration declares no secret of this name for the policy";
         unknown.map(|secret| Problem::error(secret.asked.clone(), secret.column, text)).collect()
+    }
+
+    /// Returns the mistakes in the owners that the policy declares.
+    fn wrong_owners(&self, policy: &Policy) -> Vec<Problem> {
+        let targets = self.config.teams_of(&self.organisation);
+        let teams = targets.filter_map(|target| target.github.as_ref());
+        teams.filter_map(|teams| member_file::problem(&policy.sources, teams)).collect()
     }
 
     /// Returns what the check run shows at its end.

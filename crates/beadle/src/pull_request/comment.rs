@@ -59,11 +59,11 @@ pub(super) fn summary(findings: &Findings) -> String {
     }
     if !findings.may_preview() {
         let text = if findings.is_foreign {
-            "The base belongs to another organisation, so Beadle shows what a pull request from a fork changes only \
-             after it is a branch of the repository."
+            "The base belongs to another organisation, so Beadle shows the changes of a pull request from a fork only \
+             after its commits are in a branch of the repository."
         } else {
-            "The policy's repository is public, so Beadle shows what a pull request from a fork changes only after it \
-             is a branch of the repository."
+            "The policy's repository is public, so Beadle shows the changes of a pull request from a fork only after \
+             its commits are in a branch of the repository."
         };
         page.quote(&[Piece::own(text)]);
     }

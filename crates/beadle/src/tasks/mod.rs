@@ -120,9 +120,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(system_log::SystemLog(directory.clone())));
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
     }
-    for (name, source) in &service.directories.team_files {
-        let (service, name, source) = (service.clone(), name.clone(), source.clone());
-        all.push(Arc::new(team_file::TeamFile { service, name, source }));
+    for (name, of) in &service.directories.team_files {
+        let (service, name, of) = (service.clone(), name.clone(), of.clone());
+        all.push(Arc::new(team_file::TeamFile { service, name, of }));
     }
     if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));

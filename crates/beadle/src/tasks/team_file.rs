@@ -1,4 +1,4 @@
-//! Looks for changes of the teams that a policy declares, and starts the sweeps of these teams.
+//! Looks for changes of the teams and of the members that a policy declares, and starts their sweeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,25 +7,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, TaskStatus, Time};
-use beadle_groups::sources::{FileSource, FileTeam};
+use beadle_groups::sources::FileTeam;
 use beadle_hooks::okta::WHOLE;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::sweep_summary::ended;
 use super::{LOCAL, LOOK};
+use crate::app::directories_and_targets::TeamSource;
 use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
 
 /// The time between two sweeps of the teams.
 const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
-/// The task for the teams of one target.
+/// The task for one file of a policy that declares groups of a target.
 pub(super) struct TeamFile {
     pub(super) service: Arc<Service>,
-    /// The name of the target, which is also the name of the source.
+    /// The name of the source.
     pub(super) name: String,
-    pub(super) source: FileSource,
+    pub(super) of: TeamSource,
 }
 
 /// The digest of each team at the last look, by the id of the team.
@@ -61,7 +62,7 @@ impl TeamFile {
     /// because the first sweep marks all.
     async fn look(&self, now: Time) -> Result<usize, Failure> {
         let store = self.service.store.as_ref();
-        let teams = SeenTeams::of(&self.source.teams().await?);
+        let teams = SeenTeams::of(&self.of.source.teams().await?);
         let note = Note::<SeenTeams>::of(&[self.name.as_str()]);
         let before = note.get(store).await?;
         if before.as_ref() == Some(&teams) {
@@ -122,7 +123,8 @@ impl BackgroundTask for TeamFile {
             return Ok(TaskStatus::Done(format!("changed teams found: {changed}")));
         }
         let store = self.service.store.as_ref();
-        let summary = beadle_groups::sweep::summarise(store, &self.name, &[self.name.as_str()], now).await?;
+        let summary =
+            beadle_groups::sweep::summarise(store, &self.name, &[self.of.target.as_str()], now).await?;
         Ok(ended(&self.name, summary))
     }
 }

@@ -136,7 +136,7 @@ async fn a_revert_withdraws_a_held_generation() {
     assert_eq!(held(&world).await, Vec::<Value>::new());
     assert_eq!(with_engineering(&world), 30);
     let journal = world.beadle(&["journal"]).await.expect(0);
-    for text in ["held by the service (plan", "withdrawn: the policy"] {
+    for text in [") held by the service: ", "withdrawn: the policy"] {
         assert_eq!(journal.out.matches(text).count(), 1, "{text}: {}", journal.out);
     }
 }

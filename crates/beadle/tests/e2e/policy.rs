@@ -36,7 +36,7 @@ async fn an_error_names_file_line_key_and_the_nearest_valid_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unsupported_keys_are_reported_and_the_rest_is_applied() {
     let mut world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
-    let text = "repository:\n  has_wiki: false\n  has_pages: true\nvalidator:\n  pattern: x\nvariables: []\n";
+    let text = "repository:\n  has_wiki: false\n  has_pages: true\nvalidator:\n  pattern: x\napp_installations: [{ app_slug: x }]\n";
     world.policy("settings.yml", text);
     world.policy("deployment-settings.yml", "restrictedRepos: [admin]\nconfigvalidators:\n  - plugin: x\n");
     let refused = world.beadle(&["check"]).await.expect(1);

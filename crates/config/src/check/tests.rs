@@ -90,3 +90,22 @@ fn a_mode_that_writes_refuses_more() {
     }
     assert!(error(&format!("{ORG}validators = \"run\"\n")).contains("beadle.toml:5"));
 }
+
+#[test]
+fn the_limits_of_members_need_members_of_the_policy() {
+    let app = "[[org]]\nname = \"acme\"\npolicy = \"p\"\napp = { id = 1, key = \"env:K\" }\n";
+    for (keys, expected) in [
+        ("match = [\"mail\"], min_owners = 3", "`target.github.min_owners` has no effect"),
+        ("match = [\"mail\"], required_owners = [\"mona\"]", "`target.github.required_owners` has no effect"),
+        ("match = [\"mail\"], members_percent = 5", "`target.github.members_percent` has no effect"),
+        ("members_from_policy = true, min_owners = 0", "`target.github.min_owners` must be at least 1"),
+        (
+            "members_from_policy = true, members_percent = 101",
+            "`target.github.members_percent` must be from 1 to 100, found 101",
+        ),
+    ] {
+        let text = format!("{app}[[target]]\nname = \"teams\"\ngithub = {{ org = \"acme\", {keys} }}\n");
+        let error = error(&text);
+        assert!(error.contains(expected), "{keys}\n{error}");
+    }
+}

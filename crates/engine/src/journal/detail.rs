@@ -43,7 +43,7 @@ pub enum Detail {
     Policy(PolicyInForce),
     /// For a generation of a policy that the gate holds: why, and what it would change.
     PolicyHeld(PolicyHeld),
-    /// For a held generation that nobody wants any more: why.
+    /// For a withdrawn generation, which the gate held before: why.
     PolicyWithdrawn(PolicyWithdrawn),
     /// A detail that this version does not know in full, because another version of Beadle stored
     /// it. It is kept as JSON.

@@ -46,7 +46,7 @@ pub struct PolicyHeld {
     pub commit: Option<PolicyCommitted>,
 }
 
-/// A held generation of a policy that nobody wants any more.
+/// A generation of a policy that was withdrawn while the gate held it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyWithdrawn {
     /// The name of the generation.

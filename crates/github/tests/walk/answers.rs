@@ -59,6 +59,7 @@ pub(crate) fn rest(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
         (
             "GET",
             ["repos", _, _, "invitations"]
+            | ["orgs", _, "invitations"]
             | ["orgs", _, "teams", _, "repos"]
             | [.., "properties", "values" | "schema"]
             | [.., "rules", "branches", _]

@@ -110,6 +110,8 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "all_teams" => reader.all_teams().await.is_ok(),
         "teams_of" => reader.teams_of(text("login")).await.is_ok(),
         "members" => reader.members().await.is_ok(),
+        "invitations" => reader.invitations().await.is_ok(),
+        "person" => reader.person(text("login")).await.is_ok(),
         "identities" => reader.identities().await.is_ok(),
         "team_members" => reader.team_members(text("slug")).await.is_ok(),
         "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
@@ -189,6 +191,7 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
             writer.create_team(&new).await.is_ok()
         }
+        "organisation_members" => writer.organisation_members(&[text("account").to_owned()]).await.is_ok(),
         "team" => writer.team(&team(text("node")), &[text("account").to_owned()]).await.is_ok(),
         other => panic!("the walk does not know how to call Writer::{other}"),
     }
@@ -272,5 +275,16 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
         "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),
         other => panic!("the walk does not know how to call NamedTeam::{other}"),
+    }
+}
+
+/// Calls a method that writes to the members of the organisation, and returns whether it succeeded.
+/// The logins of the people come from GitHub.
+pub(crate) async fn write_to_members(call: &str, writer: &Writer) -> bool {
+    let Ok(members) = writer.organisation_members(&["U_9".to_owned()]).await else { return false };
+    match call {
+        "put" => members.put(9, true).await.is_ok(),
+        "remove" => members.remove(9).await.is_ok(),
+        other => panic!("the walk does not know how to call OrganisationMembers::{other}"),
     }
 }

@@ -98,6 +98,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::all_teams", &[], &["POST /graphql"]),
     entry("Reader::teams_of", &["login"], &["POST /graphql"]),
     entry("Reader::members", &[], &["POST /graphql"]),
+    entry("Reader::invitations", &[], &["GET /orgs/organisation/invitations"]),
+    entry("Reader::person", &["login"], &["GET /users/login"]),
     entry("Reader::identities", &[], &["POST /graphql"]),
     entry("Reader::team_members", &["slug"], &["POST /graphql"]),
     entry(
@@ -202,6 +204,17 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ),
     entry("Writer::block", &["login"], &["POST /graphql", "PUT /orgs/organisation/blocks/login"]),
     entry("Writer::unblock", &["login"], &["POST /graphql", "DELETE /orgs/organisation/blocks/login"]),
+    entry("Writer::organisation_members", &["account"], &["POST /graphql"]),
+    entry(
+        "OrganisationMembers::put",
+        &["login"],
+        &["POST /graphql", "PUT /orgs/organisation/memberships/login"],
+    ),
+    entry(
+        "OrganisationMembers::remove",
+        &["login"],
+        &["POST /graphql", "DELETE /orgs/organisation/memberships/login"],
+    ),
     entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/labels/value"]),
     entry("Writer::generate", &["owner", "name", "new"], &["POST /repos/owner/name/generate"]),
     entry("Writer::fork", &["owner", "name", "new"], &["POST /repos/owner/name/forks"]),

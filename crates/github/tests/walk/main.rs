@@ -14,7 +14,7 @@ use beadle_engine::{Budgets, Clock};
 use beadle_github::{Api, AppRegistration, Asks, CheckWriter, Credential, Endpoint, Reader, Writer};
 use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Recorder, Texts, holds_all, walk};
-use calls::{read, write, write_check, write_to_repository, write_to_team};
+use calls::{read, write, write_check, write_to_members, write_to_repository, write_to_team};
 use entries::{ENTRIES, EVERYWHERE};
 use secrecy::SecretString;
 use serde_json::json;
@@ -57,6 +57,7 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
         Some(("Writer", call)) => Box::pin(write(call, &writer, texts)).await,
         Some(("CheckWriter", call)) => Box::pin(write_check(call, &checks, texts)).await,
         Some(("Named", call)) => Box::pin(write_to_repository(call, &writer, texts)).await,
+        Some(("OrganisationMembers", call)) => Box::pin(write_to_members(call, &writer)).await,
         Some(("NamedTeam", call)) => Box::pin(write_to_team(call, &writer, texts)).await,
         Some(("AppRegistration", "exchange")) => {
             let registration =

@@ -279,7 +279,7 @@ impl Mappings {
     }
 }
 
-/// Returns a text that two mappings have in common only if they declare the same.
+/// Returns a text that is equal for two mappings only if they declare the same.
 pub(crate) fn declared(mapping: &Mapping) -> String {
     serde_json::to_string(mapping).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::compare::Difference;
 use super::leavers::SomeLeavers;
 use super::mapped::attribute_changes;
+use super::membership::Words;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
 use crate::mapping::Role;
 use crate::sources::Person;
@@ -44,6 +45,7 @@ impl GroupPlanner {
             reaches: 1,
             write: Write { facts: desired.facts.clone(), what: write },
         };
+        let words = Words::of(self.membership(seen).is_some());
         let first: Vec<usize> = seen.first.into_iter().collect();
         let wanted = Arc::new(difference.wanted());
         // In all other modes, Beadle removes no member.
@@ -112,7 +114,7 @@ impl GroupPlanner {
             joiners.extend(made.map(|person| (person.login.clone(), Joiner::Created(person))));
             joiners.sort_by(|(one, _), (other, _)| one.cmp(other));
             for part in joiners.chunks(at_once) {
-                let fields = part.iter().map(|(label, _)| member(label, Risk::Adds)).collect();
+                let fields = part.iter().map(|(label, _)| member(label, words.risk_of(role))).collect();
                 let (mut accounts, mut people) = (Vec::new(), Vec::new());
                 for (_, joiner) in part {
                     match joiner {
@@ -120,7 +122,7 @@ impl GroupPlanner {
                         Joiner::Created(person) => people.push((person.id.clone(), person.login.clone())),
                     }
                 }
-                let what = if role == Role::Member { "add" } else { "add as maintainers" };
+                let what = if role == Role::Member { words.add } else { words.add_above };
                 let write = What::Add { accounts, people, role, wanted: wanted.clone(), out: out.clone() };
                 plan.changes.push(change(what, fields, first.clone(), write));
             }
@@ -130,8 +132,8 @@ impl GroupPlanner {
             let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
             for part in others.chunks(at_once) {
                 let field = |account: &TargetAccount| {
-                    let before = account.role.unwrap_or_default().as_str();
-                    value(account.label(), &json!(before), &json!(role.as_str()), risk)
+                    let before = words.role(account.role.unwrap_or_default());
+                    value(account.label(), &json!(before), &json!(words.role(role)), risk)
                 };
                 let fields = part.iter().map(|(account, _)| field(account)).collect();
                 let accounts = part.iter().map(|(account, _)| account.id.clone()).collect();
@@ -143,7 +145,9 @@ impl GroupPlanner {
                 change.stop = match role {
                     Role::Maintainer => None,
                     Role::Member => {
-                        seen.why_vanished().or_else(no_maintainer).or_else(|| desired.why_emptied(seen))
+                        let usual = seen.why_vanished().or_else(no_maintainer);
+                        let usual = usual.or_else(|| desired.why_emptied(seen));
+                        usual.or_else(|| difference.stop_of_roles.clone())
                     }
                 };
                 plan.changes.push(change);
@@ -166,7 +170,7 @@ impl GroupPlanner {
                     wanted: wanted.clone(),
                     out: out.clone(),
                 };
-                let mut change = change("remove", fields, first.clone(), write);
+                let mut change = change(words.remove, fields, first.clone(), write);
                 change.stop.clone_from(&part.stop);
                 plan.changes.push(change);
             }

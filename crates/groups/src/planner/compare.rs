@@ -28,6 +28,8 @@ pub(super) struct Difference {
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
+    /// Why the members who would lose a role must wait for an approval, if they must.
+    pub(super) stop_of_roles: Option<String>,
     /// True if at least one member who stays or joins should be a maintainer.
     pub(super) has_maintainer: bool,
     /// The accounts that have wrong values, with the differences.

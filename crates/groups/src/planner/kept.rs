@@ -117,6 +117,16 @@ pub(crate) async fn members_of(
     Ok(its.flat_map(|(_, kept)| kept.stay).collect())
 }
 
+/// Forgets the members of these groups. Each text is the name of a directory and the id of a group,
+/// such as `corp/00g1`.
+pub(crate) async fn forget_members(store: Option<&Arc<dyn Store>>, groups: &[String]) -> Result<(), Failure> {
+    let kept = KeptMembers(store.cloned());
+    for (source, group) in groups.iter().filter_map(|text| text.split_once('/')) {
+        kept.forget(source, group).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -79,11 +79,12 @@ impl GroupPlanner {
             is_protected: desired.is_protected,
             may_empty: desired.may_empty,
         };
+        let limits = self.limits_of(seen);
         let somebody_leaves = |_: &String| leaving.count > 0;
         let stop = seen
             .why_vanished()
             .filter(somebody_leaves)
-            .or_else(|| self.limits.stops(leaving, &recent))
+            .or_else(|| limits.stops(leaving, &recent))
             .or_else(|| desired.why_emptied(seen).filter(somebody_leaves));
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;

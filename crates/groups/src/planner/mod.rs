@@ -11,6 +11,7 @@ mod kept;
 mod last_group;
 mod leavers;
 mod mapped;
+mod membership;
 mod names;
 mod observed;
 mod preview;
@@ -44,7 +45,7 @@ use crate::targets::TargetAccount;
 
 pub use directory::Directory;
 pub use explain::Explained;
-pub(crate) use kept::members_of;
+pub(crate) use kept::{forget_members, members_of};
 pub use preview::GroupPreview;
 pub use write::Write;
 pub(crate) use write::{Facts, OLDEST, What};
@@ -189,6 +190,8 @@ impl GroupPlanner {
             difference.take_nothing();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
         }
+        let has_doubts = plan.unknowns.len() > unknowns;
+        self.keep_owners(&seen, has_doubts, &mut difference, &mut plan);
         let parts = self.leavers(&desired, group_key, &seen, &mut difference, &mut plan).await?;
         self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
         desired.remember_filled(&seen, &mut plan);

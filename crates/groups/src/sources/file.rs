@@ -97,7 +97,7 @@ impl Source for FileSource {
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         let Some(team) = self.team(&group.id).await? else {
-            let text = format!("the file no longer has the team {}; Beadle reads it again", group.name);
+            let text = format!("the file no longer has the team {}; Beadle reads the file again", group.name);
             return Err(Failure::new(Class::Retry, text));
         };
         Ok(team.members.iter().map(|(account, role)| person(account, *role)).collect())

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::attributes::Attributes;
 use crate::mapping::Role;
+use crate::membership::MembershipLimits;
 use crate::sources::Person;
 
 pub use self::github::{Listed, Match, TeamReader, TeamWriter};
@@ -84,8 +85,8 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Returns the mapped attributes whose values are not as they must be. Each has the present value
-    /// and the wanted value.
+    /// Returns the mapped attributes whose present value differs from the wanted one. Each has both
+    /// values, the present one first.
     pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
         let pairs = wanted.iter().filter_map(|(attribute, after)| {
             let before = self.attributes.get(attribute.name())?;
@@ -174,6 +175,10 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the name of another system that manages the members of a group, if the target shows
     /// that there is one.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
+    /// Returns the limits of the membership, if this group is the membership of an organisation.
+    fn membership(&self, _group: &str) -> Option<MembershipLimits> {
+        None
+    }
     /// Returns the maximum number of members that one request may change.
     fn changes_at_once(&self) -> usize;
     /// Returns the mapped attributes of the accounts.

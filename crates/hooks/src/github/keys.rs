@@ -25,6 +25,10 @@ const REPOSITORY_EVENTS: &[&str] = &[
 /// The events that make the organisation itself due, whatever their action is.
 const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 
+/// The id that the membership of an organisation has in the key of a team. The ids of teams are
+/// numbers.
+pub const MEMBERSHIP: &str = "organisation";
+
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
     let instance = sender.instance.as_str();
     // If Beadle's own write caused the event, the repository is probably as declared, so the lane
@@ -66,6 +70,13 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
     if sender.keeps_teams && matches!(event, "membership" | "team") {
         let team = payload.team.as_ref().and_then(|team| team.id);
         marks.extend(team.map(|id| Mark::new(Key::new("team", instance, id), lane)));
+    }
+    let action = payload.action.as_deref().unwrap_or_default();
+    if sender.keeps_teams
+        && event == "organization"
+        && matches!(action, "member_added" | "member_removed" | "member_invited")
+    {
+        marks.push(Mark::new(Key::new("team", instance, MEMBERSHIP), lane));
     }
     marks.extend(policy_checks::marks(event, payload, &sender.policies));
     if event == "push" {

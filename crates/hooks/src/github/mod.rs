@@ -15,6 +15,7 @@ use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
+pub use keys::MEMBERSHIP;
 pub use org_facts::OrgFacts;
 pub use payload::ContentType;
 pub use policy_checks::{CHECK, CheckSubject};

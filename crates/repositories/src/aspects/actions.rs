@@ -75,10 +75,18 @@ const SHAPE: Shape = Shape::Map(&[
     ),
 ]);
 const FORKS: Shape = Shape::Map(&[
-    key("run_workflows_from_fork_pull_requests", Shape::Bool, "Whether the workflows run."),
-    key("send_write_tokens_to_workflows", Shape::Bool, "Whether they get a token that can write."),
-    key("send_secrets_and_variables", Shape::Bool, "Whether they get secrets and variables."),
-    key("require_approval_for_fork_pr_workflows", Shape::Bool, "Whether they wait for an approval."),
+    key(
+        "run_workflows_from_fork_pull_requests",
+        Shape::Bool,
+        "Whether workflows run for pull requests from forks.",
+    ),
+    key("send_write_tokens_to_workflows", Shape::Bool, "Whether such workflows get a token that can write."),
+    key("send_secrets_and_variables", Shape::Bool, "Whether such workflows get secrets and variables."),
+    key(
+        "require_approval_for_fork_pr_workflows",
+        Shape::Bool,
+        "Whether such workflows wait for an approval.",
+    ),
 ]);
 
 struct Actions;

@@ -97,8 +97,8 @@ pub enum AccessLevel {
     Read,
     /// The permission allows the App to read and write.
     Write,
-    /// The permission allows the App to change everything, also definitions. Only few permissions
-    /// have this level.
+    /// The permission allows the App to change everything, also definitions. Only a few
+    /// permissions have this level.
     Admin,
 }
 

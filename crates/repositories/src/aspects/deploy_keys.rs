@@ -1,8 +1,8 @@
 //! The deploy keys of a repository. The public key itself, without its comment, is the identity of
-//! an entry. GitHub has no call to change a deploy key, and refuses a key that it already has, so
-//! Beadle deletes the key and adds it again. Beadle reads the keys of many repositories at once. It
-//! makes a REST call only for a repository whose keys differ from the policy: GraphQL does not show
-//! the ids that a deletion needs.
+//! an entry. GitHub has no call to change a deploy key, and refuses a key that it already has. So to
+//! change a key, Beadle deletes it and adds it again. Beadle reads the keys of many repositories at
+//! once. It makes a REST call only for a repository whose keys differ from the policy: GraphQL does
+//! not show the ids that a deletion needs.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 

@@ -1,8 +1,8 @@
 //! The interaction limit of a public repository. GitHub ends each limit after some time, at the
-//! latest after six months. The policy declares that the limit stays, so an ended limit is drift:
-//! Beadle sets it again in the next run. The end itself is not compared, because each limit has
-//! another one. If the policy has the section, Beadle makes one conditional REST call for each
-//! public repository.
+//! latest after six months. The policy declares a permanent limit, so the end of a limit is drift:
+//! Beadle sets the limit again in the next run. Beadle does not compare the time of the end, because
+//! each new limit has another end. If the policy has the section, Beadle makes one conditional REST
+//! call for each public repository.
 //!
 //! <https://docs.github.com/rest/interactions/repos>
 
@@ -36,7 +36,7 @@ const SHAPE: Shape = Shape::Map(&[
     key(
         "expiry",
         Shape::OneOf(&["one_day", "three_days", "one_week", "one_month", "six_months"]),
-        "After what time GitHub ends the limit, and Beadle sets it again. Default: `six_months`.",
+        "The time after which GitHub ends the limit. Beadle then sets it again. Default: `six_months`.",
     ),
 ]);
 
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_for_fewer_people_is_no_weakening() {
+    fn a_limit_for_fewer_people_is_not_a_weakening() {
         for (before, after, expected) in [
             (NONE, "existing_users", Risk::Changes),
             ("contributors_only", "collaborators_only", Risk::Changes),

@@ -93,7 +93,7 @@ fn comparable(name: &str, value: &Value) -> Value {
 /// Returns the value of a field in the form in which GitHub accepts it.
 fn sent(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
-        // GitHub converts the time to the time of its own place. At noon, the day stays the same.
+        // GitHub converts the time to its own time zone. At noon, the day stays the same.
         ("due_on", Some(text)) => json!(format!("{}T12:00:00Z", day(text))),
         _ => value.clone(),
     }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_forms_of_a_value_that_mean_the_same_are_no_difference() {
+    fn equal_values_in_other_forms_do_not_differ() {
         for (text, found) in [
             ("title: a\ndue_on: '2027-01-31'", json!({ "due_on": "2027-01-31T08:00:00Z" })),
             ("title: a\ndue_on: '2027-01-31T23:59:59Z'", json!({ "due_on": "2027-01-31T08:00:00Z" })),

@@ -84,10 +84,7 @@ impl AspectPlanner for OidcSubject {
         if !is_default && keys.as_array().is_none_or(Vec::is_empty) {
             plan.cannot_resolve_part(
                 "include_claim_keys",
-                format!(
-                    "a subject that does not have the default form needs `include_claim_keys` ({})",
-                    want.asked
-                ),
+                format!("`use_default: false` needs `include_claim_keys` ({})", want.asked),
             );
             return Ok(());
         }

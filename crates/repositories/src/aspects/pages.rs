@@ -39,7 +39,7 @@ const SHAPE: Shape = Shape::Map(&[
     key("build_type", Shape::OneOf(&["legacy", "workflow"]), "Whether GitHub or a workflow builds the site."),
     key("source", SOURCE, "What GitHub builds. It has no effect with `build_type: workflow`."),
     key("cname", OPTIONAL_TEXT, "The domain of the site. Null for none."),
-    key("https_enforced", Shape::Bool, "Whether the site is available by HTTPS only."),
+    key("https_enforced", Shape::Bool, "Whether the site is available only over HTTPS."),
     key("public", Shape::Bool, "Whether everybody can see the site of a private or internal repository."),
 ]);
 

@@ -1,10 +1,11 @@
 //! The secrets of a repository: those of Actions, Dependabot and Codespaces, and those of its
 //! environments. The policy names a secret of the configuration, and never contains its value.
 //!
-//! GitHub shows the names of secrets and when each of them last changed, and never a value. So Beadle
-//! remembers a keyed digest of each value that it wrote (`secret_memory.rs`). It writes a secret that
-//! is missing, that has another value now, that Beadle never wrote, or that somebody else changed
-//! since. Beadle keeps secrets that the policy does not list, unless the list is `exclusive`.
+//! GitHub shows the name of each secret and the time of its last change, and never its value. So
+//! Beadle remembers a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle writes a
+//! secret if it is missing, if its value in the configuration changed, if Beadle never wrote it, or
+//! if somebody else changed it after Beadle. Beadle keeps secrets that the policy does not list,
+//! unless the list is `exclusive`.
 //!
 //! Beadle reads the secrets of each product with one call for 30 secrets, only if the policy has the
 //! section. If the answer has not changed, the call does not count toward the hourly limit.
@@ -27,7 +28,7 @@ use crate::policy::shape::{Key, Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 use crate::sealing::sealed_body;
-use crate::secret_memory::{Compared, SecretMemory, SecretName};
+use crate::secret_memory::{SecretMemory, SecretName};
 
 /// The sections of a policy that list secrets.
 pub(crate) const SECTIONS: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets"];
@@ -175,14 +176,7 @@ pub(crate) async fn compare(
             None => (Value::Null, Risk::Adds),
             Some(row) => {
                 let compared = memory.compare(&name, value).await?;
-                let before = match compared {
-                    Compared::NeverWritten => "a value that Beadle did not write",
-                    Compared::Other => "an earlier value",
-                    Compared::Same { .. } if compared.is_overwritten(row["updated_at"].as_str()) => {
-                        "a value that somebody else wrote"
-                    }
-                    Compared::Unknown | Compared::Same { .. } => continue,
-                };
+                let Some(before) = compared.before(row["updated_at"].as_str()) else { continue };
                 (json!(before), Risk::Changes)
             }
         };

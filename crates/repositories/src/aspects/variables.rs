@@ -16,7 +16,7 @@ use super::aspect::{
 };
 use super::place::Place;
 use crate::identity::{kind, pair_entries};
-use crate::policy::shape::{Shape, key, required};
+use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
@@ -41,6 +41,7 @@ pub(crate) const VARIABLES: Aspect = Aspect {
 pub(crate) const ENTRY: Shape = Shape::Map(&[
     required(key("name", Shape::Form(&forms::VARIABLE), "The name. Upper and lower case do not matter.")),
     required(key("value", Shape::Scalar, "The value. Numbers, `true` and `false` become texts.")),
+    never("visibility", "only variables of the organisation have it: write `organization.variables`"),
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 

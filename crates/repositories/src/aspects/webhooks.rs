@@ -1,7 +1,7 @@
-//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a webhook has a secret,
-//! but never the secret itself. So Beadle remembers a keyed digest of the secret that it wrote
-//! (`secret_memory.rs`), and writes the secret to a webhook that has none, or if the value in the
-//! configuration is another one than before.
+//! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
+//! webhook has a secret, but never the secret itself. So Beadle remembers a keyed digest of the
+//! secret that it wrote (`secret_memory.rs`). It writes the secret if the webhook has none, or if
+//! the value in the configuration has changed.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 

@@ -1,4 +1,4 @@
-//! Notes for one repository what an import read, and what it could not read.
+//! Records what an import read of one repository, and what it could not read.
 
 use beadle_engine::{Class, Failure};
 use serde_json::{Map, Value};

@@ -6,23 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::calls;
 use super::observed::Observed;
+use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// The settings that an import leaves out. GitHub shows most of them but lets no API change them.
-/// The address for bills is not public, and a policy often is.
-const LEFT_OUT: &[&str] = &[
-    "billing_email",
-    "two_factor_requirement_enabled",
-    "default_repository_branch",
-    "members_can_delete_repositories",
-    "members_can_change_repo_visibility",
-    "members_can_invite_outside_collaborators",
-    "members_can_delete_issues",
-    "members_can_create_teams",
-    "members_can_view_dependency_insights",
-    "display_commenter_full_name_setting_enabled",
-    "readers_can_create_discussions",
-];
+/// A setting that an import leaves out, because it is not public and a policy often is.
+const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.
 const ON: &[&str] = &[
@@ -277,7 +265,7 @@ async fn names(reader: &Reader, path: Path) -> Result<Value, Failure> {
 /// Returns the settings that differ from those of a new organisation.
 async fn settings(reader: &Reader) -> Result<Map<String, Value>, Failure> {
     let seen = reader.of_organisation(Path::at("")).await?;
-    let keys = organization_keys().filter(|key| !LEFT_OUT.contains(key));
+    let keys = organization_keys().filter(|key| *key != BILLING && !READ_ONLY.contains(key));
     let values = keys.filter_map(|key| {
         let value = seen.get(key)?;
         let is_usual = match value {

@@ -77,7 +77,7 @@ const SHAPE: Shape = Shape::Map(&[
         Shape::Bool,
         "Private repositories: whether such workflows need an approval.",
     ),
-    key("self_hosted_runners", SCOPE, "The repositories that can have self-hosted runners of their own."),
+    key("self_hosted_runners", SCOPE, "The repositories that can have their own self-hosted runners."),
     key(
         "self_hosted_runner_repositories",
         REPOSITORIES,
@@ -89,7 +89,7 @@ const SHAPE: Shape = Shape::Map(&[
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 
-/// A call that has some of the settings, and the names that they have in the policy and in the body.
+/// A call for some of the settings, with their names in the policy and in the body.
 struct Call {
     /// The name in plans.
     what: &'static str,

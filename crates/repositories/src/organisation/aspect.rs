@@ -68,6 +68,8 @@ pub(crate) struct Section<'a> {
     pub(crate) node: &'a Node,
     /// True if Beadle removes entries that the section does not list.
     pub(crate) exclusive: bool,
+    /// True if the section itself contains the word `exclusive`.
+    pub(crate) says_exclusive: bool,
 }
 
 impl<'a> Section<'a> {
@@ -76,8 +78,11 @@ impl<'a> Section<'a> {
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
         match mode {
-            Some((mode, node)) => Self { node, exclusive: mode == LIST_MODES[0] },
-            None => Self { node, exclusive },
+            Some((mode, node)) => {
+                let exclusive = mode == LIST_MODES[0];
+                Self { node, exclusive, says_exclusive: exclusive }
+            }
+            None => Self { node, exclusive, says_exclusive: false },
         }
     }
 }

@@ -49,7 +49,7 @@ const ENTRY: Shape = Shape::Map(&[
     key(
         "dependency_graph_autosubmit_action_options",
         Shape::Map(&[key("labeled_runners", Shape::Bool, "Whether labelled runners submit dependencies.")]),
-        "Options of this submission.",
+        "Options of the automatic submission of dependencies.",
     ),
     key("dependabot_alerts", ENABLED, "Dependabot alerts."),
     key("dependabot_security_updates", ENABLED, "Dependabot security updates."),
@@ -84,7 +84,11 @@ const ENTRY: Shape = Shape::Map(&[
     key("secret_scanning_non_provider_patterns", ENABLED, "Finds secrets of no provider."),
     key("secret_scanning_generic_secrets", ENABLED, "Finds generic secrets."),
     key("secret_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
-    key("secret_scanning_extended_metadata", ENABLED, "Shows more about a secret that was found."),
+    key(
+        "secret_scanning_extended_metadata",
+        ENABLED,
+        "Whether GitHub shows more details of a secret that it found.",
+    ),
     key("private_vulnerability_reporting", ENABLED, "Private vulnerability reporting."),
     key(
         "enforcement",

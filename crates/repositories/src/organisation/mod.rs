@@ -12,6 +12,7 @@ mod repository_roles;
 mod roles;
 mod rulesets;
 mod runner_groups;
+mod secrets;
 mod selected;
 mod settings;
 mod variables;
@@ -20,6 +21,7 @@ mod webhooks;
 use beadle_engine::{Failure, Plan, Unknown};
 
 pub(crate) use aspect::{Context, DesiredSection, OrganisationAspect, Section};
+pub(crate) use settings::READ_ONLY;
 
 use crate::aspects::{AspectPlan, Step};
 
@@ -30,6 +32,9 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &configurations::CONFIGURATIONS,
     &webhooks::WEBHOOKS,
     &variables::VARIABLES,
+    &secrets::OF_ACTIONS,
+    &secrets::OF_DEPENDABOT,
+    &secrets::OF_CODESPACES,
     &actions::ACTIONS,
     &properties::PROPERTIES,
     &repository_roles::REPOSITORY_ROLES,

@@ -49,14 +49,15 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "organization-roles";
-/// The lists of those who have a role: the key of the policy, and the name and the kind at GitHub.
+/// The lists of the holders of a role: the key of the policy, and the key of a holder's name and the
+/// kind of the holder at GitHub.
 const LISTS: &[(&str, &str, ActorKind)] =
     &[("teams", "slug", ActorKind::Team), ("users", "login", ActorKind::User)];
 
 struct OrganisationRoles;
 
 enum Write {
-    /// Creates a role, and then assigns it. Only then the role has an id.
+    /// Creates a role, and then assigns it. A role has no id before its creation.
     Create {
         name: String,
         body: Value,
@@ -141,8 +142,10 @@ impl OrganisationPlanner for OrganisationRoles {
             } else if let Some(node) =
                 ["permissions", "base_role", "description"].iter().find_map(|key| want.get(key))
             {
-                let why =
-                    format!("GitHub or the enterprise defines the role, so {} has no effect", node.asked);
+                let why = format!(
+                    "GitHub or the enterprise defines this role, so the value at {} has no effect",
+                    node.asked
+                );
                 plan.cannot_resolve_part(&what, why);
             }
             context.reach(plan, from, None).await?;

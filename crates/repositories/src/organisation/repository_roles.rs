@@ -1,5 +1,5 @@
-//! The custom repository roles of the organisation, a section that safe-settings has too. Beadle reads all of them in one call, and only if
-//! the policy has the list.
+//! The custom repository roles of the organisation. safe-settings has this section too. Beadle reads
+//! all roles in one call, and only if the policy has the list.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
 
@@ -38,7 +38,7 @@ const ENTRY: Shape = Shape::Map(&[
     required(key(
         "base_role",
         Shape::OneOf(&["read", "triage", "write", "maintain"]),
-        "The role whose permissions the role has too.",
+        "The role on which this role is based.",
     )),
     required(key("permissions", TEXTS, "The additional permissions.")),
     key("description", Shape::Text, "A description."),

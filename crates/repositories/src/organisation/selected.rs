@@ -1,15 +1,20 @@
-//! The repositories that a setting of the organisation selects. The policy names them, and GitHub's
-//! API has their ids.
+//! The repositories that a variable, a secret or another setting of the organisation selects. The
+//! policy names them, and GitHub's API has their ids.
 
 use std::collections::BTreeMap;
 
-use beadle_engine::Failure;
+use beadle_engine::{Failure, Field, Risk};
 use beadle_github::Path;
 use serde_json::{Value, json};
 
 use super::aspect::Context;
-use crate::aspects::AspectPlan;
+use crate::aspects::{AspectPlan, field};
 use crate::policy::Node;
+
+/// The visibility with which a variable or a secret selects repositories.
+pub(super) const SELECTED: &str = "selected";
+/// The visibilities, ordered from the fewest repositories to the most.
+const VISIBILITIES: &[&str] = &[SELECTED, "private", "all"];
 
 /// The names of some repositories, by their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +73,48 @@ impl Selected {
     pub(super) fn ids(&self) -> Value {
         json!(self.0.keys().collect::<Vec<_>>())
     }
+}
+
+/// Adds the visibility of a variable or a secret to a body, and the repositories if there are some to
+/// select.
+pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected) {
+    body["visibility"] = json!(visibility);
+    if visibility == SELECTED {
+        body["selected_repository_ids"] = selected.ids();
+    }
+}
+
+/// Compares the visibility and the repositories of a variable or a secret with `found`, its row at
+/// GitHub. `path` leads to the row. Returns the fields that differ.
+pub(super) async fn compare_reach(
+    context: &Context<'_>,
+    (node, visibility, selected): (&Node, &str, &Selected),
+    found: &Value,
+    path: Path,
+) -> Result<Vec<Field>, Failure> {
+    let asked = |key: &str| Some(node.get(key).map_or(&node.asked, |node| &node.asked));
+    let mut fields = Vec::new();
+    if found["visibility"] != visibility {
+        let place = |value: &str| VISIBILITIES.iter().position(|known| *known == value);
+        let before = found["visibility"].as_str().unwrap_or_default();
+        let is_wider = place(before) < place(visibility);
+        let risk = if is_wider { Risk::Exposes } else { Risk::Removes };
+        fields.push(field("visibility", json!(before), json!(visibility), asked("visibility"), risk));
+    }
+    if visibility == SELECTED && node.get("selected_repositories").is_some() {
+        let was = if found["visibility"] == SELECTED {
+            Selected::seen(context, path.then("repositories")).await?
+        } else {
+            Selected::default()
+        };
+        if !selected.is_same(&was) {
+            // If no repository is added, some repositories lose access.
+            let risk = if selected.has_more_than(&was) { Risk::Exposes } else { Risk::Removes };
+            let asked = asked("selected_repositories");
+            fields.push(field("selected_repositories", was.names(), selected.names(), asked, risk));
+        }
+    }
+    Ok(fields)
 }
 
 #[cfg(test)]

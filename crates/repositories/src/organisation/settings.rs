@@ -120,11 +120,11 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-/// The description of a key that GitHub shows but lets no API change.
-const REPORTED: &str = "Beadle reports a difference. Only an owner can change the value, in the browser.";
+/// The description of a setting that GitHub shows and no API can change.
+const REPORTED: &str = "Beadle only reports a difference: an owner must change the value in the browser.";
 
-/// The settings that GitHub shows but lets no API change.
-const READ_ONLY: &[&str] = &[
+/// The settings that GitHub shows and no API can change.
+pub(crate) const READ_ONLY: &[&str] = &[
     "two_factor_requirement_enabled",
     "default_repository_branch",
     "members_can_delete_repositories",

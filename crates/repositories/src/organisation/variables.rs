@@ -10,7 +10,7 @@ use beadle_github::{Below, Method, Path};
 use serde_json::{Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::selected::Selected;
+use super::selected::{SELECTED, Selected, add_reach, compare_reach};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::{Node, forms};
@@ -49,10 +49,7 @@ const ENTRY: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The visibilities, ordered from the fewest repositories to the most.
-const VISIBILITIES: &[&str] = &["selected", "private", "all"];
 const PATH: &str = "actions/variables";
-const SELECTED: &str = "selected";
 
 struct Variables;
 
@@ -134,19 +131,9 @@ impl OrganisationPlanner for Variables {
     }
 }
 
-/// Returns a body that sets the visibility, and the repositories if there are some to select.
-fn reach(visibility: &str, selected: &Selected) -> Value {
-    let mut body = json!({ "visibility": visibility });
-    if visibility == SELECTED {
-        body["selected_repository_ids"] = selected.ids();
-    }
-    body
-}
-
 fn create(want: &Want<'_>, selected: &Selected, plan: &mut AspectPlan) {
-    let mut body = reach(want.visibility, selected);
-    body["name"] = json!(want.name);
-    body["value"] = json!(want.value);
+    let mut body = json!({ "name": want.name, "value": want.value });
+    add_reach(&mut body, want.visibility, selected);
     let asked = Some(&want.node.asked);
     let mut fields = vec![
         field("value", Value::Null, json!(want.value), asked, Risk::Adds),
@@ -174,31 +161,12 @@ async fn change(
         let write = Write::Update { name: name.to_owned(), body: json!({ "value": after }) };
         plan.change(what.clone(), fields, write);
     }
-    let mut fields = Vec::new();
-    if found["visibility"] != want.visibility {
-        let place = |value: &str| VISIBILITIES.iter().position(|known| *known == value);
-        let before = found["visibility"].as_str().unwrap_or_default();
-        let is_wider = place(before) < place(want.visibility);
-        let risk = if is_wider { Risk::Exposes } else { Risk::Removes };
-        fields.push(field("visibility", json!(before), json!(want.visibility), asked("visibility"), risk));
-    }
-    if want.visibility == SELECTED && want.node.get("selected_repositories").is_some() {
-        let was = if found["visibility"] == SELECTED {
-            let path = Path::at(PATH).value(name).then("repositories");
-            Selected::seen(context, path).await?
-        } else {
-            Selected::default()
-        };
-        if !selected.is_same(&was) {
-            // If no repository is added, some repositories lose the variable.
-            let risk = if selected.has_more_than(&was) { Risk::Exposes } else { Risk::Removes };
-            let asked = asked("selected_repositories");
-            fields.push(field("selected_repositories", was.names(), selected.names(), asked, risk));
-        }
-    }
+    let wanted = (want.node, want.visibility, selected);
+    let fields = compare_reach(context, wanted, found, Path::at(PATH).value(name)).await?;
     if !fields.is_empty() {
-        let write = Write::Update { name: name.to_owned(), body: reach(want.visibility, selected) };
-        plan.change(what, fields, write);
+        let mut body = json!({});
+        add_reach(&mut body, want.visibility, selected);
+        plan.change(what, fields, Write::Update { name: name.to_owned(), body });
     }
     Ok(())
 }

@@ -56,9 +56,9 @@ impl RepositoryPlanner {
         let (owner, name) = fork.split_once('/').unwrap_or((self.reader.organisation(), fork));
         let asked = &creation.asked;
         Ok(match self.reader.visibility_of(owner, name).await? {
-            None => {
-                Err(format!("{fork} does not exist, or the App cannot see it, so it has no fork ({asked})"))
-            }
+            None => Err(format!(
+                "{fork} does not exist or the App cannot see it, so Beadle cannot fork it ({asked})"
+            )),
             Some(Visibility::Public) if !creation.is_public => Err(format!(
                 "a fork of the public repository {fork} is public, and the policy does not declare `visibility: \
                  public`; use `template` for a private repository ({asked})"

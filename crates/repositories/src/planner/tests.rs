@@ -20,6 +20,7 @@ mod milestones;
 mod oidc_subject;
 mod organisation;
 mod organization;
+mod organization_secrets;
 mod pages;
 mod policy_files;
 mod preview;

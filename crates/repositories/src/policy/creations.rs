@@ -58,7 +58,7 @@ impl Policy {
         let doubt = undecided.map(|(_, unsure)| unsure.why.clone());
         let both = || {
             let (template, fork) = (repository.get("template")?, repository.get("fork")?);
-            Some(format!("`template` ({}) and `fork` ({}) exclude each other", template.asked, fork.asked))
+            Some(format!("`template` ({}) and `fork` ({}) must not both be set", template.asked, fork.asked))
         };
         let is_private = repository.get("private").and_then(Node::bool);
         let visibility = repository.get("visibility").and_then(Node::text);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_missing_repository_creates_it_where_a_layer_says_so() {
+    fn a_file_creates_its_missing_repository_if_a_layer_sets_force_create() {
         const CREATE: &str = "repository: { force_create: true }";
         const PLAIN: &str = "repository: { has_wiki: false }";
         for (files, there, expected) in [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layer_can_say_how_a_repository_is_created() {
+    fn every_layer_can_set_how_a_repository_is_created() {
         let policy = policy(&[
             ("settings.yml", "repository: { auto_init: true, license_template: mit }"),
             (

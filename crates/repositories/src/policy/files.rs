@@ -15,7 +15,7 @@ use super::contradictions::{across, idle_plugins, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
-use super::group_files::{is_mapping_file, is_team_file, problems_of_groups};
+use super::group_files::{is_mapping_file, is_people_file, problems_of_groups};
 use super::idle_edits::idle_edits;
 use super::incumbent::{accept, drop_name};
 use super::keys::lists;
@@ -26,6 +26,7 @@ use super::lists::list_of;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
+use super::people_check::strangers;
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
 use super::rule_check::broken;
@@ -126,7 +127,7 @@ impl Policy {
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
-            if is_mapping_file(file) || is_team_file(file) {
+            if is_mapping_file(file) || is_people_file(file) {
                 problems.extend(problems_of_groups(file, text));
                 continue;
             }
@@ -163,6 +164,7 @@ impl Policy {
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(idle_edits(&policy.layers));
+        problems.extend(strangers(&sources));
         problems.extend(across(&policy.layers, &policy.disabled));
         problems.extend(unrest(&roots, &policy.disabled));
         problems.extend(undone(&roots, &policy.layers, &policy.disabled));
@@ -306,7 +308,9 @@ impl Policy {
             let sections = aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
             let environments = root.get("environments").map(Node::items).unwrap_or_default();
             let of_environments = environments.iter().filter_map(|environment| environment.get("secrets"));
-            let own = root.get("organization").and_then(|own| own.get("webhooks")).map(list_of);
+            let section = root.get("organization");
+            let own = aspects::secrets::SECTIONS.iter().copied().chain(["webhooks"]);
+            let own = own.filter_map(|key| section?.get(key)).map(list_of);
             let lists = sections.filter_map(|section| root.get(section)).chain(of_environments).chain(own);
             found.extend(lists.flat_map(Node::items).filter_map(|entry| entry.get("secret")));
         }

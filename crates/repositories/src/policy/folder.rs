@@ -19,7 +19,7 @@ const LARGEST: u64 = 4 << 20;
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
 /// The names, without the extension, of the policy files that are in no subfolder.
-const ROOT_STEMS: [&str; 3] = ["settings", "deployment-settings", "teams"];
+const ROOT_STEMS: [&str; 4] = ["settings", "deployment-settings", "teams", "members"];
 
 /// The file of a policy that has mappings of groups. It is a file of TOML, and Beadle does not read
 /// it as a layer.
@@ -337,6 +337,7 @@ mod tests {
             ("layers/groups.toml", false, false),
             ("other.toml", false, false),
             ("teams.yml", true, false),
+            ("members.yml", true, false),
             ("tests/shop.yml", false, true),
             ("tests/deep/shop.yml", false, false),
             ("repos/deep/shop.yml", false, false),
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn mappings_are_part_of_the_generation_and_no_layer() {
+    fn mappings_are_part_of_the_generation_and_not_a_layer() {
         let folder = folder();
         let before = load(&folder).unwrap();
         assert_eq!(before.mappings(), None);

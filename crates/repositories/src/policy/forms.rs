@@ -263,7 +263,7 @@ const KEY_KINDS: &[&str] = &[
 
 fn public_key(text: &str) -> Result<(), Misfit> {
     if text.contains("PRIVATE KEY") {
-        return Err(Misfit::new("be the public key, and never the private key"));
+        return Err(Misfit::new("be the public key, never the private key"));
     }
     plain(text.trim_end())?;
     let mut words = text.split_whitespace();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::error::PolicyError;
 use super::files::{Policy, is_rule_file};
 use super::folder::is_policy_file;
-use super::group_files::{is_mapping_file, is_team_file};
+use super::group_files::{is_mapping_file, is_people_file};
 use super::origin::{BASE, PolicyOrigin};
 
 impl Policy {
@@ -39,7 +39,7 @@ impl Policy {
         // Without this check, `from_sources` would look for another policy on the disk to name it
         // in the error.
         let is_no_layer = |file: &String| {
-            is_deployment(file) || is_rule_file(file) || is_mapping_file(file) || is_team_file(file)
+            is_deployment(file) || is_rule_file(file) || is_mapping_file(file) || is_people_file(file)
         };
         if sources.keys().all(is_no_layer) {
             return Err(PolicyError::Empty(folder));

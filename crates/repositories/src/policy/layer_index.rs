@@ -71,7 +71,7 @@ mod tests {
         let files = [
             ("settings.yml", text),
             ("suborgs/all.yml", "suborgrepos: ['*']\nrepository: { has_issues: true }"),
-            ("layers/last.yml", "rank: 2000\nselect: { name: ['*'] }\nrepository: { has_projects: true }"),
+            ("layers/last.yml", "rank: 999\nselect: { name: ['*'] }\nrepository: { has_projects: true }"),
             ("repos/Shop.yml", text),
             ("repos/blog.yml", text),
             ("repos/old.yml", text),
@@ -80,16 +80,16 @@ mod tests {
         let policy = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
         let index = LayerIndex::of(&policy.layers);
         for (name, further, expected) in [
-            ("shop", None, vec!["settings.yml", "suborgs/all.yml", "repos/Shop.yml", "layers/last.yml"]),
+            ("shop", None, vec!["settings.yml", "suborgs/all.yml", "layers/last.yml", "repos/Shop.yml"]),
             (
                 "SHOP",
                 Some("repos/Shop.yml"),
-                vec!["settings.yml", "suborgs/all.yml", "repos/Shop.yml", "layers/last.yml"],
+                vec!["settings.yml", "suborgs/all.yml", "layers/last.yml", "repos/Shop.yml"],
             ),
             (
                 "new",
                 Some("repos/old.yml"),
-                vec!["settings.yml", "suborgs/all.yml", "repos/old.yml", "layers/last.yml"],
+                vec!["settings.yml", "suborgs/all.yml", "layers/last.yml", "repos/old.yml"],
             ),
             ("new", None, vec!["settings.yml", "suborgs/all.yml", "layers/last.yml"]),
         ] {

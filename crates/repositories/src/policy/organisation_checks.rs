@@ -24,7 +24,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 problems.push(error(property, format!("`organization.custom_properties`: {why}")));
             }
         }
-        for name in ["variables", "runner_groups"] {
+        for name in ["variables", "secrets", "dependabot_secrets", "codespaces_secrets", "runner_groups"] {
             for item in section.get(name).map(list_of).map(Node::items).unwrap_or_default() {
                 selection(name, item, problems);
             }
@@ -171,6 +171,16 @@ mod tests {
                 1,
             ),
             ("{ variables: [{ name: a, value: x }] }", 1),
+            ("{ secrets: { exclusive: [{ name: a, secret: x, visibility: all }] } }", 0),
+            ("{ secrets: [{ name: a, visibility: all }, { name: b, secret: x }] }", 2),
+            (
+                "{ secrets: [{ name: a, secret: x, visibility: all }, { name: A, secret: y, visibility: all }] }",
+                1,
+            ),
+            (
+                "{ dependabot_secrets: [{ name: a, secret: x, visibility: all, selected_repositories: [y] }] }",
+                1,
+            ),
             ("{ custom_properties: [{ name: a, value_type: string }] }", 0),
             ("{ custom_properties: [{ name: a, value_type: string, required: true }] }", 1),
             ("{ custom_properties: [{ name: a, value_type: single_select }] }", 1),

@@ -140,6 +140,9 @@ fn replace(world: &mut World, doc: Value) -> bool {
     for org in orgs {
         note(world, &org, &before["orgs"][&org]["repos"]);
         world.tell_teams(&org, &before["orgs"][&org]["teams"], "octocat");
+        if before["orgs"][&org].is_object() {
+            world.tell_membership(&org, &before["orgs"][&org], "octocat");
+        }
     }
     true
 }
@@ -153,12 +156,13 @@ fn patch(world: &mut World, patch: &Value) {
         for (name, _) in part["repos"].as_object().into_iter().flatten() {
             before[name] = world.doc["orgs"][org]["repos"][name].clone();
         }
-        touched.push((org.clone(), before, world.doc["orgs"][org]["teams"].clone()));
+        touched.push((org.clone(), before, world.doc["orgs"][org]["teams"].clone(), world.membership(org)));
     }
     merge(&mut world.doc, patch);
     world.complete();
-    for (org, before, teams) in touched {
+    for (org, before, teams, members) in touched {
         world.tell_teams(&org, &teams, "octocat");
+        world.tell_membership(&org, &members, "octocat");
         let names: Vec<String> =
             before.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         for name in names {

@@ -14,11 +14,15 @@ static TABLE: LazyLock<Value> =
 /// The writes that have no body in the description. GitHub ignores the body of such a request.
 const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/actions/runner-groups/{runner_group_id}",
+    "DELETE /orgs/{org}/actions/secrets/{secret_name}",
     "DELETE /orgs/{org}/actions/variables/{name}",
     "DELETE /orgs/{org}/blocks/{username}",
     "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
+    "DELETE /orgs/{org}/codespaces/secrets/{secret_name}",
     "DELETE /orgs/{org}/custom-repository-roles/{role_id}",
+    "DELETE /orgs/{org}/dependabot/secrets/{secret_name}",
     "DELETE /orgs/{org}/hooks/{hook_id}",
+    "DELETE /orgs/{org}/memberships/{username}",
     "DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}",
     "DELETE /orgs/{org}/organization-roles/users/{username}/{role_id}",
     "DELETE /orgs/{org}/organization-roles/{role_id}",
@@ -66,7 +70,13 @@ const BODILESS: &[&str] = &[
 /// The permissions that GitHub's documentation has and the published description lacks.
 ///
 /// <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
-const UNDESCRIBED: &[&str] = &["actions_variables", "codespaces_secrets"];
+const UNDESCRIBED: &[&str] = &[
+    "actions_variables",
+    "codespaces_secrets",
+    "organization_actions_variables",
+    "organization_codespaces_secrets",
+    "organization_dependabot_secrets",
+];
 
 /// Returns whether the simulator accepts a call: a read, a write in the table, or a write without a
 /// body.

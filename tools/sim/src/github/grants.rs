@@ -178,7 +178,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         {
             "administration"
         }
-        ["orgs", _, "teams" | "members", ..]
+        ["orgs", _, "teams" | "members" | "memberships" | "invitations", ..]
         | ["organizations", _, "team", ..]
         | ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _] if writes => "organization_administration",
@@ -186,6 +186,9 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             "organization_administration"
         }
         ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
+        ["orgs", _, "actions", "secrets", ..] => "organization_secrets",
+        ["orgs", _, "dependabot", "secrets", ..] => "organization_dependabot_secrets",
+        ["orgs", _, "codespaces", "secrets", ..] => "organization_codespaces_secrets",
         ["orgs", _, "custom-repository-roles", ..] if writes => "organization_custom_roles",
         ["orgs", _, "organization-roles", ..] => "organization_custom_org_roles",
         ["orgs", _, "actions", "runner-groups", ..] => "organization_self_hosted_runners",
@@ -265,6 +268,8 @@ mod tests {
         assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);
         assert_eq!(status(&whole, &world, &Method::GET, "orgs/acme/teams"), None);
         assert_eq!(status(&whole, &world, &Method::POST, "orgs/acme/teams"), Some(403));
+        assert_eq!(status(&whole, &world, &Method::GET, "orgs/acme/invitations"), None);
+        assert_eq!(status(&whole, &world, &Method::PUT, "orgs/acme/memberships/mona"), Some(403));
         assert_eq!(status(&whole, &world, &Method::GET, "repos/acme/svc/labels"), Some(403));
         let whole = grant(&world, &json!({ "permissions": {} })).unwrap();
         assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);

@@ -26,15 +26,14 @@
 //! `labels.<name>`, `milestones.<title>`, `autolinks.<prefix>`, `deploy_keys.<key>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `environments.<name>`,
 //! `variables.<name>`, `secrets.<name>` (`value`), `code_scanning` and the other security switches,
-//! `workflows.<file>` (`run_name`,
-//! `inputs`) and their `runs`, `check_runs`, and `issues` (an entry with `"pull_request": true` is
-//! a pull request), and `pulls.<number>` (the files of the head in `contents`, `base`, `state`,
-//! `merged`, `fork`). An organisation has its own `settings`, `actions`, `hooks.<url>`,
-//! `variables.<NAME>`, `rulesets` and `security_configurations`,
-//! `property_definitions.<name>` (without this key, every property is defined), a `plan` (with
-//! `free` and `team`, the simulator refuses the features of enterprises) and the `permissions` of
-//! its installation. `users.<login>` and `apps.<slug>` are
-//! the accounts that exist. A missing key gets GitHub's default value.
+//! `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, `issues` (an entry with
+//! `"pull_request": true` is a pull request), and `pulls.<number>` (the files of the head in
+//! `contents`, `base`, `state`, `merged`, `fork`). An organisation has its own `settings`, `actions`,
+//! `hooks.<url>`, `variables.<NAME>`, `rulesets`, `security_configurations` and
+//! `property_definitions.<name>` (without this key, every property is defined). It also has a `plan`
+//! (with `free` and `team`, the simulator refuses the features of enterprises) and the `permissions`
+//! of its installation. `users.<login>` and `apps.<slug>` are the accounts that exist. A missing key
+//! gets GitHub's default value.
 //!
 //! Two pages of GitHub's website exist too, so that a program can create an App while the simulator
 //! runs: a POST to `/organizations/{org}/settings/apps/new` takes a manifest, and a POST to
@@ -60,6 +59,7 @@ mod lies;
 mod limits;
 mod log;
 mod manifest;
+mod membership;
 mod protection;
 mod pull_events;
 mod pulls;

@@ -273,6 +273,37 @@ pub(crate) fn invitation(world: &World, org: &str, of: &Value, invitation: &Valu
     })
 }
 
+/// Returns the membership of a person in an organisation.
+pub(crate) fn membership(world: &World, org: &str, login: &str, role: &str, state: &str) -> Value {
+    let api = format!("https://api.github.com/orgs/{org}");
+    json!({
+        "url": format!("{api}/memberships/{}", address::segment(login)),
+        "state": state,
+        "role": role,
+        "organization_url": api,
+        "organization": world.org(org).map(|org| organisation(world, org)),
+        "user": user(world, login),
+    })
+}
+
+/// Returns an invitation to an organisation.
+pub(crate) fn organisation_invitation(world: &World, invitation: &Value) -> Value {
+    let id = invitation["id"].as_u64().unwrap_or_default();
+    json!({
+        "id": id,
+        "node_id": format!("OI_kwDO{id:08}"),
+        "login": invitation["login"],
+        "email": null,
+        "role": invitation["role"],
+        "created_at": "2026-01-01T00:00:00Z",
+        "failed_at": null,
+        "failed_reason": null,
+        "inviter": user(world, "octocat"),
+        "team_count": 0,
+        "invitation_teams_url": format!("https://api.github.com/organizations/1/invitations/{id}/teams"),
+    })
+}
+
 pub(crate) fn organisation(world: &World, org: &Value) -> Value {
     let login = org["login"].as_str().unwrap_or_default();
     let api = format!("https://api.github.com/orgs/{login}");
@@ -310,6 +341,8 @@ pub(crate) fn permissions() -> Value {
         "organization_custom_properties": "admin", "repository_custom_properties": "write",
         "environments": "write", "actions_variables": "write", "secrets": "write",
         "dependabot_secrets": "write", "codespaces_secrets": "write",
+        "organization_secrets": "write", "organization_dependabot_secrets": "write",
+        "organization_codespaces_secrets": "write",
     })
 }
 

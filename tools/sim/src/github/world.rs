@@ -172,6 +172,7 @@ impl World {
             }
             default(org, "members", json!([]));
             default(org, "owners", json!([]));
+            default(org, "invitations", json!([]));
             default(org, "blocks", json!([]));
             default(org, "custom_roles", json!([]));
             for part in [
@@ -181,6 +182,9 @@ impl World {
                 "security_configurations",
                 "hooks",
                 "variables",
+                "secrets",
+                "dependabot_secrets",
+                "codespaces_secrets",
                 "repository_roles",
             ] {
                 default(org, part, json!({}));

@@ -200,8 +200,9 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     world.okta.send_events_to(None);
     world.aws.patch(&json!({ "users": { id: { "active": true } } }));
     world.okta.patch(&status(4..5, "DEPROVISIONED"));
-    world.beadle(&["sweep"]).await.expect(0);
-    assert_eq!((signs_in(&world, 3), signs_in(&world, 4)), (Some(false), Some(false)));
+    let swept = world.beadle(&["sweep"]).await.expect(0);
+    let active = (signs_in(&world, 3), signs_in(&world, 4));
+    assert_eq!(active, (Some(false), Some(false)), "{}{}", swept.out, swept.err);
     // Whom the directory does not know any more waits for somebody: another directory knows nobody,
     // too.
     world.okta.patch(

@@ -11,6 +11,7 @@ mod imported;
 mod independent;
 mod isolation;
 mod limits;
+mod members;
 mod paused;
 mod policy_mappings;
 mod servers;

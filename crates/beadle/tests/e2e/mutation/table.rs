@@ -144,7 +144,7 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
                     json!({ "tool": "other", "alerts_threshold": "all", "security_alerts_threshold": "all" })
                 }
                 Some(_) if path.ends_with("/workflows") => json!({ "path": "other.yml", "repository_id": 43 }),
-                Some(_) if path.ends_with("/reviewers") => {
+                Some(_) if path.ends_with("_bypass_options/reviewers") => {
                     json!({ "reviewer_id": 9, "reviewer_type": "TEAM", "mode": "ALWAYS" })
                 }
                 Some(_) if path.ends_with("/languages") => json!("swift"),

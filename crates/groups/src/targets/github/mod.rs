@@ -1,5 +1,6 @@
 //! A target whose groups are the teams of a GitHub organisation.
 
+mod organisation;
 mod people;
 mod writer;
 
@@ -12,10 +13,12 @@ use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_github::{Member, Reader, Team};
 use beadle_scim::Finding;
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::{Found, TargetAccount, TargetGroup, TargetReader};
 use crate::mapping::Role;
+use crate::membership::{GROUP, MembershipLimits};
 use crate::sources::Person;
 
 pub use people::{Listed, Match};
@@ -54,6 +57,8 @@ pub struct TeamReader {
     github: Reader,
     matches: Vec<Match>,
     listed: Listed,
+    /// The limits of the organisation's membership, if Beadle manages the membership.
+    membership: Option<MembershipLimits>,
     seen: Arc<Mutex<Seen>>,
     loading: Arc<tokio::sync::Mutex<()>>,
     /// The lock for the read of all teams. Runs that need the teams at the same moment share one
@@ -114,10 +119,17 @@ impl TeamReader {
             github,
             matches,
             listed,
+            membership: None,
             seen: Arc::default(),
             loading: Arc::default(),
             listing: Arc::default(),
         }
+    }
+
+    /// Returns the same reader, which also has the membership of the organisation with these limits.
+    #[must_use]
+    pub fn with_membership(self, membership: Option<MembershipLimits>) -> Self {
+        Self { membership, ..self }
     }
 
     /// Returns the same reader, but its reads use this lane.
@@ -225,6 +237,9 @@ impl TargetReader for TeamReader {
     }
 
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
+        if id == GROUP {
+            return Ok(Some(organisation::group(None)));
+        }
         Ok(self.reload_teams().await?.get(&id_of(id)?).map(target))
     }
 
@@ -235,6 +250,9 @@ impl TargetReader for TeamReader {
     }
 
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
+        if organisation::is_owned_as(external_id) {
+            return Ok(Some(organisation::group(Some(external_id))));
+        }
         // Every maintainer of a team can change its description, and so copy the mark. If two teams
         // have the same mark, Beadle trusts neither.
         let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
@@ -253,6 +271,9 @@ impl TargetReader for TeamReader {
     }
 
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
+        if id == GROUP {
+            return self.everybody().await.map(Some);
+        }
         let id = id_of(id)?;
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;
@@ -285,8 +306,12 @@ impl TargetReader for TeamReader {
     }
 
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        let is_membership = group == Some(GROUP);
         let group = group.and_then(|id| id.parse().ok());
         match self.people().await {
+            Ok(known) if is_membership => {
+                join_all(people.iter().map(|person| self.find_anybody(&known, person))).await
+            }
             Ok(known) => people.iter().map(|person| Ok(self.find_one(&known, person, group))).collect(),
             Err(failure) => people.iter().map(|_| Err(failure.clone())).collect(),
         }
@@ -310,6 +335,9 @@ impl TargetReader for TeamReader {
     }
 
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure> {
+        if id == GROUP {
+            return Ok(None);
+        }
         let id = id_of(id)?;
         if let Some((read, kept)) = lock(&self.seen).kept.get(&id)
             && self.is_fresh(*read, KEPT)
@@ -323,6 +351,10 @@ impl TargetReader for TeamReader {
         });
         lock(&self.seen).kept.insert(id, (self.now(), kept.clone()));
         Ok(kept)
+    }
+
+    fn membership(&self, group: &str) -> Option<MembershipLimits> {
+        self.membership.filter(|_| group == GROUP)
     }
 
     fn changes_at_once(&self) -> usize {

@@ -8,8 +8,9 @@ use beadle_engine::{Class, Failure, Lane};
 use beadle_github::{Member, NamedTeam, NewTeam, Team, Writer};
 use serde_json::{Map, Value, json};
 
-use super::{SURE, TeamReader, described, id_of, lock, target};
+use super::{SURE, TeamReader, described, id_of, lock, organisation, target};
 use crate::mapping::Role;
+use crate::membership::GROUP;
 use crate::sources::Person;
 use crate::targets::{
     NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetReader as _, TargetWriter,
@@ -57,6 +58,12 @@ impl TeamWriter {
     /// Sets the role of each account in the team, using the account's present login. If `role` is
     /// `None`, removes the accounts.
     async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
+        if group == GROUP {
+            let written = organisation::write(&self.github, self.accounts(ids)?, role).await;
+            // Teams can have these people as members now, or cannot have them any more.
+            lock(&self.reader.seen).people = None;
+            return written;
+        }
         let team = self.team(group).await?;
         let members = self.accounts(ids)?;
         let nodes: Vec<String> = members.iter().map(|member| member.node_id.clone()).collect();

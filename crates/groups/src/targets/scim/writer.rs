@@ -339,7 +339,8 @@ impl TargetWriter for ScimWriter {
         // A write of a phone number or an address replaces the whole list. So it needs the list as
         // it is now.
         let Some(user) = self.reader.scim.user(account).await? else {
-            let text = format!("the target has no account {account} any more; Beadle reads it again");
+            let text =
+                format!("the target no longer has the account {account}; Beadle reads the account again");
             return Err(Failure::new(Class::Conflict, text));
         };
         self.scim.set_attributes(&user, values).await?;

@@ -14,7 +14,7 @@ const REVIEWER: Shape = Shape::Map(&[
     required(key("type", Shape::OneOf(&["Team", "User"]), "Whether the reviewer is a team or a user.")),
     key("slug", SLUG, "The slug of the team."),
     key("login", LOGIN, "The login of the user."),
-    key("id", ID, "The id of the team or the user, in place of the slug or the login."),
+    key("id", ID, "The id of the team or the user, instead of the slug or the login."),
 ]);
 const REVIEWERS: Shape = layered!(REVIEWER);
 
@@ -31,7 +31,7 @@ const BRANCHES: Shape = layered!(BRANCH);
 
 const RULE: Shape = Shape::Map(&[
     key("app", SLUG, "The slug of the App that decides."),
-    key("app_id", ID, "The id of the App, in place of its slug."),
+    key("app_id", ID, "The id of the App, instead of its slug."),
     never("id", "Beadle finds the rule by its App"),
 ]);
 const RULES: Shape = layered!(RULE);
@@ -44,7 +44,7 @@ pub(super) const ENTRY: Shape = Shape::Map(&[
     required(key("name", Shape::Form(&forms::ENVIRONMENT), "The name of the environment.")),
     key("wait_timer", Shape::Int(0, LONGEST_WAIT), "How many minutes a deployment waits."),
     key("reviewers", REVIEWERS, "Who can approve a deployment: at most six teams and users."),
-    key("prevent_self_review", Shape::Bool, "Whether nobody can approve an own deployment."),
+    key("prevent_self_review", Shape::Bool, "Whether people cannot approve their own deployments."),
     key(
         "deployment_branch_policy",
         Shape::OrNull(&Shape::Map(&[

@@ -1,11 +1,11 @@
-//! The deployment environments of a repository, with their variables and secrets. GitHub ignores the case of an
-//! environment's name.
+//! The deployment environments of a repository, with their variables and secrets. GitHub ignores
+//! the case of an environment's name.
 //!
 //! Beadle reads the environments of a repository with one call for 30 environments. GraphQL shows
-//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. There is one
-//! more call for each environment, and only if the policy declares them: for its patterns of
-//! branches, for its Apps, for its variables and for its secrets. If an answer has not changed, its call does not
-//! count toward the hourly limit.
+//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. Each of these
+//! parts of an environment needs one more call, which Beadle makes only if the policy declares the
+//! part: the patterns of branches, the Apps, the variables and the secrets. If an answer has not
+//! changed, its call does not count toward the hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::aspects::aspect::{Step, WriteTarget};
 
-/// The writes of one environment, in their order: the settings, then what is new, then what is gone.
-/// So no branch can deploy in between that neither the old nor the new patterns allow.
+/// The writes of one environment, in their order: the settings, then the new patterns and rules,
+/// then the removals. So at no time can a branch deploy that neither the old nor the new patterns
+/// allow.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::{MissingBranch, Want};
 
-/// Makes a branch the default branch that does not exist yet.
+/// Makes a branch that does not exist yet the default branch.
 enum Write {
     /// Renames the default branch.
     Rename { from: String, to: String },

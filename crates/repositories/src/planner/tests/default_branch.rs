@@ -61,7 +61,7 @@ async fn a_new_default_branch_has_a_rule_and_the_former_one_keeps_its_rule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_word_a_missing_default_branch_is_only_reported() {
+async fn by_default_a_missing_default_branch_is_only_reported() {
     for when_missing in ["", ", default_branch_when_missing: report"] {
         let world = world(json!({ "master": { "enforce_admins": true } }), when_missing).await;
         let (planner, _) = world.parts();

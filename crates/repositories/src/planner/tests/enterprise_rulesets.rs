@@ -12,7 +12,7 @@ fn state() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ruleset_of_the_enterprise_is_no_drift() {
+async fn a_ruleset_of_the_enterprise_is_not_drift() {
     let world = World::new(state(), "rulesets: { exclusive: [] }\n").await;
     assert_eq!(world.changes().await, Vec::<String>::new());
     world.check_calls();

@@ -30,7 +30,7 @@ fn patch(part: &Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_environment_is_made_with_all_its_parts_and_stays() {
+async fn an_environment_is_created_with_all_its_parts_and_stays() {
     let world = World::new(state(), POLICY).await;
     world.apply().await;
     assert_eq!(world.changes().await, Vec::<String>::new());
@@ -125,7 +125,7 @@ async fn a_value_that_the_policy_does_not_name_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reviewer_that_does_not_exist_leaves_the_environment_unmade() {
+async fn an_environment_with_an_unknown_reviewer_is_not_created() {
     let policy = "environments: [{ name: production, reviewers: [{ type: Team, slug: ghosts }] }]\n";
     let stage = Stage::new(state(), policy).await;
     let plan = stage.plan().await;
@@ -147,7 +147,7 @@ async fn variables_that_are_not_listed_stay_if_the_list_is_additive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_form_of_the_same_value_is_no_change() {
+async fn another_form_of_the_same_value_is_not_a_change() {
     let world = World::new(state(), POLICY).await;
     world.apply().await;
     let settled = world.sim.state();

@@ -8,7 +8,7 @@ fn milestones_of(world: &World) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn milestones_are_made_changed_and_removed_as_declared() {
+async fn milestones_are_created_changed_and_removed_as_declared() {
     let mut state = acme(501, 601);
     state["orgs"]["acme"]["repos"]["shop"]["milestones"] = json!({
         "v1": { "state": "closed", "description": "Old", "due_on": "2027-01-31T08:00:00Z" },

@@ -14,6 +14,9 @@ const PARTS: &[&str] = &[
     "actions",
     "hooks",
     "variables",
+    "secrets",
+    "dependabot_secrets",
+    "codespaces_secrets",
     "property_definitions",
     "repository_roles",
     "organization_roles",
@@ -63,6 +66,10 @@ fn other_text(text: &str) -> String {
 /// Adds copies of the document to `found`. In each copy, one value below `value` is changed.
 fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     if path.rsplit('/').next().is_some_and(|last| SKIPPED.contains(&last)) {
+        return;
+    }
+    // GitHub shows no value of a secret. Other tests change the values.
+    if path.ends_with("/value") && path.contains("secrets/") {
         return;
     }
     let mut with = |suffix: &str, new: Value| {
@@ -124,7 +131,9 @@ async fn world(policy: &str) -> World {
         }, "members": ["mona"], "teams": { "core": { "id": 601 }, "guards": { "id": 602 } } } },
         "users": { "mona": { "id": 701 }, "spammer": { "id": 702 } }, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
     });
-    World::new(state, policy).await
+    let mut world = World::new(state, policy).await;
+    world.set_secret("npm", "the value of npm");
+    world
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 //!
 //! <https://github.com/github/safe-settings> (docs/sample-settings)
 
+#[cfg(test)]
+mod coverage;
 mod creation;
 mod joined;
 mod selectors;
@@ -75,7 +77,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
     creation::KEYS,
     &[
         never("has_downloads", "GitHub no longer has it"),
-        later("new_name", "The name after a rename, in the Probot settings app."),
+        never("new_name", "rename the file, and write the former name in `oldname`"),
         never("org", "the configuration of Beadle names the organisation"),
         never("organization", "the configuration of Beadle names the organisation"),
         never("team_id", "write the section `teams`"),
@@ -119,7 +121,7 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The names that a list of plugins can contain in addition to the sections. `topics` and `archive`
-/// are parts of the section `repository`. Beadle does not support the other one yet.
+/// are parts of the section `repository`. Beadle does not support the other one.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
@@ -153,6 +155,16 @@ const EXTENDS: Key = never("_extends", "Beadle reads no settings of other reposi
 /// itself ignores it.
 const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
 
+/// The key with which safe-settings limits rulesets.
+const RULESET_SCOPE: Key = never(
+    "ruleset_scope",
+    "GitHub has no such value; write the ruleset in settings.yml, and select repositories with `conditions`",
+);
+
+/// The key with which safe-settings chooses the repositories of Apps.
+const APP_INSTALLATIONS: Key =
+    never("app_installations", "GitHub lets no App choose the repositories of another App");
+
 /// The keys of `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![
     SECTIONS,
@@ -163,9 +175,12 @@ pub(crate) const SETTINGS: &[Key] = joined![
         key("disable_plugins", DISABLE, "Sections that Beadle leaves alone."),
         EXTENDS,
         REPOSITORIES,
-        later("ruleset_scope", "Where rulesets apply."),
-        later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
-        later("app_installations", "Apps and their repositories."),
+        RULESET_SCOPE,
+        never(
+            "centralized_ruleset_bypass_actors",
+            "GitHub has no such value; write `bypass_actors` in each ruleset"
+        ),
+        APP_INSTALLATIONS,
     ],
 ];
 
@@ -177,8 +192,8 @@ pub(crate) const SUBORG: &[Key] = joined![
         key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
         REPOSITORIES,
-        later("app_installations", "Apps and their repositories."),
-        later("ruleset_scope", "Where rulesets apply."),
+        APP_INSTALLATIONS,
+        RULESET_SCOPE,
         RANK,
         key("suborgrepos", TEXTS, "Selects repositories by globs on their names."),
         key("suborgteams", SLUGS, "Selects repositories by the teams with access to them."),
@@ -222,7 +237,7 @@ pub(crate) const REPO: &[Key] = joined![
         key("disable_plugins", DISABLE, DISABLED),
         EXTENDS,
         REPOSITORIES,
-        later("app_installations", "Apps and their repositories."),
+        APP_INSTALLATIONS,
     ],
 ];
 

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_account_that_is_no_member_can_be_blocked() {
+    fn a_member_cannot_be_blocked() {
         let mut world = World::from(json!({
             "orgs": { "acme": { "members": ["mona"] } }, "users": { "mona": {}, "spammer": {} },
         }));

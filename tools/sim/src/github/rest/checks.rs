@@ -5,7 +5,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Call, Reply, git, has_id, page};
+use super::{Call, Reply, git, has_id, in_object, page};
 use crate::github::world::{World, now};
 use crate::github::{commits, shapes};
 
@@ -88,11 +88,7 @@ pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value
             && status.is_none_or(|status| run["status"] == status)
             && app.is_none_or(|app| run["app"]["id"].as_u64() == app.parse().ok())
     });
-    let rows: Vec<Value> = rows.collect();
-    let total = rows.len();
-    let mut reply = page(call, rows);
-    reply.body = reply.body.map(|rows| json!({ "total_count": total, "check_runs": rows }));
-    reply
+    in_object(call, "check_runs", rows.collect())
 }
 
 /// Returns an annotation in the form of REST.

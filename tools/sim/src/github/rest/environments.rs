@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::variables::{self, Holder, wrapped};
-use super::{Call, Reply, has_id, secrets};
+use super::variables::{self, Holder};
+use super::{Call, Reply, has_id, in_object, secrets};
 use crate::github::world::World;
 use crate::github::{address, shapes};
 
@@ -109,7 +109,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     let all = found["environments"].as_object().cloned().unwrap_or_default();
     let [asked, below @ ..] = rest else {
         let rows = all.iter().map(|(name, one)| shown(world, org, repository, name, one)).collect();
-        return wrapped(call, "environments", rows);
+        return in_object(call, "environments", rows);
     };
     let known = all.keys().find(|name| name.eq_ignore_ascii_case(asked)).cloned();
     let method = call.method.as_str();
@@ -182,7 +182,7 @@ fn patterns(
         json!({ "id": id, "node_id": format!("GABP_{id:08}"), "name": entry["name"], "type": kind })
     };
     match (call.method.as_str(), rest) {
-        ("GET", []) => wrapped(call, LIST, known.iter().map(shown).collect()),
+        ("GET", []) => in_object(call, LIST, known.iter().map(shown).collect()),
         ("POST", []) => {
             if !is_custom {
                 return Reply::not_found();

@@ -1,5 +1,5 @@
-//! Webhooks of a repository or an organisation. GitHub never shows their secrets. A PATCH without a secret removes the
-//! secret.
+//! Webhooks of a repository or an organisation. GitHub never shows their secrets. A PATCH without a
+//! secret removes the secret.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>, <https://docs.github.com/rest/orgs/webhooks>
 

@@ -17,11 +17,13 @@ mod hooks;
 mod interactions;
 mod issues;
 mod labels;
+mod memberships;
 mod milestones;
 mod oidc;
 mod organisation;
 mod organisation_actions;
 mod organisation_roles;
+mod organisation_secrets;
 mod organisation_variables;
 mod pages;
 mod people;
@@ -220,6 +222,14 @@ pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     reply
 }
 
+/// Returns a page of a list that GitHub puts into an object, with the total of all pages.
+pub(crate) fn in_object(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
+    let total = rows.len();
+    let mut reply = page(call, rows);
+    reply.body = reply.body.map(|rows| json!({ "total_count": total, key: rows }));
+    reply
+}
+
 fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     match (call.method.as_str(), rest) {
         (_, []) => organisation::answer(world, call, org),
@@ -233,12 +243,17 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["actions", "runner-groups", rest @ ..]) => runner_groups::answer(world, call, org, rest),
         (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
+        (_, [product @ ("actions" | "dependabot" | "codespaces"), "secrets", rest @ ..]) => {
+            organisation_secrets::answer(world, call, (org, *product), rest)
+        }
         (_, ["hooks", rest @ ..]) => hooks::of_organisation(world, call, org, rest),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
         (_, ["properties", "schema", rest @ ..]) => properties::definitions(world, call, org, rest),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
+        (_, ["memberships", login]) => memberships::answer(world, call, org, login),
+        ("GET", ["invitations"]) => memberships::invitations(world, call, org),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
         (_, ["custom-repository-roles", rest @ ..]) => {
             organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)

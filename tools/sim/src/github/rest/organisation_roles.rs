@@ -5,8 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::organisation_variables::in_object;
-use super::{Call, Reply, has_id, page};
+use super::{Call, Reply, has_id, in_object, page};
 use crate::github::shapes;
 use crate::github::world::World;
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Reply, page};
+use super::{Call, Reply, in_object};
 use crate::github::shapes;
 use crate::github::world::World;
 
@@ -27,14 +27,6 @@ pub(super) fn repositories(world: &World, call: &Call<'_>, org: &str, ids: &Valu
     let rows: Vec<Value> =
         all.iter().filter(is_selected).map(|found| shapes::repository(world, org, found, false)).collect();
     in_object(call, "repositories", rows)
-}
-
-/// Returns a page of a list in an object, with the total of all pages.
-pub(super) fn in_object(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
-    let total = rows.len();
-    let mut reply = page(call, rows);
-    reply.body = reply.body.map(|rows| json!({ "total_count": total, key: rows }));
-    reply
 }
 
 /// Returns an error if a body selects a repository that the organisation does not have.

@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::organisation_variables::{in_object, repositories, stranger};
-use super::{Call, Reply, has_id};
+use super::organisation_variables::{repositories, stranger};
+use super::{Call, Reply, has_id, in_object};
 use crate::github::world::World;
 
 fn shown(org: &str, name: &str, group: &Value) -> Value {

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use crypto_box::SecretKey;
 use serde_json::{Value, json};
 
-use super::variables::{Holder, refused_name, wrapped};
-use super::{Call, Reply};
+use super::variables::{Holder, refused_name};
+use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
 /// The id of the key with which a client must seal values.
@@ -27,8 +27,14 @@ fn shown(name: &str, secret: &Value) -> Value {
     json!({ "name": name, "created_at": "2026-01-01T00:00:00Z", "updated_at": at })
 }
 
+/// Answers the call for the public key.
+pub(super) fn public_key() -> Reply {
+    let public = STANDARD.encode(private_key().public_key().as_bytes());
+    Reply::json(200, json!({ "key_id": KEY_ID, "key": public }))
+}
+
 /// Opens a sealed value. Returns the reason if GitHub refuses the body.
-fn opened(body: &Value) -> Result<String, &'static str> {
+pub(super) fn opened(body: &Value) -> Result<String, &'static str> {
     if body["key_id"] != KEY_ID {
         return Err("key_id is not the id of the present public key");
     }
@@ -54,12 +60,9 @@ pub(super) fn answer(
     match (call.method.as_str(), rest) {
         ("GET", []) => {
             let rows = known.iter().map(|(name, secret)| shown(name, secret)).collect();
-            wrapped(call, "secrets", rows)
+            in_object(call, "secrets", rows)
         }
-        ("GET", ["public-key"]) => {
-            let public = STANDARD.encode(private_key().public_key().as_bytes());
-            Reply::json(200, json!({ "key_id": KEY_ID, "key": public }))
-        }
+        ("GET", ["public-key"]) => public_key(),
         ("GET", [name]) => {
             let name = name.to_ascii_uppercase();
             known.get(&name).map_or_else(Reply::not_found, |secret| Reply::json(200, shown(&name, secret)))

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Reply, page};
+use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
 /// Where the variables or secrets of a call are.
@@ -35,14 +35,6 @@ impl Holder<'_> {
     }
 }
 
-/// Returns a page of a list that GitHub puts into an object.
-pub(super) fn wrapped(call: &Call<'_>, key: &str, rows: Vec<Value>) -> Reply {
-    let total = rows.len();
-    let mut reply = page(call, rows);
-    reply.body = reply.body.map(|rows| json!({ "total_count": total, key: rows }));
-    reply
-}
-
 /// Returns an error if GitHub refuses the name of a variable or a secret.
 pub(super) fn refused_name(name: &str) -> Option<Reply> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -70,7 +62,7 @@ pub(super) fn answer(
     match (call.method.as_str(), rest) {
         ("GET", []) => {
             let rows = known.iter().map(|(name, value)| shown(name, value)).collect();
-            wrapped(call, "variables", rows)
+            in_object(call, "variables", rows)
         }
         ("POST", []) => {
             let name = call.body["name"].as_str().unwrap_or_default().to_ascii_uppercase();

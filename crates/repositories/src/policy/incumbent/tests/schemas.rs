@@ -28,6 +28,7 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("deployment-settings.yml", "overridevalidators: [{ plugin: branches, error: a, script: return true }]"),
     ("settings.yml", "validator: { pattern: a }"),
     ("settings.yml", "environments:\n- name: a\n  deployment_protection_rules: [{ app_id: 5, id: 6 }]"),
+    ("settings.yml", "variables:\n- name: a\n  value: b\n  visibility: all"),
     ("settings.yml", "app_installations: [{ app_slug: a }]"),
     ("suborgs/a.yml", "app_installations: [{ app_slug: a }]"),
     ("repos/a.yml", "app_installations: [{ app_slug: a }]"),

@@ -16,7 +16,9 @@ async fn world() -> World {
         "administration": "write", "contents": "write", "members": "read", "metadata": "read",
         "organization_custom_properties": "read", "pull_requests": "write",
     });
-    let world = World::unlimited(state).await;
+    let mut world = World::unlimited(state).await;
+    // The only repository is more than the usual share of all repositories.
+    world.org_lines += "[org.guard]\npercent = 100\nweakens = 100\n";
     world.policy("settings.yml", OWNERS);
     world
 }

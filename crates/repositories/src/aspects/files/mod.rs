@@ -77,23 +77,24 @@ const SHAPE: Shape = layered!(ENTRY);
 
 struct Files;
 
-/// Returns whether a file decides who must review, or what runs with the rights of the repository.
-fn is_critical(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    path.starts_with(".github/workflows/") || name == "CODEOWNERS"
+/// Returns whether the change of a file weakens the protection of the repository. GitHub also runs a
+/// workflow of a branch that is not merged, with the secrets of the repository. A direct commit to
+/// the file that names the reviewers has no review itself.
+fn weakens(file: &Wanted) -> bool {
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    file.path.starts_with(".github/workflows/") || (file.is_pushed && name == "CODEOWNERS")
 }
 
-/// Returns the difference of a file. A pull request changes nothing before a person merges it. A
-/// direct commit to a file that decides who must review has no review itself.
+/// Returns the difference of a file.
 fn difference(file: &Wanted, seen: &KeptFiles) -> Field {
     let before = match seen.files.get(&file.path) {
         Some(AtPath::File(id)) => json!(id),
         _ => Value::Null,
     };
-    let risk = match (file.is_pushed, before.is_null()) {
-        (true, _) if is_critical(&file.path) => Risk::Weakens,
-        (_, true) => Risk::Adds,
-        (_, false) => Risk::Changes,
+    let risk = match before.is_null() {
+        _ if weakens(file) => Risk::Weakens,
+        true => Risk::Adds,
+        false => Risk::Changes,
     };
     field(&file.path, before, json!(file.id), Some(&file.asked), risk)
 }

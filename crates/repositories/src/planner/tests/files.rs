@@ -139,6 +139,15 @@ async fn a_file_is_pushed_only_if_the_policy_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_workflow_is_a_weakening_before_it_is_merged() {
+    let world = world(&policy(".github/workflows/ci.yml", "on: push\n", "")).await;
+    let changes = world.changes().await;
+    assert!(changes.len() == 1 && changes[0].contains("Weakens"), "{changes:?}");
+    world.apply().await;
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_exists_can_be_kept() {
     let world = world(&policy("README.md", "other\n", ", when_exists: keep")).await;
     assert_eq!(planned(&world).await, Vec::<String>::new());

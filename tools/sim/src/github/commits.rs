@@ -112,7 +112,7 @@ pub(crate) fn add(
     author: &str,
     message: &str,
     parent: &str,
-    contents: Value,
+    contents: &Value,
 ) -> String {
     let files = contents.as_object().into_iter().flatten();
     let blobs: BTreeMap<String, &String> = files.map(|(path, file)| (file_of(file).id(), path)).collect();

@@ -91,10 +91,12 @@ fn difference(file: &Wanted, seen: &KeptFiles) -> Field {
         Some(AtPath::File(id)) => json!(id),
         _ => Value::Null,
     };
-    let risk = match before.is_null() {
-        _ if weakens(file) => Risk::Weakens,
-        true => Risk::Adds,
-        false => Risk::Changes,
+    let risk = if weakens(file) {
+        Risk::Weakens
+    } else if before.is_null() {
+        Risk::Adds
+    } else {
+        Risk::Changes
     };
     field(&file.path, before, json!(file.id), Some(&file.asked), risk)
 }

@@ -208,7 +208,7 @@ fn commit(world: &mut World, input: &Value, sender: &str) -> Result<Object, Prob
             commits::complete(found);
             return commits::head(found);
         }
-        let id = commits::add(found, &author, &message, &parent, contents);
+        let id = commits::add(found, &author, &message, &parent, &contents);
         found["branches"][&branch] = json!({ "commit": id });
         follow(found, &branch);
         id

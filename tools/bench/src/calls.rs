@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use beadle_sim::{Limits, Settings, Sim};
 use serde_json::{Value, json};
 
+use crate::everything;
 use crate::folder::{Ended, Folder};
 
 /// A typical policy. It has no aspect that Beadle can read only with REST.
@@ -76,6 +77,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     );
     let small = thousand().await?;
     let large = ten_thousand().await?;
+    everything_declared().await?;
     println!();
     println!(
         "10,000 repositories compared with 1,000: {:.1} times the calls, {:.2} times the memory",
@@ -88,16 +90,18 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 async fn start(repositories: usize, minute: u64) -> anyhow::Result<(Sim, Folder)> {
     let limits =
         Limits { minute: Duration::from_secs(minute), core: 15_000, graphql: 10_000, ..Limits::default() };
-    let settings = Settings {
-        limits,
-        state: Some(organisation(repositories)),
-        latency: Duration::from_millis(100),
-        ..Settings::default()
-    };
+    serve(organisation(repositories), limits, [POLICY, RULESET]).await
+}
+
+/// Starts a simulated GitHub with these limits, and a folder with the texts of `settings.yml` and of
+/// a layer for every repository.
+async fn serve(state: Value, limits: Limits, [policy, layer]: [&str; 2]) -> anyhow::Result<(Sim, Folder)> {
+    let minute = format!("{}s", limits.minute.as_secs());
+    let latency = Duration::from_millis(100);
+    let settings = Settings { limits, state: Some(state), latency, ..Settings::default() };
     let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
-    let folder = Folder::new(&sim, POLICY, "unused", &format!("{minute}s"))?;
-    std::fs::create_dir(folder.path.path().join("policy/layers"))?;
-    std::fs::write(folder.path.path().join("policy/layers/everybody.yml"), RULESET)?;
+    let folder = Folder::new(&sim, policy, "unused", &minute)?;
+    folder.layer(layer)?;
     Ok((sim, folder))
 }
 
@@ -112,11 +116,31 @@ async fn thousand() -> anyhow::Result<(f64, f64)> {
     measure(&sim, &folder, 1_000, "without REST-only aspects").await?;
     with_rest(&folder)?;
     let cold = measure(&sim, &folder, 1_000, "with autolinks and a collaborator, cold").await?;
-    // After an hour, Beadle has a new token. The tags of all stored answers must then be computed
-    // again, because a tag depends on the token.
-    reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
+    forget_tokens(&sim).await?;
     let warm = measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
     Ok((warm.0, warm.1.max(cold.1)))
+}
+
+/// Makes Beadle get a new token, as it does after an hour. The tags of all stored answers must then
+/// be computed again, because a tag depends on the token.
+async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
+    reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
+    Ok(())
+}
+
+/// Measures 1,000 repositories with a policy that declares everything. The minute of the rate limits
+/// is shortened to 6 s, and the hourly limits are never reached: a cold sweep needs more calls than
+/// GitHub allows in an hour.
+async fn everything_declared() -> anyhow::Result<()> {
+    const PLENTY: u64 = 1_000_000;
+    let state = everything::organisation(1_000).await?;
+    let minute = Duration::from_secs(6);
+    let limits = Limits { minute, core: PLENTY, graphql: PLENTY, ..Limits::default() };
+    let (sim, folder) = serve(state, limits, [everything::POLICY, everything::LAYER]).await?;
+    measure(&sim, &folder, 1_000, "everything, cold (minutes of 6 s)").await?;
+    forget_tokens(&sim).await?;
+    measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
+    Ok(())
 }
 
 /// Measures 10,000 repositories. The minute of the rate limits is shortened to 6 s, so that the

@@ -83,6 +83,13 @@ impl Folder {
         Self::holding(folder, ports, &config)
     }
 
+    /// Adds a layer for every repository to the policy.
+    pub(crate) fn layer(&self, text: &str) -> anyhow::Result<()> {
+        let layers = self.path.path().join("policy/layers");
+        std::fs::create_dir_all(&layers)?;
+        Ok(std::fs::write(layers.join("everybody.yml"), text)?)
+    }
+
     /// Creates a folder whose configuration has a directory, a target and the mode `enforce`.
     pub(crate) fn of_directory(okta: &OktaSim, aws: &ScimSim, secret: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;

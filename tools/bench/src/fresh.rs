@@ -7,10 +7,13 @@ use beadle_sim::{Settings, Sim};
 use serde_json::{Value, json};
 
 use crate::clock::now;
+use crate::everything;
 use crate::service::Service;
 
 const LATENCY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The time without a write after which Beadle has written everything.
+const QUIET: Duration = Duration::from_secs(5);
 
 const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
@@ -36,6 +39,39 @@ fn is_declared(found: &Value) -> bool {
 }
 
 pub(crate) async fn run() -> anyhow::Result<()> {
+    typical().await?;
+    with_everything().await
+}
+
+/// Measures a new repository for which the policy declares every section.
+async fn with_everything() -> anyhow::Result<()> {
+    let state = everything::with_repositories(&json!({}));
+    let settings = Settings { state: Some(state), latency: LATENCY, ..Settings::default() };
+    let mut service = Service::start(settings, everything::POLICY).await?;
+    service.sim.forget_calls();
+    let new = json!({ "branches": { "main": {} }, "visibility": "private" });
+    let started = now();
+    service.change(&json!({ "orgs": { "acme": { "repos": { "new": new } } } })).await?;
+    let (mut writes, mut last) = (0, Duration::ZERO);
+    while writes == 0 || started.elapsed() < last + QUIET {
+        anyhow::ensure!(started.elapsed() < PATIENCE, "Beadle still writes after {writes} writes");
+        let seen = service.sim.calls_that(|call| call["writes"] == Value::Bool(true)).len();
+        if seen > writes {
+            (writes, last) = (seen, started.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    service.stop()?;
+    anyhow::ensure!(service.is_as_declared().await?, "the new repository is not as declared");
+    println!(
+        "a new repository with everything, 100 ms a call: {writes} writes, the last after {:.2} s",
+        last.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Measures a new repository with a typical policy.
+async fn typical() -> anyhow::Result<()> {
     let state = json!({
         "orgs": { "acme": { "teams": { "platform": {}, "engineering": {} }, "repos": {} } },
         "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },

@@ -8,6 +8,7 @@ mod calls;
 mod clock;
 mod coldstart;
 mod directory;
+mod everything;
 mod folder;
 mod fresh;
 mod generated;

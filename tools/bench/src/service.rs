@@ -97,6 +97,11 @@ impl Service {
         Ok(())
     }
 
+    /// Returns whether a plan finds nothing to change.
+    pub(crate) async fn is_as_declared(&self) -> anyhow::Result<bool> {
+        Ok(self.folder.run(&["plan"]).await?.status.code() == Some(0))
+    }
+
     /// Ends the service. The simulated GitHub continues to run.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;

@@ -40,7 +40,7 @@ fn without_a_team() -> String {
 }
 
 /// Returns the held generations.
-async fn held(world: &World) -> Vec<Value> {
+pub(crate) async fn held(world: &World) -> Vec<Value> {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let holds = holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     holds.filter(|hold| hold.get("groups").is_some()).collect()

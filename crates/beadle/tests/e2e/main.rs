@@ -23,6 +23,7 @@ mod faults;
 mod fidelity;
 mod files;
 mod gate;
+mod gate_cases;
 mod gate_kill;
 mod guard;
 mod identity;

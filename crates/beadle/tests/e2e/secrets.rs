@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::world::{World, acme};
+use crate::world::{Ran, World, acme};
 
 const POLICY: &str = "
 secrets: [{ name: NPM_TOKEN, secret: npm }]
@@ -22,6 +22,43 @@ const PLACES: [&str; 5] = [
     "/environments/production/secrets/NPM_TOKEN/value",
     "/hooks/https:~1~1ci.example.com~1/config/secret",
 ];
+
+/// A run of everything: each command once, and more than once if its output has several forms. Some
+/// of them fail, because nothing is held, no service runs, or a name does not exist.
+const COMMANDS: &[&[&str]] = &[
+    &["check"],
+    &["plan"],
+    &["plan", "--format", "markdown"],
+    &["plan-total", "plan.json"],
+    &["apply", "--yes"],
+    &["sweep", "--json"],
+    &["sweep", "--without-store"],
+    &["explain", "acme/shop"],
+    &["explain", "acme/shop", "--json"],
+    &["holds", "--json"],
+    &["approve", "8f0c1d2e3a4b"],
+    &["pause", "--org", "acme", "--for", "1m"],
+    &["resume", "--org", "acme"],
+    &["rebind", "acme/nothing"],
+    &["healthcheck"],
+    &["tasks"],
+    &["tasks", "run", "nothing"],
+    &["queue"],
+    &["deliveries"],
+    &["journal"],
+    &["journal", "--format", "ndjson"],
+    &["budget"],
+    &["doctor"],
+    &["targets", "probe"],
+    &["schema", "settings"],
+    &["example"],
+    &["completions", "bash"],
+    &["import", "--into", "imported"],
+    &["store", "copy", "beadle.db", "copy.db"],
+];
+/// The commands that are not in the list: the service, which the test starts, the set-up, which does
+/// not read the secrets of a policy, and what this build does not have.
+const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
 /// Returns the files in a folder, and in the folders below it, that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
@@ -93,4 +130,104 @@ async fn a_sweep_without_a_store_writes_only_secrets_that_are_missing() {
 
 fn is_secret(call: &Value) -> bool {
     call["path"].as_str().is_some_and(|path| path.contains("/secrets/"))
+}
+
+/// Returns whether a call writes a secret or a webhook.
+fn has_secret(call: &Value) -> bool {
+    is_secret(call) || call["path"].as_str().is_some_and(|path| path.contains("/hooks"))
+}
+
+#[test]
+fn every_documented_command_is_in_the_run_of_everything() {
+    let docs = include_str!("../../../../docs/commands.md");
+    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    for (name, _) in rows.filter(|(name, _)| !name.starts_with('-')) {
+        let is_listed = COMMANDS.iter().any(|command| command.join(" ").starts_with(name));
+        assert!(is_listed || NOT_LISTED.contains(&name), "{name}");
+    }
+}
+
+/// Runs a command in the folder of the configuration, with a log of every detail. Returns all of its
+/// output.
+async fn run(world: &World, args: &[&str]) -> String {
+    let mut command = world.command();
+    command.current_dir(world.path()).env("BEADLE_LOG", "debug");
+    let ran = Ran::of(command, args).await;
+    assert!(ran.code >= 0 && !ran.err.contains("Usage:"), "{args:?}: {ran:?}");
+    format!("{}{}", ran.out, ran.err)
+}
+
+/// Runs the service with a log of every detail until it has repaired a drift. Returns all of its
+/// pages. The log is a file in the folder.
+async fn serve(world: &World) -> String {
+    let serving = world.spawn(&[("BEADLE_LOG", "debug")]).ready(world.operator()).await;
+    world.until_idle().await;
+    world.connect();
+    world.patch(json!({ "shop": { "description": "theirs" } }), true).await;
+    world.until("shop", "the repair", |shop| shop["description"] == "Sells").await;
+    world.until_idle().await;
+    let mut said = String::new();
+    for page in ["readyz", "metrics", "tasks"] {
+        let url = format!("http://127.0.0.1:{}/{page}", world.operator());
+        said += &world.http.get(url).send().await.unwrap().text().await.unwrap();
+    }
+    for command in [&["tasks"][..], &["queue"], &["deliveries"], &["doctor"]] {
+        said += &run(world, command).await;
+    }
+    assert_eq!(serving.stop().await, Some(0));
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
+    let values = ["first", "second", "third"].map(random);
+    let world = world(&values[0]).await;
+    let of_organisation = "organization: { webhooks: [{ url: 'https://org.example.com/', secret: npm }] }";
+    world.policy(
+        "settings.yml",
+        &format!("repository: {{ description: Sells }}\n{of_organisation}\n{POLICY}"),
+    );
+    let set = |value: &str| std::fs::write(world.path().join("npm.secret"), value).unwrap();
+    let mut said = run(&world, &["apply", "--yes"]).await;
+
+    // The value changes: a run of everything writes it once to each place.
+    set(&values[1]);
+    let planned = world.beadle(&["plan", "--format", "json"]).await.expect(2);
+    std::fs::write(world.path().join("plan.json"), planned.out).unwrap();
+    world.sim.forget_calls();
+    for command in COMMANDS {
+        said += &run(&world, command).await;
+    }
+    said += &serve(&world).await;
+    let mut written: Vec<String> =
+        world.writes().iter().filter(|call| is_secret(call)).map(|call| call["path"].to_string()).collect();
+    let all = written.len();
+    written.sort_unstable();
+    written.dedup();
+    assert_eq!((written.len(), all), (4, 4), "{written:?}");
+    let shop = world.repository("shop");
+    for place in PLACES {
+        assert_eq!(shop.pointer(place), Some(&json!(values[1])), "{place}: {shop:#}");
+    }
+    let hooks = world.sim.look(|state| state["orgs"]["acme"]["hooks"].clone());
+    assert_eq!(hooks["https://org.example.com/"]["config"]["secret"], json!(values[1]));
+
+    // GitHub refuses the next value, and the refusals are shown.
+    set(&values[2]);
+    for (method, path) in [("PUT", "/secrets/"), ("PATCH", "/hooks")] {
+        let body = json!({ "message": "Validation Failed" });
+        world.fault(json!({ "method": method, "path": path, "status": 422, "body": body })).await;
+    }
+    for command in [&["apply", "--yes"][..], &["sweep", "--json"], &["plan"], &["journal"]] {
+        said += &run(&world, command).await;
+    }
+    assert!(world.writes().iter().any(|call| has_secret(call) && call["status"] == 422));
+    assert!(said.contains("Validation Failed"), "no refusal is shown:\n{said}");
+
+    for value in &values {
+        assert!(!said.contains(value.as_str()), "a value is in an output");
+    }
+    assert_eq!(files_with(world.path(), &values[0]), Vec::<String>::new());
+    assert_eq!(files_with(world.path(), &values[1]), Vec::<String>::new());
+    assert_eq!(files_with(world.path(), &values[2]), ["npm.secret"]);
 }

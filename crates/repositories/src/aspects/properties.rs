@@ -72,6 +72,18 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
+/// Returns a wanted value in the form of the observed one. A property with several values has a list
+/// at GitHub, also if it has only one value.
+pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
+    match (before, after) {
+        (Value::Array(_), Value::String(text)) if !text.is_empty() => json!([text]),
+        (Value::String(_), Value::Array(items)) if items.len() == 1 => {
+            items.into_iter().next().unwrap_or_default()
+        }
+        (_, after) => after,
+    }
+}
+
 /// Returns the properties of the policy that the organisation does not define. Such a name may be
 /// the former name of a property that has a value, so the whole list counts as unknown.
 async fn undefined<'a>(
@@ -114,6 +126,7 @@ impl AspectPlanner for Properties {
             let known = find(&name);
             let before = known.map_or(Value::Null, |(_, value)| value.clone());
             let after = comparable(&want.get("value").map_or(Value::Null, Node::json));
+            let after = in_form_of(&before, after);
             let nothing = |value: &Value| value.is_null() || *value == "" || *value == json!([]);
             if comparable(&before) == after || (nothing(&before) && nothing(&after)) {
                 continue;

@@ -57,7 +57,7 @@ struct Webhooks;
 enum Write {
     Create {
         body: Value,
-        secret: Option<SecretString>,
+        secret: Option<Remembered>,
     },
     /// Changes the events of a webhook, and whether the webhook is active. The PATCH request has no
     /// `config`, because GitHub then keeps the secret.
@@ -83,22 +83,33 @@ struct Remembered {
 }
 
 impl Remembered {
-    fn new((owner, memory): (&str, &SecretMemory), id: u64, value: &SecretString) -> Self {
-        // The address of a webhook can contain secrets, so the name is its id.
-        let name = SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: id.to_string() };
-        Self { value: value.clone(), name, memory: memory.clone() }
-    }
-
-    /// Returns whether Beadle wrote another value before. If Beadle does not remember any value, the
-    /// webhook counts as one that has the present value.
-    async fn is_another(&self) -> Result<bool, Failure> {
-        match self.memory.compare(&self.name, &self.value).await? {
-            Compared::Other => return Ok(true),
-            Compared::NeverWritten => self.memory.remember(&self.name, &self.value).await?,
-            Compared::Same { .. } | Compared::Unknown => {}
+    /// Returns whether Beadle wrote another value before, or created the webhook with another value.
+    /// `new` is the name of a new webhook at the same address. If Beadle does not remember any value,
+    /// the webhook counts as one that has the present value.
+    async fn is_another(&self, new: &SecretName) -> Result<bool, Failure> {
+        let mut compared = self.memory.compare(&self.name, &self.value).await?;
+        if compared == Compared::NeverWritten {
+            compared = self.memory.compare(new, &self.value).await?;
+            if compared != Compared::Other {
+                self.memory.remember(&self.name, &self.value).await?;
+            }
         }
-        Ok(false)
+        Ok(compared == Compared::Other)
     }
+}
+
+/// Returns the name under which Beadle remembers the secret of a webhook. The address of a webhook
+/// can contain secrets, so the name is its id.
+fn name_of(owner: &str, id: u64) -> SecretName {
+    SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: id.to_string() }
+}
+
+/// Returns the name under which Beadle remembers the secret of a webhook that it creates. Such a
+/// webhook has no id yet, so the name has a hash of the part of the address that Beadle shows.
+fn name_of_new(owner: &str, url: &str) -> SecretName {
+    let hash = Sha256::digest(shown(url));
+    let hash = hash.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name: format!("new-{hash}") }
 }
 
 fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
@@ -114,7 +125,11 @@ impl Step for Write {
         match self {
             Self::Create { body, secret } => {
                 let mut body = body.clone();
-                body["config"] = with(body["config"].clone(), secret.as_ref());
+                body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
+                if let Some(secret) = secret {
+                    // GitHub's answer can be lost. So Beadle remembers the value before the request.
+                    secret.memory.remember(&secret.name, &secret.value).await?;
+                }
                 to.send(Method::POST, "hooks", Some(body)).await
             }
             Self::Update { id, body } => {
@@ -208,20 +223,21 @@ pub(crate) async fn compare(
             plan.cannot_resolve_part(&shown(want.url), why);
             continue;
         }
-        match matched.observed_of(at) {
-            Some(place) => {
-                let hook = &seen[place];
-                let id = hook["id"].as_u64().unwrap_or_default();
-                let secret = secret.map(|value| Remembered::new((owner, memory), id, &value));
-                let has_secret = !hook["config"]["secret"].is_null();
-                let is_another = match &secret {
-                    Some(secret) if has_secret => secret.is_another().await?,
-                    _ => false,
-                };
-                change(want, hook, (secret, is_another), plan);
-            }
-            None => create(want, secret, plan),
-        }
+        let hook = matched.observed_of(at).map(|place| &seen[place]);
+        let new = name_of_new(owner, want.url);
+        let name =
+            hook.map_or_else(|| new.clone(), |hook| name_of(owner, hook["id"].as_u64().unwrap_or_default()));
+        let secret = secret.map(|value| Remembered { value, name, memory: memory.clone() });
+        let Some(hook) = hook else {
+            create(want, secret, plan);
+            continue;
+        };
+        let has_secret = !hook["config"]["secret"].is_null();
+        let is_another = match &secret {
+            Some(secret) if has_secret => secret.is_another(&new).await?,
+            _ => false,
+        };
+        change(want, hook, (secret, is_another), plan);
     }
     for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| exclusive) {
         let fields =
@@ -265,7 +281,7 @@ fn is_token(part: &str) -> bool {
     part.len() >= 20 && (is_mixed || (has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)))
 }
 
-fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) {
+fn create(want: &Want<'_>, secret: Option<Remembered>, plan: &mut AspectPlan) {
     let body =
         json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
     let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];

@@ -36,7 +36,7 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
     let parts = [
         ("webhooks", webhooks(reader, notes).await),
         ("variables", variables(reader).await),
-        ("actions", actions(reader).await),
+        ("actions", actions(reader, notes).await),
         ("custom_properties", properties(reader).await),
         ("organization_roles", organization_roles(reader).await),
         ("runner_groups", runner_groups(reader).await),
@@ -88,18 +88,41 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
         "fork_pull_request_approval",
         "first_time_contributors",
     ),
+    (
+        PRIVATE_FORKS,
+        "run_workflows_from_fork_pull_requests",
+        "run_workflows_from_fork_pull_requests",
+        "false",
+    ),
+    (PRIVATE_FORKS, "send_write_tokens_to_workflows", "send_write_tokens_to_workflows", "false"),
+    (PRIVATE_FORKS, "send_secrets_and_variables", "send_secrets_and_variables", "false"),
+    (
+        PRIVATE_FORKS,
+        "require_approval_for_fork_pr_workflows",
+        "require_approval_for_fork_pr_workflows",
+        "false",
+    ),
     ("self-hosted-runners", "enabled_repositories", "self_hosted_runners", "all"),
 ];
+const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from those of a new organisation.
-async fn actions(reader: &Reader) -> Result<Option<Value>, Failure> {
+/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for each
+/// call that failed.
+async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();
     let mut seen = (None, Value::Null);
     for (call, name, key, usual) in ACTIONS {
         if seen.0 != Some(*call) {
             let path = if call.is_empty() { at() } else { at().then(*call) };
-            seen = (Some(*call), reader.of_organisation(path).await?);
+            let shown = match reader.of_organisation(path).await {
+                Ok(shown) => shown,
+                Err(failure) => {
+                    note(&format!("the settings at `actions/permissions/{call}`"), failure, notes)?;
+                    Value::Null
+                }
+            };
+            seen = (Some(*call), shown);
         }
         let value = &seen.1[*name];
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -9,6 +9,7 @@ use beadle_github::{Below, Method};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
+use crate::aspects::properties::in_form_of;
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::TEXTS;
@@ -98,6 +99,17 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
+/// Returns the value of a field that the policy declares. The default of a property with several
+/// values is a list at GitHub, and every other default is a text. A policy can have both forms.
+fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
+    let value = node.json();
+    match (key, kind) {
+        ("default_value", Some("multi_select")) => in_form_of(&json!([]), value),
+        ("default_value", Some(_)) => in_form_of(&json!(""), value),
+        _ => value,
+    }
+}
+
 /// Returns the risk of a change of one field. Both values are in the form of [`comparable`].
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
@@ -166,12 +178,14 @@ fn is_own(row: &Value) -> bool {
 }
 
 fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
+    let kind = want.get("value_type").and_then(Node::text);
     let mut body = Map::new();
     let mut fields = Vec::new();
     for key in FIELDS.iter().chain(&["value_type"]) {
         let Some(node) = want.get(key) else { continue };
-        fields.push(field(key, Value::Null, node.json(), Some(&node.asked), Risk::Adds));
-        body.insert((*key).to_owned(), node.json());
+        let value = declared(key, kind, node);
+        fields.push(field(key, Value::Null, value.clone(), Some(&node.asked), Risk::Adds));
+        body.insert((*key).to_owned(), value);
     }
     let write = Write::Put { name: name.to_owned(), body: Value::Object(body) };
     plan.change(format!("property {name}"), fields, write);
@@ -203,7 +217,7 @@ fn change(want: &Node, found: &Value, plan: &mut AspectPlan) {
             }
             continue;
         };
-        let wanted = node.json();
+        let wanted = declared(key, found["value_type"].as_str(), node);
         let (before, after) = (comparable(seen), comparable(&wanted));
         if before != after {
             let risk = risk(key, &before, &after);
@@ -235,6 +249,23 @@ mod tests {
         ] {
             assert_eq!(risk(key, &before, &after), expected, "{key}: {before} to {after}");
         }
+    }
+
+    #[test]
+    fn a_default_has_the_form_of_its_type() {
+        for (kind, text, expected) in [
+            ("multi_select", "eu", json!(["eu"])),
+            ("multi_select", "[eu, us]", json!(["eu", "us"])),
+            ("multi_select", "null", Value::Null),
+            ("single_select", "[eu]", json!("eu")),
+            ("string", "eu", json!("eu")),
+        ] {
+            let node = Node::parse("settings.yml", &format!("default_value: {text}")).unwrap();
+            let node = node.get("default_value").unwrap();
+            assert_eq!(declared("default_value", Some(kind), node), expected, "{kind}: {text}");
+        }
+        let node = Node::parse("settings.yml", "description: eu").unwrap();
+        assert_eq!(declared("description", Some("multi_select"), node.get("description").unwrap()), "eu");
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn organisation(teams: usize, repositories: &Value) -> Value {
     })
 }
 
-async fn imported(world: &World) -> BTreeMap<String, String> {
+pub(super) async fn imported(world: &World) -> BTreeMap<String, String> {
     let (planner, _) = world.parts();
     let read = Box::pin(import_policy(planner.reader(), "admin", &[], &|_, _| {})).await;
     read.unwrap().files

@@ -1,6 +1,6 @@
 //! Secrets of repositories and environments, and secrets of webhooks.
 
-use super::world::World;
+use super::world::{UNLIMITED, World};
 use super::*;
 
 const POLICY: &str = "
@@ -137,6 +137,21 @@ async fn the_secret_of_a_webhook_follows_the_configuration() {
     assert!(change.contains("an earlier value") && !change.contains(SECOND), "{change}");
     world.apply().await;
     assert_eq!(kept(&world), SECOND);
+    assert_eq!(world.changes().await, Vec::<String>::new());
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_secret_of_a_new_webhook_is_rewritten_if_it_changes_before_the_next_plan() {
+    const HOOK: &str = "https://ci.example.com/hook";
+    let mut world = world(&format!("webhooks: [{{ url: '{HOOK}', secret: npm }}]\n")).await;
+    let steps = world.apply_once(UNLIMITED).await;
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    world.set_secret("npm", SECOND);
+    let changes = world.changes().await;
+    assert!(changes.len() == 1 && changes[0].contains("an earlier value"), "{changes:?}");
+    world.apply().await;
+    assert_eq!(shop(&world)["hooks"][HOOK]["config"]["secret"], SECOND);
     assert_eq!(world.changes().await, Vec::<String>::new());
     world.check_calls();
 }

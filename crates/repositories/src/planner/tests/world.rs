@@ -29,8 +29,8 @@ const ROUNDS: usize = 5;
 pub(super) struct World {
     pub(super) sim: Arc<Sim>,
     token: String,
-    clock: Clock,
-    store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) store: Arc<dyn Store>,
     policy: Policy,
     secrets: Secrets,
     /// The folder of the store. It is deleted together with this value.
@@ -85,7 +85,15 @@ impl World {
 
     /// Creates a planner and a writer that remember nothing from earlier applies.
     pub(super) fn parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
-        let wire: Arc<dyn Wire> = Arc::new(InProcess(self.sim.clone()));
+        self.parts_over(Arc::new(InProcess(self.sim.clone())), &self.store)
+    }
+
+    /// Creates a planner and a writer that use another network and another view of the store.
+    pub(super) fn parts_over(
+        &self,
+        wire: Arc<dyn Wire>,
+        store: &Arc<dyn Store>,
+    ) -> (RepositoryPlanner, RepositoryWriter) {
         let settings = ClientSettings {
             rest_points: u32::MAX,
             graphql_points: u32::MAX,
@@ -99,7 +107,7 @@ impl World {
         let modes = Modes { organisation: Mode::Enforce, ..Modes::default() };
         let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)
             .lending(self.secrets.clone())
-            .remembering(self.store.clone());
+            .remembering(store.clone());
         (planner, RepositoryWriter::new(Writer::new(api), reader))
     }
 

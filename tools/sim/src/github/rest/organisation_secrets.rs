@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::organisation_variables::{repositories, stranger};
 use super::in_object;
+use super::organisation_variables::{repositories, stranger};
 use super::secrets::{opened, public_key};
 use super::variables::refused_name;
 use super::{Call, Reply};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::world::World;
+use super::world::{World, plans};
 use super::*;
 
 const OWNERS: &str = "* @acme/platform\n";

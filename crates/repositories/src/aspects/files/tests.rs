@@ -71,9 +71,9 @@ fn decided(all: &[Wanted], seen: &KeptFiles) -> String {
 #[test]
 fn a_pull_request_is_opened_updated_and_ended() {
     use PullState::{Closed, Merged, Open};
-    let (a, b, old) = (wanted("a", "x"), wanted("b", "y"), wanted("a", "w"));
+    let (a, b, old) = (wanted("a", "x"), wanted("b", "v"), wanted("a", "w"));
     let all = [a.clone(), b.clone()];
-    let (x, y, w) = (("a", "x"), ("b", "y"), ("a", "w"));
+    let (x, y, w) = (("a", "x"), ("b", "v"), ("a", "w"));
     let own = |contents: &[(&str, &str)]| Some(branch(true, contents));
     for (what, state, expected) in [
         ("the files match", seen(&[x, y], None, vec![]), "nothing"),
@@ -165,7 +165,7 @@ fn what_others_made_is_left_alone() {
 
 #[test]
 fn a_refused_content_is_named_with_its_pull_request() {
-    let (a, b) = (wanted("a", "x"), wanted("b", "y"));
+    let (a, b) = (wanted("a", "x"), wanted("b", "v"));
     let all = [a.clone(), b];
     let state = seen(&[], None, vec![pull(PullState::Closed, true, &[&a])]);
     let refused = refused(&differing(&all, &state), &state);

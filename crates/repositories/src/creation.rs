@@ -7,15 +7,15 @@
 //! the rest of the policy is applied. Only a fork of a public repository is public at once, because
 //! GitHub has no other way.
 //!
-//! Calls: one or two GraphQL queries for the plan, one before the write, the write, and one query
-//! after it. A repository that exists costs no call.
+//! Calls: one or two GraphQL queries for the plan, one before the write, or two for a private fork,
+//! the write, and one query after it. A repository that exists costs no call.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
-use beadle_github::{Method, Reader};
+use beadle_github::{Method, Reader, Visibility};
 use serde_json::{Map, Value, json};
 
 use crate::aspects::{Step, WriteTarget};
@@ -107,6 +107,14 @@ impl Step for Create {
         }
         fail::fail_point!("before-creation", |_| std::process::abort());
         let organisation = to.reader.organisation();
+        if let Source::Fork(owner, parent) = self.source(organisation)
+            && !self.0.is_public
+            && to.reader.visibility_of(owner, parent).await? == Some(Visibility::Public)
+        {
+            let text =
+                format!("{owner}/{parent} is public now, so its fork would be public; nothing was created");
+            return Err(Failure::new(Class::Conflict, text));
+        }
         let body = self.body(organisation);
         match self.source(organisation) {
             Source::Template(owner, name) => to.writer.generate((owner, name), body).await?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
 
-use crate::{overrides, reached};
+use crate::{overrides, reached, secret_memory};
 
 /// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -82,6 +82,14 @@ async fn remembered(
             if let Some(id) = id {
                 notes.entry(id).or_default().push(name);
             }
+        }
+    }
+    let prefix = secret_memory::prefix(organisation);
+    for (name, _) in store.notes(&prefix).await? {
+        let owner = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.split(':').next());
+        // The owner of other secrets is the organisation, and not a repository.
+        if let Some(id) = owner.and_then(|owner| owner.parse::<u64>().ok()) {
+            notes.entry(id).or_default().push(name);
         }
     }
     let prefix = overrides::note_of_repository(organisation, "");
@@ -182,11 +190,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let refused = |id: u64| refused_note(&Key::new("repository", "acme", id));
+        let secret = |owner: &str| format!("{}{owner}:actions:TOKEN", secret_memory::prefix("Acme"));
         for id in [1, 2] {
             store.put(&reached::note_of("acme", &id.to_string()), "{}").await.unwrap();
             store.put(&overrides::note_of_repository("acme", &id.to_string()), "repos/x.yml").await.unwrap();
             store.put(&refused(id), "{}").await.unwrap();
+            store.put(&secret(&id.to_string()), "{}").await.unwrap();
         }
+        store.put(&secret("organisation"), "{}").await.unwrap();
         // Repository 2 had two files. The policy still contains one of them.
         store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
         store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
@@ -200,11 +211,13 @@ mod tests {
         };
         assert_eq!(look(NOW).await, 0);
         assert_eq!(look(NOW + DAY * 29).await, 0);
-        assert_eq!(look(NOW + DELAY).await, 4);
+        assert_eq!(look(NOW + DELAY).await, 5);
         let left: Vec<String> = store.notes("").await.unwrap().into_iter().map(|(name, _)| name).collect();
         assert!(left.contains(&overrides::note_of_file("acme", "repos/kept.yml")), "{left:?}");
         assert!(left.contains(&reached::note_of("other", "2")), "{left:?}");
         assert!(left.contains(&reached::note_of("acme", "1")) && left.contains(&refused(1)), "{left:?}");
+        assert!(left.contains(&secret("1")) && left.contains(&secret("organisation")), "{left:?}");
+        assert!(!left.contains(&secret("2")), "{left:?}");
         let of_gone = [reached::note_of("acme", "2"), overrides::note_of_repository("acme", "2"), refused(2)];
         assert!(of_gone.iter().all(|name| !left.contains(name)), "{left:?}");
         assert!(!left.contains(&overrides::note_of_file("acme", "repos/gone.yml")), "{left:?}");

@@ -405,6 +405,8 @@ impl RepositoryPlanner {
             }
             plan.unknowns.extend(unknowns);
         }
+        let found = (&mut changes, &mut plan.unknowns);
+        Box::pin(self.protect_ahead(policy, (seen, &standing), &context, found)).await?;
         wait_for_protection(&mut changes, &mut plan.unknowns);
         plan.changes = in_order(changes);
         Ok((plan, moves))
@@ -445,6 +447,7 @@ impl RepositoryPlanner {
     }
 }
 
+mod ahead;
 mod creations;
 mod keyed;
 mod later;

@@ -32,12 +32,19 @@ impl Metadata for DigestKey {
 struct Written {
     /// The keyed digest of the value.
     digest: String,
-    /// When Beadle wrote the value.
+    /// When Beadle wrote the value, by GitHub's clock if GitHub showed the time.
     at: Time,
 }
 
 impl Metadata for Written {
     const KIND: &'static str = "secret-written";
+}
+
+/// Returns the prefix of the names of all notes about the secrets in an organisation. The owner of
+/// the secret follows, up to the next colon.
+pub(crate) fn prefix(organisation: &str) -> String {
+    let organisation = organisation.to_lowercase();
+    Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
 /// The place and the name of a secret at GitHub.
@@ -78,9 +85,13 @@ impl Compared {
     /// Returns whether GitHub shows a later change than Beadle's own write.
     pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
         let Self::Same { at } = self else { return false };
-        let changed = updated_at.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        changed.is_some_and(|changed| Time(changed.as_millisecond()) > at + TOLERANCE)
+        updated_at.and_then(time).is_some_and(|changed| changed > at + TOLERANCE)
     }
+}
+
+/// Returns a time that GitHub shows.
+fn time(text: &str) -> Option<Time> {
+    text.parse::<jiff::Timestamp>().ok().map(|at| Time(at.as_millisecond()))
 }
 
 /// The memory of the secrets in one organisation. Without a store, it remembers nothing.
@@ -130,9 +141,22 @@ impl SecretMemory {
 
     /// Remembers that GitHub has this value now.
     pub(crate) async fn remember(&self, of: &SecretName, value: &SecretString) -> Result<(), StoreError> {
+        self.remember_at(of, value, None).await
+    }
+
+    /// Remembers that GitHub has this value now. `updated_at` is GitHub's time of the write, if
+    /// GitHub shows it. With the time of a clock that is behind, Beadle's own write would look like
+    /// a later change.
+    pub(crate) async fn remember_at(
+        &self,
+        of: &SecretName,
+        value: &SecretString,
+        updated_at: Option<&str>,
+    ) -> Result<(), StoreError> {
         let Some(store) = self.store.as_ref().filter(|_| !self.looks_only) else { return Ok(()) };
         let digest = self.digest(&key(store.as_ref()).await?, of, value);
-        self.note(of).put(store.as_ref(), &Written { digest, at: self.clock.now() }).await
+        let at = updated_at.and_then(time).unwrap_or_else(|| self.clock.now());
+        self.note(of).put(store.as_ref(), &Written { digest, at }).await
     }
 
     /// Forgets a secret that Beadle removed.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Mode, Plan, Store, StoreError};
+use beadle_repositories::creation::name_in;
 use beadle_repositories::{Policy, Shard};
 
 use crate::app::accepted_mappings::{generation_of, to_target};
@@ -60,7 +61,9 @@ pub(crate) async fn held_plan(
     }
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == policy.generation);
-    let total = plans.iter().filter(|(key, _)| key.kind() == "repository").count() as u64;
+    // A repository that Beadle only plans to create must not raise the limit of the gate.
+    let exists = |key: &Key| key.kind() == "repository" && name_in(key).is_none();
+    let total = plans.iter().filter(|(key, _)| exists(key)).count() as u64;
     let since = before.as_ref().map_or(now, |held| held.since);
     let of = (file.name.as_str(), policy);
     let (held, verdict) = HeldGeneration::judge(of, plans, total, &limits(file, shard), since);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult};
 use beadle_repositories::Shard;
-use beadle_repositories::creation::creation_key;
+use beadle_repositories::creation::{creation_key, name_in};
 use serde_json::{Value, json};
 
 use crate::output::count::counted;
@@ -92,7 +92,9 @@ impl WholePlan {
         if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;
         }
-        let open = |(key, plan): &&(Key, Plan<()>)| key.kind() == "repository" && plan.skipped.is_none();
+        // A repository that Beadle only plans to create must not raise the limits of the guard.
+        let exists = |key: &Key| key.kind() == "repository" && name_in(key).is_none();
+        let open = |(key, plan): &&(Key, Plan<()>)| exists(key) && plan.skipped.is_none();
         u32::try_from(self.plans.iter().filter(open).count()).ok()
     }
 

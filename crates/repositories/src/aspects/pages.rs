@@ -125,6 +125,20 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     found
 }
 
+/// Returns what a new site does not have yet. GitHub enforces HTTPS for a new site.
+fn more(want: &Node) -> Map<String, Value> {
+    let mut more = Map::new();
+    for key in ["cname", "public", "https_enforced"] {
+        let is_new = |value: &Value| match key {
+            "https_enforced" => *value == json!(false),
+            _ => !value.is_null() && *value != json!(""),
+        };
+        let value = want.get(key).map(Node::json).filter(is_new);
+        more.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    more
+}
+
 /// Plans a site for a repository that has none. GitHub takes the domain and the other keys only
 /// after the site exists.
 fn create(want: &Node, plan: &mut AspectPlan) {
@@ -147,11 +161,7 @@ fn create(want: &Node, plan: &mut AspectPlan) {
             body.insert("build_type".to_owned(), json!("workflow"));
         }
     }
-    let mut more = Map::new();
-    for key in ["cname", "public"] {
-        let value = want.get(key).map(Node::json).filter(|value| !value.is_null() && *value != json!(""));
-        more.extend(value.map(|value| (key.to_owned(), value)));
-    }
+    let more = more(want);
     let asked = Some(&want.asked);
     let fields = body.iter().map(|(key, value)| field(key, Value::Null, value.clone(), asked, Risk::Exposes));
     let mut fields: Vec<Field> = fields.collect();
@@ -218,6 +228,17 @@ impl AspectPlanner for Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_site_gets_each_key_that_github_does_not_set() {
+        for (policy, expected) in [
+            ("https_enforced: true\ncname: ''", json!({})),
+            ("https_enforced: false", json!({ "https_enforced": false })),
+            ("cname: a.example.com\npublic: false", json!({ "cname": "a.example.com", "public": false })),
+        ] {
+            assert_eq!(Value::Object(more(&Node::parse("a.yml", policy).unwrap())), expected, "{policy}");
+        }
+    }
 
     fn found(policy: &str, seen: &Value) -> Vec<(&'static str, Risk)> {
         let want = Node::parse("settings.yml", policy).unwrap();

@@ -8,7 +8,8 @@
 //! unless the list is `exclusive`.
 //!
 //! Beadle reads the secrets of each product with one call for 30 secrets, only if the policy has the
-//! section. If the answer has not changed, the call does not count toward the hourly limit.
+//! section. If the answer has not changed, the call does not count toward the hourly limit. A write
+//! needs two more calls: for GitHub's public key, and for GitHub's time of the write.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/repository-secrets>
@@ -125,8 +126,12 @@ impl Step for Put {
         let (named, list) = (to.named()?, self.place.below(LIST));
         let key = named.read(list.clone().then("public-key")).await?;
         let body = sealed_body(&key, &self.value)?;
-        named.send(Method::PUT, list.own(&self.name.name), Some(body)).await?;
-        let remembered = self.memory.remember(&self.name, &self.value).await;
+        let own = list.own(&self.name.name);
+        named.send(Method::PUT, own.clone(), Some(body)).await?;
+        // Without an answer, Beadle uses its own clock.
+        let shown = named.read(own).await.unwrap_or_default();
+        let updated_at = shown["updated_at"].as_str();
+        let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;
         remembered.map_err(|error| Failure::from(error).after_a_part())
     }
 }

@@ -83,18 +83,42 @@ struct Remembered {
 }
 
 impl Remembered {
-    /// Returns whether Beadle wrote another value before, or created the webhook with another value.
-    /// `new` is the name of a new webhook at the same address. If Beadle does not remember any value,
-    /// the webhook counts as one that has the present value.
-    async fn is_another(&self, new: &SecretName) -> Result<bool, Failure> {
-        let mut compared = self.memory.compare(&self.name, &self.value).await?;
-        if compared == Compared::NeverWritten {
-            compared = self.memory.compare(new, &self.value).await?;
-            if compared != Compared::Other {
-                self.memory.remember(&self.name, &self.value).await?;
-            }
+    fn new((owner, memory): (&str, &SecretMemory), name: String, value: &SecretString) -> Self {
+        let name = SecretName { owner: owner.to_owned(), place: "hooks".to_owned(), name };
+        Self { value: value.clone(), name, memory: memory.clone() }
+    }
+
+    /// Returns the name of a webhook that has an id. The address is no part of the name, because it
+    /// can contain secrets.
+    fn by_id(id: u64) -> String {
+        id.to_string()
+    }
+
+    /// Returns the name of a webhook that has no id yet.
+    fn by_address(url: &str) -> String {
+        let hash = Sha256::digest(url);
+        hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    }
+
+    /// Returns whether Beadle wrote another value before, to this webhook or when Beadle created the
+    /// webhook with the address `url`. If Beadle does not remember any value, the webhook counts as
+    /// one that has the present value.
+    async fn is_another(&self, url: &str) -> Result<bool, Failure> {
+        match self.memory.compare(&self.name, &self.value).await? {
+            Compared::Other => return Ok(true),
+            Compared::NeverWritten => {}
+            Compared::Same { .. } | Compared::Unknown => return Ok(false),
         }
-        Ok(compared == Compared::Other)
+        let created = SecretName { name: Self::by_address(url), ..self.name.clone() };
+        if self.memory.compare(&created, &self.value).await? == Compared::Other {
+            return Ok(true);
+        }
+        self.remember().await?;
+        Ok(false)
+    }
+
+    async fn remember(&self) -> Result<(), Failure> {
+        self.memory.remember(&self.name, &self.value).await.map_err(Failure::from)
     }
 }
 
@@ -127,8 +151,9 @@ impl Step for Write {
                 let mut body = body.clone();
                 body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
                 if let Some(secret) = secret {
-                    // GitHub's answer can be lost. So Beadle remembers the value before the request.
-                    secret.memory.remember(&secret.name, &secret.value).await?;
+                    // The value can change before Beadle sees the id of the webhook. Beadle
+                    // remembers it before the request, because the answer can be lost.
+                    secret.remember().await?;
                 }
                 to.send(Method::POST, "hooks", Some(body)).await
             }
@@ -139,8 +164,7 @@ impl Step for Write {
                 let body = with(body.clone(), secret.as_ref().map(|secret| &secret.value));
                 to.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await?;
                 let Some(secret) = secret else { return Ok(()) };
-                let remembered = secret.memory.remember(&secret.name, &secret.value).await;
-                remembered.map_err(|error| Failure::from(error).after_a_part())
+                secret.remember().await.map_err(Failure::after_a_part)
             }
             Self::Delete { id } => to.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
@@ -223,21 +247,25 @@ pub(crate) async fn compare(
             plan.cannot_resolve_part(&shown(want.url), why);
             continue;
         }
-        let hook = matched.observed_of(at).map(|place| &seen[place]);
-        let new = name_of_new(owner, want.url);
-        let name =
-            hook.map_or_else(|| new.clone(), |hook| name_of(owner, hook["id"].as_u64().unwrap_or_default()));
-        let secret = secret.map(|value| Remembered { value, name, memory: memory.clone() });
-        let Some(hook) = hook else {
-            create(want, secret, plan);
-            continue;
-        };
-        let has_secret = !hook["config"]["secret"].is_null();
-        let is_another = match &secret {
-            Some(secret) if has_secret => secret.is_another(&new).await?,
-            _ => false,
-        };
-        change(want, hook, (secret, is_another), plan);
+        match matched.observed_of(at) {
+            Some(place) => {
+                let hook = &seen[place];
+                let id = hook["id"].as_u64().unwrap_or_default();
+                let name = Remembered::by_id(id);
+                let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
+                let has_secret = !hook["config"]["secret"].is_null();
+                let is_another = match &secret {
+                    Some(secret) if has_secret => secret.is_another(want.url).await?,
+                    _ => false,
+                };
+                change(want, hook, (secret, is_another), plan);
+            }
+            None => {
+                let name = Remembered::by_address(want.url);
+                let secret = secret.map(|value| Remembered::new((owner, memory), name, &value));
+                create(want, secret, plan);
+            }
+        }
     }
     for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| exclusive) {
         let fields =

@@ -33,6 +33,12 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     Ok(())
 }
 
+/// Returns the rule of an App in the form of a policy.
+fn rule(row: &Value) -> Value {
+    let app = &row["app"];
+    if app["slug"].is_string() { json!({ "app": app["slug"] }) } else { json!({ "app_id": app["id"] }) }
+}
+
 fn variable(row: &Value) -> Value {
     json!({ "name": row["name"], "value": row["value"] })
 }
@@ -74,7 +80,7 @@ async fn entry(reader: &Reader, seen: &Repository, environment: &Environment) ->
     }
     let rules = reader.below(seen, path("deployment_protection_rules")).await?.unwrap_or_default();
     let rules = rules["custom_deployment_protection_rules"].as_array().into_iter().flatten();
-    let rules: Vec<Value> = rules.map(|rule| json!({ "app": rule["app"]["slug"] })).collect();
+    let rules: Vec<Value> = rules.map(rule).collect();
     if !rules.is_empty() {
         entry["deployment_protection_rules"] = json!(rules);
     }

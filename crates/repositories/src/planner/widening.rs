@@ -6,7 +6,7 @@ use beadle_engine::Unknown;
 use crate::aspects::{PlannedChange, Stage};
 
 /// The aspects that protect a repository.
-const PROTECT: &[&str] = &["protection", "rulesets"];
+pub(super) const PROTECT: &[&str] = &["protection", "rulesets"];
 
 /// Removes the changes that make a repository more visible, if an aspect that protects it is
 /// unknown. Beadle plans them again when the aspect is known.

@@ -15,6 +15,8 @@ use crate::identity;
 
 /// The maximum number of reviewers of an environment.
 const REVIEWERS: usize = 6;
+/// The lists of an environment whose entries GitHub tells apart by their names.
+const OF_ENVIRONMENT: [&str; 2] = ["variables", "secrets"];
 
 /// Returns the names of the sections whose entries have an identity (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
@@ -96,7 +98,7 @@ fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks the parts of environments that GitHub refuses together.
+/// Checks the parts of environments that GitHub refuses together, and that no name is there twice.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =
@@ -104,6 +106,15 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
         {
             let text = format!("an environment must have at most {REVIEWERS} reviewers");
             problems.push(Problem::error(list.asked.clone(), list.column, text));
+        }
+        for list in OF_ENVIRONMENT {
+            let items = entries(environment, list);
+            for (at, item) in items.iter().enumerate() {
+                if items[..at].iter().any(|other| identity::same(list, other, item)) {
+                    let text = format!("`{list}` of an environment has {} twice", named_entry(list, item));
+                    problems.push(Problem::error(item.asked.clone(), item.column, text));
+                }
+            }
         }
         let Some(policy) = environment.get("deployment_branch_policy") else { continue };
         let is_protected = policy.get("protected_branches").and_then(Node::bool) == Some(true);
@@ -113,6 +124,18 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
         if is_protected && has_custom {
             let text = "`protected_branches` and `custom_branch_policies` must not both be set";
             problems.push(Problem::error(policy.asked.clone(), policy.column, text));
+        }
+    }
+}
+
+/// Checks that the subject of OpenID Connect tokens has each claim once.
+fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
+    let claims = root.get("oidc_subject").map(|subject| entries(subject, "include_claim_keys"));
+    let claims = claims.unwrap_or_default();
+    for (at, claim) in claims.iter().enumerate() {
+        if claims[..at].iter().any(|other| other.text() == claim.text()) {
+            let text = "`include_claim_keys` must have each claim once";
+            problems.push(Problem::error(claim.asked.clone(), claim.column, text));
         }
     }
 }
@@ -149,6 +172,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     check_autolinks(root, problems);
     check_files(root, problems);
     check_environments(root, problems);
+    check_claims(root, problems);
     check_configurations(root, problems);
     organisation_checks::check(root, problems);
     for property in entries(root, "custom_properties") {

@@ -182,6 +182,12 @@ fn repository(text: &str) -> Result<(), Misfit> {
     }
     let must = "have only letters, digits, hyphens, underscores and dots";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
+    // GitHub removes `.git` from a name, so the repository would get another name than the policy
+    // declares. It refuses `.wiki`, because the wiki of a repository has this ending.
+    let lower = text.to_ascii_lowercase();
+    if let Some(reserved) = [".git", ".wiki"].into_iter().find(|reserved| lower.ends_with(reserved)) {
+        return Err(Misfit::new(format!("not end with `{reserved}`, which GitHub reserves")));
+    }
     at_most(text, 100)
 }
 
@@ -334,16 +340,10 @@ fn claim(text: &str) -> Result<(), Misfit> {
 }
 
 fn date(text: &str) -> Result<(), Misfit> {
-    let number = |from: usize, to: usize| {
-        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-        digits.and_then(|digits| digits.parse::<u32>().ok())
-    };
-    let is_date = number(0, 4).is_some()
-        && number(5, 7).is_some_and(|month| (1..=12).contains(&month))
-        && number(8, 10).is_some_and(|day| (1..=31).contains(&day))
-        && text.get(4..5) == Some("-")
-        && text.get(7..8) == Some("-")
-        && (text.len() == 10 || text.get(10..11) == Some("T"));
+    // A day that does not exist, such as 31 February, is no date.
+    let is_day = text.get(..10).is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok());
+    let has_hyphens = text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
+    let is_date = is_day && has_hyphens && (text.len() == 10 || text.get(10..11) == Some("T"));
     if is_date && !text.chars().any(char::is_control) {
         return Ok(());
     }
@@ -380,6 +380,8 @@ mod tests {
             (LOGIN, "octo-cat_acme"),
             (LOGIN, "dependabot[bot]"),
             (REPOSITORY, ".github"),
+            (REPOSITORY, "shop.github"),
+            (REPOSITORY, "git"),
             (BRANCHES, "release/*"),
             (BRANCHES, "default"),
             (BRANCHES, "feature/[0-9]*"),
@@ -420,6 +422,9 @@ mod tests {
             (LOGIN, "@mona", "without `@`", Some("write it as `mona`")),
             (LOGIN, "mona/..", "be a login", None),
             (REPOSITORY, "acme/shop", "without `/`", Some("write it as `shop`")),
+            (REPOSITORY, "shop.git", "not end with `.git`", None),
+            (REPOSITORY, ".GIT", "not end with `.git`", None),
+            (TEMPLATE, "acme/shop.wiki", "not end with `.wiki`", None),
             (BRANCHES, "refs/heads/main", "without `refs/heads/`", Some("write it as `main`")),
             (BRANCHES, "a..b", "`..`", None),
             (BRANCH, "release/*", "not a pattern", None),
@@ -437,6 +442,8 @@ mod tests {
             (FILE, "a b:c", "only letters", None),
             (DATE, "31.1.2027", "be a date", Some("write it as `2027-01-31`")),
             (DATE, "2027-13-31", "be a date", Some("write it as `2027-01-31`")),
+            (DATE, "2027-02-29", "be a date", Some("write it as `2027-01-31`")),
+            (DATE, "2027-1-31", "be a date", Some("write it as `2027-01-31`")),
             (PUBLIC_KEY, "AAAAC3Nza", "in the form of OpenSSH", Some("write it as `ssh-ed25519 AAAA...`")),
             (PUBLIC_KEY, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3B", "never the private key", None),
             (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),

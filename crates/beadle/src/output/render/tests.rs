@@ -61,6 +61,14 @@ fn two_values() -> WholePlan {
 }
 
 #[test]
+fn a_repository_that_does_not_exist_yet_raises_no_limit() {
+    let mut plan = plan();
+    assert_eq!(plan.among(), Some(1), "one of two is archived");
+    plan.plans.push((creation_key("acme", "new"), Plan::new("acme/new")));
+    assert_eq!(plan.among(), Some(1));
+}
+
+#[test]
 fn a_plan_as_text() {
     insta::assert_snapshot!(text(&Printer::plain(), &plan()));
 }

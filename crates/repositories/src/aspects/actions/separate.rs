@@ -41,6 +41,8 @@ struct Setting {
 const FORKS: &str = "fork_pr_workflows_private_repos";
 /// The field of [`FORKS`] without which the other fields have no effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";
+/// The field of [`FORKS`] that gives secrets to workflows of forks.
+const SEND_SECRETS: &str = "send_secrets_and_variables";
 
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -127,6 +129,10 @@ fn one(setting: &'static Setting, want: &Node, seen: &Value, plan: &mut AspectPl
     if *before == after {
         return;
     }
+    if before.is_null() {
+        plan.cannot_read_part(setting.key, format!("GitHub does not show `{}`", setting.field));
+        return;
+    }
     if let (Some(most), Some(days)) = (seen["maximum_allowed_days"].as_i64(), want.int())
         && days > most
     {
@@ -169,6 +175,8 @@ fn forks(setting: &'static Setting, want: &Node, seen: &Value, plan: &mut Aspect
     let wanted: Vec<(&str, &Node)> = entries.filter(|(_, value)| value.bool().is_some()).collect();
     let runs = wanted.iter().find(|(key, _)| *key == RUN).and_then(|(_, value)| value.bool());
     let is_off = !runs.unwrap_or(seen[RUN] == json!(true));
+    let sends = wanted.iter().find(|(key, _)| *key == SEND_SECRETS).and_then(|(_, value)| value.bool());
+    let sends = sends.unwrap_or(seen[SEND_SECRETS] == json!(true));
     let mut body: Map<String, Value> =
         seen.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     body.retain(|_, value| value.is_boolean());
@@ -184,7 +192,9 @@ fn forks(setting: &'static Setting, want: &Node, seen: &Value, plan: &mut Aspect
             let is_stricter = (key == "require_approval_for_fork_pr_workflows") == (after == json!(true));
             let risk = match key {
                 _ if is_stricter => Risk::Changes,
-                "send_secrets_and_variables" => Risk::Exposes,
+                SEND_SECRETS => Risk::Exposes,
+                // GitHub kept this field while no workflow of a fork ran.
+                RUN if sends => Risk::Exposes,
                 _ => Risk::Weakens,
             };
             let name = format!("{FORKS}.{key}");
@@ -216,6 +226,28 @@ mod tests {
             ("fork_pr_contributor_approval", json!(new), json!(all), Risk::Changes),
         ] {
             assert_eq!(risk(key, &before, &after), expected, "{key}: {before} to {after}");
+        }
+    }
+
+    fn setting(key: &str) -> &'static Setting {
+        SETTINGS.iter().find(|setting| setting.key == key).unwrap()
+    }
+
+    #[test]
+    fn a_value_that_github_does_not_show_is_unknown() {
+        let want = Node::parse("settings.yml", "30").unwrap();
+        let mut plan = AspectPlan::default();
+        one(setting("artifact_and_log_retention_days"), &want, &json!({}), &mut plan);
+        assert_eq!((plan.changes.len(), plan.unresolved.len()), (0, 1));
+    }
+
+    #[test]
+    fn workflows_of_forks_that_would_get_secrets_are_an_exposure() {
+        let want = Node::parse("settings.yml", &format!("{RUN}: true")).unwrap();
+        for (sends, expected) in [(false, Risk::Weakens), (true, Risk::Exposes)] {
+            let mut plan = AspectPlan::default();
+            forks(setting(FORKS), &want, &json!({ RUN: false, SEND_SECRETS: sends }), &mut plan);
+            assert_eq!(plan.changes[0].change.fields[0].risk, expected, "{sends}");
         }
     }
 }

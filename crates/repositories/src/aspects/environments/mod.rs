@@ -58,6 +58,8 @@ const SHAPE: Shape = listed!(keys::ENTRY);
 
 /// The name of the list in a policy, in an answer of GitHub, and in a path.
 const LIST: &str = "environments";
+/// The environment that GitHub makes for a Pages site. GitHub makes it again after a removal.
+const OF_PAGES: &str = "github-pages";
 
 struct Environments;
 
@@ -80,7 +82,8 @@ impl AspectPlanner for Environments {
         }
         let asked = &section.node.asked;
         for row in matched.only_observed.iter().filter_map(|found| rows.get(*found)) {
-            if let Some(name) = row["name"].as_str().filter(|_| section.exclusive) {
+            let name = row["name"].as_str().filter(|name| section.exclusive && *name != OF_PAGES);
+            if let Some(name) = name {
                 remove(context, name, asked, plan).await?;
             }
         }
@@ -279,6 +282,10 @@ impl Change<'_> {
                 plan.cannot_read_part(self.part, "GitHub does not show the environment's protection rules");
                 return Ok(false);
             };
+            if !rules.iter().all(reviewers::is_whole) {
+                plan.cannot_read_part(self.part, "GitHub shows a protection rule without its App");
+                return Ok(false);
+            }
             known.clone_from(rules);
         }
         let wanted = reviewers::apps(context, self.part, list, &known, plan).await?;

@@ -73,10 +73,12 @@ impl Observed {
         }
     }
 
-    /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown.
+    /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown. A
+    /// missing part is not an empty part: Beadle would send the empty one, and GitHub would remove
+    /// the reviewers or let all branches deploy.
     pub(crate) fn read(row: &Value) -> Option<Self> {
         let mut seen = Self::new(row["name"].as_str()?);
-        for rule in row["protection_rules"].as_array().into_iter().flatten() {
+        for rule in row["protection_rules"].as_array()? {
             match rule["type"].as_str()? {
                 "wait_timer" => seen.wait_timer = rule["wait_timer"].as_u64()?,
                 "required_reviewers" => {
@@ -88,7 +90,7 @@ impl Observed {
                 _ => {}
             }
         }
-        let policy = &row["deployment_branch_policy"];
+        let policy = row.get("deployment_branch_policy")?;
         let is = |key: &str| policy[key] == json!(true);
         seen.deployers = match (is("protected_branches"), is("custom_branch_policies")) {
             _ if policy.is_null() => Deployers::All,
@@ -155,6 +157,11 @@ mod tests {
             let mut short = row.clone();
             *short.pointer_mut(path).unwrap() = Value::Null;
             assert_eq!(Observed::read(&short), None, "{path}");
+        }
+        for key in ["protection_rules", "deployment_branch_policy"] {
+            let mut short = row.clone();
+            short.as_object_mut().unwrap().remove(key);
+            assert_eq!(Observed::read(&short), None, "{key}");
         }
         let none = json!({ "name": "dev", "protection_rules": [], "deployment_branch_policy": null });
         assert_eq!(Observed::read(&none), Some(Observed::new("dev")));

@@ -87,6 +87,12 @@ pub(super) async fn reviewers(
     Ok(is_known.then_some(found))
 }
 
+/// Returns whether GitHub shows the App of a protection rule. Beadle must not remove the rule of an
+/// App that it does not know.
+pub(super) fn is_whole(rule: &Value) -> bool {
+    rule["id"].is_u64() && rule["app"]["id"].is_u64()
+}
+
 /// Returns the ids of the Apps that a list of the policy means. If an App does not exist, the
 /// function records the reason and returns `None`. `seen` has the rules at GitHub.
 pub(super) async fn apps(
@@ -128,4 +134,19 @@ pub(super) async fn apps(
         }
     }
     Ok(is_known.then_some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_without_its_app_is_not_whole() {
+        assert!(is_whole(&json!({ "id": 1, "enabled": true, "app": { "id": 7, "slug": "gate" } })));
+        for short in [json!({ "id": 1, "app": null }), json!({ "id": 1 }), json!({ "app": { "id": 7 } })] {
+            assert!(!is_whole(&short), "{short}");
+        }
+    }
 }

@@ -339,6 +339,10 @@ fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     if seen == wanted {
         return;
     }
+    if context.repository.fork {
+        let why = format!("GitHub does not change the visibility of a fork ({})", want.asked);
+        return plan.cannot_resolve_part("visibility", why);
+    }
     let (stage, risk) =
         if wanted > seen { (Stage::Widen, Risk::Exposes) } else { (Stage::Narrow, Risk::Removes) };
     let (before, after) = (json!(seen.as_str()), json!(wanted.as_str()));

@@ -1,6 +1,7 @@
 //! Repositories that the policy creates or renames.
 
 use beadle_engine::Planner as _;
+use beadle_engine::apply::PlanWriter as _;
 
 use super::world::{UNLIMITED, World};
 use super::*;
@@ -52,6 +53,28 @@ async fn a_new_repository_is_private_until_it_is_as_declared() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_that_a_repository_enters_later_protects_it_before_it_is_public() {
+    for (select, topics) in [("visibility: public", ""), ("topic: open", ", topics: [open]")] {
+        let new =
+            format!("repository: {{ force_create: true, auto_init: true, visibility: public{topics} }}");
+        let layer = format!(
+            "select: {{ {select} }}\nbranches: [{{ name: main, protection: {{ enforce_admins: true }} }}]\n"
+        );
+        let state = json!({ "users": {}, "orgs": { "acme": { "id": 1, "repos": {} } } });
+        let files = [("layers/open.yml", layer.as_str()), ("repos/new.yml", new.as_str())];
+        let world = World::of_files(state, &files).await;
+        world.apply().await;
+        let made = repositories(&world)["new"].clone();
+        assert_eq!(made["visibility"], "public", "{select}");
+        assert_eq!(made["protection"]["main"]["enforce_admins"], json!(true), "{select}");
+        let calls = world.sim.calls();
+        let last = calls.iter().rposition(|call| call["writes"] == true).unwrap();
+        assert_eq!(calls[last]["method"], "PATCH", "{select}: the visibility is the last write");
+        world.check_calls();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_template_gives_its_files() {
     let base = json!({ "is_template": true, "branches": { "main": {} }, "visibility": "public",
         "has_wiki": false, "protection": { "main": { "enforce_admins": true } } });
@@ -89,6 +112,34 @@ async fn a_fork_has_the_visibility_of_its_parent_and_a_public_one_is_an_exposure
     let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/gone }");
     let (changes, unknowns) = planned(&world(json!({ "up": up("public") }), file).await).await;
     assert!(changes == 0 && unknowns[0].contains("does not exist"), "{unknowns:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_that_becomes_public_after_the_plan_gets_no_fork() {
+    let up = json!({ "branches": { "main": {} }, "visibility": "private", "allow_forking": true });
+    let file = ("repos/new.yml", "repository: { force_create: true, fork: acme/up, visibility: private }");
+    let world = world(json!({ "up": up }), file).await;
+    let (planner, writer) = world.parts();
+    let key = crate::creation::creation_key("acme", "new");
+    let plan = planner.plan(&key, None, Lane::Sweep).await.unwrap();
+    let until = Time::from_seconds(1_800_000_120);
+    let session = writer.open(&key, &plan, until, Lane::Sweep).await.unwrap();
+    let public = json!({ "visibility": "public", "private": false });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "up": public } } } })).await;
+    let failure = session.write(&plan.changes[0]).await.unwrap_err();
+    assert!(failure.text.contains("is public now"), "{failure:?}");
+    assert_eq!(names(&world), ["up"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_visibility_of_a_fork_is_not_written() {
+    let fork = json!({ "id": 101, "branches": { "main": {} }, "visibility": "private", "has_wiki": false,
+        "fork": true, "protection": { "main": { "enforce_admins": true } } });
+    let world =
+        world(json!({ "shop": fork }), ("repos/shop.yml", "repository: { visibility: public }")).await;
+    let (changes, unknowns) = planned(&world).await;
+    assert_eq!(changes, 0, "GitHub refuses it in every sweep");
+    assert!(unknowns.len() == 1 && unknowns[0].contains("of a fork"), "{unknowns:?}");
 }
 
 #[tokio::test(start_paused = true)]

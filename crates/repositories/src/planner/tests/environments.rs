@@ -92,7 +92,9 @@ async fn each_change_is_found_with_its_risk_and_repaired() {
 async fn an_environment_that_is_not_listed_is_removed_and_the_plan_shows_what_goes_with_it() {
     let stray = json!({ "variables": { "OLD_URL": "x" } });
     let mut state = state();
-    state["orgs"]["acme"]["repos"]["shop"]["environments"] = json!({ "stray": stray, "PRODUCTION": {} });
+    // GitHub makes the environment of a Pages site again after a removal.
+    let all = json!({ "stray": stray, "PRODUCTION": {}, "github-pages": {} });
+    state["orgs"]["acme"]["repos"]["shop"]["environments"] = all;
     let world = World::new(state.clone(), "environments: { additive: [{ name: production }] }\n").await;
     assert_eq!(world.changes().await, Vec::<String>::new(), "case does not matter, and others stay");
     let world = World::new(state, "environments: [{ name: production }]\n").await;
@@ -102,7 +104,9 @@ async fn an_environment_that_is_not_listed_is_removed_and_the_plan_shows_what_go
     assert!(change.contains("risk: Removes"), "{change}");
     world.apply().await;
     let left = world.sim.state();
-    assert_eq!(part(&left, "/environments").as_object().unwrap().keys().collect::<Vec<_>>(), ["PRODUCTION"]);
+    let mut left: Vec<&String> = part(&left, "/environments").as_object().unwrap().keys().collect();
+    left.sort_unstable();
+    assert_eq!(left, ["PRODUCTION", "github-pages"]);
     world.check_calls();
 }
 

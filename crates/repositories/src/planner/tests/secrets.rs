@@ -95,6 +95,19 @@ async fn a_secret_that_somebody_else_changed_or_removed_is_written_again_once() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_behind_lets_beadle_write_no_secret_again() {
+    let world = world(POLICY).await;
+    world.control("PATCH", &json!({ "secrets_updated_at": "2100-01-01T00:00:00Z" })).await;
+    world.apply().await;
+    assert_eq!(world.changes().await, Vec::<String>::new());
+    let theirs = json!({ "value": "theirs", "updated_at": "2100-01-01T00:06:00Z" });
+    world.control("PATCH", &patch(&json!({ "secrets": { "NPM_TOKEN": theirs } }))).await;
+    let changes = world.changes().await;
+    assert!(changes.len() == 1 && changes[0].contains("somebody else"), "{changes:?}");
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_an_exclusive_list_removes_other_secrets() {
     let other = json!({ "secrets": { "OTHER": { "value": "x" } } });
     for (policy, stays) in [
@@ -142,18 +155,16 @@ async fn the_secret_of_a_webhook_follows_the_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_secret_of_a_new_webhook_is_rewritten_if_it_changes_before_the_next_plan() {
+async fn the_secret_of_a_new_webhook_can_change_before_the_second_plan() {
     const HOOK: &str = "https://ci.example.com/hook";
     let mut world = world(&format!("webhooks: [{{ url: '{HOOK}', secret: npm }}]\n")).await;
-    let steps = world.apply_once(UNLIMITED).await;
-    assert_eq!(steps.len(), 1, "{steps:?}");
+    world.apply_once(super::world::UNLIMITED).await;
     world.set_secret("npm", SECOND);
     let changes = world.changes().await;
     assert!(changes.len() == 1 && changes[0].contains("an earlier value"), "{changes:?}");
     world.apply().await;
     assert_eq!(shop(&world)["hooks"][HOOK]["config"]["secret"], SECOND);
     assert_eq!(world.changes().await, Vec::<String>::new());
-    world.check_calls();
 }
 
 #[tokio::test(start_paused = true)]

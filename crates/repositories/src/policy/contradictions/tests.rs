@@ -63,6 +63,21 @@ fn what_github_refuses_is_refused_with_its_line() {
         ),
         (
             "repos/a.yml",
+            "environments:\n- name: prod\n  variables: [{ name: SIZE, value: 1 }, { name: size, value: 1 }]",
+            ":3 `variables` of an environment has the entry `size` twice",
+        ),
+        (
+            "repos/a.yml",
+            "environments:\n- name: prod\n  secrets:\n    add: [{ name: A, secret: x }, { name: a, secret: y }]",
+            ":4 `secrets` of an environment has the entry `a` twice",
+        ),
+        (
+            "repos/a.yml",
+            "oidc_subject:\n  include_claim_keys: [repo, actor, repo]",
+            ":2 `include_claim_keys` must have each claim once",
+        ),
+        (
+            "repos/a.yml",
             "variables:\n- { name: a-b, value: x }",
             ":2 `variables[0].name` must have only letters, digits",
         ),

@@ -10,16 +10,30 @@ use super::{Call, Reply, set};
 use crate::github::shapes;
 use crate::github::world::{World, new_repository, now};
 
+/// Returns the name that GitHub gives a repository in place of the asked one. GitHub removes `.git`
+/// from the end, and replaces characters that a name cannot have. Returns `None` if GitHub refuses
+/// the name.
+pub(super) fn kept_name(asked: &Value) -> Option<String> {
+    let asked = asked.as_str()?;
+    let bare = asked.strip_suffix(".git").unwrap_or(asked);
+    let fits = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
+    let name: String = bare.chars().map(|c| if fits(c) { c } else { '-' }).collect();
+    let is_refused = ["", ".", ".."].contains(&name.as_str()) || name.len() > 100;
+    (!is_refused && !name.to_lowercase().ends_with(".wiki")).then_some(name)
+}
+
 /// Answers `POST /orgs/{org}/repos`.
 pub(super) fn in_organisation(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
-    let Some(name) = call.body["name"].as_str().filter(|name| !name.is_empty()) else {
+    let Some(name) = kept_name(&call.body["name"]) else {
         return Reply::invalid("Repository creation failed.");
     };
+    let name = name.as_str();
     if world.repository(org, name).is_some() {
         return Reply::invalid("Repository creation failed: name already exists on this account");
     }
     let mut repository = new_repository(world.fresh_id(), name, &now());
     set(&mut repository, call.body);
+    repository["name"] = json!(name);
     if call.body["auto_init"] == json!(true) {
         repository["branches"]["main"] = json!({});
     }
@@ -35,8 +49,9 @@ pub(super) fn from_template(world: &mut World, call: &Call<'_>, template: &Value
     }
     let owner = call.body["owner"].as_str().unwrap_or_default();
     let owner = world.org(owner).and_then(|org| org["login"].as_str()).map(str::to_owned);
-    let (Some(owner), Some(name)) = (owner, call.body["name"].as_str()) else { return Reply::not_found() };
-    if name.is_empty() || world.repository(&owner, name).is_some() {
+    let (Some(owner), Some(name)) = (owner, kept_name(&call.body["name"])) else { return Reply::not_found() };
+    let name = name.as_str();
+    if world.repository(&owner, name).is_some() {
         return Reply::invalid("Could not clone: Name already exists on this account");
     }
     let mut repository = new_repository(world.fresh_id(), name, &now());
@@ -58,7 +73,10 @@ pub(super) fn fork(world: &mut World, call: &Call<'_>, parent: &Value) -> Reply 
     let Some(owner) = world.org(owner).and_then(|org| org["login"].as_str()).map(str::to_owned) else {
         return Reply::not_found();
     };
-    let name = call.body["name"].as_str().or(parent["name"].as_str()).unwrap_or_default().to_owned();
+    let asked = if call.body["name"].is_null() { &parent["name"] } else { &call.body["name"] };
+    let Some(name) = kept_name(asked) else {
+        return Reply::invalid("Validation Failed: the name is invalid");
+    };
     if world.repository(&owner, &name).is_some() {
         return Reply::invalid("Validation Failed: name already exists on this account");
     }
@@ -121,5 +139,10 @@ mod tests {
         assert_eq!((&forked["visibility"], &forked["fork"]), (&json!("public"), &json!(true)));
         let path = ["orgs", "acme", "repos"];
         assert_eq!(post(&mut world, &path, &json!({ "name": "shop" })).status, 422);
+        for refused in ["", "..", "shop.wiki", "shop.git"] {
+            assert_eq!(post(&mut world, &path, &json!({ "name": refused })).status, 422, "{refused}");
+        }
+        assert_eq!(post(&mut world, &path, &json!({ "name": "a b.git" })).status, 201);
+        assert!(world.repository("acme", "a-b").is_some(), "GitHub makes a valid name of it");
     }
 }

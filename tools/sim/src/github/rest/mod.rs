@@ -455,6 +455,15 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     }
     let mut changed = found.clone();
     set(&mut changed, call.body);
+    if found["fork"] == json!(true) && changed["visibility"] != found["visibility"] {
+        return Reply::invalid("Validation Failed: the visibility of a fork cannot be changed");
+    }
+    if !call.body["name"].is_null() {
+        let Some(kept) = create::kept_name(&call.body["name"]) else {
+            return Reply::invalid("Validation Failed: the name is invalid");
+        };
+        changed["name"] = json!(kept);
+    }
     for (stem, method) in
         [("squash_merge_commit", "allow_squash_merge"), ("merge_commit", "allow_merge_commit")]
     {

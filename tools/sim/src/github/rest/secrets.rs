@@ -77,8 +77,12 @@ pub(super) fn answer(
                 Err(why) => return Reply::invalid(&format!("Validation Failed: {why}")),
             };
             let is_new = !known.contains_key(&name);
-            // Clocks in tests are simulated, so the time of a write is not the present one.
-            let secret = json!({ "value": value });
+            // Clocks in tests are simulated, so the time of a write is not the present one. A test
+            // can set the time in the state.
+            let mut secret = json!({ "value": value });
+            if let Some(at) = world.doc["secrets_updated_at"].as_str() {
+                secret["updated_at"] = json!(at);
+            }
             holder.edit(world, call.sender, |part| part[key][name] = secret);
             if is_new { Reply::json(201, json!({})) } else { Reply::empty(204) }
         }

@@ -1,0 +1,58 @@
+//! Protects a repository by the layers that it enters when more people see it. A layer can select a
+//! repository by its visibility, or by a topic, a team or a property that the same run writes. Such
+//! a layer reaches the repository only in the next run, which would be too late.
+
+use beadle_engine::{Change, Failure, Unknown};
+use beadle_github::Repository;
+
+use super::RepositoryPlanner;
+use super::later::later;
+use super::widening::PROTECT;
+use crate::aspects::{self, Context, PlannedChange, Stage};
+use crate::policy::{Desired, OverrideStatus, Policy, Verdict};
+
+/// Returns whether this run lets more people see the repository.
+fn widens(planned: &PlannedChange) -> bool {
+    let change = &planned.change;
+    planned.stage == Stage::Widen && change.stop.is_none() && change.mode.allows(&change.risks())
+}
+
+impl RepositoryPlanner {
+    /// Plans the protection of a repository again if this run lets more people see the repository
+    /// and if the policy then declares another protection. The next run plans what the other
+    /// protection removes or weakens.
+    pub(super) async fn protect_ahead(
+        &self,
+        policy: &Policy,
+        (seen, standing): (&Repository, &OverrideStatus<'_>),
+        context: &Context<'_>,
+        (changes, unknowns): (&mut Vec<PlannedChange>, &mut Vec<Unknown>),
+    ) -> Result<(), Failure> {
+        if !changes.iter().any(widens) {
+            return Ok(());
+        }
+        let described: Vec<Change<()>> = changes.iter().map(|planned| planned.change.describe()).collect();
+        let Some(next) = later(seen, &described, &self.names).await? else { return Ok(()) };
+        let Verdict::Reached(target) = policy.resolve(&next, standing) else { return Ok(()) };
+        let (now, desired) = (context.desired, policy.desired(&target, &next));
+        let rulesets = |desired: &Desired| desired.sections.get("rulesets").cloned();
+        if desired.branches == now.branches && rulesets(&desired) == rulesets(now) {
+            return Ok(());
+        }
+        let context = Context { desired: &desired, ..*context };
+        let protects = |aspect: &str| PROTECT.contains(&aspect);
+        changes.retain(|planned| !protects(&planned.change.aspect));
+        unknowns.retain(|unknown| !protects(&unknown.aspect));
+        for aspect in aspects::ALL.iter().filter(|aspect| protects(aspect.name)) {
+            let (own, unknown) = self.aspect(aspect, &context, &target).await?;
+            unknowns.extend(unknown);
+            let own = own.into_iter().filter(|planned| !planned.change.risks().is_guarded());
+            changes.extend(own.map(|mut planned| {
+                aspect.name.clone_into(&mut planned.change.aspect);
+                planned.change.mode = self.modes.of(aspect.name);
+                planned
+            }));
+        }
+        Ok(())
+    }
+}

@@ -255,6 +255,16 @@ pub struct Unknown {
     pub transient: bool,
 }
 
+/// A difference that Beadle has done its part for: a person must act now. It is neither a change
+/// nor an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The aspect.
+    pub aspect: String,
+    /// What Beadle waits for.
+    pub why: String,
+}
+
 /// The list of changes that would make a key as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
@@ -264,6 +274,9 @@ pub struct Plan<W> {
     pub changes: Vec<Change<W>>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
+    /// The differences that wait for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
     /// The reason why Beadle skips the whole key, such as `archived`. The plan then has no changes.
     pub skipped: Option<String>,
 }
@@ -271,7 +284,18 @@ pub struct Plan<W> {
 impl<W> Plan<W> {
     /// Creates a plan for `subject` without changes.
     pub fn new(subject: impl Into<String>) -> Self {
-        Self { subject: subject.into(), changes: Vec::new(), unknowns: Vec::new(), skipped: None }
+        Self {
+            subject: subject.into(),
+            changes: Vec::new(),
+            unknowns: Vec::new(),
+            waits: Vec::new(),
+            skipped: None,
+        }
+    }
+
+    /// Returns whether the plan has nothing to show: no change, no unknown part and no wait.
+    pub fn is_silent(&self) -> bool {
+        self.changes.is_empty() && self.unknowns.is_empty() && self.waits.is_empty()
     }
 
     /// Keeps the changes for which `keep` returns true. A kept change must not depend on a dropped
@@ -309,6 +333,7 @@ impl<W> Plan<W> {
             subject: self.subject.clone(),
             changes: self.changes.iter().map(Change::describe).collect(),
             unknowns: self.unknowns.clone(),
+            waits: self.waits.clone(),
             skipped: self.skipped.clone(),
         }
     }

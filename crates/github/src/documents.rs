@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) mod files;
 pub(crate) mod people;
 pub(crate) mod protection;
 pub(crate) mod repositories;

@@ -18,6 +18,7 @@ mod documents;
 mod fresh;
 mod grantee;
 mod graphql;
+mod kept_files;
 mod loader;
 mod members;
 mod membership;
@@ -48,7 +49,11 @@ pub use below::Below;
 pub use checks::{Annotation, CheckOutput, CheckRun, CheckWriter, Conclusion};
 pub use comments::Comment;
 pub use conditional::{kept_answers, last_read};
+pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
+pub use kept_files::{
+    AtPath, DefaultBranch, FilesBranch, FilesCommit, FilesPull, KeptFiles, PullState, blob_id,
+};
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
 pub use membership::{Invited, OrganisationMembers};

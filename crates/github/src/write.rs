@@ -145,7 +145,7 @@ impl Writer {
         self.api.write(Method::POST, &path, Some(body)).await.map(drop).map_err(Failure::from)
     }
 
-    async fn mutate(&self, doing: &str, document: &str, input: Value) -> Result<(), Failure> {
+    pub(crate) async fn mutate(&self, doing: &str, document: &str, input: Value) -> Result<(), Failure> {
         run(&self.api, doing, document, json!({ "input": input }), true).await?.whole(doing).map(drop)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown};
+use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown, Wait};
 use beadle_github::{IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -355,7 +355,8 @@ impl RepositoryPlanner {
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name);
-            let (own, unknowns) = planned?;
+            let (own, unknowns, own_waits) = planned?;
+            plan.waits.extend(own_waits);
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
             // The layers of the repository changed, and this may weaken a section that Beadle could
@@ -385,20 +386,20 @@ impl RepositoryPlanner {
         Ok((plan, moves))
     }
 
-    /// Returns the changes and the unknown parts of one aspect. If one aspect fails, Beadle still
+    /// Returns the changes, the unknown parts and the waits of one aspect. If one aspect fails, Beadle still
     /// plans the other aspects.
     async fn aspect(
         &self,
         aspect: &Aspect,
         context: &Context<'_>,
         target: &MergedLayers,
-    ) -> Result<(Vec<PlannedChange>, Vec<Unknown>), Failure> {
+    ) -> Result<(Vec<PlannedChange>, Vec<Unknown>, Vec<Wait>), Failure> {
         let name = aspect.name.to_owned();
         let doubts = target.undecided.iter().filter(|(section, _)| aspect.owns(section));
         let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
         if let Some(Unsure { why, transient }) = doubt {
             let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
-            return Ok((Vec::new(), vec![unknown]));
+            return Ok((Vec::new(), vec![unknown], Vec::new()));
         }
         let mut plan = AspectPlan::default();
         if let Err(failure) = aspect.planner.plan(context, &mut plan).await {
@@ -415,7 +416,8 @@ impl RepositoryPlanner {
             why: unresolved.reason,
             transient: unresolved.transient,
         });
-        Ok((plan.changes, unknowns.collect()))
+        let waits = plan.waits.into_iter().map(|why| Wait { aspect: name.clone(), why });
+        Ok((plan.changes, unknowns.collect(), waits.collect()))
     }
 }
 

@@ -223,7 +223,7 @@ pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> Stri
 pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = String::new();
     for (_, repository) in &plan.plans {
-        if repository.changes.is_empty() && repository.unknowns.is_empty() {
+        if repository.is_silent() {
             continue;
         }
         let subject = escape::one_line(&repository.subject);
@@ -237,6 +237,10 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
             let label = printer.paint(Tone::Danger, " ? unknown");
             let why = escape::one_line(&unknown.why);
             let _ = writeln!(text, "  {label} {:13} {why}", unknown.aspect);
+        }
+        for wait in &repository.waits {
+            let label = printer.paint(Tone::Notice, " ~ waits  ");
+            let _ = writeln!(text, "  {label} {:13} {}", wait.aspect, escape::one_line(&wait.why));
         }
         text.push('\n');
     }
@@ -253,7 +257,7 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
 /// Returns the summary of a whole plan, in one line.
 pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut touched, mut unknown) = (0, 0);
+    let (mut touched, mut unknown, mut waits) = (0, 0, 0);
     let mut itself = "";
     for (key, repository) in &plan.plans {
         match repository.changes.is_empty() {
@@ -262,6 +266,7 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
             false => touched += 1,
         }
         unknown += repository.unknowns.len();
+        waits += repository.waits.len();
         if let Some(why) = &repository.skipped {
             *skipped.entry(why).or_default() += 1;
         }
@@ -288,6 +293,9 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     };
     if unknown > 0 {
         let _ = write!(text, "; {}", printer.paint(Tone::Danger, format!("{unknown} unknown")));
+    }
+    if waits > 0 {
+        let _ = write!(text, "; {waits} waiting for a person");
     }
     for (why, count) in skipped {
         let _ = write!(text, "; {count} skipped ({why})");
@@ -333,10 +341,14 @@ fn one(key: &Key, plan: &Plan<()>, links: Option<&PolicyLinks>) -> Value {
         shown["risks"] = json!(change.risks());
         shown
     });
-    json!({
+    let mut shown = json!({
         "key": key, "name": plan.subject, "changes": changes.collect::<Vec<_>>(),
         "unknowns": plan.unknowns, "skipped": plan.skipped,
-    })
+    });
+    if !plan.waits.is_empty() {
+        shown["waits"] = json!(plan.waits);
+    }
+    shown
 }
 
 /// Returns a plan as Markdown, for pull requests and job summaries.
@@ -346,7 +358,7 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
     page.heading(2, &[Piece::value(&plan.of)]);
     page.paragraph(&[Piece::value(summary(&printer, plan))]);
     for (_, repository) in &plan.plans {
-        if repository.changes.is_empty() && repository.unknowns.is_empty() {
+        if repository.is_silent() {
             continue;
         }
         page.heading(3, &[Piece::value(&repository.subject)]);
@@ -366,6 +378,10 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
         for unknown in &repository.unknowns {
             let (aspect, why) = (Piece::value(&unknown.aspect), Piece::value(&unknown.why));
             page.row(&[Piece::own("unknown").bold(), aspect, why, Piece::own("")]);
+        }
+        for wait in &repository.waits {
+            let (aspect, why) = (Piece::value(&wait.aspect), Piece::value(&wait.why));
+            page.row(&[Piece::own("waits"), aspect, why, Piece::own("")]);
         }
     }
     for what in &plan.unmatched {

@@ -21,6 +21,7 @@ mod dynamodb;
 mod entries;
 mod faults;
 mod fidelity;
+mod files;
 mod gate;
 mod gate_cases;
 mod gate_kill;

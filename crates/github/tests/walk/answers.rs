@@ -30,14 +30,18 @@ pub(crate) fn data(arrived: &Arrived, texts: &Texts) -> Value {
         json!({ "__typename": "User", "databaseId": 9, "login": texts.pick("login"), "organization": null });
     let nodes = if document.contains("... on User") { json!([team, person]) } else { json!([repository]) };
     let actor = json!({ "id": "A_1", "databaseId": 1, "login": "mona", "team": team });
+    let compared = json!({ "aheadBy": 0, "commits": { "nodes": [] } });
     json!({
+        "viewer": { "login": "mona" },
         "organization": {
             "id": "O_1", "team": team, "teams": page(&json!([team])), "membersWithRole": page(&json!([])),
             "repositories": repositories, "samlIdentityProvider": { "externalIdentities": page(&json!([])) },
         },
         "node": {
             "__typename": "Repository", "databaseId": 1, "name": texts.pick("name"),
-            "owner": { "login": texts.pick("organisation") }, "ref": { "name": "main" },
+            "owner": { "login": texts.pick("organisation") }, "ref": { "id": "REF_1", "name": "main", "target": { "oid": "1" }, "associatedPullRequests": { "nodes": [] } },
+            "defaultBranchRef": { "id": "REF_2", "name": "main", "target": { "oid": "1" }, "compare": compared },
+            "pullRequests": { "nodes": [] }, "f0": null,
         },
         "nodes": nodes, "a0": actor, "a1": actor,
         // A null text makes the client read the whole file by REST.

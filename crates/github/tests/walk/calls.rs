@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use beadle_engine::Time;
 use beadle_github::{
-    Actor, ActorKind, Annotation, Below, CheckOutput, CheckWriter, Conclusion, Cursor, Grantee, Known,
-    Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team, TeamPermission, Visibility,
-    Writer,
+    Actor, ActorKind, Annotation, Below, CheckOutput, CheckWriter, Conclusion, Cursor, FilesCommit, Grantee,
+    Known, Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team, TeamPermission,
+    Visibility, Writer,
 };
 use beadle_transport::testing::Texts;
 use serde_json::{Map, json};
@@ -71,6 +71,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         }
         "index" => reader.index().await.is_ok(),
         "branch_exists" => reader.branch_exists(text("node"), text("branch")).await.is_ok(),
+        "kept_files" => reader.kept_files(text("node"), &[text("path")]).await.is_ok(),
         "below" => reader.below(&repository, Path::at("thing").value(text("value"))).await.is_ok(),
         "list_below" => {
             reader.list_below(&repository, Path::at("list").value(text("value")), &["id"]).await.is_ok()
@@ -154,6 +155,18 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
             writer.update_rule(input).await.is_ok()
         }
         "delete_rule" => writer.delete_rule(text("rule")).await.is_ok(),
+        "create_files_branch" => writer.create_files_branch(text("repository"), text("commit")).await.is_ok(),
+        "reset_branch" => writer.reset_branch(text("branch"), text("commit")).await.is_ok(),
+        "delete_branch" => writer.delete_branch(text("branch")).await.is_ok(),
+        "commit_files" => {
+            let [branch, onto, headline] = ["branch", "commit", "headline"].map(|name| text(name).to_owned());
+            let files = [(text("path").to_owned(), "content".to_owned())].into();
+            writer.commit_files(&FilesCommit { branch, onto, headline, files }).await.is_ok()
+        }
+        "open_pull" => {
+            writer.open_pull(text("repository"), text("base"), (text("title"), text("body"))).await.is_ok()
+        }
+        "update_pull" => writer.update_pull(text("pull"), text("body"), true).await.is_ok(),
         "redeliver" => writer.redeliver(7).await.is_ok(),
         "dispatch" => {
             let inputs = json!({ "input": text("input") });

@@ -55,6 +55,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ),
     entry("Reader::index", &["cursor"], &["POST /graphql", "POST /graphql"]),
     entry("Reader::branch_exists", &["node", "branch"], &["POST /graphql"]),
+    entry("Reader::kept_files", &["node", "path"], &["POST /graphql", "POST /graphql"]),
     entry("Reader::below", &["owner", "name", "value"], &["GET /repos/owner/name/thing/value"]),
     entry("Reader::list_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
     entry("Reader::list_anew_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
@@ -179,6 +180,13 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Writer::create_rule", &["pattern"], &["POST /graphql"]),
     entry("Writer::update_rule", &["rule", "pattern"], &["POST /graphql"]),
     entry("Writer::delete_rule", &["rule"], &["POST /graphql"]),
+    entry("Writer::create_files_branch", &["repository", "commit"], &["POST /graphql"]),
+    entry("Writer::reset_branch", &["branch", "commit"], &["POST /graphql"]),
+    entry("Writer::delete_branch", &["branch"], &["POST /graphql"]),
+    // The contents are encoded, so the walk does not recognise them.
+    entry("Writer::commit_files", &["branch", "commit", "headline", "path"], &["POST /graphql"]),
+    entry("Writer::open_pull", &["repository", "base", "title", "body"], &["POST /graphql"]),
+    entry("Writer::update_pull", &["pull", "body"], &["POST /graphql"]),
     entry(
         "Writer::dispatch",
         &["repository", "workflow", "reference", "input"],

@@ -287,6 +287,8 @@ pub struct AspectPlan {
     pub changes: Vec<PlannedChange>,
     /// The parts of the aspect that Beadle could not read or resolve.
     pub unresolved: Vec<Unresolved>,
+    /// What waits for a person, although Beadle has done its part.
+    pub waits: Vec<String>,
 }
 
 /// A part of an aspect that Beadle could not read or resolve.
@@ -308,7 +310,7 @@ impl AspectPlan {
         }
         let transient = failure.class == Class::Retry;
         let whole = Unresolved { part: None, reason: failure.text, transient };
-        Ok(Self { changes: Vec::new(), unresolved: vec![whole] })
+        Ok(Self { unresolved: vec![whole], ..Self::default() })
     }
 
     /// Drops all removals if the whole aspect is unknown.
@@ -360,6 +362,11 @@ impl AspectPlan {
     /// unknown until somebody corrects the policy or the organisation.
     pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
+    }
+
+    /// Records that Beadle has done its part, and that a person must act now. This is not an error.
+    pub(crate) fn wait(&mut self, why: impl Into<String>) {
+        self.waits.push(why.into());
     }
 
     /// Records that the read of one part failed, for example because a licence or a permission is

@@ -8,6 +8,7 @@ pub mod autolinks;
 pub mod collaborators;
 pub mod deploy_keys;
 pub mod environments;
+pub mod files;
 pub mod immutable_releases;
 pub mod interaction_limit;
 pub mod labels;
@@ -57,4 +58,5 @@ pub const ALL: &[&Aspect] = &[
     &secrets::OF_DEPENDABOT,
     &secrets::OF_CODESPACES,
     &webhooks::WEBHOOKS,
+    &files::FILES,
 ];

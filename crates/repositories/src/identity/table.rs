@@ -95,6 +95,7 @@ const TABLE: &[Kind] = &[
     section("secrets", &[needed(&["name"], Folded)]),
     section("dependabot_secrets", &[needed(&["name"], Folded)]),
     section("codespaces_secrets", &[needed(&["name"], Folded)]),
+    section("files", &[needed(&["path"], Exact)]),
     section("code_security_configurations", &[needed(&["name"], Exact)]),
     // The lists in a branch protection rule.
     nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),

@@ -261,6 +261,9 @@ pub(super) const LISTS: &[List] = &[
     List { is_exclusive: false, ..list("secrets", "name", true) },
     List { is_exclusive: false, ..list("dependabot_secrets", "name", true) },
     List { is_exclusive: false, ..list("codespaces_secrets", "name", true) },
+    // A repository has many files, and only people know which of them the policy should keep. So an
+    // import writes no files.
+    List { is_exclusive: false, ..list("files", "path", true) },
 ];
 
 /// Returns the units of the section `repository` that GitHub shows as settings.

@@ -390,7 +390,7 @@ impl Preview {
         for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
             self.incomplete.push(format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why));
         }
-        if !plan.changes.is_empty() || !plan.unknowns.is_empty() {
+        if !plan.is_silent() {
             self.plans.push((key, plan));
         }
     }

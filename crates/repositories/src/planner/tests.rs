@@ -11,6 +11,7 @@ mod deploy_keys;
 mod enterprise_rulesets;
 mod environments;
 mod failing;
+mod files;
 mod forms;
 mod github_pages;
 mod immutable_releases;

@@ -2,6 +2,7 @@
 //! must not be missing, and values must not contradict each other.
 
 use super::contradictions;
+use super::file_template;
 use super::keys::ALL_SECTIONS;
 use super::list_forms;
 use super::lists::{entries, list_of};
@@ -83,6 +84,20 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Checks that a file has at most one source of its content, and that its template is valid.
+fn check_files(root: &Node, problems: &mut Vec<Problem>) {
+    for file in entries(root, "files") {
+        let Some(template) = file.get("template") else { continue };
+        if file.get("content").is_some() {
+            let text = "an entry of `files` must not have both `content` and `template`";
+            problems.push(Problem::error(template.asked.clone(), template.column, text));
+        }
+        if let Some(Err(why)) = template.text().map(file_template::check) {
+            problems.push(Problem::error(template.asked.clone(), template.column, why));
+        }
+    }
+}
+
 /// Checks the parts of environments that GitHub refuses together, and that no name is there twice.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
@@ -155,6 +170,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     contradictions::check(kind, root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
+    check_files(root, problems);
     check_environments(root, problems);
     check_claims(root, problems);
     check_configurations(root, problems);

@@ -329,10 +329,10 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // `topics` is a list inside `repository`. And Beadle never removes a branch rule or a
+        // `topics` is a list inside `repository`. And Beadle never removes a branch rule, a file or a
         // configuration that the policy does not list, so these lists are always additive. The custom
         // roles are a list of the organisation, which can be additive.
-        let always = ["topics", "branches", "code_security_configurations"];
+        let always = ["topics", "branches", "files", "code_security_configurations"];
         let is_kept = always.contains(&name) || name == "custom_repository_roles";
         if !is_kept && LATER.contains(&name) {
             remark(item, format!("`additive_plugins`: Beadle does not carry out `{name}` yet"));

@@ -94,6 +94,8 @@ pub const DEPLOYABLE: Form = Form { what: "a pattern of branches or tags", check
 pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
 /// A claim in the subject of an OpenID Connect token.
 pub const CLAIM: Form = Form { what: "a claim", check: claim };
+/// The path of a file in a repository.
+pub const FILE: Form = Form { what: "the path of a file", check: file };
 /// A day, such as `2027-01-31`, with or without a time.
 pub const DATE: Form = Form { what: "a date", check: date };
 /// An address on the web.
@@ -222,6 +224,23 @@ fn variable(text: &str) -> Result<(), Misfit> {
     let prefix = text.get(..7).unwrap_or_default();
     if prefix.eq_ignore_ascii_case("GITHUB_") {
         return Err(Misfit::new("not begin with `GITHUB_`, which GitHub reserves"));
+    }
+    Ok(())
+}
+
+/// Checks the path of a file in a repository. The characters are those that are safe in a path, in
+/// an expression of git and in Markdown.
+fn file(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    at_most(text, 250)?;
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || "._-+@/".contains(c)) {
+        return Err(Misfit::new("have only letters, digits and `._-+@/`"));
+    }
+    if text.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+        return Err(Misfit::new("be a path below the root of the repository").hint("write it as `docs/FILE`"));
+    }
+    if text.split('/').any(|part| part.eq_ignore_ascii_case(".git")) {
+        return Err(Misfit::new("not contain `.git`"));
     }
     Ok(())
 }
@@ -378,6 +397,7 @@ mod tests {
             (DEPLOYABLE, "release/*"),
             (WORKFLOW, "police.yml"),
             (CLAIM, "job_workflow_ref"),
+            (FILE, ".github/workflows/ci.yml"),
             (DATE, "2027-01-31"),
             (DATE, "2027-01-31T00:00:00Z"),
             (PUBLIC_KEY, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA+/= ci@example.com\n"),
@@ -416,6 +436,10 @@ mod tests {
             (SECRET, "github_token", "GITHUB_", None),
             (WORKFLOW, ".github/workflows/ci.yml", "without the folder", Some("write it as `ci.yml`")),
             (CLAIM, "job-workflow", "only letters", Some("write it as `job_workflow`")),
+            (FILE, "/LICENSE", "below the root", Some("write it as `docs/FILE`")),
+            (FILE, "a/../b", "below the root", Some("write it as `docs/FILE`")),
+            (FILE, "a/.GIT/config", "not contain `.git`", None),
+            (FILE, "a b:c", "only letters", None),
             (DATE, "31.1.2027", "be a date", Some("write it as `2027-01-31`")),
             (DATE, "2027-13-31", "be a date", Some("write it as `2027-01-31`")),
             (DATE, "2027-02-29", "be a date", Some("write it as `2027-01-31`")),

@@ -9,6 +9,7 @@ mod creations;
 mod desired;
 mod error;
 mod explain;
+pub(crate) mod file_template;
 mod files;
 mod folder;
 pub mod forms;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 use sha2::{Digest, Sha256};
 
 /// The author of a commit for which the state names no author.
@@ -47,6 +48,11 @@ impl<'a> Commit<'a> {
         files(self.contents)
     }
 
+    /// Returns the files in the form of the state.
+    pub(crate) fn contents(&self) -> &'a Value {
+        self.contents
+    }
+
     /// Returns the id of the folder at `path`. The path of the root is empty.
     pub(crate) fn tree(&self, path: &str) -> String {
         tree(self.contents, path)
@@ -82,13 +88,43 @@ fn file_of(file: &Value) -> File<'_> {
     }
 }
 
-/// Returns the id of an object with this content.
+/// Returns the id of an object with this content. A file has the same id as in git, because clients
+/// may compute it.
 pub(crate) fn id(kind: &str, content: &str) -> String {
+    if kind == "blob" {
+        return hexadecimal(&Sha1::digest(format!("blob {}\0{content}", content.len()).as_bytes()));
+    }
     let digest = Sha256::digest(format!("{kind} {content}").as_bytes());
-    digest.iter().take(20).fold(String::new(), |mut id, byte| {
+    hexadecimal(&digest)
+}
+
+/// Returns the first 20 bytes as hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().take(20).fold(String::new(), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");
         id
     })
+}
+
+/// Adds a commit to a repository, without a branch that points to it. Returns the id of the commit.
+pub(crate) fn add(
+    repository: &mut Value,
+    author: &str,
+    message: &str,
+    parent: &str,
+    contents: &Value,
+) -> String {
+    let files = contents.as_object().into_iter().flatten();
+    let blobs: BTreeMap<String, &String> = files.map(|(path, file)| (file_of(file).id(), path)).collect();
+    let new = json!({
+        "author": author, "message": message, "parents": [parent], "contents": contents, "blobs": blobs,
+    });
+    let commit = id("commit", &new.to_string());
+    if !repository["commits"].is_object() {
+        repository["commits"] = json!({});
+    }
+    repository["commits"][&commit] = new;
+    commit
 }
 
 /// Makes a commit if the files of a repository have changed since its last commit. The key `commit`

@@ -96,13 +96,27 @@ impl Grant {
         rank(&held_level(&self.permissions, permission)) >= rank(&json!(least))
     }
 
-    /// Returns an error if the token lacks a right that the mutation needs. All mutations of the
-    /// simulator are about branch protection rules.
-    pub(crate) fn mutation(&self) -> Option<Reply> {
+    /// Returns an error if the token lacks a right that the mutation in a request needs.
+    pub(crate) fn mutation(&self, request: &Value) -> Option<Reply> {
+        let text = request["query"].as_str().unwrap_or_default();
+        let has = |mutation: &&str| text.contains(*mutation);
+        let permission =
+            if ["createRef(", "updateRef(", "deleteRef(", "createCommitOnBranch("].iter().any(has) {
+                "contents"
+            } else if ["createPullRequest(", "updatePullRequest("].iter().any(has) {
+                "pull_requests"
+            } else {
+                "administration"
+            };
+        let files =
+            request["variables"]["input"]["fileChanges"]["additions"].as_array().into_iter().flatten();
+        let mut paths = files.filter_map(|file| file["path"].as_str());
+        let has_workflow = paths.any(|path| path.starts_with(".github/workflows/"));
+        let is_allowed = self.has(permission, true) && (!has_workflow || self.has("workflows", true));
         let problem =
             json!({ "type": "FORBIDDEN", "path": [], "message": "Resource not accessible by integration" });
         let refused = json!({ "data": null, "errors": [problem] });
-        (!self.has("administration", true)).then(|| Reply::json(200, refused))
+        (!is_allowed).then(|| Reply::json(200, refused))
     }
 
     /// Answers `GET /installation/repositories`.
@@ -262,7 +276,11 @@ mod tests {
         let reading = grant(&world, &json!({ "permissions": { "administration": "read" } })).unwrap();
         assert_eq!(status(&reading, &world, &Method::GET, "repos/acme/svc/autolinks"), None);
         assert_eq!(status(&reading, &world, &Method::POST, "repos/acme/svc/autolinks"), Some(403));
-        assert!(reading.mutation().is_some() && whole.mutation().is_none());
+        let rule = json!({ "query": "mutation { deleteBranchProtectionRule(input: $input) { id } }" });
+        assert!(reading.mutation(&rule).is_some() && whole.mutation(&rule).is_none());
+        assert!(
+            whole.mutation(&json!({ "query": "mutation { createRef(input: $input) { id } }" })).is_some()
+        );
         assert!(grant(&world, &json!({ "permissions": { "members": "write" } })).is_err());
     }
 

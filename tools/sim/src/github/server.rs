@@ -307,7 +307,7 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
     }
     let sender = grant.as_ref().map_or(crate::github::APP_SLUG, |grant| grant.app.as_str());
-    let forbidden = grant.as_ref().filter(|_| is_graphql && writes).and_then(Grant::mutation);
+    let forbidden = grant.as_ref().filter(|_| is_graphql && writes).and_then(|grant| grant.mutation(request));
     let (mut reply, cost) = if let Some(forbidden) = forbidden {
         (forbidden, 1)
     } else if path == "/rate_limit" {

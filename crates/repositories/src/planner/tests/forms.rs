@@ -97,6 +97,15 @@ const OF_REPOSITORIES: &[Row] = &[
             "oidc_subject: { use_default: true, include_claim_keys: null }",
         ],
     ),
+    (
+        "files: [{ path: LICENSE, content: MIT }, { path: docs/a.md, content: x, when_exists: keep }]",
+        &[
+            "files: [{ when_exists: keep, content: x, path: docs/a.md }, { content: MIT, path: LICENSE }]",
+            "files: [{ path: LICENSE, content: MIT, when_exists: replace, push: false }, { path: docs/a.md, content: x }]",
+            "files: [{ path: LICENSE, template: MIT }, { path: docs/a.md, template: '{{ \"x\" }}' }]",
+            "files:",
+        ],
+    ),
     ("immutable_releases: true", &["immutable_releases:"]),
     ("immutable_releases: false", &["immutable_releases:"]),
     (

@@ -8,8 +8,8 @@ use super::world::World;
 use super::*;
 use crate::policy::shape::Shape;
 
-/// The sections whose values GitHub does not show.
-const NOT_IMPORTED: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets"];
+/// The sections whose values GitHub does not show, and the files, of which an import writes none.
+const NOT_IMPORTED: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets", "files"];
 
 /// What only the public repository can have, and what only one repository can have.
 const GADGETS: &str = "

@@ -205,7 +205,7 @@ fn policy_of(files: &[(&str, &str)]) -> Policy {
     Policy::from_sources(texts, "admin", Path::new("policy")).unwrap()
 }
 
-async fn plans(planner: &RepositoryPlanner) -> Vec<(Key, Plan<Box<dyn Step>>)> {
+pub(super) async fn plans(planner: &RepositoryPlanner) -> Vec<(Key, Plan<Box<dyn Step>>)> {
     let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
     assert_eq!(whole.short, None);
     for (_, plan) in &whole.plans {

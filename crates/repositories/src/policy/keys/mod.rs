@@ -281,6 +281,7 @@ pub(crate) const EACH: &[&str] = &[
     "secrets",
     "dependabot_secrets",
     "codespaces_secrets",
+    "files",
 ];
 
 /// The keys of one rule in `rules/*.yml`.

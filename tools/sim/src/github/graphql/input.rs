@@ -45,9 +45,10 @@ enum Kind {
     Text,
     Texts,
     Checks,
+    Block,
 }
 
-use Kind::{Bool, Checks, Int, Text, Texts};
+use Kind::{Block, Bool, Checks, Int, Text, Texts};
 
 /// The fields that both inputs of branch protection rules share. None of them is required.
 const RULE: &[(&str, Kind)] = &[
@@ -94,7 +95,30 @@ fn shape(mutation: &str) -> Option<Shape> {
         "deleteBranchProtectionRule" => {
             Some(("DeleteBranchProtectionRuleInput", &["branchProtectionRuleId"], &[], false))
         }
+        "createRef" => Some(("CreateRefInput", &["repositoryId", "name", "oid"], &[], false)),
+        "updateRef" => Some(("UpdateRefInput", &["refId", "oid"], &["force"], false)),
+        "deleteRef" => Some(("DeleteRefInput", &["refId"], &[], false)),
+        "createCommitOnBranch" => {
+            let needed = &["branch", "expectedHeadOid", "message"];
+            Some(("CreateCommitOnBranchInput", needed, &["fileChanges"], false))
+        }
+        "createPullRequest" => {
+            let needed = &["repositoryId", "baseRefName", "headRefName", "title"];
+            Some(("CreatePullRequestInput", needed, &["body", "draft", "maintainerCanModify"], false))
+        }
+        "updatePullRequest" => {
+            Some(("UpdatePullRequestInput", &["pullRequestId"], &["title", "body", "state"], false))
+        }
         _ => None,
+    }
+}
+
+/// Returns the type of a field that does not belong to a rule.
+fn own_kind(field: &str) -> Kind {
+    match field {
+        "force" | "draft" | "maintainerCanModify" => Bool,
+        "branch" | "message" | "fileChanges" => Block,
+        _ => Text,
     }
 }
 
@@ -110,7 +134,7 @@ pub(super) fn wrong(mutation: &str, input: &Value) -> Option<String> {
     for (field, value) in fields {
         let is_own = needed.contains(&field.as_str()) || optional.contains(&field.as_str());
         let kind = if is_own || field == "clientMutationId" {
-            Text
+            own_kind(field)
         } else {
             match RULE.iter().find(|(name, _)| has_rule && name == field) {
                 Some((_, kind)) => *kind,
@@ -131,6 +155,7 @@ fn fits(kind: Kind, value: &Value) -> bool {
         Text => value.is_string(),
         // GraphQL accepts a single value where a list is expected.
         Texts => value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
+        Block => value.is_object(),
         Checks => value.as_array().is_some_and(|all| all.iter().all(is_check)),
     }
 }

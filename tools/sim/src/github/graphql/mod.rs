@@ -3,6 +3,8 @@
 
 mod connection;
 mod cost;
+mod git;
+mod git_mutate;
 mod input;
 mod mutate;
 mod organisations;
@@ -53,6 +55,8 @@ struct Run<'a> {
     fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
     variables: &'a Map<String, Value>,
     errors: Vec<Value>,
+    /// The slug of the App that sends the request.
+    sender: &'a str,
     /// A fault that changes the connections of one field.
     fault: Option<&'a Fault>,
 }
@@ -95,6 +99,7 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
         fragments: fragments(&request.document),
         variables: &request.variables,
         errors: Vec::new(),
+        sender,
         fault,
     };
     let (cost, nodes) = cost::cost(&run, selection);
@@ -215,6 +220,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Returns the value of a field that depends on who sends the request.
+    fn of_viewer(&self, object: &Object, field: &str) -> Option<Resolved> {
+        match (object, field) {
+            (Object::Query, "viewer") => {
+                let login = format!("{}[bot]", self.sender);
+                Some(Resolved::Object(Object::Json(json!({ "__typename": "User", "login": login }))))
+            }
+            (Object::Json(shown), "viewerDidAuthor") => {
+                Some(Resolved::Value(json!(shown["viewerDidAuthor"] == self.sender)))
+            }
+            _ => None,
+        }
+    }
+
     fn object(
         &mut self,
         world: &World,
@@ -235,7 +254,9 @@ impl<'a> Run<'a> {
             let mut arguments = self.arguments(field);
             let fault = self.fault.filter(|fault| fault.connection.as_deref() == Some(field.name.as_str()));
             let after = if lies::begins_again(fault) { arguments.remove("after") } else { None };
-            let resolved = resolve(world, object, &field.name, &arguments);
+            let resolved = self
+                .of_viewer(object, &field.name)
+                .unwrap_or_else(|| resolve(world, object, &field.name, &arguments));
             let mut value = self.shown(world, resolved, field, &path);
             if let Some(fault) = fault {
                 lies::connection(&mut value, fault, after.as_ref().and_then(Value::as_str));

@@ -1,10 +1,10 @@
-//! The GraphQL mutations that create, change and delete branch protection rules.
+//! The GraphQL mutations. This file has those that create, change and delete branch protection rules.
 
 use serde_json::{Map, Value, json};
 
-use super::Problem;
 use super::resolve::Object;
 use super::root::find_rule;
+use super::{Problem, git_mutate};
 use crate::github::ids::Node;
 use crate::github::protection;
 use crate::github::world::World;
@@ -70,10 +70,7 @@ pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str)
             });
             Ok(Object::Plain("DeleteBranchProtectionRulePayload", json!({ "clientMutationId": null })))
         }
-        _ => Err(Problem {
-            kind: "undefinedField",
-            message: format!("Field '{name}' doesn't exist on type 'Mutation'"),
-        }),
+        _ => git_mutate::mutate(world, name, input, sender),
     }
 }
 

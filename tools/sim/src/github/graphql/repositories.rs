@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::connection::{Edge, page};
+use super::git;
 use super::resolve::{Object, Resolved, text};
 use crate::github::commits;
 use crate::github::ids::Node;
@@ -95,19 +96,17 @@ pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<St
         "defaultBranchRef" => {
             let name = repository["default_branch"].as_str().unwrap_or_default();
             // A repository without commits has no default branch.
-            match repository["branches"].get(name) {
-                Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
-                None => Resolved::Value(Value::Null),
-            }
+            git::branch(repository, id, name)
         }
         "ref" => {
             let name = text(arguments, "qualifiedName").trim_start_matches("refs/heads/");
-            match repository["branches"].get(name) {
-                Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
-                None => Resolved::Value(Value::Null),
-            }
+            git::branch(repository, id, name)
         }
-        "object" => blob(repository, text(arguments, "oid")),
+        "object" => match arguments.get("expression").and_then(Value::as_str) {
+            Some(expression) => git::at_expression(repository, expression),
+            None => blob(repository, text(arguments, "oid")),
+        },
+        "pullRequests" => git::pulls(repository, arguments),
         "repositoryTopics" => {
             let topics = repository["topics"].as_array().into_iter().flatten();
             let topics =

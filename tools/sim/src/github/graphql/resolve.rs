@@ -7,7 +7,7 @@ use super::organisations::{organisation, team};
 use super::repositories::repository;
 use super::root::query;
 use super::rules::rule;
-use super::{Problem, people, rulesets};
+use super::{Problem, git, people, rulesets};
 use crate::github::ids::Node;
 use crate::github::shapes;
 use crate::github::world::World;
@@ -48,7 +48,14 @@ pub(super) enum Object {
     Allowance(&'static str, Box<Object>),
     /// The answer of a mutation, which contains a rule.
     Payload(&'static str, Box<Object>),
-    /// An object whose fields have fixed values.
+    /// A branch.
+    Ref {
+        repository: u64,
+        name: String,
+    },
+    /// An object whose fields have fixed values. It names its type, and so does each object in it.
+    Json(Value),
+    /// An object whose fields have fixed simple values.
     Plain(&'static str, Value),
 }
 
@@ -72,7 +79,7 @@ impl Resolved {
 }
 
 impl Object {
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(super) fn type_name(&self) -> &str {
         match self {
             Self::Query => "Query",
             Self::Organisation(_) => "Organization",
@@ -86,6 +93,8 @@ impl Object {
             Self::Identity { .. } => "ExternalIdentity",
             Self::Invitation(_) => "OrganizationInvitation",
             Self::Ruleset { .. } => "RepositoryRuleset",
+            Self::Ref { .. } => "Ref",
+            Self::Json(value) => value["__typename"].as_str().unwrap_or_default(),
             Self::Connection(connection) => connection.type_name(),
             Self::Edge(edge) => edge.type_name,
             Self::Allowance(name, _) | Self::Payload(name, _) | Self::Plain(name, _) => name,
@@ -178,10 +187,26 @@ pub(super) fn resolve(
             "clientMutationId" => Resolved::Value(Value::Null),
             _ => Resolved::unknown(name, field),
         },
+        Object::Ref { repository, name } => git::reference(world, *repository, name, field, arguments),
+        Object::Json(value) => match value.get(field) {
+            Some(value) => nested(value),
+            None => Resolved::unknown(object.type_name(), field),
+        },
         Object::Plain(name, value) => match value.get(field) {
             Some(value) => Resolved::Value(value.clone()),
             None => Resolved::unknown(name, field),
         },
+    }
+}
+
+/// Returns a value. An object that names its type is resolved further, alone or in a list.
+fn nested(value: &Value) -> Resolved {
+    match value {
+        Value::Object(fields) if fields.contains_key("__typename") => {
+            Resolved::Object(Object::Json(value.clone()))
+        }
+        Value::Array(items) => Resolved::List(items.iter().map(nested).collect()),
+        _ => Resolved::Value(value.clone()),
     }
 }
 

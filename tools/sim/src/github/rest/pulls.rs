@@ -77,7 +77,8 @@ pub(crate) fn shown(world: &World, org: &str, found: &Value, number: &str, pull:
     };
     let base_commit = found["head_commit"].as_str().map_or_else(|| "1".repeat(40), str::to_owned);
     let base = format!("{org}:{}", pull["base"].as_str().unwrap_or_default());
-    let branch = json!(format!("change-{number}"));
+    let named = pull["branch"].as_str().map_or_else(|| format!("change-{number}"), str::to_owned);
+    let branch = json!(named);
     let mut shown = json!({
         "url": api, "id": id, "node_id": format!("PR_kwDO{id:08}"), "number": number.parse::<u64>().unwrap_or_default(),
         "html_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
@@ -86,7 +87,7 @@ pub(crate) fn shown(world: &World, org: &str, found: &Value, number: &str, pull:
         "review_comment_url": format!("{repository}/pulls/comments{{/number}}"),
         "comments_url": format!("{issue}/comments"), "statuses_url": format!("{repository}/statuses/{head}"),
         "state": pull["state"], "locked": false, "title": pull["title"], "user": user, "body": null, "labels": [],
-        "head": side(format!("{from}:change-{number}"), &branch, head, &from_user),
+        "head": side(format!("{from}:{named}"), &branch, head, &from_user),
         "base": side(base, &pull["base"], &base_commit, &owner),
         "_links": {
             "self": link(api.clone()), "html": link(web.clone()), "issue": link(issue.clone()),

@@ -122,6 +122,7 @@ const ROWS: &[Row] = &[
         "/environments/0/secrets",
         Null::Unmanaged,
     ),
+    ("files: LIST", "{ path: a, content: x }", "{ path: b, content: x }", "a", "/files", Null::Unmanaged),
     ("variables: LIST", "{ name: a, value: x }", "{ name: b, value: x }", "A", "/variables", Null::Unmanaged),
     (
         "branches: LIST",

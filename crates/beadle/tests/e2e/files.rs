@@ -1,0 +1,52 @@
+//! Files that Beadle keeps by a pull request.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+const OWNERS: &str = "files:\n- { path: CODEOWNERS, content: \"* @acme/platform\\n\" }\n";
+const WORKFLOW: &str = "- { path: .github/workflows/ci.yml, content: \"on: push\\n\" }\n";
+
+/// Creates an organisation whose App can write files, and no workflows.
+async fn world() -> World {
+    let mut state = acme(json!({
+        "shop": { "branches": { "main": {} }, "contents": { "README.md": "hello\n" } },
+    }));
+    state["orgs"]["acme"]["permissions"] = json!({
+        "administration": "write", "contents": "write", "members": "read", "metadata": "read",
+        "organization_custom_properties": "read", "pull_requests": "write",
+    });
+    let mut world = World::unlimited(state).await;
+    // The only repository is more than the usual share of all repositories.
+    world.org_lines += "[org.guard]\npercent = 100\nweakens = 100\n";
+    world.policy("settings.yml", OWNERS);
+    world
+}
+
+fn proposed(world: &World) -> Value {
+    world.repository("shop")["pulls"]["1"]["contents"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_waits_for_a_person_and_the_plan_after_it_has_no_change() {
+    let world = world().await;
+    world.beadle(&["plan"]).await.expect(2);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(proposed(&world)["CODEOWNERS"], "* @acme/platform\n");
+    assert_eq!(world.repository("shop")["contents"], json!({ "README.md": "hello\n" }));
+    let plan = world.beadle(&["plan"]).await.expect(0);
+    assert!(plan.out.contains("#1 waits for a merge") && plan.out.contains("1 waiting"), "{}", plan.out);
+    let plan = world.beadle(&["plan", "--format", "json"]).await.expect(0).json();
+    assert_eq!(plan["organisations"][0]["pending"], json!(false), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_the_app_may_not_write_is_refused_and_the_pull_request_stays() {
+    let world = world().await;
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let before = proposed(&world);
+    world.policy("settings.yml", &format!("{OWNERS}{WORKFLOW}"));
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(format!("{}{}", applied.out, applied.err).contains("not accessible"), "{}", applied.out);
+    assert_eq!(proposed(&world), before);
+}

@@ -258,7 +258,7 @@ pub struct Unknown {
 /// A difference that Beadle has done its part for: a person must act now. It is neither a change
 /// nor an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
+pub struct Waiting {
     /// The aspect.
     pub aspect: String,
     /// What Beadle waits for.
@@ -276,7 +276,7 @@ pub struct Plan<W> {
     pub unknowns: Vec<Unknown>,
     /// The differences that wait for a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waits: Vec<Wait>,
+    pub waits: Vec<Waiting>,
     /// The reason why Beadle skips the whole key, such as `archived`. The plan then has no changes.
     pub skipped: Option<String>,
 }

@@ -68,7 +68,9 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
         let mut groups = source.groups().await?;
         groups.sort_by(|one, other| one.name.cmp(&other.name));
         let mut named: BTreeMap<String, usize> = BTreeMap::new();
-        groups.iter().for_each(|group| *named.entry(group.name.clone()).or_default() += 1);
+        for group in &groups {
+            *named.entry(group.name.clone()).or_default() += 1;
+        }
         for group in groups {
             let made = mappings.group_keys(name, &group.id, &group.name);
             if made.iter().any(|(target, _)| *target == directory.name) {

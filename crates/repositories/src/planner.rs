@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown, Wait};
+use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown, Waiting};
 use beadle_github::{IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -393,7 +393,7 @@ impl RepositoryPlanner {
         aspect: &Aspect,
         context: &Context<'_>,
         target: &MergedLayers,
-    ) -> Result<(Vec<PlannedChange>, Vec<Unknown>, Vec<Wait>), Failure> {
+    ) -> Result<(Vec<PlannedChange>, Vec<Unknown>, Vec<Waiting>), Failure> {
         let name = aspect.name.to_owned();
         let doubts = target.undecided.iter().filter(|(section, _)| aspect.owns(section));
         let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
@@ -416,7 +416,7 @@ impl RepositoryPlanner {
             why: unresolved.reason,
             transient: unresolved.transient,
         });
-        let waits = plan.waits.into_iter().map(|why| Wait { aspect: name.clone(), why });
+        let waits = plan.waits.into_iter().map(|why| Waiting { aspect: name.clone(), why });
         Ok((plan.changes, unknowns.collect(), waits.collect()))
     }
 }

@@ -44,7 +44,7 @@ impl RepositoryPlanner {
         changes.retain(|planned| !protects(&planned.change.aspect));
         unknowns.retain(|unknown| !protects(&unknown.aspect));
         for aspect in aspects::ALL.iter().filter(|aspect| protects(aspect.name)) {
-            let (own, unknown) = self.aspect(aspect, &context, &target).await?;
+            let (own, unknown, _) = self.aspect(aspect, &context, &target).await?;
             unknowns.extend(unknown);
             let own = own.into_iter().filter(|planned| !planned.change.risks().is_guarded());
             changes.extend(own.map(|mut planned| {

@@ -69,6 +69,7 @@ fn decided(all: &[Wanted], seen: &KeptFiles) -> String {
 }
 
 #[test]
+#[expect(clippy::many_single_char_names, reason = "the rows of the table stay short")]
 fn a_pull_request_is_opened_updated_and_ended() {
     use PullState::{Closed, Merged, Open};
     let (a, b, old) = (wanted("a", "x"), wanted("b", "v"), wanted("a", "w"));

@@ -28,7 +28,7 @@ const SHARED: u32 = 0o644;
 /// The first policy. It changes only what is safe to change in every repository.
 const FIRST_POLICY: &str = "\
 # The declared state of every repository of the organisation. `beadle plan` shows what differs.
-# docs/policy.md lists all sections, and `beadle schema settings` prints the schema for editors.
+# docs/policy/sections.md lists all sections. `beadle schema settings` prints a schema for editors.
 
 repository:
   delete_branch_on_merge: true

@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::policy::assertions::repository;
 use crate::policy::{Node, OverrideStatus, Policy, PolicyError, Verdict};
 
-/// The example of docs/policy.md.
+/// The example of docs/policy/rules-and-tests.md.
 const EXAMPLE: &str = include_str!("../../../../../examples/policy/rules/overrides.yml");
 
 fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {

@@ -251,7 +251,8 @@ fn organisation() -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn every_form_of_a_value_of_the_organisation_means_the_same() {
-    let world = World::new(organisation(), include_str!("organization.yml")).await;
+    let mut world = World::new(organisation(), include_str!("organization.yml")).await;
+    world.set_secret("npm", "a value");
     expect_no_change(&world.sim.state(), "nothing", OF_A_NEW_ORGANISATION).await;
     Box::pin(world.apply()).await;
     expect_no_change(&world.sim.state(), "organization.yml", OF_THE_ORGANISATION).await;

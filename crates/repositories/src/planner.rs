@@ -66,6 +66,7 @@ pub struct Explanation {
     /// The values that a layer of higher rank removed.
     pub removed: Vec<Removed>,
     /// The keys that Beadle does not compare, because waivers exempt them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Waived>,
 }
 

@@ -121,7 +121,7 @@ impl Waiver {
 
     /// Returns one entry for each key of the waiver, for a plan.
     pub(crate) fn waived(&self) -> impl Iterator<Item = Waived> {
-        self.keys.iter().map(|key| Waived {
+        self.keys.iter().map(move |key| Waived {
             key: key.clone(),
             until: self.until.to_string(),
             reason: self.reason.clone(),

@@ -152,7 +152,11 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
                     0 => String::new(),
                     count => format!(", {}", counted(count, "test", "tests")),
                 };
-                printer.line(format!("{}: {fine}: {counts}{tests}", org.name));
+                let waivers = match policy.as_ref().map_or(0, |policy| policy.waivers.len()) {
+                    0 => String::new(),
+                    count => format!(", {}", counted(count, "waiver", "waivers")),
+                };
+                printer.line(format!("{}: {fine}: {counts}{tests}{waivers}", org.name));
             }
             None => printer.line(format!(
                 "{}: {}: {counts}",

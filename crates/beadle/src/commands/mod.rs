@@ -83,7 +83,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
         Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
-        Command::Waive(args) => waive::run(&armed().await?, &args, printer).await,
+        Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
         Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {

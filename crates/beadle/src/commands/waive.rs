@@ -36,7 +36,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
     };
     check(&waiver, file, now)?;
     let store = store::open_existing(config).await?;
-    let reader = App::new(config, OpenOptions::default()).reader(file)?;
+    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let reader = app.reader(file)?;
     let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
     ensure!(!rows.is_empty(), "no repository of {} has the name `{pattern}`", file.name);
     stored_waiver(&file.name, &waiver.id()).put(store.as_ref(), &waiver).await?;
@@ -59,7 +60,38 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
         waiver.until,
         waiver.id()
     ));
+    if let Some(row) = rows.first() {
+        // The waiver is stored, so a policy that cannot be read is no failure of the command.
+        let noted = Box::pin(note_idle_keys(&app, file, (row.name.as_str(), &waiver), printer)).await;
+        if let Err(error) = noted {
+            printer.note(format!("the keys were not compared with the policy: {error:#}"));
+        }
+    }
     Ok(FINE)
+}
+
+/// Prints a note if the policy does not declare some of the exempt keys for a repository. The
+/// operator may have written the name of an entry wrong.
+async fn note_idle_keys(
+    app: &App,
+    file: &Arc<OrgConfig>,
+    (repository, waiver): (&str, &Waiver),
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let planner = app.organisation(file).await?.planner(app.store()).only_looking();
+    let Some(explained) = planner.explain(repository, "").await? else { return Ok(()) };
+    let until = waiver.until.to_string();
+    let own = explained.waived.iter().filter(|waived| waived.asked.is_none() && waived.until == until);
+    let idle = waiver.keys.len().saturating_sub(own.count());
+    if idle > 0 {
+        let keys = counted(idle as u64, "key", "keys");
+        printer.note(format!(
+            "the policy does not declare {keys} of the waiver for {}/{repository}; `beadle explain {0}/{repository}` \
+             shows the paths",
+            file.name
+        ));
+    }
+    Ok(())
 }
 
 /// Parses the end of a waiver: a duration from now, a date or a time.

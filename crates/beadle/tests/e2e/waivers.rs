@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-const KEY: &str = "branches.default.enforce_admins";
+/// The policy names the branch `default`.
+const KEY: &str = "branches.main.enforce_admins";
+/// The key with the name that the policy uses.
+const DECLARED: &str = "branches[default].enforce_admins";
 
 fn waive(until: &'static str) -> [&'static str; 8] {
     ["waive", "acme/widgets", "--keys", KEY, "--until", until, "--reason", "release"]
@@ -33,9 +36,9 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     world.until_idle().await;
     assert_eq!(world.repository("widgets")["protection"]["main"]["enforce_admins"], json!(false));
     let plan = world.beadle(&["plan"]).await.expect(0);
-    assert!(plan.out.contains(&format!("{KEY} until ")), "{}", plan.out);
+    assert!(plan.out.contains(&format!("{DECLARED} until ")), "{}", plan.out);
     let explained = world.beadle(&["explain", "acme/widgets"]).await.expect(0);
-    assert!(explained.out.contains(&format!("{KEY} until ")), "{}", explained.out);
+    assert!(explained.out.contains(&format!("{DECLARED} until ")), "{}", explained.out);
     let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
     assert_eq!(listed["in_force"], json!(true), "{listed}");
     world.beadle(&["waivers", "--end", listed["code"].as_str().unwrap()]).await.expect(0);

@@ -135,7 +135,7 @@ impl Policy {
         }
         target.contradict(&self.disabled);
         target.obey(self, repository);
-        target.waive(&status.waivers);
+        target.waive(&status.waivers, repository.default_branch.as_deref());
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
             // If Beadle may not change `archived`, it cannot unarchive the repository, and GitHub
@@ -314,7 +314,7 @@ impl MergedLayers {
         if let Some(root) = &mut other.root {
             settle(root);
         }
-        other.waive(&self.waivers);
+        other.waive(&self.waivers, None);
         other
     }
 

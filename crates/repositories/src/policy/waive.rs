@@ -14,7 +14,7 @@ use super::keys::{SECTIONS, lists};
 use super::layers::{ListMode, ListModes};
 use super::node::{Kind, Node};
 use super::targeting::MergedLayers;
-use super::waived_key::{EVERY, PROTECTION, parts};
+use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, parts};
 use super::waiver::Waiver;
 use crate::identity;
 
@@ -43,14 +43,16 @@ enum Place<'a> {
 }
 
 impl MergedLayers {
-    /// Removes the keys of these waivers. Keeps the waivers that have an effect.
-    pub(super) fn waive(&mut self, waivers: &[Waiver]) {
+    /// Removes the keys of these waivers. Keeps the waivers that have an effect. A key can name the
+    /// default branch by its name at GitHub or as `default`.
+    pub(super) fn waive(&mut self, waivers: &[Waiver], default_branch: Option<&str>) {
         let Some(root) = &mut self.root else { return };
         let mut effective = Vec::new();
         for waiver in waivers {
             let asked = waiver.asked.as_ref().unwrap_or(&root.asked).clone();
-            let keys = waiver.keys.iter().filter(|key| waive_key(root, &mut self.list_modes, key, &asked));
-            let keys: Vec<String> = keys.cloned().collect();
+            let keys = waiver.keys.iter().map(|key| as_declared(root, key, default_branch));
+            let mut keys: Vec<String> = keys.collect();
+            keys.retain(|key| waive_key(root, &mut self.list_modes, key, &asked));
             if !keys.is_empty() {
                 effective.push(Waiver { keys, ..waiver.clone() });
             }
@@ -63,6 +65,24 @@ impl MergedLayers {
         let is_archived = |key: &String| ["repository", "repository.archived"].contains(&key.as_str());
         self.waivers.iter().any(|waiver| waiver.keys.iter().any(is_archived))
     }
+}
+
+/// Returns the path of a key with the name that the policy gives to the default branch.
+fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String {
+    let (Some(parts), Some(branch)) = (parts(path), default_branch) else { return path.to_owned() };
+    let [section, name, rest @ ..] = parts.as_slice() else { return path.to_owned() };
+    let entries = root.get(BRANCHES).map(Node::items).unwrap_or_default();
+    let has = |name: &str| entries.iter().any(|entry| entry.get("name").and_then(Node::text) == Some(name));
+    let declared = match *name {
+        _ if *section != BRANCHES || has(*name) => return path.to_owned(),
+        DEFAULT => branch,
+        name if name == branch => DEFAULT,
+        _ => return path.to_owned(),
+    };
+    let rest = rest
+        .iter()
+        .map(|part| if part.contains(['.', '[']) { format!("[{part}]") } else { format!(".{part}") });
+    format!("{BRANCHES}[{declared}]{}", rest.collect::<String>())
 }
 
 /// Removes a key from the values of a repository. Returns whether this has an effect.
@@ -333,6 +353,26 @@ rulesets:
             ),
         ] {
             assert_eq!(left(key, pointer, "teams"), (Some(expected), false), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_default_branch_has_two_names() {
+        let text = "branches: [{ name: NAME, protection: { enforce_admins: true } }]";
+        for (declared, key, expected) in [
+            ("default", "branches.main.enforce_admins", "branches[default].enforce_admins"),
+            ("main", "branches[default].protection", "branches[main].protection"),
+            ("main", "branches[main].protection", "branches[main].protection"),
+            ("default", "branches[release].protection", "branches[release].protection"),
+            (
+                "default",
+                "branches[main].restrictions.users[a.b]",
+                "branches[default].restrictions.users[a.b]",
+            ),
+            ("default", "teams[main]", "teams[main]"),
+        ] {
+            let root = Node::parse("settings.yml", &text.replace("NAME", declared)).unwrap();
+            assert_eq!(as_declared(&root, key, Some("main")), expected, "{declared}");
         }
     }
 

@@ -9,6 +9,10 @@ use super::shape::Shape;
 
 /// The part of a path that stands for every entry of a list.
 pub(super) const EVERY: &str = "*";
+/// The section of branch protection.
+pub(super) const BRANCHES: &str = "branches";
+/// The name of an entry of `branches` for the default branch.
+pub(super) const DEFAULT: &str = "default";
 /// The block in an entry of `branches` that a path can leave out.
 pub(super) const PROTECTION: &str = "protection";
 
@@ -93,15 +97,17 @@ fn below(shape: &Shape, parts: &[&str]) -> Result<(), String> {
 /// is not a path, the result is `true`.
 pub(super) fn overlap(one: &str, other: &str) -> bool {
     let (Some(one), Some(other)) = (canonical(one), canonical(other)) else { return true };
-    let same =
-        |(one, other): (&&str, &&str)| one.eq_ignore_ascii_case(other) || [*one, *other].contains(&EVERY);
-    one.iter().zip(&other).all(same)
+    let is_branch = one.first() == Some(&BRANCHES);
+    // The default branch of a repository can have any name.
+    let is_any = |part: &&str, at: usize| *part == EVERY || (is_branch && at == 1 && *part == DEFAULT);
+    let mut pairs = one.iter().zip(&other).enumerate();
+    pairs.all(|(at, (one, other))| one.eq_ignore_ascii_case(other) || is_any(one, at) || is_any(other, at))
 }
 
 /// Returns the parts of a path without the part that a path can leave out.
 fn canonical(path: &str) -> Option<Vec<&str>> {
     let mut parts = parts(path)?;
-    if parts.first() == Some(&"branches") && parts.get(2) == Some(&PROTECTION) {
+    if parts.first() == Some(&BRANCHES) && parts.get(2) == Some(&PROTECTION) {
         parts.remove(2);
     }
     Some(parts)
@@ -169,6 +175,8 @@ mod tests {
             ("teams[core]", "teams[web]", false),
             ("repository.has_wiki", "repository.has_issues", false),
             ("repository", "teams", false),
+            ("branches[main].protection", "branches[default].protection.enforce_admins", true),
+            ("teams[main]", "teams[default]", false),
             ("teams[", "repository", true),
         ] {
             assert_eq!(overlap(one, other), expected, "{one} {other}");

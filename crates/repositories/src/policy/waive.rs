@@ -79,10 +79,12 @@ fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String 
         name if name == branch => DEFAULT,
         _ => return path.to_owned(),
     };
-    let rest = rest
-        .iter()
-        .map(|part| if part.contains(['.', '[']) { format!("[{part}]") } else { format!(".{part}") });
-    format!("{BRANCHES}[{declared}]{}", rest.collect::<String>())
+    let mut path = format!("{BRANCHES}[{declared}]");
+    for part in rest {
+        let (open, close) = if part.contains(['.', '[']) { ("[", "]") } else { (".", "") };
+        path.extend([open, *part, close]);
+    }
+    path
 }
 
 /// Removes a key from the values of a repository. Returns whether this has an effect.
@@ -201,8 +203,7 @@ fn in_section(
 /// Removes a key from the entries of a list inside a block. GitHub replaces such a list as a whole,
 /// so Beadle cannot leave one entry alone. Only a rule of a ruleset can lose some of its parameters.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
-    // Without its type, a rule would not be valid.
-    if rest.is_empty() || rest == ["type"] {
+    if rest.is_empty() {
         return Left::Nothing;
     }
     let mut left = Left::Same;
@@ -212,7 +213,8 @@ fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: 
         }
         match walk(Place::Inner(list), item, rest, kept) {
             Left::Same => {}
-            Left::Changed if list == "rules" => left = Left::Changed,
+            // Without its type, a rule would not be valid.
+            Left::Changed if list == "rules" && rest != ["type"] => left = Left::Changed,
             Left::Changed | Left::Nothing => return Left::Nothing,
         }
     }
@@ -267,6 +269,9 @@ branches:
       required_status_checks: { strict: true, contexts: [ci, lint] }
   - name: release
     protection: { enforce_admins: true }
+";
+    // The rulesets of settings.yml belong to the organisation.
+    const SHOP: &str = "
 rulesets:
   - name: main
     target: branch
@@ -277,7 +282,8 @@ rulesets:
 ";
 
     fn resolved(keys: &[&str]) -> MergedLayers {
-        let files = [("settings.yml".to_owned(), SETTINGS.to_owned())].into();
+        let files = [("settings.yml", SETTINGS), ("repos/shop.yml", SHOP)];
+        let files = files.map(|(file, text)| (file.to_owned(), text.to_owned())).into();
         let policy = Policy::from_sources(files, "admin", Path::new("policy"));
         let policy = policy.unwrap_or_else(|error| panic!("{error}"));
         let waiver = Waiver {

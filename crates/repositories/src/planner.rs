@@ -121,9 +121,9 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner use the waivers in `store`, and remember four things there. These are the repository to which each
-    /// file in repos/ belongs, the layers that reached each repository, the ids that names meant,
-    /// and digests of the secrets that Beadle wrote.
+    /// Makes the planner use the waivers in `store`, and remember four things there. These are the
+    /// repository to which each file in repos/ belongs, the layers that reached each repository, the
+    /// ids that names meant, and digests of the secrets that Beadle wrote.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();

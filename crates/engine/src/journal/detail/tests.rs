@@ -80,10 +80,9 @@ const STORED: &[Stored] = &[
         r#"{"waived":["teams"],"repositories":["shop"],"waived_until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","by":"mona"}"#,
         |detail| matches!(detail, Detail::Operator(OperatorAction::Waived { .. })),
     ),
-    (
-        r#"{"ended_waiver":"0a1b2c3d","waived":["teams"],"repositories":["shop"],"by":"mona"}"#,
-        |detail| matches!(detail, Detail::Operator(OperatorAction::EndedWaiver { .. })),
-    ),
+    (r#"{"ended_waiver":"0a1b2c3d","waived":["teams"],"repositories":["shop"],"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::EndedWaiver { .. }))
+    }),
     (
         r#"{"waiver_ended":"0a1b2c3d","keys":["teams"],"repositories":["shop"],"until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","due":1}"#,
         |detail| matches!(detail, Detail::WaiverEnded(ended) if ended.due == 1),

@@ -144,6 +144,11 @@ fn in_block(
     let Some(at) = direct.or_else(|| position(entries, PROTECTION)) else { return Left::Same };
     let Some((key, value)) = entries.get_mut(at) else { return Left::Same };
     let name = key.text().unwrap_or_default();
+    let twin = match name {
+        "contexts" => Some("checks"),
+        "checks" => Some("contexts"),
+        _ => None,
+    };
     let below = match place {
         Place::Root => Place::Section(name),
         Place::Section("repository") if name == "topics" => Place::Section(name),
@@ -157,6 +162,8 @@ fn in_block(
     };
     if left == Left::Nothing {
         entries.remove(at);
+        // Both keys set the same list at GitHub.
+        entries.retain(|(key, _)| twin.is_none() || key.text() != twin);
         // An empty block can have a meaning of its own, such as a branch without protection.
         return if entries.is_empty() { Left::Nothing } else { Left::Changed };
     }
@@ -359,6 +366,19 @@ rulesets:
             ),
         ] {
             assert_eq!(left(key, pointer, "teams"), (Some(expected), false), "{key}");
+        }
+    }
+
+    #[test]
+    fn checks_and_contexts_are_one_list() {
+        let text = "branches: [{ name: main, protection: { required_status_checks: { strict: true, contexts: \
+                    [ci], checks: [{ context: lint }] } } }]";
+        for key in ["contexts[ci]", "checks[lint]", "checks"] {
+            let mut root = Node::parse("settings.yml", text).unwrap();
+            let (path, asked) = (format!("branches.main.required_status_checks.{key}"), root.asked.clone());
+            assert!(waive_key(&mut root, &mut ListModes::new(), &path, &asked), "{key}");
+            let checks = root.json().pointer("/branches/0/protection/required_status_checks").cloned();
+            assert_eq!(checks, Some(serde_json::json!({ "strict": true })), "{key}");
         }
     }
 

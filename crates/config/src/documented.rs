@@ -10,7 +10,7 @@ use crate::{
     AppFile, AttributesFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile,
     GuardFile, HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile,
     RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile,
-    TeamsFile, WorkerFile,
+    TeamsFile, WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -56,6 +56,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `app` of `[[org]]`", keys::<AppFile>()),
         ("### `[org.guard]` and `[target.guard]`", keys::<GuardFile>()),
         ("### `[org.gate]`", keys::<GateFile>()),
+        ("### `[org.waivers]`", keys::<WaiversFile>()),
         ("### `[org.budget]`", keys::<BudgetFile>()),
         ("### `[[org.dispatch]]`", keys::<DispatchFile>()),
         ("## `[[okta]]`", keys::<OktaFile>()),

@@ -49,6 +49,9 @@ pub struct OrgFile {
     /// The limits of the gate for the organisation.
     #[serde(default)]
     pub gate: GateFile,
+    /// The limits of waivers in the organisation.
+    #[serde(default)]
+    pub waivers: WaiversFile,
     /// The slug of a team whose members can approve a held policy by a review of its pull request.
     pub approve_by_review: Option<String>,
     /// How much of GitHub's rate limits Beadle may use.
@@ -254,6 +257,16 @@ pub struct GateFile {
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
+}
+
+/// `[org.waivers]`: the limits of waivers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaiversFile {
+    /// The longest time before its end for which a waiver is in force.
+    pub longest: Option<Span>,
+    /// The paths of the keys that no waiver exempts.
+    pub never_waive: Vec<String>,
 }
 
 /// `[org.budget]`: how much of GitHub's rate limits Beadle may use.

@@ -55,7 +55,7 @@ pub use key::{Key, KeyError, KeyScope, Lane};
 pub use mode::Mode;
 pub use note::{Metadata, Note, note};
 pub use pace::WritePace;
-pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting};
+pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting, Waived};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
 pub use refused::refused_note;
 pub use revive::{revive, revive_paused};

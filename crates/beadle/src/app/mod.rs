@@ -42,3 +42,5 @@ pub(crate) mod store;
 mod target_connection;
 mod team_file;
 mod text_parts;
+pub(crate) mod waived_repositories;
+pub(crate) mod waiver_watch;

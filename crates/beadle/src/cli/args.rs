@@ -300,6 +300,40 @@ pub(crate) struct Scope {
     pub(crate) target: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct WaiveArgs {
+    /// Repository, such as `acme/widgets`, or a glob for several, such as `acme/api-*`
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) name: String,
+    /// Key to exempt, such as `branches[main].protection.enforce_admins` or `teams[core]`; repeatable,
+    /// or separated by commas
+    #[arg(long, required = true, value_name = "KEY", value_delimiter = ',')]
+    pub(crate) keys: Vec<String>,
+    /// End of the waiver: a duration such as `2d`, a date such as `2026-12-01` (its last moment in
+    /// UTC), or a time such as `2026-12-01T18:00:00Z`
+    #[arg(long, value_name = "END")]
+    pub(crate) until: String,
+    /// Reason, for the journal and for everybody who reads a plan
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Person or team that answers for the waiver, such as `mona`; without it, the operator
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaiversArgs {
+    /// Limit to one organisation, such as `acme`
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// End a waiver of `beadle waive` now, by its code, such as `8f0c1d2e`
+    #[arg(long, value_name = "CODE", conflicts_with = "json")]
+    pub(crate) end: Option<String>,
+    /// Print JSON, one waiver a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaFile {
     /// settings.yml
@@ -314,6 +348,8 @@ pub(crate) enum SchemaFile {
     Rule,
     /// tests/*.yml
     Test,
+    /// waivers.yml
+    Waivers,
     /// deployment-settings.yml
     Deployment,
 }

@@ -8,7 +8,7 @@ use clap::Command;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
-    ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
+    ("Decide", &["holds", "approve", "waive", "waivers", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
         &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
@@ -106,6 +106,26 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle pause --org acme --for 2h", "an organisation"),
             ("beadle pause --repo acme/widgets --for \"1h 30m\"", "a repository"),
             ("beadle pause --target aws --for 7d", "a target"),
+        ],
+    ),
+    (
+        "waive",
+        &[
+            (
+                "beadle waive acme/widgets --keys branches.main.enforce_admins --until 2d --reason \"release\"",
+                "one key of a repository, for two days",
+            ),
+            (
+                "beadle waive \"acme/api-*\" --keys \"teams[contractors]\" --until 2026-12-01 --reason \"audit\" --owner mona",
+                "a team that may keep its access to several repositories",
+            ),
+        ],
+    ),
+    (
+        "waivers",
+        &[
+            ("beadle waivers", "every waiver with its code, its end and its owner"),
+            ("beadle waivers --end 8f0c1d2e", "end a waiver of `beadle waive` now"),
         ],
     ),
     ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),

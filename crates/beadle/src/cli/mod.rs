@@ -12,7 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 pub(crate) use args::{
     ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs,
     PlanArgs, PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs,
-    TargetsCommand, TasksCommand, Tool,
+    TargetsCommand, TasksCommand, Tool, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -254,6 +254,16 @@ pub(crate) enum Command {
     /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
     /// its plan is still the one that `beadle holds` shows.
     Approve(ApproveArgs),
+    /// Exempt keys of a repository from the policy until a time
+    ///
+    /// Beadle does not compare the keys: it neither repairs nor reports them. The waiver is in the
+    /// store of the service. `[org.waivers]` limits its length and the keys. At the end, Beadle
+    /// compares the keys again.
+    Waive(WaiveArgs),
+    /// List the waivers of the policy and of `beadle waive`, or end one of the latter
+    ///
+    /// A waiver in `waivers.yml` of the policy ends when the policy no longer has it.
+    Waivers(WaiversArgs),
     /// Confirm which repository, team or user a name in the policy means now
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's

@@ -29,11 +29,13 @@ mod sweep;
 mod tally;
 mod targets;
 mod tasks;
+mod waive;
+mod waivers;
 
 use std::sync::Arc;
 
 use beadle_engine::Time;
-use beadle_repositories::{FileKind, rule_schema, schema, test_schema};
+use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_schema};
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
@@ -81,6 +83,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
         Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
+        Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
+        Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
@@ -91,6 +95,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
                 SchemaFile::Deployment => schema(FileKind::Deployment),
                 SchemaFile::Rule => rule_schema(),
                 SchemaFile::Test => test_schema(),
+                SchemaFile::Waivers => waiver_schema(),
             };
             printer.json(&serde_json::to_string_pretty(&schema)?);
             Ok(FINE)

@@ -5,6 +5,7 @@ mod domain;
 mod mappings;
 mod policy_mappings;
 mod vendor_checks;
+mod waiver_check;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,11 @@ pub(crate) use beadle_config::{
 pub(crate) use domain::identity_store;
 pub(crate) use domain::{
     attributes, dialect, found_by, group_limits, leaving, membership_limits, modes, provisioned, rules,
+    waiver_rules,
 };
 pub(crate) use mappings::read as read_mappings;
 pub(crate) use policy_mappings::check_policies;
+pub(crate) use waiver_check::findings as waiver_findings;
 
 /// The whole configuration. It has been checked.
 #[derive(Debug)]

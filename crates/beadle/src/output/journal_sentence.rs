@@ -1,7 +1,9 @@
-//! Shows the entries of the journal about runs and policies as sentences.
+//! Shows the entries of the journal about runs, policies and waivers as sentences.
 
 use beadle_engine::Detail;
-use beadle_engine::journal::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts};
+use beadle_engine::journal::{
+    PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, WaiverEnded,
+};
 
 use crate::output::count::counted;
 
@@ -10,13 +12,14 @@ const DIGITS: usize = 12;
 /// The maximum number of deliveries that a sentence names.
 const CAUSES: usize = 3;
 
-/// Returns the sentence for an entry about a run or a policy. Returns `None` for all other entries.
+/// Returns the sentence for an entry about a run, a policy or the end of a waiver. Returns `None` for all other entries.
 pub(crate) fn sentence(detail: &Detail) -> Option<String> {
     match detail {
         Detail::Run(counts) => Some(run(counts)),
         Detail::Policy(policy) => Some(in_force(policy)),
         Detail::PolicyHeld(held) => Some(self::held(held)),
         Detail::PolicyWithdrawn(withdrawn) => Some(self::withdrawn(withdrawn)),
+        Detail::WaiverEnded(ended) => Some(waiver_ended(ended)),
         _ => None,
     }
 }
@@ -79,6 +82,12 @@ fn withdrawn(withdrawn: &PolicyWithdrawn) -> String {
     format!("policy {withdrawn_generation} (plan {plan}) held by {held_by}, withdrawn: {why}")
 }
 
+fn waiver_ended(ended: &WaiverEnded) -> String {
+    let (keys, repositories) = (ended.keys.join(", "), ended.repositories.join(", "));
+    let due = counted(ended.due as u64, "repository", "repositories");
+    format!("waiver of {keys} in {repositories} ended ({}, {}): {due} due", ended.owner, ended.reason)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -126,6 +135,13 @@ mod tests {
             (
                 json!({ "withdrawn_generation": "g1", "plan": "p1", "why": "the policy g0 is in force", "held_by": "command" }),
                 "policy g1 (plan p1) held by a command (`apply` or `sweep`), withdrawn: the policy g0 is in force",
+            ),
+            (
+                json!({
+                    "waiver_ended": "0a1b2c3d", "keys": ["teams"], "repositories": ["shop", "api-*"],
+                    "until": "2026-01-02T03:04:05Z", "reason": "release", "owner": "mona", "due": 1,
+                }),
+                "waiver of teams in shop, api-* ended (mona, release): 1 repository due",
             ),
         ] {
             assert_eq!(sentence(&Detail::from(stored)).as_deref(), Some(expected));

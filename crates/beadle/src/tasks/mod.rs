@@ -10,6 +10,7 @@
 //! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
 //! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | compares the target with its configuration |
+//! | `waivers` | organisation | makes the repositories of a waiver due when it ends, and warns before |
 //! | `token_expiry` | target | warns before a token ends |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
@@ -41,6 +42,7 @@ mod system_log;
 mod target_probe;
 mod team_file;
 mod token_expiry;
+mod waivers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,6 +104,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(shared_budget::SharedBudget(org.clone())));
         all.push(Arc::new(sweep_start::Repositories(of())));
         all.push(Arc::new(sweep_summary::Repositories(of())));
+        all.push(Arc::new(waivers::WaiverEnds(of())));
         if let Some(app) = &org.file.app {
             apps.entry(app.id).or_default().push(org.clone());
         }

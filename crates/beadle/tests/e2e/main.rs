@@ -52,5 +52,6 @@ mod taken;
 mod targeting;
 mod tasks;
 mod told;
+mod waivers;
 mod webhooks;
 mod work;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::policy::{PolicyHeld, PolicyInForce, PolicyWithdrawn};
+use super::waiver::WaiverEnded;
 use crate::plan::{Change, Unknown};
 
 /// The facts of an entry of the journal. Secrets are removed from the facts before they get here.
@@ -45,6 +46,8 @@ pub enum Detail {
     PolicyHeld(PolicyHeld),
     /// For a withdrawn generation, which the gate held before: why.
     PolicyWithdrawn(PolicyWithdrawn),
+    /// For the end of a waiver: what it exempted.
+    WaiverEnded(WaiverEnded),
     /// A detail that this version does not know in full, because another version of Beadle stored
     /// it. It is kept as JSON.
     Other(Value),
@@ -251,6 +254,32 @@ pub enum OperatorAction {
         /// The operator who ended the pause.
         by: String,
     },
+    /// The operator exempted keys of repositories until a time (`beadle waive`).
+    Waived {
+        /// The paths of the exempt keys.
+        waived: Vec<String>,
+        /// The names of the repositories, or globs for them.
+        repositories: Vec<String>,
+        /// The time at which the waiver ends.
+        waived_until: String,
+        /// Why the keys are exempt.
+        reason: String,
+        /// The person or team that answers for the waiver.
+        owner: String,
+        /// The operator who exempted the keys.
+        by: String,
+    },
+    /// The operator ended a waiver of `beadle waive`.
+    EndedWaiver {
+        /// The code of the waiver.
+        ended_waiver: String,
+        /// The paths of the keys that were exempt.
+        waived: Vec<String>,
+        /// The names of the repositories, or globs for them.
+        repositories: Vec<String>,
+        /// The operator who ended the waiver.
+        by: String,
+    },
 }
 
 /// The answer to a webhook that has a valid signature but belongs to no configured organisation or
@@ -359,6 +388,7 @@ impl Detail {
             Self::Policy(detail) => serde_json::to_value(detail),
             Self::PolicyHeld(detail) => serde_json::to_value(detail),
             Self::PolicyWithdrawn(detail) => serde_json::to_value(detail),
+            Self::WaiverEnded(detail) => serde_json::to_value(detail),
             Self::Other(value) => return value.clone(),
         };
         // The conversion to JSON cannot fail, because none of these types contains a map.
@@ -382,7 +412,8 @@ impl From<Value> for Detail {
             .or_else(|| read(&value, Self::Contested))
             .or_else(|| read(&value, Self::Policy))
             .or_else(|| read(&value, Self::PolicyHeld))
-            .or_else(|| read(&value, Self::PolicyWithdrawn));
+            .or_else(|| read(&value, Self::PolicyWithdrawn))
+            .or_else(|| read(&value, Self::WaiverEnded));
         known.unwrap_or(Self::Other(value))
     }
 }

@@ -76,6 +76,17 @@ const STORED: &[Stored] = &[
     (r#"{"resumed":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
     }),
+    (
+        r#"{"waived":["teams"],"repositories":["shop"],"waived_until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","by":"mona"}"#,
+        |detail| matches!(detail, Detail::Operator(OperatorAction::Waived { .. })),
+    ),
+    (r#"{"ended_waiver":"0a1b2c3d","waived":["teams"],"repositories":["shop"],"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::EndedWaiver { .. }))
+    }),
+    (
+        r#"{"waiver_ended":"0a1b2c3d","keys":["teams"],"repositories":["shop"],"until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","due":1}"#,
+        |detail| matches!(detail, Detail::WaiverEnded(ended) if ended.due == 1),
+    ),
     (r#"{"status":403}"#, |detail| matches!(detail, Detail::Refused(answer) if answer.status == 403)),
     (
         r#"{"summary":{"checked":3,"drifted":2,"repaired":1,"held":0,"failed":0,"unknown":1},"took_s":9}"#,

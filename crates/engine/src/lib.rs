@@ -61,6 +61,8 @@ pub use refused::refused_note;
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
 pub use span::parse_span;
-pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError, StoreRecord};
+pub use store::{
+    DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
+};
 pub use transfer::{Copied, CopyError, copy};
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

@@ -1,7 +1,7 @@
 //! The journal, the list of deliveries, and the deletion of old data.
 
 use beadle_engine::journal::{Entry, EntryKind};
-use beadle_engine::{DeliveryRow, Listing, Retention, Time};
+use beadle_engine::{DeliveryRow, History, Listing, Retention, Time};
 use rusqlite::{Connection, params};
 
 use crate::rows::damaged;
@@ -64,13 +64,78 @@ pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::R
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     // Entries are numbered in the order of their times, unless the clocks of processes differ. The
     // search therefore starts at the first entry that has the time or a later one.
-    let first = "SELECT min(seq) FROM journal WHERE at >= ?1";
-    let first: Option<u64> = connection.prepare_cached(first)?.query_row([since], |row| row.get(0))?;
-    let after = listing.after.max(first.unwrap_or(0).saturating_sub(1));
+    let after = listing.after.max(first_since(connection, Time(since))?.saturating_sub(1));
     connection
         .prepare_cached(&sql)?
         .query_map(params![after, since, listing.key, listing.limit], read_entry)?
         .collect()
+}
+
+/// Lists entries, with the newest entry first. The index `journal_open` has the intents, so a search
+/// for risks does not read other entries.
+pub(crate) fn newest(connection: &Connection, history: &History) -> rusqlite::Result<Vec<Entry>> {
+    let of_key = if history.key.is_some() { "key = ?1 AND" } else { "?1 IS NULL AND" };
+    let risks: Vec<String> = history
+        .risks
+        .iter()
+        .map(|risk| format!("instr(detail, '\"risk\":\"{}\"') > 0", risk.as_str()))
+        .collect();
+    let of_risks = if risks.is_empty() {
+        String::new()
+    } else {
+        format!("kind = 'intent' AND ({}) AND", risks.join(" OR "))
+    };
+    // The plus keeps SQLite from using the index of the times, which has another order.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM journal WHERE {of_key} {of_risks} seq > ?2 AND seq < ?3 AND +at >= ?4
+         ORDER BY seq DESC LIMIT ?5"
+    );
+    let after = match history.since {
+        Some(since) => history.after.max(first_since(connection, since)?.saturating_sub(1)),
+        None => history.after,
+    };
+    let before = history.before.unwrap_or(i64::MAX.unsigned_abs());
+    let since = history.since.unwrap_or(Time(i64::MIN)).0;
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![history.key, after, before, since, history.limit], read_entry)?
+        .collect()
+}
+
+/// Returns the number of the first entry that has this time or a later one; 0 if there is none.
+fn first_since(connection: &Connection, since: Time) -> rusqlite::Result<u64> {
+    let first = "SELECT min(seq) FROM journal WHERE at >= ?1";
+    let first: Option<u64> = connection.prepare_cached(first)?.query_row([since.0], |row| row.get(0))?;
+    Ok(first.unwrap_or(0))
+}
+
+/// The part of a subject after its owner, without differences of case. The index `journal_name` has
+/// this expression.
+const NAME: &str = "lower(substr(subject, instr(subject, '/') + 1))";
+
+/// Returns the keys and subjects of the entries that may have this name.
+pub(crate) fn named(connection: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let sql = format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} IN (?1, ?2)");
+    let whole = name.to_ascii_lowercase();
+    let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    connection.prepare_cached(&sql)?.query_map([whole.as_str(), bare], row)?.collect()
+}
+
+/// Returns one subject for each name of the journal. The query jumps from name to name in the
+/// index, so the number of entries does not matter.
+pub(crate) fn subjects(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<String>> {
+    let sql = format!(
+        "WITH RECURSIVE known (name) AS (
+             SELECT (SELECT {NAME} FROM journal ORDER BY {NAME} LIMIT 1)
+             UNION ALL
+             SELECT (SELECT {NAME} FROM journal WHERE {NAME} > known.name ORDER BY {NAME} LIMIT 1)
+             FROM known WHERE known.name IS NOT NULL
+         )
+         SELECT (SELECT subject FROM journal WHERE {NAME} = known.name LIMIT 1)
+         FROM known WHERE known.name IS NOT NULL LIMIT ?1"
+    );
+    connection.prepare_cached(&sql)?.query_map([limit], |row| row.get(0))?.collect()
 }
 
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {

@@ -41,7 +41,7 @@ pub use planner::preview::{Affected, Preview};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema};
 pub use recovery::Recovery;
-pub use requirements::{AppNeeds, app_needs, events, permissions};
+pub use requirements::{AppNeeds, app_needs, events, events_of, permissions};
 pub use shard::Shard;
 pub use sweep::Sweep;
 pub use writer::RepositoryWriter;

@@ -358,7 +358,7 @@ impl Worker {
                 let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
                 let mut outcome = self.outcome(&failure, claim.attempt);
                 if report.is_for_people() && !reconciler.parks_unresolved(key.instance()) {
-                    self.say_unresolved(&key, &failure.text);
+                    self.say_unresolved(&key, &report.subject, &failure.text);
                     if matches!(outcome, Outcome::Park(..)) {
                         outcome = Outcome::Done;
                     }
@@ -373,9 +373,9 @@ impl Worker {
         self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
     }
 
-    fn say_unresolved(&self, key: &Key, why: &str) {
+    fn say_unresolved(&self, key: &Key, subject: &str, why: &str) {
         if self.is_news(key, why) {
-            tracing::warn!(%key, why, "part of the policy cannot be resolved, Beadle changes nothing for this part");
+            tracing::warn!(%key, subject, why, "part of the policy cannot be resolved, Beadle changes nothing for this part");
         }
     }
 

@@ -85,9 +85,21 @@ impl Search<'_> {
                 break;
             }
             shown += 1;
-            printer.line(line(&story, printer));
+            printer.line(line(&self.named(story).await?, printer));
         }
         Ok(shown)
+    }
+
+    /// Replaces the key in a story by a name, if the entry has no name of its own.
+    async fn named(&self, mut story: Story) -> anyhow::Result<Story> {
+        let entry = &mut story.entry;
+        if (entry.subject.is_empty() || entry.subject == entry.key)
+            && let Ok(key) = entry.key.parse::<Key>()
+            && let Some(name) = names::name(self.store.as_ref(), &key).await?
+        {
+            entry.subject = name;
+        }
+        Ok(story)
     }
 
     /// Prints sentences in the order of the journal, until the user stops the command.
@@ -108,8 +120,8 @@ impl Search<'_> {
             if is_quiet {
                 stories.extend(forwards.older_than(clock.now() - RUN));
             }
-            for story in stories.iter().filter(|story| self.has(story)) {
-                printer.line(line(story, printer));
+            for story in stories.into_iter().filter(|story| self.has(story)) {
+                printer.line(line(&self.named(story).await?, printer));
             }
             if is_quiet {
                 clock.sleep(POLL).await;

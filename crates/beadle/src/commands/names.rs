@@ -74,8 +74,21 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// Returns the name that the newest journal entry of a key has.
+/// Returns the name of a key for people. The key of a dispatch or of the check of a pull request
+/// begins with the id of a repository, and gets the name of this repository.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
+    if let Some(name) = subject(store, key).await? {
+        return Ok(Some(name));
+    }
+    let Some((id, rest)) = key.id().split_once('/').filter(|(id, _)| id.parse::<u64>().is_ok()) else {
+        return Ok(None);
+    };
+    let repository = Key::new("repository", key.instance(), id);
+    Ok(subject(store, &repository).await?.map(|name| format!("{} {rest} of {name}", key.kind())))
+}
+
+/// Returns the name that the newest journal entry of a key has.
+async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut history = History { key: Some(key.to_string()), limit: FEW, ..History::default() };
     loop {
         let entries = store.newest_entries(history.clone()).await?;
@@ -121,5 +134,30 @@ mod tests {
         entries.extend(vec![entry(key.as_str()); 2 * FEW as usize]);
         store.journal(None, entries, Time(1)).await.unwrap();
         assert_eq!(name(&store, &key).await.unwrap().as_deref(), Some("acme/new"));
+    }
+
+    #[tokio::test]
+    async fn a_key_of_a_repository_has_the_name_of_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        let entry = Entry {
+            seq: 0,
+            at: Time(1),
+            kind: EntryKind::Run,
+            key: Key::new("repository", "acme", 7).to_string(),
+            subject: "acme/shop".into(),
+            intent: None,
+            detail: Value::Null.into(),
+        };
+        store.journal(None, vec![entry], Time(1)).await.unwrap();
+        for (key, expected) in [
+            (Key::new("dispatch", "acme", "7/deploy"), Some("dispatch deploy of acme/shop")),
+            (Key::new("check", "acme", "7/12"), Some("check 12 of acme/shop")),
+            (Key::new("dispatch", "acme", "8/deploy"), None),
+            (Key::new("dispatch", "other", "7/deploy"), None),
+            (Key::new("target-group", "aws", "corp/00g1"), None),
+        ] {
+            assert_eq!(name(&store, &key).await.unwrap().as_deref(), expected, "{key}");
+        }
     }
 }

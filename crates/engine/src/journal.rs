@@ -3,6 +3,7 @@
 
 mod detail;
 mod policy;
+mod unwritten;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use detail::{
     SweepSummary, WriteResult,
 };
 pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
+pub use unwritten::{Obstacle, UnwrittenChange};
 
 /// What an entry of the journal reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -36,6 +36,7 @@ pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transfer;
+mod unwritten;
 pub mod worker;
 
 pub use apply::{

@@ -26,6 +26,7 @@ use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
 use crate::store::{DeliveryRow, Listing, Store};
 use crate::subjects::Subjects;
+use crate::unwritten::unwritten;
 
 /// A run of a claimed key, as the reconciler gets it.
 #[derive(Clone, Debug)]
@@ -113,6 +114,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                     failed: report.failed(),
                     postponed: Some(count(|result| matches!(result, StepResult::Postponed(_)))),
                     unknown: report.unknowns.clone(),
+                    unwritten: Some(unwritten(&report)).filter(|changes| !changes.is_empty()),
                     after: Some(causes(self.store.as_ref(), run).await),
                 }),
             };

@@ -1,5 +1,7 @@
 //! The journal for people: sentences, the history of a setting, and names in place of ids.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::repair::{POLICY, declared, is_declared};
@@ -57,6 +59,48 @@ async fn the_journal_names_what_was_changed_back_who_made_it_and_which_line_aske
 
     let deliveries = world.beadle(&["deliveries", "--repo", "acme/gadgets"]).await.expect(0).out;
     assert!(deliveries.lines().all(|line| line.contains("acme/gadgets")), "{deliveries}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn follow_shows_a_write_when_its_run_has_ended() {
+    let world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    let out = world.path().join("followed");
+    let mut command = world.command();
+    command.args(["journal", "--follow", "--since", "1h"]).stdout(std::fs::File::create(&out).unwrap());
+    let mut child = command.spawn().unwrap();
+    grant(&world, "widgets", "ann").await;
+    let begun = Instant::now();
+    let shown = loop {
+        let shown = std::fs::read_to_string(&out).unwrap();
+        if let Some(line) = shown.lines().find(|line| line.contains("contractors")) {
+            break line.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{shown}\n{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(shown.contains("removed ") && shown.contains("made by ann"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_observe_the_journal_names_what_would_be_written() {
+    let mut drifted = declared();
+    drifted["teams"]["contractors"] = json!("admin");
+    let mut world = World::new(acme(json!({ "widgets": drifted }))).await;
+    world.mode = "observe";
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    let journal = world.beadle(&["journal", "--repo", "acme/widgets"]).await.expect(0).out;
+    for part in
+        ["not written: removes team contractors (teams) asked by settings.yml:", "(skipped by the mode)"]
+    {
+        assert!(journal.contains(part), "`{part}` is not in {journal}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,22 @@
 //! The journal for people: sentences, the history of a setting, and names in place of ids.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
+
+/// A running `beadle journal --follow`. A drop kills it.
+struct Following(Child);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.wait();
+    }
+}
 
 /// Somebody gives a team access, and GitHub reports it.
 async fn grant(world: &World, repository: &str, login: &str) {
@@ -70,7 +81,7 @@ async fn follow_shows_a_write_when_its_run_has_ended() {
     let out = world.path().join("followed");
     let mut command = world.command();
     command.args(["journal", "--follow", "--since", "1h"]).stdout(std::fs::File::create(&out).unwrap());
-    let mut child = command.spawn().unwrap();
+    let _following = Following(command.spawn().unwrap());
     grant(&world, "widgets", "ann").await;
     let begun = Instant::now();
     let shown = loop {
@@ -81,8 +92,6 @@ async fn follow_shows_a_write_when_its_run_has_ended() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{shown}\n{}", serving.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    child.kill().unwrap();
-    child.wait().unwrap();
     assert!(shown.contains("removed ") && shown.contains("made by ann"), "{shown}");
 }
 

@@ -9,6 +9,7 @@ pub mod apply;
 pub mod background;
 pub mod backoff;
 pub mod budget;
+mod causes;
 pub mod clock;
 mod contested;
 pub mod delivery;

@@ -288,6 +288,9 @@ pub(crate) enum Command {
         /// Show one group only, by its present or a former name, such as `Developers`
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
+        /// Show one repository only, by its present or a former name, such as `acme/widgets`
+        #[arg(long, value_name = "NAME", conflicts_with = "group")]
+        repo: Option<String>,
     },
     /// List the background tasks, or run one now
     ///

@@ -19,6 +19,7 @@ pub(crate) struct QueueFilter {
     pub(crate) limit: u32,
     pub(crate) retry: Option<String>,
     pub(crate) group: Option<String>,
+    pub(crate) repo: Option<String>,
 }
 
 pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Printer) -> anyhow::Result<u8> {
@@ -33,12 +34,17 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
         }
         return Ok(FINE);
     }
-    let rows = match &wanted.group {
+    let keys = match (&wanted.group, &wanted.repo) {
+        (Some(name), _) => Some(group_keys(config, &store, name).await?),
+        (None, Some(name)) => Some(names::repository_keys(config, &store, name).await?),
+        (None, None) => None,
+    };
+    let rows = match &keys {
         None => store.rows(wanted.limit).await?,
-        Some(name) => {
+        Some(keys) => {
             let mut rows = Vec::new();
-            for key in group_keys(config, &store, name).await? {
-                rows.extend(store.row(&key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
+            for key in keys {
+                rows.extend(store.row(key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
             }
             rows
         }
@@ -52,9 +58,10 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
         let name = named(store.as_ref(), row.key.as_str(), printer).await?;
         printer.line(format!("{:9} {name}  {}", state(row, now, printer), detail(row, now)));
     }
-    if wanted.group.is_some() {
+    if keys.is_some() {
         if rows.is_empty() {
-            printer.note("the group is not due, not running and not parked");
+            let what = if wanted.group.is_some() { "group" } else { "repository" };
+            printer.note(format!("the {what} is not due, not running and not parked"));
         }
         return Ok(FINE);
     }

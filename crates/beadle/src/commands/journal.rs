@@ -86,6 +86,9 @@ impl Search<'_> {
             }
             shown += 1;
             printer.line(line(&self.named(story).await?, printer));
+            if printer.is_closed() {
+                break;
+            }
         }
         Ok(shown)
     }
@@ -102,15 +105,16 @@ impl Search<'_> {
         Ok(story)
     }
 
-    /// Prints sentences in the order of the journal, until the user stops the command.
+    /// Prints sentences in the order of the journal, until the user stops the command
+    /// or nobody reads the output. Returns the number of sentences.
     async fn follow(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
         let mut forwards = Forwards::default();
-        let mut after = self.args.after;
+        let (mut after, mut shown) = (self.args.after, 0);
         if after == 0 && self.since.is_none() {
             let newest = self.store.newest_entries(History { limit: 1, ..History::default() }).await?;
             after = newest.first().map_or(0, |entry| entry.seq);
         }
-        loop {
+        while !printer.is_closed() {
             let entries = self.page(&mut after).await?;
             let is_quiet = entries.is_empty();
             let mut stories: Vec<Story> = Vec::new();
@@ -121,23 +125,24 @@ impl Search<'_> {
                 stories.extend(forwards.older_than(clock.now() - RUN));
             }
             for story in stories.into_iter().filter(|story| self.has(story)) {
+                shown += 1;
                 printer.line(line(&self.named(story).await?, printer));
             }
             if is_quiet {
                 clock.sleep(POLL).await;
             }
         }
+        Ok(shown)
     }
 
     /// Prints the entries as JSON, in the order of the journal. Returns their number.
     async fn export(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
-        let mut after = self.args.after;
-        let mut shown = 0;
-        loop {
+        let (mut after, mut shown) = (self.args.after, 0);
+        while !printer.is_closed() {
             let entries = self.page(&mut after).await?;
             if entries.is_empty() {
                 if !self.args.follow {
-                    return Ok(shown);
+                    break;
                 }
                 clock.sleep(POLL).await;
             }
@@ -146,6 +151,7 @@ impl Search<'_> {
                 printer.json(&serde_json::to_string(entry)?);
             }
         }
+        Ok(shown)
     }
 
     /// Returns the next entries in the order of the journal, and raises `after` to the last of them.

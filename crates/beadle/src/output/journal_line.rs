@@ -22,7 +22,7 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story. `name` is the name of what the entry is about.
+/// Returns the line for a story.
 pub(crate) fn line(story: &Story, printer: &Printer) -> String {
     let entry = &story.entry;
     let name = if entry.subject.is_empty() { &entry.key } else { &entry.subject };

@@ -6,6 +6,7 @@ pub mod aws;
 mod cli;
 mod commands;
 mod config;
+mod journal;
 mod logging;
 pub mod output;
 mod pull_request;

@@ -3,6 +3,7 @@
 
 mod detail;
 mod policy;
+mod unwritten;
 mod waiver;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use detail::{
     SweepSummary, WriteResult,
 };
 pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
+pub use unwritten::{Obstacle, UnwrittenChange};
 pub use waiver::WaiverEnded;
 
 /// What an entry of the journal reports.

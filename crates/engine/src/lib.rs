@@ -9,6 +9,7 @@ pub mod apply;
 pub mod background;
 pub mod backoff;
 pub mod budget;
+mod causes;
 pub mod clock;
 mod contested;
 pub mod delivery;
@@ -36,6 +37,7 @@ pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transfer;
+mod unwritten;
 pub mod worker;
 
 pub use apply::{
@@ -61,6 +63,8 @@ pub use refused::refused_note;
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
 pub use span::parse_span;
-pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError, StoreRecord};
+pub use store::{
+    DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
+};
 pub use transfer::{Copied, CopyError, copy};
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

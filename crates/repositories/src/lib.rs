@@ -44,7 +44,7 @@ pub use policy::{
     FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema, waiver_schema,
 };
 pub use recovery::Recovery;
-pub use requirements::{AppNeeds, app_needs, events, permissions};
+pub use requirements::{AppNeeds, app_needs, events, events_of, permissions};
 pub use shard::Shard;
 pub use sweep::Sweep;
 pub use waiver_book::{stored_waiver, stored_waivers};

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord, Time,
-    Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
+    Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
+    StoreRecord, Time, Timing, Verdict,
 };
 
 use crate::DynamoStore;
@@ -160,6 +160,10 @@ impl Journal for DynamoStore {
 
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
         self.list_entries(&listing).await
+    }
+
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError> {
+        self.list_newest(&history).await
     }
 
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord,
-    Time, Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
+    Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
+    StoreRecord, Time, Timing, Verdict, is_called,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -272,8 +272,31 @@ impl Journal for SqliteStore {
         self.read("reading the journal", move |connection| journal::entries(connection, &listing)).await
     }
 
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError> {
+        self.read("reading the journal", move |connection| journal::newest(connection, &history)).await
+    }
+
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
         self.read("looking for interrupted writes", journal::open_intents).await
+    }
+
+    async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
+        let name = name.to_owned();
+        self.read("looking for a name in the journal", move |connection| {
+            let mut found = journal::named(connection, &name)?;
+            found.retain(|(_, subject)| is_called(subject, &name));
+            // Some entries are about an organisation or about no key at all.
+            let mut keys: Vec<Key> = found.into_iter().filter_map(|(key, _)| key.parse().ok()).collect();
+            keys.sort();
+            keys.dedup();
+            Ok(keys)
+        })
+        .await
+    }
+
+    async fn subjects(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.read("listing the names of the journal", move |connection| journal::subjects(connection, limit))
+            .await
     }
 }
 

@@ -363,6 +363,10 @@ pub(crate) struct ListArgs {
     /// `acme/widgets`
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Limit to the deliveries that concern a repository, by its present or a former name, such as
+    /// `acme/widgets`
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(crate) repo: Option<String>,
     /// Maximum number of deliveries to list
     #[arg(long, default_value_t = 50, value_name = "NUMBER")]
     pub(crate) limit: u32,
@@ -370,33 +374,6 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Print the body of one delivery, such as `72d3162e-cc78-11e3-81ab-4c9367dc0958`
-    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "key"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "key", "repo"])]
     pub(crate) body: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum JournalFormat {
-    /// Text for people
-    Text,
-    /// JSON for programs, one entry a line
-    Ndjson,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct JournalArgs {
-    /// Format of the output
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: JournalFormat,
-    /// Maximum age of the entries to show, such as `2h` or `7d`
-    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
-    pub(crate) since: Option<Duration>,
-    /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-    /// Limit to a group, by its present or a former name, such as `Developers`
-    #[arg(long, value_name = "NAME", conflicts_with = "key")]
-    pub(crate) group: Option<String>,
-    /// Limit to the entries with a higher number than this, such as `1200`
-    #[arg(long, default_value_t = 0, value_name = "SEQ")]
-    pub(crate) after: u64,
 }

@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Decide", &["holds", "approve", "waive", "waivers", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
-        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
+        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "history", "budget"],
     ),
     ("Maintain", &["targets", "store"]),
 ];
@@ -150,7 +150,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "deliveries",
         &[
             ("beadle deliveries --since 2h", "the last two hours"),
-            ("beadle deliveries --key acme/widgets", "the deliveries about one repository"),
+            ("beadle deliveries --repo acme/widgets", "the deliveries about one repository"),
             ("beadle deliveries --body 72d3162e-cc78-11e3-81ab-4c9367dc0958", "the body of one delivery"),
         ],
     ),
@@ -158,7 +158,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "queue",
         &[
             ("beadle queue", "all keys that wait, run or are parked"),
-            ("beadle queue --retry repository:acme:1296269", "retry a key now"),
+            ("beadle queue --retry acme/widgets", "retry a repository now"),
         ],
     ),
     ("tasks", &[("beadle tasks", "the last result of every task")]),
@@ -166,11 +166,22 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "journal",
         &[
-            ("beadle journal --since 7d --key acme/widgets", "one repository"),
+            ("beadle journal --since 7d --repo acme/widgets", "one repository"),
+            ("beadle journal --only removed,exposed", "what Beadle removed or exposed"),
+            ("beadle journal --who mona --since 2d", "what mona caused or decided"),
+            ("beadle journal --follow", "new entries as they arrive"),
             (
                 "beadle journal --format ndjson --after 1200",
                 "the entries with a number above 1200, for a log collector",
             ),
+        ],
+    ),
+    (
+        "history",
+        &[
+            ("beadle history acme/widgets", "every setting that Beadle changed"),
+            ("beadle history acme/widgets --setting has_wiki", "one setting"),
+            ("beadle history Developers --since 30d", "the members of a group"),
         ],
     ),
     ("healthcheck", &[("beadle healthcheck", "exit code 0 if the service answers")]),

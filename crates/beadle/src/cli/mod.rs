@@ -2,6 +2,7 @@
 
 mod args;
 mod help;
+mod journal_args;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs,
-    PlanArgs, PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs,
-    TargetsCommand, TasksCommand, Tool, WaiveArgs, WaiversArgs,
+    ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs,
+    RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
+    WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
+pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
 
 use beadle_config::StoreLocation;
 
@@ -290,13 +292,16 @@ pub(crate) enum Command {
         /// Maximum number of keys to list
         #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: u32,
-        /// Retry a key now, even if it is parked, such as `repository:acme:1296269` or
-        /// `acme/widgets`
+        /// Retry a repository, group or key now, even if it is parked, such as `acme/widgets` or
+        /// `repository:acme:1296269`
         #[arg(long, value_name = "KEY")]
         retry: Option<String>,
         /// Show one group only, by its present or a former name, such as `Developers`
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
+        /// Show one repository only, by its present or a former name, such as `acme/widgets`
+        #[arg(long, value_name = "NAME", conflicts_with = "group")]
+        repo: Option<String>,
     },
     /// List the background tasks, or run one now
     ///
@@ -310,8 +315,17 @@ pub(crate) enum Command {
     },
     /// Show what Beadle wrote, held and refused, and why
     ///
+    /// Each line tells when and where Beadle changed what, which line of the policy asked for it, and
+    /// who made the state before, as far as a webhook or the directory reports it. The newest line
+    /// comes first.
+    ///
     /// The service deletes old entries. To keep them, export them regularly with `--format ndjson`.
     Journal(JournalArgs),
+    /// Show each setting of a repository or group over time
+    ///
+    /// Shows the values that Beadle wrote, with the newest first, the line of the policy that asked
+    /// for each of them, and who made the state before, as far as it is known.
+    History(HistoryArgs),
     /// Check that the service answers, for containers
     ///
     /// Sends a request to the public listener of this configuration, on this machine.

@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod gate;
 mod healthcheck;
+mod history;
 mod import;
 mod import_groups;
 mod init;
@@ -101,11 +102,12 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&*config()?, &args, printer).await,
-        Command::Queue { json, limit, retry, group } => {
-            let wanted = queue::QueueFilter { json, limit, retry, group };
-            queue::run(&*config()?, wanted, printer).await
+        Command::Queue { json, limit, retry, group, repo } => {
+            let wanted = queue::QueueFilter { json, limit, retry, group, repo };
+            queue::run(&config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
+        Command::History(args) => history::run(&*config()?, &args, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and
             // needs the operator token for that.

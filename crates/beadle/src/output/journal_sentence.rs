@@ -2,7 +2,8 @@
 
 use beadle_engine::Detail;
 use beadle_engine::journal::{
-    PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, WaiverEnded,
+    Obstacle, PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, UnwrittenChange,
+    WaiverEnded,
 };
 
 use crate::output::count::counted;
@@ -49,6 +50,15 @@ fn run(counts: &RunCounts) -> String {
         let part = unknown.part.as_ref().map(|part| format!(" {part}")).unwrap_or_default();
         text = format!("{text}; {}{part} unknown: {}", unknown.aspect, unknown.why);
     }
+    let unwritten = counts.unwritten.as_deref().unwrap_or_default();
+    if !unwritten.is_empty() {
+        let shown: Vec<String> = unwritten.iter().map(self::unwritten).collect();
+        text = format!("{text}; not written: {}", shown.join(", "));
+        let all = counts.changes.saturating_sub(counts.written);
+        if let Some(more) = all.checked_sub(unwritten.len()).filter(|more| *more > 0) {
+            text = format!("{text}, {more} more");
+        }
+    }
     let causes = counts.after.as_deref().unwrap_or_default();
     if causes.is_empty() {
         return text;
@@ -64,6 +74,25 @@ fn run(counts: &RunCounts) -> String {
         shown.push(format!("{more} more"));
     }
     format!("{text}; after {}", shown.join(", "))
+}
+
+/// Returns an unwritten change, such as `removes team contractors (teams) asked by settings.yml:7
+/// (held as 8f0c1d2e3a4b)`.
+fn unwritten(change: &UnwrittenChange) -> String {
+    let what = match change.what.as_str() {
+        "" => change.aspect.clone(),
+        what => format!("{what} ({})", change.aspect),
+    };
+    let asked = change.asked.as_ref().map(|line| format!(" asked by {line}")).unwrap_or_default();
+    let because = match (change.because, &change.digest) {
+        (Obstacle::Held, Some(digest)) => format!("held as {digest}"),
+        (Obstacle::Held, None) => "held".to_owned(),
+        (Obstacle::Mode, _) => "skipped by the mode".to_owned(),
+        (Obstacle::Contested, _) => "postponed".to_owned(),
+        (Obstacle::Failed, _) => "failed".to_owned(),
+        (Obstacle::NotReached, _) => "not reached".to_owned(),
+    };
+    format!("{} {what}{asked} ({because})", change.risk)
 }
 
 fn in_force(policy: &PolicyInForce) -> String {
@@ -124,6 +153,18 @@ mod tests {
                     "after": [causes[0], causes[1], causes[2], causes[0], causes[0]],
                 }),
                 "0 changes; teams team a unknown: 404; after push, team.edited by ann, push, 2 more",
+            ),
+            (
+                json!({
+                    "changes": 3, "written": 0, "held": 1, "withheld": 2, "failed": 0, "unknown": [],
+                    "unwritten": [
+                        { "aspect": "teams", "what": "team a", "risk": "removes", "because": "held", "digest": "8f0c",
+                          "asked": { "file": "settings.yml", "line": 7 } },
+                        { "aspect": "topics", "what": "", "risk": "adds", "because": "mode", "asked": null },
+                    ],
+                }),
+                "3 changes: 1 held by the guard, 2 skipped by the mode; not written: removes team a (teams) asked by \
+                 settings.yml:7 (held as 8f0c), adds topics (skipped by the mode), 1 more",
             ),
             (in_force, "policy 0123456789ab in force: commit 0123456789ab of acme/admin by mona: Add a team"),
             (

@@ -30,6 +30,7 @@ mod identity;
 mod import;
 mod init;
 mod intake;
+mod journal;
 mod kill;
 mod mutation;
 mod observe;

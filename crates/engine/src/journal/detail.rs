@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::policy::{PolicyHeld, PolicyInForce, PolicyWithdrawn};
+use super::unwritten::UnwrittenChange;
 use super::waiver::WaiverEnded;
 use crate::plan::{Change, Unknown};
 
@@ -182,6 +183,9 @@ pub struct RunCounts {
     pub postponed: Option<usize>,
     /// The parts that could not be read or resolved.
     pub unknown: Vec<Unknown>,
+    /// The gravest changes that were not written. `None` in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<Vec<UnwrittenChange>>,
     /// The deliveries that made the key due. `None` in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<Cause>>,

@@ -58,6 +58,10 @@ const STORED: &[Stored] = &[
         r#"{"changes":1,"written":1,"held":0,"failed":0,"unknown":[]}"#,
         |detail| matches!(detail, Detail::Run(run) if run.postponed.is_none() && run.after.is_none()),
     ),
+    (
+        r#"{"changes":2,"written":1,"held":1,"failed":0,"unknown":[],"unwritten":[{"aspect":"teams","what":"team a","risk":"removes","asked":{"file":"repos/x.yml","line":3},"because":"held","digest":"0a1b2c3d4e5f"}]}"#,
+        |detail| matches!(detail, Detail::Run(run) if run.unwritten.as_ref().is_some_and(|left| left.len() == 1)),
+    ),
     (r#"{"approved":"0a1b2c3d4e5f","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Approved { .. }))
     }),

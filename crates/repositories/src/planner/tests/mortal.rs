@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError, StoreRecord,
-    Time, Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
+    Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError,
+    StoreRecord, Time, Timing, Verdict,
 };
 use beadle_sim::Sim;
 use beadle_transport::{Exchanged, Wire};
@@ -234,6 +234,10 @@ impl Journal for MortalStore {
 
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
         passes!(self, self.inner.entries(listing))
+    }
+
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError> {
+        passes!(self, self.inner.newest_entries(history))
     }
 
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {

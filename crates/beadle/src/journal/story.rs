@@ -89,6 +89,8 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::AdoptedName { by, .. }
         | OperatorAction::AdoptedFile { by, .. }
         | OperatorAction::Paused { by, .. }
-        | OperatorAction::Resumed { by, .. } => by,
+        | OperatorAction::Resumed { by, .. }
+        | OperatorAction::Waived { by, .. }
+        | OperatorAction::EndedWaiver { by, .. } => by,
     }
 }

@@ -97,6 +97,13 @@ fn operator(action: &OperatorAction) -> String {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
+        OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
+            let (keys, names) = (waived.join(", "), repositories.join(", "));
+            format!("{by} exempted {keys} of {names} until {waived_until}: {reason}")
+        }
+        OperatorAction::EndedWaiver { waived, repositories, by, .. } => {
+            format!("{by} ended the exemption of {} of {}", waived.join(", "), repositories.join(", "))
+        }
     }
 }
 

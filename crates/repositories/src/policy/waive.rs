@@ -74,7 +74,7 @@ fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String 
     let entries = root.get(BRANCHES).map(Node::items).unwrap_or_default();
     let has = |name: &str| entries.iter().any(|entry| entry.get("name").and_then(Node::text) == Some(name));
     let declared = match *name {
-        _ if *section != BRANCHES || has(*name) => return path.to_owned(),
+        _ if *section != BRANCHES || has(name) => return path.to_owned(),
         DEFAULT => branch,
         name if name == branch => DEFAULT,
         _ => return path.to_owned(),
@@ -239,10 +239,11 @@ fn is_called(list: &str, item: &Node, at: usize, part: &str) -> bool {
             [&name.written, &name.key, &name.open].iter().any(|known| *known == part || **known == folded)
         }
         (Kind::Map(_) | Kind::List(_), _) => part == at.to_string(),
-        _ => match item.text() {
-            Some(text) => text.eq_ignore_ascii_case(part),
-            None => item.json().to_string() == part,
-        },
+        _ => {
+            // A number is compared with its text.
+            let shown = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
+            shown.eq_ignore_ascii_case(part)
+        }
     }
 }
 

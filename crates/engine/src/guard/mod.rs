@@ -6,6 +6,7 @@
 
 mod count;
 mod decision;
+mod groups;
 pub mod window;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::plan::{Change, Risk, Risks};
 
 pub use count::RepositoryCount;
 pub use decision::{Decision, Ruling, decide};
+pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
 pub use window::{GuardReservation, Spent};
 
 /// The guard's limits for one window of one instance. All keys and all processes of the instance

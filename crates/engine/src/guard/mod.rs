@@ -164,11 +164,6 @@ impl Hold {
         self.key.instance() == instance && self.generation != generation && !is_kept
     }
 
-    /// Returns whether the change waits for a decision: no operator approved or rejected it.
-    pub fn is_open(&self) -> bool {
-        self.approved_by.is_none() && self.rejected.is_none()
-    }
-
     /// Returns the reason why the change is held now: the rejection, if there is one.
     pub fn stated(&self) -> String {
         match &self.rejected {

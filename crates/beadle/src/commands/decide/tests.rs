@@ -1,4 +1,4 @@
-use beadle_engine::guard::{Rejection, decide, group_holds};
+use beadle_engine::guard::group_holds;
 use beadle_engine::testing::change;
 use beadle_engine::{Key, Risk};
 
@@ -56,40 +56,6 @@ fn a_decision_in_enforce_needs_a_reason_and_the_options_must_name_changes() {
     let added = group_holds(vec![hold(1, Mode::AddOnly)]);
     let mut named = named_changes(&added, "d1");
     assert_eq!(chosen(&mut named, &args(&[], &[]), &without), Ok(()), "only `enforce` needs a reason");
-}
-
-#[test]
-fn a_decision_that_changes_nothing_says_why() {
-    let approved = |by: &str| Hold { approved_by: Some(by.into()), ..hold(1, Mode::Enforce) };
-    let begun = || Hold { spent: true, ..approved("hubot") };
-    let rejection = |by: &str| Some(Rejection { by: by.into(), reason: None, at: Time(0) });
-    let rejected = |by: &str| Hold { rejected: rejection(by), ..hold(1, Mode::Enforce) };
-    let (approve, reject) = (Decision::approve("mona", None), Decision::reject("mona", None));
-    for (before, decision, expected) in [
-        (hold(1, Mode::Enforce), &approve, Effect::Done),
-        (approved("mona"), &approve, Effect::Done),
-        (approved("hubot"), &approve, Effect::Before("hubot")),
-        (rejected("hubot"), &approve, Effect::Done),
-        (begun(), &approve, Effect::Begun),
-        (hold(1, Mode::Enforce), &reject, Effect::Done),
-        (approved("hubot"), &reject, Effect::Done),
-        (rejected("hubot"), &reject, Effect::Before("hubot")),
-        (begun(), &reject, Effect::Begun),
-    ] {
-        let after = decide(&before, decision, Time(1)).unwrap_or(before);
-        assert_eq!(effect(&after, decision), expected, "{after:?} {decision:?}");
-    }
-}
-
-#[test]
-fn the_journal_has_the_group_only_if_the_operator_named_it() {
-    let groups = group_holds(vec![hold(1, Mode::Enforce), hold(2, Mode::Enforce)]);
-    let code = groups[0].code.clone();
-    let decision = Decision::approve("mona", Some("closed"));
-    let detail = |name: &str| entry(&named_changes(&groups, name)[0], &decision, Time(1)).detail.to_value();
-    let whole = serde_json::json!({ "approved": "d1", "by": "mona", "reason": "closed", "group": code });
-    assert_eq!(detail(&code), whole);
-    assert_eq!(detail("d1"), serde_json::json!({ "approved": "d1", "by": "mona", "reason": "closed" }));
 }
 
 #[test]

@@ -106,3 +106,72 @@ async fn one_decision_is_for_the_changes_that_were_shown_and_for_no_other() {
     };
     assert_eq!(decisions.iter().filter(names_mona).count(), 168);
 }
+
+/// Adds a comment to the only issue of the repository `admin`.
+async fn comment(world: &World, id: u64, user: &str, is_edited: bool, code: &str) {
+    let now = jiff::Timestamp::now();
+    let updated = if is_edited { now + jiff::SignedDuration::from_secs(2) } else { now };
+    let mut issues = world.repository("admin")["issues"].clone();
+    issues[0]["comments"].as_array_mut().unwrap().push(json!({
+        "id": id, "user": user, "body": format!("/beadle approve {code} the contract ended"),
+        "created_at": format!("{now:.0}"), "updated_at": format!("{updated:.0}"),
+    }));
+    world.patch(json!({ "admin": { "issues": issues } }), false).await;
+}
+
+/// Returns the answers of Beadle to comments.
+fn answers(world: &World) -> Vec<String> {
+    let admin = world.repository("admin");
+    let comments = admin["issues"][0]["comments"].as_array().unwrap().iter();
+    let bodies = comments.map(|comment| comment["body"].as_str().unwrap());
+    bodies.filter(|body| body.starts_with("Beadle approves")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_of_a_member_of_the_team_approves_and_no_other_comment_does() {
+    const LOOK: &[&str] = &["tasks", "run", "approvals by comments at acme"];
+    let issues = json!([{ "id": 5, "number": 3, "title": "held changes", "comments": [] }]);
+    let files = json!({ "settings.yml": POLICY });
+    let admin = json!({ "branches": { "main": {} }, "contents": files, "issues": issues });
+    let mut drifted = declared();
+    drifted["teams"]["contractors"] = json!("admin");
+    let mut state = acme(json!({ "widgets": drifted, "admin": admin }));
+    state["orgs"]["acme"]["teams"]["security"]["members"] = json!({ "ann": "member", "bob": "member" });
+    let mut world = World::unlimited(state).await;
+    world.source = "{ repository = \"admin\" }".into();
+    world.org_lines =
+        "approve_by_comment = { repository = \"admin\", team = \"security\" }\n[org.guard]\nremoves = 0\n"
+            .into();
+    let serving = world.serve().await;
+    world.connect();
+    let change = json!({
+        "contents": { "settings.yml": POLICY.replace("has_wiki: false", "has_wiki: true") },
+        "commit": { "author": "bob", "message": "Turn wikis on" },
+    });
+    world.patch(json!({ "admin": change }), true).await;
+    world.until("widgets", "the policy of bob", |found| found["has_wiki"] == json!(true)).await;
+    world.until_idle().await;
+    let (code, count) = waiting(&world).await;
+    assert_eq!(count, 1);
+
+    comment(&world, 90_000_001, "bob", false, &code).await;
+    comment(&world, 90_000_002, "cyd", false, &code).await;
+    comment(&world, 90_000_003, "ann", true, &code).await;
+    comment(&world, 90_000_004, "ann", false, "0123456789ab").await;
+    world.beadle(LOOK).await.expect(0);
+    assert_eq!(waiting(&world).await.1, 1, "{}", serving.log());
+    let refused = answers(&world);
+    assert_eq!(refused.len(), 2, "a person who is not in the team gets no answer: {refused:?}");
+    assert!(refused[0].contains("the author of the last change of the policy cannot approve"), "{refused:?}");
+    assert!(refused[1].contains("no held change and no group of held changes has this code"), "{refused:?}");
+
+    comment(&world, 99_000_000, "ann", false, &code).await;
+    world.beadle(LOOK).await.expect(0);
+    let is_removed = |found: &Value| found["teams"].get("contractors").is_none();
+    world.until("widgets", "the approved removal", is_removed).await;
+    assert_eq!(answers(&world).last().map(String::as_str), Some("Beadle approves 1 change."));
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
+    let reason = "the contract ended (https://github.com/acme/admin/issues/3#issuecomment-99000000)";
+    assert!(journal.contains("\"by\":\"ann\"") && journal.contains(reason), "{journal}");
+    assert_eq!(serving.stop().await, Some(0));
+}

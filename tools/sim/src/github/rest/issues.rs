@@ -41,6 +41,17 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             });
             Reply::json(201, shown)
         }
+        ("GET", ["comments"]) => {
+            let since = call.query.iter().find(|(key, _)| key == "since").map(|(_, since)| since.as_str());
+            let of = |issue: &Value| {
+                let comments = issue["comments"].as_array().cloned().unwrap_or_default();
+                comments.iter().map(|one| comment_of(world, org, name, issue, one)).collect::<Vec<_>>()
+            };
+            let mut rows: Vec<Value> = issues.iter().flat_map(of).collect();
+            rows.retain(|row| since.is_none_or(|since| row["updated_at"].as_str() >= Some(since)));
+            rows.sort_by_key(|row| row["id"].as_u64());
+            page(call, rows)
+        }
         ("GET", [number]) => match place(number) {
             Some(at) => Reply::json(200, shown(world, org, found, &issues[at])),
             None => Reply::not_found(),
@@ -139,7 +150,8 @@ fn comment_of(world: &World, org: &str, name: &str, issue: &Value, comment: &Val
         "id": id, "node_id": format!("IC_kwDO{id:08}"), "body": comment["body"], "user": author(world, comment),
         "url": format!("{api}/comments/{id}"), "issue_url": format!("{api}/{number}"),
         "html_url": format!("https://github.com/{org}/{name}/{part}/{number}#issuecomment-{id}"),
-        "author_association": "NONE", "created_at": dated(comment), "updated_at": dated(comment),
+        "author_association": "NONE", "created_at": dated(comment),
+        "updated_at": comment["updated_at"].as_str().unwrap_or_else(|| dated(comment)),
         "performed_via_github_app": app.map(|app| shapes::app(world, &app)),
     })
 }

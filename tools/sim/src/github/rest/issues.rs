@@ -169,6 +169,29 @@ mod tests {
     }
 
     #[test]
+    fn the_comments_of_a_repository_are_listed_since_a_time_in_the_order_of_their_ids() {
+        let comment =
+            |id: u64, at: &str| json!({ "id": id, "user": "octocat", "body": "b", "created_at": at });
+        let mut edited = comment(9, "2026-01-02T00:00:00Z");
+        edited["updated_at"] = json!("2026-01-05T00:00:00Z");
+        let first = json!({ "id": 5, "number": 3, "comments": [edited, comment(7, "2026-01-02T00:00:00Z")] });
+        let second = json!({ "id": 6, "number": 4, "comments": [comment(8, "2026-01-04T00:00:00Z")] });
+        let repository = json!({ "issues": [first, second] });
+        let mut world = World::from(
+            json!({ "users": { "octocat": {} }, "orgs": { "acme": { "repos": { "admin": repository } } } }),
+        );
+        let query = [("since".to_owned(), "2026-01-03T00:00:00Z".to_owned())];
+        let path = "repos/acme/admin/issues/comments".split('/').collect();
+        let asked =
+            Call { method: &Method::GET, path, query: &query, body: &Value::Null, sender: "a", accept: "" };
+        let listed = rest::answer(&mut world, &asked).body.unwrap();
+        let ids: Vec<_> =
+            listed.as_array().unwrap().iter().map(|row| (&row["id"], &row["updated_at"])).collect();
+        let (eight, nine) = (json!("2026-01-04T00:00:00Z"), json!("2026-01-05T00:00:00Z"));
+        assert_eq!(ids, [(&json!(8), &eight), (&json!(9), &nine)]);
+    }
+
+    #[test]
     fn an_issue_is_created_by_the_apps_bot_and_listed() {
         let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "admin": {} } } } }));
         let new = json!({ "title": "failed", "body": "why", "labels": ["bug", { "name": "policy" }] });

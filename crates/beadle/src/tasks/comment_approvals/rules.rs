@@ -68,13 +68,20 @@ pub(super) fn approved<'a>(
         return Err("another version of the policy is in force since the changes are held");
     }
     // If the author is unknown, every person could be the author.
-    if policy.authors.is_empty() {
+    if policy.authors.is_empty() || !policy.authors.iter().all(|author| is_login(author)) {
         return Err("the author of the policy is not known");
     }
     if policy.authors.iter().any(|author| author.eq_ignore_ascii_case(person)) {
         return Err("the author of the last change of the policy cannot approve what the policy causes");
     }
     Ok(named)
+}
+
+/// Returns whether a name can be the login of a person or an App. GitHub shows the name in the commit
+/// if the author has no account.
+fn is_login(name: &str) -> bool {
+    let name = name.strip_suffix("[bot]").unwrap_or(name);
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 #[cfg(test)]
@@ -172,6 +179,8 @@ mod tests {
                 Err("another version"),
             ),
             ("unknown author", vec![hold(1)], "d1", "mona", vec![], Err("not known")),
+            ("no account", vec![hold(1)], "d1", "mona", vec!["Mona Lisa"], Err("not known")),
+            ("an App", vec![hold(1)], "d1", "mona", vec!["renovate[bot]"], Ok(1)),
             ("the author", vec![hold(1)], "d1", "Ann", vec!["mona", "ann"], Err("cannot approve")),
         ] {
             let groups = group_holds(holds);

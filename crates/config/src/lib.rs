@@ -36,7 +36,8 @@ pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
 pub use org::{
-    AppFile, BudgetFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals, Validators, WaiversFile,
+    AppFile, BudgetFile, CommentApprovalFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals,
+    Validators, WaiversFile,
 };
 pub use policy_source::{PolicySource, RepositorySource};
 pub use schedule::Schedule;

@@ -10,6 +10,7 @@ pub mod background;
 pub mod backoff;
 pub mod budget;
 mod causes;
+mod change_title;
 pub mod clock;
 mod contested;
 pub mod delivery;
@@ -45,6 +46,7 @@ pub use apply::{
 };
 pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
+pub use change_title::change_title;
 pub use clock::{Clock, Time};
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};

@@ -132,11 +132,13 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
 }
 
 /// Returns the number of keys in the queue, and the number of held changes and policies. Paused keys
-/// do not count as waiting, because a pause may cover all repositories of an organisation.
+/// do not count as waiting, because a pause may cover all repositories of an organisation. Rejected
+/// changes do not count, because they wait for nobody.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
-    Ok((store.depth(now).await?, store.holds().await?.len() + policies))
+    let waiting = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
+    Ok((store.depth(now).await?, waiting + policies))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {

@@ -1,6 +1,7 @@
 //! The command line, with help that teaches.
 
 mod args;
+mod decide_args;
 mod help;
 mod journal_args;
 
@@ -11,12 +12,13 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs,
-    RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
-    WaiveArgs, WaiversArgs,
+    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
+    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, WaiveArgs,
+    WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
+pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, RejectArgs};
 pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
 
 use beadle_config::StoreLocation;
@@ -246,16 +248,27 @@ pub(crate) enum Command {
         scope: Scope,
     },
     /// List held changes and held policies
-    Holds {
-        /// Print JSON, one change or generation a line
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// Equal changes of several repositories with the same cause are one group, with one code.
+    /// Changes that wait for a decision come first.
+    Holds(HoldsArgs),
     /// Approve held changes or a held policy, so that Beadle writes them
     ///
-    /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
-    /// its plan is still the one that `beadle holds` shows.
+    /// Changes pass the guard. The code of a group stands for exactly the changes that `beadle
+    /// holds` shows: if a change joins the group or gets another value, the group has another code.
+    /// A generation of a policy passes the gate and comes into force, if its plan is still the one
+    /// that `beadle holds` shows.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not approved.
     Approve(ApproveArgs),
+    /// Reject held changes, so that they stay held
+    ///
+    /// Beadle holds a rejected change until somebody approves it, or until the change is no longer
+    /// needed. A rejected change no longer counts as a hold that waits for a decision. A rejection
+    /// withdraws an approval whose write has not begun.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected.
+    Reject(RejectArgs),
     /// Exempt keys of a repository from the policy until a time
     ///
     /// Beadle does not compare the keys: it neither repairs nor reports them. The waiver is in the

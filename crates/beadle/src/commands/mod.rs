@@ -6,12 +6,14 @@ mod approve;
 mod aws;
 mod budget;
 mod check;
+mod decide;
 mod deliveries;
 mod doctor;
 mod explain;
 mod gate;
 mod healthcheck;
 mod history;
+mod holds;
 mod import;
 mod import_groups;
 mod init;
@@ -23,6 +25,7 @@ mod plan_total;
 mod preview;
 mod queue;
 mod rebind;
+mod reject;
 mod rounds;
 mod serve;
 mod store;
@@ -82,8 +85,9 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
-        Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
-        Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
+        Command::Holds(args) => holds::run(&*config()?, &args, printer).await,
+        Command::Approve(args) => approve::run(&*config()?, &args, printer).await,
+        Command::Reject(args) => reject::run(&*config()?, &args, printer).await,
         Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
         Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,

@@ -7,6 +7,7 @@
 //! | `policy_reload` | organisation | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | shares the budget of the credential with other processes |
 //! | `sweep_start` | organisation, directory | starts sweeps |
+//! | `comment_approvals` | organisation | looks for comments that approve held changes |
 //! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
 //! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | compares the target with its configuration |
@@ -25,6 +26,7 @@
 //! directory or target need. So the tasks of other vendors continue.
 
 mod changed_groups;
+mod comment_approvals;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod mappings_reload;
@@ -105,6 +107,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(sweep_start::Repositories(of())));
         all.push(Arc::new(sweep_summary::Repositories(of())));
         all.push(Arc::new(waivers::WaiverEnds(of())));
+        if org.file.approve_by_comment.is_some() {
+            all.push(Arc::new(comment_approvals::CommentApprovals(of())));
+        }
         if let Some(app) = &org.file.app {
             apps.entry(app.id).or_default().push(org.clone());
         }

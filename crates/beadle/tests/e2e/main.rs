@@ -8,6 +8,7 @@ mod contracts;
 mod world;
 
 mod action;
+mod approvals;
 #[cfg(feature = "aws")]
 mod aws;
 mod careful;

@@ -37,6 +37,7 @@ const COMMANDS: &[&[&str]] = &[
     &["explain", "acme/shop", "--json"],
     &["holds", "--json"],
     &["approve", "8f0c1d2e3a4b"],
+    &["reject", "8f0c1d2e3a4b"],
     &["pause", "--org", "acme", "--for", "1m"],
     &["resume", "--org", "acme"],
     &["rebind", "acme/nothing"],

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Store, StoreError, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Store, StoreError, Time, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
@@ -20,6 +20,7 @@ use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::reconciler_registry::ReconcilerRegistry;
+use crate::app::service_record::ServiceRecord;
 use crate::app::{accepted_mappings, policy_checks, policy_mappings};
 use crate::config::Config;
 
@@ -40,6 +41,10 @@ pub(crate) struct Service {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
     pub(crate) directories: Arc<Directories>,
+    /// The name of this process in the store. Each process gets a new name.
+    pub(crate) process: String,
+    /// The time at which the process began with its configuration.
+    pub(crate) started: Time,
     reconcilers: ReconcilerRegistry,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
@@ -66,6 +71,7 @@ impl Service {
         for org in &app.config.file.org {
             reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
         }
+        let started = app.clock.now();
         Arc::new(Self {
             orgs: app.config.file.org.iter().map(ServedOrganisation::new).collect(),
             app,
@@ -75,6 +81,8 @@ impl Service {
             budgets: Arc::new(RwLock::new(directories.budgets())),
             metrics: Arc::default(),
             directories: Arc::new(directories),
+            process: format!("{:016x}", rand::random::<u64>()),
+            started,
             agreed: Mutex::default(),
             has_mappings: AtomicBool::default(),
         })
@@ -209,6 +217,9 @@ impl Service {
 
     /// Tells the other processes that this process stops and no longer uses any budget.
     pub(crate) async fn leave(&self) {
+        if let Err(error) = ServiceRecord::note(&self.process).forget(self.store.as_ref()).await {
+            tracing::debug!(%error, "record of this service not deleted in the store, it becomes outdated");
+        }
         join_all(self.orgs.iter().map(|org| org.leave_share())).await;
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) mappings: Mappings,
     /// The location of the store.
     pub(crate) place: StoreLocation,
+    /// Every value of the configuration file, by the path of its key, such as `org.acme.mode`.
+    pub(crate) values: BTreeMap<String, String>,
     secrets: SecretStore,
 }
 
@@ -63,8 +65,8 @@ impl Config {
         let place = file.store.path.parse::<StoreLocation>().map_err(anyhow::Error::msg)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let secrets = SecretStore::new(base.to_owned());
-        let mut config =
-            Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place, secrets };
+        let (base, mappings, values) = (base.to_owned(), Mappings::default(), source.values());
+        let mut config = Self { base, file, own, mappings, place, values, secrets };
         let texts = mappings::read(config.mapping_files(), &ReadingAt::default())?;
         config.mappings = config.mappings_of(&texts)?;
         for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())

@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
-        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
+        &["serve", "status", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
     ),
     ("Maintain", &["targets", "store"]),
 ];
@@ -139,6 +139,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle queue", "all keys that wait, run or are parked"),
             ("beadle queue --retry repository:acme:1296269", "retry a key now"),
+        ],
+    ),
+    (
+        "status",
+        &[
+            ("beadle status", "the state now; exit code 0 if everything is as declared"),
+            ("beadle status --watch", "the state again every few seconds"),
+            ("beadle status --json", "the state for programs"),
         ],
     ),
     ("tasks", &[("beadle tasks", "the last result of every task")]),

@@ -288,6 +288,24 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
     },
+    /// Show the state of the service and everything that is not as declared
+    ///
+    /// Beadle prints one line for each organisation, directory and target: the mode and the policy
+    /// in force, the last and the next sweep, and how many repositories or groups have a problem.
+    /// Then it prints one line for each problem: what is parked, contested, held, unknown or
+    /// drifted, with the cause and the names. Reads the store, and asks the service of this machine
+    /// whether it is ready. Sends no request to GitHub.
+    ///
+    /// Exit code: 0 everything is as declared, 2 something is parked, contested, held, unknown or
+    /// drifted, 1 the service is down, a task fails, a sweep is overdue or an error.
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print the state again and again until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
     /// List the background tasks, or run one now
     ///
     /// The service stores the result of a task when the result changes, and once a minute.

@@ -24,6 +24,7 @@ mod queue;
 mod rebind;
 mod rounds;
 mod serve;
+mod status;
 mod store;
 mod sweep;
 mod tally;
@@ -101,6 +102,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             queue::run(&*config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
+        Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and
             // needs the operator token for that.

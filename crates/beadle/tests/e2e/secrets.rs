@@ -41,6 +41,7 @@ const COMMANDS: &[&[&str]] = &[
     &["resume", "--org", "acme"],
     &["rebind", "acme/nothing"],
     &["healthcheck"],
+    &["status"],
     &["tasks"],
     &["tasks", "run", "nothing"],
     &["queue"],

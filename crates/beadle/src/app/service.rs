@@ -13,6 +13,7 @@ use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
@@ -41,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
     pub(crate) directories: Arc<Directories>,
+    /// Stops the work with this configuration.
+    pub(crate) stop: CancellationToken,
     /// The name of this process in the store. Each process gets a new name.
     pub(crate) process: String,
     /// The time at which the process began with its configuration.
@@ -83,6 +86,7 @@ impl Service {
             directories: Arc::new(directories),
             process: format!("{:016x}", rand::random::<u64>()),
             started,
+            stop: CancellationToken::new(),
             agreed: Mutex::default(),
             has_mappings: AtomicBool::default(),
         })

@@ -9,6 +9,7 @@ mod config;
 mod logging;
 pub mod output;
 mod pull_request;
+mod reload_signal;
 mod stop_signals;
 mod tasks;
 

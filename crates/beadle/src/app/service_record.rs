@@ -8,7 +8,7 @@ use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, needs_restart};
 use crate::output::count::counted;
 
 /// The maximum age of the record of a running service. A function on AWS renews its record once a
@@ -111,9 +111,11 @@ pub(crate) fn sentence(keys: &[String]) -> String {
         names.push(format!("{more} more"));
     }
     let count = counted(keys.len() as u64, "value", "values");
+    let hint =
+        if keys.iter().any(|key| needs_restart(key)) { "restart the service" } else { "run `beadle reload`" };
     let verb = if keys.len() == 1 { "differs" } else { "differ" };
     format!(
-        "the running service uses another configuration than the file: {count} {verb} ({}); run `beadle reload`",
+        "the running service uses another configuration than the file: {count} {verb} ({}); {hint}",
         names.join(", ")
     )
 }
@@ -160,6 +162,7 @@ mod tests {
              (`k1`, `k2`, `k3`, `k4`, `k5`, 2 more); run `beadle reload`"
         );
         assert!(sentence(&keys[..1]).contains("1 value differs (`k1`)"));
+        assert!(sentence(&["store.path".to_owned()]).ends_with("; restart the service"));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
-        &["serve", "status", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
+        &["serve", "reload", "status", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
     ),
     ("Maintain", &["targets", "store"]),
 ];
@@ -92,6 +92,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    ("reload", &[("beadle reload", "after a change of beadle.toml or of a secret")]),
     ("doctor", &[("beadle doctor", "diagnose every organisation and target")]),
     (
         "targets probe",

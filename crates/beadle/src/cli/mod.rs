@@ -218,7 +218,25 @@ pub(crate) enum Command {
     /// Writes only to the folder, and never overwrites a file. Exit code: 0 success, 1 an error.
     Import(ImportArgs),
     /// Run the service: receive webhooks, repair drift, sweep on schedule
+    ///
+    /// SIGTERM and Ctrl-C stop the service. SIGHUP makes it read beadle.toml again, as `beadle
+    /// reload` does.
     Serve,
+    /// Make the running service read beadle.toml and its secrets again
+    ///
+    /// Sends a request to the configured operator listener. The service checks the file first. If
+    /// the file is invalid, the service keeps its configuration. Otherwise it ends the runs in
+    /// progress, and works with the new configuration. It receives webhooks all the time. A changed
+    /// mode passes the gate first, as at a start.
+    ///
+    /// New values of `[store]`, `server.listen`, `server.operator` and `worker.lease` need a restart.
+    ///
+    /// Exit code: 0 the service uses the file, 2 a value needs a restart, 1 an error.
+    Reload {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Diagnose permissions, events, clock, store and webhook delivery
     ///
     /// Sends a signed test delivery to the service of this configuration.

@@ -22,6 +22,7 @@ mod plan_total;
 mod preview;
 mod queue;
 mod rebind;
+mod reload;
 mod rounds;
 mod serve;
 mod status;
@@ -38,7 +39,7 @@ use beadle_repositories::{FileKind, rule_schema, schema, test_schema};
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
-use crate::config::{Config, EXAMPLE};
+use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;
 
 /// The exit code of success: no change is pending.
@@ -69,7 +70,11 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Some(tool) => import::convert(tool, &args, printer),
             None => Box::pin(import::run(&armed().await?, &args, printer)).await,
         },
-        Command::Serve => serve::run(&armed().await?).await,
+        Command::Serve => {
+            let place = ConfigPlace { file: cli.config.clone(), store: cli.store.clone() };
+            Box::pin(serve::run(&place)).await
+        }
+        Command::Reload { json } => reload::run(&*armed().await?, json, printer).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {

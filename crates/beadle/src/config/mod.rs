@@ -4,6 +4,7 @@
 mod domain;
 mod mappings;
 mod policy_mappings;
+mod reload;
 mod vendor_checks;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub(crate) use domain::{
 };
 pub(crate) use mappings::read as read_mappings;
 pub(crate) use policy_mappings::check_policies;
+pub(crate) use reload::{ConfigPlace, needs_restart};
 
 /// The whole configuration. It has been checked.
 #[derive(Debug)]

@@ -42,6 +42,7 @@ const COMMANDS: &[&[&str]] = &[
     &["rebind", "acme/nothing"],
     &["healthcheck"],
     &["status"],
+    &["reload"],
     &["tasks"],
     &["tasks", "run", "nothing"],
     &["queue"],

@@ -28,6 +28,8 @@ use crate::config::Config;
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
 /// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
+/// The longest time that a process waits for the store to delete its record when it stops.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While
 /// Beadle waits for a vendor or a file system, it holds at most a lock that belongs to one
@@ -221,8 +223,10 @@ impl Service {
 
     /// Tells the other processes that this process stops and no longer uses any budget.
     pub(crate) async fn leave(&self) {
-        if let Err(error) = ServiceRecord::note(&self.process).forget(self.store.as_ref()).await {
-            tracing::debug!(%error, "record of this service not deleted in the store, it becomes outdated");
+        let note = ServiceRecord::note(&self.process);
+        let left = tokio::time::timeout(LEAVING, note.forget(self.store.as_ref())).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::debug!("record of this service not deleted in the store, it becomes outdated");
         }
         join_all(self.orgs.iter().map(|org| org.leave_share())).await;
     }

@@ -14,6 +14,7 @@ use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::reloads::Reloads;
@@ -35,6 +36,9 @@ pub struct Operator {
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
+    /// Ends the runs of tasks that an operator asked for. After a reload of the configuration, such
+    /// a run must not go on with the previous configuration.
+    pub stop: CancellationToken,
     /// Sends requests to read the configuration again.
     pub reloads: Reloads,
     /// The bearer token that callers must send. It is required if the listener accepts connections
@@ -67,6 +71,11 @@ const UNAUTHORISED: (StatusCode, &str) =
 
 const FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not run a background task: use `beadle tasks run`\n");
+
+const STOPPING: (StatusCode, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "the service stops, or it reads its configuration again: run the task again\n",
+);
 
 const RELOAD_FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not reload the configuration: use `beadle reload`\n");
@@ -118,9 +127,12 @@ async fn run_task(
     if is_from_a_page(&headers) {
         return FROM_A_PAGE.into_response();
     }
-    match operator.driver.activate(&name).await {
-        Ok(record) => Json(record).into_response(),
-        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+    tokio::select! {
+        ran = operator.driver.activate(&name) => match ran {
+            Ok(record) => Json(record).into_response(),
+            Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+        },
+        () = operator.stop.cancelled() => STOPPING.into_response(),
     }
 }
 
@@ -198,6 +210,7 @@ mod tests {
             counts: Arc::default(),
             budgets: Arc::default(),
             driver: Driver::new(store, clock, Vec::new()),
+            stop: CancellationToken::new(),
             reloads: Reloads::channel().0,
             token: Some(SecretString::from("secret")),
         };

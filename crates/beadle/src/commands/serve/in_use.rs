@@ -69,6 +69,7 @@ impl Prepared {
             counts: worker.counts.clone(),
             budgets: service.budgets.clone(),
             driver: driver.clone(),
+            stop: service.stop.clone(),
             reloads: reloads.clone(),
             token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
         };

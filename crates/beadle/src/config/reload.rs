@@ -49,7 +49,7 @@ impl Config {
                 None => self.values.remove(key),
             };
         }
-        self.place = in_use.place.clone();
+        self.place.clone_from(&in_use.place);
         (changed, fixed)
     }
 }

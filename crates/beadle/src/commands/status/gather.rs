@@ -172,17 +172,18 @@ async fn target(
     record: Option<&ServiceRecord>,
 ) -> anyhow::Result<InstanceStatus> {
     let mut status = instance(&file.name, InstanceKind::Target);
-    status.mode = match record {
-        Some(record) => record.targets.get(&file.name).cloned(),
-        None => {
-            let its = config.mappings.all.iter().filter(|mapping| mapping.target == file.name);
-            let modes: BTreeSet<_> = its.map(|mapping| mapping.mode).collect();
-            let modes: Vec<String> = modes.iter().map(ToString::to_string).collect();
-            (!modes.is_empty()).then(|| modes.join(", "))
-        }
-    };
+    let configured = || configured_modes(config, &file.name);
+    status.mode = record.map_or_else(configured, |record| record.targets.get(&file.name).cloned());
     status.stopped = StopReason::note(&file.name).get(store).await?.map(|StopReason(why)| why);
     Ok(status)
+}
+
+/// Returns the modes of the mappings to a target, as the configuration has them.
+fn configured_modes(config: &Config, target: &str) -> Option<String> {
+    let its = config.mappings.all.iter().filter(|mapping| mapping.target == target);
+    let modes: BTreeSet<_> = its.map(|mapping| mapping.mode).collect();
+    let modes: Vec<String> = modes.iter().map(ToString::to_string).collect();
+    (!modes.is_empty()).then(|| modes.join(", "))
 }
 
 /// Returns the number of days until the token of a target ends, if the configuration has the date.
@@ -224,12 +225,10 @@ async fn parked(
     let mut found = Vec::new();
     for row in store.rows(u32::MAX).await? {
         let Some(parked) = row.parked.filter(|_| is_known(&row.key)) else { continue };
-        let known = states.iter().find(|(key, _)| *key == row.key).map(|(_, state)| state.subject.clone());
-        let name = match known {
-            Some(name) => Some(name),
-            None => names::name(store, &row.key).await?,
+        let name = match states.iter().find(|(key, _)| *key == row.key) {
+            Some((_, state)) => state.subject.clone(),
+            None => names::name(store, &row.key).await?.unwrap_or_else(|| row.key.to_string()),
         };
-        let name = name.unwrap_or_else(|| row.key.to_string());
         found.push(ParkedKey { key: row.key, name, parked });
     }
     Ok(found)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beadle_engine::{Key, KeyState, Metadata, Note, Store, StoreError, Time, note, refused_note};
+use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory};
@@ -75,9 +75,7 @@ async fn remembered(
     has_file: &(dyn Fn(&str) -> bool + Send + Sync),
 ) -> Result<BTreeMap<u64, Vec<String>>, StoreError> {
     let mut notes: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    let repositories = Key::new("repository", instance, "");
-    let states = note(KeyState::KIND, &[repositories.as_str()]);
-    let prefixes = [reached::note_of(organisation, ""), refused_note(&repositories), states];
+    let prefixes = [reached::note_of(organisation, ""), refused_note(&Key::new("repository", instance, ""))];
     for prefix in &prefixes {
         for (name, _) in store.notes(prefix).await? {
             let id = name.strip_prefix(prefix.as_str()).and_then(|id| id.parse::<u64>().ok());

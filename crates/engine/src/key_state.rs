@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{Report, StepResult};
 use crate::clock::Time;
-use crate::key::Key;
+use crate::key::{Key, KeyScope};
 use crate::note::{Metadata, Note};
 use crate::plan::Unknown;
 use crate::store::{Store, StoreError};
@@ -83,6 +83,21 @@ impl KeyState {
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
         let all = Note::<Self>::of(&[""]).list(store).await?;
         Ok(all.into_iter().filter_map(|(key, state)| Some((key.parse().ok()?, state))).collect())
+    }
+
+    /// Deletes the states of the keys of a scope that are not in `keys`. The things of these keys do
+    /// not exist any more, so no run looks at them.
+    pub async fn forget_others(
+        store: &dyn Store,
+        scope: &KeyScope,
+        keys: &BTreeSet<Key>,
+    ) -> Result<(), StoreError> {
+        for (key, _) in Self::all(store).await? {
+            if scope.covers(&key) && !keys.contains(&key) {
+                Self::note(&key).forget(store).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores what a run of a key left, or deletes the state if the key is as declared now. Writes

@@ -152,6 +152,24 @@ async fn one_cause_is_one_problem_until_the_repositories_are_as_declared() {
 }
 
 #[tokio::test]
+async fn a_repository_that_a_sweep_does_not_find_is_no_problem() {
+    let world = World::new("enforce");
+    let store = world.store.as_ref();
+    let (deleted, created) = (key(2), Key::new("repository", "acme", "name/new"));
+    let group = Key::new("target-group", "acme", "corp/1");
+    for (key, subject) in
+        [(&key(1), "acme/r1"), (&deleted, "acme/r2"), (&created, "acme/new"), (&group, "Ops")]
+    {
+        beadle_engine::KeyState::record(store, key, &unresolved(subject), world.now).await.unwrap();
+    }
+    let scope = beadle_engine::KeyScope::new("repository", "acme");
+    beadle_engine::KeyState::forget_others(store, &scope, &[key(1)].into()).await.unwrap();
+    let status = world.status(None).await;
+    let names: Vec<&String> = status.problems.iter().flat_map(|problem| &problem.names).collect();
+    assert_eq!(names, ["acme/r1", "Ops"]);
+}
+
+#[tokio::test]
 async fn a_parked_key_is_a_problem_with_its_reason() {
     let world = World::new("enforce");
     let store = world.store.as_ref();

@@ -24,6 +24,7 @@ mod senders;
 mod source;
 mod store_location;
 mod target;
+mod values;
 
 pub use attributes::AttributesFile;
 pub use duration::Span;

@@ -39,6 +39,7 @@ pub(crate) mod reconciler_registry;
 pub(crate) mod refused;
 pub(crate) mod senders;
 pub(crate) mod service;
+pub(crate) mod service_record;
 pub(crate) mod store;
 mod target_connection;
 mod team_file;

@@ -11,7 +11,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Decide", &["holds", "approve", "reject", "waive", "waivers", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
-        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "history", "budget"],
+        &[
+            "serve", "reload", "status", "healthcheck", "tasks", "queue", "deliveries", "journal", "history",
+            "budget",
+        ],
     ),
     ("Maintain", &["targets", "store"]),
 ];
@@ -92,6 +95,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    ("reload", &[("beadle reload", "after a change of beadle.toml or of a secret")]),
     ("doctor", &[("beadle doctor", "diagnose every organisation and target")]),
     (
         "targets probe",
@@ -180,6 +184,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle queue", "all keys that wait, run or are parked"),
             ("beadle queue --retry acme/widgets", "retry a repository now"),
+        ],
+    ),
+    (
+        "status",
+        &[
+            ("beadle status", "the state now; exit code 0 if everything is as declared"),
+            ("beadle status --watch", "the state again every few seconds"),
+            ("beadle status --json", "the state for programs"),
         ],
     ),
     ("tasks", &[("beadle tasks", "the last result of every task")]),

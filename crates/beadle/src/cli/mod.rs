@@ -222,7 +222,25 @@ pub(crate) enum Command {
     /// Writes only to the folder, and never overwrites a file. Exit code: 0 success, 1 an error.
     Import(ImportArgs),
     /// Run the service: receive webhooks, repair drift, sweep on schedule
+    ///
+    /// SIGTERM and Ctrl-C stop the service. SIGHUP makes it read beadle.toml again, as `beadle
+    /// reload` does.
     Serve,
+    /// Make the running service read beadle.toml and its secrets again
+    ///
+    /// Sends a request to the configured operator listener. The service checks the file first. If
+    /// the file is invalid, the service keeps its configuration. Otherwise it ends the runs in
+    /// progress, and works with the new configuration. It receives webhooks all the time. A changed
+    /// mode passes the gate first, as at a start.
+    ///
+    /// New values of `[store]`, `server.listen`, `server.operator` and `worker.lease` need a restart.
+    ///
+    /// Exit code: 0 the service uses the file, 2 a value needs a restart, 1 an error.
+    Reload {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Diagnose permissions, events, clock, store and webhook delivery
     ///
     /// Sends a signed test delivery to the service of this configuration.
@@ -315,6 +333,24 @@ pub(crate) enum Command {
         /// Show one repository only, by its present or a former name, such as `acme/widgets`
         #[arg(long, value_name = "NAME", conflicts_with = "group")]
         repo: Option<String>,
+    },
+    /// Show the state of the service and everything that is not as declared
+    ///
+    /// Beadle prints one line for each organisation, directory and target: the mode and the policy
+    /// in force, the last and the next sweep, and how many repositories or groups have a problem.
+    /// Then it prints one line for each problem: what is parked, contested, held, unknown or
+    /// drifted, with the cause and the names. Reads the store, and asks the service of this machine
+    /// whether it is ready. Sends no request to GitHub.
+    ///
+    /// Exit code: 0 everything is as declared, 2 something is parked, contested, held, unknown or
+    /// drifted, 1 the service is down, a task fails, a sweep is overdue or an error.
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print the state again and again until Ctrl-C
+        #[arg(long)]
+        watch: bool,
     },
     /// List the background tasks, or run one now
     ///

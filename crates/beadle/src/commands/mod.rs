@@ -26,8 +26,10 @@ mod preview;
 mod queue;
 mod rebind;
 mod reject;
+mod reload;
 mod rounds;
 mod serve;
+mod status;
 mod store;
 mod sweep;
 mod tally;
@@ -43,7 +45,7 @@ use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_sch
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
-use crate::config::{Config, EXAMPLE};
+use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;
 
 /// The exit code of success: no change is pending.
@@ -74,7 +76,11 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Some(tool) => import::convert(tool, &args, printer),
             None => Box::pin(import::run(&armed().await?, &args, printer)).await,
         },
-        Command::Serve => serve::run(&armed().await?).await,
+        Command::Serve => {
+            let place = ConfigPlace { file: cli.config.clone(), store: cli.store.clone() };
+            Box::pin(serve::run(&place)).await
+        }
+        Command::Reload { json } => reload::run(&*armed().await?, json, printer).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
@@ -112,6 +118,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::History(args) => history::run(&*config()?, &args, printer).await,
+        Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and
             // needs the operator token for that.

@@ -17,6 +17,7 @@
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
@@ -37,6 +38,7 @@ mod own_login;
 mod policy_reload;
 mod pruning;
 mod rest_answers;
+mod service_record;
 mod shared_budget;
 mod sweep_start;
 mod sweep_summary;
@@ -88,6 +90,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
         Arc::new(rest_answers::RestAnswers(service.clone())),
+        Arc::new(service_record::Record::new(service.clone())),
     ];
     match host {
         Host::Service => {

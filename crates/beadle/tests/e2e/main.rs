@@ -47,6 +47,7 @@ mod repair;
 mod scale;
 mod secrets;
 mod settled;
+mod status;
 mod stored;
 mod stores;
 mod sweep;

@@ -42,6 +42,8 @@ const COMMANDS: &[&[&str]] = &[
     &["resume", "--org", "acme"],
     &["rebind", "acme/nothing"],
     &["healthcheck"],
+    &["status"],
+    &["reload"],
     &["tasks"],
     &["tasks", "run", "nothing"],
     &["queue"],

@@ -10,6 +10,7 @@ mod journal;
 mod logging;
 pub mod output;
 mod pull_request;
+mod reload_signal;
 mod stop_signals;
 mod tasks;
 

@@ -54,6 +54,8 @@ pub struct OrgFile {
     pub waivers: WaiversFile,
     /// The slug of a team whose members can approve a held policy by a review of its pull request.
     pub approve_by_review: Option<String>,
+    /// Where the members of a team can approve held changes by a comment.
+    pub approve_by_comment: Option<CommentApprovalFile>,
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,
@@ -64,6 +66,17 @@ pub struct OrgFile {
     /// The rules by which Beadle starts workflows when webhooks arrive.
     #[serde(default)]
     pub dispatch: Vec<DispatchFile>,
+}
+
+/// `approve_by_comment` of an `[[org]]`: who can approve held changes by a comment, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommentApprovalFile {
+    /// The name of a repository of the organisation. A comment on any of its issues and pull
+    /// requests can approve.
+    pub repository: String,
+    /// The slug of the team whose members can approve.
+    pub team: String,
 }
 
 /// What Beadle refuses in a policy because the organisation's mode allows writes.

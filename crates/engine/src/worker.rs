@@ -21,6 +21,7 @@ use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::journal::{Detail, Entry, EntryKind, RunCounts};
 use crate::key::{Key, Lane};
+use crate::key_state::KeyState;
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -97,6 +98,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         };
         release_resolved_holds(key, &plan, &context).await?;
         let report = apply(key, &plan, &self.writer, &context, &|_, _| {}).await?;
+        KeyState::record(self.store.as_ref(), key, &report, self.clock.now()).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
             let count = |wanted: fn(&StepResult) -> bool| report.count(wanted);

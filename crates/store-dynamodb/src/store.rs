@@ -1,6 +1,7 @@
 //! Implements the engine's storage traits.
 
 use async_trait::async_trait;
+use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
@@ -134,8 +135,8 @@ impl GuardStore for DynamoStore {
         self.forget_digests(&digests).await
     }
 
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        self.let_pass(digest, by, now).await
+    async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
+        self.settle_hold(digest, decision, now).await
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
@@ -222,12 +223,12 @@ impl GuardStore for SqliteStore {
         self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
     }
 
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        let (digest, by, timing) = (digest.to_owned(), by.to_owned(), self.timing);
+    async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
+        let (digest, decision, timing) = (digest.to_owned(), decision.clone(), self.timing);
         self.writer
-            .write("approving a change", move |connection| {
-                let hold = guard::approve(connection, &digest, &by)?;
-                if let Some(hold) = &hold {
+            .write("storing a decision", move |connection| {
+                let hold = guard::settle(connection, &digest, &decision, now)?;
+                if let Some(hold) = hold.as_ref().filter(|_| decision.ruling == Ruling::Approve) {
                     queue::mark(connection, &[Mark::new(hold.key.clone(), Lane::Manual)], now, &timing)?;
                 }
                 Ok(hold)

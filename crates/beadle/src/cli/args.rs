@@ -176,17 +176,6 @@ pub(crate) struct SweepArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ApproveArgs {
-    /// Digest of a change, or name of a generation, such as `8f0c1d2e3a4b`; `apply` and `holds`
-    /// show it
-    #[arg(required = true, value_name = "DIGEST")]
-    pub(crate) digests: Vec<String>,
-    /// Reason for the journal; required for a generation
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct PlanTotalArgs {
     /// Plans of all shards, such as `plan-1.json`
     #[arg(required = true, value_name = "FILE")]

@@ -8,10 +8,13 @@ use clap::Command;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
-    ("Decide", &["holds", "approve", "waive", "waivers", "pause", "resume", "rebind"]),
+    ("Decide", &["holds", "approve", "reject", "waive", "waivers", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
-        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "history", "budget"],
+        &[
+            "serve", "reload", "status", "healthcheck", "tasks", "queue", "deliveries", "journal", "history",
+            "budget",
+        ],
     ),
     ("Maintain", &["targets", "store"]),
 ];
@@ -92,6 +95,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    ("reload", &[("beadle reload", "after a change of beadle.toml or of a secret")]),
     ("doctor", &[("beadle doctor", "diagnose every organisation and target")]),
     (
         "targets probe",
@@ -129,13 +133,34 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),
-    ("holds", &[("beadle holds", "each held change with its digest and the reason")]),
+    (
+        "holds",
+        &[
+            ("beadle holds", "the held changes in groups, with codes and reasons"),
+            ("beadle holds 5d0c1e2f3a4b", "each change of one group"),
+        ],
+    ),
     (
         "approve",
         &[
-            ("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`"),
+            ("beadle approve 5d0c1e2f3a4b --reason \"team is closed\"", "all changes of a group"),
+            (
+                "beadle approve 5d0c1e2f3a4b --repo widgets --reason \"try one\"",
+                "the changes of one repository in a group",
+            ),
+            (
+                "beadle approve 8f0c1d2e3a4b --as mona --reason \"asked for\"",
+                "one change by its digest, decided by mona",
+            ),
             ("beadle approve 3c9f0a1b2d4e --reason \"team is closed\"", "a generation of a policy"),
         ],
+    ),
+    (
+        "reject",
+        &[(
+            "beadle reject 5d0c1e2f3a4b --only 8f0c1d2e3a4b --reason \"the team stays\"",
+            "one change of a group",
+        )],
     ),
     (
         "rebind",
@@ -159,6 +184,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle queue", "all keys that wait, run or are parked"),
             ("beadle queue --retry acme/widgets", "retry a repository now"),
+        ],
+    ),
+    (
+        "status",
+        &[
+            ("beadle status", "the state now; exit code 0 if everything is as declared"),
+            ("beadle status --watch", "the state again every few seconds"),
+            ("beadle status --json", "the state for programs"),
         ],
     ),
     ("tasks", &[("beadle tasks", "the last result of every task")]),

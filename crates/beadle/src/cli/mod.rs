@@ -1,6 +1,7 @@
 //! The command line, with help that teaches.
 
 mod args;
+mod decide_args;
 mod help;
 mod journal_args;
 
@@ -11,12 +12,13 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs,
-    RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
-    WaiveArgs, WaiversArgs,
+    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
+    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, WaiveArgs,
+    WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
+pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, RejectArgs};
 pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
 
 use beadle_config::StoreLocation;
@@ -220,7 +222,25 @@ pub(crate) enum Command {
     /// Writes only to the folder, and never overwrites a file. Exit code: 0 success, 1 an error.
     Import(ImportArgs),
     /// Run the service: receive webhooks, repair drift, sweep on schedule
+    ///
+    /// SIGTERM and Ctrl-C stop the service. SIGHUP makes it read beadle.toml again, as `beadle
+    /// reload` does.
     Serve,
+    /// Make the running service read beadle.toml and its secrets again
+    ///
+    /// Sends a request to the configured operator listener. The service checks the file first. If
+    /// the file is invalid, the service keeps its configuration. Otherwise it ends the runs in
+    /// progress, and works with the new configuration. It receives webhooks all the time. A changed
+    /// mode passes the gate first, as at a start.
+    ///
+    /// New values of `[store]`, `server.listen`, `server.operator` and `worker.lease` need a restart.
+    ///
+    /// Exit code: 0 the service uses the file, 2 a value needs a restart, 1 an error.
+    Reload {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Diagnose permissions, events, clock, store and webhook delivery
     ///
     /// Sends a signed test delivery to the service of this configuration.
@@ -246,16 +266,27 @@ pub(crate) enum Command {
         scope: Scope,
     },
     /// List held changes and held policies
-    Holds {
-        /// Print JSON, one change or generation a line
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// Equal changes of several repositories with the same cause are one group, with one code.
+    /// Changes that wait for a decision come first.
+    Holds(HoldsArgs),
     /// Approve held changes or a held policy, so that Beadle writes them
     ///
-    /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
-    /// its plan is still the one that `beadle holds` shows.
+    /// Changes pass the guard. The code of a group stands for exactly the changes that `beadle
+    /// holds` shows: if a change joins the group or gets another value, the group has another code.
+    /// A generation of a policy passes the gate and comes into force, if its plan is still the one
+    /// that `beadle holds` shows.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not approved.
     Approve(ApproveArgs),
+    /// Reject held changes, so that they stay held
+    ///
+    /// Beadle holds a rejected change until somebody approves it, or until the change is no longer
+    /// needed. A rejected change no longer counts as a hold that waits for a decision. A rejection
+    /// withdraws an approval whose write has not begun.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected.
+    Reject(RejectArgs),
     /// Exempt keys of a repository from the policy until a time
     ///
     /// Beadle does not compare the keys: it neither repairs nor reports them. The waiver is in the
@@ -302,6 +333,24 @@ pub(crate) enum Command {
         /// Show one repository only, by its present or a former name, such as `acme/widgets`
         #[arg(long, value_name = "NAME", conflicts_with = "group")]
         repo: Option<String>,
+    },
+    /// Show the state of the service and everything that is not as declared
+    ///
+    /// Beadle prints one line for each organisation, directory and target: the mode and the policy
+    /// in force, the last and the next sweep, and how many repositories or groups have a problem.
+    /// Then it prints one line for each problem: what is parked, contested, held, unknown or
+    /// drifted, with the cause and the names. Reads the store, and asks the service of this machine
+    /// whether it is ready. Sends no request to GitHub.
+    ///
+    /// Exit code: 0 everything is as declared, 2 something is parked, contested, held, unknown or
+    /// drifted, 1 the service is down, a task fails, a sweep is overdue or an error.
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print the state again and again until Ctrl-C
+        #[arg(long)]
+        watch: bool,
     },
     /// List the background tasks, or run one now
     ///

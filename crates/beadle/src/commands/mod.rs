@@ -6,12 +6,14 @@ mod approve;
 mod aws;
 mod budget;
 mod check;
+mod decide;
 mod deliveries;
 mod doctor;
 mod explain;
 mod gate;
 mod healthcheck;
 mod history;
+mod holds;
 mod import;
 mod import_groups;
 mod init;
@@ -23,8 +25,11 @@ mod plan_total;
 mod preview;
 mod queue;
 mod rebind;
+mod reject;
+mod reload;
 mod rounds;
 mod serve;
+mod status;
 mod store;
 mod sweep;
 mod tally;
@@ -40,7 +45,7 @@ use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_sch
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
-use crate::config::{Config, EXAMPLE};
+use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;
 
 /// The exit code of success: no change is pending.
@@ -71,7 +76,11 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Some(tool) => import::convert(tool, &args, printer),
             None => Box::pin(import::run(&armed().await?, &args, printer)).await,
         },
-        Command::Serve => serve::run(&armed().await?).await,
+        Command::Serve => {
+            let place = ConfigPlace { file: cli.config.clone(), store: cli.store.clone() };
+            Box::pin(serve::run(&place)).await
+        }
+        Command::Reload { json } => reload::run(&*armed().await?, json, printer).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
@@ -82,8 +91,9 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
-        Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
-        Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
+        Command::Holds(args) => holds::run(&*config()?, &args, printer).await,
+        Command::Approve(args) => approve::run(&*config()?, &args, printer).await,
+        Command::Reject(args) => reject::run(&*config()?, &args, printer).await,
         Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
         Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
@@ -108,6 +118,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::History(args) => history::run(&*config()?, &args, printer).await,
+        Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and
             // needs the operator token for that.

@@ -90,6 +90,7 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::AdoptedFile { by, .. }
         | OperatorAction::Paused { by, .. }
         | OperatorAction::Resumed { by, .. }
+        | OperatorAction::Rejected { by, .. }
         | OperatorAction::Waived { by, .. }
         | OperatorAction::EndedWaiver { by, .. } => by,
     }

@@ -84,7 +84,12 @@ pub(crate) fn text(story: &Story) -> String {
 
 fn operator(action: &OperatorAction) -> String {
     match action {
-        OperatorAction::Approved { approved, by } => format!("{by} approved the held change {approved}"),
+        OperatorAction::Approved { approved, by, reason, .. } => {
+            format!("{by} approved the held change {approved}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Rejected { rejected, by, reason, .. } => {
+            format!("{by} rejected the held change {rejected}{}", because(reason.as_deref()))
+        }
         OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
             format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
         }
@@ -105,6 +110,11 @@ fn operator(action: &OperatorAction) -> String {
             format!("{by} ended the exemption of {} of {}", waived.join(", "), repositories.join(", "))
         }
     }
+}
+
+/// Returns the end of a sentence that gives a reason.
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 fn sweep(end: &SweepEnd) -> String {

@@ -185,7 +185,8 @@ pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResul
             printer.paint(Tone::Notice, text)
         }
         StepResult::Held { digest, why } => {
-            printer.paint(Tone::Danger, format!("held: {why}; to approve it: `beadle approve {digest}`"))
+            let command = format!("beadle approve {digest} --reason TEXT");
+            printer.paint(Tone::Danger, format!("held: {why}; to approve it: `{command}`"))
         }
         StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),
         StepResult::Blocked => {

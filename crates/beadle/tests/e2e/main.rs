@@ -8,6 +8,7 @@ mod contracts;
 mod world;
 
 mod action;
+mod approvals;
 #[cfg(feature = "aws")]
 mod aws;
 mod careful;
@@ -46,6 +47,7 @@ mod repair;
 mod scale;
 mod secrets;
 mod settled;
+mod status;
 mod stored;
 mod stores;
 mod sweep;

@@ -212,6 +212,25 @@ pub enum OperatorAction {
         approved: String,
         /// The operator who approved the change.
         by: String,
+        /// Why the operator approved the change. `None` in entries of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The code of the approved group. `None` if the operator approved the change alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// A held change was rejected.
+    Rejected {
+        /// The digest of the rejected change.
+        rejected: String,
+        /// The operator who rejected the change.
+        by: String,
+        /// Why the operator rejected the change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The code of the rejected group. `None` if the operator rejected the change alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
     },
     /// A held generation of a policy was approved.
     ApprovedGeneration {

@@ -65,6 +65,12 @@ const STORED: &[Stored] = &[
     (r#"{"approved":"0a1b2c3d4e5f","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Approved { .. }))
     }),
+    (r#"{"approved":"0a1b2c3d4e5f","by":"mona","reason":"asked for","group":"5d0c1e2f3a4b"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Approved { group: Some(_), .. }))
+    }),
+    (r#"{"rejected":"0a1b2c3d4e5f","by":"mona","reason":"it stays"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Rejected { group: None, .. }))
+    }),
     (r#"{"approved_generation":"g1","plan":"0a1b2c3d4e5f","reason":"asked for","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::ApprovedGeneration { .. }))
     }),

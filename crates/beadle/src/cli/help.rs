@@ -12,7 +12,15 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "Run and observe the service",
         &[
-            "serve", "reload", "status", "healthcheck", "tasks", "queue", "deliveries", "journal", "history",
+            "serve",
+            "reload",
+            "status",
+            "healthcheck",
+            "tasks",
+            "queue",
+            "deliveries",
+            "journal",
+            "history",
             "budget",
         ],
     ),

@@ -41,7 +41,9 @@ pub(crate) async fn run(config: &Config, json: bool, printer: &Printer) -> anyho
     if json {
         printer.json(&text);
     } else {
-        lines(&reloaded).iter().for_each(|line| printer.line(line));
+        for line in lines(&reloaded) {
+            printer.line(line);
+        }
     }
     Ok(if reloaded.needs_restart.is_empty() { FINE } else { PENDING })
 }

@@ -9,7 +9,7 @@ use beadle_groups::StopReason;
 use beadle_transport::sharing::ProcessUsage;
 
 use super::model::{
-    Budget, FailingTask, HeldPolicy, InstanceKind, InstanceStatus, Running, ServiceStatus, Status, Token,
+    Budget, FailingTask, HeldPolicy, InstanceKind, InstanceStatus, ServiceState, ServiceStatus, Status, Token,
 };
 use super::problems::{ParkedKey, counts, problems};
 use crate::app::accepted_policy::AcceptedPolicy;
@@ -40,7 +40,7 @@ pub(super) async fn gather(
         service: service((config, record), listener, !tasks.is_empty()),
         ..Status::default()
     };
-    let is_up = status.service.state == Running::Running;
+    let is_up = status.service.state == ServiceState::Up;
     for file in &config.file.org {
         status.instances.push(organisation(store, file, record, now).await?);
         status.budgets.extend(budgets(store, &file.name, now).await?);
@@ -83,10 +83,10 @@ fn service(
     has_tasks: bool,
 ) -> ServiceStatus {
     let state = match (&listener, record) {
-        (Some((_, false)), _) => Running::NotReady,
-        (Some(_), _) | (None, Some(_)) => Running::Running,
-        (None, None) if has_tasks => Running::Stopped,
-        (None, None) => Running::Never,
+        (Some((_, false)), _) => ServiceState::NotReady,
+        (Some(_), _) | (None, Some(_)) => ServiceState::Up,
+        (None, None) if has_tasks => ServiceState::Stopped,
+        (None, None) => ServiceState::Never,
     };
     ServiceStatus {
         state,

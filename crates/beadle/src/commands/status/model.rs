@@ -38,7 +38,7 @@ pub(super) struct Status {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ServiceStatus {
     /// Whether a service works on the store.
-    pub(super) state: Running,
+    pub(super) state: ServiceState,
     /// The answer of the operator listener of this machine. `None` if it does not answer.
     pub(super) listener: Option<String>,
     /// The version of the running service.
@@ -52,12 +52,13 @@ pub(super) struct ServiceStatus {
 /// Whether a service works on the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Running {
+pub(super) enum ServiceState {
     /// No service has ever used the store. Commands such as `beadle sweep` may work on it.
     #[default]
     Never,
     /// A service works on the store.
-    Running,
+    #[serde(rename = "running")]
+    Up,
     /// The service answers that it is not ready.
     NotReady,
     /// A service worked on the store before, and none does now.
@@ -184,8 +185,8 @@ pub(super) struct FailingTask {
 impl Status {
     /// Returns the exit code, for a monitor.
     pub(super) fn code(&self) -> u8 {
-        let is_down = matches!(self.service.state, Running::Stopped | Running::NotReady);
-        let is_running = self.service.state == Running::Running;
+        let is_down = matches!(self.service.state, ServiceState::Stopped | ServiceState::NotReady);
+        let is_running = self.service.state == ServiceState::Up;
         let is_late = is_running && self.instances.iter().any(|instance| instance.overdue);
         let has_ended = self.tokens.iter().any(|token| token.days < 0);
         let has_stopped = self.instances.iter().any(|instance| instance.stopped.is_some());

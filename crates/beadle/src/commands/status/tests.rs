@@ -10,7 +10,7 @@ use beadle_engine::{
 use tempfile::TempDir;
 
 use super::gather::gather;
-use super::model::{ProblemKind, Running, Status};
+use super::model::{ProblemKind, ServiceState, Status};
 use super::*;
 use crate::app::last_sweep::LastSweep;
 use crate::app::service_record::{InForce, ServiceRecord, digests};
@@ -88,7 +88,7 @@ fn unresolved(subject: &str) -> Report {
 async fn an_empty_store_has_no_service_and_no_problem() {
     let world = World::new("enforce");
     let status = world.status(None).await;
-    assert_eq!((status.service.state, status.code()), (Running::Never, 0));
+    assert_eq!((status.service.state, status.code()), (ServiceState::Never, 0));
     assert_eq!(status.instances[0].mode.as_deref(), Some("enforce"));
     assert_eq!((status.instances[0].last_sweep, &status.instances[0].generation), (None, &None));
 }
@@ -99,7 +99,7 @@ async fn the_mode_and_the_generation_are_those_of_the_running_service() {
     world.serve().await;
     let status = world.status(None).await;
     let acme = &status.instances[0];
-    assert_eq!(status.service.state, Running::Running);
+    assert_eq!(status.service.state, ServiceState::Up);
     assert_eq!(acme.mode.as_deref(), Some("observe labels=enforce"));
     assert_eq!((acme.generation.as_deref(), acme.author.as_deref()), (Some("g1"), Some("mona")));
     assert_eq!(status.service.other_configuration, Vec::<String>::new());
@@ -213,21 +213,21 @@ async fn a_failing_task_counts_only_while_a_service_runs() {
     let stopped = world.status(None).await;
     assert_eq!(
         (stopped.service.state, stopped.failing_tasks.len(), stopped.code()),
-        (Running::Stopped, 0, 1)
+        (ServiceState::Stopped, 0, 1)
     );
     world.serve().await;
     let running = world.status(None).await;
-    assert_eq!((running.service.state, running.code()), (Running::Running, 1));
+    assert_eq!((running.service.state, running.code()), (ServiceState::Up, 1));
     assert_eq!(running.failing_tasks[0].why, "invalid policy");
 }
 
 #[tokio::test]
 async fn the_answer_of_the_listener_counts_more_than_the_record() {
     let world = World::new("enforce");
-    assert_eq!(world.status(Some(("ready", true))).await.service.state, Running::Running);
+    assert_eq!(world.status(Some(("ready", true))).await.service.state, ServiceState::Up);
     world.serve().await;
     let status = world.status(Some(("the store did not answer", false))).await;
-    assert_eq!((status.service.state, status.code()), (Running::NotReady, 1));
+    assert_eq!((status.service.state, status.code()), (ServiceState::NotReady, 1));
 }
 
 #[tokio::test]

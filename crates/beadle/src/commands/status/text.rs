@@ -2,7 +2,7 @@
 
 use beadle_engine::{Lane, Time};
 
-use super::model::{InstanceKind, InstanceStatus, Problem, ProblemKind, Running, ServiceStatus, Status};
+use super::model::{InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus, Status};
 use crate::app::service_record::sentence;
 use crate::commands::ago;
 use crate::output::count::counted;
@@ -78,15 +78,15 @@ fn service(status: &Status, printer: &Printer) -> String {
     let version = version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
     let since = started.map(|at| format!(" since {}", ago(at, status.at))).unwrap_or_default();
     let (tone, text) = match state {
-        Running::Running => {
+        ServiceState::Up => {
             (Tone::Good, format!("running{since},{version}").trim_end_matches(',').to_owned())
         }
-        Running::NotReady => {
+        ServiceState::NotReady => {
             let why = listener.as_deref().unwrap_or_default();
             (Tone::Danger, format!("not ready: {}", escape::cut(why, VALUE)))
         }
-        Running::Stopped => (Tone::Danger, "stopped: start it with `beadle serve`".to_owned()),
-        Running::Never => (Tone::Faint, "no service has used this store".to_owned()),
+        ServiceState::Stopped => (Tone::Danger, "stopped: start it with `beadle serve`".to_owned()),
+        ServiceState::Never => (Tone::Faint, "no service has used this store".to_owned()),
     };
     format!("{} {text} (this is beadle {})", label("service", tone, printer), status.version)
 }
@@ -101,7 +101,7 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
             parts.push(short(&format!("policy {generation}{author}{subject}")));
         }
         (Some(generation), _) => parts.push(short(&format!("mappings {generation}"))),
-        (None, InstanceKind::Organisation) if service.state == Running::Running => {
+        (None, InstanceKind::Organisation) if service.state == ServiceState::Up => {
             parts.push("first policy waits for the gate".to_owned());
         }
         (None, _) => {}
@@ -197,7 +197,7 @@ mod tests {
             version: "1.0.0",
             at: Time(10 * HOUR),
             service: ServiceStatus {
-                state: Running::Running,
+                state: ServiceState::Up,
                 version: Some("0.9.0".into()),
                 started: Some(Time(HOUR)),
                 ..ServiceStatus::default()
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn each_thing_that_needs_an_operator_is_one_line() {
         let mut status = status();
-        status.service.state = Running::Stopped;
+        status.service.state = ServiceState::Stopped;
         status.service.other_configuration = vec!["org.acme.mode".into()];
         status.instances[0].counts.clear();
         status.instances[0].next_sweep = Some(Time(9 * HOUR));
@@ -280,7 +280,7 @@ mod tests {
     fn the_exit_code_is_for_monitors() {
         let mut fine = status();
         assert_eq!(fine.code(), 0);
-        fine.service.state = Running::Never;
+        fine.service.state = ServiceState::Never;
         assert_eq!(fine.code(), 0, "commands in a CI job work on this store");
         let problem = || Problem {
             kind: ProblemKind::Held,
@@ -293,9 +293,10 @@ mod tests {
         };
         let task = || FailingTask { name: "t".into(), why: "w".into(), since: None };
         let token = || Token { instance: "aws".into(), days: -1 };
-        let cases: [(&str, fn(&mut Status), u8); 4] = [
-            ("stopped", |status| status.service.state = Running::Stopped, 1),
-            ("not ready", |status| status.service.state = Running::NotReady, 1),
+        type Spoil = fn(&mut Status);
+        let cases: [(&str, Spoil, u8); 4] = [
+            ("stopped", |status| status.service.state = ServiceState::Stopped, 1),
+            ("not ready", |status| status.service.state = ServiceState::NotReady, 1),
             ("late", |status| status.instances[0].overdue = true, 1),
             ("stopped target", |status| status.instances[0].stopped = Some("why".into()), 1),
         ];

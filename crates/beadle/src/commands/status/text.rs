@@ -174,6 +174,9 @@ mod tests {
     use super::super::model::{FailingTask, HeldPolicy, Token};
     use super::*;
 
+    /// Makes a status worse.
+    type Spoil = fn(&mut Status);
+
     const HOUR: i64 = 3_600_000;
 
     fn organisation() -> InstanceStatus {
@@ -293,7 +296,6 @@ mod tests {
         };
         let task = || FailingTask { name: "t".into(), why: "w".into(), since: None };
         let token = || Token { instance: "aws".into(), days: -1 };
-        type Spoil = fn(&mut Status);
         let cases: [(&str, Spoil, u8); 4] = [
             ("stopped", |status| status.service.state = ServiceState::Stopped, 1),
             ("not ready", |status| status.service.state = ServiceState::NotReady, 1),

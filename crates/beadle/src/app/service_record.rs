@@ -34,7 +34,7 @@ pub(crate) struct ServiceRecord {
     pub(crate) configuration: BTreeMap<String, String>,
 }
 
-/// What a service uses for an organisation.
+/// The mode and the generation that a service uses for an organisation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InForce {
     /// The mode of the organisation, and the modes of single aspects.

@@ -45,7 +45,7 @@ impl SeenWaivers {
     }
 }
 
-/// What a look at the waivers found.
+/// The findings of one look at the waivers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     /// The waivers in force now.

@@ -22,7 +22,7 @@ use crate::output::printer::{Printer, Tone};
 struct Step {
     at: Time,
     field: Field,
-    /// What became of the write: `written`, `failed`, `unknown` or `open`.
+    /// The result of the write: `written`, `failed`, `unknown` or `open`.
     end: &'static str,
     why: String,
     /// Who made the state before, as far as it is known.

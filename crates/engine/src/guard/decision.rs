@@ -4,7 +4,7 @@
 use super::{Hold, Rejection};
 use crate::clock::Time;
 
-/// Whether an operator approves or rejects a held change.
+/// The decision of an operator about a held change: approve it or reject it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ruling {
     /// The change passes the guard once.
@@ -16,7 +16,7 @@ pub enum Ruling {
 /// An operator's decision about a held change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What the operator decided.
+    /// The decision of the operator.
     pub ruling: Ruling,
     /// The operator.
     pub by: String,

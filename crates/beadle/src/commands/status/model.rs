@@ -18,7 +18,7 @@ pub(super) struct Status {
     pub(super) service: ServiceStatus,
     /// The organisations, the directories and the targets, in the order of the configuration.
     pub(super) instances: Vec<InstanceStatus>,
-    /// What is not as declared, grouped by cause, with the most severe kind first.
+    /// The differences from the policy, grouped by cause. The most severe kind comes first.
     pub(super) problems: Vec<Problem>,
     /// The generations that the gate holds.
     pub(super) held_policies: Vec<HeldPolicy>,
@@ -37,7 +37,7 @@ pub(super) struct Status {
 /// The state of the service.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ServiceStatus {
-    /// Whether a service works on the store.
+    /// The state of the service.
     pub(super) state: ServiceState,
     /// The answer of the operator listener of this machine. `None` if it does not answer.
     pub(super) listener: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct ServiceStatus {
     pub(super) other_configuration: Vec<String>,
 }
 
-/// Whether a service works on the store.
+/// The state of the service that works on the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ServiceState {
@@ -99,7 +99,7 @@ pub(super) struct InstanceStatus {
     pub(super) counts: BTreeMap<ProblemKind, usize>,
 }
 
-/// What is wrong with a repository or group. The most severe kind comes first.
+/// The kinds of problems of a repository or group. The most severe kind comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ProblemKind {

@@ -228,7 +228,11 @@ impl Policy {
             idle_plugins(kind, root, problems);
             remarks(root, &lists(), problems);
         }
-        let root = empty.as_ref().unwrap_or(root);
+        let mut root = empty.clone().unwrap_or_else(|| root.clone());
+        if kind != FileKind::Repo {
+            drop_name(&mut root);
+        }
+        let root = &root;
         if part.is_some() && kind == FileKind::Repo {
             // Beadle remembers to which repository such a file belongs, and two files cannot belong
             // to the same repository.

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod key;
 pub mod mode;
 mod note;
+pub mod notify;
 pub mod pace;
 mod places;
 pub mod plan;

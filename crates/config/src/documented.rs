@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, AttributesFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile,
-    GuardFile, HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile,
-    RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile,
-    TeamsFile, WorkerFile,
+    GuardFile, HookKeyFile, IdentityStoreFile, NotifyFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile,
+    RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile,
+    TargetFile, TeamsFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -66,6 +66,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `[target.group_guard]`", keys::<GroupGuardFile>()),
         ("### `[target.budget]`", keys::<TargetBudgetFile>()),
         ("## `[[groups]]`", keys::<GroupsFile>()),
+        ("## `[[notify]]`", keys::<NotifyFile>()),
     ];
     for (heading, keys) in tables {
         assert!(!keys.is_empty(), "{heading}");
@@ -94,6 +95,7 @@ fn the_page_has_the_keys_of_tables_in_a_row() {
         ("## `[[okta]]`", "app", keys::<OktaAppFile>()),
         ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
         ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),
+        ("## `[[notify]]`", "webhook", keys::<NotifyWebhookFile>()),
     ] {
         let begin = format!("| `{row}` |");
         let row = section(heading).lines().find(|line| line.starts_with(&begin)).unwrap();

@@ -16,6 +16,7 @@ mod file;
 mod groups;
 mod key_path;
 mod nearest;
+mod notify;
 mod okta;
 mod org;
 mod policy_source;
@@ -34,6 +35,7 @@ pub use groups::{
 };
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
+pub use notify::{NotifyFile, NotifyWebhookFile, QuietHours};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
 pub use org::{AppFile, BudgetFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals, Validators};
 pub use policy_source::{PolicySource, RepositorySource};

@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod config;
 mod logging;
+mod notify;
 pub mod output;
 mod pull_request;
 mod stop_signals;

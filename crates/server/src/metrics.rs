@@ -40,6 +40,12 @@ struct TargetLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChannelOutcome {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfTask {
     task: String,
 }
@@ -64,6 +70,7 @@ pub struct Metrics {
     runs: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
     token_days: Family<TargetLabel, Gauge>,
+    notifications: Family<ChannelOutcome, Counter>,
     task_failing: Family<OfTask, Gauge>,
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
@@ -87,6 +94,7 @@ impl Default for Metrics {
             runs: Family::default(),
             remaining: Family::default(),
             token_days: Family::default(),
+            notifications: Family::default(),
             task_failing: Family::default(),
             task_runs: Family::default(),
             task_ended: Family::default(),
@@ -135,6 +143,11 @@ impl Metrics {
             self.token_days.clone(),
         );
         registry.register(
+            "notifications",
+            "Tries to send a notification since the start of the service, by channel and outcome",
+            self.notifications.clone(),
+        );
+        registry.register(
             "task_failing",
             "1 if the last run of the background task failed, otherwise 0",
             self.task_failing.clone(),
@@ -166,6 +179,12 @@ impl Metrics {
     /// Sets the number of days until the token of a target expires.
     pub fn token_days(&self, target: &str, days: i64) {
         self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
+    }
+
+    /// Counts one try to send a notification to a channel.
+    pub fn notification(&self, channel: &str, is_sent: bool) {
+        let outcome = if is_sent { "sent" } else { "failed" };
+        self.notifications.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();
     }
 
     fn task(&self, record: &TaskRecord) {

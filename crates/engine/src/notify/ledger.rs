@@ -77,6 +77,9 @@ pub struct Outgoing {
     pub items: Vec<Item>,
     /// The number of tries.
     pub attempts: u32,
+    /// Why the last try failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// The time of the next try.
     not_before: Time,
 }
@@ -202,7 +205,7 @@ impl Ledger {
         }
         self.made += 1;
         let id = id(channel, self.made, now);
-        self.outbox = Some(Outgoing { id, at: now, items, attempts: 0, not_before: now });
+        self.outbox = Some(Outgoing { id, at: now, items, attempts: 0, failure: None, not_before: now });
     }
 
     /// Begins to send the message that is on its way, if it is due. Returns a copy of it. The
@@ -233,8 +236,9 @@ impl Ledger {
 
     /// Records that a try failed. The next try is not before `retry_after`, if the receiver named a
     /// time.
-    pub fn failed(&mut self, retry_after: Option<Time>, now: Time) {
+    pub fn failed(&mut self, why: &str, retry_after: Option<Time>, now: Time) {
         if let Some(outgoing) = self.outbox.as_mut() {
+            outgoing.failure = Some(why.to_owned());
             let own = now + backoff(&outgoing.id, outgoing.attempts, FIRST, CAP);
             let asked = retry_after.map_or(own, |at| at.min(now + HOUR));
             outgoing.not_before = own.max(asked);

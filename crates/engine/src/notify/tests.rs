@@ -149,7 +149,7 @@ fn a_receiver_that_is_away_gets_the_same_message_later_and_once() {
         if let Some(outgoing) = ledger.begin(false, now) {
             tries.push(second);
             ids.insert(outgoing.id);
-            if second < 3600 { ledger.failed(None, now) } else { ledger.delivered(now) }
+            if second < 3600 { ledger.failed("away", None, now) } else { ledger.delivered(now) }
         }
     }
     assert_eq!(ids.len(), 1);
@@ -164,11 +164,11 @@ fn a_receiver_can_name_the_time_of_the_next_try() {
     ledger.observe("ops", &present, &rules, false, at(0));
     ledger.observe("ops", &present, &rules, false, at(30));
     assert!(ledger.begin(false, at(30)).is_some());
-    ledger.failed(Some(at(130)), at(30));
+    ledger.failed("away", Some(at(130)), at(30));
     assert!(ledger.begin(false, at(129)).is_none());
     assert!(ledger.begin(true, at(130)).is_none(), "quiet hours");
     assert!(ledger.begin(false, at(130)).is_some());
-    ledger.failed(Some(at(1_000_000)), at(130));
+    ledger.failed("away", Some(at(1_000_000)), at(130));
     assert!(ledger.begin(false, at(130 + 3600)).is_some(), "an hour at most");
 }
 
@@ -204,7 +204,7 @@ fn a_clock_that_was_ahead_delays_no_message() {
     ledger.observe("ops", &present, &rules, false, ahead);
     ledger.observe("ops", &present, &rules, false, ahead + SETTLE);
     assert!(ledger.begin(false, ahead + SETTLE).is_some());
-    ledger.failed(None, ahead + SETTLE);
+    ledger.failed("away", None, ahead + SETTLE);
     assert!(ledger.begin(false, at(0)).is_some());
     ledger.delivered(ahead);
     for second in [0, 30] {
@@ -272,7 +272,7 @@ impl World {
             return;
         }
         if is_away {
-            ledger.failed(None, now);
+            ledger.failed("away", None, now);
         } else {
             match self.received.iter().find(|other| other.id == outgoing.id) {
                 Some(other) => {

@@ -1,0 +1,226 @@
+//! Finds the present problems in the store and in the configuration. It changes nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use beadle_engine::background::stored_records;
+use beadle_engine::gate::is_of_command;
+use beadle_engine::notify::{Problem, ProblemKind, Topic};
+use beadle_engine::{Hold, Key, Listing, Store, StoreError, Time};
+use parking_lot::Mutex;
+
+use crate::app::group_target::TOKEN_DAYS;
+use crate::app::held_generation::HeldGeneration;
+use crate::app::last_sweep::LastSweep;
+use crate::app::service::Service;
+use crate::notify::troubles::Place;
+
+/// How long a background task must fail before its failure counts as a problem. A vendor that is
+/// unavailable for a moment needs no person.
+const FAILING: Duration = Duration::from_secs(60);
+/// How late a sweep may begin.
+const LATE: Duration = Duration::from_secs(3600);
+/// The numbers of days before the end of a credential at which it becomes a new problem.
+const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
+/// The maximum number of keys whose names one call looks up.
+const NAMES: usize = 50;
+/// The maximum number of names to remember.
+const KNOWN: usize = 10_000;
+
+/// The names of parked keys.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<HashMap<Key, String>>);
+
+/// Returns the present problems that the store, the background tasks and the targets show.
+pub(crate) async fn find(
+    service: &Service,
+    place: &Place,
+    names: &Names,
+    now: Time,
+) -> Result<Vec<Problem>, StoreError> {
+    let store = service.store.as_ref();
+    let mut found: Vec<Problem> = store
+        .holds()
+        .await?
+        .iter()
+        .filter(|hold| hold.approved_by.is_none() && !hold.spent)
+        .map(held)
+        .collect();
+    let policies = HeldGeneration::all(store).await?.into_iter();
+    let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
+    found.extend(policies.filter(waits).map(|(_, held)| held_policy(&held)));
+    if store.depth(now).await?.parked > 0 {
+        found.extend(parked(store, names).await?);
+    }
+    found.extend(failing(store, now).await?);
+    found.extend(place.sweeps.iter().filter(|(_, (_, failed))| *failed > 0).map(
+        |(name, (checked, failed))| {
+            let what = format!("{failed} of {checked} repositories or groups failed in the last sweep");
+            problem(Topic::new(ProblemKind::SweepFailed, name), "keys", name, what, "")
+        },
+    ));
+    found.extend(overdue(service, now).await?);
+    found.extend(service.directories.targets.values().filter_map(|target| {
+        let days = target.token_days(service.clock())?;
+        ending(&target.file.name, days)
+    }));
+    Ok(found)
+}
+
+fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: &str) -> Problem {
+    Problem { topic, id: id.to_owned(), subject: subject.to_owned(), what: what.into(), why: why.to_owned() }
+}
+
+/// Returns the problem of a held change. Its text has the names of things and no values, because a
+/// value can be confidential.
+fn held(hold: &Hold) -> Problem {
+    let change = &hold.change;
+    let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
+    let risk = change.risks().gravest().map_or_else(String::new, |risk| format!("{risk} "));
+    let fields = || change.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
+    let what = if change.what.is_empty() { fields() } else { change.what.clone() };
+    let topic = Topic::new(kind, hold.key.instance()).of_aspect(&change.aspect);
+    problem(topic, &hold.digest, &hold.subject, format!("{risk}{what}"), &hold.why)
+}
+
+fn held_policy(held: &HeldGeneration) -> Problem {
+    let topic = Topic::new(ProblemKind::PolicyHeld, &held.organisation);
+    let id = format!("{} {}", held.generation, held.digest);
+    problem(topic, &id, &held.generation, held.summary(), &held.why)
+}
+
+async fn parked(store: &dyn Store, names: &Names) -> Result<Vec<Problem>, StoreError> {
+    let mut found = Vec::new();
+    let mut looked_up = 0;
+    for row in store.rows(u32::MAX).await? {
+        let Some(parked) = &row.parked else { continue };
+        let known = names.0.lock().get(&row.key).cloned();
+        let name = match known {
+            Some(name) => name,
+            None if looked_up < NAMES => {
+                looked_up += 1;
+                let name = name(store, &row.key).await?;
+                let mut known = names.0.lock();
+                if known.len() >= KNOWN {
+                    known.clear();
+                }
+                known.insert(row.key.clone(), name.clone());
+                name
+            }
+            None => row.key.to_string(),
+        };
+        let topic = Topic::new(ProblemKind::Parked, row.key.instance());
+        found.push(problem(topic, row.key.as_str(), &name, parked.why.clone(), ""));
+    }
+    Ok(found)
+}
+
+/// Returns the name of a key in the journal, or the key itself if the journal has none.
+async fn name(store: &dyn Store, key: &Key) -> Result<String, StoreError> {
+    let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: 1000 };
+    let entries = store.entries(listing).await?;
+    let named = entries.iter().rev().find(|entry| !entry.subject.is_empty());
+    Ok(named.map_or_else(|| key.to_string(), |entry| entry.subject.clone()))
+}
+
+/// Returns the problems of policies and sweeps whose background task fails.
+async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreError> {
+    let mut found = Vec::new();
+    for (name, record) in stored_records(store).await? {
+        let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
+        let Some(topic) = of_task(&name).filter(|_| now.since(since) >= FAILING) else { continue };
+        found.push(problem(topic, &failure, &name, failure.clone(), ""));
+    }
+    Ok(found)
+}
+
+/// Returns the topic of a background task with this name; `None` if its failures are no topic.
+fn of_task(name: &str) -> Option<Topic> {
+    let of = |prefix: &str, kind| name.strip_prefix(prefix).map(|instance| Topic::new(kind, instance));
+    of("policy of ", ProblemKind::PolicyRejected)
+        .or_else(|| of("sweep of ", ProblemKind::SweepFailed))
+        .or_else(|| of("sweep summary of ", ProblemKind::SweepFailed))
+        .or_else(|| (name == "mappings").then(|| Topic::new(ProblemKind::PolicyRejected, name)))
+}
+
+/// Returns the sweeps that should have begun.
+async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreError> {
+    let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
+    let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
+    let mut found = Vec::new();
+    // The list has no closures, which a future could not keep while it waits for the store.
+    for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
+        let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
+        let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };
+        let what = format!("the last sweep began at {}, and the next one was due at {due}", last.at);
+        found.push(problem(Topic::new(ProblemKind::SweepOverdue, name), "sweep", name, what, ""));
+    }
+    Ok(found)
+}
+
+/// Returns the problem of a credential that ends in this number of days. It is a new problem each
+/// time that it reaches one of [`DAYS`].
+fn ending(target: &str, days: i64) -> Option<Problem> {
+    let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
+    let what = match days {
+        ..0 => "the token has expired".to_owned(),
+        0 => "the token expires today".to_owned(),
+        1 => "the token expires in 1 day".to_owned(),
+        _ => format!("the token expires in {days} days"),
+    };
+    Some(problem(Topic::new(ProblemKind::CredentialEnds, target), &reached.to_string(), target, what, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Risk;
+    use beadle_engine::testing::change;
+
+    use super::*;
+
+    #[test]
+    fn a_hold_names_the_thing_and_no_value() {
+        let hold = |what: &str, contested| Hold {
+            digest: "abc".into(),
+            key: Key::new("repository", "acme", 7),
+            subject: "acme/shop".into(),
+            since: Time(0),
+            why: "guard limit reached".into(),
+            contested,
+            approved_by: None,
+            spent: false,
+            generation: "g".into(),
+            change: change("teams", what, &[Risk::Removes]),
+        };
+        let found = held(&hold("team engineering", false));
+        assert_eq!((found.what.as_str(), found.subject.as_str()), ("removes team engineering", "acme/shop"));
+        assert_eq!(found.topic, Topic::new(ProblemKind::Held, "acme").of_aspect("teams"));
+        let found = held(&hold("", true));
+        assert_eq!((found.what.as_str(), found.topic.kind), ("removes x", ProblemKind::Contested));
+    }
+
+    #[test]
+    fn only_tasks_of_policies_and_sweeps_are_topics() {
+        for (name, kind) in [
+            ("policy of acme", Some(ProblemKind::PolicyRejected)),
+            ("sweep of acme", Some(ProblemKind::SweepFailed)),
+            ("sweep summary of acme", Some(ProblemKind::SweepFailed)),
+            ("mappings", Some(ProblemKind::PolicyRejected)),
+            ("notifications to ops", None),
+            ("pruning", None),
+        ] {
+            assert_eq!(of_task(name).map(|topic| topic.kind), kind, "{name}");
+        }
+        assert_eq!(of_task("sweep summary of acme").unwrap().instance, "acme");
+    }
+
+    #[test]
+    fn a_token_becomes_a_new_problem_when_its_end_comes_nearer() {
+        let id = |days| ending("aws", days).map(|problem| problem.id);
+        assert_eq!(id(31), None);
+        for (days, reached) in [(30, "30"), (8, "30"), (7, "7"), (1, "1"), (0, "0"), (-3, "0")] {
+            assert_eq!(id(days).as_deref(), Some(reached), "{days}");
+        }
+        assert_eq!(ending("aws", 1).unwrap().what, "the token expires in 1 day");
+    }
+}

@@ -1,0 +1,105 @@
+//! Sends notifications: compares the present problems with what each channel was told, and sends
+//! what is new.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_config::NotifyFile;
+use beadle_engine::notify::{Ledger, Present, collect};
+use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus, Time};
+
+use super::{LOOK, REMOTE};
+use crate::app::service::Service;
+use crate::notify::channels::Sender;
+use crate::notify::problems::{Names, find};
+use crate::notify::troubles::Troubles;
+
+/// The task that sends the notifications of all channels.
+pub(super) struct Notifications {
+    service: Arc<Service>,
+    sender: Sender,
+    names: Names,
+    turn: AtomicUsize,
+}
+
+impl Notifications {
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        Self { service, sender: Sender::default(), names: Names::default(), turn: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for Notifications {
+    fn name(&self) -> String {
+        "notifications".into()
+    }
+
+    fn period(&self) -> Duration {
+        // A channel whose problems settle fast must not wait for the next look.
+        let settle = self.service.config().file.notify.iter().map(|channel| Duration::from(channel.settle));
+        settle.min().unwrap_or(LOOK).clamp(Duration::from_secs(1), LOOK)
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, now) = (&self.service, self.service.clock().now());
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let troubles = Troubles::follow(service.store.as_ref(), turn, now).await?;
+        let mut problems = troubles.problems(now);
+        problems.extend(find(service, &troubles.place, &self.names, now).await?);
+        let present = collect(problems);
+        let (mut sent, mut failures) = (0, Vec::new());
+        for channel in &service.config().file.notify {
+            match self.tell(channel, &present, now).await {
+                Ok(is_sent) => sent += usize::from(is_sent),
+                Err(failure) => failures.push(format!("{}: {}", channel.name, failure.text)),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(Failure::new(Class::Retry, failures.join("; ")));
+        }
+        Ok(if sent == 0 { TaskStatus::Idle } else { TaskStatus::Done(format!("{sent} sent")) })
+    }
+}
+
+impl Notifications {
+    /// Sends a message to one channel if something is new. Returns whether the channel got one.
+    async fn tell(&self, channel: &NotifyFile, present: &Present, now: Time) -> Result<bool, Failure> {
+        let (service, store) = (&self.service, self.service.store.as_ref());
+        let (note, is_quiet) = (Ledger::note(&channel.name), channel.is_quiet(now));
+        let before = note.get(store).await?.unwrap_or_default();
+        let mut ledger = before.clone();
+        ledger.observe(&channel.name, present, &channel.rules(), is_quiet, now);
+        let outgoing = ledger.begin(is_quiet, now);
+        if ledger != before {
+            note.put(store, &ledger).await?;
+        }
+        // The receiver may be away for hours. The task fails until it has answered again.
+        let Some(outgoing) = outgoing else {
+            let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
+            return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
+        };
+        fail::fail_point!("before-notification", |_| std::process::abort());
+        let sent = self.sender.send(service.config(), channel, &outgoing, now).await;
+        fail::fail_point!("after-notification", |_| std::process::abort());
+        service.metrics.notification(&channel.name, sent.is_ok());
+        let now = service.clock().now();
+        let result = match sent {
+            Ok(()) => {
+                ledger.delivered(now);
+                Ok(true)
+            }
+            Err(failure) => {
+                ledger.failed(&failure.text, failure.retry_after.map(|wait| now + wait), now);
+                Err(Failure::new(Class::Retry, failure.text))
+            }
+        };
+        note.put(store, &ledger).await?;
+        result
+    }
+}

@@ -84,9 +84,7 @@ impl Notifications {
             let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
             return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
         };
-        fail::fail_point!("before-notification", |_| std::process::abort());
         let sent = self.sender.send(service.config(), channel, &outgoing, now).await;
-        fail::fail_point!("after-notification", |_| std::process::abort());
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
         let result = match sent {

@@ -32,6 +32,7 @@ mod init;
 mod intake;
 mod kill;
 mod mutation;
+mod notify;
 mod observe;
 mod organisation;
 mod people;

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, AttributesFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile,
-    GuardFile, HookKeyFile, IdentityStoreFile, NotifyFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile,
-    RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile,
-    TargetFile, TeamsFile, WorkerFile,
+    GuardFile, HookKeyFile, IdentityStoreFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OktaAppFile,
+    OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source,
+    StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -96,6 +96,7 @@ fn the_page_has_the_keys_of_tables_in_a_row() {
         ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
         ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),
         ("## `[[notify]]`", "webhook", keys::<NotifyWebhookFile>()),
+        ("## `[[notify]]`", "github", keys::<NotifyIssuesFile>()),
     ] {
         let begin = format!("| `{row}` |");
         let row = section(heading).lines().find(|line| line.starts_with(&begin)).unwrap();

@@ -35,7 +35,7 @@ pub use groups::{
 };
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
-pub use notify::{NotifyFile, NotifyWebhookFile, QuietHours};
+pub use notify::{NotifyFile, NotifyIssuesFile, NotifyWebhookFile, QuietHours};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
 pub use org::{AppFile, BudgetFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals, Validators};
 pub use policy_source::{PolicySource, RepositorySource};

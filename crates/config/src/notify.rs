@@ -7,12 +7,12 @@ use beadle_engine::notify::{ProblemKind, Rules};
 use beadle_secrets::Reference;
 use serde::Deserialize;
 
-use crate::{File, Invalid, KeyPath, Span};
+use crate::{File, Invalid, KeyPath, Span, did_you_mean};
 
 /// The longest time for which problems may settle before a message is made.
 const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
 
-/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams` and `webhook`.
+/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook` and `github`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyFile {
@@ -24,6 +24,8 @@ pub struct NotifyFile {
     pub teams: Option<String>,
     /// Any other receiver of webhooks.
     pub webhook: Option<NotifyWebhookFile>,
+    /// The repository in which Beadle opens one issue for each topic.
+    pub github: Option<NotifyIssuesFile>,
     /// The kinds of problems that the channel is told. The default is all kinds.
     pub only: Option<Vec<ProblemKind>>,
     /// The daily time in which the channel gets no message, such as `22:00-07:00`.
@@ -47,6 +49,16 @@ pub struct NotifyWebhookFile {
     pub url: String,
     /// References to the secrets with which Beadle signs each message.
     pub secrets: Vec<String>,
+}
+
+/// `github` of a channel: a repository for issues.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyIssuesFile {
+    /// The name of the `[[org]]` that has the repository. Beadle uses its App.
+    pub org: String,
+    /// The name of the repository.
+    pub repository: String,
 }
 
 /// A daily period, from a minute of the day to another one. It can contain midnight.
@@ -133,11 +145,13 @@ impl NotifyFile {
             ("slack", self.slack.is_some()),
             ("teams", self.teams.is_some()),
             ("webhook", self.webhook.is_some()),
+            ("github", self.github.is_some()),
         ];
         let mut set = kinds.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key);
         match (set.next(), set.next()) {
             (None, _) => {
-                let what = format!("channel `{shown}` has no receiver: set `slack`, `teams` or `webhook`");
+                let what =
+                    format!("channel `{shown}` has no receiver: set `slack`, `teams`, `webhook` or `github`");
                 return Err(Invalid::new(table.clone(), what));
             }
             (Some(one), Some(other)) => {
@@ -200,6 +214,9 @@ impl File {
         for (entry, channel) in self.notify.iter().enumerate() {
             let table = KeyPath::new("notify").entry(entry);
             channel.check(&table)?;
+            if let Some(issues) = &channel.github {
+                self.check_issues(issues, table.key("github").key("org"))?;
+            }
             if self.notify[..entry].iter().any(|other| other.name.eq_ignore_ascii_case(&channel.name)) {
                 let found = channel.name.escape_debug();
                 let rule = format!("differ from the names of all other channels, found `{found}` twice");
@@ -207,6 +224,23 @@ impl File {
             }
         }
         Ok(())
+    }
+
+    fn check_issues(&self, issues: &NotifyIssuesFile, at: KeyPath) -> Result<(), Invalid> {
+        let found = issues.org.escape_debug();
+        match self.org.iter().find(|org| org.name == issues.org) {
+            None => {
+                let what = format!("`{at}`: there is no [[org]] `{found}`");
+                let names = self.org.iter().map(|org| org.name.as_str());
+                Err(Invalid::new(at, what).hint(did_you_mean(&issues.org, names)))
+            }
+            Some(org) if org.app.is_none() => {
+                let rule = format!("name an [[org]] with an App, found `{found}`, which has a token");
+                let hint = "Beadle recognises its own issues by the App";
+                Err(Invalid::must(at, &rule).hint(Some(hint.into())))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// Returns the references to the secrets of all channels of notifications.
@@ -282,6 +316,14 @@ mod tests {
             (
                 "name = \"ops\"\nslack = \"env:S\"\nmost_per_hour = 0",
                 "`notify.most_per_hour` must be at least 1",
+            ),
+            (
+                "name = \"ops\"\ngithub = { org = \"acne\", repository = \"ops\" }",
+                ":7: `notify.github.org`: there is no [[org]] `acne`\nhint: did you mean `acme`?",
+            ),
+            (
+                "name = \"ops\"\ngithub = { org = \"acme\", repository = \"ops\" }",
+                "`notify.github.org` must name an [[org]] with an App, found `acme`, which has a token",
             ),
             (
                 "name = \"ops\"\nslack = \"env:S\"\n[[notify]]\nname = \"OPS\"\nslack = \"env:S\"",

@@ -7,8 +7,8 @@ use beadle_secrets::SecretString;
 use parking_lot::Mutex;
 
 use super::post::{SendFailure, client, send};
-use super::{slack, teams, webhook};
-use crate::config::Config;
+use super::{issues, slack, teams, webhook};
+use crate::app::application::App;
 
 /// The client that all channels share.
 #[derive(Default)]
@@ -19,15 +19,18 @@ impl Sender {
     /// each time, so that a new value needs no restart.
     pub(crate) async fn send(
         &self,
-        config: &Config,
+        app: &App,
         channel: &NotifyFile,
         outgoing: &Outgoing,
         now: Time,
     ) -> Result<(), SendFailure> {
         let secret = |reference: &str| -> Result<SecretString, SendFailure> {
             let what = format!("a secret of the channel {}", channel.name);
-            config.secret(reference, &what).map_err(|error| SendFailure::new(format!("{error:#}")))
+            app.config.secret(reference, &what).map_err(|error| SendFailure::new(format!("{error:#}")))
         };
+        if let Some(place) = &channel.github {
+            return issues::send(app, &channel.name, place, outgoing, now).await;
+        }
         let (address, post) = if let Some(reference) = &channel.slack {
             (secret(reference)?, slack::message(outgoing))
         } else if let Some(reference) = &channel.teams {

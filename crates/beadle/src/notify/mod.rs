@@ -2,6 +2,7 @@
 //! channel.
 
 pub(crate) mod channels;
+mod issues;
 mod post;
 pub(crate) mod problems;
 mod slack;

@@ -76,7 +76,8 @@ fn none(topic: &Topic) -> String {
     }
 }
 
-fn advice(kind: ProblemKind) -> &'static str {
+/// Returns what a person can do about a problem of this kind.
+pub(super) fn advice(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Held => "List the changes with `beadle holds`, then approve them with `beadle approve`.",
         ProblemKind::Contested => "Find the other writer with `beadle journal`.",

@@ -84,7 +84,7 @@ impl Notifications {
             let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
             return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
         };
-        let sent = self.sender.send(service.config(), channel, &outgoing, now).await;
+        let sent = self.sender.send(&service.app, channel, &outgoing, now).await;
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
         let result = match sent {

@@ -116,6 +116,11 @@ async fn held() -> World {
     world
 }
 
+/// Returns the issues of a repository in the state of the simulator.
+fn issues(world: &World, repository: &str) -> Vec<Value> {
+    world.repository(repository)["issues"].as_array().cloned().unwrap_or_default()
+}
+
 async fn digests(world: &World) -> Vec<String> {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let digest =
@@ -184,5 +189,25 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
         json!([recovered["kind"], recovered["state"], recovered["count"]]),
         json!(["held", "recovered", 0])
     );
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_has_one_issue_that_beadle_opens_and_closes() {
+    let mut world = held().await;
+    world.lines = "[[notify]]\nname = \"issues\"\nonly = [\"held\"]\nsettle = \"1s\"\n\
+                   github = { org = \"acme\", repository = \"r00\" }\n"
+        .into();
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    let digests = digests(&world).await;
+    let serving = world.serve().await;
+    let is_open = |repository: &Value| repository["issues"][0]["title"].is_string();
+    world.until("r00", "the issue", is_open).await;
+    assert_eq!(issues(&world, "r00")[0]["title"], "acme: 20 changes of teams held");
+    let approve: Vec<&str> = ["approve"].into_iter().chain(digests.iter().map(String::as_str)).collect();
+    world.beadle(&approve).await.expect(0);
+    let is_closed = |repository: &Value| repository["issues"][0]["state"] == "closed";
+    world.until("r00", "the end of the issue", is_closed).await;
+    assert_eq!(issues(&world, "r00").len(), 1);
     assert_eq!(serving.stop().await, Some(0));
 }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use beadle_config::NotifyFile;
 use beadle_engine::notify::{Ledger, Present, collect};
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus, Time};
+use futures::future::join_all;
 
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
@@ -54,8 +55,14 @@ impl BackgroundTask for Notifications {
         problems.extend(find(service, &troubles.place, &self.names, now).await?);
         let present = collect(problems);
         let (mut sent, mut failures) = (0, Vec::new());
-        for channel in &service.config().file.notify {
-            match self.tell(channel, &present, now).await {
+        let channels = &service.config().file.notify;
+        // A receiver that does not answer must not delay the other channels.
+        let mut telling = Vec::new();
+        for channel in channels {
+            telling.push(self.tell(channel, &present, now));
+        }
+        for (channel, told) in channels.iter().zip(join_all(telling).await) {
+            match told {
                 Ok(is_sent) => sent += usize::from(is_sent),
                 Err(failure) => failures.push(format!("{}: {}", channel.name, failure.text)),
             }

@@ -12,7 +12,8 @@ use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
 /// How many times as long as [`Rules::settle`] a message waits at most for problems that still
-/// change.
+/// change. A topic must be without problems for the same time before it has recovered: after a new
+/// generation of the policy, the guard forgets its holds, and the next runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
@@ -142,11 +143,15 @@ impl Ledger {
             return;
         }
         // A message waits until no topic changes any more, so that it has all of an incident. A
-        // topic that changes all the time must not delay the others forever.
+        // topic that changes all the time must not delay the others forever, and a recovery must not
+        // delay a problem.
+        let is_problem = |one: &&Changing| present.contains_key(&one.topic);
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
-        if self.changing.iter().all(is_settled) || self.changing.iter().any(is_late) {
-            self.compose(channel, present, now);
+        let is_calm = self.changing.iter().filter(is_problem).all(is_settled);
+        if is_calm || self.changing.iter().any(is_late) {
+            let may_recover = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
+            self.compose(channel, present, may_recover, now);
         }
     }
 
@@ -171,13 +176,23 @@ impl Ledger {
         changing
     }
 
-    /// Makes a message of the topics that are not as told.
-    fn compose(&mut self, channel: &str, present: &Present, now: Time) {
+    /// Makes a message of the topics that are not as told. Leaves out topics without problems that
+    /// may not recover yet.
+    fn compose(
+        &mut self,
+        channel: &str,
+        present: &Present,
+        may_recover: impl Fn(&Changing) -> bool,
+        now: Time,
+    ) {
         let mut items = Vec::new();
-        for Changing { topic, first, .. } in std::mem::take(&mut self.changing) {
-            if items.len() == ITEMS {
-                break;
+        for changing in std::mem::take(&mut self.changing) {
+            let must_wait = !present.contains_key(&changing.topic) && !may_recover(&changing);
+            if must_wait || items.len() == ITEMS {
+                self.changing.push(changing);
+                continue;
             }
+            let Changing { topic, first, .. } = changing;
             let told = self.told.iter_mut().find(|told| told.topic == topic);
             let item = match (told, present.get(&topic)) {
                 (Some(told), Some(found)) => {

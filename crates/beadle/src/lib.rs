@@ -6,10 +6,12 @@ pub mod aws;
 mod cli;
 mod commands;
 mod config;
+mod journal;
 mod logging;
 mod notify;
 pub mod output;
 mod pull_request;
+mod reload_signal;
 mod stop_signals;
 mod tasks;
 

@@ -40,6 +40,11 @@ struct TargetLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OrganisationLabel {
+    organisation: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ChannelOutcome {
     channel: String,
     outcome: &'static str,
@@ -70,6 +75,8 @@ pub struct Metrics {
     runs: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
     token_days: Family<TargetLabel, Gauge>,
+    waivers: Family<OrganisationLabel, Gauge>,
+    waivers_ending: Family<OrganisationLabel, Gauge>,
     notifications: Family<ChannelOutcome, Counter>,
     task_failing: Family<OfTask, Gauge>,
     task_runs: Family<TaskOutcome, Counter>,
@@ -94,6 +101,8 @@ impl Default for Metrics {
             runs: Family::default(),
             remaining: Family::default(),
             token_days: Family::default(),
+            waivers: Family::default(),
+            waivers_ending: Family::default(),
             notifications: Family::default(),
             task_failing: Family::default(),
             task_runs: Family::default(),
@@ -142,6 +151,12 @@ impl Metrics {
             "Days until the token of a target expires",
             self.token_days.clone(),
         );
+        registry.register("waivers", "Waivers in force", self.waivers.clone());
+        registry.register(
+            "waivers_ending",
+            "Waivers in force that end within 3 days",
+            self.waivers_ending.clone(),
+        );
         registry.register(
             "notifications",
             "Tries to send a notification since the start of the service, by channel and outcome",
@@ -179,6 +194,14 @@ impl Metrics {
     /// Sets the number of days until the token of a target expires.
     pub fn token_days(&self, target: &str, days: i64) {
         self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
+    }
+
+    /// Sets the number of an organisation's waivers in force, and the number of those that end soon.
+    pub fn waivers(&self, organisation: &str, in_force: usize, ending: usize) {
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let label = OrganisationLabel { organisation: organisation.to_owned() };
+        self.waivers.get_or_create(&label).set(gauge(in_force));
+        self.waivers_ending.get_or_create(&label).set(gauge(ending));
     }
 
     /// Counts one try to send a notification to a channel.

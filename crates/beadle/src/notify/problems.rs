@@ -188,6 +188,8 @@ mod tests {
             why: "guard limit reached".into(),
             contested,
             approved_by: None,
+            approval_reason: None,
+            rejected: None,
             spent: false,
             generation: "g".into(),
             change: change("teams", what, &[Risk::Removes]),

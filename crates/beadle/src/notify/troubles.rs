@@ -270,6 +270,7 @@ mod tests {
             failed: 0,
             postponed: None,
             unknown: unknown.collect(),
+            unwritten: None,
             after: None,
         };
         entry(seconds, EntryKind::Run, Detail::Run(counts))

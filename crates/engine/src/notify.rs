@@ -11,4 +11,4 @@ mod problem;
 mod tests;
 
 pub use ledger::{Item, Ledger, Outgoing, Rules, State};
-pub use problem::{Found, Line, Present, Problem, ProblemKind, Topic, collect};
+pub use problem::{Found, Line, Members, Present, Problem, ProblemKind, Topic, collect};

@@ -6,7 +6,8 @@ use beadle_engine::notify::Outgoing;
 use beadle_secrets::SecretString;
 use parking_lot::Mutex;
 
-use super::post::{SendFailure, client, send};
+pub(crate) use super::post::SendFailure;
+use super::post::{client, send};
 use super::{issues, slack, teams, webhook};
 use crate::app::application::App;
 

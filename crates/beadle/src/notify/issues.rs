@@ -85,6 +85,9 @@ fn page(item: &Item, at: Time) -> Page {
         if !line.why.is_empty() {
             pieces.extend([Piece::own("because:"), Piece::value(&line.why)]);
         }
+        if !line.code.is_empty() {
+            pieces.extend([Piece::own("code:"), Piece::value(&line.code)]);
+        }
         page.item(&pieces);
     }
     if item.found.more > 0 {
@@ -107,7 +110,7 @@ mod tests {
             text.contains("- 7 times ``removes team <@U123> `x`\\n# new`` at `acme/<!channel>*"),
             "{text}"
         );
-        assert!(text.contains("and 2 more because: `limit & more`"), "{text}");
+        assert!(text.contains("and 2 more because: `limit & more` code: `5d0c1e2f3a4b`"), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with('#')).count(), 0, "{text}");
         let markers = [marker("ops", &item), marker("team", &item)];
         assert_ne!(markers[0], markers[1]);

@@ -1,12 +1,13 @@
 //! Finds the present problems in the store and in the configuration. It changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use beadle_engine::background::stored_records;
 use beadle_engine::gate::is_of_command;
+use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
 use beadle_engine::notify::{Problem, ProblemKind, Topic};
-use beadle_engine::{Hold, Key, Listing, Store, StoreError, Time};
+use beadle_engine::{History, Hold, Key, Store, StoreError, Time};
 use parking_lot::Mutex;
 
 use crate::app::group_target::TOKEN_DAYS;
@@ -24,8 +25,12 @@ const LATE: Duration = Duration::from_secs(3600);
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The maximum number of keys whose names one call looks up.
 const NAMES: usize = 50;
+/// The number of entries of the journal in which the name of a key is looked for.
+const NEWEST: u32 = 20;
 /// The maximum number of names to remember.
 const KNOWN: usize = 10_000;
+/// The name of the background task that reads the mappings. Its problems belong to no instance.
+const MAPPINGS: &str = "mappings";
 
 /// The names of parked keys.
 #[derive(Default)]
@@ -39,13 +44,10 @@ pub(crate) async fn find(
     now: Time,
 ) -> Result<Vec<Problem>, StoreError> {
     let store = service.store.as_ref();
-    let mut found: Vec<Problem> = store
-        .holds()
-        .await?
-        .iter()
-        .filter(|hold| hold.approved_by.is_none() && !hold.spent)
-        .map(held)
-        .collect();
+    // An approved or rejected change waits for nobody.
+    let groups = group_holds(store.holds().await?);
+    let open = groups.iter().filter(|group| group.state == HoldState::Open);
+    let mut found: Vec<Problem> = open.flat_map(held).collect();
     let policies = HeldGeneration::all(store).await?.into_iter();
     let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
     found.extend(policies.filter(waits).map(|(_, held)| held_policy(&held)));
@@ -67,26 +69,53 @@ pub(crate) async fn find(
     Ok(found)
 }
 
+/// Returns the instances whose problems count. The store can still have problems of an instance that
+/// is no longer in the configuration.
+pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
+    let file = &service.config().file;
+    let orgs = file.org.iter().map(|org| org.name.as_str());
+    let oktas = file.okta.iter().map(|okta| okta.name.as_str());
+    let targets = file.target.iter().map(|target| target.name.as_str());
+    let team_files = service.directories.team_files.keys().map(String::as_str);
+    orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS]).collect()
+}
+
 fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: &str) -> Problem {
-    Problem { topic, id: id.to_owned(), subject: subject.to_owned(), what: what.into(), why: why.to_owned() }
+    Problem {
+        topic,
+        id: id.to_owned(),
+        subject: subject.to_owned(),
+        what: what.into(),
+        why: why.to_owned(),
+        code: String::new(),
+    }
 }
 
-/// Returns the problem of a held change. Its text has the names of things and no values, because a
-/// value can be confidential.
-fn held(hold: &Hold) -> Problem {
-    let change = &hold.change;
-    let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
-    let risk = change.risks().gravest().map_or_else(String::new, |risk| format!("{risk} "));
-    let fields = || change.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
-    let what = if change.what.is_empty() { fields() } else { change.what.clone() };
-    let topic = Topic::new(kind, hold.key.instance()).of_aspect(&change.aspect);
-    problem(topic, &hold.digest, &hold.subject, format!("{risk}{what}"), &hold.why)
+/// Returns the problems of a group of held changes. Their texts have the names of things and no
+/// values, because a value can be confidential. The title of the group has values.
+fn held(group: &HoldGroup) -> Vec<Problem> {
+    let one = |hold: &Hold| {
+        let change = &hold.change;
+        let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
+        let its = change.fields.iter().filter(|field| field.risk == group.risk);
+        let what = if change.what.is_empty() {
+            its.map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ")
+        } else {
+            change.what.clone()
+        };
+        let topic = Topic::new(kind, &group.instance).of_aspect(&group.aspect);
+        let what = format!("{} {what}", group.risk);
+        let found = problem(topic, &hold.digest, &hold.subject, what, group.why());
+        Problem { code: group.code.clone(), ..found }
+    };
+    group.holds.iter().map(one).collect()
 }
 
+/// Returns the problem of a held policy. If the plan of the policy changes while the gate holds the
+/// policy, it stays the same problem.
 fn held_policy(held: &HeldGeneration) -> Problem {
     let topic = Topic::new(ProblemKind::PolicyHeld, &held.organisation);
-    let id = format!("{} {}", held.generation, held.digest);
-    problem(topic, &id, &held.generation, held.summary(), &held.why)
+    problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
 }
 
 async fn parked(store: &dyn Store, names: &Names) -> Result<Vec<Problem>, StoreError> {
@@ -115,12 +144,12 @@ async fn parked(store: &dyn Store, names: &Names) -> Result<Vec<Problem>, StoreE
     Ok(found)
 }
 
-/// Returns the name of a key in the journal, or the key itself if the journal has none.
+/// Returns the newest name of a key in the journal, or the key itself if the journal has none.
 async fn name(store: &dyn Store, key: &Key) -> Result<String, StoreError> {
-    let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: 1000 };
-    let entries = store.entries(listing).await?;
-    let named = entries.iter().rev().find(|entry| !entry.subject.is_empty());
-    Ok(named.map_or_else(|| key.to_string(), |entry| entry.subject.clone()))
+    let history = History { key: Some(key.to_string()), limit: NEWEST, ..History::default() };
+    let entries = store.newest_entries(history).await?;
+    let named = entries.into_iter().map(|entry| entry.subject).find(|subject| !subject.is_empty());
+    Ok(named.unwrap_or_else(|| key.to_string()))
 }
 
 /// Returns the problems of policies and sweeps whose background task fails.
@@ -129,7 +158,9 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     for (name, record) in stored_records(store).await? {
         let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
         let Some(topic) = of_task(&name).filter(|_| now.since(since) >= FAILING) else { continue };
-        found.push(problem(topic, &failure, &name, failure.clone(), ""));
+        // The text of a failure can change with each run: a vendor that is unavailable fails in
+        // several ways. So the text does not identify the problem.
+        found.push(problem(topic, &name, &name, failure.replace('\n', "; "), ""));
     }
     Ok(found)
 }
@@ -138,9 +169,10 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
 fn of_task(name: &str) -> Option<Topic> {
     let of = |prefix: &str, kind| name.strip_prefix(prefix).map(|instance| Topic::new(kind, instance));
     of("policy of ", ProblemKind::PolicyRejected)
+        .or_else(|| of("opening of ", ProblemKind::PolicyRejected))
         .or_else(|| of("sweep of ", ProblemKind::SweepFailed))
         .or_else(|| of("sweep summary of ", ProblemKind::SweepFailed))
-        .or_else(|| (name == "mappings").then(|| Topic::new(ProblemKind::PolicyRejected, name)))
+        .or_else(|| (name == MAPPINGS).then(|| Topic::new(ProblemKind::PolicyRejected, name)))
 }
 
 /// Returns the sweeps that should have begun.
@@ -179,11 +211,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hold_names_the_thing_and_no_value() {
-        let hold = |what: &str, contested| Hold {
-            digest: "abc".into(),
-            key: Key::new("repository", "acme", 7),
-            subject: "acme/shop".into(),
+    fn a_hold_names_the_thing_and_the_code_of_its_group_and_no_value() {
+        let hold = |n: u64, what: &str, contested| Hold {
+            digest: format!("d{n}"),
+            key: Key::new("repository", "acme", n),
+            subject: format!("acme/r{n}"),
             since: Time(0),
             why: "guard limit reached".into(),
             contested,
@@ -194,17 +226,23 @@ mod tests {
             generation: "g".into(),
             change: change("teams", what, &[Risk::Removes]),
         };
-        let found = held(&hold("team engineering", false));
-        assert_eq!((found.what.as_str(), found.subject.as_str()), ("removes team engineering", "acme/shop"));
-        assert_eq!(found.topic, Topic::new(ProblemKind::Held, "acme").of_aspect("teams"));
-        let found = held(&hold("", true));
-        assert_eq!((found.what.as_str(), found.topic.kind), ("removes x", ProblemKind::Contested));
+        let groups =
+            group_holds(vec![hold(1, "team engineering", false), hold(2, "team engineering", false)]);
+        let found = held(&groups[0]);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[1].what.as_str(), found[1].id.as_str()), ("removes team engineering", "d2"));
+        assert_eq!((found[1].subject.as_str(), &found[1].code), ("acme/r2", &groups[0].code));
+        assert_eq!(found[0].topic, Topic::new(ProblemKind::Held, "acme").of_aspect("teams"));
+        let found = held(&group_holds(vec![hold(1, "", true)])[0]);
+        assert_eq!((found[0].what.as_str(), found[0].topic.kind), ("removes x", ProblemKind::Contested));
+        assert_eq!(found[0].code, "d1", "the code of one change is its digest");
     }
 
     #[test]
     fn only_tasks_of_policies_and_sweeps_are_topics() {
         for (name, kind) in [
             ("policy of acme", Some(ProblemKind::PolicyRejected)),
+            ("opening of acme", Some(ProblemKind::PolicyRejected)),
             ("sweep of acme", Some(ProblemKind::SweepFailed)),
             ("sweep summary of acme", Some(ProblemKind::SweepFailed)),
             ("mappings", Some(ProblemKind::PolicyRejected)),

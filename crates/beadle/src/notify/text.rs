@@ -7,11 +7,11 @@ use crate::output::escape;
 
 /// Returns the heading of a topic. It has no value from outside the configuration and the program.
 pub(super) fn title(item: &Item) -> String {
-    let Item { topic, state, new, found, .. } = item;
+    let Item { topic, state, new, .. } = item;
     let instance = escape::escaped(&topic.instance);
     match state {
-        State::Opened => format!("{instance}: {}", what(topic, found.count)),
-        State::Updated => format!("{instance}: {}, {new} of them new", what(topic, found.count)),
+        State::Opened => format!("{instance}: {}", what(topic, item.count())),
+        State::Updated => format!("{instance}: {}, {new} of them new", what(topic, item.count())),
         State::Recovered => format!("{instance}: recovered, {}", none(topic)),
     }
 }
@@ -30,7 +30,7 @@ pub(super) fn lines(item: &Item) -> Vec<String> {
 
 /// Returns the text of one line. Line breaks and invisible characters in values are escaped.
 fn line(line: &Line) -> String {
-    let Line { what, why, count, examples } = line;
+    let Line { what, why, code, count, examples } = line;
     let (what, why) = (escape::escaped(what), escape::escaped(why));
     let mut names = escape::escaped(examples.join(", "));
     let left = count.saturating_sub(examples.len() as u64);
@@ -39,7 +39,8 @@ fn line(line: &Line) -> String {
     }
     let times = if *count > 1 { format!("{count} times ") } else { String::new() };
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-    format!("{times}{what}: {names}{why}")
+    let code = if code.is_empty() { String::new() } else { format!(", code {}", escape::escaped(code)) };
+    format!("{times}{what}: {names}{why}{code}")
 }
 
 fn of_aspect(topic: &Topic) -> String {
@@ -64,7 +65,7 @@ fn what(topic: &Topic, count: u64) -> String {
 fn none(topic: &Topic) -> String {
     let aspect = of_aspect(topic);
     match topic.kind {
-        ProblemKind::Held => format!("no change{aspect} is held"),
+        ProblemKind::Held => format!("no held change{aspect} waits for a decision"),
         ProblemKind::Contested => format!("no change{aspect} is contested"),
         ProblemKind::Parked => "no key is parked".into(),
         ProblemKind::Unknown => format!("no part{aspect} is unknown"),
@@ -79,8 +80,11 @@ fn none(topic: &Topic) -> String {
 /// Returns what a person can do about a problem of this kind.
 pub(super) fn advice(kind: ProblemKind) -> &'static str {
     match kind {
-        ProblemKind::Held => "List the changes with `beadle holds`, then approve them with `beadle approve`.",
-        ProblemKind::Contested => "Find the other writer with `beadle journal`.",
+        ProblemKind::Held => {
+            "List the changes with `beadle holds CODE`, then decide with `beadle approve CODE` or \
+             `beadle reject CODE`."
+        }
+        ProblemKind::Contested => "Find the other writer with `beadle history NAME`.",
         ProblemKind::Parked => {
             "List the keys with `beadle queue`, repair the cause, then run `beadle queue --retry`."
         }
@@ -121,6 +125,7 @@ pub(super) mod tests {
             subject: format!("acme/<!channel>*[r{n}](https://evil.example)"),
             what: "removes team <@U123> `x`\n# new".into(),
             why: "limit & more".into(),
+            code: "5d0c1e2f3a4b".into(),
         };
         message((0..7).map(problem).collect())
     }
@@ -145,8 +150,8 @@ pub(super) mod tests {
             "{}",
             lines[0]
         );
-        assert!(lines[0].ends_with(" and 2 more (limit & more)"), "{}", lines[0]);
-        assert!(lines[1].contains("`beadle approve`"));
+        assert!(lines[0].ends_with(" and 2 more (limit & more), code 5d0c1e2f3a4b"), "{}", lines[0]);
+        assert!(lines[1].contains("`beadle approve CODE`"));
         for kind in ProblemKind::ALL {
             let topic = Topic::new(kind, "acme");
             let opened = Item { topic, found: Found::default(), ..item.clone() };

@@ -1,12 +1,14 @@
-//! Follows the journal, and remembers for each key what is unknown and contested. The queue and the
-//! holds show only the present, but a problem that lasts for an hour is another problem than one
-//! that lasts for a second.
+//! Follows the journal, and remembers for each key what is unknown and contested. The states of the
+//! keys and the holds show only the present, but a problem that lasts for an hour is another problem
+//! than one that lasts for a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use beadle_engine::notify::{Problem, ProblemKind, Topic};
-use beadle_engine::{Detail, Entry, Key, Listing, Metadata, Note, Row, Store, StoreError, Time, Unknown};
+use beadle_engine::{
+    Detail, Entry, Key, KeyState, Listing, Metadata, Note, Store, StoreError, Time, Unknown,
+};
 use serde::{Deserialize, Serialize};
 
 /// How long a part must be unknown before it counts as a problem.
@@ -19,8 +21,8 @@ const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
 const PAGES: usize = 20;
-/// The maximum number of keys whose rows a pass reads.
-const ROWS: usize = 500;
+/// The maximum number of keys whose states a pass reads.
+const STATES: usize = 500;
 
 /// What is unknown and contested of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,8 +30,6 @@ const ROWS: usize = 500;
 pub(crate) struct Trouble {
     /// The name of the key that people know.
     subject: String,
-    /// The time of the last run that reported unknown parts.
-    at: Time,
     unknown: Vec<UnknownPart>,
     contested: Vec<ContestedPart>,
 }
@@ -39,7 +39,6 @@ struct UnknownPart {
     aspect: String,
     part: Option<String>,
     why: String,
-    transient: bool,
     since: Time,
 }
 
@@ -78,15 +77,15 @@ pub(crate) struct Troubles {
 
 impl Troubles {
     /// Reads the new entries of the journal. `turn` is the number of the pass: with many keys, each
-    /// pass looks at the rows of other keys.
+    /// pass looks at the states of other keys.
     pub(crate) async fn follow(store: &dyn Store, turn: usize, now: Time) -> Result<Self, StoreError> {
         let place = Note::<Place>::of(&[]).get(store).await?.unwrap_or_default();
         let keys = Note::<Trouble>::of(&[""]).list(store).await?.into_iter().collect();
         let mut all = Self { keys, place, touched: BTreeSet::new() };
         let before = all.place.clone();
-        // A run writes its entry before its row shows that the run has ended. So the rows are read
-        // before the journal: if a row shows the end of a later run, the journal has its entry.
-        let rows = all.rows(store, turn).await?;
+        // A run stores the state of its key before it writes its entry. So the states are read before
+        // the journal: the entry of a run that ended in between is newer than the state.
+        let known = all.known(store, turn).await?;
         for _ in 0..PAGES {
             let since = (all.place.after == 0).then(|| now - FIRST);
             let listing = Listing { after: all.place.after, since, key: None, limit: PAGE };
@@ -95,7 +94,7 @@ impl Troubles {
             all.place.after = last.seq;
             entries.iter().for_each(|entry| all.take(entry));
         }
-        all.end(&rows, now);
+        all.end(&known, now);
         all.keep(store).await?;
         if all.place != before {
             Note::<Place>::of(&[]).put(store, &all.place).await?;
@@ -103,16 +102,21 @@ impl Troubles {
         Ok(all)
     }
 
-    /// Returns the rows of some keys that have unknown parts.
-    async fn rows(&self, store: &dyn Store, turn: usize) -> Result<Vec<Row>, StoreError> {
+    /// Returns those of some keys with unknown parts whose last run could read and resolve all
+    /// parts. A run without anything to do leaves no entry in the journal. A sweep deletes the state
+    /// of a key that does not exist any more.
+    async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();
-        let first = turn.saturating_mul(ROWS).checked_rem(keys.len()).unwrap_or(0);
-        let mut rows = Vec::new();
-        for key in keys.iter().cycle().skip(first).take(keys.len().min(ROWS)) {
-            rows.extend(store.row(key).await?);
+        let first = turn.saturating_mul(STATES).checked_rem(keys.len()).unwrap_or(0);
+        let mut known = Vec::new();
+        for key in keys.iter().cycle().skip(first).take(keys.len().min(STATES)) {
+            let state = KeyState::get(store, key).await?;
+            if state.is_none_or(|state| state.unknown.is_empty()) {
+                known.push(key.clone());
+            }
         }
-        Ok(rows)
+        Ok(known)
     }
 
     /// Takes over what an entry of the journal reports.
@@ -124,7 +128,6 @@ impl Troubles {
                 }
                 let trouble = self.keys.entry(entry.key.clone()).or_default();
                 trouble.subject.clone_from(&entry.subject);
-                trouble.at = entry.at;
                 trouble.unknown = run
                     .unknown
                     .iter()
@@ -149,13 +152,11 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
-    /// Ends what is over.
-    fn end(&mut self, rows: &[Row], now: Time) {
-        for row in rows {
-            let key = row.key.as_str();
+    /// Ends what is over. `known` has the keys without unknown parts.
+    fn end(&mut self, known: &[Key], now: Time) {
+        for key in known.iter().map(Key::as_str) {
             if !self.touched.contains(key)
                 && let Some(trouble) = self.keys.get_mut(key)
-                && trouble.is_over(row)
             {
                 trouble.unknown.clear();
                 self.touched.insert(key.to_owned());
@@ -198,12 +199,19 @@ impl Troubles {
                 subject: if trouble.subject.is_empty() { key.clone() } else { trouble.subject.clone() },
                 what,
                 why,
+                code: String::new(),
             };
             for UnknownPart { aspect, part, why, .. } in
                 trouble.unknown.iter().filter(|part| now.since(part.since) >= LONG)
             {
                 let id = format!("{key} {}", part.as_deref().unwrap_or_default());
-                problems.push(problem(ProblemKind::Unknown, aspect, id, why.clone(), String::new()));
+                problems.push(problem(
+                    ProblemKind::Unknown,
+                    aspect,
+                    id,
+                    why.replace('\n', "; "),
+                    String::new(),
+                ));
             }
             for ContestedPart { aspect, what, times, .. } in &trouble.contested {
                 let id = format!("{key} {what}");
@@ -216,19 +224,6 @@ impl Troubles {
     }
 }
 
-impl Trouble {
-    /// Returns whether a run that reported no unknown part ended after the last one that did. Such a
-    /// run leaves no entry in the journal if it has nothing to do.
-    fn is_over(&self, row: &Row) -> bool {
-        let is_idle = !row.is_pending()
-            && row.lease_until.is_none()
-            && row.parked.is_none()
-            && row.last_error.is_none();
-        // A run with only transient unknown parts ends with an error, and its key stays due.
-        is_idle && (row.first_dirty > self.at || self.unknown.iter().all(|part| part.transient))
-    }
-}
-
 /// Returns the part, with the time since which it has been unknown.
 fn unknown_part(unknown: &Unknown, before: &[UnknownPart], at: Time) -> UnknownPart {
     let is_same = |part: &&UnknownPart| part.aspect == unknown.aspect && part.part == unknown.part;
@@ -236,15 +231,14 @@ fn unknown_part(unknown: &Unknown, before: &[UnknownPart], at: Time) -> UnknownP
         aspect: unknown.aspect.clone(),
         part: unknown.part.clone(),
         why: unknown.why.clone(),
-        transient: unknown.transient,
         since: before.iter().find(is_same).map_or(at, |part| part.since),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::EntryKind;
     use beadle_engine::journal::{ContestedAspect, RunCounts, SweepEnd, SweepSummary};
+    use beadle_engine::{EntryKind, Report};
 
     use super::*;
 
@@ -255,13 +249,12 @@ mod tests {
         Entry { seq: 1, at: Time::from_seconds(seconds), kind, key, subject, intent: None, detail }
     }
 
-    fn run(seconds: i64, unknown: &[(&str, bool)]) -> Entry {
-        let unknown = unknown.iter().map(|(aspect, transient)| Unknown {
-            aspect: (*aspect).to_owned(),
-            part: None,
-            why: "team `security` is missing".into(),
-            transient: *transient,
-        });
+    fn unknown(aspect: &str) -> Unknown {
+        let why = "team `security` is missing".into();
+        Unknown { aspect: aspect.to_owned(), part: None, why, transient: false }
+    }
+
+    fn run(seconds: i64, aspects: &[&str]) -> Entry {
         let counts = RunCounts {
             changes: 0,
             written: 0,
@@ -269,15 +262,11 @@ mod tests {
             withheld: None,
             failed: 0,
             postponed: None,
-            unknown: unknown.collect(),
+            unknown: aspects.iter().map(|aspect| unknown(aspect)).collect(),
             unwritten: None,
             after: None,
         };
         entry(seconds, EntryKind::Run, Detail::Run(counts))
-    }
-
-    fn row(first_dirty: i64) -> Row {
-        Row { first_dirty: Time::from_seconds(first_dirty), ..Row::new(KEY.parse().unwrap()) }
     }
 
     fn kinds(troubles: &Troubles, seconds: i64) -> Vec<String> {
@@ -288,33 +277,45 @@ mod tests {
     #[test]
     fn a_part_is_a_problem_after_an_hour_and_until_a_run_can_read_it() {
         let mut troubles = Troubles::default();
-        troubles.take(&run(10, &[("teams", false)]));
-        troubles.take(&run(1000, &[("teams", false), ("labels", false)]));
+        troubles.take(&run(10, &["teams"]));
+        troubles.take(&run(1000, &["teams", "labels"]));
         assert!(kinds(&troubles, 3609).is_empty());
         assert_eq!(kinds(&troubles, 3610), ["unknown teams"]);
         assert_eq!(kinds(&troubles, 5000), ["unknown teams", "unknown labels"]);
-        troubles.take(&run(5000, &[("labels", false)]));
+        troubles.take(&run(5000, &["labels"]));
         assert_eq!(kinds(&troubles, 5000), ["unknown labels"]);
-        // A clean run without anything to do leaves no entry.
-        for (row, is_over) in [
-            (Row { wanted: 1, ..row(6000) }, false),
-            (Row { last_error: Some("502".into()), ..row(6000) }, false),
-            (row(4000), false),
-            (row(6000), true),
-        ] {
-            troubles.touched.clear();
-            troubles.end(&[row], Time::from_seconds(6000));
-            assert_eq!(kinds(&troubles, 9000).is_empty(), is_over);
-        }
+        // The entry is newer than the state that the pass has read.
+        let known: [Key; 1] = [KEY.parse().unwrap()];
+        troubles.end(&known, Time::from_seconds(6000));
+        assert_eq!(kinds(&troubles, 9000), ["unknown labels"]);
+        troubles.touched.clear();
+        troubles.end(&known, Time::from_seconds(6000));
+        assert!(kinds(&troubles, 9000).is_empty());
     }
 
-    #[test]
-    fn a_part_that_only_an_outage_hid_is_known_when_the_key_has_no_error() {
-        let mut troubles = Troubles::default();
-        troubles.take(&run(10, &[("teams", true)]));
-        troubles.touched.clear();
-        troubles.end(&[row(5)], Time::from_seconds(20));
-        assert!(kinds(&troubles, 9000).is_empty());
+    #[tokio::test]
+    async fn a_key_is_known_when_its_last_run_left_nothing_unknown() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let key: Key = KEY.parse().unwrap();
+        let left = |unknowns: Vec<Unknown>| Report {
+            subject: "acme/shop".into(),
+            steps: Vec::new(),
+            unknowns,
+            skipped: None,
+            failure: None,
+        };
+        let problems = async |seconds: i64| {
+            let now = Time::from_seconds(seconds);
+            Troubles::follow(store, 0, now).await.unwrap().problems(now).len()
+        };
+        KeyState::record(store, &key, &left(vec![unknown("teams")]), Time::from_seconds(10)).await.unwrap();
+        store.journal(None, vec![run(10, &["teams"])], Time::from_seconds(10)).await.unwrap();
+        assert_eq!((problems(20).await, problems(4000).await), (0, 1));
+        // A run without anything to do leaves no entry.
+        KeyState::record(store, &key, &left(Vec::new()), Time::from_seconds(4010)).await.unwrap();
+        assert_eq!(problems(4020).await, 0);
+        assert!(Note::<Trouble>::of(&[""]).list(store).await.unwrap().is_empty(), "the note is deleted");
     }
 
     #[test]

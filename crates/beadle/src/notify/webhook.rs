@@ -51,7 +51,7 @@ fn topic(item: &Item) -> Value {
         "state": item.state,
         "since": item.since.to_string(),
         "title": title(item),
-        "count": item.found.count,
+        "count": item.count(),
         "new": item.new,
         "problems": item.lines(),
         "more": item.found.more,

@@ -13,9 +13,13 @@ use futures::future::join_all;
 
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
-use crate::notify::channels::Sender;
-use crate::notify::problems::{Names, find};
+use crate::notify::channels::{SendFailure, Sender};
+use crate::notify::problems::{Names, find, instances};
 use crate::notify::troubles::Troubles;
+
+/// The time limit for one message. It is shorter than the time for which the ledger counts a message
+/// as being sent, so that two processes do not open the same issue at the same time.
+const SENDING: Duration = Duration::from_secs(50);
 
 /// The task that sends the notifications of all channels.
 pub(super) struct Notifications {
@@ -53,6 +57,8 @@ impl BackgroundTask for Notifications {
         let troubles = Troubles::follow(service.store.as_ref(), turn, now).await?;
         let mut problems = troubles.problems(now);
         problems.extend(find(service, &troubles.place, &self.names, now).await?);
+        let known = instances(service);
+        problems.retain(|problem| known.contains(problem.topic.instance.as_str()));
         let present = collect(problems);
         let (mut sent, mut failures) = (0, Vec::new());
         let channels = &service.config().file.notify;
@@ -91,7 +97,9 @@ impl Notifications {
             let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
             return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
         };
-        let sent = self.sender.send(&service.app, channel, &outgoing, now).await;
+        let sending = self.sender.send(&service.app, channel, &outgoing, now);
+        let late = || SendFailure::new(format!("no answer within {} s", SENDING.as_secs()));
+        let sent = tokio::time::timeout(SENDING, sending).await.unwrap_or_else(|_| Err(late()));
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
         let result = match sent {

@@ -155,8 +155,7 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
     let receiver = Receiver::start(&mut world).await;
     receiver.is_away.store(true, Ordering::SeqCst);
     world.beadle(&["apply", "--yes"]).await.expect(2);
-    let digests = digests(&world).await;
-    assert_eq!(digests.len(), 20);
+    assert_eq!(digests(&world).await.len(), 20);
     let serving = world.serve().await;
     receiver.until("two tries", |receiver| receiver.tries.load(Ordering::SeqCst) >= 2).await;
     let metrics = format!("http://127.0.0.1:{}/metrics", world.operator());
@@ -181,8 +180,8 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
     let serving = world.serve().await;
     until_looked(&world, 4).await;
     assert_eq!(receiver.topics().len(), 1);
-    let approve: Vec<&str> = ["approve"].into_iter().chain(digests.iter().map(String::as_str)).collect();
-    world.beadle(&approve).await.expect(0);
+    let code = topic["problems"][0]["code"].as_str().unwrap();
+    world.beadle(&["approve", code, "--reason", "as meant"]).await.expect(0);
     receiver.until("the recovery", |receiver| receiver.topics().len() == 2).await;
     let recovered = receiver.topics()[1][0].clone();
     assert_eq!(
@@ -204,7 +203,10 @@ async fn a_topic_has_one_issue_that_beadle_opens_and_closes() {
     let is_open = |repository: &Value| repository["issues"][0]["title"].is_string();
     world.until("r00", "the issue", is_open).await;
     assert_eq!(issues(&world, "r00")[0]["title"], "acme: 20 changes of teams held");
-    let approve: Vec<&str> = ["approve"].into_iter().chain(digests.iter().map(String::as_str)).collect();
+    // A rejected change is still held, and waits for nobody.
+    world.beadle(&["reject", &digests[0], "--reason", "the contract goes on"]).await.expect(0);
+    let approve = ["approve", "--reason", "as meant"].into_iter();
+    let approve: Vec<&str> = approve.chain(digests[1..].iter().map(String::as_str)).collect();
     world.beadle(&approve).await.expect(0);
     let is_closed = |repository: &Value| repository["issues"][0]["state"] == "closed";
     world.until("r00", "the end of the issue", is_closed).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::problem::{Found, Line, Present, ProblemKind, Topic, hash};
+use super::problem::{Found, Line, Members, Present, ProblemKind, Topic};
 use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
@@ -90,7 +90,7 @@ pub struct Outgoing {
 struct Told {
     topic: Topic,
     since: Time,
-    members: BTreeSet<u32>,
+    members: Members,
 }
 
 /// A topic that is not as the channel was told.
@@ -165,7 +165,7 @@ impl Ledger {
             if self.told(topic).map(|told| &told.members) == found.map(|found| &found.members) {
                 continue;
             }
-            let state = found.map_or(0, fingerprint);
+            let state = found.map_or(0, |found| found.members.fingerprint());
             let before = self.changing.iter().find(|before| before.topic == *topic);
             let same = before.filter(|before| before.state == state);
             // A time in the future was stored while the clock was ahead.
@@ -196,7 +196,7 @@ impl Ledger {
             let told = self.told.iter_mut().find(|told| told.topic == topic);
             let item = match (told, present.get(&topic)) {
                 (Some(told), Some(found)) => {
-                    let new = found.members.difference(&told.members).count() as u64;
+                    let new = found.members.new_since(&told.members);
                     if new == 0 {
                         // Some problems ended. They are new if they come back.
                         told.members.clone_from(&found.members);
@@ -204,9 +204,13 @@ impl Ledger {
                     }
                     Item { topic, state: State::Updated, since: told.since, new, found: found.clone() }
                 }
-                (None, Some(found)) => {
-                    Item { topic, state: State::Opened, since: first, new: found.count, found: found.clone() }
-                }
+                (None, Some(found)) => Item {
+                    topic,
+                    state: State::Opened,
+                    since: first,
+                    new: found.members.count,
+                    found: found.clone(),
+                },
                 (Some(told), None) => {
                     let (state, since) = (State::Recovered, told.since);
                     Item { topic, state, since, new: 0, found: Found::default() }
@@ -266,16 +270,15 @@ impl Ledger {
 }
 
 impl Item {
+    /// Returns the number of problems.
+    pub fn count(&self) -> u64 {
+        self.found.members.count
+    }
+
     /// Returns the problems, grouped by their text.
     pub fn lines(&self) -> &[Line] {
         &self.found.lines
     }
-}
-
-/// Returns a hash of the problems of a topic.
-fn fingerprint(found: &Found) -> u32 {
-    let members: Vec<u8> = found.members.iter().flat_map(|member| member.to_be_bytes()).collect();
-    hash(&members)
 }
 
 /// Returns the id of a message. It has no characters that need an encoding in a header.

@@ -13,10 +13,13 @@ const LINES: usize = 5;
 const EXAMPLES: usize = 5;
 /// The maximum length of a text in a line, in characters. Lines are stored in the ledger.
 const TEXT: usize = 300;
+/// The maximum length of a name in a line, in characters.
+const NAME: usize = 100;
 /// The maximum number of problems of a topic whose identities the ledger stores. A table of
-/// DynamoDB limits the size of a note. For a larger topic, the ledger has the smallest identities,
-/// so that both sides of a comparison have the same choice.
-const MEMBERS: usize = 1000;
+/// DynamoDB limits the size of a note to 400 KB, and a ledger can have dozens of topics. For a
+/// larger topic, the ledger has the smallest identities, so that both sides of a comparison have
+/// the same choice.
+const MEMBERS: usize = 200;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,15 +120,21 @@ pub struct Problem {
     pub what: String,
     /// The cause, or what a person can do.
     pub why: String,
+    /// The code by which an operator decides about the problem; empty if there is none. Problems
+    /// with the same code share one line.
+    pub code: String,
 }
 
-/// Problems of a topic that have the same text.
+/// Problems of a topic that have the same text and the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// What is wrong.
     pub what: String,
     /// The cause of one of the problems.
     pub why: String,
+    /// The code by which an operator decides about all of the problems; empty if there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
     /// The number of problems.
     pub count: u64,
     /// Some of the names.
@@ -135,14 +144,49 @@ pub struct Line {
 /// The present state of a topic that has at least one problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
-    /// Hashes of the identities of the problems.
-    pub members: BTreeSet<u32>,
-    /// The number of problems.
-    pub count: u64,
+    /// The number of problems, and their identities.
+    pub members: Members,
     /// The problems, grouped by their text, with the largest groups first.
     pub lines: Vec<Line>,
     /// The number of problems that no line has.
     pub more: u64,
+}
+
+/// The problems of a topic: their number, and the hashes of their identities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    /// The number of problems.
+    pub count: u64,
+    /// The hashes, at most 200: the smallest ones.
+    hashes: BTreeSet<u32>,
+}
+
+impl Members {
+    /// Returns the number of problems that were not there before.
+    pub fn new_since(&self, before: &Self) -> u64 {
+        // The hashes say nothing about the problems whose hashes are left out.
+        let known = if before.is_cut() { before.hashes.last().copied() } else { None };
+        let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
+        let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;
+        if self.is_cut() || before.is_cut() { new.max(self.count.saturating_sub(before.count)) } else { new }
+    }
+
+    /// Returns whether hashes are left out.
+    fn is_cut(&self) -> bool {
+        self.hashes.len() >= MEMBERS
+    }
+
+    /// Returns whether all problems of `other` are among these problems.
+    #[cfg(test)]
+    pub(super) fn has_all(&self, other: &Self) -> bool {
+        self.hashes.is_superset(&other.hashes)
+    }
+
+    /// Returns a hash by which a change of the problems is seen.
+    pub(super) fn fingerprint(&self) -> u32 {
+        let hashes = self.hashes.iter().flat_map(|member| member.to_be_bytes());
+        hash(&self.count.to_be_bytes().into_iter().chain(hashes).collect::<Vec<u8>>())
+    }
 }
 
 /// The present problems, by topic. A topic without problems is not in the map.
@@ -158,16 +202,17 @@ pub fn collect(problems: impl IntoIterator<Item = Problem>) -> Present {
 }
 
 fn found(problems: &BTreeMap<String, Problem>) -> Found {
-    let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
+    let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
     for problem in problems.values() {
-        let line = lines.entry(&problem.what).or_insert_with(|| Line {
-            what: cut(&problem.what),
-            why: cut(&problem.why),
+        let line = lines.entry((&problem.what, &problem.code)).or_insert_with(|| Line {
+            what: cut(&problem.what, TEXT),
+            why: cut(&problem.why, TEXT),
+            code: problem.code.clone(),
             count: 0,
             examples: Vec::new(),
         });
         line.count += 1;
-        let subject = cut(&problem.subject);
+        let subject = cut(&problem.subject, NAME);
         if line.examples.len() < EXAMPLES && !line.examples.contains(&subject) {
             line.examples.push(subject);
         }
@@ -177,18 +222,20 @@ fn found(problems: &BTreeMap<String, Problem>) -> Found {
     let more = lines.iter().skip(LINES).map(|line| line.count).sum();
     lines.truncate(LINES);
     let all: BTreeSet<u32> = problems.keys().map(|id| hash(id.as_bytes())).collect();
-    Found { members: all.into_iter().take(MEMBERS).collect(), count: problems.len() as u64, lines, more }
+    let hashes = all.into_iter().take(MEMBERS).collect();
+    Found { members: Members { count: problems.len() as u64, hashes }, lines, more }
 }
 
 /// Returns a short hash. Two problems of one topic have the same hash so rarely that the ledger
 /// stores no more.
-pub(super) fn hash(bytes: &[u8]) -> u32 {
+fn hash(bytes: &[u8]) -> u32 {
     let hash = Sha256::digest(bytes);
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TEXT) {
+/// Returns the beginning of a text, with at most this number of characters.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}…", &text[..at]),
     }

@@ -17,6 +17,7 @@ mod groups;
 mod key_path;
 mod nearest;
 mod notify;
+mod notify_check;
 mod okta;
 mod org;
 mod policy_source;

@@ -8,8 +8,8 @@ use reqwest::{StatusCode, Url};
 /// The maximum duration of one request.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The reason why a channel did not get a message. The text has no part of the address, because the
-/// address can be a secret.
+/// The reason why a channel did not get a message. The text has at most the name of the host of the
+/// address, because the rest of the address can be a secret.
 #[derive(Debug)]
 pub(crate) struct SendFailure {
     /// What went wrong, and what a person can do.

@@ -223,7 +223,7 @@ impl Ledger {
             return;
         }
         self.made += 1;
-        let id = id(channel, self.made, now);
+        let id = id(channel, self.made, &items);
         self.outbox = Some(Outgoing { id, at: now, items, attempts: 0, failure: None, not_before: now });
     }
 
@@ -281,8 +281,11 @@ impl Item {
     }
 }
 
-/// Returns the id of a message. It has no characters that need an encoding in a header.
-fn id(channel: &str, number: u64, at: Time) -> String {
-    let hash = Sha256::digest(format!("{channel}\0{number}\0{}", at.0));
+/// Returns the id of a message. It has no characters that need an encoding in a header. Two processes
+/// that make the same message at the same time give it the same id. The topics have the times since
+/// which they have had problems, so no later message has this id.
+fn id(channel: &str, number: u64, items: &[Item]) -> String {
+    let content = serde_json::to_string(items).unwrap_or_default();
+    let hash = Sha256::digest(format!("{channel}\0{number}\0{content}"));
     hash.iter().take(12).fold("msg_".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -204,7 +204,7 @@ pub fn collect(problems: impl IntoIterator<Item = Problem>) -> Present {
 fn found(problems: &BTreeMap<String, Problem>) -> Found {
     let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
     for problem in problems.values() {
-        let line = lines.entry((&problem.what, &problem.code)).or_insert_with(|| Line {
+        let line = lines.entry((problem.what.as_str(), problem.code.as_str())).or_insert_with(|| Line {
             what: cut(&problem.what, TEXT),
             why: cut(&problem.why, TEXT),
             code: problem.code.clone(),

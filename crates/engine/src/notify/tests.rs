@@ -175,6 +175,22 @@ fn a_receiver_that_is_away_gets_the_same_message_later_and_once() {
 }
 
 #[test]
+fn two_processes_that_make_the_same_message_give_it_the_same_id() {
+    let id = |ledger: &Ledger| ledger.outbox().unwrap().id.clone();
+    let (mut one, rules) = (Ledger::default(), rules(20));
+    one.observe("ops", &held(0..3), &rules, false, at(0));
+    let mut other = one.clone();
+    one.observe("ops", &held(0..3), &rules, false, at(30));
+    other.observe("ops", &held(0..3), &rules, false, at(31));
+    assert_eq!(id(&one), id(&other));
+    // The same problems come back later, and the ledger is lost.
+    let mut later = Ledger::default();
+    later.observe("ops", &held(0..3), &rules, false, at(5000));
+    later.observe("ops", &held(0..3), &rules, false, at(5030));
+    assert_ne!(id(&one), id(&later));
+}
+
+#[test]
 fn a_receiver_can_name_the_time_of_the_next_try() {
     let (mut ledger, rules, present) = (Ledger::default(), rules(20), held(0..3));
     ledger.observe("ops", &present, &rules, false, at(0));

@@ -121,8 +121,8 @@ impl NotifyFile {
         quiet.contains(number(local.hour()) * 60 + number(local.minute()))
     }
 
-    /// Returns the time zone of the quiet hours; `None` if the machine does not know it. UTC needs no
-    /// time zone database.
+    /// Returns the time zone of the quiet hours; `None` if the machine does not know it. UTC needs
+    /// no time zone database.
     pub(crate) fn zone(&self) -> Option<TimeZone> {
         if self.time_zone == UTC { Some(TimeZone::UTC) } else { TimeZone::get(&self.time_zone).ok() }
     }

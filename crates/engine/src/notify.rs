@@ -1,4 +1,5 @@
-//! Notifications: what is wrong, what each channel was told about it, and what it must be told next.
+//! Notifications: what is wrong, what each channel was told about it, and what it must be told
+//! next.
 //!
 //! The rules are pure functions over the ledger of one channel ([`Ledger`]). The caller finds the
 //! present problems, loads the ledger, calls a function, stores the ledger and sends the message. A

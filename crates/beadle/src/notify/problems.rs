@@ -69,8 +69,8 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// Returns the instances whose problems count. The store can still have problems of an instance that
-/// is no longer in the configuration.
+/// Returns the instances whose problems count. The store can still have problems of an instance
+/// that is no longer in the configuration.
 pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let file = &service.config().file;
     let orgs = file.org.iter().map(|org| org.name.as_str());

@@ -1,6 +1,6 @@
 //! Follows the journal, and remembers for each key what is unknown and contested. The states of the
-//! keys and the holds show only the present, but a problem that lasts for an hour is another problem
-//! than one that lasts for a second.
+//! keys and the holds show only the present, but a problem that lasts for an hour is another
+//! problem than one that lasts for a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -82,8 +82,8 @@ impl Troubles {
         let place = Note::<Place>::of(&[]).get(store).await?.unwrap_or_default();
         let keys = Note::<Trouble>::of(&[""]).list(store).await?.into_iter().collect();
         let mut all = Self { keys, place, touched: BTreeSet::new() };
-        // A run stores the state of its key before it writes its entry. So the states are read before
-        // the journal: the entry of a run that ended in between is newer than the state.
+        // A run stores the state of its key before it writes its entry. So the states are read
+        // before the journal: the entry of a run that ended in between is newer than the state.
         let mut known = all.known(store, turn).await?;
         for _ in 0..PAGES {
             let since = (all.place.after == 0).then(|| now - FIRST);
@@ -103,8 +103,8 @@ impl Troubles {
     }
 
     /// Returns those of some keys with unknown parts whose last run could read and resolve all
-    /// parts. A run without anything to do leaves no entry in the journal. A sweep deletes the state
-    /// of a key that does not exist any more.
+    /// parts. A run without anything to do leaves no entry in the journal. A sweep deletes the
+    /// state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();

@@ -173,7 +173,8 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(format!("{}.{}.{body}", headers["webhook-id"], headers["webhook-timestamp"]).as_bytes());
     assert_eq!(headers["webhook-signature"], format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
-    // The receiver can have a message before the store knows it. A kill in between repeats the message.
+    // The receiver can have a message before the store knows it. A kill in between repeats the
+    // message.
     let looked = runs(&world).await;
     until_looked(&world, looked + 1).await;
     serving.kill();

@@ -143,8 +143,8 @@ impl Ledger {
             return;
         }
         // A message waits until no topic changes any more, so that it has all of an incident. A
-        // topic that changes all the time must not delay the others forever, and a recovery must not
-        // delay a problem.
+        // topic that changes all the time must not delay the others forever, and a recovery must
+        // not delay a problem.
         let is_problem = |one: &&Changing| present.contains_key(&one.topic);
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
@@ -281,9 +281,9 @@ impl Item {
     }
 }
 
-/// Returns the id of a message. It has no characters that need an encoding in a header. Two processes
-/// that make the same message at the same time give it the same id. The topics have the times since
-/// which they have had problems, so no later message has this id.
+/// Returns the id of a message. It has no characters that need an encoding in a header. Two
+/// processes that make the same message at the same time give it the same id. The topics have the
+/// times since which they have had problems, so no later message has this id.
 fn id(channel: &str, number: u64, items: &[Item]) -> String {
     let content = serde_json::to_string(items).unwrap_or_default();
     let hash = Sha256::digest(format!("{channel}\0{number}\0{content}"));

@@ -94,6 +94,10 @@ fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: 
 /// Returns the problems of a group of held changes. Their texts have the names of things and no
 /// values, because a value can be confidential. The title of the group has values.
 fn held(group: &HoldGroup) -> Vec<Problem> {
+    let why = match &group.asked {
+        Some(asked) => format!("{}; {asked} at {} asks for it", group.why(), group.generation),
+        None => group.why().to_owned(),
+    };
     let one = |hold: &Hold| {
         let change = &hold.change;
         let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
@@ -105,7 +109,7 @@ fn held(group: &HoldGroup) -> Vec<Problem> {
         };
         let topic = Topic::new(kind, &group.instance).of_aspect(&group.aspect);
         let what = format!("{} {what}", group.risk);
-        let found = problem(topic, &hold.digest, &hold.subject, what, group.why());
+        let found = problem(topic, &hold.digest, &hold.subject, what, &why);
         Problem { code: group.code.clone(), ..found }
     };
     group.holds.iter().map(one).collect()
@@ -205,8 +209,8 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Risk;
     use beadle_engine::testing::change;
+    use beadle_engine::{PolicyLocation, Risk};
 
     use super::*;
 
@@ -233,6 +237,11 @@ mod tests {
         assert_eq!((found[1].what.as_str(), found[1].id.as_str()), ("removes team engineering", "d2"));
         assert_eq!((found[1].subject.as_str(), &found[1].code), ("acme/r2", &groups[0].code));
         assert_eq!(found[0].topic, Topic::new(ProblemKind::Held, "acme").of_aspect("teams"));
+        assert_eq!(found[0].why, "guard limit reached");
+        let mut asked = hold(1, "team engineering", false);
+        asked.change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 2 });
+        let found = held(&group_holds(vec![asked])[0]);
+        assert_eq!(found[0].why, "guard limit reached; settings.yml:2 at g asks for it");
         let found = held(&group_holds(vec![hold(1, "", true)])[0]);
         assert_eq!((found[0].what.as_str(), found[0].topic.kind), ("removes x", ProblemKind::Contested));
         assert_eq!(found[0].code, "d1", "the code of one change is its digest");

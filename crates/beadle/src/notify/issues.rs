@@ -27,7 +27,7 @@ pub(super) async fn send(
             Class::RateLimited { until, .. } => Some(until.since(now)),
             _ => None,
         };
-        SendFailure { text: failure.text, retry_after }
+        SendFailure { retry_after, ..SendFailure::new(failure.text) }
     };
     let (reader, writer, id) = open(app, place).map_err(|error| SendFailure::new(format!("{error:#}")))?;
     let known = reader.own_issues(&place.repository, id).await.map_err(failed)?;

@@ -16,12 +16,14 @@ pub(crate) struct SendFailure {
     pub(crate) text: String,
     /// How long the receiver asks to wait.
     pub(crate) retry_after: Option<Duration>,
+    /// True if the receiver refuses the content of the message.
+    pub(crate) refuses_content: bool,
 }
 
 impl SendFailure {
     /// Creates a failure whose receiver named no time for the next try.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), retry_after: None }
+        Self { text: text.into(), retry_after: None, refuses_content: false }
     }
 }
 
@@ -62,7 +64,16 @@ pub(crate) async fn send(
     }
     let header = answer.headers().get(reqwest::header::RETRY_AFTER);
     let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    Err(SendFailure { text: refusal(status), retry_after: seconds.map(Duration::from_secs) })
+    Err(SendFailure {
+        text: refusal(status),
+        retry_after: seconds.map(Duration::from_secs),
+        refuses_content: refuses_content(status),
+    })
+}
+
+/// Returns whether a message with another content can be accepted.
+fn refuses_content(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 413 | 422)
 }
 
 /// Parses the address. Only an address on this machine may be unencrypted.
@@ -79,6 +90,7 @@ fn refusal(status: StatusCode) -> String {
     let hint = match status.as_u16() {
         401 | 403 | 404 | 410 => ": the webhook is revoked, or its address is wrong",
         429 => ": the receiver gets too many messages",
+        _ if refuses_content(status) => ": the receiver refuses the content, and gets only titles now",
         _ => "",
     };
     format!("the receiver answered {status}{hint}")

@@ -19,7 +19,7 @@ pub(super) fn title(item: &Item) -> String {
 /// Returns the lines of a topic: its problems, and what a person can do.
 pub(super) fn lines(item: &Item) -> Vec<String> {
     let mut lines: Vec<String> = item.lines().iter().map(line).collect();
-    if item.found.more > 0 {
+    if item.found.more > 0 && !lines.is_empty() {
         lines.push(format!("and {} more", item.found.more));
     }
     if item.state != State::Recovered {

@@ -108,6 +108,9 @@ impl Notifications {
                 Ok(true)
             }
             Err(failure) => {
+                if failure.refuses_content {
+                    ledger.shorten();
+                }
                 ledger.failed(&failure.text, failure.retry_after.map(|wait| now + wait), now);
                 Err(Failure::new(Class::Retry, failure.text))
             }

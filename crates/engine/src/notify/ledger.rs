@@ -67,7 +67,7 @@ pub struct Item {
     pub found: Found,
 }
 
-/// A message that is on its way. Its content never changes, so that a repeated message is the same.
+/// A message that is on its way. A repeated message is the same, unless the receiver refused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     /// The id of the message. A receiver can recognise a repeated message by it.
@@ -261,6 +261,15 @@ impl Ledger {
             let own = now + backoff(&outgoing.id, outgoing.attempts, FIRST, CAP);
             let asked = retry_after.map_or(own, |at| at.min(now + HOUR));
             outgoing.not_before = own.max(asked);
+        }
+    }
+
+    /// Leaves out everything but the titles, after the receiver refused the content. Otherwise, one
+    /// text that the receiver does not accept would stop all later messages.
+    pub fn shorten(&mut self) {
+        for item in self.outbox.iter_mut().flat_map(|outgoing| &mut outgoing.items) {
+            item.found.lines.clear();
+            item.found.more = item.found.members.count;
         }
     }
 

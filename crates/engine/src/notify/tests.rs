@@ -205,6 +205,22 @@ fn a_receiver_can_name_the_time_of_the_next_try() {
 }
 
 #[test]
+fn a_refused_message_is_sent_again_with_titles_only() {
+    let (mut ledger, rules) = (Ledger::default(), rules(20));
+    ledger.observe("ops", &held(0..3), &rules, false, at(0));
+    ledger.observe("ops", &held(0..3), &rules, false, at(30));
+    let first = ledger.begin(false, at(30)).unwrap();
+    ledger.shorten();
+    ledger.failed("422", None, at(30));
+    let second = ledger.begin(false, at(60)).unwrap();
+    assert!(!first.items[0].lines().is_empty() && second.items[0].lines().is_empty());
+    assert_eq!((second.items[0].count(), second.items[0].found.more), (3, 3));
+    ledger.delivered(at(60));
+    ledger.observe("ops", &held(0..3), &rules, false, at(4000));
+    assert!(ledger.begin(false, at(4000)).is_none(), "the receiver knows the topic");
+}
+
+#[test]
 fn a_kind_that_the_channel_is_not_told_is_left_out() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..3), 0..100);

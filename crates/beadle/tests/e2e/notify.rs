@@ -1,6 +1,6 @@
 //! Notifications: each change of state reaches the receiver once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -81,8 +81,14 @@ impl Receiver {
         self.received.lock().iter().map(topics).collect()
     }
 
+    /// Returns the ids of all messages. A repeated message has the same id.
+    fn ids(&self) -> BTreeSet<String> {
+        self.received.lock().iter().map(|(headers, _)| headers["webhook-id"].clone()).collect()
+    }
+
+    /// Waits until a condition holds. A message that was cut off by a kill is sent again after 60 s.
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        for _ in 0..3000 {
+        for _ in 0..6000 {
             if holds(self) {
                 return;
             }
@@ -189,6 +195,26 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
         json!([recovered["kind"], recovered["state"], recovered["count"]]),
         json!(["held", "recovered", 0])
     );
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_kills_a_change_of_state_has_one_message() {
+    let mut world = held().await;
+    let receiver = Receiver::start(&mut world).await;
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    for looks in [1, 2, 1, 3, 2, 1] {
+        let serving = world.serve().await;
+        until_looked(&world, looks).await;
+        serving.kill();
+    }
+    let serving = world.serve().await;
+    receiver.until("a message", |receiver| !receiver.topics().is_empty()).await;
+    let looked = runs(&world).await;
+    until_looked(&world, looked + 3).await;
+    assert_eq!(receiver.ids().len(), 1, "{:#?}", receiver.received.lock());
+    let topics = receiver.topics();
+    assert!(topics.iter().all(|topics| topics[0]["state"] == "opened"), "{topics:#?}");
     assert_eq!(serving.stop().await, Some(0));
 }
 

@@ -86,7 +86,7 @@ impl Receiver {
         self.received.lock().iter().map(|(headers, _)| headers["webhook-id"].clone()).collect()
     }
 
-    /// Waits until a condition holds. A message that was cut off by a kill is sent again after 60 s.
+    /// Waits until a condition holds. A message that a kill cut off is sent again after 60 s.
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6000 {
             if holds(self) {

@@ -84,7 +84,10 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
             "List the changes with `beadle holds CODE`, then decide with `beadle approve CODE` or \
              `beadle reject CODE`."
         }
-        ProblemKind::Contested => "Find the other writer with `beadle history NAME`.",
+        ProblemKind::Contested => {
+            "Find the other writer with `beadle history NAME`. If a line has a code, decide with \
+             `beadle approve CODE` or `beadle reject CODE`."
+        }
         ProblemKind::Parked => {
             "List the keys with `beadle queue`, repair the cause, then run `beadle queue --retry`."
         }

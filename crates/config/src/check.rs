@@ -47,6 +47,7 @@ impl File {
             org.check(&KeyPath::new("org").entry(entry))?;
         }
         self.check_policies()?;
+        self.check_notify()?;
         self.check_retention()?;
         self.check_service()
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use beadle_engine::Limits;
 use serde::Deserialize;
 
-use crate::{ConfigError, GroupsFile, OktaFile, OrgFile, Source, Span, TargetFile};
+use crate::{ConfigError, GroupsFile, NotifyFile, OktaFile, OrgFile, Source, Span, TargetFile};
 
 /// The whole content of `beadle.toml`.
 #[derive(Debug, Deserialize)]
@@ -46,6 +46,9 @@ pub struct File {
     /// reads it again while it runs.
     #[serde(default)]
     pub groups_from: Vec<PathBuf>,
+    /// The channels to which Beadle sends notifications.
+    #[serde(default)]
+    pub notify: Vec<Arc<NotifyFile>>,
 }
 
 impl File {

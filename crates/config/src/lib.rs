@@ -16,6 +16,8 @@ mod file;
 mod groups;
 mod key_path;
 mod nearest;
+mod notify;
+mod notify_check;
 mod okta;
 mod org;
 mod policy_source;
@@ -35,6 +37,7 @@ pub use groups::{
 };
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
+pub use notify::{NotifyFile, NotifyIssuesFile, NotifyWebhookFile, QuietHours};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
 pub use org::{
     AppFile, BudgetFile, CommentApprovalFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals,

@@ -79,6 +79,11 @@ impl KeyState {
         })
     }
 
+    /// Reads the state of a key. Returns `None` if the key is as declared.
+    pub async fn get(store: &dyn Store, key: &Key) -> Result<Option<Self>, StoreError> {
+        Self::note(key).get(store).await
+    }
+
     /// Lists the keys that are not as declared, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
         let all = Note::<Self>::of(&[""]).list(store).await?;

@@ -24,6 +24,7 @@ pub mod key;
 mod key_state;
 pub mod mode;
 mod note;
+pub mod notify;
 pub mod pace;
 mod places;
 pub mod plan;

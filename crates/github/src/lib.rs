@@ -19,6 +19,7 @@ mod fresh;
 mod grantee;
 mod graphql;
 mod issue_comments;
+mod issues;
 mod kept_files;
 mod loader;
 mod members;
@@ -53,6 +54,7 @@ pub use conditional::{kept_answers, last_read};
 pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
 pub use issue_comments::IssueComment;
+pub use issues::{Issue, IssueWriter};
 pub use kept_files::{
     AtPath, DefaultBranch, FilesBranch, FilesCommit, FilesPull, KeptFiles, PullState, blob_id,
 };

@@ -45,6 +45,12 @@ struct OrganisationLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChannelOutcome {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfTask {
     task: String,
 }
@@ -71,6 +77,7 @@ pub struct Metrics {
     token_days: Family<TargetLabel, Gauge>,
     waivers: Family<OrganisationLabel, Gauge>,
     waivers_ending: Family<OrganisationLabel, Gauge>,
+    notifications: Family<ChannelOutcome, Counter>,
     task_failing: Family<OfTask, Gauge>,
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
@@ -96,6 +103,7 @@ impl Default for Metrics {
             token_days: Family::default(),
             waivers: Family::default(),
             waivers_ending: Family::default(),
+            notifications: Family::default(),
             task_failing: Family::default(),
             task_runs: Family::default(),
             task_ended: Family::default(),
@@ -150,6 +158,11 @@ impl Metrics {
             self.waivers_ending.clone(),
         );
         registry.register(
+            "notifications",
+            "Tries to send a notification since the start of the service, by channel and outcome",
+            self.notifications.clone(),
+        );
+        registry.register(
             "task_failing",
             "1 if the last run of the background task failed, otherwise 0",
             self.task_failing.clone(),
@@ -189,6 +202,12 @@ impl Metrics {
         let label = OrganisationLabel { organisation: organisation.to_owned() };
         self.waivers.get_or_create(&label).set(gauge(in_force));
         self.waivers_ending.get_or_create(&label).set(gauge(ending));
+    }
+
+    /// Counts one try to send a notification to a channel.
+    pub fn notification(&self, channel: &str, is_sent: bool) {
+        let outcome = if is_sent { "sent" } else { "failed" };
+        self.notifications.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();
     }
 
     fn task(&self, record: &TaskRecord) {

@@ -127,7 +127,8 @@ impl Config {
     fn references(&self) -> Vec<Reference> {
         let token = self.file.server.operator_token.iter().filter_map(|reference| reference.parse().ok());
         let vendors = self.vendor_references().into_iter();
-        vendors.chain(self.file.sender_references()).chain(token).collect()
+        let senders = vendors.chain(self.file.sender_references()).chain(token);
+        senders.chain(self.file.notify_references()).collect()
     }
 
     /// Reads those secrets from AWS that Beadle has not read yet. All reads run at the same time.

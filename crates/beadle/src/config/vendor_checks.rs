@@ -34,6 +34,12 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
             check_attributes(&target.attributes, scim, &table.key("attributes"))?;
         }
     }
+    for (entry, channel) in file.notify.iter().enumerate() {
+        if let Some(issues) = &channel.github {
+            let at = KeyPath::new("notify").entry(entry).key("github").key("repository");
+            check_form(&REPOSITORY, at, &issues.repository)?;
+        }
+    }
     for (entry, org) in file.org.iter().enumerate() {
         check_org(org, &KeyPath::new("org").entry(entry))?;
     }

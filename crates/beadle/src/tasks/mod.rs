@@ -19,6 +19,7 @@
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
+//! | `notifications` | process | sends notifications to the channels |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
 //! | `pruning` | `beadle serve` | deletes records that are older than the retention |
@@ -33,6 +34,7 @@ mod interrupted_writes;
 mod mappings_reload;
 mod missed_webhooks;
 mod missing_secrets;
+mod notifications;
 mod organisation_opening;
 mod own_login;
 mod policy_reload;
@@ -135,6 +137,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         let (service, name, of) = (service.clone(), name.clone(), of.clone());
         let seen = parking_lot::Mutex::default();
         all.push(Arc::new(team_file::TeamFile { service, name, of, seen }));
+    }
+    if !service.config().file.notify.is_empty() {
+        all.push(Arc::new(notifications::Notifications::new(service.clone())));
     }
     if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));

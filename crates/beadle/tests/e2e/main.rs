@@ -34,6 +34,7 @@ mod intake;
 mod journal;
 mod kill;
 mod mutation;
+mod notify;
 mod observe;
 mod organisation;
 mod people;

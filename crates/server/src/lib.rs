@@ -5,6 +5,8 @@
 pub mod app_setup;
 pub mod condition;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod exchange;
 pub mod inflight;
 pub mod intake;

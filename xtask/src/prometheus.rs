@@ -1,4 +1,5 @@
-//! Checks the rules of Prometheus and the queries of the dashboard with `promtool`.
+//! Checks the rules of Prometheus and the queries of the dashboard: with `promtool`, and with a
+//! Prometheus that reads the metrics of a running service.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::run::{root, run, step};
+use crate::suite;
 
 /// The rules, and their tests.
 const RULES: &str = "deploy/prometheus/rules.yml";
@@ -14,13 +16,14 @@ const TESTS: &str = "deploy/prometheus/rules.test.yml";
 /// The dashboard for Grafana.
 const DASHBOARD: &str = "deploy/grafana/beadle.json";
 
-/// Checks the rules, runs their tests, and checks the queries of the dashboard. Without `promtool`,
-/// only prints that the check is left out.
+/// Checks the rules, runs their tests, checks the queries of the dashboard, and runs everything
+/// against a service. If Prometheus cannot be fetched, only prints that the check is left out.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let promtool = match promtool() {
-        Ok(promtool) => promtool,
+    let programs = program("promtool").and_then(|promtool| Ok((promtool, program("prometheus")?)));
+    let (promtool, server) = match programs {
+        Ok(programs) => programs,
         Err(error) => {
-            step(&format!("the rules of Prometheus are not checked, there is no promtool: {error:#}"));
+            step(&format!("Prometheus is missing, its rules and the dashboard are not checked: {error:#}"));
             return Ok(());
         }
     };
@@ -29,7 +32,9 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let call = |args: &[&str]| run(Command::new(&promtool).args(args).current_dir(root()));
     call(&["check", "rules", RULES])?;
     call(&["test", "rules", TESTS])?;
-    call(&["check", "rules", &queries.display().to_string()])
+    call(&["check", "rules", &queries.display().to_string()])?;
+    let server = server.display().to_string();
+    suite::one("e2e", "prometheus_reads_the_metrics", &[("BEADLE_PROMETHEUS", &server)])
 }
 
 /// Returns the queries of a dashboard as a file of rules, because `promtool` checks only rules. The
@@ -44,13 +49,13 @@ fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     Ok(json!({ "groups": [{ "name": "dashboard", "rules": rules }] }))
 }
 
-/// Returns the path of `promtool`: the installed program, or the one in Debian's package.
-fn promtool() -> anyhow::Result<PathBuf> {
-    if Command::new("promtool").arg("--version").output().is_ok() {
-        return Ok("promtool".into());
+/// Returns the path of a program of Prometheus: the installed one, or the one in Debian's package.
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    if Command::new(name).arg("--version").output().is_ok() {
+        return Ok(name.into());
     }
     let target = root().join("target/tools/prometheus");
-    let program = target.join("usr/bin/promtool");
+    let program = target.join("usr/bin").join(name);
     if !program.exists() {
         unpack("prometheus", &target)?;
     }

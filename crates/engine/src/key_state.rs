@@ -2,7 +2,7 @@
 //! read. The store keeps it, so that an operator sees it at a glance, without a search in the
 //! journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,47 @@ use crate::store::{Store, StoreError};
 
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
+
+/// Why a change was not written. A later cause is more severe than an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftCause {
+    /// The change depends on another change that was not written.
+    Blocked,
+    /// The mode does not allow the change.
+    Mode,
+    /// The guard holds the change.
+    Held,
+    /// Another writer undoes the change, and Beadle writes it again later.
+    Contested,
+    /// The write failed, or the run ended before it reached the change.
+    Failed,
+}
+
+impl DriftCause {
+    /// Returns the cause that a result has, or `None` if the change was written.
+    fn of(result: &StepResult) -> Option<Self> {
+        match result {
+            StepResult::Written => None,
+            StepResult::Blocked => Some(Self::Blocked),
+            StepResult::Withheld => Some(Self::Mode),
+            StepResult::Held { .. } => Some(Self::Held),
+            StepResult::Postponed(_) => Some(Self::Contested),
+            StepResult::NotReached | StepResult::Failed(_) => Some(Self::Failed),
+        }
+    }
+
+    /// Returns the name of the cause for labels of metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Mode => "mode",
+            Self::Held => "held",
+            Self::Contested => "contested",
+            Self::Failed => "failed",
+        }
+    }
+}
 
 /// What the last run of a key left. A key that is as declared has no state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +81,9 @@ pub struct KeyState {
     /// The aspects with a contested change that Beadle writes again later.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contested: BTreeSet<String>,
+    /// The aspects with a change that was not written, each with the most severe cause.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<String, DriftCause>,
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -75,6 +119,7 @@ impl KeyState {
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
+            drift: drift(report),
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
         })
     }
@@ -121,6 +166,17 @@ impl KeyState {
         }
         note.put(store, &state).await
     }
+}
+
+/// Returns the aspects with a change that was not written, each with the most severe cause.
+fn drift(report: &Report) -> BTreeMap<String, DriftCause> {
+    let mut drift = BTreeMap::new();
+    for step in &report.steps {
+        let Some(cause) = DriftCause::of(&step.outcome) else { continue };
+        let kept = drift.entry(step.change.aspect.clone()).or_insert(cause);
+        *kept = cause.max(*kept);
+    }
+    drift
 }
 
 #[cfg(test)]
@@ -182,5 +238,31 @@ mod tests {
         assert_eq!(state.failure.as_deref(), Some("first"));
         assert_eq!(state.contested, BTreeSet::from(["teams".to_owned()]));
         assert_eq!(state.unknown.len(), UNKNOWNS);
+    }
+
+    #[test]
+    fn an_aspect_has_the_most_severe_cause_of_its_changes() {
+        let held = StepResult::Held { digest: "d".into(), why: "limit".into() };
+        let results = [StepResult::Written, held, StepResult::Failed("403".into()), StepResult::Withheld];
+        let mut report = report(&results, vec![]);
+        report.steps[3].change.aspect = "labels".into();
+        let state = KeyState::of(&report, Time(1)).unwrap();
+        let expected = [("labels".to_owned(), DriftCause::Mode), ("teams".to_owned(), DriftCause::Failed)];
+        assert_eq!(state.drift, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn the_state_of_an_older_version_is_read() {
+        let stored = json!({ "subject": "acme/shop", "since": 1, "pending": 2 });
+        let state: KeyState = serde_json::from_value(stored).unwrap();
+        assert_eq!((state.pending, state.drift), (2, BTreeMap::new()));
+    }
+
+    #[test]
+    fn the_name_of_a_cause_is_the_stored_one() {
+        use DriftCause::{Blocked, Contested, Failed, Held, Mode};
+        for cause in [Blocked, Mode, Held, Contested, Failed] {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+        }
     }
 }

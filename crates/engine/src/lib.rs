@@ -58,7 +58,7 @@ pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
 pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, KeyScope, Lane};
-pub use key_state::KeyState;
+pub use key_state::{DriftCause, KeyState};
 pub use mode::Mode;
 pub use note::{Metadata, Note, note};
 pub use pace::WritePace;

@@ -3,6 +3,9 @@
 //! of the operator.
 
 pub mod app_setup;
+pub mod condition;
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod exchange;
 pub mod inflight;
@@ -14,6 +17,7 @@ pub mod reloads;
 pub mod router_switch;
 
 pub use app_setup::{AppForm, AppSetup, ReturnedCode};
+pub use condition::{Condition, InstanceCondition};
 pub use intake::{Intake, IntakeLimits, Senders};
 pub use listener::serve;
 pub use metrics::Metrics;

@@ -91,7 +91,9 @@ impl Troubles {
             let entries = store.entries(listing).await?;
             let Some(last) = entries.last() else { break };
             all.place.after = last.seq;
-            entries.iter().for_each(|entry| all.take(entry));
+            for entry in &entries {
+                all.take(entry);
+            }
             known.retain(|key| !all.touched.contains(key.as_str()));
             // The driver may cut off a pass. The next pass continues after the last stored page.
             all.keep(store).await?;

@@ -22,6 +22,7 @@
 //! | `notifications` | process | sends notifications to the channels |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
+//! | `condition` | `beadle serve` | reads the condition of the organisations and targets for the metrics |
 //! | `pruning` | `beadle serve` | deletes records that are older than the retention |
 //!
 //! While a task waits for a vendor, it holds no lock that the tasks of another organisation,
@@ -29,6 +30,7 @@
 
 mod changed_groups;
 mod comment_approvals;
+mod condition;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod mappings_reload;
@@ -77,8 +79,8 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items and the
-    /// function itself reads its secrets again.
+    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items, and the
+    /// function itself reads its secrets again and writes the figures for the alarms.
     #[cfg(feature = "aws")]
     Function,
 }
@@ -98,6 +100,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         Host::Service => {
             all.push(Arc::new(missing_secrets::Secrets(service.clone())));
             all.push(Arc::new(pruning::Pruning(service.clone())));
+            all.push(Arc::new(condition::ConditionMetrics(service.clone())));
         }
         #[cfg(feature = "aws")]
         Host::Function => all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone()))),

@@ -33,6 +33,7 @@ mod init;
 mod intake;
 mod journal;
 mod kill;
+mod metrics;
 mod mutation;
 mod notify;
 mod observe;

@@ -20,6 +20,7 @@ use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
 use crate::key::{Key, Lane};
+use crate::last_run::LastRuns;
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -198,6 +199,8 @@ pub struct WorkerCounts {
     said: Said,
     /// The names of keys that people know, for the log.
     subjects: Subjects,
+    /// The results of the last runs, for the pages.
+    last_runs: LastRuns,
 }
 
 /// Claims due keys and runs their reconcilers, until it is stopped.
@@ -331,6 +334,11 @@ impl Worker {
             if written > 0 {
                 tracing::info!(key = %lease.key, subject = report.subject, written, held, "changes written");
             }
+        }
+        let ended = (&outcome, report.as_ref());
+        let recorded = self.counts.last_runs.record(self.store.as_ref(), &lease.key, ended, self.clock.now());
+        if let Err(error) = recorded.await {
+            tracing::debug!(key = %lease.key, %error, "result of the run not stored for the pages");
         }
         self.end(lease, outcome, attempt).await;
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
+use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, last_run_notes, refused_note};
 use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory};
@@ -82,6 +82,11 @@ async fn remembered(
             if let Some(id) = id {
                 notes.entry(id).or_default().push(name);
             }
+        }
+    }
+    for (id, names) in last_run_notes(store, "repository", instance).await? {
+        if let Ok(id) = id.parse::<u64>() {
+            notes.entry(id).or_default().extend(names);
         }
     }
     let prefix = secret_memory::prefix(organisation);

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod budget;
 pub mod clock;
 mod contested;
+mod deceptive;
 pub mod delivery;
 pub mod expressions;
 pub mod failure;
@@ -45,6 +46,7 @@ pub use apply::{
 pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use clock::{Clock, Time};
+pub use deceptive::is_deceptive;
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
 pub use gate::{ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};

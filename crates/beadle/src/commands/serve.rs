@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use beadle_engine::{Clock, Store, StoreError};
-use beadle_server::{Intake, IntakeLimits, Operator, Senders, serve};
+use beadle_server::{Access, Intake, IntakeLimits, Operator, Pages, Senders, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::page_facts::PageFacts;
 use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::{senders, store};
@@ -72,7 +73,15 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
     let intake = Arc::new(Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits));
     let token = config.file.server.operator_token.as_ref();
+    let token = token.map(|reference| config.secret(reference, "the operator token")).transpose()?;
     service.open_all().await;
+    let pages = Pages {
+        store: store.clone(),
+        clock: clock.clone(),
+        driver: driver.clone(),
+        facts: Arc::new(PageFacts(service.clone())),
+        access: Access::new(token.clone(), operator_address.ip()),
+    };
     let operator = Arc::new(Operator {
         store: store.clone(),
         clock: clock.clone(),
@@ -80,7 +89,8 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
         counts: worker.counts.clone(),
         budgets: service.budgets.clone(),
         driver: driver.clone(),
-        token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
+        token,
+        pages: Arc::new(pages),
     });
     tracing::info!(listen = %public.local_addr()?, operator = %private.local_addr()?, "serving");
 

@@ -1,0 +1,63 @@
+//! What the pages of the operator listener show about the organisations and targets.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beadle_engine::StoreError;
+use beadle_server::pages::{Facts, HeldChanges, HeldPolicy, OrganisationFacts};
+
+use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::held_generation::HeldGeneration;
+use crate::app::policy_store::committed;
+use crate::app::service::Service;
+
+/// Knows the organisations and targets of a service.
+pub(crate) struct PageFacts(pub(crate) Arc<Service>);
+
+#[async_trait]
+impl Facts for PageFacts {
+    async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+        let held = HeldGeneration::all(self.0.store.as_ref()).await?;
+        Ok(self.0.orgs.iter().map(|org| organisation(org, &held)).collect())
+    }
+
+    fn targets(&self) -> Vec<String> {
+        self.0.config().file.target.iter().map(|target| target.name.clone()).collect()
+    }
+}
+
+fn organisation(org: &ServedOrganisation, held: &[(String, HeldGeneration)]) -> OrganisationFacts {
+    let policy = org.open().map(|opened| opened.policy.current());
+    let its = held.iter().map(|(_, held)| held).filter(|held| held.organisation == org.file.name);
+    OrganisationFacts {
+        name: org.file.name.clone(),
+        mode: org.file.mode.to_string(),
+        modes: org.file.modes.iter().map(|(aspect, mode)| (aspect.clone(), mode.to_string())).collect(),
+        open: policy.is_some(),
+        generation: policy.as_ref().map(|policy| policy.generation.clone()),
+        commit: policy.as_ref().and_then(|policy| policy.origin.as_ref().map(committed)),
+        held: its.map(held_policy).collect(),
+    }
+}
+
+fn held_policy(held: &HeldGeneration) -> HeldPolicy {
+    let groups = held.groups.iter().map(|group| HeldChanges {
+        risk: group.risk,
+        aspect: group.aspect.clone(),
+        what: group.what.clone(),
+        repositories: group.repositories,
+        examples: group.examples.clone(),
+    });
+    HeldPolicy {
+        generation: held.generation.clone(),
+        commit: held.commit.clone(),
+        plan: held.digest.clone(),
+        since: held.since,
+        why: held.why.clone(),
+        sums: held.sums,
+        total: held.total,
+        groups: groups.collect(),
+        more_groups: held.more_groups,
+        approved_by: held.approved.as_ref().map(|approval| approval.by.clone()),
+    }
+}

@@ -1,0 +1,167 @@
+//! Shows changes, and the facts of entries of the journal.
+
+use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
+use beadle_engine::{Change, Detail, Field};
+
+use super::html::{Html, joined, text};
+use super::parts::{code, list, state};
+
+/// The number of digits of a commit that a page shows.
+const DIGITS: usize = 12;
+
+/// Returns a change with all its values.
+pub(super) fn change(change: &Change<()>) -> Html {
+    let name = text(format!("{} {}", change.aspect, change.what));
+    joined([name, list(change.fields.iter().map(field))])
+}
+
+fn field(field: &Field) -> Html {
+    let asked = field.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
+    joined([
+        text(format!("{}: ", field.name)),
+        code(&field.before),
+        text(" → "),
+        code(&field.after),
+        text(" "),
+        state(field.risk.as_str()),
+        asked,
+    ])
+}
+
+/// Returns a commit in one line.
+pub(super) fn commit(of: &PolicyCommitted) -> Html {
+    let short: String = of.commit.chars().take(DIGITS).collect();
+    joined([code(short), text(format!(" of {} by {}: {}", of.repository, of.author, of.subject))])
+}
+
+/// Returns the facts of an entry of the journal.
+pub(super) fn detail(detail: &Detail) -> Html {
+    match detail {
+        Detail::Change(intended) => change(&intended.change),
+        Detail::Result(result) => text(result_text(result)),
+        Detail::Run(counts) => run(counts),
+        Detail::Operator(OperatorAction::Approved { approved, by }) => {
+            text(format!("{by} approved the change {approved}"))
+        }
+        Detail::Operator(OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by }) => {
+            text(format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}"))
+        }
+        Detail::Operator(OperatorAction::Paused { paused_until, by }) => {
+            text(format!("{by} began a pause until {paused_until}"))
+        }
+        Detail::Policy(policy) => {
+            joined([text(format!("policy {} in force: ", policy.in_force)), commit(&policy.from)])
+        }
+        Detail::PolicyHeld(held) => {
+            text(format!("policy {} (plan {}) held: {}", held.held_generation, held.plan, held.why))
+        }
+        Detail::PolicyWithdrawn(held) => {
+            text(format!("policy {} (plan {}) withdrawn: {}", held.withdrawn_generation, held.plan, held.why))
+        }
+        // Every other entry shows the facts as the journal has them.
+        _ => code(detail),
+    }
+}
+
+fn result_text(result: &WriteResult) -> String {
+    let written = match result.written {
+        Happened::Yes => "written",
+        Happened::No => "not written",
+        Happened::Unknown => "unknown whether it was written",
+    };
+    match &result.why {
+        Some(why) => format!("{written}: {why}"),
+        None => written.to_owned(),
+    }
+}
+
+fn run(counts: &RunCounts) -> Html {
+    let results = [
+        (counts.written, "written"),
+        (counts.held, "held by the guard"),
+        (counts.withheld.unwrap_or_default(), "skipped by the mode"),
+        (counts.failed, "failed"),
+        (counts.postponed.unwrap_or_default(), "postponed"),
+    ];
+    let results = results.into_iter().filter(|(count, _)| *count > 0);
+    let results: Vec<String> = results.map(|(count, result)| format!("{count} {result}")).collect();
+    let noun = if counts.changes == 1 { "change" } else { "changes" };
+    let sums = if results.is_empty() { String::new() } else { format!(": {}", results.join(", ")) };
+    let unknowns = counts.unknown.iter().map(|unknown| {
+        let part = unknown.part.as_deref().unwrap_or_default();
+        text(format!("unknown: {} {part}: {}", unknown.aspect, unknown.why))
+    });
+    let causes = counts.after.iter().flatten().map(|cause| match &cause.by {
+        Some(by) => text(format!("after {} by {by}", cause.event)),
+        None => text(format!("after {}", cause.event)),
+    });
+    let further: Vec<Html> = unknowns.chain(causes).collect();
+    let further = if further.is_empty() { Html::default() } else { list(further) };
+    joined([text(format!("{} {noun}{sums}", counts.changes)), further])
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing;
+    use beadle_engine::{Risk, Unknown};
+    use serde_json::json;
+
+    use super::*;
+
+    const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+    const INERT: &str = "&lt;img src=x onerror=alert(1)&gt;";
+
+    #[test]
+    fn no_value_of_a_change_becomes_html() {
+        let mut hostile = testing::change(HOSTILE, HOSTILE, &[Risk::Removes]);
+        hostile.fields[0].name = HOSTILE.into();
+        hostile.fields[0].before = json!([HOSTILE]);
+        hostile.fields[0].after = json!({ HOSTILE: HOSTILE });
+        let shown = change(&hostile);
+        assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
+        assert_eq!(shown.as_str().matches(INERT).count(), 6, "{}", shown.as_str());
+    }
+
+    #[test]
+    fn no_value_of_an_entry_becomes_html() {
+        let commit = PolicyCommitted {
+            repository: HOSTILE.into(),
+            commit: HOSTILE.into(),
+            author: HOSTILE.into(),
+            subject: HOSTILE.into(),
+        };
+        let unknown = Unknown {
+            aspect: HOSTILE.into(),
+            part: Some(HOSTILE.into()),
+            why: HOSTILE.into(),
+            transient: true,
+        };
+        let mut policy = serde_json::to_value(&commit).unwrap();
+        policy["in_force"] = HOSTILE.into();
+        for stored in [
+            policy,
+            json!({
+                "changes": 1, "written": 0, "held": 0, "failed": 1, "unknown": [unknown],
+                "after": [{ "event": HOSTILE, "by": HOSTILE, "delivery": "d" }],
+            }),
+            json!({ "written": false, "why": HOSTILE }),
+            json!({ "approved": HOSTILE, "by": HOSTILE }),
+            json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
+            json!({ "paused_until": HOSTILE, "by": HOSTILE }),
+            json!({ "held_generation": HOSTILE, "plan": HOSTILE, "why": HOSTILE, "held_by": "service" }),
+            json!({ "something": HOSTILE }),
+        ] {
+            let shown = detail(&Detail::from(stored));
+            assert!(shown.as_str().contains(INERT), "{}", shown.as_str());
+            assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
+        }
+    }
+
+    #[test]
+    fn the_result_of_a_run_is_a_sentence() {
+        let stored = json!({ "changes": 2, "written": 1, "held": 1, "failed": 0, "unknown": [] });
+        assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
+        let stored = json!({ "written": false, "unknown": false, "why": "403" });
+        assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
+    }
+}

@@ -34,6 +34,7 @@ mod kill;
 mod mutation;
 mod observe;
 mod organisation;
+mod pages;
 mod people;
 mod policy;
 mod policy_in_git;

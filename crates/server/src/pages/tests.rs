@@ -208,7 +208,7 @@ async fn pages_of_another_address_or_for_another_host_are_refused() {
     for (headers, address, part) in [
         (&[HOST][..], wide, "authenticating proxy"),
         (&[("host", "evil.example")][..], loopback, "`Host` must name this machine"),
-        (&[][..], loopback, "`Host` must name this machine"),
+        (&[("host", "")][..], loopback, "`Host` must name this machine"),
     ] {
         for (path, _) in SHOWN {
             let (head, text) = ask(false, path, headers, address).await;

@@ -7,7 +7,7 @@ use beadle_engine::{Entry, Listing, Store, StoreError};
 /// The number of entries that are read at once.
 const WINDOW: u32 = 500;
 /// The number of entries that one search looks at. A further search continues where it stopped.
-const MOST: u64 = 20_000;
+const MOST: u64 = 10_000;
 
 /// The newest entries of the journal, with the newest one first.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ mod tests {
         Entry {
             seq: 0,
             at: Time(i64::try_from(n).unwrap()),
-            kind: if n % 10 == 0 { EntryKind::Policy } else { EntryKind::Run },
+            kind: if n.is_multiple_of(10) { EntryKind::Policy } else { EntryKind::Run },
             key: format!("repository:acme:{}", n % 3),
             subject: String::new(),
             intent: None,
@@ -160,11 +160,10 @@ mod tests {
         assert_eq!(seen, (1..=2001).rev().collect::<Vec<_>>());
         let policies = newest(store, None, 2, &|entry| entry.kind == EntryKind::Policy).await.unwrap();
         assert_eq!(numbers(&policies), [2000, 1990]);
-        let time = |at| Time(at);
         let retention = Retention {
-            bodies_before: time(0),
-            ids_before: time(0),
-            journal_before: time(1990),
+            bodies_before: Time(0),
+            ids_before: Time(0),
+            journal_before: Time(1990),
             batch: 10_000,
         };
         store.prune(retention).await.unwrap();

@@ -107,7 +107,12 @@ impl View for Journal {
                     field("key", "Key (all its entries)", key),
                 ],
             ),
-            table("The newest entries first", &COLUMNS, rows(&self.entries, now), "No entry matches."),
+            table(
+                "The newest entries first",
+                &COLUMNS,
+                rows(&self.entries, now),
+                "No entry of this part of the journal matches.",
+            ),
             more(older, "Older entries"),
         ]
     }

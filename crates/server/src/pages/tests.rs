@@ -81,6 +81,7 @@ async fn fill(store: &dyn Store) {
         (&shop, "acme/shop", &Outcome::Done),
         (&Key::new("repository", "acme", 8), named.as_str(), &parked),
         (&group, HOSTILE, &parked),
+        (&Key::new("organisation", "acme", 1), "acme", &Outcome::Retry(HOSTILE.into())),
     ] {
         runs.record(store, key, (outcome, Some(&report(subject))), Time(1)).await.unwrap();
     }

@@ -15,6 +15,8 @@ use crate::pages::view::View;
 
 /// The number of rows that are read from the store at once.
 const READ: u32 = 1000;
+/// The kind of the keys of the organisations themselves.
+const ORGANISATION: &str = "organisation";
 /// The maximum number of keys that need attention on the page.
 const SHOWN: usize = 20;
 
@@ -33,6 +35,8 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
+    /// The last run of each organisation itself, if its policy declares something about it.
+    organisation_runs: Vec<LastRun>,
     repositories: Counts,
     groups: Counts,
     /// The number of held changes.
@@ -40,7 +44,7 @@ pub(in crate::pages) struct Overview {
     queue: Depth,
     pauses: Vec<Pause>,
     failing_tasks: Vec<TaskRecord>,
-    /// Some of the repositories and groups that are not as declared.
+    /// Some of the organisations, repositories and groups that are not as declared.
     attention: Vec<LastRun>,
 }
 
@@ -51,10 +55,13 @@ pub(in crate::pages) async fn load(
     tasks: Vec<TaskRecord>,
     now: Time,
 ) -> Result<Overview, Refused> {
-    let mut attention = Vec::new();
+    let organisation_runs = LastRun::page(store, (ORGANISATION, ""), "", READ).await?.runs;
+    let mut attention: Vec<LastRun> =
+        organisation_runs.iter().filter(|run| !is_fine(run)).take(SHOWN).cloned().collect();
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,
+        organisation_runs,
         repositories: count(store, REPOSITORY, &mut attention).await?,
         groups: count(store, GROUP, &mut attention).await?,
         holds: store.holds().await?.len(),
@@ -63,6 +70,11 @@ pub(in crate::pages) async fn load(
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
         attention,
     })
+}
+
+/// Returns whether nobody has to look at the key.
+fn is_fine(run: &LastRun) -> bool {
+    matches!(run.state, RunState::AsDeclared | RunState::Skipped)
 }
 
 async fn count(
@@ -77,8 +89,7 @@ async fn count(
         for run in page.runs {
             counts.total += 1;
             *counts.states.entry(run.state.as_str()).or_default() += 1;
-            let is_fine = matches!(run.state, RunState::AsDeclared | RunState::Skipped);
-            if !is_fine && attention.len() < SHOWN {
+            if !is_fine(&run) && attention.len() < SHOWN {
                 attention.push(run);
             }
         }
@@ -123,7 +134,9 @@ impl View for Overview {
                 0 => text("none"),
                 count => link(&Link::to("/policy"), count),
             };
-            vec![text(&org.name), text(&org.mode), code(policy), held]
+            let run = self.organisation_runs.iter().find(|run| run.key.instance() == org.name);
+            let its = run.map_or_else(|| text("-"), |run| state(run.state.as_str()));
+            vec![text(&org.name), text(&org.mode), code(policy), held, its]
         };
         let task = |task: &TaskRecord| {
             let since = task.failing_since.map(|since| moment(since, now)).unwrap_or_default();
@@ -136,10 +149,10 @@ impl View for Overview {
                 "Needs attention",
                 [
                     table(
-                        "Some of the repositories and groups that are not as declared",
+                        "Some of the organisations, repositories and groups that are not as declared",
                         &["Name", "State", "Why", "Last run"],
                         runs(&self.attention, now),
-                        "Every repository and every group is as declared.",
+                        "Everything is as declared.",
                     ),
                     table(
                         "Background tasks that fail",
@@ -159,7 +172,13 @@ impl View for Overview {
                 "Organisations",
                 [table(
                     "The mode and the policy in force",
-                    &["Organisation", "Mode", "Policy in force", "Policies that the gate holds"],
+                    &[
+                        "Organisation",
+                        "Mode",
+                        "Policy in force",
+                        "Policies that the gate holds",
+                        "Own settings",
+                    ],
                     self.organisations.iter().map(organisation).collect(),
                     "The configuration has no organisation.",
                 )],

@@ -158,21 +158,25 @@ impl LastRun {
     }
 }
 
-/// Returns the names of the notes about the last runs of all keys of a kind and an instance, by the
-/// ids of the keys.
+/// Returns the names of the notes about the last runs of all keys of a kind and an instance, each
+/// with the id of its key.
 pub async fn last_run_notes(
     store: &dyn Store,
     kind: &str,
     instance: &str,
-) -> Result<Vec<(String, [String; 2])>, StoreError> {
+) -> Result<Vec<(String, String)>, StoreError> {
     let names = Note::<RunName>::of(&[Key::new(kind, instance, "").as_str()]);
-    let notes = names.list(store).await?.into_iter();
-    let notes = notes.map(|(id, RunName(subject))| {
+    let runs = LastRun::note(kind, instance, "");
+    let mut notes = Vec::new();
+    for (id, _) in names.list(store).await? {
         let name = format!("{}{id}", names.name());
-        let run = LastRun::note(kind, instance, &subject);
-        (id, [name, run.name().to_owned()])
-    });
-    Ok(notes.collect())
+        notes.push((id, name));
+    }
+    // Another key may have the name of a key now, so the note itself tells to which key it belongs.
+    for (subject, run) in runs.list(store).await? {
+        notes.push((run.key.id().to_owned(), format!("{}{subject}", runs.name())));
+    }
+    Ok(notes)
 }
 
 /// Stores the results of runs. Remembers what it stored, so that an unchanged result costs no call

@@ -84,9 +84,9 @@ async fn remembered(
             }
         }
     }
-    for (id, names) in last_run_notes(store, "repository", instance).await? {
+    for (id, name) in last_run_notes(store, "repository", instance).await? {
         if let Ok(id) = id.parse::<u64>() {
-            notes.entry(id).or_default().extend(names);
+            notes.entry(id).or_default().push(name);
         }
     }
     let prefix = secret_memory::prefix(organisation);
@@ -148,6 +148,7 @@ pub(crate) async fn forget(
 #[cfg(test)]
 mod tests {
     use beadle_engine::store::prelude::*;
+    use beadle_engine::{LastRun, LastRuns, Outcome, Report};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
@@ -207,6 +208,18 @@ mod tests {
         store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
         store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
         store.put(&reached::note_of("other", "2"), "{}").await.unwrap();
+        // Repository 1 has the name of repository 2 now.
+        let report = Report {
+            subject: "acme/shop".into(),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        for id in [2, 1] {
+            let (key, ended) = (Key::new("repository", "acme", id), (&Outcome::Done, Some(&report)));
+            LastRuns::default().record(&store, &key, ended, NOW).await.unwrap();
+        }
         let look = |now: Time| {
             let store = &store;
             async move {
@@ -216,7 +229,9 @@ mod tests {
         };
         assert_eq!(look(NOW).await, 0);
         assert_eq!(look(NOW + DAY * 29).await, 0);
-        assert_eq!(look(NOW + DELAY).await, 5);
+        assert_eq!(look(NOW + DELAY).await, 6);
+        let run = LastRun::of(&store, ("repository", "acme"), "acme/shop").await.unwrap();
+        assert_eq!(run.map(|run| run.key.to_string()).as_deref(), Some("repository:acme:1"));
         let left: Vec<String> = store.notes("").await.unwrap().into_iter().map(|(name, _)| name).collect();
         assert!(left.contains(&overrides::note_of_file("acme", "repos/kept.yml")), "{left:?}");
         assert!(left.contains(&reached::note_of("other", "2")), "{left:?}");

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, last_run_notes, refused_note};
+use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory};
@@ -84,11 +84,6 @@ async fn remembered(
             }
         }
     }
-    for (id, name) in last_run_notes(store, "repository", instance).await? {
-        if let Ok(id) = id.parse::<u64>() {
-            notes.entry(id).or_default().push(name);
-        }
-    }
     let prefix = secret_memory::prefix(organisation);
     for (name, _) in store.notes(&prefix).await? {
         let owner = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.split(':').next());
@@ -148,7 +143,6 @@ pub(crate) async fn forget(
 #[cfg(test)]
 mod tests {
     use beadle_engine::store::prelude::*;
-    use beadle_engine::{LastRun, LastRuns, Outcome, Report};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
@@ -208,18 +202,6 @@ mod tests {
         store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
         store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
         store.put(&reached::note_of("other", "2"), "{}").await.unwrap();
-        // Repository 1 has the name of repository 2 now.
-        let report = Report {
-            subject: "acme/shop".into(),
-            steps: Vec::new(),
-            unknowns: Vec::new(),
-            skipped: None,
-            failure: None,
-        };
-        for id in [2, 1] {
-            let (key, ended) = (Key::new("repository", "acme", id), (&Outcome::Done, Some(&report)));
-            LastRuns::default().record(&store, &key, ended, NOW).await.unwrap();
-        }
         let look = |now: Time| {
             let store = &store;
             async move {
@@ -229,9 +211,7 @@ mod tests {
         };
         assert_eq!(look(NOW).await, 0);
         assert_eq!(look(NOW + DAY * 29).await, 0);
-        assert_eq!(look(NOW + DELAY).await, 6);
-        let run = LastRun::of(&store, ("repository", "acme"), "acme/shop").await.unwrap();
-        assert_eq!(run.map(|run| run.key.to_string()).as_deref(), Some("repository:acme:1"));
+        assert_eq!(look(NOW + DELAY).await, 5);
         let left: Vec<String> = store.notes("").await.unwrap().into_iter().map(|(name, _)| name).collect();
         assert!(left.contains(&overrides::note_of_file("acme", "repos/kept.yml")), "{left:?}");
         assert!(left.contains(&reached::note_of("other", "2")), "{left:?}");

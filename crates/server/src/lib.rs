@@ -1,6 +1,6 @@
 //! The two HTTP listeners of Beadle: the public listener (webhooks, `/healthz`) and the operator
-//! listener (`/readyz`, `/metrics`, `/tasks`, the pages and the API). The setup has a third one, for
-//! the browser of the operator.
+//! listener (`/readyz`, `/metrics`, `/tasks`, `/reload`, the pages and the API). The setup has a third
+//! one, for the browser of the operator.
 
 pub mod app_setup;
 #[cfg(test)]
@@ -11,6 +11,8 @@ pub mod listener;
 pub mod metrics;
 pub mod operator;
 pub mod pages;
+pub mod reloads;
+pub mod router_switch;
 
 pub use app_setup::{AppForm, AppSetup, ReturnedCode};
 pub use intake::{Intake, IntakeLimits, Senders};
@@ -18,3 +20,5 @@ pub use listener::serve;
 pub use metrics::Metrics;
 pub use operator::Operator;
 pub use pages::{Access, Facts, Pages};
+pub use reloads::{ReloadRequest, Reloads};
+pub use router_switch::RouterSwitch;

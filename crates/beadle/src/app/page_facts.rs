@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::StoreError;
+use beadle_engine::gate::Holder;
 use beadle_server::pages::{Facts, HeldChanges, HeldPolicy, OrganisationFacts};
 
 use crate::app::configured_organisation::ServedOrganisation;
@@ -28,7 +29,7 @@ impl Facts for PageFacts {
 
 fn organisation(org: &ServedOrganisation, held: &[(String, HeldGeneration)]) -> OrganisationFacts {
     let policy = org.open().map(|opened| opened.policy.current());
-    let its = held.iter().map(|(_, held)| held).filter(|held| held.organisation == org.file.name);
+    let its = held.iter().filter(|(_, held)| held.organisation == org.file.name);
     OrganisationFacts {
         name: org.file.name.clone(),
         mode: org.file.mode.to_string(),
@@ -36,11 +37,11 @@ fn organisation(org: &ServedOrganisation, held: &[(String, HeldGeneration)]) -> 
         open: policy.is_some(),
         generation: policy.as_ref().map(|policy| policy.generation.clone()),
         commit: policy.as_ref().and_then(|policy| policy.origin.as_ref().map(committed)),
-        held: its.map(held_policy).collect(),
+        held: its.map(|(note, held)| held_policy(Holder::of(note), held)).collect(),
     }
 }
 
-fn held_policy(held: &HeldGeneration) -> HeldPolicy {
+fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
     let groups = held.groups.iter().map(|group| HeldChanges {
         risk: group.risk,
         aspect: group.aspect.clone(),
@@ -51,6 +52,7 @@ fn held_policy(held: &HeldGeneration) -> HeldPolicy {
     HeldPolicy {
         generation: held.generation.clone(),
         commit: held.commit.clone(),
+        held_by,
         plan: held.digest.clone(),
         since: held.since,
         why: held.why.clone(),

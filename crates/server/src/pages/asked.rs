@@ -22,6 +22,8 @@ pub(super) struct Asked {
     pub(super) text: String,
     /// A key.
     pub(super) key: String,
+    /// The code of a group of held changes.
+    pub(super) group: String,
     /// The place after which a page begins.
     pub(super) after: String,
     /// The number of rows to skip.

@@ -11,8 +11,12 @@ const DIGITS: usize = 12;
 
 /// Returns a change with all its values.
 pub(super) fn change(change: &Change<()>) -> Html {
-    let name = text(format!("{} {}", change.aspect, change.what));
-    joined([name, list(change.fields.iter().map(field))])
+    joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
+}
+
+/// Returns the values of a change.
+pub(super) fn values(change: &Change<()>) -> Html {
+    list(change.fields.iter().map(field))
 }
 
 fn field(field: &Field) -> Html {
@@ -40,15 +44,7 @@ pub(super) fn detail(detail: &Detail) -> Html {
         Detail::Change(intended) => change(&intended.change),
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
-        Detail::Operator(OperatorAction::Approved { approved, by }) => {
-            text(format!("{by} approved the change {approved}"))
-        }
-        Detail::Operator(OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by }) => {
-            text(format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}"))
-        }
-        Detail::Operator(OperatorAction::Paused { paused_until, by }) => {
-            text(format!("{by} began a pause until {paused_until}"))
-        }
+        Detail::Operator(action) => operator(action),
         Detail::Policy(policy) => {
             joined([text(format!("policy {} in force: ", policy.in_force)), commit(&policy.from)])
         }
@@ -58,9 +54,48 @@ pub(super) fn detail(detail: &Detail) -> Html {
         Detail::PolicyWithdrawn(held) => {
             text(format!("policy {} (plan {}) withdrawn: {}", held.withdrawn_generation, held.plan, held.why))
         }
+        Detail::WaiverEnded(ended) => text(format!(
+            "waiver {} of {} ended: {} of {} ({})",
+            ended.waiver_ended,
+            ended.owner,
+            ended.keys.join(", "),
+            ended.repositories.join(", "),
+            ended.reason
+        )),
         // Every other entry shows the facts as the journal has them.
         _ => code(detail),
     }
+}
+
+fn operator(action: &OperatorAction) -> Html {
+    let because = |reason: Option<&str>| reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    text(match action {
+        OperatorAction::Approved { approved, by, reason, .. } => {
+            format!("{by} approved the change {approved}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Rejected { rejected, by, reason, .. } => {
+            format!("{by} rejected the change {rejected}{}", because(reason.as_deref()))
+        }
+        OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
+            format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
+        }
+        OperatorAction::AdoptedName { adopted, id, by, .. } => {
+            format!("{by} confirmed that {adopted} means the id {id} now")
+        }
+        OperatorAction::AdoptedFile { adopted, by } => format!("{by} confirmed the file {adopted}"),
+        OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
+        OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
+        OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
+            "{by} exempted {} of {} until {waived_until} for {owner}: {reason}",
+            waived.join(", "),
+            repositories.join(", ")
+        ),
+        OperatorAction::EndedWaiver { ended_waiver, waived, repositories, by } => format!(
+            "{by} ended the waiver {ended_waiver}: {} of {}",
+            waived.join(", "),
+            repositories.join(", ")
+        ),
+    })
 }
 
 fn result_text(result: &WriteResult) -> String {
@@ -148,6 +183,18 @@ mod tests {
             json!({ "approved": HOSTILE, "by": HOSTILE }),
             json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
             json!({ "paused_until": HOSTILE, "by": HOSTILE }),
+            json!({ "rejected": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
+            json!({
+                "waived": [HOSTILE], "repositories": [HOSTILE], "waived_until": HOSTILE, "reason": HOSTILE,
+                "owner": HOSTILE, "by": HOSTILE,
+            }),
+            json!({
+                "ended_waiver": HOSTILE, "waived": [HOSTILE], "repositories": [HOSTILE], "by": HOSTILE,
+            }),
+            json!({
+                "waiver_ended": HOSTILE, "keys": [HOSTILE], "repositories": [HOSTILE], "until": HOSTILE,
+                "reason": HOSTILE, "owner": HOSTILE, "due": 1,
+            }),
             json!({ "held_generation": HOSTILE, "plan": HOSTILE, "why": HOSTILE, "held_by": "service" }),
             json!({ "something": HOSTILE }),
         ] {

@@ -1,7 +1,7 @@
 //! What the pages show that is not in the store. The process that serves the pages knows it.
 
 use async_trait::async_trait;
-use beadle_engine::gate::GateSums;
+use beadle_engine::gate::{GateSums, Holder};
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{Risk, StoreError, Time};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct HeldPolicy {
     pub generation: String,
     /// The commit that has the files of the generation, if it comes from a repository.
     pub commit: Option<PolicyCommitted>,
+    /// Who holds the generation.
+    pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
     /// The time at which the hold began.

@@ -2,6 +2,7 @@
 
 mod access;
 mod asked;
+mod condition;
 mod detail;
 mod facts;
 mod html;
@@ -38,8 +39,8 @@ use views::overview::{self, Overview};
 use views::policy::{self, Policies};
 use views::queue::{self, Queue};
 use views::repository::{self, Repository};
-use views::runs::{self, GROUP, Groups, REPOSITORY, Repositories};
 use views::tasks::Tasks;
+use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
 pub use access::Access;
 pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts};
@@ -84,6 +85,11 @@ impl Pages {
         Some(response)
     }
 
+    /// Returns the answer to a program that may not read. Returns `None` if it may read.
+    pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        self.access.refusal(headers, Wanted::Json)
+    }
+
     /// Returns the page with these values, or a page with the reason why there are none.
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {
@@ -107,7 +113,7 @@ impl Pages {
         let loaded = async {
             let organisations = self.facts.organisations().await?;
             let (store, now) = (self.store.as_ref(), self.clock.now());
-            overview::load(store, organisations, self.driver.status(), now).await
+            overview::load(store, organisations, &self.facts.targets(), self.driver.status(), now).await
         };
         in_time(loaded).await
     }
@@ -116,7 +122,7 @@ impl Pages {
         let loaded = async {
             let organisations = self.facts.organisations().await?;
             let names = organisations.into_iter().map(|org| org.name).collect();
-            runs::load(self.store.as_ref(), REPOSITORY, asked, names).await
+            things::load(self.store.as_ref(), REPOSITORY, asked, names).await
         };
         in_time(loaded).await.map(Repositories)
     }
@@ -131,7 +137,7 @@ impl Pages {
     }
 
     async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {
-        let loaded = runs::load(self.store.as_ref(), GROUP, asked, self.facts.targets());
+        let loaded = things::load(self.store.as_ref(), GROUP, asked, self.facts.targets());
         in_time(loaded).await.map(Groups)
     }
 

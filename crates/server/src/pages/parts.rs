@@ -1,7 +1,8 @@
 //! Parts that several pages have: tables, lists of facts, forms, times and states.
 
-use beadle_engine::{Key, LastRun, Time};
+use beadle_engine::{Key, Time};
 
+use super::condition::Thing;
 use super::html::{Attribute, Html, Tag, element, input, joined, text};
 use super::link::Link;
 
@@ -105,20 +106,28 @@ pub(super) fn repository(subject: &str) -> Option<Link> {
 pub(super) fn subject(key: &str, name: &str) -> Html {
     let shown = if name.is_empty() { key } else { name };
     let is_repository = key.parse::<Key>().is_ok_and(|key| key.kind() == "repository");
-    let page = if is_repository { repository(name) } else { None };
+    let page = if is_repository && name != key { repository(name) } else { None };
     if key == "-" {
         return text(shown);
     }
     link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
 }
 
-/// Returns the rows of a table of last runs: name, state, reason and time.
-pub(super) fn runs(runs: &[LastRun], now: Time) -> Vec<Vec<Html>> {
-    let row = |run: &LastRun| {
-        let why = text(&run.why);
-        vec![subject(run.key.as_str(), &run.subject), state(run.state.as_str()), why, moment(run.at, now)]
+/// The columns of a table of repositories, groups or organisations.
+pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
+
+/// Returns the rows of a table with [`THING_COLUMNS`].
+pub(super) fn thing_rows(things: &[Thing], now: Time) -> Vec<Vec<Html>> {
+    let row = |thing: &Thing| {
+        let name = subject(thing.key.as_str(), &thing.subject);
+        vec![name, state(thing.state.as_str()), text(&thing.why), moment(thing.since, now)]
     };
-    runs.iter().map(row).collect()
+    things.iter().map(row).collect()
+}
+
+/// Returns a number with its noun.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Returns a form that shows a page again with other values of its query.
@@ -172,6 +181,11 @@ mod tests {
                 "target-group:aws:a&b",
                 "aws/x",
                 "<a href=\"/journal?key=target-group%3Aaws%3Aa%26b\">aws/x</a>",
+            ),
+            (
+                "repository:acme:name/new",
+                "repository:acme:name/new",
+                "<a href=\"/journal?key=repository%3Aacme%3Aname%2Fnew\">repository:acme:name/new</a>",
             ),
             ("-", "", "-"),
         ] {

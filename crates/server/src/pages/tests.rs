@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use beadle_engine::gate::GateSums;
+use beadle_engine::gate::{GateSums, Holder};
+use beadle_engine::guard::Decision;
 use beadle_engine::journal::{IntendedChange, PolicyCommitted};
 use beadle_engine::{
-    Clock, Delivery, Detail, Driver, Entry, EntryKind, Hold, Key, Lane, LastRuns, Limits, Mark, Outcome,
-    ParkReason, Report, Risk, Risks, StoreError, Time, testing,
+    Clock, Delivery, Detail, Driver, Entry, EntryKind, Hold, Key, KeyState, Lane, Limits, Mark, Outcome,
+    ParkReason, Report, Risk, Risks, StoreError, Time, Unknown, testing,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +42,7 @@ impl Facts for HostileFacts {
         let held = HeldPolicy {
             generation: HOSTILE.into(),
             commit: Some(commit.clone()),
+            held_by: Holder::Service,
             plan: HOSTILE.into(),
             since: Time(0),
             why: HOSTILE.into(),
@@ -74,16 +76,27 @@ fn report(subject: &str) -> Report {
 async fn fill(store: &dyn Store) {
     let shop = Key::new("repository", "acme", 7);
     let group = Key::new("target-group", HOSTILE, HOSTILE);
-    let runs = LastRuns::default();
+    let delivery = Delivery {
+        source: HOSTILE.into(),
+        id: HOSTILE.into(),
+        event: HOSTILE.into(),
+        actor: Some(HOSTILE.into()),
+        instance: HOSTILE.into(),
+        received: Time(1),
+        body: Vec::new(),
+    };
+    store.accept(delivery, vec![Mark::new(group.clone(), Lane::Event)]).await.unwrap();
     let parked = Outcome::Park(ParkReason::Failed, HOSTILE.into());
     let named = format!("acme/{HOSTILE}");
     for (key, subject, outcome) in [
-        (&shop, "acme/shop", &Outcome::Done),
-        (&Key::new("repository", "acme", 8), named.as_str(), &parked),
-        (&group, HOSTILE, &parked),
-        (&Key::new("organisation", "acme", 1), "acme", &Outcome::Retry(HOSTILE.into())),
+        (&shop, "acme/shop", Outcome::Done),
+        (&Key::new("repository", "acme", 8), named.as_str(), parked.clone()),
+        (&group, HOSTILE, parked),
+        (&Key::new("organisation", "acme", 1), "acme", Outcome::Retry(HOSTILE.into())),
     ] {
-        runs.record(store, key, (outcome, Some(&report(subject))), Time(1)).await.unwrap();
+        KeyState::record(store, key, &report(subject), Time(1)).await.unwrap();
+        let claim = store.claim_key(key, Time(1_000_000)).await.unwrap().unwrap();
+        store.finish(&claim.lease, outcome, Time(1_000_000)).await.unwrap();
     }
     let mut change = testing::change(HOSTILE, HOSTILE, &[Risk::Removes]);
     change.fields[0].before = json!(HOSTILE);
@@ -95,6 +108,8 @@ async fn fill(store: &dyn Store) {
         why: HOSTILE.into(),
         contested: false,
         approved_by: None,
+        approval_reason: None,
+        rejected: None,
         spent: false,
         generation: HOSTILE.into(),
         change: change.clone(),
@@ -115,16 +130,6 @@ async fn fill(store: &dyn Store) {
         entry(EntryKind::Policy, Detail::Other(json!({ HOSTILE: HOSTILE }))),
     ];
     store.journal(None, entries, Time(1)).await.unwrap();
-    let delivery = Delivery {
-        source: HOSTILE.into(),
-        id: HOSTILE.into(),
-        event: HOSTILE.into(),
-        actor: Some(HOSTILE.into()),
-        instance: HOSTILE.into(),
-        received: Time(1),
-        body: Vec::new(),
-    };
-    store.accept(delivery, vec![Mark::new(group, Lane::Event)]).await.unwrap();
     store.pause(HOSTILE, Time(i64::MAX)).await.unwrap();
 }
 
@@ -287,61 +292,82 @@ async fn the_description_names_every_route_and_every_value() {
     assert_eq!(serde_json::from_str::<Value>(&served).unwrap(), description);
 }
 
+/// Stores the state of this many repositories. Every 400th one has an unknown part.
+async fn many(store: &dyn Store, count: u64) {
+    let records = (0..count).map(|n| async move {
+        let (key, mut report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:05}")));
+        if n % 400 == 1 {
+            let why = "502".to_owned();
+            report.unknowns.push(Unknown { aspect: "teams".into(), part: None, why, transient: true });
+        }
+        KeyState::record(store, &key, &report, Time(1)).await.unwrap();
+    });
+    futures::future::join_all(records).await;
+}
+
 #[tokio::test]
 async fn a_long_list_has_pages_and_each_row_is_on_one_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    let runs = LastRuns::default();
-    let records = (0..1203_u64).map(|n| {
-        let (runs, store) = (&runs, store.as_ref());
-        async move {
-            let (key, report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:04}")));
-            let outcome = if n % 400 == 1 { Outcome::Retry("502".into()) } else { Outcome::Done };
-            runs.record(store, &key, (&outcome, Some(&report)), Time(1)).await.unwrap();
-        }
-    });
-    futures::future::join_all(records).await;
+    many(store.as_ref(), 1203).await;
+    let names = vec!["acme".to_owned()];
     let mut seen = Vec::new();
     let mut asked = Asked::default();
     loop {
-        let page = runs::load(store.as_ref(), REPOSITORY, &asked, Vec::new()).await.unwrap();
+        let page = things::load(store.as_ref(), REPOSITORY, &asked, names.clone()).await.unwrap();
         let page = serde_json::to_value(&page).unwrap();
-        let rows = page["runs"].as_array().unwrap();
+        assert_eq!(page["total"], 1203);
+        let rows = page["rows"].as_array().unwrap();
         assert!(rows.len() <= 100, "{}", rows.len());
-        seen.extend(rows.iter().map(|run| run["subject"].as_str().unwrap().to_owned()));
+        seen.extend(rows.iter().map(|row| row["subject"].as_str().unwrap().to_owned()));
         let Some(next) = page["next"].as_str() else { break };
         asked.after = next.to_owned();
     }
-    let all: Vec<String> = (0..1203).map(|n| format!("acme/Repo{n:04}")).collect();
+    let all: Vec<String> = (0..1203).map(|n| format!("acme/Repo{n:05}")).collect();
     assert_eq!(seen, all);
-    let asked = Asked { state: "failing".into(), text: "rePO".into(), ..Asked::default() };
-    let page = runs::load(store.as_ref(), REPOSITORY, &asked, Vec::new()).await.unwrap();
+    let asked = Asked { state: "unknown".into(), text: "rePO".into(), ..Asked::default() };
+    let page = things::load(store.as_ref(), REPOSITORY, &asked, names).await.unwrap();
     let page = serde_json::to_value(&page).unwrap();
-    assert_eq!(page["runs"].as_array().unwrap().len(), 4, "{page}");
+    assert_eq!((page["total"].as_u64(), page["next"].as_str()), (Some(4), None), "{page}");
 }
 
 #[tokio::test]
-async fn a_renamed_repository_is_listed_once() {
+async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    let key = Key::new("repository", "acme", 7);
-    // Each run belongs to another process, which remembers nothing.
-    for subject in ["acme/old", "acme/new", "acme/NEW"] {
-        let report = report(subject);
-        let ended = (&Outcome::Done, Some(&report));
-        LastRuns::default().record(store.as_ref(), &key, ended, Time(1)).await.unwrap();
-    }
-    let failed = Outcome::Retry("502".into());
-    LastRuns::default().record(store.as_ref(), &key, (&failed, None), Time(2)).await.unwrap();
-    // The key that creates a repository has nothing to do any more.
-    let creation = Key::new("repository", "acme", "name/new");
-    let skipped = Report { skipped: Some("it exists".into()), ..report("acme/new") };
-    let ended = (&Outcome::Done, Some(&skipped));
-    LastRuns::default().record(store.as_ref(), &creation, ended, Time(3)).await.unwrap();
-    let page = runs::load(store.as_ref(), REPOSITORY, &Asked::default(), Vec::new()).await.unwrap();
-    let page = serde_json::to_value(&page).unwrap();
-    let expected = json!([{
-        "key": "repository:acme:7", "subject": "acme/NEW", "at": 2, "state": "failing", "why": "502",
-    }]);
-    assert_eq!(page["runs"], expected);
+    let hold = |n: u64| Hold {
+        digest: format!("d{n:03}"),
+        key: Key::new("repository", "acme", n),
+        subject: format!("acme/repo{n:03}"),
+        since: Time(1),
+        why: "guard limit reached".into(),
+        contested: false,
+        approved_by: None,
+        approval_reason: None,
+        rejected: None,
+        spent: false,
+        generation: "g1".into(),
+        change: testing::change("teams", "team core", &[Risk::Removes]),
+    };
+    store.reserve(None, &Limits::default(), (0..170).map(hold).collect(), Time(1)).await.unwrap();
+    store.decide("d000", &Decision::reject("mona", Some("it stays")), Time(2)).await.unwrap();
+    // A search for one repository must not change the code, which stands for all changes.
+    let asked = Asked { text: "REPO005".into(), ..Asked::default() };
+    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
+    assert_eq!((page["total"].as_u64(), page["groups"].as_array().map(Vec::len)), (Some(169), Some(1)));
+    let all = holds::load(store.as_ref(), &Asked::default()).await.unwrap();
+    let shown = all.content(Time(5)).iter().map(|piece| piece.as_str().to_owned()).collect::<String>();
+    let all = serde_json::to_value(&all).unwrap();
+    assert_eq!(all["groups"][0]["code"], page["groups"][0]["code"]);
+    assert_eq!(all["groups"][1]["decision"], "rejected", "{all}");
+    assert!(shown.contains("rejected by mona: it stays") && shown.contains("169 changes"), "{shown}");
+    let code = page["groups"][0]["code"].as_str().unwrap();
+    let mut asked = Asked { group: code.to_owned(), ..Asked::default() };
+    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
+    assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(100), Some(100)));
+    asked.skip = "100".into();
+    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
+    assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(69), None));
+    asked.group = "nothing".into();
+    assert!(matches!(holds::load(store.as_ref(), &asked).await, Err(Refused::NotFound(_))));
 }

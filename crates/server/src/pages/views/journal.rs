@@ -7,7 +7,7 @@ use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
 use crate::pages::html::{Html, text};
 use crate::pages::link::Link;
-use crate::pages::newest::{newest, newest_of};
+use crate::pages::newest::newest;
 use crate::pages::parts::{choice, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 
@@ -48,15 +48,12 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<J
         name => Some(KINDS.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| unknown_kind(name))?),
     };
     let wanted = asked.text.to_lowercase();
-    let found = if asked.key.is_empty() {
-        let is_wanted = |entry: &Entry| {
-            kind.is_none_or(|kind| entry.kind == kind)
-                && (contains(&entry.subject, &wanted) || contains(&entry.detail.to_string(), &wanted))
-        };
-        newest(store, before, ROWS, &is_wanted).await?
-    } else {
-        newest_of(store, &asked.key, before, ROWS).await?
+    let is_wanted = |entry: &Entry| {
+        let has =
+            |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
+        kind.is_none_or(|kind| entry.kind == kind) && (wanted.is_empty() || has(&wanted))
     };
+    let found = newest(store, (&asked.key, before), ROWS, &is_wanted).await?;
     Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone() })
 }
 
@@ -104,7 +101,7 @@ impl View for Journal {
                 vec![
                     choice("kind", "Kind", KINDS.map(EntryKind::as_str), kind),
                     field("text", "Name or facts contain", wanted),
-                    field("key", "Key (all its entries)", key),
+                    field("key", "Key", key),
                 ],
             ),
             table(

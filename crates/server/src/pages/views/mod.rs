@@ -8,5 +8,5 @@ pub(super) mod overview;
 pub(super) mod policy;
 pub(super) mod queue;
 pub(super) mod repository;
-pub(super) mod runs;
 pub(super) mod tasks;
+pub(super) mod things;

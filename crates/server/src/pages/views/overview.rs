@@ -2,31 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{Depth, Lane, LastRun, Pause, RunState, Store, StoreError, TaskRecord, Time};
+use beadle_engine::{Depth, Hold, Lane, Pause, Store, TaskRecord, Time};
 use serde::Serialize;
 
-use super::runs::{GROUP, REPOSITORY};
+use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
+use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::facts::OrganisationFacts;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{code, facts, link, moment, paragraph, runs, section, state, table};
+use crate::pages::parts::{
+    THING_COLUMNS, code, facts, link, moment, paragraph, section, state, table, thing_rows,
+};
 use crate::pages::view::View;
 
-/// The number of rows that are read from the store at once.
-const READ: u32 = 1000;
 /// The kind of the keys of the organisations themselves.
 const ORGANISATION: &str = "organisation";
 /// The maximum number of keys that need attention on the page.
 const SHOWN: usize = 20;
 
-/// The keys of one kind, by the state of their last run.
+/// The numbers of repositories or groups.
 #[derive(Debug, Default, Serialize)]
 struct Counts {
-    /// The number of keys.
-    total: u64,
-    /// The number of keys by state.
-    states: BTreeMap<&'static str, u64>,
+    /// The number of all of them.
+    total: usize,
+    /// The numbers by state.
+    states: BTreeMap<&'static str, usize>,
 }
 
 /// The state of the whole process.
@@ -35,36 +36,41 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
-    /// The last run of each organisation itself, if its policy declares something about it.
-    organisation_runs: Vec<LastRun>,
+    /// The state of the own settings of each organisation, after their first run.
+    organisation_settings: Vec<Thing>,
     repositories: Counts,
     groups: Counts,
-    /// The number of held changes.
+    /// The number of held changes that wait for a decision.
     holds: usize,
     queue: Depth,
     pauses: Vec<Pause>,
     failing_tasks: Vec<TaskRecord>,
     /// Some of the organisations, repositories and groups that are not as declared.
-    attention: Vec<LastRun>,
+    attention: Vec<Thing>,
 }
 
-/// Reads the state of the whole process.
+/// Reads the state of the whole process. `targets` are the names of the targets of groups.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
     organisations: Vec<OrganisationFacts>,
+    targets: &[String],
     tasks: Vec<TaskRecord>,
     now: Time,
 ) -> Result<Overview, Refused> {
-    let organisation_runs = LastRun::page(store, (ORGANISATION, ""), "", READ).await?.runs;
-    let mut attention: Vec<LastRun> =
-        organisation_runs.iter().filter(|run| !is_fine(run)).take(SHOWN).cloned().collect();
+    let names: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
+    let trouble = Trouble::read(store).await?;
+    let organisation_settings = things(store, ORGANISATION, &names, &trouble).await?;
+    let repositories = things(store, REPOSITORY, &names, &trouble).await?;
+    let groups = things(store, GROUP, targets, &trouble).await?;
+    let all = organisation_settings.iter().chain(&repositories).chain(&groups);
+    let attention = all.filter(|thing| !thing.state.is_fine()).take(SHOWN).cloned().collect();
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,
-        organisation_runs,
-        repositories: count(store, REPOSITORY, &mut attention).await?,
-        groups: count(store, GROUP, &mut attention).await?,
-        holds: store.holds().await?.len(),
+        repositories: Counts::of(&repositories),
+        groups: Counts::of(&groups),
+        organisation_settings,
+        holds: store.holds().await?.iter().filter(|hold| is_waiting(hold)).count(),
         queue: store.depth(now).await?,
         pauses: store.pauses(now).await?,
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
@@ -72,39 +78,26 @@ pub(in crate::pages) async fn load(
     })
 }
 
-/// Returns whether nobody has to look at the key.
-fn is_fine(run: &LastRun) -> bool {
-    matches!(run.state, RunState::AsDeclared | RunState::Skipped)
-}
-
-async fn count(
-    store: &dyn Store,
-    kind: &'static str,
-    attention: &mut Vec<LastRun>,
-) -> Result<Counts, StoreError> {
-    let mut counts = Counts::default();
-    let mut after = String::new();
-    loop {
-        let page = LastRun::page(store, (kind, ""), &after, READ).await?;
-        for run in page.runs {
-            counts.total += 1;
-            *counts.states.entry(run.state.as_str()).or_default() += 1;
-            if !is_fine(&run) && attention.len() < SHOWN {
-                attention.push(run);
-            }
-        }
-        let Some(next) = page.next else { return Ok(counts) };
-        after = next;
-    }
+/// Returns whether a held change waits for a decision of an operator.
+fn is_waiting(hold: &Hold) -> bool {
+    hold.approved_by.is_none() && hold.rejected.is_none()
 }
 
 impl Counts {
+    fn of(things: &[Thing]) -> Self {
+        let mut counts = Self { total: things.len(), states: BTreeMap::new() };
+        for thing in things {
+            *counts.states.entry(thing.state.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
     fn html(&self, place: &'static str) -> Html {
         let mut pieces = vec![link(&Link::to(place), self.total)];
-        for run_state in RunState::ALL {
-            if let Some(count) = self.states.get(run_state.as_str()) {
-                let to = Link::to(place).with("state", run_state.as_str());
-                pieces.extend([text(" · "), link(&to, count), text(" "), state(run_state.as_str())]);
+        for name in Condition::ALL.map(Condition::as_str) {
+            if let Some(count) = self.states.get(name) {
+                let to = Link::to(place).with("state", name);
+                pieces.extend([text(" · "), link(&to, format!("{count} {name}"))]);
             }
         }
         joined(pieces)
@@ -134,8 +127,8 @@ impl View for Overview {
                 0 => text("none"),
                 count => link(&Link::to("/policy"), count),
             };
-            let run = self.organisation_runs.iter().find(|run| run.key.instance() == org.name);
-            let its = run.map_or_else(|| text("-"), |run| state(run.state.as_str()));
+            let own = self.organisation_settings.iter().find(|own| own.key.instance() == org.name);
+            let its = own.map_or_else(|| text("-"), |own| state(own.state.as_str()));
             vec![text(&org.name), text(&org.mode), code(policy), held, its]
         };
         let task = |task: &TaskRecord| {
@@ -150,8 +143,8 @@ impl View for Overview {
                 [
                     table(
                         "Some of the organisations, repositories and groups that are not as declared",
-                        &["Name", "State", "Why", "Last run"],
-                        runs(&self.attention, now),
+                        &THING_COLUMNS,
+                        thing_rows(&self.attention, now),
                         "Everything is as declared.",
                     ),
                     table(

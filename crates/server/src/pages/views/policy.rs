@@ -33,7 +33,8 @@ pub(in crate::pages) async fn load(
     asked: &Asked,
 ) -> Result<Policies, Refused> {
     let before = number("before", &asked.before)?;
-    let found = newest(store, before, ENTRIES, &|entry: &Entry| entry.kind == EntryKind::Policy).await?;
+    let found =
+        newest(store, ("", before), ENTRIES, &|entry: &Entry| entry.kind == EntryKind::Policy).await?;
     Ok(Policies { organisations, history: found.entries, older: found.older })
 }
 
@@ -47,6 +48,7 @@ fn held(held: &HeldPolicy, now: Time) -> Html {
     };
     let mut rows = vec![
         ("Generation", code(&held.generation)),
+        ("Held by", text(held.held_by)),
         ("Held since", moment(held.since, now)),
         ("Why", text(&held.why)),
         ("Plan", code(&held.plan)),

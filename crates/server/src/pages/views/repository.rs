@@ -1,25 +1,26 @@
 //! `/repositories/ORG/NAME`: one repository.
 
-use beadle_engine::{Entry, Hold, LastRun, Pause, Row, Store, Time};
+use beadle_engine::{Entry, Hold, Pause, Row, Store, Time};
 use serde::Serialize;
 
 use super::holds;
 use super::journal;
-use super::runs::REPOSITORY;
+use super::things::REPOSITORY;
 use crate::pages::asked::Refused;
+use crate::pages::condition::{Thing, called};
 use crate::pages::html::{Html, text};
 use crate::pages::link::Link;
-use crate::pages::newest::newest_of;
+use crate::pages::newest::newest;
 use crate::pages::parts::{code, facts, moment, more, section, state, table};
 use crate::pages::view::View;
 
 /// The number of entries of the journal on the page.
 const ENTRIES: usize = 50;
 
-/// One repository: its last run, its place in the queue, its holds and its journal.
+/// One repository: its state, its place in the queue, its holds and its journal.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct Repository {
-    last_run: LastRun,
+    repository: Thing,
     /// The key in the queue; `None` if the store has no row of the key.
     queue: Option<Row>,
     pauses: Vec<Pause>,
@@ -39,22 +40,25 @@ pub(in crate::pages) async fn load(
 ) -> Result<Repository, Refused> {
     let subject = format!("{owner}/{name}");
     let instance = instances.iter().find(|instance| instance.eq_ignore_ascii_case(owner));
-    let instance = instance.map_or(owner, String::as_str);
-    let Some(last_run) = LastRun::of(store, (REPOSITORY, instance), &subject).await? else {
+    let found = match instance {
+        Some(instance) => called(store, REPOSITORY, (instance, &subject)).await?,
+        None => None,
+    };
+    let Some(repository) = found else {
         let why =
             format!("Beadle has no run of a repository `{subject}`, or the repository has another name now");
         return Err(Refused::NotFound(why));
     };
-    let newest = newest_of(store, last_run.key.as_str(), None, ENTRIES).await?;
+    let found = newest(store, (repository.key.as_str(), None), ENTRIES, &|_: &Entry| true).await?;
     let mut pauses = store.pauses(now).await?;
-    pauses.retain(|pause| pause.covers(&last_run.key));
+    pauses.retain(|pause| pause.covers(&repository.key));
     Ok(Repository {
-        queue: store.row(&last_run.key).await?,
+        queue: store.row(&repository.key).await?,
         pauses,
-        holds: store.holds_of(&last_run.key).await?,
-        journal: newest.entries,
-        older: newest.older,
-        last_run,
+        holds: store.holds_of(&repository.key).await?,
+        journal: found.entries,
+        older: found.older,
+        repository,
     })
 }
 
@@ -62,18 +66,18 @@ impl View for Repository {
     const PLACE: &'static str = "/repositories";
 
     fn title(&self) -> String {
-        self.last_run.subject.clone()
+        self.repository.subject.clone()
     }
 
     fn content(&self, now: Time) -> Vec<Html> {
-        let run = &self.last_run;
+        let own = &self.repository;
         let mut rows = vec![
-            ("State", state(run.state.as_str())),
-            ("Last run", moment(run.at, now)),
-            ("Key", code(&run.key)),
+            ("State", state(own.state.as_str())),
+            ("Since", moment(own.since, now)),
+            ("Key", code(&own.key)),
         ];
-        if !run.why.is_empty() {
-            rows.push(("Why", text(&run.why)));
+        if !own.why.is_empty() {
+            rows.push(("Why", text(&own.why)));
         }
         if let Some(parked) = self.queue.as_ref().and_then(|row| row.parked.as_ref()) {
             rows.push(("Parked since", moment(parked.since, now)));
@@ -86,7 +90,7 @@ impl View for Repository {
         }
         rows.extend(self.pauses.iter().map(|pause| ("Paused until", moment(pause.until, now))));
         let older = self.older.map(|before| {
-            Link::to("/journal").with("key", run.key.as_str()).with("before", &before.to_string())
+            Link::to("/journal").with("key", own.key.as_str()).with("before", &before.to_string())
         });
         vec![
             facts(rows),

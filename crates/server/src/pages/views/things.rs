@@ -1,12 +1,15 @@
-//! `/repositories` and `/groups`: the last run of each repository, or of each group.
+//! `/repositories` and `/groups`: the state of each repository, or of each group.
 
-use beadle_engine::{LastRun, RunState, Store, Time};
+use beadle_engine::{Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains};
+use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::html::{Html, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{choice, field, filter, more, paragraph, runs, table};
+use crate::pages::parts::{
+    THING_COLUMNS, choice, counted, field, filter, more, paragraph, table, thing_rows,
+};
 use crate::pages::view::View;
 
 /// The kind of the keys of repositories.
@@ -16,16 +19,14 @@ pub(in crate::pages) const GROUP: &str = "target-group";
 
 /// The number of rows of a page.
 const ROWS: usize = 100;
-/// The number of rows that are read from the store at once.
-const READ: u32 = 500;
-/// The number of rows that one search looks at. The next page continues where it stopped.
-const MOST: usize = 20_000;
 
-/// One page of last runs.
+/// One page of repositories or groups.
 #[derive(Debug, Serialize)]
-pub(in crate::pages) struct Runs {
-    /// The runs, sorted by instance and name.
-    runs: Vec<LastRun>,
+pub(in crate::pages) struct Things {
+    /// The number of all repositories or groups that match.
+    total: usize,
+    /// The repositories or groups, sorted by instance and name.
+    rows: Vec<Thing>,
     /// The place after which the next page begins; `None` after the last page.
     next: Option<String>,
     #[serde(skip)]
@@ -38,56 +39,49 @@ pub(in crate::pages) struct Runs {
 /// The page of repositories.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(in crate::pages) struct Repositories(pub(in crate::pages) Runs);
+pub(in crate::pages) struct Repositories(pub(in crate::pages) Things);
 
 /// The page of groups.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(in crate::pages) struct Groups(pub(in crate::pages) Runs);
+pub(in crate::pages) struct Groups(pub(in crate::pages) Things);
 
-/// Reads one page of last runs.
+/// Reads one page of repositories or groups.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
     kind: &'static str,
     asked: &Asked,
     instances: Vec<String>,
-) -> Result<Runs, Refused> {
+) -> Result<Things, Refused> {
     let state = match asked.state.as_str() {
         "" => None,
-        name => Some(RunState::named(name).ok_or_else(|| unknown_state(name))?),
+        name => Some(Condition::named(name).ok_or_else(|| unknown_state(name))?),
     };
     let wanted = asked.text.to_lowercase();
-    let mut found: Vec<LastRun> = Vec::new();
-    let mut looked = 0;
-    let mut after = asked.after.clone();
-    loop {
-        let page = LastRun::page(store, (kind, asked.instance.as_str()), &after, READ).await?;
-        looked += page.runs.len();
-        for run in page.runs {
-            if found.len() >= ROWS {
-                let next = found.last().map(LastRun::place);
-                return Ok(Runs { runs: found, next, asked: asked.clone(), instances });
-            }
-            if state.is_none_or(|state| run.state == state) && contains(&run.subject, &wanted) {
-                found.push(run);
-            }
-        }
-        match page.next {
-            Some(next) if looked < MOST => after = next,
-            next => return Ok(Runs { runs: found, next, asked: asked.clone(), instances }),
-        }
-    }
+    let mut found = things(store, kind, &instances, &Trouble::read(store).await?).await?;
+    found.retain(|thing| {
+        (asked.instance.is_empty() || thing.key.instance() == asked.instance)
+            && state.is_none_or(|state| thing.state == state)
+            && contains(&thing.subject, &wanted)
+    });
+    let total = found.len();
+    let begin =
+        if asked.after.is_empty() { 0 } else { found.partition_point(|thing| thing.place() <= asked.after) };
+    let rows: Vec<Thing> = found.into_iter().skip(begin).take(ROWS).collect();
+    let next = rows.last().map(Thing::place).filter(|_| begin + rows.len() < total);
+    Ok(Things { total, rows, next, asked: asked.clone(), instances })
 }
 
 fn unknown_state(name: &str) -> Refused {
-    let states = RunState::ALL.map(RunState::as_str).join(", ");
+    let states = Condition::ALL.map(Condition::as_str).join(", ");
     Refused::Invalid(format!("`state` must be one of {states}, found `{name}`"))
 }
 
-impl Runs {
+impl Things {
     fn content(
         &self,
         (place, of): (&'static str, &'static str),
+        (one, many): (&'static str, &'static str),
         empty: &'static str,
         now: Time,
     ) -> Vec<Html> {
@@ -97,7 +91,7 @@ impl Runs {
             place,
             vec![
                 choice("instance", of, instances, instance),
-                choice("state", "State", RunState::ALL.map(RunState::as_str), state),
+                choice("state", "State", Condition::ALL.map(Condition::as_str), state),
                 field("text", "Name contains", wanted),
             ],
         );
@@ -105,13 +99,11 @@ impl Runs {
             let link = Link::to(place).with("instance", instance).with("state", state);
             link.with("text", wanted).with("after", next)
         });
-        let rows = runs(&self.runs, now);
-        let hint = "The state is that of the last run. The time of an unchanged state can be an hour old.";
         vec![
             form,
-            table("By name", &["Name", "State", "Why", "Last run"], rows, empty),
+            paragraph([text(counted(self.total, one, many))]),
+            table("By name", &THING_COLUMNS, thing_rows(&self.rows, now), empty),
             more(next, "Next page"),
-            paragraph([text(hint)]),
         ]
     }
 }
@@ -125,7 +117,7 @@ impl View for Repositories {
 
     fn content(&self, now: Time) -> Vec<Html> {
         let empty = "No repository matches. Beadle shows a repository after its first run.";
-        self.0.content((Self::PLACE, "Organisation"), empty, now)
+        self.0.content((Self::PLACE, "Organisation"), ("repository", "repositories"), empty, now)
     }
 }
 
@@ -138,6 +130,6 @@ impl View for Groups {
 
     fn content(&self, now: Time) -> Vec<Html> {
         let empty = "No group matches. Beadle shows a group after its first run.";
-        self.0.content((Self::PLACE, "Target"), empty, now)
+        self.0.content((Self::PLACE, "Target"), ("group", "groups"), empty, now)
     }
 }

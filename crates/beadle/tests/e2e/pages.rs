@@ -57,12 +57,12 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
     let mut held = Value::Null;
     for _ in 0..500 {
         held = api(&world, "/repositories?state=held").await;
-        if held["runs"].as_array().is_some_and(|runs| !runs.is_empty()) {
+        if held["rows"].as_array().is_some_and(|rows| !rows.is_empty()) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(held["runs"][0]["subject"], "acme/widgets", "{held}");
+    assert_eq!(held["rows"][0]["subject"], "acme/widgets", "{held}");
     for path in PAGES {
         let (status, headers, page) = open(&world, path).await;
         assert_eq!(status, 200, "{path}: {page}");
@@ -80,7 +80,7 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
         ("/holds", shown),
         ("/holds", "beadle approve"),
         ("/repositories/acme/widgets", shown),
-        ("/repositories/ACME/Widgets", "The oldest holds first"),
+        ("/repositories/ACME/Widgets", "Held changes"),
         ("/journal?kind=intent", shown),
         ("/repositories?text=gadgets", "/repositories/acme/gadgets"),
         ("/deliveries", "/journal?key=repository%3Aacme%3A"),
@@ -96,8 +96,8 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
     assert_eq!(overview["repositories"]["total"], 2, "{overview}");
     assert_eq!(overview["organisations"][0]["mode"], "enforce", "{overview}");
     let holds = api(&world, "/holds").await;
-    let of = |hold: &Value| hold["change"]["aspect"].as_str().unwrap().to_owned();
-    let aspects: BTreeSet<String> = holds["holds"].as_array().unwrap().iter().map(of).collect();
+    let of = |group: &Value| group["aspect"].as_str().unwrap().to_owned();
+    let aspects: BTreeSet<String> = holds["groups"].as_array().unwrap().iter().map(of).collect();
     assert_eq!(aspects, BTreeSet::from(["labels".to_owned(), "teams".to_owned()]), "{holds}");
     // A program still gets the records of the tasks.
     let url = format!("http://127.0.0.1:{}/tasks", world.operator());
@@ -110,7 +110,7 @@ async fn a_website_cannot_read_the_pages_by_another_name_of_this_machine() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
-    for path in ["/", "/journal", "/api/v1/journal", "/assets/style.css"] {
+    for path in ["/", "/journal", "/api/v1/journal", "/assets/style.css", "/tasks"] {
         let url = format!("http://127.0.0.1:{}{path}", world.operator());
         let answer = world.http.get(url).header("host", "evil.example").send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 403, "{path}");

@@ -121,8 +121,8 @@ pub(super) async fn things(
     instances: &[String],
     trouble: &Trouble,
 ) -> Result<Vec<Thing>, StoreError> {
-    let is_wanted = |key: &Key| key.kind() == kind && instances.iter().any(|name| name == key.instance());
     let mut left: HashMap<Key, KeyState> = KeyState::of_kind(store, kind).await?.into_iter().collect();
+    let is_wanted = |key: &Key| key.kind() == kind && instances.iter().any(|name| name == key.instance());
     left.retain(|key, _| is_wanted(key));
     let nameless = trouble.0.values().filter(|row| is_wanted(&row.key) && !left.contains_key(&row.key));
     let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));

@@ -53,7 +53,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<J
             |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
         kind.is_none_or(|kind| entry.kind == kind) && (wanted.is_empty() || has(&wanted))
     };
-    let found = newest(store, (&asked.key, before), ROWS, &is_wanted).await?;
+    let found = newest(store, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
     Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone() })
 }
 

@@ -41,7 +41,7 @@ pub(in crate::pages) async fn load(
     let subject = format!("{owner}/{name}");
     let instance = instances.iter().find(|instance| instance.eq_ignore_ascii_case(owner));
     let found = match instance {
-        Some(instance) => called(store, REPOSITORY, (instance, &subject)).await?,
+        Some(instance) => called(store, REPOSITORY, (instance, subject.as_str())).await?,
         None => None,
     };
     let Some(repository) = found else {

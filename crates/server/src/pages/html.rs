@@ -108,8 +108,12 @@ pub(super) enum Attribute<'a> {
     Label(&'static str),
     Lang(&'static str),
     Name(&'static str),
+    /// The role of an element, for a screen reader.
+    Role(&'static str),
     Scope(&'static str),
     Selected,
+    /// Makes an element reachable with the keyboard.
+    Tabbable,
     Value(&'a str),
     DateTime(Time),
 }
@@ -125,8 +129,10 @@ impl Attribute<'_> {
             Self::Label(value) => ("aria-label", encoded(value)),
             Self::Lang(value) => ("lang", encoded(value)),
             Self::Name(value) => ("name", encoded(value)),
+            Self::Role(value) => ("role", encoded(value)),
             Self::Scope(value) => ("scope", encoded(value)),
             Self::Selected => ("selected", encoded("selected")),
+            Self::Tabbable => ("tabindex", encoded("0")),
             Self::Value(value) => ("value", encoded(value)),
             Self::DateTime(time) => ("datetime", encoded(&time.to_string())),
         };

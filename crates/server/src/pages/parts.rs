@@ -6,6 +6,9 @@ use super::condition::Thing;
 use super::html::{Attribute, Html, Tag, element, input, joined, text};
 use super::link::Link;
 
+/// The maximum number of items of a list, so that a page stays small.
+const ITEMS: usize = 20;
+
 /// Returns a section with its heading.
 pub(super) fn section(title: &'static str, content: impl IntoIterator<Item = Html>) -> Html {
     let heading = element(Tag::H2, &[], [text(title)]);
@@ -37,9 +40,16 @@ pub(super) fn table(
         });
         element(Tag::Tr, &[], cells)
     });
+    // A wide table scrolls, also with the keyboard.
+    let scroll = [
+        Attribute::Class("scroll"),
+        Attribute::Role("group"),
+        Attribute::Label(caption),
+        Attribute::Tabbable,
+    ];
     let caption = element(Tag::Caption, &[], [text(caption)]);
     let table = element(Tag::Table, &[], [caption, head, element(Tag::Tbody, &[], rows)]);
-    element(Tag::Div, &[Attribute::Class("scroll")], [table])
+    element(Tag::Div, &scroll, [table])
 }
 
 /// Returns a list of facts, each with its name.
@@ -50,9 +60,15 @@ pub(super) fn facts(facts: Vec<(&'static str, Html)>) -> Html {
     element(Tag::Dl, &[], pairs)
 }
 
-/// Returns a list of items.
+/// Returns a list of items. A long list is cut, and shows how many items are missing.
 pub(super) fn list(items: impl IntoIterator<Item = Html>) -> Html {
-    element(Tag::Ul, &[], items.into_iter().map(|item| element(Tag::Li, &[], [item])))
+    let mut items = items.into_iter();
+    let mut shown: Vec<Html> = items.by_ref().take(ITEMS).collect();
+    let more = items.count();
+    if more > 0 {
+        shown.push(text(format!("and {more} more")));
+    }
+    element(Tag::Ul, &[], shown.into_iter().map(|item| element(Tag::Li, &[], [item])))
 }
 
 /// Returns a text in the type of code.
@@ -213,5 +229,19 @@ mod tests {
         let table = table("Caption", &["a"], vec![vec![text("<td>")]], "empty");
         assert!(table.as_str().contains("<th scope=\"row\">&lt;td&gt;</th>"), "{}", table.as_str());
         assert_eq!(super::table("Caption", &["a"], Vec::new(), "none").as_str(), "<p>none</p>");
+    }
+
+    #[test]
+    fn a_table_that_scrolls_has_a_name_and_can_be_reached_with_the_keyboard() {
+        let table = table("Caption", &["a"], vec![vec![text("b")]], "empty");
+        let start = "<div class=\"scroll\" role=\"group\" aria-label=\"Caption\" tabindex=\"0\"><table>";
+        assert!(table.as_str().starts_with(start), "{}", table.as_str());
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let items = |count: usize| list((0..count).map(text)).as_str().to_owned();
+        assert!(items(ITEMS + 3).ends_with("<li>and 3 more</li></ul>"), "{}", items(ITEMS + 3));
+        assert_eq!(items(ITEMS).matches("<li>").count(), ITEMS);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::bail;
 use beadle_engine::{Driver, Store, Worker};
 use beadle_server::{Access, Intake, IntakeLimits, Operator, Pages, Reloads, RouterSwitch, Senders};
+use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
@@ -65,14 +66,7 @@ impl Prepared {
         let limits = IntakeLimits { in_flight, ..IntakeLimits::default() };
         let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
         let intake = Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits);
-        let token = config.file.server.operator_token.as_ref();
-        let token = token.map(|reference| config.secret(reference, "the operator token")).transpose()?;
-        if token.is_none() && !address.ip().is_loopback() {
-            bail!(
-                "`server.operator_token` is required, because the operator listener still listens at {address}\n\
-                 hint: restart the service to use another address"
-            );
-        }
+        let token = operator_token(config, address)?;
         let pages = Pages {
             store: store.clone(),
             clock: clock.clone(),
@@ -136,6 +130,19 @@ impl InUse {
     }
 }
 
+/// Reads the token that callers of the operator listener must send. The listener listens at
+/// `address`, and other machines must not reach it without a token.
+fn operator_token(config: &Config, address: SocketAddr) -> anyhow::Result<Option<SecretString>> {
+    match &config.file.server.operator_token {
+        Some(reference) => config.secret(reference, "the operator token").map(Some),
+        None if address.ip().is_loopback() => Ok(None),
+        None => bail!(
+            "`server.operator_token` is required, because the operator listener listens at {address}\n\
+             hint: to listen at another address, restart the service"
+        ),
+    }
+}
+
 fn warn_of_missing_secrets(config: &Config) {
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
         tracing::warn!(organisation = org.name, "no webhook secret, Beadle finds changes only by sweeps");
@@ -145,5 +152,23 @@ fn warn_of_missing_secrets(config: &Config) {
             directory = okta.name,
             "no event hook secret, Beadle finds changes only by the System Log and sweeps"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_for_other_machines_keeps_its_token_until_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.toml");
+        // The file has the default address of the operator listener, which needs no token.
+        std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
+        let config = Config::load(&path).unwrap();
+        let token = |address: &str| operator_token(&config, address.parse().unwrap());
+        assert!(token("127.0.0.1:8081").unwrap().is_none());
+        let error = token("0.0.0.0:8081").unwrap_err().to_string();
+        assert!(error.starts_with("`server.operator_token` is required"), "{error}");
     }
 }

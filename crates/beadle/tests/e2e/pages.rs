@@ -83,7 +83,7 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
         ("/repositories/ACME/Widgets", "Held changes"),
         ("/journal?kind=intent", shown),
         ("/repositories?text=gadgets", "/repositories/acme/gadgets"),
-        ("/deliveries", "/journal?key=repository%3Aacme%3A"),
+        ("/deliveries", "<a href=\"/repositories/acme/"),
         ("/tasks", "policy of acme"),
         ("/policy", "enforce"),
     ] {

@@ -128,10 +128,12 @@ pub(super) async fn things(
     let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));
     let named = left.iter().map(|(key, state)| Thing::new(key.clone(), Some(state), trouble.0.get(key)));
     let mut things: Vec<Thing> = named.chain(nameless).collect();
-    // For some hours, a created repository and the key that created it have the same name.
+    // Until the next sweep, a created repository and the key that created it have the same name. Only
+    // the id of the repository is a number.
     things.sort_by_cached_key(|thing| {
         let name = (thing.key.instance().to_owned(), thing.subject.to_lowercase());
-        (name, thing.state.is_fine(), Reverse(thing.since), thing.key.clone())
+        let is_no_id = thing.key.id().parse::<u64>().is_err();
+        (name, thing.state.is_fine(), is_no_id, Reverse(thing.since), thing.key.clone())
     });
     things.dedup_by(|next, kept| next.state.is_fine() && next.is_called_like(kept));
     things.sort_by_cached_key(Thing::place);
@@ -319,7 +321,7 @@ mod tests {
         let trouble = Trouble::read(store).await.unwrap();
         let found = things(store, "repository", &names, &trouble).await.unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].subject.eq_ignore_ascii_case("acme/new"), "{found:?}");
+        assert_eq!((&found[0].key, found[0].subject.as_str()), (&key, "acme/New"));
         assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
         assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
     }

@@ -8,6 +8,7 @@ mod facts;
 mod html;
 mod layout;
 mod link;
+mod names;
 mod newest;
 mod parts;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use beadle_engine::{Key, Time};
 use super::condition::Thing;
 use super::html::{Attribute, Html, Tag, element, input, joined, text};
 use super::link::Link;
+use super::names::Names;
 
 /// The maximum number of items of a list, so that a page stays small.
 const ITEMS: usize = 20;
@@ -127,6 +128,11 @@ pub(super) fn subject(key: &str, name: &str) -> Html {
         return text(shown);
     }
     link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
+}
+
+/// Returns the name of a key as [`subject`] does, if it is one of these names.
+pub(super) fn named(key: &Key, names: &Names) -> Html {
+    subject(key.as_str(), names.get(key.as_str()).map_or("", String::as_str))
 }
 
 /// The columns of a table of repositories, groups or organisations.

@@ -1,12 +1,15 @@
 //! `/deliveries`: the webhooks that Beadle accepted.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::{DeliveryRow, Key, Listing, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, number};
 use crate::pages::html::{Html, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{code, field, filter, list, moment, more, subject, table};
+use crate::pages::names::{Names, names};
+use crate::pages::parts::{code, field, filter, list, moment, more, named, table};
 use crate::pages::view::View;
 
 /// The number of deliveries of a page.
@@ -17,6 +20,8 @@ const ROWS: u32 = 100;
 pub(in crate::pages) struct Deliveries {
     /// The deliveries, with the newest one first.
     deliveries: Vec<DeliveryRow>,
+    /// The names of the keys of the deliveries, as far as they are known.
+    names: Names,
     /// The number of deliveries to skip for the next page; `None` on the last page.
     next: Option<u64>,
     #[serde(skip)]
@@ -34,7 +39,9 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<D
     let deliveries = store.deliveries(Listing { after: skip, since: None, key, limit: ROWS }).await?;
     let is_full = deliveries.len() >= ROWS as usize;
     let next = is_full.then(|| skip.saturating_add(u64::from(ROWS)));
-    Ok(Deliveries { deliveries, next, asked: asked.clone() })
+    let keys: BTreeSet<&Key> = deliveries.iter().flat_map(|delivery| &delivery.keys).collect();
+    let names = names(store, keys).await?;
+    Ok(Deliveries { deliveries, names, next, asked: asked.clone() })
 }
 
 impl View for Deliveries {
@@ -49,7 +56,7 @@ impl View for Deliveries {
         let next =
             self.next.map(|next| Link::to(Self::PLACE).with("key", key).with("skip", &next.to_string()));
         let row = |delivery: &DeliveryRow| {
-            let keys = delivery.keys.iter().map(|key: &Key| subject(key.as_str(), ""));
+            let keys = delivery.keys.iter().map(|key: &Key| named(key, &self.names));
             vec![
                 code(&delivery.id),
                 moment(delivery.received, now),

@@ -1,11 +1,14 @@
 //! `/queue`: the keys that are due, claimed or parked.
 
-use beadle_engine::{Depth, Lane, Pause, Row, Store, Time};
+use std::collections::BTreeSet;
+
+use beadle_engine::{Depth, Key, Lane, Pause, Row, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::Refused;
 use crate::pages::html::{Html, joined, text};
-use crate::pages::parts::{code, facts, faint, moment, section, subject, table};
+use crate::pages::names::{Names, names};
+use crate::pages::parts::{code, facts, faint, moment, named, section, table};
 use crate::pages::view::View;
 
 /// The number of keys of the page.
@@ -18,15 +21,16 @@ pub(in crate::pages) struct Queue {
     pauses: Vec<Pause>,
     /// The most urgent rows.
     rows: Vec<Row>,
+    /// The names of the keys of the rows, as far as they are known.
+    names: Names,
 }
 
 /// Reads the queue.
 pub(in crate::pages) async fn load(store: &dyn Store, now: Time) -> Result<Queue, Refused> {
-    Ok(Queue {
-        depth: store.depth(now).await?,
-        pauses: store.pauses(now).await?,
-        rows: store.rows(ROWS).await?,
-    })
+    let rows = store.rows(ROWS).await?;
+    let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.key).collect();
+    let names = names(store, keys).await?;
+    Ok(Queue { depth: store.depth(now).await?, pauses: store.pauses(now).await?, rows, names })
 }
 
 fn state(row: &Row, now: Time) -> &'static str {
@@ -37,7 +41,7 @@ fn state(row: &Row, now: Time) -> &'static str {
     }
 }
 
-fn row(row: &Row, now: Time) -> Vec<Html> {
+fn row(row: &Row, names: &Names, now: Time) -> Vec<Html> {
     let mut since = vec![moment(row.parked.as_ref().map_or(row.first_dirty, |parked| parked.since), now)];
     if let Some(due) = row.due_at().filter(|due| *due > now) {
         since.extend([faint(" next try "), moment(due, now)]);
@@ -47,7 +51,7 @@ fn row(row: &Row, now: Time) -> Vec<Html> {
         None => row.last_error.as_ref(),
     };
     vec![
-        subject(row.key.as_str(), ""),
+        named(&row.key, names),
         crate::pages::parts::state(state(row, now)),
         text(row.lane),
         joined(since),
@@ -77,7 +81,7 @@ impl View for Queue {
             table(
                 "The parked and the most urgent keys",
                 &["Key", "State", "Lane", "Since", "Attempts", "Why"],
-                self.rows.iter().map(|of| row(of, now)).collect(),
+                self.rows.iter().map(|of| row(of, &self.names, now)).collect(),
                 "No key is due, running or parked.",
             ),
             section(

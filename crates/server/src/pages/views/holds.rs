@@ -14,7 +14,7 @@ use crate::pages::parts::{
 use crate::pages::view::View;
 
 /// The number of groups, or of changes of one group, of a page.
-const ROWS: usize = 100;
+const ROWS: usize = 50;
 /// The number of repositories or groups that a group of changes names.
 const EXAMPLES: usize = 5;
 

@@ -12,7 +12,7 @@ use crate::pages::parts::{choice, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 
 /// The number of entries of a page.
-const ROWS: usize = 100;
+const ROWS: usize = 50;
 /// The columns of a table of entries.
 pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
 /// The kinds of entries for which a reader can ask.

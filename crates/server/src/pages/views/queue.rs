@@ -12,7 +12,7 @@ use crate::pages::parts::{code, facts, faint, moment, named, section, table};
 use crate::pages::view::View;
 
 /// The number of keys of the page.
-const ROWS: u32 = 200;
+const ROWS: u32 = 150;
 
 /// The queue.
 #[derive(Debug, Serialize)]

@@ -99,10 +99,11 @@ fn operator(action: &OperatorAction) -> Html {
 }
 
 fn result_text(result: &WriteResult) -> String {
-    let written = match result.written {
-        Happened::Yes => "written",
-        Happened::No => "not written",
-        Happened::Unknown => "unknown whether it was written",
+    let written = match (result.written, result.unknown) {
+        (Happened::Yes, _) => "written",
+        // The vendor may have made the change although the write failed.
+        (Happened::Unknown, _) | (Happened::No, Some(true)) => "unknown whether it was written",
+        (Happened::No, _) => "not written",
     };
     match &result.why {
         Some(why) => format!("{written}: {why}"),
@@ -210,5 +211,8 @@ mod tests {
         assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
         let stored = json!({ "written": false, "unknown": false, "why": "403" });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
+        let stored = json!({ "written": false, "unknown": true, "why": "timeout" });
+        let expected = "unknown whether it was written: timeout";
+        assert_eq!(detail(&Detail::from(stored)).as_str(), expected);
     }
 }

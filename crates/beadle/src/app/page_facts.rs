@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::StoreError;
 use beadle_engine::gate::Holder;
-use beadle_server::pages::{Facts, HeldChanges, HeldPolicy, OrganisationFacts};
+use beadle_engine::{StoreError, Time};
+use beadle_repositories::policy::Waiver;
+use beadle_repositories::stored_waivers;
+use beadle_server::pages::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
 
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::policy_store::committed;
 use crate::app::service::Service;
+use crate::config::waiver_rules;
 
 /// Knows the organisations and targets of a service.
 pub(crate) struct PageFacts(pub(crate) Arc<Service>);
@@ -18,8 +21,14 @@ pub(crate) struct PageFacts(pub(crate) Arc<Service>);
 #[async_trait]
 impl Facts for PageFacts {
     async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
-        let held = HeldGeneration::all(self.0.store.as_ref()).await?;
-        Ok(self.0.orgs.iter().map(|org| organisation(org, &held)).collect())
+        let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
+        let held = HeldGeneration::all(store).await?;
+        let mut organisations = Vec::new();
+        for org in &self.0.orgs {
+            let waivers = stored_waivers(store, &org.file.name).await?;
+            organisations.push(organisation(org, &held, waivers, now));
+        }
+        Ok(organisations)
     }
 
     fn targets(&self) -> Vec<String> {
@@ -27,8 +36,27 @@ impl Facts for PageFacts {
     }
 }
 
-fn organisation(org: &ServedOrganisation, held: &[(String, HeldGeneration)]) -> OrganisationFacts {
+/// Returns the facts about an organisation. `waivers` are the waivers of `beadle waive`.
+fn organisation(
+    org: &ServedOrganisation,
+    held: &[(String, HeldGeneration)],
+    mut waivers: Vec<Waiver>,
+    now: Time,
+) -> OrganisationFacts {
     let policy = org.open().map(|opened| opened.policy.current());
+    waivers.extend(policy.iter().flat_map(|policy| policy.waivers.iter().cloned()));
+    waivers.sort_by_key(|waiver| waiver.until);
+    let rules = waiver_rules(&org.file);
+    let waiver = |waiver: Waiver| WaiverFacts {
+        code: waiver.id(),
+        in_force: waiver.is_in_force(&rules, now),
+        declared_by: waiver.place(),
+        keys: waiver.keys,
+        repositories: waiver.repositories,
+        until: waiver.until,
+        reason: waiver.reason,
+        owner: waiver.owner,
+    };
     let its = held.iter().filter(|(_, held)| held.organisation == org.file.name);
     OrganisationFacts {
         name: org.file.name.clone(),
@@ -38,6 +66,7 @@ fn organisation(org: &ServedOrganisation, held: &[(String, HeldGeneration)]) -> 
         generation: policy.as_ref().map(|policy| policy.generation.clone()),
         commit: policy.as_ref().and_then(|policy| policy.origin.as_ref().map(committed)),
         held: its.map(|(note, held)| held_policy(Holder::of(note), held)).collect(),
+        waivers: waivers.into_iter().map(waiver).collect(),
     }
 }
 

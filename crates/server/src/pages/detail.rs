@@ -67,6 +67,7 @@ pub(super) fn detail(detail: &Detail) -> Html {
     }
 }
 
+/// Returns what an operator did.
 fn operator(action: &OperatorAction) -> Html {
     let because = |reason: Option<&str>| reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     text(match action {
@@ -79,10 +80,6 @@ fn operator(action: &OperatorAction) -> Html {
         OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
             format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
         }
-        OperatorAction::AdoptedName { adopted, id, by, .. } => {
-            format!("{by} confirmed that {adopted} means the id {id} now")
-        }
-        OperatorAction::AdoptedFile { adopted, by } => format!("{by} confirmed the file {adopted}"),
         OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
@@ -95,6 +92,8 @@ fn operator(action: &OperatorAction) -> Html {
             waived.join(", "),
             repositories.join(", ")
         ),
+        // A name or a file of the policy was confirmed.
+        _ => return code(Detail::Operator(action.clone())),
     })
 }
 

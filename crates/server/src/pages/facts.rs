@@ -23,6 +23,29 @@ pub struct OrganisationFacts {
     pub commit: Option<PolicyCommitted>,
     /// The generations that the gate holds.
     pub held: Vec<HeldPolicy>,
+    /// The waivers, with the one that ends first at the beginning.
+    pub waivers: Vec<WaiverFacts>,
+}
+
+/// An exemption of some keys of some repositories until a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaiverFacts {
+    /// The code of the waiver.
+    pub code: String,
+    /// The paths of the exempt keys.
+    pub keys: Vec<String>,
+    /// The names of the repositories, or globs for them.
+    pub repositories: Vec<String>,
+    /// The end of the waiver.
+    pub until: Time,
+    /// Why the keys are exempt.
+    pub reason: String,
+    /// The person or team that answers for the waiver.
+    pub owner: String,
+    /// True if the waiver is in force now.
+    pub in_force: bool,
+    /// The line of the policy that declares the waiver, or the command that made it.
+    pub declared_by: String,
 }
 
 /// A generation of a policy that the gate holds.

@@ -44,7 +44,7 @@ use views::tasks::Tasks;
 use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
 pub use access::Access;
-pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts};
+pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
 
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");

@@ -52,6 +52,16 @@ impl Facts for HostileFacts {
             more_groups: 1,
             approved_by: Some(HOSTILE.into()),
         };
+        let waiver = WaiverFacts {
+            code: HOSTILE.into(),
+            keys: vec![HOSTILE.into()],
+            repositories: vec![HOSTILE.into()],
+            until: Time(5),
+            reason: HOSTILE.into(),
+            owner: HOSTILE.into(),
+            in_force: true,
+            declared_by: HOSTILE.into(),
+        };
         Ok(vec![OrganisationFacts {
             name: "acme".into(),
             mode: "enforce".into(),
@@ -60,6 +70,7 @@ impl Facts for HostileFacts {
             generation: Some(HOSTILE.into()),
             commit: Some(commit),
             held: vec![held],
+            waivers: vec![waiver],
         }])
     }
 

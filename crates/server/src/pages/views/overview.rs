@@ -114,10 +114,13 @@ impl View for Overview {
     fn content(&self, now: Time) -> Vec<Html> {
         let due = Lane::ALL.map(|lane| format!("{} {lane}", self.queue.lane(lane))).join(", ");
         let queue = format!("{due} due, {} running, {} parked", self.queue.leased, self.queue.parked);
+        let waivers = self.organisations.iter().flat_map(|org| &org.waivers);
+        let waivers = waivers.filter(|waiver| waiver.in_force).count();
         let sums = facts(vec![
             ("Repositories", self.repositories.html("/repositories")),
             ("Groups", self.groups.html("/groups")),
             ("Held changes", link(&Link::to("/holds"), self.holds)),
+            ("Waivers in force", link(&Link::to("/policy"), waivers)),
             ("Queue", link(&Link::to("/queue"), queue)),
             ("Version", text(self.version)),
         ]);

@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::journal;
 use crate::pages::asked::{Asked, Refused, number};
 use crate::pages::detail;
-use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts};
+use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
-use crate::pages::parts::{code, facts, moment, more, paragraph, section, state, table};
+use crate::pages::parts::{code, facts, list, moment, more, paragraph, section, state, table};
 use crate::pages::view::View;
 
 /// The number of entries of the journal on the page.
@@ -78,6 +78,30 @@ fn held(held: &HeldPolicy, now: Time) -> Html {
     joined([facts(rows), groups, left_out])
 }
 
+fn waivers(organisations: &[OrganisationFacts], now: Time) -> Html {
+    let row = |organisation: &str, waiver: &WaiverFacts| {
+        let names = waiver.repositories.iter().map(|name| text(format!("{organisation}/{name}")));
+        vec![
+            list(names),
+            list(waiver.keys.iter().map(code)),
+            text(if waiver.in_force { "in force" } else { "not in force" }),
+            moment(waiver.until, now),
+            text(format!("{} ({})", waiver.reason, waiver.owner)),
+            joined([code(&waiver.declared_by), text(" "), code(&waiver.code)]),
+        ]
+    };
+    let mut rows = Vec::new();
+    for org in organisations {
+        rows.extend(org.waivers.iter().map(|waiver| row(&org.name, waiver)));
+    }
+    table(
+        "Keys that Beadle does not compare for a time",
+        &["Repositories", "Keys", "State", "Until", "Reason and owner", "Declared by"],
+        rows,
+        "There is no waiver.",
+    )
+}
+
 impl View for Policies {
     const PLACE: &'static str = "/policy";
 
@@ -108,6 +132,7 @@ impl View for Policies {
                 "The configuration has no organisation.",
             ),
             section("The gate", gate),
+            section("Waivers", [waivers(&self.organisations, now)]),
             section(
                 "Generations",
                 [

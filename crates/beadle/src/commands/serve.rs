@@ -2,7 +2,6 @@
 
 mod in_use;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +30,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let store = store::open(&config).await?;
     let clock = Clock::system();
     let (reloads, mut requests) = Reloads::channel();
-    let operator_address = config.file.server.operator;
-    let prepared = Prepared::new(&config, &store, (&reloads, operator_address))?;
+    let prepared = Prepared::new(&config, &store, &reloads)?;
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
         // The service starts although the store is unavailable. It answers 503 until the store
         // accepts writes again.
@@ -44,6 +42,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let mut reload_signal = ReloadSignal::catch().context("cannot catch signals")?;
     let listen = config.file.server.listen;
     let public = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let operator_address = config.file.server.operator;
     let private = TcpListener::bind(operator_address)
         .await
         .with_context(|| format!("cannot listen on {operator_address}"))?;
@@ -66,7 +65,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             signal = signals.next() => break Some(signal),
             request = next_request(&mut reload_signal, &mut requests) => request,
         };
-        let (next, prepared, done) = match prepare(place, &config, &store, (&reloads, operator_address)).await {
+        let (next, prepared, done) = match prepare(place, &config, (&store, &reloads)).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 let error = format!("{error:#}");
@@ -124,13 +123,12 @@ fn answer(request: Option<ReloadRequest>, answer: Result<Value, String>) {
 async fn prepare(
     place: &ConfigPlace,
     in_use: &Config,
-    store: &Arc<dyn Store>,
-    operator: (&Reloads, SocketAddr),
+    (store, reloads): (&Arc<dyn Store>, &Reloads),
 ) -> anyhow::Result<(Arc<Config>, Prepared, Value)> {
     let mut config = place.read().await?;
     let (changed, needs_restart) = config.follow(in_use);
     let config = Arc::new(config);
-    let prepared = Prepared::new(&config, store, operator)?;
+    let prepared = Prepared::new(&config, store, reloads)?;
     Ok((config, prepared, json!({ "changed": changed, "needs_restart": needs_restart })))
 }
 

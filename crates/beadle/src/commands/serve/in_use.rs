@@ -1,6 +1,5 @@
 //! The service with one configuration. After a reload, another one takes its place.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,12 +45,11 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Creates everything that the configuration names, and reads the secrets. Sends no request, and
-    /// writes nothing. An error therefore does not disturb a service that works. The operator
-    /// listener listens at `address`: after a reload, the configuration can have another address.
+    /// writes nothing. An error therefore does not disturb a service that works.
     pub(super) fn new(
         config: &Arc<Config>,
         store: &Arc<dyn Store>,
-        (reloads, address): (&Reloads, SocketAddr),
+        reloads: &Reloads,
     ) -> anyhow::Result<Self> {
         let app = Arc::new(App::new(config, OpenOptions::of_service(store)));
         let clock = app.clock.clone();
@@ -66,13 +64,13 @@ impl Prepared {
         let limits = IntakeLimits { in_flight, ..IntakeLimits::default() };
         let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
         let intake = Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits);
-        let token = operator_token(config, address)?;
+        let token = operator_token(config)?;
         let pages = Pages {
             store: store.clone(),
             clock: clock.clone(),
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
-            access: Access::new(token.clone(), address.ip()),
+            access: Access::new(token.clone(), config.file.server.operator.ip()),
         };
         let operator = Operator {
             store: store.clone(),
@@ -130,9 +128,11 @@ impl InUse {
     }
 }
 
-/// Reads the token that callers of the operator listener must send. The listener listens at
-/// `address`, and other machines must not reach it without a token.
-fn operator_token(config: &Config, address: SocketAddr) -> anyhow::Result<Option<SecretString>> {
+/// Reads the token that callers of the operator listener must send. After a reload, the listener
+/// can still have an address that the file has no more, and other machines must not reach it without
+/// a token.
+fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
+    let address = config.file.server.operator;
     match &config.file.server.operator_token {
         Some(reference) => config.secret(reference, "the operator token").map(Some),
         None if address.ip().is_loopback() => Ok(None),
@@ -165,10 +165,12 @@ mod tests {
         let path = folder.path().join("beadle.toml");
         // The file has the default address of the operator listener, which needs no token.
         std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
-        let config = Config::load(&path).unwrap();
-        let token = |address: &str| operator_token(&config, address.parse().unwrap());
-        assert!(token("127.0.0.1:8081").unwrap().is_none());
-        let error = token("0.0.0.0:8081").unwrap_err().to_string();
+        let mut in_use = Config::load(&path).unwrap();
+        assert!(operator_token(&in_use).unwrap().is_none());
+        in_use.file.server.operator = "0.0.0.0:8081".parse().unwrap();
+        let mut config = Config::load(&path).unwrap();
+        config.follow(&in_use);
+        let error = operator_token(&config).unwrap_err().to_string();
         assert!(error.starts_with("`server.operator_token` is required"), "{error}");
     }
 }

@@ -132,12 +132,11 @@ impl Group {
         let mut what = vec![state(self.risk.as_str()), title, asked];
         let names = list(self.examples.iter().map(|hold| subject(hold.key.as_str(), &hold.subject)));
         let mut places = vec![names];
-        match self.examples.as_slice() {
-            [hold] => what.push(detail::values(&hold.change)),
-            _ => {
-                let all = Link::to(Holds::PLACE).with("group", &self.code);
-                places.push(link(&all, counted(self.changes, "change", "changes")));
-            }
+        if let [hold] = self.examples.as_slice() {
+            what.push(detail::values(&hold.change));
+        } else {
+            let all = Link::to(Holds::PLACE).with("group", &self.code);
+            places.push(link(&all, counted(self.changes, "change", "changes")));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
         let since = joined([moment(self.since, now), faint(format!(" policy {}", self.generation))]);

@@ -70,7 +70,8 @@ impl Pages {
     pub fn router(self: Arc<Self>) -> axum::Router {
         let routes = pages().into_iter().chain(api());
         let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
-        router.layer(from_fn_with_state(self.clone(), guard)).with_state(self)
+        // Unknown paths of the listener stay 404 for everybody.
+        router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
 
     /// Returns the page of the background tasks if a browser asks for it. A program gets the records

@@ -184,11 +184,15 @@ impl View for Holds {
             let link = Link::to(Self::PLACE).with("group", group).with("text", wanted);
             link.with("skip", &next.to_string())
         });
+        let empty = match wanted.as_str() {
+            "" => "The guard holds no change.",
+            _ => "No held change matches.",
+        };
         let groups = table(
             "The groups that wait for a decision come first",
             &["Change", "Where", "Why", "Since", "Decision"],
             self.groups.iter().map(|group| group.row(now)).collect(),
-            "The guard holds no change.",
+            empty,
         );
         let sum = paragraph([text(counted(self.total, "held change", "held changes"))]);
         if !group.is_empty() {

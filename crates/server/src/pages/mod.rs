@@ -191,7 +191,8 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
     let wanted = if is_api { Wanted::Json } else { Wanted::Page };
-    let mut response = match pages.access.refusal(request.headers(), wanted) {
+    let refusal = pages.access.refusal(request.headers(), wanted);
+    let mut response = match refusal {
         Some(refused) => refused,
         None => next.run(request).await,
     };

@@ -61,6 +61,20 @@ impl Condition {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
+    /// Returns a number that is smaller for a state that is more important.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::Parked => 0,
+            Self::Held => 1,
+            Self::Contested => 2,
+            Self::Unknown => 3,
+            Self::Failing => 4,
+            Self::Drifted => 5,
+            Self::Skipped => 6,
+            Self::AsDeclared => 7,
+        }
+    }
+
     /// Returns whether nobody has to look at the key.
     pub(super) fn is_fine(self) -> bool {
         matches!(self, Self::AsDeclared | Self::Skipped)

@@ -200,6 +200,14 @@ async fn no_page_contains_a_value_as_it_is() {
 }
 
 #[tokio::test]
+async fn the_overview_shows_the_most_important_state_first() {
+    let (_, overview) = get("/api/v1/overview").await;
+    let overview: Value = serde_json::from_str(&overview).unwrap();
+    let states = overview["attention"].as_array().unwrap().iter().map(|thing| thing["state"].as_str());
+    assert_eq!(states.collect::<Vec<_>>(), [Some("parked"), Some("parked"), Some("failing")]);
+}
+
+#[tokio::test]
 async fn every_answer_limits_what_a_browser_does() {
     for path in
         SHOWN.map(|(path, _)| path).into_iter().chain(["/assets/style.css", "/api/v1/holds", "/journal?x=1"])

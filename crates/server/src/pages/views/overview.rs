@@ -45,7 +45,8 @@ pub(in crate::pages) struct Overview {
     queue: Depth,
     pauses: Vec<Pause>,
     failing_tasks: Vec<TaskRecord>,
-    /// Some of the organisations, repositories and groups that are not as declared.
+    /// Some of the organisations, repositories and groups that are not as declared, with the most
+    /// important state first.
     attention: Vec<Thing>,
 }
 
@@ -63,7 +64,9 @@ pub(in crate::pages) async fn load(
     let repositories = things(store, REPOSITORY, &names, &trouble).await?;
     let groups = things(store, GROUP, targets, &trouble).await?;
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
-    let attention = all.filter(|thing| !thing.state.is_fine()).take(SHOWN).cloned().collect();
+    let mut attention: Vec<&Thing> = all.filter(|thing| !thing.state.is_fine()).collect();
+    attention.sort_by_key(|thing| thing.state.rank());
+    let attention = attention.into_iter().take(SHOWN).cloned().collect();
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,

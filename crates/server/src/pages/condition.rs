@@ -99,7 +99,8 @@ pub(super) struct Thing {
 impl Thing {
     fn new(key: Key, left: Option<&KeyState>, row: Option<&Row>) -> Self {
         let (state, why, since) = judged(left, row);
-        let subject = left.map_or_else(|| key.to_string(), |left| left.subject.clone());
+        let subject = left.map(|left| left.subject.clone()).filter(|subject| !subject.is_empty());
+        let subject = subject.unwrap_or_else(|| key.to_string());
         Self { key, subject, state, why, since }
     }
 
@@ -328,6 +329,9 @@ mod tests {
             (&creation, Report { skipped: Some("it exists".into()), ..report("acme/new") }, 4),
             // The organisation is not in the configuration any more.
             (&Key::new("repository", "labs", 1), report("labs/r1"), 5),
+            // No run has found the names of these groups.
+            (&Key::new("target-group", "acme", "corp/1"), report(""), 6),
+            (&Key::new("target-group", "acme", "corp/2"), report(""), 7),
         ] {
             KeyState::record(store, key, &report, Time(at)).await.unwrap();
         }
@@ -336,6 +340,8 @@ mod tests {
         let found = things(store, "repository", &names, &trouble).await.unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((&found[0].key, found[0].subject.as_str()), (&key, "acme/New"));
+        let groups = things(store, "target-group", &names, &trouble).await.unwrap();
+        assert_eq!(groups.len(), 2, "{groups:?}");
         assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
         assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
     }

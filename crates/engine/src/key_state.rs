@@ -1,6 +1,6 @@
-//! The state of the keys that are not as declared: what the last run of a key could not write or
-//! read. The store keeps it, so that an operator sees it at a glance, without a search in the
-//! journal.
+//! The state of each key: what its last run could not write or read. The store keeps it, so that an
+//! operator sees it at a glance, without a search in the journal. The journal also has no entry of a
+//! run that found nothing to do, so only the states list all keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,12 +57,12 @@ impl DriftCause {
     }
 }
 
-/// What the last run of a key left. A key that is as declared has no state.
+/// What the last run of a key left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The time since which the key is not as declared.
+    /// The time since which the key is as declared, is not as declared, or is skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,
@@ -87,6 +87,9 @@ pub struct KeyState {
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
+    /// The reason why Beadle skips the key; `None` if Beadle compares it with the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 impl Metadata for KeyState {
@@ -99,18 +102,15 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns what a run left, or `None` if the key is as declared after the run.
-    fn of(report: &Report, now: Time) -> Option<Self> {
+    /// Returns what a run left.
+    fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
-        if pending == 0 && report.unknowns.is_empty() {
-            return None;
-        }
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
             StepResult::Failed(why) => Some(why.clone()),
             _ => None,
         });
         let postponed = report.steps.iter().filter(|step| matches!(step.outcome, StepResult::Postponed(_)));
-        Some(Self {
+        Self {
             subject: report.subject.clone(),
             since: now,
             pending,
@@ -121,18 +121,38 @@ impl KeyState {
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
             drift: drift(report),
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
-        })
+            skipped: report.skipped.clone(),
+        }
     }
 
-    /// Reads the state of a key. Returns `None` if the key is as declared.
+    /// Returns whether the last run left nothing to do: the key is as declared, or Beadle skips it.
+    pub fn is_settled(&self) -> bool {
+        self.pending == 0 && self.unknown.is_empty()
+    }
+
+    /// Reads the state of a key. Returns `None` if the key has not run.
     pub async fn get(store: &dyn Store, key: &Key) -> Result<Option<Self>, StoreError> {
         Self::note(key).get(store).await
     }
 
     /// Lists the keys that are not as declared, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
-        let all = Note::<Self>::of(&[""]).list(store).await?;
-        Ok(all.into_iter().filter_map(|(key, state)| Some((key.parse().ok()?, state))).collect())
+        let mut all = Self::listed(store, "").await?;
+        all.retain(|(_, state)| !state.is_settled());
+        Ok(all)
+    }
+
+    /// Lists all keys of one kind, each with its state.
+    pub async fn of_kind(store: &dyn Store, kind: &str) -> Result<Vec<(Key, Self)>, StoreError> {
+        Self::listed(store, &format!("{kind}:")).await
+    }
+
+    /// Lists the keys that begin with `prefix`.
+    async fn listed(store: &dyn Store, prefix: &str) -> Result<Vec<(Key, Self)>, StoreError> {
+        let all = Note::<Self>::of(&[prefix]).list(store).await?.into_iter();
+        let with_key =
+            |(rest, state): (String, Self)| Some((format!("{prefix}{rest}").parse::<Key>().ok()?, state));
+        Ok(all.filter_map(with_key).collect())
     }
 
     /// Deletes the states of the keys of a scope that are not in `keys`. The things of these keys do
@@ -142,24 +162,28 @@ impl KeyState {
         scope: &KeyScope,
         keys: &BTreeSet<Key>,
     ) -> Result<(), StoreError> {
-        for (key, _) in Self::all(store).await? {
-            if scope.covers(&key) && !keys.contains(&key) {
+        for (key, _) in Self::listed(store, scope.prefix()).await? {
+            if !keys.contains(&key) {
                 Self::note(&key).forget(store).await?;
             }
         }
         Ok(())
     }
 
-    /// Stores what a run of a key left, or deletes the state if the key is as declared now. Writes
-    /// nothing if the state is the same as before, so that a sweep in mode `observe` stays cheap.
+    /// Stores what a run of a key left. Writes nothing if the state is the same as before, so that a
+    /// sweep stays cheap.
     pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;
-        let Some(found) = Self::of(report, now) else {
-            return if before.is_some() { note.forget(store).await } else { Ok(()) };
+        let found = Self::of(report, now);
+        let is_other = |before: &Self| {
+            (before.is_settled(), before.skipped.is_some()) != (found.is_settled(), found.skipped.is_some())
         };
-        // If the stored time is in the future, the clock that set it was wrong.
-        let since = before.as_ref().map_or(now, |before| before.since.min(now));
+        let since = match &before {
+            // If the stored time is in the future, the clock that set it was wrong.
+            Some(before) if !is_other(before) => before.since.min(now),
+            _ => now,
+        };
         let state = Self { since, ..found };
         if before.as_ref() == Some(&state) {
             return Ok(());
@@ -208,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_as_declared_if_every_change_was_written_and_nothing_is_unknown() {
+    fn a_key_is_settled_if_every_change_was_written_and_nothing_is_unknown() {
         let held = StepResult::Held { digest: "d".into(), why: "limit".into() };
         let failed = StepResult::Failed("403".into());
         for (results, unknowns, expected) in [
@@ -220,9 +244,21 @@ mod tests {
             (vec![StepResult::Written], vec![unknown()], Some((0, 0, 0, 0))),
         ] {
             let state = KeyState::of(&report(&results, unknowns), Time(1));
-            let counts = state.map(|state| (state.pending, state.withheld, state.held, state.failed));
-            assert_eq!(counts, expected, "{results:?}");
+            let counts = (state.pending, state.withheld, state.held, state.failed);
+            assert_eq!((!state.is_settled()).then_some(counts), expected, "{results:?}");
         }
+    }
+
+    #[test]
+    fn a_state_of_an_older_version_can_be_read_and_a_state_without_a_skip_is_stored_as_before() {
+        let state: KeyState =
+            serde_json::from_value(json!({ "subject": "acme/shop", "since": 5, "pending": 1 })).unwrap();
+        assert_eq!((state.skipped.as_deref(), state.is_settled()), (None, false));
+        let stored = serde_json::to_value(KeyState::of(&report(&[], vec![]), Time(1))).unwrap();
+        assert!(stored.get("skipped").is_none(), "{stored}");
+        let skipped = Report { skipped: Some("archived".into()), ..report(&[], vec![]) };
+        let state = KeyState::of(&skipped, Time(1));
+        assert_eq!((state.skipped.as_deref(), state.is_settled()), (Some("archived"), true));
     }
 
     #[test]
@@ -234,7 +270,7 @@ mod tests {
             StepResult::Failed("second".into()),
             postponed,
         ];
-        let state = KeyState::of(&report(&results, vec![unknown(); UNKNOWNS + 5]), Time(1)).unwrap();
+        let state = KeyState::of(&report(&results, vec![unknown(); UNKNOWNS + 5]), Time(1));
         assert_eq!(state.failure.as_deref(), Some("first"));
         assert_eq!(state.contested, BTreeSet::from(["teams".to_owned()]));
         assert_eq!(state.unknown.len(), UNKNOWNS);
@@ -246,7 +282,7 @@ mod tests {
         let results = [StepResult::Written, held, StepResult::Failed("403".into()), StepResult::Withheld];
         let mut report = report(&results, vec![]);
         report.steps[3].change.aspect = "labels".into();
-        let state = KeyState::of(&report, Time(1)).unwrap();
+        let state = KeyState::of(&report, Time(1));
         let expected = [("labels".to_owned(), DriftCause::Mode), ("teams".to_owned(), DriftCause::Failed)];
         assert_eq!(state.drift, BTreeMap::from(expected));
     }

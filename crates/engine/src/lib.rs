@@ -13,6 +13,7 @@ mod causes;
 mod change_title;
 pub mod clock;
 mod contested;
+mod deceptive;
 pub mod delivery;
 pub mod expressions;
 pub mod failure;
@@ -50,6 +51,7 @@ pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
+pub use deceptive::is_deceptive;
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
 pub use gate::{ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};

@@ -30,6 +30,7 @@ pub(crate) mod member_file;
 pub(crate) mod missed_by_targets;
 mod newest_policy;
 pub(crate) mod okta_client;
+pub(crate) mod page_facts;
 pub(crate) mod policy_adoption;
 mod policy_checks;
 mod policy_mappings;

@@ -38,6 +38,7 @@ mod mutation;
 mod notify;
 mod observe;
 mod organisation;
+mod pages;
 mod people;
 mod policy;
 mod policy_in_git;

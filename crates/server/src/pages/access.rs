@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn status(access: &Access, wanted: Wanted, headers: &[(HeaderName, &'static str)]) -> Option<u16> {
-        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(*value)));
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
         access.refusal(&headers.collect::<HeaderMap>(), wanted).map(|refused| refused.status().as_u16())
     }
 

@@ -33,13 +33,13 @@ use asked::{Asked, Refused, in_time};
 use html::text;
 use parts::paragraph;
 use view::View;
-use views::deliveries::{self, Deliveries};
-use views::holds::{self, Holds};
+use views::deliveries::{self, DeliveriesPage};
+use views::holds::{self, HoldsPage};
 use views::journal::{self, Journal};
 use views::overview::{self, Overview};
 use views::policy::{self, Policies};
 use views::queue::{self, Queue};
-use views::repository::{self, Repository};
+use views::repository::{self, RepositoryPage};
 use views::tasks::Tasks;
 use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
@@ -129,7 +129,7 @@ impl Pages {
         in_time(loaded).await.map(Repositories)
     }
 
-    async fn repository(&self, owner: &str, name: &str) -> Result<Repository, Refused> {
+    async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
         let loaded = async {
             let organisations = self.facts.organisations().await?;
             let names: Vec<String> = organisations.into_iter().map(|org| org.name).collect();
@@ -143,7 +143,7 @@ impl Pages {
         in_time(loaded).await.map(Groups)
     }
 
-    async fn holds(&self, asked: &Asked) -> Result<Holds, Refused> {
+    async fn holds(&self, asked: &Asked) -> Result<HoldsPage, Refused> {
         in_time(holds::load(self.store.as_ref(), asked)).await
     }
 
@@ -151,7 +151,7 @@ impl Pages {
         in_time(journal::load(self.store.as_ref(), asked)).await
     }
 
-    async fn deliveries(&self, asked: &Asked) -> Result<Deliveries, Refused> {
+    async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {
         in_time(deliveries::load(self.store.as_ref(), asked)).await
     }
 

@@ -295,7 +295,7 @@ async fn the_description_names_every_route_and_every_value() {
     let description: Value = serde_json::from_str(DESCRIPTION).unwrap();
     let routes: BTreeSet<String> = super::api().into_iter().map(|(path, _)| path.to_owned()).collect();
     assert_eq!(keys(&description["paths"]), routes);
-    for path in routes.iter().filter(|path| !path.ends_with(".json")) {
+    for path in routes.iter().filter(|path| *path != "/api/v1/openapi.json") {
         let asked = path.replace("{organisation}", "acme").replace("{name}", "shop");
         let (head, text) = get(&asked).await;
         assert_eq!(head.status, 200, "{path}: {text}");

@@ -17,7 +17,7 @@ const ROWS: u32 = 100;
 
 /// One page of deliveries, without their bodies.
 #[derive(Debug, Serialize)]
-pub(in crate::pages) struct Deliveries {
+pub(in crate::pages) struct DeliveriesPage {
     /// The deliveries, with the newest one first.
     deliveries: Vec<DeliveryRow>,
     /// The names of the keys of the deliveries, as far as they are known.
@@ -29,7 +29,7 @@ pub(in crate::pages) struct Deliveries {
 }
 
 /// Reads one page of deliveries.
-pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<Deliveries, Refused> {
+pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<DeliveriesPage, Refused> {
     let skip = number("skip", &asked.skip)?.unwrap_or(0);
     // A greater number would not fit into the numbers of every store.
     if skip > u64::from(u32::MAX) {
@@ -41,10 +41,10 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<D
     let next = is_full.then(|| skip.saturating_add(u64::from(ROWS)));
     let keys: BTreeSet<&Key> = deliveries.iter().flat_map(|delivery| &delivery.keys).collect();
     let names = names(store, keys).await?;
-    Ok(Deliveries { deliveries, names, next, asked: asked.clone() })
+    Ok(DeliveriesPage { deliveries, names, next, asked: asked.clone() })
 }
 
-impl View for Deliveries {
+impl View for DeliveriesPage {
     const PLACE: &'static str = "/deliveries";
 
     fn title(&self) -> String {

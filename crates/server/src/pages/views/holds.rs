@@ -47,7 +47,7 @@ struct Group {
 
 /// One page of held changes.
 #[derive(Debug, Serialize)]
-pub(in crate::pages) struct Holds {
+pub(in crate::pages) struct HoldsPage {
     /// The number of all changes in the groups that match.
     total: usize,
     /// The groups. Those that wait for a decision come first, then the most severe ones.
@@ -61,7 +61,7 @@ pub(in crate::pages) struct Holds {
 }
 
 /// Reads one page of held changes: of the groups, or of the changes of one group.
-pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<Holds, Refused> {
+pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<HoldsPage, Refused> {
     let skip = number("skip", &asked.skip)?.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
     // The code of a group stands for all of its changes, so the groups are made before the search.
     let mut groups = group_holds(store.holds().await?);
@@ -72,14 +72,14 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         let Some(group) = groups.pop() else { return Err(no_group(&asked.group)) };
         let total = group.holds.len();
         let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
-        return Ok(Holds { total, groups: vec![Group::of(group)], holds, next: next(total), asked });
+        return Ok(HoldsPage { total, groups: vec![Group::of(group)], holds, next: next(total), asked });
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
     let total = groups.iter().map(|group| group.holds.len()).sum();
     let next = next(groups.len());
     let groups = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
-    Ok(Holds { total, groups, holds: Vec::new(), next, asked })
+    Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked })
 }
 
 /// Returns whether a group has a change about which this text says something.
@@ -135,7 +135,7 @@ impl Group {
         if let [hold] = self.examples.as_slice() {
             what.push(detail::values(&hold.change));
         } else {
-            let all = Link::to(Holds::PLACE).with("group", &self.code);
+            let all = Link::to(HoldsPage::PLACE).with("group", &self.code);
             places.push(link(&all, counted(self.changes, "change", "changes")));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
@@ -171,7 +171,7 @@ pub(in crate::pages) fn table_of(holds: &[Hold], now: Time) -> Html {
     )
 }
 
-impl View for Holds {
+impl View for HoldsPage {
     const PLACE: &'static str = "/holds";
 
     fn title(&self) -> String {

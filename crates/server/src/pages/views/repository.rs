@@ -19,7 +19,7 @@ const ENTRIES: usize = 50;
 
 /// One repository: its state, its place in the queue, its holds and its journal.
 #[derive(Debug, Serialize)]
-pub(in crate::pages) struct Repository {
+pub(in crate::pages) struct RepositoryPage {
     repository: Thing,
     /// The key in the queue; `None` if the store has no row of the key.
     queue: Option<Row>,
@@ -37,7 +37,7 @@ pub(in crate::pages) async fn load(
     (owner, name): (&str, &str),
     instances: &[String],
     now: Time,
-) -> Result<Repository, Refused> {
+) -> Result<RepositoryPage, Refused> {
     let subject = format!("{owner}/{name}");
     let instance = instances.iter().find(|instance| instance.eq_ignore_ascii_case(owner));
     let found = match instance {
@@ -52,7 +52,7 @@ pub(in crate::pages) async fn load(
     let found = newest(store, (repository.key.as_str(), None), ENTRIES, &|_: &Entry| true).await?;
     let mut pauses = store.pauses(now).await?;
     pauses.retain(|pause| pause.covers(&repository.key));
-    Ok(Repository {
+    Ok(RepositoryPage {
         queue: store.row(&repository.key).await?,
         pauses,
         holds: store.holds_of(&repository.key).await?,
@@ -62,7 +62,7 @@ pub(in crate::pages) async fn load(
     })
 }
 
-impl View for Repository {
+impl View for RepositoryPage {
     const PLACE: &'static str = "/repositories";
 
     fn title(&self) -> String {

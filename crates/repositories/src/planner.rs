@@ -20,6 +20,7 @@ use crate::policy::{Explained, MergedLayers, Policy, Removed, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
+use crate::undo::Memory;
 
 /// The aspects whose observed state can come from a read of the whole organisation, which may be
 /// old.
@@ -37,6 +38,8 @@ pub struct RepositoryPlanner {
     modes: Modes,
     overrides: Overrides,
     reached: Option<Reached>,
+    /// The values that an operator undid.
+    undone: Option<Memory>,
     names: Names,
     secrets: Arc<Secrets>,
     secret_memory: SecretMemory,
@@ -98,6 +101,7 @@ impl RepositoryPlanner {
             modes,
             overrides,
             reached: None,
+            undone: None,
             names,
             secrets: Arc::default(),
             secret_memory,
@@ -112,14 +116,15 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner remember four things in `store`. These are the repository to which each
+    /// Makes the planner remember five things in `store`. These are the repository to which each
     /// file in repos/ belongs, the layers that reached each repository, the ids that names meant,
-    /// and digests of the secrets that Beadle wrote.
+    /// digests of the secrets that Beadle wrote, and the values that an operator undid.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
+        self.undone = Some(Memory::new(store.clone(), organisation));
         self.secret_memory = SecretMemory::new(Some(store.clone()), organisation, self.reader.clock());
         self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
         self
@@ -148,6 +153,9 @@ impl RepositoryPlanner {
         self.secret_memory = self.secret_memory.only_looking();
         if let Some(reached) = &mut self.reached {
             reached.only_look();
+        }
+        if let Some(undone) = &mut self.undone {
+            undone.only_look();
         }
         self
     }
@@ -303,7 +311,7 @@ impl RepositoryPlanner {
         // Data from a read of the whole organisation can be out of date. So Beadle first reads the
         // repository's own data again in three cases: other layers reach the repository now, the
         // plan has a change that the guard counts, or the plan changes teams or properties.
-        let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
+        let (mut plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
             let mut fresh = seen.clone();
             self.reader.refresh(&mut fresh).await?;
             self.attempt(policy, &fresh).await?
@@ -312,6 +320,9 @@ impl RepositoryPlanner {
         };
         if let Some(reached) = &self.reached {
             reached.settle(moves).await?;
+        }
+        if let Some(undone) = &self.undone {
+            undone.observe(seen.id, &mut plan, self.reader.clock().now()).await?;
         }
         Ok(plan)
     }
@@ -430,4 +441,5 @@ mod pages;
 pub mod preview;
 #[cfg(test)]
 mod tests;
+pub mod undo;
 mod widening;

@@ -1,0 +1,166 @@
+//! Remembers which values of a repository an operator undid. Beadle only observes such a value until
+//! the policy agrees with it, or until an operator resumes it. Otherwise the next run would undo the
+//! undo.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Change, Key, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note};
+use serde::{Deserialize, Serialize};
+
+use super::reversal;
+
+/// The time after an undo during which Beadle forgets no undone value. During this time, GitHub may
+/// still show the value from before the undo, with which the policy agrees.
+const SETTLE: Duration = Duration::from_secs(600);
+
+/// The values of a repository that an operator undid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Undone {
+    /// The time of the last undo.
+    at: Time,
+    /// The operator who undid the values.
+    by: String,
+    values: Vec<UndoneValue>,
+}
+
+/// A value that an operator undid. The note does not contain the value itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct UndoneValue {
+    aspect: String,
+    /// The part of the aspect, such as `team platform`.
+    what: String,
+    /// The name of the value.
+    name: String,
+}
+
+impl Metadata for Undone {
+    const KIND: &'static str = "undone";
+}
+
+impl UndoneValue {
+    fn is(&self, other: &Self) -> bool {
+        self.aspect == other.aspect && self.name == other.name && self.what.eq_ignore_ascii_case(&other.what)
+    }
+}
+
+/// Returns the name of the stored note about a repository. With an empty `id`, returns the prefix
+/// of the names of all such notes.
+pub(crate) fn note_of(organisation: &str, id: &str) -> String {
+    note(Undone::KIND, &[&organisation.to_lowercase(), id])
+}
+
+fn own(organisation: &str, id: &str) -> Note<Undone> {
+    Note::of(&[&organisation.to_lowercase(), id])
+}
+
+/// Returns the values that a change sets or removes.
+fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
+    let values = reversal::values(change).into_iter();
+    values.map(|(what, name)| UndoneValue { aspect: change.aspect.clone(), what, name }).collect()
+}
+
+/// Remembers that `by` undoes the values of these changes. Beadle stores the note before it writes,
+/// so that no run repairs the values in between.
+pub(crate) async fn keep<W>(
+    store: &dyn Store,
+    key: &Key,
+    changes: &[Change<W>],
+    by: &str,
+    now: Time,
+) -> Result<(), StoreError> {
+    let note = own(key.instance(), key.id());
+    let mut undone =
+        note.get(store).await?.unwrap_or_else(|| Undone { at: now, by: by.to_owned(), values: Vec::new() });
+    undone.at = now;
+    by.clone_into(&mut undone.by);
+    for value in changes.iter().flat_map(values) {
+        if !undone.values.iter().any(|known| known.is(&value)) {
+            undone.values.push(value);
+        }
+    }
+    note.put(store, &undone).await
+}
+
+/// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares.
+/// The scope is a key of a repository, or an organisation. Returns the number of repositories that
+/// had undone values.
+pub async fn forget(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
+    let name = match scope.parse::<Key>() {
+        Ok(key) if key.kind() == "repository" => note_of(key.instance(), key.id()),
+        Ok(_) => return Ok(0),
+        Err(_) => note_of(scope, ""),
+    };
+    let notes = store.notes(&name).await?;
+    // Another repository can have an id that begins with the same digits.
+    let own = notes.into_iter().filter(|(found, _)| name.ends_with(':') || *found == name);
+    let mut count = 0;
+    for (found, _) in own {
+        store.forget(&found).await?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// What a planner remembers about undone values.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    store: Arc<dyn Store>,
+    organisation: String,
+    /// True if Beadle only reads what is remembered, and forgets nothing.
+    looks_only: bool,
+}
+
+impl Memory {
+    pub(crate) fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
+        Self { store, organisation: organisation.to_owned(), looks_only: false }
+    }
+
+    /// Makes this value forget nothing from now on.
+    pub(crate) fn only_look(&mut self) {
+        self.looks_only = true;
+    }
+
+    /// Makes Beadle only observe the undone values of a repository, and forgets the values with
+    /// which the policy agrees by now.
+    pub(crate) async fn observe<W>(&self, id: u64, plan: &mut Plan<W>, now: Time) -> Result<(), StoreError> {
+        let note = own(&self.organisation, &id.to_string());
+        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(()) };
+        let mut open: Vec<UndoneValue> = Vec::new();
+        for change in &mut plan.changes {
+            let own = values(change);
+            let hits = |known: &&UndoneValue| own.iter().any(|value| known.is(value));
+            let undone: Vec<UndoneValue> = undone.values.iter().filter(hits).cloned().collect();
+            if !undone.is_empty() {
+                change.mode = Mode::Observe;
+                open.extend(undone);
+            }
+        }
+        if !open.is_empty() {
+            let mut aspects: Vec<&str> = open.iter().map(|value| value.aspect.as_str()).collect();
+            aspects.sort_unstable();
+            aspects.dedup();
+            let subject = &plan.subject;
+            let why = format!(
+                "{} undid this at {}; Beadle only observes it until the policy agrees, or until \
+                 `beadle resume --repo {subject}`",
+                undone.by, undone.at
+            );
+            let waits =
+                aspects.iter().map(|aspect| Waiting { aspect: (*aspect).to_owned(), why: why.clone() });
+            plan.waits.extend(waits);
+        }
+        // While a part is unknown, Beadle does not know whether the policy agrees with it.
+        let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
+        let before = undone.values.len();
+        undone.values.retain(|value| open.iter().any(|known| known.is(value)) || is_unknown(&value.aspect));
+        let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
+        if self.looks_only || !is_settled || undone.values.len() == before {
+            return Ok(());
+        }
+        if undone.values.is_empty() {
+            return note.forget(self.store.as_ref()).await;
+        }
+        note.put(self.store.as_ref(), &undone).await
+    }
+}

@@ -8,7 +8,7 @@ use clap::Command;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
-    ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
+    ("Decide", &["holds", "approve", "undo", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
         &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
@@ -115,6 +115,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`"),
             ("beadle approve 3c9f0a1b2d4e --reason \"team is closed\"", "a generation of a policy"),
+        ],
+    ),
+    (
+        "undo",
+        &[
+            ("beadle undo 1234", "a run or a sweep; `beadle journal` shows its number"),
+            ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in a night"),
+            ("beadle undo 8f0c1d2e3a4b", "one change by its digest, such as an approved one"),
         ],
     ),
     (

@@ -12,7 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 pub(crate) use args::{
     ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs,
     PlanArgs, PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs,
-    TargetsCommand, TasksCommand, Tool,
+    TargetsCommand, TasksCommand, Tool, UndoArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -238,7 +238,7 @@ pub(crate) enum Command {
         #[arg(long = "for", value_parser = parse_span, value_name = "DURATION")]
         time: Duration,
     },
-    /// End a pause
+    /// End a pause, or let Beadle change again what an operator undid
     Resume {
         #[command(flatten)]
         scope: Scope,
@@ -254,6 +254,14 @@ pub(crate) enum Command {
     /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
     /// its plan is still the one that `beadle holds` shows.
     Approve(ApproveArgs),
+    /// Undo what Beadle wrote: show the plan, ask for confirmation, restore the earlier values
+    ///
+    /// The earlier values are in the journal. Beadle leaves alone what somebody changed since, and
+    /// says what it cannot restore. Afterwards Beadle only observes the restored values, until the
+    /// policy agrees with them, or until `beadle resume`.
+    ///
+    /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored.
+    Undo(UndoArgs),
     /// Confirm which repository, team or user a name in the policy means now
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's

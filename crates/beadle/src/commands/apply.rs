@@ -197,13 +197,13 @@ pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &P
 }
 
 /// Returns whether the modes allow Beadle to write at least one change of the plan.
-fn writes(plan: &WholePlan) -> bool {
+pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle asks nothing, but
 /// it needs `--yes` for changes that remove, weaken or expose something.
-fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
+pub(super) fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
     let guarded: Vec<&Change<()>> = allowed.filter(|change| change.risks().is_guarded()).collect();
@@ -229,15 +229,15 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
 
 /// Returns the hint for a key. The hint is another name of the same object, with which the vendor
 /// answers faster.
-type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
+pub(super) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.
 pub(super) struct Applier<'a, P, W> {
     pub(super) planner: P,
-    writer: W,
+    pub(super) writer: W,
     /// Returns the hint for a key, with which the vendor answers faster.
-    hint: Hint<'a>,
-    pace: WritePace,
+    pub(super) hint: Hint<'a>,
+    pub(super) pace: WritePace,
     /// The lane of the API calls that plan and write.
     pub(super) lane: Lane,
     pub(super) limits: Limits,
@@ -246,7 +246,7 @@ pub(super) struct Applier<'a, P, W> {
     pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
-    printer: &'a Printer,
+    pub(super) printer: &'a Printer,
 }
 
 impl<P, W> Applier<'_, P, W> {
@@ -437,7 +437,8 @@ async fn heartbeat(
     }
 }
 
-fn summary(tally: &Tally, printer: &Printer) {
+/// Prints the number of changes for each kind of result.
+pub(super) fn summary(tally: &Tally, printer: &Printer) {
     printer.line(summary_line(tally, printer));
 }
 

@@ -29,6 +29,7 @@ mod sweep;
 mod tally;
 mod targets;
 mod tasks;
+mod undo;
 
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
         Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
+        Command::Undo(args) => Box::pin(undo::run(&armed().await?, &args, printer)).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {

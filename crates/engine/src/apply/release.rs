@@ -10,6 +10,9 @@ use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;
 
+/// The start of the generation of an undo. An undo has a name in place of a generation of a policy.
+pub const UNDO_GENERATION: &str = "undo of ";
+
 /// Frees the room that the guard reserved for changes whose write did not begin. If the store
 /// fails, the room stays reserved.
 pub(super) async fn give_back<W>(
@@ -35,7 +38,8 @@ pub(super) async fn give_back<W>(
 
 /// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
 /// deleted hold is deleted with it. If an aspect is unknown, its holds and refusals stay. A plan
-/// without changes also deletes holds and refusals.
+/// without changes also deletes holds and refusals. A plan of the policy says nothing about the
+/// holds of an undo, and an undo says nothing about the holds of the policy.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -56,8 +60,11 @@ pub async fn release_resolved_holds<W>(
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
+    let is_undo = |generation: &str| generation.starts_with(UNDO_GENERATION);
+    let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
     let over = held
         .into_iter()
+        .filter(is_own)
         .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
     let over: Vec<String> = over.map(|hold| hold.digest).collect();
     if !over.is_empty() {

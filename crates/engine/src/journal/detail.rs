@@ -244,6 +244,13 @@ pub enum OperatorAction {
         /// The operator who began the pause.
         by: String,
     },
+    /// The operator undid what Beadle wrote.
+    Undid {
+        /// What the operator undid, such as `undo of run 1234`.
+        undid: String,
+        /// The operator who undid the writes.
+        by: String,
+    },
     /// The operator ended a pause.
     Resumed {
         /// Always `true`. It distinguishes this shape from the others.

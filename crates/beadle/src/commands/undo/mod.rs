@@ -1,0 +1,229 @@
+//! `beadle undo`: restores the values from before writes of Beadle.
+
+mod written;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use beadle_engine::apply::UNDO_GENERATION;
+use beadle_engine::journal::{OperatorAction, RunCounts};
+use beadle_engine::{Change, Clock, Detail, Entry, EntryKind, Key, Lane, Plan, Report, StepResult, Store};
+use beadle_repositories::Step;
+use beadle_repositories::creation::name_in;
+use beadle_repositories::undo::reversals;
+
+use self::written::{Written, named, since};
+use crate::app::application::App;
+use crate::app::budget_share::SpawnedShare;
+use crate::app::client_options::OpenOptions;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::store;
+use crate::cli::UndoArgs;
+use crate::commands::apply::{Applier, agreed, summary, write, writes};
+use crate::commands::tally::Tally;
+use crate::commands::{FAILED, operator};
+use crate::config::Config;
+use crate::output::printer::Printer;
+use crate::output::render::{self, PlanScope, WholePlan};
+
+/// What one undo needs besides the organisation.
+struct Undo<'a> {
+    /// The name of the undo, such as `undo of 1234`.
+    name: String,
+    /// The operator.
+    by: String,
+    args: &'a UndoArgs,
+    store: &'a Arc<dyn Store>,
+    clock: &'a Clock,
+    printer: &'a Printer,
+}
+
+pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let store = store::open_existing(config).await?;
+    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let (found, name) = match args.since {
+        Some(span) => {
+            let begun = app.clock.now() - span;
+            (since(store.as_ref(), begun).await?, format!("{UNDO_GENERATION}everything since {begun}"))
+        }
+        None => {
+            (named(store.as_ref(), &args.what).await?, format!("{UNDO_GENERATION}{}", args.what.join(", ")))
+        }
+    };
+    let by = operator(config).await;
+    let undo = Undo { name, by, args, store: &store, clock: &app.clock, printer };
+    let (own, others): (Vec<Written>, Vec<Written>) =
+        found.into_iter().filter(|one| is_selected(one, args)).partition(can_undo);
+    let mut tally = Tally::default();
+    let mut left = say_others(&others, printer);
+    if own.is_empty() {
+        printer.note("Beadle wrote nothing that it can undo");
+        return Ok(tally.code_with(left));
+    }
+    for file in config.orgs(args.org.as_deref())? {
+        let mut changes: BTreeMap<Key, Vec<&Change<()>>> = BTreeMap::new();
+        for one in own.iter().filter(|one| one.key.instance().eq_ignore_ascii_case(&file.name)) {
+            changes.entry(one.key.clone()).or_default().push(&one.change);
+        }
+        if changes.is_empty() {
+            continue;
+        }
+        let org = app.organisation(file).await?;
+        let shared = app.share_budget(&org).await;
+        let went = undo.organisation(&org, &changes).await;
+        SpawnedShare::end_all(shared).await;
+        let Some((results, not_restored)) = went? else {
+            printer.note("no change was written");
+            return Ok(FAILED);
+        };
+        tally.add(results);
+        left += not_restored;
+    }
+    summary(&tally, printer);
+    Ok(tally.code_with(left))
+}
+
+/// Returns whether the options select a write.
+fn is_selected(one: &Written, args: &UndoArgs) -> bool {
+    let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
+    let is_called = |name: &String| {
+        let bare = one.subject.rsplit('/').next().unwrap_or_default();
+        name.eq_ignore_ascii_case(bare) || name.eq_ignore_ascii_case(&one.subject)
+    };
+    args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || args.repo.iter().any(is_called))
+}
+
+/// Returns whether Beadle can undo a write: a write to a repository that exists.
+fn can_undo(one: &Written) -> bool {
+    one.key.kind() == "repository" && name_in(&one.key).is_none()
+}
+
+/// Prints which writes the undo does not cover, and returns their number.
+fn say_others(others: &[Written], printer: &Printer) -> usize {
+    for one in others {
+        let why = if one.key.kind() == "repository" {
+            "Beadle deletes no repository"
+        } else {
+            "Beadle undoes only writes to repositories; change the directory or the policy"
+        };
+        printer.error(&format!("{}: {} is not undone: {why}", one.subject, render::differences(&one.change)));
+    }
+    others.len()
+}
+
+impl Undo<'_> {
+    /// Undoes writes to repositories of an organisation. Returns the results and the number of
+    /// values that are not restored, or `None` if the operator declined the plan.
+    async fn organisation(
+        &self,
+        org: &GithubOrganisation,
+        changes: &BTreeMap<Key, Vec<&Change<()>>>,
+    ) -> anyhow::Result<Option<(Tally, usize)>> {
+        let (store, clock, printer) = (self.store, self.clock, self.printer);
+        let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes.iter().copied())));
+        let (planner, writer) = org.undo(wanted.collect(), self.name.clone(), &self.by, (store, clock));
+        let planned = planner.plans(Lane::Manual).await?;
+        let shown = WholePlan {
+            of: org.file.name.clone(),
+            scope: PlanScope::Repositories(org.file.mode),
+            plans: planned.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
+            short: None,
+            unmatched: Vec::new(),
+            links: None,
+        };
+        printer.lines(render::text(printer, &shown));
+        let left =
+            planned.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
+        let mut tally = Tally::default();
+        if writes(&shown) && !self.args.yes && !agreed(&shown, printer)? {
+            return Ok(None);
+        }
+        self.note_action(org).await?;
+        let reader = planner.reader().clone();
+        let applier = Applier {
+            planner,
+            writer,
+            hint: Box::new(move |key| reader.node_of(key.id().parse().ok()?)),
+            pace: org.pace.clone(),
+            lane: Lane::Manual,
+            limits: org.file.limits(),
+            only_shown: true,
+            store,
+            clock,
+            printer,
+        };
+        for (key, plan) in &planned {
+            self.one(&applier, key, plan, &mut tally).await?;
+        }
+        Ok(Some((tally, left)))
+    }
+
+    /// Writes the undo of one repository.
+    async fn one(
+        &self,
+        applier: &Applier<'_, beadle_repositories::UndoPlanner, beadle_repositories::UndoWriter>,
+        key: &Key,
+        plan: &Plan<Box<dyn Step>>,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        if plan.changes.is_empty() {
+            tally.unknown += plan.unknowns.len();
+            return Ok(());
+        }
+        match write(applier, key, plan).await {
+            Ok((report, _)) => {
+                tally.count(&report);
+                let is_written = report.count(|result| *result == StepResult::Written) > 0;
+                let number = self.note_run(key, &report).await?;
+                if let Some(number) = number.filter(|_| is_written) {
+                    self.printer.note(format!(
+                        "{}: to undo this undo: `beadle undo {number}`; to follow the policy again: \
+                         `beadle resume --repo {}`",
+                        plan.subject, plan.subject
+                    ));
+                }
+            }
+            Err(error) => {
+                self.printer.error(&format!("{}: {error:#}", plan.subject));
+                tally.failed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores an entry about the run in the journal, and returns its number.
+    async fn note_run(&self, key: &Key, report: &Report) -> anyhow::Result<Option<u64>> {
+        let counts = RunCounts {
+            changes: report.steps.len(),
+            written: report.count(|result| *result == StepResult::Written),
+            held: report.count(|result| matches!(result, StepResult::Held { .. })),
+            withheld: Some(report.count(|result| *result == StepResult::Withheld)),
+            failed: report.failed(),
+            postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
+            unknown: report.unknowns.clone(),
+            after: Some(Vec::new()),
+        };
+        self.journal(EntryKind::Run, key.to_string(), &report.subject, Detail::Run(counts)).await
+    }
+
+    /// Stores in the journal who undid what.
+    async fn note_action(&self, org: &GithubOrganisation) -> anyhow::Result<()> {
+        let action = OperatorAction::Undid { undid: self.name.clone(), by: self.by.clone() };
+        let name = &org.file.name;
+        self.journal(EntryKind::Operator, name.clone(), name, Detail::Operator(action)).await?;
+        Ok(())
+    }
+
+    async fn journal(
+        &self,
+        kind: EntryKind,
+        key: String,
+        subject: &str,
+        detail: Detail,
+    ) -> anyhow::Result<Option<u64>> {
+        let at = self.clock.now();
+        let entry = Entry { seq: 0, at, kind, key, subject: subject.to_owned(), intent: None, detail };
+        let numbers = self.store.journal(None, vec![entry], at).await?;
+        Ok(numbers.and_then(|numbers| numbers.first().copied()))
+    }
+}

@@ -10,6 +10,10 @@ use crate::import::{LISTS, Observed, UNITS};
 /// The keys that a policy can contain only with `allowed_actions: selected`.
 pub(super) const SELECTED: [&str; 3] = ["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
+/// The block of the workflows of forks, and the block of the setup of code scanning.
+pub(super) const FORKS: &str = "fork_pr_workflows_private_repos";
+pub(super) const SETUP: &str = "code_scanning_default_setup";
+
 /// The sections of a policy file, while the undo puts the earlier values into them.
 pub(super) struct Draft<'a> {
     observed: &'a Observed,
@@ -97,11 +101,24 @@ impl<'a> Draft<'a> {
         {
             actions.retain(|key, _| !SELECTED.contains(&key.as_str()));
         }
+        only(&mut sections, &["actions", FORKS], "run_workflows_from_fork_pull_requests", &json!(false));
+        only(&mut sections, &["security", SETUP], "state", &json!("not-configured"));
+        only(&mut sections, &["pages"], "enabled", &json!(false));
         if let Some(subject) = sections.get_mut("oidc_subject").and_then(Value::as_object_mut)
             && subject.get("use_default") == Some(&json!(true))
         {
             subject.remove("include_claim_keys");
         }
         if let Value::Object(sections) = sections { sections } else { Map::new() }
+    }
+}
+
+/// Removes all other keys of a block if a key has a value with which the others have no effect.
+fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
+    let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
+    if let Some(block) = block.and_then(Value::as_object_mut)
+        && block.get(key) == Some(value)
+    {
+        block.retain(|other, _| other == key);
     }
 }

@@ -82,10 +82,21 @@ impl Entries {
         if primary.is_some_and(|primary| primary.after.is_null()) {
             return self.create(draft, thing, one, name == self.primary);
         }
-        if name == "secret" {
+        if name == "secret" || one.what.contains(": secret ") {
             return Err("GitHub and the journal have no value of a secret".to_owned());
         }
         if matches!(self.list, "environments" | "rulesets") {
+            // What an environment contains ends with the environment.
+            let is_around = |other: &Reversal| {
+                let inner = one.what.strip_prefix(other.what.as_str());
+                other.name == self.primary
+                    && other.before.is_null()
+                    && other.aspect == one.aspect
+                    && inner.is_some_and(|inner| inner.starts_with(": "))
+            };
+            if all.iter().any(is_around) {
+                return Ok(None);
+            }
             return Err("Beadle can remove what it created, and cannot restore this value".to_owned());
         }
         let id = self.id;

@@ -6,17 +6,14 @@ use std::path::Path;
 use beadle_github::Repository;
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, SELECTED};
-use super::reversal::Reversal;
+use super::draft::{Draft, FORKS, SELECTED, SETUP};
+use super::reversal::{Reversal, SITE};
 use super::{entries, protection};
 use crate::import::Observed;
 use crate::policy::{Policy, PolicyError, Severity};
 
 /// The values that GitHub and a policy can have as null.
 const NULLABLE: [&str; 2] = ["description", "homepage"];
-/// The block of the workflows of forks, which has values of its own.
-const FORKS: &str = "fork_pr_workflows_private_repos";
-const SETUP: &str = "code_scanning_default_setup";
 /// The start of the names of security features in plans.
 const FEATURE: &str = "security_and_analysis.";
 
@@ -152,6 +149,9 @@ fn put(
             None => draft.put(&["security"], name, declared()?),
         },
         "immutable_releases" => draft.put(&[], "immutable_releases", declared()?),
+        // Without claims of its own, the subject has the usual ones.
+        "oidc_subject" if before.is_null() && name == "include_claim_keys" => {}
+        "pages" => pages(draft, one, all)?,
         "interaction_limit" | "oidc_subject" => draft.put(&[one.aspect.as_str()], name, declared()?),
         "secrets" | "dependabot_secrets" | "codespaces_secrets" => {
             return Err("GitHub and the journal have no value of a secret".to_owned());
@@ -165,6 +165,24 @@ fn put(
         _ => return Err("Beadle cannot restore values of this aspect".to_owned()),
     }
     Ok(None)
+}
+
+/// Puts the earlier value of a Pages site into the file. All values of a site that Beadle created
+/// end with the site.
+fn pages(draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<(), String> {
+    let is_created = |other: &Reversal| other.is_beside(one) && other.name == SITE && other.before == false;
+    if all.iter().any(is_created) {
+        draft.put(&["pages"], SITE, json!(false));
+        return Ok(());
+    }
+    if one.name == SITE {
+        return Err("the journal does not have the values that the site had".to_owned());
+    }
+    if one.before.is_null() {
+        return Err("GitHub showed no value before".to_owned());
+    }
+    draft.put(&["pages"], &one.name, one.before.clone());
+    Ok(())
 }
 
 fn setting(draft: &mut Draft<'_>, one: &Reversal) -> Result<(), String> {

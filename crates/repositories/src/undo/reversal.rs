@@ -3,6 +3,9 @@
 use beadle_engine::{Change, Field};
 use serde_json::{Value, json};
 
+/// The value of the aspect `pages` that says whether there is a site.
+pub(super) const SITE: &str = "enabled";
+
 /// One value that Beadle wrote and that an undo restores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reversal {
@@ -36,8 +39,13 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
     let mut all: Vec<Reversal> = Vec::new();
     for change in changes {
         let what = part(change);
-        for field in &change.fields {
-            let (name, before, after) = plain(&change.aspect, field);
+        let mut fields: Vec<(String, Value, Value)> =
+            change.fields.iter().map(|field| plain(&change.aspect, field)).collect();
+        // A plan shows the creation of a Pages site by its values, and not by this one.
+        if change.aspect == "pages" && change.fields.iter().all(|field| field.before.is_null()) {
+            fields.push((SITE.to_owned(), json!(false), json!(true)));
+        }
+        for (name, before, after) in fields {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
                 Some(known) => known.after = new.after,

@@ -1,0 +1,259 @@
+//! Undoes what Beadle wrote, and checks what GitHub has afterwards.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::apply::UNDO_GENERATION;
+use beadle_engine::{ApplyContext, Detail, Listing, StepResult, WritePace, apply};
+
+use super::importing::imported;
+use super::world::{UNLIMITED, World};
+use super::*;
+use crate::planner::undo::UndoPlanner;
+use crate::undo::{forget, reversals};
+use crate::undo_writer::UndoWriter;
+
+/// A policy that changes values which the repository already has.
+const POLICY: &str = "
+repository: { description: Sells, has_wiki: false, topics: [kept, new] }
+teams: [{ name: core, permission: push }, { name: fresh, permission: pull }]
+collaborators: [{ username: mona, permission: maintain }]
+labels: [{ name: bug, color: aa0000 }, { name: in progress, oldname: wip }]
+branches: [{ name: main, protection: { enforce_admins: true } }]
+variables: [{ name: colour, value: red }]
+";
+
+fn shop() -> Value {
+    let label = |color: &str| json!({ "color": color, "description": "Known" });
+    json!({
+        "id": 101, "branches": { "main": {} }, "visibility": "private", "description": "Sold",
+        "has_wiki": true, "topics": ["kept", "old"], "teams": { "core": "pull", "gone": "push" },
+        "collaborators": { "mona": "pull" }, "labels": { "bug": label("d73a4a"), "wip": label("ededed") },
+        "protection": { "main": { "enforce_admins": false, "required_linear_history": true } },
+        "variables": { "COLOUR": { "value": "blue" } },
+    })
+}
+
+async fn shop_with(policy: &str) -> World {
+    let teams = json!({ "core": { "id": 601 }, "gone": { "id": 602 }, "fresh": { "id": 603 } });
+    let state = json!({
+        "orgs": { "acme": { "id": 1, "members": ["mona"], "teams": teams, "repos": { "shop": shop() } } },
+        "users": { "mona": { "id": 701 } },
+    });
+    World::new(state, policy).await
+}
+
+/// Returns the values of the repository that the policy changes.
+fn live(world: &World) -> Value {
+    let state = world.sim.state();
+    let shop = &state["orgs"]["acme"]["repos"]["shop"];
+    let mut labels = shop["labels"].clone();
+    for (_, label) in labels.as_object_mut().into_iter().flatten() {
+        label["id"] = Value::Null;
+    }
+    let mut topics: Vec<&str> = shop["topics"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    topics.sort_unstable();
+    json!({
+        "description": shop["description"], "has_wiki": shop["has_wiki"], "topics": topics,
+        "teams": shop["teams"], "collaborators": shop["collaborators"], "labels": labels,
+        "admins": shop["protection"]["main"]["enforce_admins"], "colour": shop["variables"]["COLOUR"]["value"],
+    })
+}
+
+/// Returns what Beadle wrote to repositories after this entry of the journal, and the number of the
+/// last entry.
+async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
+    let listing = Listing { after, since: None, key: None, limit: 10_000 };
+    let (mut changes, mut last): (BTreeMap<Key, Vec<Change<()>>>, u64) = (BTreeMap::new(), after);
+    for entry in world.store.entries(listing).await.unwrap() {
+        last = entry.seq;
+        let Detail::Change(intent) = entry.detail else { continue };
+        let key: Key = entry.key.parse().unwrap();
+        if key.kind() == "repository" {
+            changes.entry(key).or_default().push(intent.change);
+        }
+    }
+    (changes, last)
+}
+
+/// Undoes what Beadle wrote between two entries of the journal. Returns the changes of the undo, and
+/// what it does not restore.
+async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
+    let listing = Listing { after, since: None, key: None, limit: 10_000 };
+    let mut changes: BTreeMap<Key, Vec<Change<()>>> = BTreeMap::new();
+    for entry in world.store.entries(listing).await.unwrap() {
+        if let Detail::Change(intent) = entry.detail
+            && entry.seq <= until
+        {
+            changes.entry(entry.key.parse().unwrap()).or_default().push(intent.change);
+        }
+    }
+    let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes))).collect();
+    let (planner, writer) = world.parts();
+    let planner = UndoPlanner::new(&planner, wanted, format!("{UNDO_GENERATION}{until}"));
+    let writer = UndoWriter::new(writer, world.store.clone(), world.clock.clone(), "mona".to_owned());
+    let (mut done, mut left) = (Vec::new(), Vec::new());
+    for (key, plan) in Box::pin(planner.plans(Lane::Manual)).await.unwrap() {
+        assert!(plan.unknowns.is_empty() && plan.skipped.is_none(), "{:?}", plan.describe());
+        left.extend(plan.waits.iter().map(|wait| format!("{}: {}", wait.aspect, wait.why)));
+        let context = ApplyContext {
+            store: world.store.clone(),
+            clock: world.clock.clone(),
+            lease: None,
+            lane: Lane::Manual,
+            limits: UNLIMITED,
+            pace: WritePace::new(Duration::ZERO),
+            patient: true,
+            generation: planner.generation(),
+            planned: world.clock.now(),
+        };
+        let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
+        for step in report.steps {
+            assert_eq!(step.outcome, StepResult::Written, "{:?}", step.change);
+            done.push(format!("{} {}", step.change.aspect, step.change.what));
+        }
+    }
+    (done, left)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undone_run_leaves_the_values_from_before_it() {
+    let world = shop_with(POLICY).await;
+    let before = live(&world);
+    Box::pin(world.apply()).await;
+    let after = live(&world);
+    assert_ne!(before, after);
+    let (_, first) = written(&world, 0).await;
+    let (done, left) = Box::pin(undo(&world, 0, first)).await;
+    assert_eq!(left, Vec::<String>::new());
+    assert!(!done.is_empty());
+    assert_eq!(live(&world), before);
+    // There is nothing left to undo.
+    assert_eq!(Box::pin(undo(&world, 0, first)).await, (Vec::new(), Vec::new()));
+    // An undone undo is as never undone.
+    let (_, second) = written(&world, first).await;
+    let (_, left) = Box::pin(undo(&world, first, second)).await;
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(live(&world), after);
+    assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new());
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_changed_since_is_left_alone() {
+    let world = shop_with(POLICY).await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let theirs = json!({ "description": "Theirs", "teams": { "core": "admin" } });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": theirs } } } })).await;
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.iter().any(|why| why.starts_with("settings: description ") && why.contains("`Theirs`")));
+    assert!(left.iter().any(|why| why.starts_with("teams: team core") && why.contains("`admin`")));
+    assert!(!done.contains(&"teams team core".to_owned()), "{done:?}");
+    let live = live(&world);
+    assert_eq!(live["description"], "Theirs");
+    assert_eq!(live["has_wiki"], true, "the other values of the same request are restored");
+    assert_eq!(live["teams"], json!({ "core": "admin", "gone": "push" }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn undone_values_are_only_observed_until_somebody_resumes_them() {
+    let world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    Box::pin(undo(&world, 0, last)).await;
+    for _ in 0..2 {
+        let steps = Box::pin(world.apply_once(UNLIMITED)).await;
+        let results: Vec<&StepResult> = steps.iter().map(|(.., result)| result).collect();
+        assert_eq!(results, [&StepResult::Withheld]);
+        world.clock.jump(3_600_000);
+    }
+    assert_eq!(forget(world.store.as_ref(), "repository:acme:1010").await.unwrap(), 0);
+    assert_eq!(forget(world.store.as_ref(), "acme").await.unwrap(), 1);
+    Box::pin(world.apply()).await;
+    assert_eq!(live(&world)["has_wiki"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn undone_values_are_only_observed_until_the_policy_agrees() {
+    let mut world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    Box::pin(undo(&world, 0, last)).await;
+    let settings = |text: &str| BTreeMap::from([("settings.yml".to_owned(), text.to_owned())]);
+    world.replace_policy(&settings("repository: { has_wiki: true }\n"));
+    // GitHub may still show the value from before the undo.
+    Box::pin(world.apply()).await;
+    assert_eq!(world.store.notes("undone").await.unwrap().len(), 1);
+    world.clock.jump(3_600_000);
+    Box::pin(world.apply()).await;
+    assert!(world.store.notes("undone").await.unwrap().is_empty());
+    world.replace_policy(&settings("repository: { has_wiki: false }\n"));
+    Box::pin(world.apply()).await;
+    assert_eq!(live(&world)["has_wiki"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_restored_is_said() {
+    let policy = "secrets: [{ name: TOKEN, secret: token }]\nbranches: [{ name: main, protection: null }]\n";
+    let mut world = shop_with(policy).await;
+    world.set_secret("token", "hidden");
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!(done, Vec::<String>::new());
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.iter().any(|why| why.starts_with("secrets: ")) && !left.concat().contains("hidden"));
+    assert!(left.iter().any(|why| why.starts_with("protection: rule main")));
+}
+
+/// What only the public repository can have.
+const GADGETS: &str = "
+repository: { visibility: public }
+security:
+  private_vulnerability_reporting: true
+  code_scanning_default_setup: { state: configured, query_suite: extended, languages: [go] }
+pages: { source: { branch: main, path: / } }
+deploy_keys: [{ key: ssh-ed25519 AAAA, title: CI, read_only: false }]
+rulesets:
+  - name: tags
+    target: tag
+    enforcement: active
+    conditions: { ref_name: { include: ['refs/tags/v*'], exclude: [] } }
+    rules: [{ type: deletion }]
+";
+
+#[tokio::test(start_paused = true)]
+async fn with_every_aspect_an_undone_run_leaves_what_was_there_before() {
+    let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
+    let state = json!({
+        "orgs": { "acme": {
+            "repos": {
+                "widgets": { "id": 501, "branches": { "main": {} }, "visibility": "private" },
+                "gadgets": { "id": 502, "branches": { "main": {} }, "visibility": "public" },
+            },
+            "members": ["mona"], "teams": { "core": { "id": 601 }, "guards": { "id": 602 } },
+            "property_definitions": { "tier": tier, "owner": { "value_type": "string" } },
+        } },
+        "users": { "mona": { "id": 701 } },
+        "apps": { "beadle-app": { "id": beadle_sim::APP_ID }, "gate": { "id": 777 } },
+    });
+    let mut world = Box::pin(World::new(state, "repository: { has_wiki: false }\n")).await;
+    let before = Box::pin(imported(&world)).await;
+    world.replace_policy(&BTreeMap::from([
+        ("settings.yml".to_owned(), include_str!("everything.yml").to_owned()),
+        ("repos/gadgets.yml".to_owned(), GADGETS.to_owned()),
+    ]));
+    Box::pin(world.apply()).await;
+    assert_ne!(Box::pin(imported(&world)).await, before);
+    let (changes, last) = written(&world, 0).await;
+    assert_eq!(changes.len(), 2);
+    let (_, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(Box::pin(imported(&world)).await, before);
+    // After the operator resumes the values, Beadle writes them again.
+    forget(world.store.as_ref(), "acme").await.unwrap();
+    Box::pin(world.apply()).await;
+    assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new());
+    world.check_calls();
+}

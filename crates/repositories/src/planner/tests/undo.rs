@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::apply::UNDO_GENERATION;
-use beadle_engine::{ApplyContext, Detail, Listing, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Detail, Listing, Planner as _, StepResult, WritePace, apply};
 
 use super::importing::imported;
 use super::world::{UNLIMITED, World};
@@ -29,7 +29,7 @@ fn shop() -> Value {
         "has_wiki": true, "topics": ["kept", "old"], "teams": { "core": "pull", "gone": "push" },
         "collaborators": { "mona": "pull" }, "labels": { "bug": label("d73a4a"), "wip": label("ededed") },
         "protection": { "main": { "enforce_admins": false, "required_linear_history": true } },
-        "variables": { "COLOUR": { "value": "blue" } },
+        "variables": { "COLOUR": "blue" },
     })
 }
 
@@ -55,7 +55,7 @@ fn live(world: &World) -> Value {
     json!({
         "description": shop["description"], "has_wiki": shop["has_wiki"], "topics": topics,
         "teams": shop["teams"], "collaborators": shop["collaborators"], "labels": labels,
-        "admins": shop["protection"]["main"]["enforce_admins"], "colour": shop["variables"]["COLOUR"]["value"],
+        "admins": shop["protection"]["main"]["enforce_admins"], "colour": shop["variables"]["COLOUR"],
     })
 }
 
@@ -168,7 +168,7 @@ async fn undone_values_are_only_observed_until_somebody_resumes_them() {
         assert_eq!(results, [&StepResult::Withheld]);
         world.clock.jump(3_600_000);
     }
-    assert_eq!(forget(world.store.as_ref(), "repository:acme:1010").await.unwrap(), 0);
+    assert_eq!(forget(world.store.as_ref(), "repository:acme:10").await.unwrap(), 0);
     assert_eq!(forget(world.store.as_ref(), "acme").await.unwrap(), 1);
     Box::pin(world.apply()).await;
     assert_eq!(live(&world)["has_wiki"], false);

@@ -52,5 +52,6 @@ mod taken;
 mod targeting;
 mod tasks;
 mod told;
+mod undo;
 mod webhooks;
 mod work;

@@ -168,14 +168,12 @@ impl Planner for UndoPlanner {
             plan.skipped = Some("the undo does not concern it".into());
             return Ok(plan);
         };
-        match self.find(&planner, key, hint).await? {
-            Some(seen) => Box::pin(self.undo(&planner, &seen, all)).await,
-            None => {
-                let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
-                plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
-                Ok(plan)
-            }
-        }
+        let Some(seen) = self.find(&planner, key, hint).await? else {
+            let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
+            plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+            return Ok(plan);
+        };
+        Box::pin(self.undo(&planner, &seen, all)).await
     }
 
     fn generation(&self) -> String {

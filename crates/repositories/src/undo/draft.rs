@@ -70,7 +70,8 @@ impl<'a> Draft<'a> {
             // All keys of such a block belong together.
             None => own.next().filter(|_| own.next().is_none()),
         };
-        let Some(values) = unit.and_then(|unit| self.observed.values.get(unit.name)) else { return };
+        let observed = self.observed;
+        let Some(values) = unit.and_then(|unit| observed.values.get(unit.name)) else { return };
         let mut at = &mut self.sections;
         for name in block {
             at = &mut at[*name];

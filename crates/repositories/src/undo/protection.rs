@@ -37,15 +37,12 @@ pub(super) fn put(
         }
         return Ok(());
     }
-    let at = match entries.iter().position(|entry| entry["name"] == pattern) {
-        Some(at) => at,
-        None => {
-            entries.push(json!({ "name": pattern, "protection": {} }));
-            entries.len() - 1
-        }
-    };
+    if !entries.iter().any(|entry| entry["name"] == pattern) {
+        entries.push(json!({ "name": pattern, "protection": {} }));
+    }
+    let entry = entries.iter_mut().find(|entry| entry["name"] == pattern);
     let has_list = |list: &str| all.iter().any(|other| other.is_beside(one) && other.name == list);
-    match entries.get_mut(at).and_then(|entry| entry["protection"].as_object_mut()) {
+    match entry.and_then(|entry| entry["protection"].as_object_mut()) {
         Some(rule) => value(rule, one, &has_list),
         None => Ok(()),
     }

@@ -87,9 +87,13 @@ fn renamed<W>(change: &Change<W>) -> Option<(String, String)> {
 pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     let mut parts = vec![part(change)];
     parts.extend(renamed(change).map(|(_, new)| new));
-    let names =
-        |part: String| change.fields.iter().map(move |field| (part.clone(), plain(&change.aspect, field).0));
-    parts.into_iter().flat_map(names).collect()
+    let mut all = Vec::new();
+    for part in parts {
+        for field in &change.fields {
+            all.push((part.clone(), plain(&change.aspect, field).0));
+        }
+    }
+    all
 }
 
 /// Returns the name of a value, and the value before and after a change. A plan shows the creation
@@ -171,7 +175,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
     }
     match (other, leaves.is_empty()) {
         (None, true) if !exact.is_empty() => Planned::Restores,
-        (None | Some(_), false) => Planned::Leaves(leaves),
+        (_, false) => Planned::Leaves(leaves),
         (Some(name), true) if !exact.is_empty() => {
             let why = format!("GitHub changes it only together with `{name}`");
             Planned::Leaves(exact.into_iter().map(|at| (at, why.clone())).collect())

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::draft::Draft;
+use super::nested;
 use super::reversal::Reversal;
 
 /// A list of a policy, and how plans name its entries.
@@ -97,7 +98,8 @@ impl Entries {
             if all.iter().any(is_around) {
                 return Ok(None);
             }
-            return Err("Beadle can remove what it created, and cannot restore this value".to_owned());
+            nested::put(self.list, draft.list(self.list)?, thing, one)?;
+            return Ok(None);
         }
         let id = self.id;
         let value = value(self.list, name, &one.before)?;

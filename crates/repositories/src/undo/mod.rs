@@ -5,6 +5,7 @@
 mod draft;
 mod entries;
 mod memory;
+mod nested;
 mod past;
 mod protection;
 mod reversal;

@@ -207,6 +207,36 @@ async fn what_cannot_be_restored_is_said() {
     assert!(left.iter().any(|why| why.starts_with("protection: rule main")));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_values_inside_rulesets_and_environments_return() {
+    let policy = |count: u8, rule: &str, timer: u8, region: &str| {
+        let reviews = format!(
+            "allowed_merge_methods: [squash], dismiss_stale_reviews_on_push: true, require_code_owner_review: false, \
+             require_last_push_approval: false, required_approving_review_count: {count}, \
+             required_review_thread_resolution: true"
+        );
+        let text = format!(
+            "rulesets:\n- name: main\n  target: branch\n  enforcement: active\n  conditions: \
+             {{ ref_name: {{ include: ['~DEFAULT_BRANCH'], exclude: [] }} }}\n  rules:\n  - {{ type: {rule} }}\n  - {{ \
+             type: pull_request, parameters: {{ {reviews} }} }}\nenvironments:\n- name: production\n  wait_timer: \
+             {timer}\n  variables: [{{ name: REGION, value: {region} }}]\n"
+        );
+        BTreeMap::from([("repos/shop.yml".to_owned(), text)])
+    };
+    let mut world = shop_with("repository: { has_wiki: true }\n").await;
+    world.replace_policy(&policy(1, "deletion", 30, "eu"));
+    Box::pin(world.apply()).await;
+    let (_, first) = written(&world, 0).await;
+    let before = Box::pin(imported(&world)).await;
+    world.replace_policy(&policy(2, "non_fast_forward", 10, "us"));
+    Box::pin(world.apply()).await;
+    let (_, second) = written(&world, first).await;
+    assert_ne!(Box::pin(imported(&world)).await, before);
+    let (_, left) = Box::pin(undo(&world, first, second)).await;
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(Box::pin(imported(&world)).await, before);
+}
+
 /// What only the public repository can have.
 const GADGETS: &str = "
 repository: { visibility: public }

@@ -1,6 +1,6 @@
 //! Finds in the journal what Beadle wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -32,7 +32,8 @@ pub(super) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<
 }
 
 /// Returns the writes that these words name, oldest first. A word is the number of an entry in the
-/// journal, or the digest of a change.
+/// journal, the digest of a change, or the code of an approved
+/// group of changes.
 pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     let mut digests: Vec<&str> = Vec::new();
@@ -43,7 +44,7 @@ pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
         }
         let number = word.parse::<u64>().ok().filter(|number| *number > 0).with_context(|| {
             format!(
-                "invalid run `{word}`: use the number of an entry in the journal, or the digest of a change\n\
+                "invalid run `{word}`: use the number of an entry in the journal, or the digest of a change or a group\n\
                  hint: see `beadle journal`"
             )
         })?;
@@ -52,15 +53,39 @@ pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     if !digests.is_empty() {
         let all = writes(store, Listing { after: 0, since: None, key: None, limit: PAGE }).await?;
         for digest in digests {
-            let own = all.iter().filter(|one| one.change.digest(&one.key).eq_ignore_ascii_case(digest));
+            let mut wanted = of_group(store, digest).await?;
+            wanted.insert(digest.to_ascii_lowercase());
+            let own = all.iter().filter(|one| wanted.contains(&one.change.digest(&one.key)));
             let own: Vec<&Written> = own.collect();
             if own.is_empty() {
-                bail!("the journal has no write of a change with the digest `{digest}`");
+                bail!(
+                    "the journal has no write of a change or of an approved group with the code `{digest}`"
+                );
             }
             found.extend(own.into_iter().map(|one| (one.seq, one.clone())));
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// Returns the digests of the changes that an operator approved as this group.
+async fn of_group(store: &dyn Store, group: &str) -> anyhow::Result<BTreeSet<String>> {
+    let mut digests = BTreeSet::new();
+    let mut listing = Listing { after: 0, since: None, key: None, limit: PAGE };
+    loop {
+        let entries = store.entries(listing.clone()).await?;
+        let Some(last) = entries.last() else { return Ok(digests) };
+        listing.after = last.seq;
+        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Operator) {
+            // Only the approval of a change in a group has both keys.
+            let detail = entry.detail.to_value();
+            if detail["group"] == group
+                && let Some(digest) = detail["approved"].as_str()
+            {
+                digests.insert(digest.to_owned());
+            }
+        }
+    }
 }
 
 /// Returns the writes of the run, the sweep or the write that has this number in the journal.
@@ -213,6 +238,14 @@ mod tests {
         let both = [second.to_string(), change("applied").digest(&key())];
         let both: Vec<&str> = both.iter().map(String::as_str).collect();
         assert_eq!(topics(&named(&both).await.unwrap()), ["applied", "two"]);
+        for topic in ["one", "lost"] {
+            let digest = change(topic).digest(&key());
+            let approval =
+                json!({ "approved": digest, "by": "mona", "reason": "asked", "group": "aaaabbbbcccc" });
+            let approval = entry(EntryKind::Operator, None, approval.into());
+            store.journal(None, vec![approval], Time(1000)).await.unwrap();
+        }
+        assert_eq!(topics(&named(&["aaaabbbbcccc"]).await.unwrap()), ["lost", "one"]);
         let all = since(&store, Time(0)).await.unwrap();
         assert_eq!(topics(&all), ["applied", "lost", "one", "two"]);
         for word in ["0", "last", "999", "0123456789ab"] {

@@ -60,6 +60,7 @@ impl<'a> Draft<'a> {
 
     /// Sets the keys that a policy needs beside `key` to the values that the repository has now.
     fn begin(&mut self, block: &[&str], key: &str) {
+        let observed = self.observed;
         let mut own = UNITS.iter().filter(|unit| unit.block == block);
         let has_key = |key: &str| {
             UNITS.iter().find(|unit| unit.block == block && unit.usual.iter().any(|(name, _)| *name == key))
@@ -70,8 +71,20 @@ impl<'a> Draft<'a> {
             // All keys of such a block belong together.
             None => own.next().filter(|_| own.next().is_none()),
         };
-        let observed = self.observed;
-        let Some(values) = unit.and_then(|unit| observed.values.get(unit.name)) else { return };
+        if let Some(values) = unit.and_then(|unit| observed.values.get(unit.name)) {
+            self.fill(block, values);
+        }
+        // The value of a unit can be a block.
+        if let Some((name, outer)) = block.split_last()
+            && UNITS.iter().any(|unit| unit.name == *name && unit.block == outer)
+            && let Some(values) = observed.values.get(*name)
+        {
+            self.fill(outer, values);
+        }
+    }
+
+    /// Sets the keys of a block that have no value yet.
+    fn fill(&mut self, block: &[&str], values: &Map<String, Value>) {
         let mut at = &mut self.sections;
         for name in block {
             at = &mut at[*name];

@@ -32,8 +32,7 @@ pub(super) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<
 }
 
 /// Returns the writes that these words name, oldest first. A word is the number of an entry in the
-/// journal, the digest of a change, or the code of an approved
-/// group of changes.
+/// journal, the digest of a change, or the code of an approved group of changes.
 pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     let mut digests: Vec<&str> = Vec::new();

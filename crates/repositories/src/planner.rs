@@ -322,7 +322,7 @@ impl RepositoryPlanner {
             reached.settle(moves).await?;
         }
         if let Some(undone) = &self.undone {
-            undone.observe(seen.id, &mut plan, self.reader.clock().now()).await?;
+            undone.observe(&seen.id.to_string(), &mut plan, self.reader.clock().now()).await?;
         }
         Ok(plan)
     }

@@ -30,6 +30,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 pub use self::convert::{Conversion, Incumbent, convert};
 pub(crate) use self::observed::Observed;
+pub(crate) use self::organisation::rulesets as organisation_rulesets;
 pub(crate) use self::units::{LISTS, UNITS};
 use crate::policy::{Node, forms, is_skipped_by_name};
 

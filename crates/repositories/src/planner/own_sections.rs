@@ -7,6 +7,7 @@ use super::RepositoryPlanner;
 use crate::aspects::Step;
 use crate::organisation::{self, DesiredSection, OrganisationAspect, Section};
 use crate::policy::{Kind, LayerKind, Node, Policy, merge};
+use crate::undo::ORGANISATION;
 
 /// What all files together declare about an aspect of the organisation.
 pub(super) struct Declared {
@@ -77,7 +78,11 @@ impl RepositoryPlanner {
                 (*aspect, section, self.modes.of(aspect.name))
             })
             .collect();
-        organisation::plan(&context, &sections).await
+        let mut plan = organisation::plan(&context, &sections).await?;
+        if let Some(undone) = &self.undone {
+            undone.observe(ORGANISATION, &mut plan, self.reader.clock().now()).await?;
+        }
+        Ok(plan)
     }
 }
 

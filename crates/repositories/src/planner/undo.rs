@@ -11,7 +11,7 @@ use beadle_github::{Reader, Repository, SelectedBy};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
-use crate::import;
+use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;
 use crate::secret_memory::SecretMemory;
@@ -83,21 +83,25 @@ impl UndoPlanner {
         }
     }
 
-    /// Plans the undo of one repository.
+    /// Plans the undo of one repository, or of the organisation itself if `seen` is `None`.
     async fn undo(
         &self,
         planner: &RepositoryPlanner,
-        seen: &Repository,
+        seen: Option<&Repository>,
         all: &[Reversal],
     ) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let observed = Box::pin(import::one(&planner.reader, seen)).await?;
+        let observed = match seen {
+            Some(seen) => Box::pin(import::one(&planner.reader, seen)).await?,
+            None => of_organisation(&planner.reader, all).await?,
+        };
+        let subject = seen.map_or_else(|| planner.reader.organisation().to_owned(), Repository::full_name);
         let mut left: BTreeMap<usize, String> = BTreeMap::new();
         for _ in 0..PLANS {
             let open: Vec<usize> = (0..all.len()).filter(|at| !left.contains_key(at)).collect();
             let past = Past::of(seen, &observed, all, &open);
             let mut plan = match &past.policy {
                 Some(policy) => past_plan(planner, policy, seen).await?,
-                None => Plan::new(seen.full_name()),
+                None => Plan::new(subject.as_str()),
             };
             let judged: Vec<Planned> = plan.changes.iter().map(|change| judge(change, all, &open)).collect();
             let mut news = past.left;
@@ -127,7 +131,7 @@ impl UndoPlanner {
             plan.waits = said;
             return Ok(plan);
         }
-        let text = format!("{}: the plan of the undo is different in each attempt", seen.full_name());
+        let text = format!("{subject}: the plan of the undo is different in each attempt");
         Err(Failure::new(Class::Retry, text))
     }
 }
@@ -137,11 +141,20 @@ fn waiting(one: &Reversal, why: &str) -> Waiting {
     Waiting { aspect: one.aspect.clone(), why: format!("{} {why}", one.called()) }
 }
 
-/// Plans a repository with the policy that declares the earlier values.
+/// Returns the lists of the organisation itself that the undo needs.
+async fn of_organisation(reader: &Reader, all: &[Reversal]) -> Result<Observed, Failure> {
+    let mut observed = Observed::default();
+    if all.iter().any(|one| one.aspect == "organisation_rulesets") {
+        observed.lists.insert("rulesets", import::organisation_rulesets(reader).await?);
+    }
+    Ok(observed)
+}
+
+/// Plans a repository, or the organisation itself, with the policy that declares the earlier values.
 async fn past_plan(
     planner: &RepositoryPlanner,
     policy: &Policy,
-    seen: &Repository,
+    seen: Option<&Repository>,
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     // The file belongs to this repository, whatever repository the file of the policy in force with
     // the same name belongs to.
@@ -153,8 +166,10 @@ async fn past_plan(
         secret_memory: SecretMemory::new(None, planner.reader.organisation(), planner.reader.clock()),
         ..planner.clone()
     };
-    let (plan, _) = Box::pin(own.attempt(policy, seen)).await?;
-    Ok(plan)
+    match seen {
+        Some(seen) => Ok(Box::pin(own.attempt(policy, seen)).await?.0),
+        None => Box::pin(own.of_organisation(policy)).await,
+    }
 }
 
 #[async_trait]
@@ -168,12 +183,15 @@ impl Planner for UndoPlanner {
             plan.skipped = Some("the undo does not concern it".into());
             return Ok(plan);
         };
+        if key.kind() == "organisation" {
+            return Box::pin(self.undo(&planner, None, all)).await;
+        }
         let Some(seen) = self.find(&planner, key, hint).await? else {
             let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
             plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
             return Ok(plan);
         };
-        Box::pin(self.undo(&planner, &seen, all)).await
+        Box::pin(self.undo(&planner, Some(&seen), all)).await
     }
 
     fn generation(&self) -> String {

@@ -60,7 +60,9 @@ pub(super) fn put(
     one: &Reversal,
     all: &[Reversal],
 ) -> Option<Result<Option<String>, String>> {
-    let list = ALL.iter().find(|list| list.list == one.aspect)?;
+    // A file of the organisation has its rulesets in the same list as the file of a repository.
+    let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
+    let list = ALL.iter().find(|list| list.list == name)?;
     Some(list.put(draft, one, all))
 }
 

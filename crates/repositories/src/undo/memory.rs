@@ -14,6 +14,9 @@ use super::reversal;
 /// still show the value from before the undo, with which the policy agrees.
 const SETTLE: Duration = Duration::from_secs(600);
 
+/// The id of the organisation itself in the name of its note.
+pub(crate) const ORGANISATION: &str = "organisation";
+
 /// The values of a repository that an operator undid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Undone {
@@ -50,6 +53,12 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Undone::KIND, &[&organisation.to_lowercase(), id])
 }
 
+/// Returns the note about a key. The organisation itself has no id here, because an id without a
+/// repository is the id of a repository that is gone.
+fn of_key(key: &Key) -> Note<Undone> {
+    own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
+}
+
 fn own(organisation: &str, id: &str) -> Note<Undone> {
     Note::of(&[&organisation.to_lowercase(), id])
 }
@@ -69,7 +78,7 @@ pub(crate) async fn keep<W>(
     by: &str,
     now: Time,
 ) -> Result<(), StoreError> {
-    let note = own(key.instance(), key.id());
+    let note = of_key(key);
     let mut undone =
         note.get(store).await?.unwrap_or_else(|| Undone { at: now, by: by.to_owned(), values: Vec::new() });
     undone.at = now;
@@ -122,9 +131,9 @@ impl Memory {
     }
 
     /// Makes Beadle only observe the undone values of a repository, and forgets the values with
-    /// which the policy agrees by now.
-    pub(crate) async fn observe<W>(&self, id: u64, plan: &mut Plan<W>, now: Time) -> Result<(), StoreError> {
-        let note = own(&self.organisation, &id.to_string());
+    /// which the policy agrees by now. For the organisation itself, `id` is [`ORGANISATION`].
+    pub(crate) async fn observe<W>(&self, id: &str, plan: &mut Plan<W>, now: Time) -> Result<(), StoreError> {
+        let note = own(&self.organisation, id);
         let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(()) };
         let mut open: Vec<UndoneValue> = Vec::new();
         for change in &mut plan.changes {
@@ -140,10 +149,11 @@ impl Memory {
             let mut aspects: Vec<&str> = open.iter().map(|value| value.aspect.as_str()).collect();
             aspects.sort_unstable();
             aspects.dedup();
+            let option = if id == ORGANISATION { "--org" } else { "--repo" };
             let subject = &plan.subject;
             let why = format!(
                 "{} undid this at {}; Beadle only observes it until the policy agrees, or until \
-                 `beadle resume --repo {subject}`",
+                 `beadle resume {option} {subject}`",
                 undone.by, undone.at
             );
             let waits =

@@ -11,7 +11,7 @@ mod protection;
 mod reversal;
 
 pub use self::memory::forget;
-pub(crate) use self::memory::{Memory, keep, note_of};
+pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};

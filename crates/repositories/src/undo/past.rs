@@ -28,9 +28,15 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Makes the policy of a repository. `all` are the values of the undo, and `open` are the
-    /// positions of those values that the policy must declare.
-    pub(crate) fn of(seen: &Repository, observed: &Observed, all: &[Reversal], open: &[usize]) -> Self {
+    /// Makes the policy of a repository, or of the organisation itself if `seen` is `None`. `all` are
+    /// the values of the undo, and `open` are the positions of those values that the policy must
+    /// declare.
+    pub(crate) fn of(
+        seen: Option<&Repository>,
+        observed: &Observed,
+        all: &[Reversal],
+        open: &[usize],
+    ) -> Self {
         let mut past = Self { policy: None, left: BTreeMap::new(), remarks: BTreeMap::new() };
         let mut draft = Draft::new(observed);
         let wanted: Vec<(usize, &Reversal)> =
@@ -51,7 +57,7 @@ impl Past {
                 }
             }
         }
-        let file = format!("repos/{}.yml", seen.name);
+        let file = seen.map_or_else(|| "settings.yml".to_owned(), |seen| format!("repos/{}.yml", seen.name));
         past.policy = past.accepted(&file, draft.sections(), &sections);
         past
     }
@@ -109,6 +115,7 @@ fn section(aspect: &str) -> &str {
     match aspect {
         "settings" | "topics" => "repository",
         "protection" => "branches",
+        "organisation_rulesets" => "rulesets",
         other => other,
     }
 }
@@ -119,7 +126,7 @@ fn put(
     draft: &mut Draft<'_>,
     one: &Reversal,
     all: &[Reversal],
-    seen: &Repository,
+    seen: Option<&Repository>,
 ) -> Result<Option<String>, String> {
     if let Some(put) = entries::put(draft, one, all) {
         return put;
@@ -129,7 +136,10 @@ fn put(
         if before.is_null() { Err("GitHub showed no value before".to_owned()) } else { Ok(before.clone()) }
     };
     match one.aspect.as_str() {
-        "protection" => protection::put(draft.new_list("branches"), one, all, seen)?,
+        "protection" => {
+            let seen = seen.ok_or("an organisation has no branches")?;
+            protection::put(draft.new_list("branches"), one, all, seen)?;
+        }
         "topics" => {
             let topics = draft.list("topics")?;
             topics.retain(|topic| topic != name);
@@ -138,6 +148,7 @@ fn put(
             }
         }
         "settings" => setting(draft, one)?,
+        "organization" => draft.put(&["organization"], name, declared()?),
         "actions" => match name.strip_prefix(FORKS).and_then(|rest| rest.strip_prefix('.')) {
             Some(key) => draft.put(&["actions", FORKS], key, declared()?),
             // GitHub shows these values only for selected actions.

@@ -67,6 +67,10 @@ fn part<W>(change: &Change<W>) -> String {
     if let Some((old, _)) = renamed(change) {
         return old;
     }
+    // The settings of the organisation have another part if the guard can hold the change.
+    if change.aspect == "organization" {
+        return change.aspect.clone();
+    }
     let invited = change.what.strip_prefix("invitation of ").filter(|_| change.aspect == "collaborators");
     invited.map_or_else(|| change.what.clone(), |login| format!("collaborator {login}"))
 }
@@ -105,7 +109,7 @@ fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     };
     match (aspect, field.name.as_str()) {
         ("protection", "new rule") => whole("rule", true),
-        ("rulesets", "new ruleset") => whole("ruleset", true),
+        ("rulesets" | "organisation_rulesets", "new ruleset") => whole("ruleset", true),
         ("environments", "environment") => whole("environment", field.before.is_null()),
         // The flag and the list have the same name.
         ("protection", name) if field.before.is_array() || field.after.is_array() => {

@@ -93,9 +93,10 @@ fn is_selected(one: &Written, args: &UndoArgs) -> bool {
     args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || args.repo.iter().any(is_called))
 }
 
-/// Returns whether Beadle can undo a write: a write to a repository that exists.
+/// Returns whether Beadle can undo a write: a write to a repository that exists, or to the
+/// organisation itself.
 fn can_undo(one: &Written) -> bool {
-    one.key.kind() == "repository" && name_in(&one.key).is_none()
+    matches!(one.key.kind(), "repository" | "organisation") && name_in(&one.key).is_none()
 }
 
 /// Prints which writes the undo does not cover, and returns their number.
@@ -104,7 +105,7 @@ fn say_others(others: &[Written], printer: &Printer) -> usize {
         let why = if one.key.kind() == "repository" {
             "Beadle deletes no repository"
         } else {
-            "Beadle undoes only writes to repositories; change the directory or the policy"
+            "Beadle does not undo writes to groups; change the directory or the policy"
         };
         printer.error(&format!("{}: {} is not undone: {why}", one.subject, render::differences(&one.change)));
     }
@@ -170,21 +171,22 @@ impl Undo<'_> {
             tally.unknown += plan.unknowns.len();
             return Ok(());
         }
+        let subject = &plan.subject;
         match write(applier, key, plan).await {
             Ok((report, _)) => {
                 tally.count(&report);
                 let is_written = report.count(|result| *result == StepResult::Written) > 0;
                 let number = self.note_run(key, &report).await?;
                 if let Some(number) = number.filter(|_| is_written) {
+                    let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
                     self.printer.note(format!(
-                        "{}: to undo this undo: `beadle undo {number}`; to follow the policy again: \
-                         `beadle resume --repo {}`",
-                        plan.subject, plan.subject
+                        "{subject}: to undo this undo: `beadle undo {number}`; to follow the policy again: \
+                         `beadle resume {option} {subject}`"
                     ));
                 }
             }
             Err(error) => {
-                self.printer.error(&format!("{}: {error:#}", plan.subject));
+                self.printer.error(&format!("{subject}: {error:#}"));
                 tally.failed += 1;
             }
         }

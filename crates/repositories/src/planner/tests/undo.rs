@@ -237,6 +237,36 @@ async fn the_values_inside_rulesets_and_environments_return() {
     assert_eq!(Box::pin(imported(&world)).await, before);
 }
 
+#[tokio::test(start_paused = true)]
+async fn settings_and_rulesets_of_the_organisation_return() {
+    let policy = "
+organization: { company: Acme, location: Here }
+rulesets:
+- name: all
+  target: branch
+  enforcement: active
+  conditions:
+    ref_name: { include: ['~ALL'], exclude: [] }
+    repository_name: { include: ['~ALL'], exclude: [], protected: false }
+  rules: [{ type: deletion }]
+";
+    let world = shop_with(policy).await;
+    let settings = json!({ "company": "Before", "location": "There" });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "settings": settings } } })).await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!((done.len(), left), (2, Vec::new()), "{done:?}");
+    let state = world.sim.state();
+    let acme = &state["orgs"]["acme"];
+    assert_eq!(acme["settings"]["company"], "Before");
+    assert_eq!(acme["settings"]["location"], "There");
+    assert!(acme["rulesets"].get("all").is_none());
+    let steps = Box::pin(world.apply_once(UNLIMITED)).await;
+    let results: Vec<&StepResult> = steps.iter().map(|(.., result)| result).collect();
+    assert_eq!(results, [&StepResult::Withheld; 2]);
+}
+
 /// What only the public repository can have.
 const GADGETS: &str = "
 repository: { visibility: public }

@@ -247,7 +247,7 @@ rulesets:
   enforcement: active
   conditions:
     ref_name: { include: ['~ALL'], exclude: [] }
-    repository_name: { include: ['~ALL'], exclude: [], protected: false }
+    repository_name: { include: ['~ALL'], exclude: [] }
   rules: [{ type: deletion }]
 ";
     let world = shop_with(policy).await;

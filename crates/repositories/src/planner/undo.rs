@@ -2,14 +2,15 @@
 //! the earlier values with GitHub, and keeps only the changes that are the exact opposite of written
 //! changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Waiting};
 use beadle_github::{Reader, Repository, SelectedBy};
+use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{RepositoryPlanner, meant};
+use super::{AT_ONCE, RepositoryPlanner, meant};
 use crate::aspects::Step;
 use crate::import::{self, Observed};
 use crate::overrides::Overrides;
@@ -50,11 +51,20 @@ impl UndoPlanner {
 
     /// Plans the undo of every repository.
     pub async fn plans(&self, lane: Lane) -> Result<Vec<(Key, Plan<Box<dyn Step>>)>, Failure> {
-        let mut plans = Vec::with_capacity(self.wanted.len());
-        for key in self.wanted.keys() {
-            plans.push((key.clone(), self.plan(key, None, lane).await?));
-        }
-        Ok(plans)
+        // One read of the list leads to all repositories.
+        let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
+        let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
+        let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane));
+        futures::stream::iter(plans).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn keyed(
+        &self,
+        key: &Key,
+        node_id: Option<&String>,
+        lane: Lane,
+    ) -> Result<(Key, Plan<Box<dyn Step>>), Failure> {
+        Ok((key.clone(), self.plan(key, node_id.map(String::as_str), lane).await?))
     }
 
     /// Returns the repository of a key, with every part that a policy can declare.

@@ -106,7 +106,13 @@ impl Entries {
         let id = self.id;
         let value = value(self.list, name, &one.before)?;
         let entries = draft.list(self.list)?;
-        let entry = entries.iter_mut().find(|entry| is(entry, id, thing) || is(entry, "oldname", thing));
+        // If the undo is complete already, the thing has its earlier name again.
+        let renamed = all.iter().find(|other| other.is_beside(one) && other.name == id);
+        let old = renamed.and_then(|renamed| renamed.before.as_str());
+        let is_it = |entry: &Value| {
+            is(entry, id, thing) || is(entry, "oldname", thing) || old.is_some_and(|old| is(entry, id, old))
+        };
+        let entry = entries.iter_mut().find(|entry| is_it(entry));
         let entry = entry.ok_or("it does not exist any more, or a policy cannot name it")?;
         if self.list == "labels" && name == "name" {
             entry["oldname"] = json!(thing);

@@ -67,9 +67,13 @@ fn part<W>(change: &Change<W>) -> String {
     if let Some((old, _)) = renamed(change) {
         return old;
     }
-    // The settings of the organisation have another part if the guard can hold the change.
-    if change.aspect == "organization" {
-        return change.aspect.clone();
+    let is_branch = |field: &Field| field.name == "default_branch";
+    match change.aspect.as_str() {
+        // The settings of the organisation have another part if the guard can hold the change.
+        "organization" => return change.aspect.clone(),
+        // The part says whether Beadle renames or creates the branch.
+        "settings" if change.fields.iter().any(is_branch) => return String::new(),
+        _ => {}
     }
     let invited = change.what.strip_prefix("invitation of ").filter(|_| change.aspect == "collaborators");
     invited.map_or_else(|| change.what.clone(), |login| format!("collaborator {login}"))

@@ -42,6 +42,14 @@ impl Metadata for Undone {
 }
 
 impl UndoneValue {
+    /// Returns whether an undone value covers a value of a change. An environment that is undone
+    /// covers everything that it contained.
+    fn covers(&self, value: &Self) -> bool {
+        let inner = value.what.strip_prefix(self.what.as_str());
+        let is_inside = inner.is_some_and(|inner| inner.starts_with(": "));
+        self.is(value) || (self.aspect == value.aspect && self.name == "environment" && is_inside)
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.aspect == other.aspect && self.name == other.name && self.what.eq_ignore_ascii_case(&other.what)
     }
@@ -138,7 +146,7 @@ impl Memory {
         let mut open: Vec<UndoneValue> = Vec::new();
         for change in &mut plan.changes {
             let own = values(change);
-            let hits = |known: &&UndoneValue| own.iter().any(|value| known.is(value));
+            let hits = |known: &&UndoneValue| own.iter().any(|value| known.covers(value));
             let undone: Vec<UndoneValue> = undone.values.iter().filter(hits).cloned().collect();
             if !undone.is_empty() {
                 change.mode = Mode::Observe;

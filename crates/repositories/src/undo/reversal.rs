@@ -41,8 +41,7 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
         let what = part(change);
         let mut fields: Vec<(String, Value, Value)> =
             change.fields.iter().map(|field| plain(&change.aspect, field)).collect();
-        // A plan shows the creation of a Pages site by its values, and not by this one.
-        if change.aspect == "pages" && change.fields.iter().all(|field| field.before.is_null()) {
+        if creates_site(change) {
             fields.push((SITE.to_owned(), json!(false), json!(true)));
         }
         for (name, before, after) in fields {
@@ -59,6 +58,12 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
     }
     all.retain(|one| !is_same(&one.name, &one.before, &one.after));
     all
+}
+
+/// Returns whether a change creates a Pages site. A plan shows the values of the new site, and not
+/// that there is one.
+fn creates_site<W>(change: &Change<W>) -> bool {
+    change.aspect == "pages" && change.fields.iter().all(|field| field.before.is_null())
 }
 
 /// Returns the part of an aspect that a change is about, with the name that it has before the
@@ -100,6 +105,9 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
         for field in &change.fields {
             all.push((part.clone(), plain(&change.aspect, field).0));
         }
+    }
+    if creates_site(change) {
+        all.push((part(change), SITE.to_owned()));
     }
     all
 }

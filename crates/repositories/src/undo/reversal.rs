@@ -63,7 +63,8 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
 /// Returns whether a change creates a Pages site. A plan shows the values of the new site, and not
 /// that there is one.
 fn creates_site<W>(change: &Change<W>) -> bool {
-    change.aspect == "pages" && change.fields.iter().all(|field| field.before.is_null())
+    let is_new = change.fields.iter().all(|field| field.before.is_null());
+    change.aspect == "pages" && change.what.is_empty() && is_new
 }
 
 /// Returns the part of an aspect that a change is about, with the name that it has before the

@@ -311,6 +311,12 @@ async fn with_every_aspect_an_undone_run_leaves_what_was_there_before() {
     let (_, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!(left, Vec::<String>::new());
     assert_eq!(Box::pin(imported(&world)).await, before);
+    // Beadle only observes every one of the values.
+    let steps = Box::pin(world.apply_once(UNLIMITED)).await;
+    assert!(!steps.is_empty());
+    for (what, _, result) in &steps {
+        assert!(matches!(result, StepResult::Withheld | StepResult::Blocked), "{what}: {result:?}");
+    }
     // After the operator resumes the values, Beadle writes them again.
     forget(world.store.as_ref(), "acme").await.unwrap();
     Box::pin(world.apply()).await;

@@ -6,9 +6,11 @@ pub mod aws;
 mod cli;
 mod commands;
 mod config;
+mod journal;
 mod logging;
 pub mod output;
 mod pull_request;
+mod reload_signal;
 mod stop_signals;
 mod tasks;
 

@@ -230,6 +230,18 @@ impl OrgFile {
             let rule = "be used with a `policy` in a repository, found a folder";
             return Err(Invalid::must(table.key("approve_by_review"), rule));
         }
+        if let Some(by_comment) = &self.approve_by_comment {
+            let at = table.key("approve_by_comment");
+            if self.policy.repository().is_none() {
+                let rule = "be used with a `policy` in a repository, found a folder";
+                return Err(Invalid::must(at, rule));
+            }
+            for (key, value) in [("repository", &by_comment.repository), ("team", &by_comment.team)] {
+                if value.is_empty() || value.contains('/') {
+                    return Err(Invalid::must(at.key(key), "be a name without `/`"));
+                }
+            }
+        }
         let (budget, guard) = (table.key("budget"), table.key("guard"));
         at_most(budget.key("reserve"), 90, self.budget.reserve)?;
         if self.budget.concurrency == 0 || self.budget.concurrency > MOST_AT_ONCE {

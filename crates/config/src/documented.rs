@@ -7,10 +7,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    AppFile, AttributesFile, BudgetFile, DispatchFile, EXAMPLE, File, GateFile, GroupGuardFile, GroupsFile,
-    GuardFile, HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile,
-    RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile,
-    TeamsFile, WorkerFile,
+    AppFile, AttributesFile, BudgetFile, CommentApprovalFile, DispatchFile, EXAMPLE, File, GateFile,
+    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile,
+    RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile,
+    TargetFile, TeamsFile, WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -56,6 +56,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `app` of `[[org]]`", keys::<AppFile>()),
         ("### `[org.guard]` and `[target.guard]`", keys::<GuardFile>()),
         ("### `[org.gate]`", keys::<GateFile>()),
+        ("### `[org.waivers]`", keys::<WaiversFile>()),
         ("### `[org.budget]`", keys::<BudgetFile>()),
         ("### `[[org.dispatch]]`", keys::<DispatchFile>()),
         ("## `[[okta]]`", keys::<OktaFile>()),
@@ -91,6 +92,7 @@ fn the_page_has_the_keys_of_tables_in_a_row() {
     for (heading, row, keys) in [
         ("## `[[org]]`", "policy", keys::<RepositorySource>()),
         ("## `[[org]]`", "base", keys::<RepositorySource>()),
+        ("## `[[org]]`", "approve_by_comment", keys::<CommentApprovalFile>()),
         ("## `[[okta]]`", "app", keys::<OktaAppFile>()),
         ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
         ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),

@@ -24,6 +24,7 @@ mod senders;
 mod source;
 mod store_location;
 mod target;
+mod values;
 
 pub use attributes::AttributesFile;
 pub use duration::Span;
@@ -35,7 +36,10 @@ pub use groups::{
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
-pub use org::{AppFile, BudgetFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals, Validators};
+pub use org::{
+    AppFile, BudgetFile, CommentApprovalFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals,
+    Validators, WaiversFile,
+};
 pub use policy_source::{PolicySource, RepositorySource};
 pub use schedule::Schedule;
 pub use source::Source;

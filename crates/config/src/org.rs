@@ -49,8 +49,13 @@ pub struct OrgFile {
     /// The limits of the gate for the organisation.
     #[serde(default)]
     pub gate: GateFile,
+    /// The limits of waivers in the organisation.
+    #[serde(default)]
+    pub waivers: WaiversFile,
     /// The slug of a team whose members can approve a held policy by a review of its pull request.
     pub approve_by_review: Option<String>,
+    /// Where the members of a team can approve held changes by a comment.
+    pub approve_by_comment: Option<CommentApprovalFile>,
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,
@@ -61,6 +66,17 @@ pub struct OrgFile {
     /// The rules by which Beadle starts workflows when webhooks arrive.
     #[serde(default)]
     pub dispatch: Vec<DispatchFile>,
+}
+
+/// `approve_by_comment` of an `[[org]]`: who can approve held changes by a comment, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommentApprovalFile {
+    /// The name of a repository of the organisation. A comment on any of its issues and pull
+    /// requests can approve.
+    pub repository: String,
+    /// The slug of the team whose members can approve.
+    pub team: String,
 }
 
 /// What Beadle refuses in a policy because the organisation's mode allows writes.
@@ -254,6 +270,16 @@ pub struct GateFile {
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
+}
+
+/// `[org.waivers]`: the limits of waivers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaiversFile {
+    /// The longest time before its end for which a waiver is in force.
+    pub longest: Option<Span>,
+    /// The paths of the keys that no waiver exempts.
+    pub never_waive: Vec<String>,
 }
 
 /// `[org.budget]`: how much of GitHub's rate limits Beadle may use.

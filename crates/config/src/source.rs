@@ -3,10 +3,12 @@
 //! secret. If somebody writes a secret in place of its reference, the secret therefore never
 //! reaches a log.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use crate::values::values;
 use crate::{ConfigError, Invalid, KeyPath, did_you_mean, nearest};
 
 /// The text of a configuration file, together with its path for errors.
@@ -42,6 +44,11 @@ impl Source {
             let invalid = explain(error.message(), &path_of(&error), &self.text, line);
             ConfigError::Invalid { file: self.file.clone(), line, invalid }
         })
+    }
+
+    /// Returns every value of the file, by the path of its key, such as `org.acme.mode`.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        values(&self.text)
     }
 
     /// Returns the error for an invalid value, completed with the file and the line of the key.

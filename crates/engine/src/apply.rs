@@ -46,6 +46,11 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
     /// Returns the generation of the policy that the planner uses at present.
     fn generation(&self) -> String;
+    /// Returns other keys whose runs mark this key as due, such as the group of a directory. Their
+    /// deliveries may also explain the drift of this key.
+    fn origins(&self, _key: &Key) -> Vec<Key> {
+        Vec::new()
+    }
     /// Returns whether Beadle parks a key whose policy contains a name that does not exist. A
     /// planner returns `false` if the same name applies to every key. The error is then in the
     /// policy, so no key is parked, and the next generation, event or sweep plans the key again.

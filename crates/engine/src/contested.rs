@@ -101,9 +101,10 @@ pub(crate) async fn contested<W>(
         if times < repeats {
             continue;
         }
+        let name = if plan.subject.is_empty() { key.as_str() } else { &plan.subject };
         let why = format!(
             "contested: Beadle made the same change {times} times within an hour, and another writer undid it each \
-             time; find the other writer (`beadle journal --key {key}`)"
+             time; find the other writer (`beadle history {name}`)"
         );
         if guarded {
             found.held.entry(change.aspect.clone()).or_insert(why);
@@ -116,7 +117,7 @@ pub(crate) async fn contested<W>(
             _ => false,
         };
         if !entries.iter().chain(&found.news).any(is_its) {
-            tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "change contested, another writer undoes it");
+            tracing::warn!(%key, subject = plan.subject, aspect = change.aspect, times, held = guarded, "change contested, another writer undoes it");
             let (aspect, what) = (change.aspect.clone(), change.what.clone());
             let detail = Detail::Contested(ContestedAspect { aspect, what, times, held: guarded });
             let (kind, subject) = (EntryKind::Contested, plan.subject.clone());

@@ -3,6 +3,8 @@
 
 mod detail;
 mod policy;
+mod unwritten;
+mod waiver;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,8 @@ pub use detail::{
     SweepSummary, WriteResult,
 };
 pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
+pub use unwritten::{Obstacle, UnwrittenChange};
+pub use waiver::WaiverEnded;
 
 /// What an entry of the journal reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,7 +30,7 @@ pub enum EntryKind {
     Result,
     /// A run ended. The entry has the number of changes, the holds and the unknown parts.
     Run,
-    /// An operator did something: a pause, a resume, an approval or a rebind.
+    /// An operator did something: a pause, a resume, an approval, a waiver or a rebind.
     Operator,
     /// Beadle refused a webhook whose sender is not configured.
     Refused,
@@ -39,7 +43,8 @@ pub enum EntryKind {
     Dispatch,
     /// An aspect of the key became contested.
     Contested,
-    /// A generation of a policy came into force, the gate held one, or such a hold ended.
+    /// A generation of a policy came into force, the gate held one, such a hold ended, or a waiver
+    /// ended.
     Policy,
 }
 

@@ -9,6 +9,8 @@ pub mod apply;
 pub mod background;
 pub mod backoff;
 pub mod budget;
+mod causes;
+mod change_title;
 pub mod clock;
 mod contested;
 pub mod delivery;
@@ -19,6 +21,7 @@ pub mod glob;
 pub mod guard;
 pub mod journal;
 pub mod key;
+mod key_state;
 pub mod mode;
 mod note;
 pub mod pace;
@@ -36,6 +39,7 @@ pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transfer;
+mod unwritten;
 pub mod worker;
 
 pub use apply::{
@@ -43,6 +47,7 @@ pub use apply::{
 };
 pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
+pub use change_title::change_title;
 pub use clock::{Clock, Time};
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
@@ -52,15 +57,18 @@ pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
 pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, KeyScope, Lane};
+pub use key_state::KeyState;
 pub use mode::Mode;
 pub use note::{Metadata, Note, note};
 pub use pace::WritePace;
-pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting};
+pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting, Waived};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
 pub use refused::refused_note;
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
 pub use span::parse_span;
-pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError, StoreRecord};
+pub use store::{
+    DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
+};
 pub use transfer::{Copied, CopyError, copy};
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

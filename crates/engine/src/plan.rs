@@ -265,6 +265,22 @@ pub struct Waiting {
     pub why: String,
 }
 
+/// A key of the policy that Beadle does not compare, because a waiver exempts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waived {
+    /// The path of the key, such as `branches[main].protection.enforce_admins`.
+    pub key: String,
+    /// The time at which the waiver ends.
+    pub until: String,
+    /// Why the key is exempt.
+    pub reason: String,
+    /// The person or team that answers for the waiver.
+    pub owner: String,
+    /// The line of the policy that declares the waiver. `None` for a waiver of `beadle waive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<PolicyLocation>,
+}
+
 /// The list of changes that would make a key as declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<W> {
@@ -277,6 +293,9 @@ pub struct Plan<W> {
     /// The differences that wait for a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<Waiting>,
+    /// The keys of the policy that Beadle did not compare, because waivers exempt them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<Waived>,
     /// The reason why Beadle skips the whole key, such as `archived`. The plan then has no changes.
     pub skipped: Option<String>,
 }
@@ -289,6 +308,7 @@ impl<W> Plan<W> {
             changes: Vec::new(),
             unknowns: Vec::new(),
             waits: Vec::new(),
+            waived: Vec::new(),
             skipped: None,
         }
     }
@@ -334,6 +354,7 @@ impl<W> Plan<W> {
             changes: self.changes.iter().map(Change::describe).collect(),
             unknowns: self.unknowns.clone(),
             waits: self.waits.clone(),
+            waived: self.waived.clone(),
             skipped: self.skipped.clone(),
         }
     }

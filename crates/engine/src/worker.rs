@@ -15,17 +15,20 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{
     ApplyContext, PlanWriter, Planner, Report, StepResult, TURN, apply, release_resolved_holds,
 };
+use crate::causes::causes;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
-use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
+use crate::journal::{Detail, Entry, EntryKind, RunCounts};
 use crate::key::{Key, Lane};
+use crate::key_state::KeyState;
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
-use crate::store::{DeliveryRow, Listing, Store};
+use crate::store::Store;
 use crate::subjects::Subjects;
+use crate::unwritten::unwritten;
 
 /// A run of a claimed key, as the reconciler gets it.
 #[derive(Clone, Debug)]
@@ -95,6 +98,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         };
         release_resolved_holds(key, &plan, &context).await?;
         let report = apply(key, &plan, &self.writer, &context, &|_, _| {}).await?;
+        KeyState::record(self.store.as_ref(), key, &report, self.clock.now()).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
             let count = |wanted: fn(&StepResult) -> bool| report.count(wanted);
@@ -113,29 +117,15 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                     failed: report.failed(),
                     postponed: Some(count(|result| matches!(result, StepResult::Postponed(_)))),
                     unknown: report.unknowns.clone(),
-                    after: Some(causes(self.store.as_ref(), run).await),
+                    unwritten: Some(unwritten(&report)).filter(|changes| !changes.is_empty()),
+                    after: Some(
+                        causes(self.store.as_ref(), key, &self.planner.origins(key), run.since).await,
+                    ),
                 }),
             };
             self.store.journal(None, vec![entry], self.clock.now()).await?;
         }
         Ok(report)
-    }
-}
-
-/// Returns the deliveries that made a key due. They may explain the drift.
-async fn causes(store: &dyn Store, run: &Run) -> Vec<Cause> {
-    const MOST: u32 = 5;
-    let key = Some(run.lease.key.to_string());
-    let listing = Listing { after: 0, since: Some(run.since), key, limit: MOST };
-    match store.deliveries(listing).await {
-        Ok(rows) => {
-            let cause = |row: DeliveryRow| Cause { event: row.event, by: row.actor, delivery: row.id };
-            rows.into_iter().map(cause).collect()
-        }
-        Err(error) => {
-            tracing::debug!(%error, "webhook deliveries that caused the run cannot be read");
-            Vec::new()
-        }
     }
 }
 
@@ -358,7 +348,7 @@ impl Worker {
                 let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
                 let mut outcome = self.outcome(&failure, claim.attempt);
                 if report.is_for_people() && !reconciler.parks_unresolved(key.instance()) {
-                    self.say_unresolved(&key, &failure.text);
+                    self.say_unresolved(&key, &report.subject, &failure.text);
                     if matches!(outcome, Outcome::Park(..)) {
                         outcome = Outcome::Done;
                     }
@@ -373,9 +363,9 @@ impl Worker {
         self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
     }
 
-    fn say_unresolved(&self, key: &Key, why: &str) {
+    fn say_unresolved(&self, key: &Key, subject: &str, why: &str) {
         if self.is_news(key, why) {
-            tracing::warn!(%key, why, "part of the policy cannot be resolved, Beadle changes nothing for this part");
+            tracing::warn!(%key, subject, why, "part of the policy cannot be resolved, Beadle changes nothing for this part");
         }
     }
 

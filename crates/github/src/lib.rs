@@ -18,6 +18,7 @@ mod documents;
 mod fresh;
 mod grantee;
 mod graphql;
+mod issue_comments;
 mod kept_files;
 mod loader;
 mod members;
@@ -51,6 +52,7 @@ pub use comments::Comment;
 pub use conditional::{kept_answers, last_read};
 pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
+pub use issue_comments::IssueComment;
 pub use kept_files::{
     AtPath, DefaultBranch, FilesBranch, FilesCommit, FilesPull, KeptFiles, PullState, blob_id,
 };

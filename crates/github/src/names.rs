@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
+use futures::future::join_all;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +23,8 @@ use crate::unsure::Unsure;
 
 /// The number of repository names in one query.
 const AT_ONCE: usize = 50;
+/// The number of queries for names of repositories that Beadle sends at the same time.
+const QUERIES: usize = 8;
 
 /// The team, the account or the App to which a name belongs at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,32 +150,41 @@ impl Reader {
     /// Returns for each name the organisation's repository that has this name now, or had it before
     /// a rename.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
-        const DOING: &str = "resolving the names of repositories";
+        let chunks: Vec<&[String]> = names.chunks(AT_ONCE).collect();
         let mut called = Vec::with_capacity(names.len());
-        for names in names.chunks(AT_ONCE) {
-            let (mut parts, mut declared) = (String::new(), String::from("$org: String!"));
-            let mut variables = Map::from_iter([("org".to_owned(), json!(self.organisation()))]);
-            for (at, name) in names.iter().enumerate() {
-                let _ = write!(
-                    parts,
-                    "r{at}: repository(owner: $org, name: $n{at}) {{ databaseId name owner {{ login }} }} "
-                );
-                let _ = write!(declared, ", $n{at}: String!");
-                variables.insert(format!("n{at}"), json!(name));
-            }
-            let document = format!("query ({declared}) {{ {parts}}}");
-            let answer = run(self.api(), DOING, &document, variables.into(), false).await?;
-            for at in 0..names.len() {
-                let place = format!("r{at}");
-                if let Some(error) = answer.error_at(&[json!(place)])
-                    && !error.is_not_found()
-                {
-                    return Err(error.failure(DOING));
-                }
-                called.push(called_of(&answer.data[&place], self.organisation()));
+        // A policy can have thousands of files that belong to no repository, so one query after the
+        // other would take long.
+        for queries in chunks.chunks(QUERIES) {
+            for found in join_all(queries.iter().map(|names| self.some_called(names))).await {
+                called.extend(found?);
             }
         }
         Ok(called)
+    }
+
+    /// Asks for the repositories with these names in one query.
+    async fn some_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
+        const DOING: &str = "resolving the names of repositories";
+        let (mut parts, mut declared) = (String::new(), String::from("$org: String!"));
+        let mut variables = Map::from_iter([("org".to_owned(), json!(self.organisation()))]);
+        for (at, name) in names.iter().enumerate() {
+            let _ = write!(
+                parts,
+                "r{at}: repository(owner: $org, name: $n{at}) {{ databaseId name owner {{ login }} }} "
+            );
+            let _ = write!(declared, ", $n{at}: String!");
+            variables.insert(format!("n{at}"), json!(name));
+        }
+        let document = format!("query ({declared}) {{ {parts}}}");
+        let answer = run(self.api(), DOING, &document, variables.into(), false).await?;
+        let of = |at: usize| {
+            let place = format!("r{at}");
+            match answer.error_at(&[json!(place)]) {
+                Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
+                _ => Ok(called_of(&answer.data[&place], self.organisation())),
+            }
+        };
+        (0..names.len()).map(of).collect()
     }
 
     /// Returns for each node id whether it belongs to a GitHub App.

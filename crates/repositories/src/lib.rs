@@ -27,6 +27,7 @@ pub mod shard;
 pub mod sweep;
 pub mod undo;
 mod undo_writer;
+mod waiver_book;
 pub mod writer;
 
 pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
@@ -42,10 +43,13 @@ pub use in_force::{Modes, PolicyHandle};
 pub use planner::preview::{Affected, Preview};
 pub use planner::undo::UndoPlanner;
 pub use planner::{OrganisationPlan, RepositoryPlanner};
-pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema};
+pub use policy::{
+    FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema, waiver_schema,
+};
 pub use recovery::Recovery;
-pub use requirements::{AppNeeds, app_needs, events, permissions};
+pub use requirements::{AppNeeds, app_needs, events, events_of, permissions};
 pub use shard::Shard;
 pub use sweep::Sweep;
 pub use undo_writer::UndoWriter;
+pub use waiver_book::{stored_waiver, stored_waivers};
 pub use writer::RepositoryWriter;

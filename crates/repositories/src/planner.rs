@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown, Waiting};
+use beadle_engine::{
+    Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown, Waiting, Waived,
+};
 use beadle_github::{IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -16,11 +18,12 @@ use crate::order::in_order;
 use crate::overrides::Overrides;
 use crate::planner::pages::Pages;
 use crate::planner::widening::wait_for_protection;
-use crate::policy::{Explained, MergedLayers, Policy, Removed, Verdict, explain};
+use crate::policy::{Explained, MergedLayers, Policy, Removed, Verdict, Waiver, explain};
 use crate::reached::{Moves, Reached};
 use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
 use crate::undo::Memory;
+use crate::waiver_book::WaiverBook;
 
 /// The aspects whose observed state can come from a read of the whole organisation, which may be
 /// old.
@@ -43,6 +46,7 @@ pub struct RepositoryPlanner {
     names: Names,
     secrets: Arc<Secrets>,
     secret_memory: SecretMemory,
+    waivers: WaiverBook,
     /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
     /// If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
@@ -64,6 +68,9 @@ pub struct Explanation {
     pub values: Vec<Explained>,
     /// The values that a layer of higher rank removed.
     pub removed: Vec<Removed>,
+    /// The keys that Beadle does not compare, because waivers exempt them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<Waived>,
 }
 
 /// Checks that GitHub's answer is about the listed repository. If GitHub answers with another
@@ -95,6 +102,7 @@ impl RepositoryPlanner {
         let names = Names::new(None, reader.organisation(), reader.clock()).in_lane(reader.lane());
         let overrides = Overrides::new(None, reader.organisation());
         let secret_memory = SecretMemory::new(None, reader.organisation(), reader.clock());
+        let waivers = WaiverBook::new(reader.organisation(), reader.clock());
         Self {
             reader,
             policy,
@@ -105,6 +113,7 @@ impl RepositoryPlanner {
             names,
             secrets: Arc::default(),
             secret_memory,
+            waivers,
             listing: Arc::default(),
         }
     }
@@ -116,15 +125,17 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner remember five things in `store`. These are the repository to which each
-    /// file in repos/ belongs, the layers that reached each repository, the ids that names meant,
-    /// digests of the secrets that Beadle wrote, and the values that an operator undid.
+    /// Makes the planner use the waivers in `store`, and remember five things there. These are the
+    /// repository to which each file in repos/ belongs, the layers that reached each repository, the
+    /// ids that names meant, digests of the secrets that Beadle wrote, and the values that an operator
+    /// undid.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
         self.undone = Some(Memory::new(store.clone(), organisation));
+        self.waivers = self.waivers.stored_in(store.clone());
         self.secret_memory = SecretMemory::new(Some(store.clone()), organisation, self.reader.clock());
         self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
         self
@@ -280,12 +291,13 @@ impl RepositoryPlanner {
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
         let Some(seen) = meant(row, self.reader.repository(&row.node_id).await?)? else { return Ok(None) };
         self.overrides.follow(&policy, &self.reader).await?;
-        let standing = self.overrides.of(&policy, &seen).await?;
+        let standing = self.standing(&policy, &seen).await?;
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
         match policy.resolve(&seen, &standing) {
             Verdict::Skipped(why) => explanation.skipped = Some(why),
             Verdict::Reached(target) => {
                 let emptied = target.emptied.clone().zip(target.doubt());
+                explanation.waived = target.waivers.iter().flat_map(Waiver::waived).collect();
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 (explanation.values, explanation.removed) = explain(&policy, &target, &seen, key);
@@ -337,7 +349,7 @@ impl RepositoryPlanner {
             plan.skipped = Some(format!("the repository belongs to {} now", seen.owner));
             return Ok((plan, Moves::default()));
         }
-        let standing = self.overrides.of(policy, seen).await?;
+        let standing = self.standing(policy, seen).await?;
         let target = match policy.resolve(seen, &standing) {
             Verdict::Skipped(why) => {
                 plan.skipped = Some(why);
@@ -345,6 +357,7 @@ impl RepositoryPlanner {
             }
             Verdict::Reached(target) => target,
         };
+        plan.waived = target.waivers.iter().flat_map(Waiver::waived).collect();
         let desired = policy.desired(&target, seen);
         let mut moves = match &self.reached {
             Some(reached) => reached.moves(policy, &target, seen, &desired).await?,
@@ -439,6 +452,7 @@ mod later;
 mod own_sections;
 mod pages;
 pub mod preview;
+mod standing;
 #[cfg(test)]
 mod tests;
 pub mod undo;

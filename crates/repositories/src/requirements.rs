@@ -85,6 +85,15 @@ pub fn events() -> BTreeSet<&'static str> {
     OF_EVERY_POLICY.iter().chain(of_repositories).chain(of_organisation).copied().collect()
 }
 
+/// Returns the names of the webhook events that report a change of an aspect. The list is empty if
+/// no event reports it.
+pub fn events_of(aspect: &str) -> Vec<&'static str> {
+    let of_repositories = aspects::ALL.iter().filter(|one| one.name == aspect).flat_map(|one| one.events);
+    let of_organisation =
+        organisation::ALL.iter().filter(|one| one.name == aspect).flat_map(|one| one.events);
+    of_repositories.chain(of_organisation).copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

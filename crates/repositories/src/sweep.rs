@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Report, Store, StoreError, Time};
 use beadle_github::Reader;
 
 use crate::creation::creation_key;
@@ -61,6 +61,11 @@ impl Reconcile for Sweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
+        // A repository that the sweep does not mark was deleted or transferred, or somebody created
+        // it in place of Beadle. No run looks at its key any more.
+        let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
+        let scope = KeyScope::new("repository", instance);
+        KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;
         for what in policy.unmatched(&names) {
             tracing::warn!(instance, what, "pattern or file of the policy matches no repository");
         }

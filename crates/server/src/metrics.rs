@@ -40,6 +40,11 @@ struct TargetLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OrganisationLabel {
+    organisation: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfTask {
     task: String,
 }
@@ -64,6 +69,8 @@ pub struct Metrics {
     runs: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
     token_days: Family<TargetLabel, Gauge>,
+    waivers: Family<OrganisationLabel, Gauge>,
+    waivers_ending: Family<OrganisationLabel, Gauge>,
     task_failing: Family<OfTask, Gauge>,
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
@@ -87,6 +94,8 @@ impl Default for Metrics {
             runs: Family::default(),
             remaining: Family::default(),
             token_days: Family::default(),
+            waivers: Family::default(),
+            waivers_ending: Family::default(),
             task_failing: Family::default(),
             task_runs: Family::default(),
             task_ended: Family::default(),
@@ -134,6 +143,12 @@ impl Metrics {
             "Days until the token of a target expires",
             self.token_days.clone(),
         );
+        registry.register("waivers", "Waivers in force", self.waivers.clone());
+        registry.register(
+            "waivers_ending",
+            "Waivers in force that end within 3 days",
+            self.waivers_ending.clone(),
+        );
         registry.register(
             "task_failing",
             "1 if the last run of the background task failed, otherwise 0",
@@ -166,6 +181,14 @@ impl Metrics {
     /// Sets the number of days until the token of a target expires.
     pub fn token_days(&self, target: &str, days: i64) {
         self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
+    }
+
+    /// Sets the number of an organisation's waivers in force, and the number of those that end soon.
+    pub fn waivers(&self, organisation: &str, in_force: usize, ending: usize) {
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let label = OrganisationLabel { organisation: organisation.to_owned() };
+        self.waivers.get_or_create(&label).set(gauge(in_force));
+        self.waivers_ending.get_or_create(&label).set(gauge(ending));
     }
 
     fn task(&self, record: &TaskRecord) {

@@ -1,4 +1,4 @@
-//! The operator listener with `/readyz`, `/metrics` and `/tasks`. By default, it accepts
+//! The operator listener with `/readyz`, `/metrics`, `/tasks` and `/reload`. By default, it accepts
 //! connections only from the same machine.
 
 use parking_lot::RwLock;
@@ -14,8 +14,10 @@ use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::reloads::Reloads;
 
 /// How long the listener waits for the store. Most callers end their requests soon after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +36,11 @@ pub struct Operator {
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
+    /// Ends the runs of tasks that an operator asked for. After a reload of the configuration, such
+    /// a run must not go on with the previous configuration.
+    pub stop: CancellationToken,
+    /// Sends requests to read the configuration again.
+    pub reloads: Reloads,
     /// The bearer token that callers must send. It is required if the listener accepts connections
     /// from other machines.
     pub token: Option<SecretString>,
@@ -47,6 +54,7 @@ impl Operator {
             .route("/metrics", get(metrics))
             .route("/tasks", get(tasks))
             .route("/tasks/{name}/run", post(run_task))
+            .route("/reload", post(reload))
             .with_state(self)
     }
 
@@ -63,6 +71,14 @@ const UNAUTHORISED: (StatusCode, &str) =
 
 const FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not run a background task: use `beadle tasks run`\n");
+
+const STOPPING: (StatusCode, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "the service stops, or it reads its configuration again: run the task again\n",
+);
+
+const RELOAD_FROM_A_PAGE: (StatusCode, &str) =
+    (StatusCode::FORBIDDEN, "a web page must not reload the configuration: use `beadle reload`\n");
 
 /// Returns whether a web page in a browser sent the request. A web page can send requests to the
 /// machine of its browser, and on that machine the listener may require no token.
@@ -111,9 +127,26 @@ async fn run_task(
     if is_from_a_page(&headers) {
         return FROM_A_PAGE.into_response();
     }
-    match operator.driver.activate(&name).await {
-        Ok(record) => Json(record).into_response(),
-        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+    tokio::select! {
+        ran = operator.driver.activate(&name) => match ran {
+            Ok(record) => Json(record).into_response(),
+            Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+        },
+        () = operator.stop.cancelled() => STOPPING.into_response(),
+    }
+}
+
+/// Makes the service read its configuration again, and answers with what the reload did.
+async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
+    if !operator.admits(&headers) {
+        return UNAUTHORISED.into_response();
+    }
+    if is_from_a_page(&headers) {
+        return RELOAD_FROM_A_PAGE.into_response();
+    }
+    match operator.reloads.ask().await {
+        Ok(done) => Json(done).into_response(),
+        Err(why) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
     }
 }
 
@@ -132,11 +165,13 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
 }
 
 /// Returns the number of keys in the queue, and the number of held changes and policies. Paused keys
-/// do not count as waiting, because a pause may cover all repositories of an organisation.
+/// do not count as waiting, because a pause may cover all repositories of an organisation. Rejected
+/// changes do not count, because they wait for nobody.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
-    Ok((store.depth(now).await?, store.holds().await?.len() + policies))
+    let waiting = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
+    Ok((store.depth(now).await?, waiting + policies))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
@@ -177,6 +212,8 @@ mod tests {
             counts: Arc::default(),
             budgets: Arc::default(),
             driver: Driver::new(store, clock, Vec::new()),
+            stop: CancellationToken::new(),
+            reloads: Reloads::channel().0,
             token: Some(SecretString::from("secret")),
         };
         let request = request(method, path, headers, Body::empty());
@@ -189,9 +226,13 @@ mod tests {
         let valid = [("authorization", "Bearer secret")];
         let none: &[(&str, &str)] = &[];
         let unauthorised = "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n";
-        for (method, path) in
-            [("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/tasks"), ("POST", "/tasks/x/run")]
-        {
+        for (method, path) in [
+            ("GET", "/readyz"),
+            ("GET", "/metrics"),
+            ("GET", "/tasks"),
+            ("POST", "/tasks/x/run"),
+            ("POST", "/reload"),
+        ] {
             for headers in [none, &[("authorization", "Bearer another")][..]] {
                 assert_eq!(answer(method, path, headers).await, (401, unauthorised.to_owned()), "{path}");
             }
@@ -212,5 +253,17 @@ mod tests {
         assert!(text.contains("use `beadle tasks run`"), "{text}");
         let (status, text) = answer("POST", "/tasks/x/run", &[token]).await;
         assert_eq!((status, text.as_str()), (404, "there is no background task `x`\n"));
+    }
+
+    #[tokio::test]
+    async fn a_page_in_a_browser_cannot_reload_the_configuration() {
+        let token = ("authorization", "Bearer secret");
+        let (status, text) =
+            answer("POST", "/reload", &[token, ("origin", "https://elsewhere.example")]).await;
+        assert_eq!(status, 403, "{text}");
+        // Nobody receives the request of this listener.
+        let (status, text) = answer("POST", "/reload", &[token]).await;
+        assert_eq!((status, text.as_str()), (422, "the service stops\n"));
+        assert_eq!(answer("GET", "/reload", &[token]).await.0, 405);
     }
 }

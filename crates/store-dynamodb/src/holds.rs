@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
-use beadle_engine::guard::window;
+use beadle_engine::guard::{Decision, Ruling, decide};
 use beadle_engine::{Hold, Key, Lane, Mark, StoreError, Time};
 use futures::future::try_join_all;
 
@@ -164,18 +164,19 @@ impl DynamoStore {
         try_join_all(digests.iter().map(|digest| self.delete(DOING, "hold", digest))).await.map(drop)
     }
 
-    pub(crate) async fn let_pass(
+    /// Stores a decision about a held change.
+    pub(crate) async fn settle_hold(
         &self,
         digest: &str,
-        by: &str,
+        decision: &Decision,
         now: Time,
     ) -> Result<Option<Hold>, StoreError> {
-        const DOING: &str = "approving a change";
+        const DOING: &str = "storing a decision";
         for attempt in 0..TRIES {
-            // If the hold was deleted meanwhile, the approval does not create it again. Otherwise
+            // If the hold was deleted meanwhile, the decision does not create it again. Otherwise
             // the same change could be written a second time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
-            let (hold, is_stored) = match window::approve(&was.hold, by) {
+            let (hold, is_stored) = match decide(&was.hold, decision, now) {
                 Some(hold) => {
                     let is_stored = self.change_hold(DOING, digest, Some(&was), Some(&hold)).await?;
                     (hold, is_stored)
@@ -183,7 +184,9 @@ impl DynamoStore {
                 None => (was.hold, true),
             };
             if is_stored {
-                self.mark_all(DOING, &[Mark::new(hold.key.clone(), Lane::Manual)], now).await?;
+                if decision.ruling == Ruling::Approve {
+                    self.mark_all(DOING, &[Mark::new(hold.key.clone(), Lane::Manual)], now).await?;
+                }
                 return Ok(Some(hold));
             }
             pause(attempt).await;

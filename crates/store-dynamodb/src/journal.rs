@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
 use beadle_engine::journal::{Entry, EntryKind};
-use beadle_engine::{Lease, Listing, StoreError, Time};
+use beadle_engine::{History, Lease, Listing, StoreError, Time};
 use futures::future::try_join_all;
 
 use crate::items::{
@@ -240,6 +240,37 @@ impl DynamoStore {
         let mut entries: Vec<Entry> = try_join_all(found).await?.into_iter().flatten().collect();
         entries.retain(is_wanted);
         entries.sort_by_key(|entry| entry.seq);
+        entries.truncate(most);
+        Ok(entries)
+    }
+
+    /// Lists entries, with the newest entry first. No index has the risks of changes, so a search for
+    /// risks reads the entries backwards until it has found enough.
+    pub(crate) async fn list_newest(&self, history: &History) -> Result<Vec<Entry>, StoreError> {
+        const DOING: &str = "reading the journal";
+        let most = history.limit as usize;
+        let until = history.before.map(|before| sort(before.saturating_sub(1)));
+        let range = &Range { until, backwards: true, page: Some(most), ..Range::default() };
+        let entry = |item: &Item| get_json::<Entry>(DOING, item, "entry");
+        let is_older = |entry: &Entry| {
+            entry.seq <= history.after || history.since.is_some_and(|since| entry.at < since - APART)
+        };
+        let enough = |items: &[Item]| {
+            items.last().is_some_and(|last| entry(last).is_ok_and(|last| is_older(&last)))
+                || items.iter().filter(|item| entry(item).is_ok_and(|one| history.has(&one))).count() >= most
+        };
+        let parts = match &history.key {
+            Some(key) => vec![(false, format!("journal#{key}"))],
+            None => (0..SHARDS).map(|shard| (true, part(shard))).collect(),
+        };
+        let (entry, enough) = (&entry, &enough);
+        let found = parts.into_iter().map(|(index, of)| async move {
+            let items = self.query(DOING, (index, &of), range, enough).await?;
+            items.iter().map(entry).collect::<Result<Vec<Entry>, StoreError>>()
+        });
+        let mut entries: Vec<Entry> = try_join_all(found).await?.into_iter().flatten().collect();
+        entries.retain(|entry| history.has(entry));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
         entries.truncate(most);
         Ok(entries)
     }

@@ -1,11 +1,12 @@
 //! Implements the engine's storage traits.
 
 use async_trait::async_trait;
+use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord, Time,
-    Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
+    Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
+    StoreRecord, Time, Timing, Verdict,
 };
 
 use crate::DynamoStore;
@@ -134,8 +135,8 @@ impl GuardStore for DynamoStore {
         self.forget_digests(&digests).await
     }
 
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        self.let_pass(digest, by, now).await
+    async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
+        self.settle_hold(digest, decision, now).await
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
@@ -160,6 +161,10 @@ impl Journal for DynamoStore {
 
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
         self.list_entries(&listing).await
+    }
+
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError> {
+        self.list_newest(&history).await
     }
 
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {

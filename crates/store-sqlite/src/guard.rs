@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::guard::window;
+use beadle_engine::guard::{Decision, decide, window};
 use beadle_engine::{Begun, End, GuardReservation, Hold, Intent, Key, Limits, Spent, Time, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -189,11 +189,17 @@ pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::
     Ok(())
 }
 
-pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqlite::Result<Option<Hold>> {
+/// Stores a decision about a held change.
+pub(crate) fn settle(
+    connection: &Connection,
+    digest: &str,
+    decision: &Decision,
+    now: Time,
+) -> rusqlite::Result<Option<Hold>> {
     let Some(hold) = find(connection, digest)? else { return Ok(None) };
-    let Some(approved) = window::approve(&hold, by) else { return Ok(Some(hold)) };
-    save(connection, &approved)?;
-    Ok(Some(approved))
+    let Some(decided) = decide(&hold, decision, now) else { return Ok(Some(hold)) };
+    save(connection, &decided)?;
+    Ok(Some(decided))
 }
 
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {

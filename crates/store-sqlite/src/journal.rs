@@ -1,7 +1,9 @@
 //! The journal, the list of deliveries, and the deletion of old data.
 
+use std::time::Duration;
+
 use beadle_engine::journal::{Entry, EntryKind};
-use beadle_engine::{DeliveryRow, Listing, Retention, Time};
+use beadle_engine::{DeliveryRow, History, Listing, Retention, Risk, Time};
 use rusqlite::{Connection, params};
 
 use crate::rows::damaged;
@@ -63,14 +65,94 @@ pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::R
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     // Entries are numbered in the order of their times, unless the clocks of processes differ. The
-    // search therefore starts at the first entry that has the time or a later one.
-    let first = "SELECT min(seq) FROM journal WHERE at >= ?1";
-    let first: Option<u64> = connection.prepare_cached(first)?.query_row([since], |row| row.get(0))?;
-    let after = listing.after.max(first.unwrap_or(0).saturating_sub(1));
+    // search therefore starts at the first entry that has the time or a later one. A later page has
+    // passed this entry already.
+    let mut after = listing.after;
+    if after == 0 && listing.since.is_some() {
+        let first = "SELECT min(seq) FROM journal INDEXED BY journal_at WHERE at >= ?1";
+        let first: Option<u64> = connection.prepare_cached(first)?.query_row([since], |row| row.get(0))?;
+        let Some(first) = first else { return Ok(Vec::new()) };
+        after = first.saturating_sub(1);
+    }
     connection
         .prepare_cached(&sql)?
         .query_map(params![after, since, listing.key, listing.limit], read_entry)?
         .collect()
+}
+
+/// The maximum expected difference between the clocks of two writers.
+const APART: Duration = Duration::from_secs(600);
+
+/// Lists entries, with the newest entry first.
+pub(crate) fn newest(connection: &Connection, history: &History) -> rusqlite::Result<Vec<Entry>> {
+    let mut statement = connection.prepare_cached(&newest_sql(history))?;
+    let mut before = history.before.unwrap_or(i64::MAX.unsigned_abs());
+    loop {
+        let rows =
+            statement.query_map(params![history.key, history.after, before, history.limit], read_entry)?;
+        let mut page: Vec<Entry> = rows.collect::<rusqlite::Result<_>>()?;
+        let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
+        before = last.seq;
+        // Entries are numbered in the order of their times, unless the clocks of processes differ.
+        let is_over = page.iter().all(|entry| entry.at < since - APART);
+        page.retain(|entry| entry.at >= since);
+        if is_over || !page.is_empty() {
+            return Ok(page);
+        }
+    }
+}
+
+fn newest_sql(history: &History) -> String {
+    let of_key = if history.key.is_some() { "key = ?1 AND" } else { "?1 IS NULL AND" };
+    let risk = |risk: &Risk| format!("instr(detail, '\"risk\":\"{}\"') > 0", risk.as_str());
+    let risks: Vec<String> = history.risks.iter().map(risk).collect();
+    let of_risks = if risks.is_empty() {
+        String::new()
+    } else {
+        format!("kind = 'intent' AND ({}) AND", risks.join(" OR "))
+    };
+    // This index has only the intents, so the query does not read the other entries.
+    let index = if history.key.is_none() && !risks.is_empty() { "INDEXED BY journal_open" } else { "" };
+    format!(
+        "SELECT {COLUMNS} FROM journal {index} WHERE {of_key} {of_risks} seq > ?2 AND seq < ?3
+         ORDER BY seq DESC LIMIT ?4"
+    )
+}
+
+/// The part of a subject after its owner, without differences of case. The index `journal_name` has
+/// this expression.
+const NAME: &str = "lower(substr(subject, instr(subject, '/') + 1))";
+
+/// Returns the keys and subjects of the entries that may have this name.
+pub(crate) fn named(connection: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let whole = name.to_ascii_lowercase();
+    let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    connection.prepare_cached(&named_sql())?.query_map([whole.as_str(), bare], row)?.collect()
+}
+
+fn named_sql() -> String {
+    format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} IN (?1, ?2)")
+}
+
+/// Returns one subject for each name of the journal.
+pub(crate) fn subjects(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<String>> {
+    connection.prepare_cached(&subjects_sql())?.query_map([limit], |row| row.get(0))?.collect()
+}
+
+/// Returns a query that jumps from name to name in the index, so that the number of entries does not
+/// matter.
+fn subjects_sql() -> String {
+    format!(
+        "WITH RECURSIVE known (name) AS (
+             SELECT (SELECT {NAME} FROM journal ORDER BY {NAME} LIMIT 1)
+             UNION ALL
+             SELECT (SELECT {NAME} FROM journal WHERE {NAME} > known.name ORDER BY {NAME} LIMIT 1)
+             FROM known WHERE known.name IS NOT NULL
+         )
+         SELECT (SELECT subject FROM journal WHERE {NAME} = known.name LIMIT 1)
+         FROM known WHERE known.name IS NOT NULL LIMIT ?1"
+    )
 }
 
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
@@ -123,4 +205,45 @@ pub(crate) fn prune(connection: &Connection, retention: &Retention) -> rusqlite:
         params![retention.journal_before.0, batch],
     )?;
     Ok((bodies + ids + journal + window) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the steps of SQLite's plan for a query.
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = statement.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get::<_, String>(3).unwrap());
+        }
+        steps
+    }
+
+    #[test]
+    fn a_search_in_a_long_journal_uses_an_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&mut connection).unwrap().unwrap();
+        let all = History::default();
+        let key = Some("repository:acme:1".to_owned());
+        let risks = vec![Risk::Removes, Risk::Exposes];
+        for (sql, index) in [
+            (newest_sql(&all), "INTEGER PRIMARY KEY"),
+            (newest_sql(&History { key: key.clone(), ..all.clone() }), "journal_key"),
+            (newest_sql(&History { risks: risks.clone(), ..all.clone() }), "journal_open"),
+            (newest_sql(&History { key, risks, ..all }), "journal_key"),
+            (named_sql(), "journal_name"),
+            (subjects_sql(), "journal_name"),
+        ] {
+            let steps = plan(&connection, &sql);
+            let of_journal: Vec<&String> = steps.iter().filter(|step| step.contains(" journal")).collect();
+            assert!(!of_journal.is_empty(), "{sql}\n{steps:?}");
+            for step in of_journal {
+                assert!(step.contains(index), "{sql}\n{steps:?}");
+            }
+            assert!(!steps.iter().any(|step| step.contains("FOR ORDER BY")), "{sql}\n{steps:?}");
+        }
+    }
 }

@@ -106,6 +106,9 @@ INSERT INTO guard_booking (instance, digest, key, aspect, at, state, weakens, ex
     FROM guard_window ORDER BY rowid;
 DROP TABLE guard_window;
 ",
+    "
+CREATE INDEX journal_name ON journal (lower(substr(subject, instr(subject, '/') + 1)), key);
+",
 ];
 
 /// Brings the file to the schema of this version, in one transaction.

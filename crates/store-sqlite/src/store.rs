@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord,
-    Time, Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
+    Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
+    StoreRecord, Time, Timing, Verdict, is_called,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -222,12 +223,12 @@ impl GuardStore for SqliteStore {
         self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
     }
 
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        let (digest, by, timing) = (digest.to_owned(), by.to_owned(), self.timing);
+    async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
+        let (digest, decision, timing) = (digest.to_owned(), decision.clone(), self.timing);
         self.writer
-            .write("approving a change", move |connection| {
-                let hold = guard::approve(connection, &digest, &by)?;
-                if let Some(hold) = &hold {
+            .write("storing a decision", move |connection| {
+                let hold = guard::settle(connection, &digest, &decision, now)?;
+                if let Some(hold) = hold.as_ref().filter(|_| decision.ruling == Ruling::Approve) {
                     queue::mark(connection, &[Mark::new(hold.key.clone(), Lane::Manual)], now, &timing)?;
                 }
                 Ok(hold)
@@ -272,8 +273,31 @@ impl Journal for SqliteStore {
         self.read("reading the journal", move |connection| journal::entries(connection, &listing)).await
     }
 
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError> {
+        self.read("reading the journal", move |connection| journal::newest(connection, &history)).await
+    }
+
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
         self.read("looking for interrupted writes", journal::open_intents).await
+    }
+
+    async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
+        let name = name.to_owned();
+        self.read("looking for a name in the journal", move |connection| {
+            let mut found = journal::named(connection, &name)?;
+            found.retain(|(_, subject)| is_called(subject, &name));
+            // Some entries are about an organisation or about no key at all.
+            let mut keys: Vec<Key> = found.into_iter().filter_map(|(key, _)| key.parse().ok()).collect();
+            keys.sort();
+            keys.dedup();
+            Ok(keys)
+        })
+        .await
+    }
+
+    async fn subjects(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.read("listing the names of the journal", move |connection| journal::subjects(connection, limit))
+            .await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::{Config, TargetConfig};
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// What happened to new mappings to a target.
+/// The state of new mappings to a target: in force, or held.
 pub(crate) enum MappingAdoption {
     /// The mappings in force are those of the configuration.
     Unchanged,

@@ -74,7 +74,8 @@ impl GithubOrganisation {
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
-                .lending(self.secrets.clone());
+                .lending(self.secrets.clone())
+                .waiving(config::waiver_rules(&self.file));
         match store {
             Some(store) => planner.remembering(store.clone()),
             None => planner,
@@ -89,6 +90,7 @@ impl GithubOrganisation {
         let secrets = self.secrets.keys().map(|name| (name.clone(), SecretString::default()));
         RepositoryPlanner::new(reader, self.policy.clone(), config::modes(&self.file))
             .lending(secrets.collect())
+            .waiving(config::waiver_rules(&self.file))
             .remembering(store.clone())
             .only_looking()
     }

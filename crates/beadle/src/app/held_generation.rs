@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use beadle_engine::gate::{HELD_NOTE, Holder, is_counted};
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{
-    Change, Field, GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError,
-    Time, check_gate, plan_digest,
+    GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
+    change_title, check_gate, plan_digest,
 };
 use beadle_repositories::Policy;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::app::policy_store::committed;
 use crate::output::count::counted;
@@ -20,8 +19,6 @@ use crate::output::count::counted;
 const GROUPS: usize = 50;
 /// The maximum number of examples in a group.
 const EXAMPLES: usize = 5;
-/// The maximum length of a value that a group shows, in bytes.
-const WORD: usize = 40;
 
 /// A held generation of one organisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,7 +206,7 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     for (_, plan) in plans {
         for change in plan.changes.iter().filter(|change| is_counted(change)) {
             let Some(risk) = change.risks().gravest() else { continue };
-            let group = groups.entry((risk, change.aspect.as_str(), what(change, risk))).or_default();
+            let group = groups.entry((risk, change.aspect.as_str(), change_title(change, risk))).or_default();
             group.0 += u64::from(change.reaches);
             if group.1.len() < EXAMPLES && group.1.last() != Some(&plan.subject) {
                 group.1.push(plan.subject.clone());
@@ -225,38 +222,11 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups
 }
 
-/// Returns what a change is about, with the values of the most severe risk. A part that appears or
-/// disappears as a whole, such as a team, has only its name.
-fn what(change: &Change<()>, risk: Risk) -> String {
-    let fields = || change.fields.iter().filter(move |field| field.risk == risk);
-    let is_whole = fields().any(|field| field.before.is_null() || field.after.is_null());
-    if is_whole && !change.what.is_empty() {
-        return change.what.clone();
-    }
-    let values = fields().map(value).collect::<Vec<_>>().join(", ");
-    if change.what.is_empty() { values } else { format!("{}: {values}", change.what) }
-}
-
-/// Returns the name of a value, and the new value if it is one plain word.
-fn value(field: &Field) -> String {
-    let is_plain = |text: &str| {
-        text.len() <= WORD && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-    };
-    match &field.after {
-        _ if field.before.is_null() => field.name.clone(),
-        Value::String(text) if is_plain(text) => format!("{} → {text}", field.name),
-        Value::Bool(on) => format!("{} → {on}", field.name),
-        Value::Number(number) => format!("{} → {number}", field.name),
-        _ => field.name.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
     use beadle_github::Commit;
     use beadle_repositories::policy::PolicyOrigin;
-    use serde_json::json;
 
     use super::*;
 
@@ -286,20 +256,6 @@ mod tests {
                 "adds topics: x in 9 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, acme/r04",
             ]
         );
-    }
-
-    #[test]
-    fn a_group_says_whether_a_team_goes_or_only_loses_a_permission() {
-        let about = |aspect: &str, part: &str, before: Value, after: Value| {
-            let mut change = change(aspect, part, &[Risk::Removes]);
-            change.fields[0] = Field { before, after, ..change.fields[0].clone() };
-            what(&change, Risk::Removes)
-        };
-        assert_eq!(about("teams", "team core", json!("admin"), json!("pull")), "team core: x → pull");
-        assert_eq!(about("teams", "team core", json!("admin"), Value::Null), "team core");
-        assert_eq!(about("settings", "", json!(true), json!(false)), "x → false");
-        assert_eq!(about("settings", "", json!("a"), json!("two words")), "x");
-        assert_eq!(about("settings", "", Value::Null, json!(true)), "x");
     }
 
     #[test]

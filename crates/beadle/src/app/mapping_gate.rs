@@ -9,7 +9,7 @@ use crate::app::service::Service;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// What the mappings of a generation would change in the groups of all targets.
+/// The changes that the mappings of a generation would make in the groups of all targets.
 #[derive(Default)]
 pub(super) struct MappingPreview {
     /// The generation of all mappings that would be in force together.

@@ -353,7 +353,8 @@ async fn mark(
             || affected.organisation.as_ref().is_some_and(|own| own == key)
     };
     let holds = store.holds().await?.into_iter();
-    let outdated = holds.filter(|hold| hold.generation != generation && is_affected(&hold.key));
+    let is_outdated = |hold: &Hold| hold.is_outdated(hold.key.instance(), generation);
+    let outdated = holds.filter(|hold| is_outdated(hold) && is_affected(&hold.key));
     let outdated: Vec<String> = outdated.map(|hold| hold.digest).collect();
     if !outdated.is_empty() {
         store.release(outdated).await?;
@@ -389,6 +390,8 @@ pub(super) async fn let_pass(
             why: format!("approved with the generation {generation}"),
             contested: false,
             approved_by: Some(approval.by.clone()),
+            approval_reason: Some(approval.reason.clone()),
+            rejected: None,
             spent: false,
             generation: generation.to_owned(),
             change: change.clone(),

@@ -34,7 +34,13 @@ impl Reconcile for PolicyReading {
         // The plan of a large organisation takes longer than the run of a key may take. The work then
         // goes on, and the next run waits for it.
         let organisation = self.organisation.clone();
-        let reloaded = tokio::spawn(async move { reload(&service, &organisation).await });
+        let reloaded = tokio::spawn(async move {
+            // After a reload of the configuration, an old plan must not put a policy in force.
+            tokio::select! {
+                reloaded = reload(&service, &organisation) => reloaded,
+                () = service.stop.cancelled() => Err(Failure::new(Class::Retry, "the service stops").into()),
+            }
+        });
         let reloaded = reloaded.await.map_err(|error| Failure::new(Class::Retry, error))?;
         let skipped = match reloaded {
             Ok(None | Some(Adoption::InForce { .. })) => None,

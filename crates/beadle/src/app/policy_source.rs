@@ -47,7 +47,7 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) organisation: String,
     /// The repository that Beadle leaves alone.
     pub(crate) home: String,
-    /// What Beadle must refuse in the policy.
+    /// The parts that Beadle must refuse in the policy.
     pub(crate) refusals: Refusals,
     /// The configuration, which has the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Store, StoreError, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Store, StoreError, Time, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::application::App;
 use crate::app::configured_organisation::ServedOrganisation;
@@ -20,12 +21,15 @@ use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::reconciler_registry::ReconcilerRegistry;
+use crate::app::service_record::ServiceRecord;
 use crate::app::{accepted_mappings, policy_checks, policy_mappings};
 use crate::config::Config;
 
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
 /// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
+/// The longest time that a process waits for the store to delete its record when it stops.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While
 /// Beadle waits for a vendor or a file system, it holds at most a lock that belongs to one
@@ -40,6 +44,12 @@ pub(crate) struct Service {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
     pub(crate) directories: Arc<Directories>,
+    /// Stops the work with this configuration.
+    pub(crate) stop: CancellationToken,
+    /// The name of this process in the store. Each process gets a new name.
+    pub(crate) process: String,
+    /// The time at which the process began with its configuration.
+    pub(crate) started: Time,
     reconcilers: ReconcilerRegistry,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
@@ -66,6 +76,7 @@ impl Service {
         for org in &app.config.file.org {
             reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
         }
+        let started = app.clock.now();
         Arc::new(Self {
             orgs: app.config.file.org.iter().map(ServedOrganisation::new).collect(),
             app,
@@ -75,6 +86,9 @@ impl Service {
             budgets: Arc::new(RwLock::new(directories.budgets())),
             metrics: Arc::default(),
             directories: Arc::new(directories),
+            process: format!("{:016x}", rand::random::<u64>()),
+            started,
+            stop: CancellationToken::new(),
             agreed: Mutex::default(),
             has_mappings: AtomicBool::default(),
         })
@@ -209,6 +223,11 @@ impl Service {
 
     /// Tells the other processes that this process stops and no longer uses any budget.
     pub(crate) async fn leave(&self) {
+        let note = ServiceRecord::note(&self.process);
+        let left = tokio::time::timeout(LEAVING, note.forget(self.store.as_ref())).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::debug!("record of this service not deleted in the store, it becomes outdated");
+        }
         join_all(self.orgs.iter().map(|org| org.leave_share())).await;
     }
 }

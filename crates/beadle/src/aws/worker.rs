@@ -295,9 +295,10 @@ impl Minute<'_> {
             .filter_map(|target| target.token_days(&self.woken.clock));
         let policies = HeldGeneration::all(store).await?;
         let policies = policies.iter().filter(|(note, _)| !is_of_command(note)).count();
+        let changes = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
         let metrics = EmfMetrics {
             oldest_due: oldest.unwrap_or_default().as_secs(),
-            held: store.holds().await?.len() + policies,
+            held: changes + policies,
             token_days: days.min(),
         };
         metrics.write(&self.environment.table, now);

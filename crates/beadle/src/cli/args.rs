@@ -196,17 +196,6 @@ pub(crate) struct SweepArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ApproveArgs {
-    /// Digest of a change, or name of a generation, such as `8f0c1d2e3a4b`; `apply` and `holds`
-    /// show it
-    #[arg(required = true, value_name = "DIGEST")]
-    pub(crate) digests: Vec<String>,
-    /// Reason for the journal; required for a generation
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct PlanTotalArgs {
     /// Plans of all shards, such as `plan-1.json`
     #[arg(required = true, value_name = "FILE")]
@@ -320,6 +309,40 @@ pub(crate) struct Scope {
     pub(crate) target: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct WaiveArgs {
+    /// Repository, such as `acme/widgets`, or a glob for several, such as `acme/api-*`
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) name: String,
+    /// Key to exempt, such as `branches[main].protection.enforce_admins` or `teams[core]`; repeatable,
+    /// or separated by commas
+    #[arg(long, required = true, value_name = "KEY", value_delimiter = ',')]
+    pub(crate) keys: Vec<String>,
+    /// End of the waiver: a duration such as `2d`, a date such as `2026-12-01` (its last moment in
+    /// UTC), or a time such as `2026-12-01T18:00:00Z`
+    #[arg(long, value_name = "END")]
+    pub(crate) until: String,
+    /// Reason, for the journal and for everybody who reads a plan
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Person or team that answers for the waiver, such as `mona`; without it, the operator
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaiversArgs {
+    /// Limit to one organisation, such as `acme`
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// End a waiver of `beadle waive` now, by its code, such as `8f0c1d2e`
+    #[arg(long, value_name = "CODE", conflicts_with = "json")]
+    pub(crate) end: Option<String>,
+    /// Print JSON, one waiver a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaFile {
     /// settings.yml
@@ -334,6 +357,8 @@ pub(crate) enum SchemaFile {
     Rule,
     /// tests/*.yml
     Test,
+    /// waivers.yml
+    Waivers,
     /// deployment-settings.yml
     Deployment,
 }
@@ -347,6 +372,10 @@ pub(crate) struct ListArgs {
     /// `acme/widgets`
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Limit to the deliveries that concern a repository, by its present or a former name, such as
+    /// `acme/widgets`
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(crate) repo: Option<String>,
     /// Maximum number of deliveries to list
     #[arg(long, default_value_t = 50, value_name = "NUMBER")]
     pub(crate) limit: u32,
@@ -354,33 +383,6 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Print the body of one delivery, such as `72d3162e-cc78-11e3-81ab-4c9367dc0958`
-    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "key"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "key", "repo"])]
     pub(crate) body: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum JournalFormat {
-    /// Text for people
-    Text,
-    /// JSON for programs, one entry a line
-    Ndjson,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct JournalArgs {
-    /// Format of the output
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: JournalFormat,
-    /// Maximum age of the entries to show, such as `2h` or `7d`
-    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
-    pub(crate) since: Option<Duration>,
-    /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-    /// Limit to a group, by its present or a former name, such as `Developers`
-    #[arg(long, value_name = "NAME", conflicts_with = "key")]
-    pub(crate) group: Option<String>,
-    /// Limit to the entries with a higher number than this, such as `1200`
-    #[arg(long, default_value_t = 0, value_name = "SEQ")]
-    pub(crate) after: u64,
 }

@@ -8,10 +8,24 @@ use clap::Command;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
-    ("Decide", &["holds", "approve", "undo", "pause", "resume", "rebind"]),
+    (
+        "Decide",
+        &["holds", "approve", "reject", "undo", "waive", "waivers", "pause", "resume", "rebind"],
+    ),
     (
         "Run and observe the service",
-        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
+        &[
+            "serve",
+            "reload",
+            "status",
+            "healthcheck",
+            "tasks",
+            "queue",
+            "deliveries",
+            "journal",
+            "history",
+            "budget",
+        ],
     ),
     ("Maintain", &["targets", "store"]),
 ];
@@ -92,6 +106,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    ("reload", &[("beadle reload", "after a change of beadle.toml or of a secret")]),
     ("doctor", &[("beadle doctor", "diagnose every organisation and target")]),
     (
         "targets probe",
@@ -108,14 +123,55 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle pause --target aws --for 7d", "a target"),
         ],
     ),
+    (
+        "waive",
+        &[
+            (
+                "beadle waive acme/widgets --keys branches.main.enforce_admins --until 2d --reason \"release\"",
+                "one key of a repository, for two days",
+            ),
+            (
+                "beadle waive \"acme/api-*\" --keys \"teams[contractors]\" --until 2026-12-01 --reason \"audit\" --owner mona",
+                "a team that may keep its access to several repositories",
+            ),
+        ],
+    ),
+    (
+        "waivers",
+        &[
+            ("beadle waivers", "every waiver with its code, its end and its owner"),
+            ("beadle waivers --end 8f0c1d2e", "end a waiver of `beadle waive` now"),
+        ],
+    ),
     ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),
-    ("holds", &[("beadle holds", "each held change with its digest and the reason")]),
+    (
+        "holds",
+        &[
+            ("beadle holds", "the held changes in groups, with codes and reasons"),
+            ("beadle holds 5d0c1e2f3a4b", "each change of one group"),
+        ],
+    ),
     (
         "approve",
         &[
-            ("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`"),
+            ("beadle approve 5d0c1e2f3a4b --reason \"team is closed\"", "all changes of a group"),
+            (
+                "beadle approve 5d0c1e2f3a4b --repo widgets --reason \"try one\"",
+                "the changes of one repository in a group",
+            ),
+            (
+                "beadle approve 8f0c1d2e3a4b --as mona --reason \"asked for\"",
+                "one change by its digest, decided by mona",
+            ),
             ("beadle approve 3c9f0a1b2d4e --reason \"team is closed\"", "a generation of a policy"),
         ],
+    ),
+    (
+        "reject",
+        &[(
+            "beadle reject 5d0c1e2f3a4b --only 8f0c1d2e3a4b --reason \"the team stays\"",
+            "one change of a group",
+        )],
     ),
     (
         "undo",
@@ -138,7 +194,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "deliveries",
         &[
             ("beadle deliveries --since 2h", "the last two hours"),
-            ("beadle deliveries --key acme/widgets", "the deliveries about one repository"),
+            ("beadle deliveries --repo acme/widgets", "the deliveries about one repository"),
             ("beadle deliveries --body 72d3162e-cc78-11e3-81ab-4c9367dc0958", "the body of one delivery"),
         ],
     ),
@@ -146,7 +202,15 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "queue",
         &[
             ("beadle queue", "all keys that wait, run or are parked"),
-            ("beadle queue --retry repository:acme:1296269", "retry a key now"),
+            ("beadle queue --retry acme/widgets", "retry a repository now"),
+        ],
+    ),
+    (
+        "status",
+        &[
+            ("beadle status", "the state now; exit code 0 if everything is as declared"),
+            ("beadle status --watch", "the state again every few seconds"),
+            ("beadle status --json", "the state for programs"),
         ],
     ),
     ("tasks", &[("beadle tasks", "the last result of every task")]),
@@ -154,11 +218,22 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "journal",
         &[
-            ("beadle journal --since 7d --key acme/widgets", "one repository"),
+            ("beadle journal --since 7d --repo acme/widgets", "one repository"),
+            ("beadle journal --only removed,exposed", "what Beadle removed or exposed"),
+            ("beadle journal --who mona --since 2d", "what mona caused or decided"),
+            ("beadle journal --follow", "new entries as they arrive"),
             (
                 "beadle journal --format ndjson --after 1200",
                 "the entries with a number above 1200, for a log collector",
             ),
+        ],
+    ),
+    (
+        "history",
+        &[
+            ("beadle history acme/widgets", "every setting that Beadle changed"),
+            ("beadle history acme/widgets --setting has_wiki", "one setting"),
+            ("beadle history Developers --since 30d", "the members of a group"),
         ],
     ),
     ("healthcheck", &[("beadle healthcheck", "exit code 0 if the service answers")]),

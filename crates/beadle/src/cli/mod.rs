@@ -1,7 +1,9 @@
 //! The command line, with help that teaches.
 
 mod args;
+mod decide_args;
 mod help;
+mod journal_args;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +12,14 @@ use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    ApplyArgs, ApproveArgs, ExplainArgs, Format, ImportArgs, InitArgs, JournalArgs, JournalFormat, ListArgs,
-    PlanArgs, PlanTotalArgs, RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs,
-    TargetsCommand, TasksCommand, Tool, UndoArgs,
+    ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
+    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, UndoArgs,
+    WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
+pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, RejectArgs};
+pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
 
 use beadle_config::StoreLocation;
 
@@ -218,7 +222,25 @@ pub(crate) enum Command {
     /// Writes only to the folder, and never overwrites a file. Exit code: 0 success, 1 an error.
     Import(ImportArgs),
     /// Run the service: receive webhooks, repair drift, sweep on schedule
+    ///
+    /// SIGTERM and Ctrl-C stop the service. SIGHUP makes it read beadle.toml again, as `beadle
+    /// reload` does.
     Serve,
+    /// Make the running service read beadle.toml and its secrets again
+    ///
+    /// Sends a request to the configured operator listener. The service checks the file first. If
+    /// the file is invalid, the service keeps its configuration. Otherwise it ends the runs in
+    /// progress, and works with the new configuration. It receives webhooks all the time. A changed
+    /// mode passes the gate first, as at a start.
+    ///
+    /// New values of `[store]`, `server.listen`, `server.operator` and `worker.lease` need a restart.
+    ///
+    /// Exit code: 0 the service uses the file, 2 a value needs a restart, 1 an error.
+    Reload {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Diagnose permissions, events, clock, store and webhook delivery
     ///
     /// Sends a signed test delivery to the service of this configuration.
@@ -244,16 +266,27 @@ pub(crate) enum Command {
         scope: Scope,
     },
     /// List held changes and held policies
-    Holds {
-        /// Print JSON, one change or generation a line
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// Equal changes of several repositories with the same cause are one group, with one code.
+    /// Changes that wait for a decision come first.
+    Holds(HoldsArgs),
     /// Approve held changes or a held policy, so that Beadle writes them
     ///
-    /// Changes pass the guard. A generation of a policy passes the gate and comes into force, if
-    /// its plan is still the one that `beadle holds` shows.
+    /// Changes pass the guard. The code of a group stands for exactly the changes that `beadle
+    /// holds` shows: if a change joins the group or gets another value, the group has another code.
+    /// A generation of a policy passes the gate and comes into force, if its plan is still the one
+    /// that `beadle holds` shows.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not approved.
     Approve(ApproveArgs),
+    /// Reject held changes, so that they stay held
+    ///
+    /// Beadle holds a rejected change until somebody approves it, or until the change is no longer
+    /// needed. A rejected change no longer counts as a hold that waits for a decision. A rejection
+    /// withdraws an approval whose write has not begun.
+    ///
+    /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected.
+    Reject(RejectArgs),
     /// Undo what Beadle wrote: show the plan, ask for confirmation, restore the earlier values
     ///
     /// The earlier values are in the journal. Beadle leaves alone what somebody changed since, and
@@ -262,6 +295,16 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored.
     Undo(UndoArgs),
+    /// Exempt keys of a repository from the policy until a time
+    ///
+    /// Beadle does not compare the keys: it neither repairs nor reports them. The waiver is in the
+    /// store of the service. `[org.waivers]` limits its length and the keys. At the end, Beadle
+    /// compares the keys again.
+    Waive(WaiveArgs),
+    /// List the waivers of the policy and of `beadle waive`, or end one of the latter
+    ///
+    /// A waiver in `waivers.yml` of the policy ends when the policy no longer has it.
+    Waivers(WaiversArgs),
     /// Confirm which repository, team or user a name in the policy means now
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's
@@ -288,13 +331,34 @@ pub(crate) enum Command {
         /// Maximum number of keys to list
         #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: u32,
-        /// Retry a key now, even if it is parked, such as `repository:acme:1296269` or
-        /// `acme/widgets`
+        /// Retry a repository, group or key now, even if it is parked, such as `acme/widgets` or
+        /// `repository:acme:1296269`
         #[arg(long, value_name = "KEY")]
         retry: Option<String>,
         /// Show one group only, by its present or a former name, such as `Developers`
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
+        /// Show one repository only, by its present or a former name, such as `acme/widgets`
+        #[arg(long, value_name = "NAME", conflicts_with = "group")]
+        repo: Option<String>,
+    },
+    /// Show the state of the service and everything that is not as declared
+    ///
+    /// Beadle prints one line for each organisation, directory and target: the mode and the policy
+    /// in force, the last and the next sweep, and how many repositories or groups have a problem.
+    /// Then it prints one line for each problem: what is parked, contested, held, unknown or
+    /// drifted, with the cause and the names. Reads the store, and asks the service of this machine
+    /// whether it is ready. Sends no request to GitHub.
+    ///
+    /// Exit code: 0 everything is as declared, 2 something is parked, contested, held, unknown or
+    /// drifted, 1 the service is down, a task fails, a sweep is overdue or an error.
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Print the state again and again until Ctrl-C
+        #[arg(long)]
+        watch: bool,
     },
     /// List the background tasks, or run one now
     ///
@@ -308,8 +372,17 @@ pub(crate) enum Command {
     },
     /// Show what Beadle wrote, held and refused, and why
     ///
+    /// Each line tells when and where Beadle changed what, which line of the policy asked for it, and
+    /// who made the state before, as far as a webhook or the directory reports it. The newest line
+    /// comes first.
+    ///
     /// The service deletes old entries. To keep them, export them regularly with `--format ndjson`.
     Journal(JournalArgs),
+    /// Show each setting of a repository or group over time
+    ///
+    /// Shows the values that Beadle wrote, with the newest first, the line of the policy that asked
+    /// for each of them, and who made the state before, as far as it is known.
+    History(HistoryArgs),
     /// Check that the service answers, for containers
     ///
     /// Sends a request to the public listener of this configuration, on this machine.

@@ -8,8 +8,8 @@ use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Key, Lane, Limits, Outcome, Plan, Report, StepResult, Store, Unknown,
-    WritePace, apply,
+    Change, Class, Clock, Failure, Key, KeyState, Lane, Limits, Outcome, Plan, Report, StepResult, Store,
+    Unknown, WritePace, apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
@@ -326,7 +326,9 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         planned: clock.now(),
     };
     if plan.changes.is_empty() {
-        return Ok((Report::of_nothing(plan), true));
+        let report = Report::of_nothing(plan);
+        KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
+        return Ok((report, true));
     }
     let now = clock.now();
     let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
@@ -354,7 +356,12 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     };
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
-    Ok(written?)
+    let (report, is_all) = written?;
+    // The report lacks the changes that nobody confirmed, so it does not show the state of the key.
+    if is_all {
+        KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
+    }
+    Ok((report, is_all))
 }
 
 const CHANGED: &str =

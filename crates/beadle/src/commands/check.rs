@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use beadle_engine::Clock;
 use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
 use crate::app::{member_file, refused};
 use crate::commands::{FAILED, FINE};
-use crate::config::{Config, PolicySource};
+use crate::config::{Config, PolicySource, waiver_findings};
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 
@@ -56,6 +57,7 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 
 pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let config = Config::load(path)?;
+    let now = Clock::system().now();
     let mut failed = false;
     let mut found = Vec::new();
     let mut of_policies = Vec::new();
@@ -107,6 +109,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         };
         if let Some(policy) = &policy {
             problems.extend(undeclared(policy, org));
+            problems.extend(waiver_findings(org, policy, now));
             let teams = config.teams_of(&org.name).filter_map(|target| target.github.as_ref());
             problems.extend(teams.filter_map(|teams| member_file::problem(&policy.sources, teams)));
         }
@@ -149,7 +152,11 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
                     0 => String::new(),
                     count => format!(", {}", counted(count, "test", "tests")),
                 };
-                printer.line(format!("{}: {fine}: {counts}{tests}", org.name));
+                let waivers = match policy.as_ref().map_or(0, |policy| policy.waivers.len()) {
+                    0 => String::new(),
+                    count => format!(", {}", counted(count, "waiver", "waivers")),
+                };
+                printer.line(format!("{}: {fine}: {counts}{tests}{waivers}", org.name));
             }
             None => printer.line(format!(
                 "{}: {}: {counts}",

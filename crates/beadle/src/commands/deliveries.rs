@@ -1,9 +1,10 @@
 //! `beadle deliveries`: lists webhook deliveries, or prints the body of one.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use anyhow::bail;
-use beadle_engine::{Clock, DeliveryRow, Listing, Store};
+use beadle_engine::{Clock, DeliveryRow, Key, Listing, Store};
 use beadle_hooks::okta::{EVENTS, SOURCE};
 
 use crate::app::store;
@@ -24,9 +25,10 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
         return Ok(FINE);
     }
     let since = args.since.map(|since| Clock::system().now() - since);
-    let keys = match &args.key {
-        Some(text) => names::keys(config, &store, text).await?,
-        None => Vec::new(),
+    let keys = match (&args.key, &args.repo) {
+        (Some(text), _) => names::keys(config, &store, text).await?,
+        (None, Some(name)) => names::repository_keys(config, &store, name).await?,
+        (None, None) => Vec::new(),
     };
     let mut rows: Vec<DeliveryRow> = Vec::new();
     for key in keys.iter().map(|key| Some(key.to_string())).chain(keys.is_empty().then_some(None)) {
@@ -45,19 +47,30 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
             printer.line("no deliveries");
         }
     }
+    let mut known: HashMap<Key, String> = HashMap::new();
     for row in rows {
         if args.json {
             printer.json(&serde_json::to_string(&row)?);
             continue;
         }
-        let keys: Vec<&str> = row.keys.iter().map(beadle_engine::Key::as_str).collect();
-        let keys = if keys.is_empty() { "no key".into() } else { keys.join(" ") };
+        let mut about: Vec<String> = Vec::new();
+        for key in &row.keys {
+            let name = if let Some(name) = known.get(key) {
+                name.clone()
+            } else {
+                let name = names::shown(store.as_ref(), key).await?;
+                known.insert(key.clone(), name.clone());
+                name
+            };
+            about.push(name);
+        }
+        let about = if about.is_empty() { "no key".into() } else { about.join(" ") };
         printer.line(format!(
             "{}  {}  {:34}  {}",
             row.received,
             row.id,
             escape::cut(&row.event, 80),
-            printer.paint(Tone::Faint, escape::cut(&keys, VALUE))
+            printer.paint(Tone::Faint, escape::cut(&about, VALUE))
         ));
     }
     Ok(FINE)

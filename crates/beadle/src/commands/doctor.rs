@@ -11,6 +11,7 @@ use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::service_record::other_configurations;
 use crate::app::{senders, store};
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, OrgConfig};
@@ -84,6 +85,11 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
     let app = App::new(config, OpenOptions::default());
     let mut doctor = Doctor::new(printer);
     doctor.report(check_store(config).await);
+    if let Some(store) = store::open_if_there(config).await.ok().flatten() {
+        for other in other_configurations(store.as_ref(), config, app.clock.now()).await? {
+            doctor.note(&other);
+        }
+    }
     for file in &config.file.org {
         match app.organisation(file).await {
             Ok(org) => {

@@ -17,6 +17,7 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
+use crate::output::render::waived_line;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     if let Some(name) = &args.group {
@@ -137,6 +138,9 @@ fn tell(explained: &Explanation, printer: &Printer) {
             let text = format!("  {:widest$}  {word}  [{}]", "", step.line);
             printer.line(printer.paint(Tone::Faint, text));
         }
+    }
+    for waived in &explained.waived {
+        printer.line(format!("  {}", waived_line(printer, waived)));
     }
     for gone in &explained.removed {
         let place = printer.paint(Tone::Faint, format!("[{}]", gone.set_by));

@@ -1,8 +1,9 @@
-//! `beadle journal`: prints what Beadle wrote, held and refused.
+//! `beadle journal`: shows what Beadle wrote, held and refused, and who caused it.
 
-use beadle_engine::journal::IntendedChange;
-use beadle_engine::{Clock, Detail, Entry, Listing};
-use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Clock, Entry, History, Key, Listing, Risk, Store, Time};
 
 use crate::app::directories_and_targets::group_keys;
 use crate::app::store;
@@ -10,71 +11,176 @@ use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::commands::names::{self, PAGE};
 use crate::config::Config;
-use crate::output::escape::{self, VALUE};
-use crate::output::journal_sentence::sentence;
-use crate::output::printer::{Printer, Tone};
+use crate::journal::forwards::Forwards;
+use crate::journal::stories::Stories;
+use crate::journal::story::Story;
+use crate::output::journal_line::{is_shown, line};
+use crate::output::printer::Printer;
+
+/// How often `--follow` looks for new entries.
+const POLL: Duration = Duration::from_secs(1);
+/// How long `--follow` waits for the end of a run before it shows the writes of the run.
+const RUN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
-    let since = args.since.map(|since| Clock::system().now() - since);
-    let asked = match (&args.group, &args.key) {
-        (Some(name), _) => group_keys(config, &store, name).await?,
-        (None, Some(text)) => names::keys(config, &store, text).await?,
-        (None, None) => Vec::new(),
+    let keys = match (&args.group, &args.repo, &args.key) {
+        (Some(name), ..) => group_keys(config, &store, name).await?,
+        (_, Some(name), _) => names::repository_keys(config, &store, name).await?,
+        (_, _, Some(text)) => names::keys(config, &store, text).await?,
+        _ => Vec::new(),
     };
-    let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
-    // The store can filter by one key only. For several keys, this function filters.
-    let key = keys.first().filter(|_| keys.len() == 1).cloned();
-    let mut after = args.after;
-    let mut shown = 0_usize;
-    loop {
-        let listing = Listing { after, since, key: key.clone(), limit: PAGE };
-        let entries = store.entries(listing).await?;
-        let Some(last) = entries.last() else { break };
-        after = last.seq;
-        for entry in entries.iter().filter(|entry| keys.is_empty() || keys.contains(&entry.key)) {
-            shown += 1;
-            match args.format {
-                JournalFormat::Ndjson => printer.json(&serde_json::to_string(entry)?),
-                JournalFormat::Text => printer.line(text(entry, printer)),
-            }
+    let clock = Clock::system();
+    let search = Search { since: args.since.map(|since| clock.now() - since), store, keys, args };
+    let shown = match args.format {
+        JournalFormat::Ndjson => {
+            anyhow::ensure!(
+                args.only.is_empty() && args.who.is_none(),
+                "`--only` and `--who` need `--format text`\nhint: filter the JSON with a program such as `jq`"
+            );
+            search.export(&clock, printer).await?
         }
-    }
+        JournalFormat::Text if args.follow => search.follow(&clock, printer).await?,
+        JournalFormat::Text => search.list(printer).await?,
+    };
     if shown == 0 {
-        names::ensure_known(store.as_ref(), &asked).await?;
-        printer.note(if keys.is_empty() {
+        names::ensure_known(search.store.as_ref(), &search.keys).await?;
+        printer.note(if search.keys.is_empty() && args.only.is_empty() && args.who.is_none() {
             "the journal has no entries"
         } else {
-            "the journal has no entries for this key"
+            "the journal has no such entries"
         });
     }
     Ok(FINE)
 }
 
-fn text(entry: &Entry, printer: &Printer) -> String {
-    let detail = match (&entry.detail, entry.intent) {
-        (Detail::Change(IntendedChange { change, .. }), _) => {
-            let fields = change
-                .fields
-                .iter()
-                .map(|field| format!("{}: {} → {}", field.name, value(&field.before), value(&field.after)));
-            format!("{} {} {}", change.aspect, change.what, fields.collect::<Vec<_>>().join("; "))
-        }
-        (detail, Some(intent)) => format!("of {intent}: {}", escape::cut(&detail.to_string(), DETAIL)),
-        (detail, None) => {
-            let text = sentence(detail).unwrap_or_else(|| detail.to_string());
-            escape::cut(&text, DETAIL)
-        }
-    };
-    let kind = printer.paint(Tone::Heading, format!("{:8}", entry.kind.as_str()));
-    let subject = escape::cut(&entry.subject, VALUE);
-    format!("{:6}  {}  {kind}  {subject:30}  {detail}", entry.seq, entry.at)
+/// The entries that the command shows.
+struct Search<'a> {
+    store: Arc<dyn Store>,
+    keys: Vec<Key>,
+    since: Option<Time>,
+    args: &'a JournalArgs,
 }
 
-/// The maximum number of characters of an entry's detail in the text output. `--format ndjson`
-/// prints the whole detail.
-const DETAIL: usize = 4 * VALUE;
+impl Search<'_> {
+    /// Prints sentences, with the newest first. Returns their number.
+    async fn list(&self, printer: &Printer) -> anyhow::Result<usize> {
+        let history = History {
+            after: self.args.after,
+            since: self.since,
+            risks: self.risks(),
+            limit: PAGE,
+            ..History::default()
+        };
+        let mut stories = Stories::new(&self.store, &self.keys, &history);
+        let mut shown = 0;
+        while let Some(story) = stories.next_story().await? {
+            if !self.has(&story) {
+                continue;
+            }
+            if shown == self.args.limit {
+                printer.note(format!(
+                    "the journal has older entries: raise `--limit` above {shown}, or use `--since`"
+                ));
+                break;
+            }
+            shown += 1;
+            printer.line(line(&self.named(story).await?, printer));
+            if printer.is_closed() {
+                break;
+            }
+        }
+        Ok(shown)
+    }
 
-fn value(value: &Value) -> String {
-    escape::cut(&value.to_string(), VALUE)
+    /// Replaces the key in a story by a name, if the entry has no name of its own.
+    async fn named(&self, mut story: Story) -> anyhow::Result<Story> {
+        let entry = &mut story.entry;
+        if (entry.subject.is_empty() || entry.subject == entry.key)
+            && let Ok(key) = entry.key.parse::<Key>()
+            && let Some(name) = names::name(self.store.as_ref(), &key).await?
+        {
+            entry.subject = name;
+        }
+        Ok(story)
+    }
+
+    /// Prints sentences in the order of the journal, until the user stops the command
+    /// or nobody reads the output. Returns the number of sentences.
+    async fn follow(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
+        let mut forwards = Forwards::default();
+        let (mut after, mut shown) = (self.args.after, 0);
+        if after == 0 && self.since.is_none() {
+            let newest = self.store.newest_entries(History { limit: 1, ..History::default() }).await?;
+            after = newest.first().map_or(0, |entry| entry.seq);
+        }
+        while !printer.is_closed() {
+            let entries = self.page(&mut after).await?;
+            let is_quiet = entries.is_empty();
+            let mut stories: Vec<Story> = Vec::new();
+            for entry in entries.into_iter().filter(|entry| self.is_of_keys(entry)) {
+                stories.extend(forwards.take(entry));
+            }
+            if is_quiet {
+                stories.extend(forwards.older_than(clock.now() - RUN));
+            }
+            for story in stories.into_iter().filter(|story| self.has(story)) {
+                shown += 1;
+                printer.line(line(&self.named(story).await?, printer));
+            }
+            if is_quiet {
+                clock.sleep(POLL).await;
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Prints the entries as JSON, in the order of the journal. Returns their number.
+    async fn export(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
+        let (mut after, mut shown) = (self.args.after, 0);
+        while !printer.is_closed() {
+            let entries = self.page(&mut after).await?;
+            if entries.is_empty() {
+                if !self.args.follow {
+                    break;
+                }
+                clock.sleep(POLL).await;
+            }
+            for entry in entries.iter().filter(|entry| self.is_of_keys(entry)) {
+                shown += 1;
+                printer.json(&serde_json::to_string(entry)?);
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Returns the next entries in the order of the journal, and raises `after` to the last of them.
+    async fn page(&self, after: &mut u64) -> anyhow::Result<Vec<Entry>> {
+        // The store can filter by one key only.
+        let key = self.keys.first().filter(|_| self.keys.len() == 1).map(ToString::to_string);
+        let listing = Listing { after: *after, since: self.since, key, limit: PAGE };
+        let entries = self.store.entries(listing).await?;
+        *after = entries.last().map_or(*after, |last| last.seq);
+        Ok(entries)
+    }
+
+    fn is_of_keys(&self, entry: &Entry) -> bool {
+        self.keys.is_empty() || self.keys.iter().any(|key| key.as_str() == entry.key)
+    }
+
+    fn risks(&self) -> Vec<Risk> {
+        self.args.only.iter().map(|only| only.risk()).collect()
+    }
+
+    /// Returns whether the command shows a story.
+    fn has(&self, story: &Story) -> bool {
+        let risks = self.risks();
+        let has_risk = || {
+            let fields = story.change().map(|change| change.fields.as_slice()).unwrap_or_default();
+            fields.iter().any(|field| risks.contains(&field.risk))
+        };
+        is_shown(story)
+            && (risks.is_empty() || has_risk())
+            && self.args.who.as_ref().is_none_or(|who| story.is_about(who))
+    }
 }

@@ -6,11 +6,14 @@ mod approve;
 mod aws;
 mod budget;
 mod check;
+mod decide;
 mod deliveries;
 mod doctor;
 mod explain;
 mod gate;
 mod healthcheck;
+mod history;
+mod holds;
 mod import;
 mod import_groups;
 mod init;
@@ -22,23 +25,28 @@ mod plan_total;
 mod preview;
 mod queue;
 mod rebind;
+mod reject;
+mod reload;
 mod rounds;
 mod serve;
+mod status;
 mod store;
 mod sweep;
 mod tally;
 mod targets;
 mod tasks;
 mod undo;
+mod waive;
+mod waivers;
 
 use std::sync::Arc;
 
 use beadle_engine::Time;
-use beadle_repositories::{FileKind, rule_schema, schema, test_schema};
+use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_schema};
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
-use crate::config::{Config, EXAMPLE};
+use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;
 
 /// The exit code of success: no change is pending.
@@ -69,7 +77,11 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Some(tool) => import::convert(tool, &args, printer),
             None => Box::pin(import::run(&armed().await?, &args, printer)).await,
         },
-        Command::Serve => serve::run(&armed().await?).await,
+        Command::Serve => {
+            let place = ConfigPlace { file: cli.config.clone(), store: cli.store.clone() };
+            Box::pin(serve::run(&place)).await
+        }
+        Command::Reload { json } => reload::run(&*armed().await?, json, printer).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
@@ -80,9 +92,12 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
-        Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
-        Command::Approve(args) => approve::approve(&*config()?, &args, printer).await,
+        Command::Holds(args) => holds::run(&*config()?, &args, printer).await,
+        Command::Approve(args) => approve::run(&*config()?, &args, printer).await,
+        Command::Reject(args) => reject::run(&*config()?, &args, printer).await,
         Command::Undo(args) => Box::pin(undo::run(&armed().await?, &args, printer)).await,
+        Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
+        Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
@@ -93,16 +108,19 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
                 SchemaFile::Deployment => schema(FileKind::Deployment),
                 SchemaFile::Rule => rule_schema(),
                 SchemaFile::Test => test_schema(),
+                SchemaFile::Waivers => waiver_schema(),
             };
             printer.json(&serde_json::to_string_pretty(&schema)?);
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&*config()?, &args, printer).await,
-        Command::Queue { json, limit, retry, group } => {
-            let wanted = queue::QueueFilter { json, limit, retry, group };
-            queue::run(&*config()?, wanted, printer).await
+        Command::Queue { json, limit, retry, group, repo } => {
+            let wanted = queue::QueueFilter { json, limit, retry, group, repo };
+            queue::run(&config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
+        Command::History(args) => history::run(&*config()?, &args, printer).await,
+        Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and
             // needs the operator token for that.

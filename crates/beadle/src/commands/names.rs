@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::{Entry, Key, Listing, Store};
+use beadle_engine::{History, Key, Listing, Store};
 use beadle_repositories::policy::nearest;
 
 use crate::app::directories_and_targets::group_keys;
@@ -20,22 +20,13 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
     }
-    let mut known: BTreeSet<String> = BTreeSet::new();
-    let mut found: BTreeSet<Key> = BTreeSet::new();
-    each(store.as_ref(), None, |entry| {
-        if is_called(&entry.subject, text) {
-            found.extend(entry.key.parse::<Key>());
-        }
-        if known.len() < MOST {
-            known.insert(entry.subject.clone());
-        }
-    })
-    .await?;
+    let mut found: BTreeSet<Key> = store.keys_called(text).await?.into_iter().collect();
     if !config.file.target.is_empty() {
         // If no group has this name, a repository may still have it.
         found.extend(group_keys(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {
+        let known = store.subjects(MOST).await?;
         let near = nearest(text, known.iter().map(String::as_str));
         let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         bail!(
@@ -47,20 +38,28 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
 }
 
 /// The maximum number of names that Beadle collects to suggest a similar name.
-const MOST: usize = 10_000;
+const MOST: u32 = 10_000;
+/// The number of entries in which the name of a key is looked for at once. In most cases, the newest
+/// entry has it.
+const FEW: u32 = 5;
 
-/// Returns whether the subject of a journal entry has this name. The name can be `owner/name` or
-/// only the part after the owner.
-fn is_called(subject: &str, name: &str) -> bool {
-    subject.eq_ignore_ascii_case(name)
-        || subject.split_once('/').is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name))
+/// Returns every key of a repository that a text can mean.
+pub(super) async fn repository_keys(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    text: &str,
+) -> anyhow::Result<Vec<Key>> {
+    let mut found = keys(config, store, text).await?;
+    found.retain(|key| key.kind() == "repository");
+    anyhow::ensure!(!found.is_empty(), "`{text}` is not the name of a repository");
+    Ok(found)
 }
 
 /// Returns an error if the store knows none of these keys. The key is then misspelled, or belongs
 /// to another store.
 pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
     for key in keys {
-        let listing = |limit| Listing { after: 0, since: None, key: Some(key.to_string()), limit };
+        let listing = |limit| Listing { key: Some(key.to_string()), limit, ..Listing::default() };
         if store.row(key).await?.is_some()
             || !store.entries(listing(1)).await?.is_empty()
             || !store.deliveries(listing(1)).await?.is_empty()
@@ -75,35 +74,42 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// Returns the name that the newest journal entry of a key has.
+/// Returns the name of a key for people. The key of a dispatch or of the check of a pull request
+/// begins with the id of a repository, and gets the name of this repository.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
-    let mut last: Option<String> = None;
-    each(store, Some(key), |entry| {
-        if !entry.subject.is_empty() && entry.subject != key.as_str() {
-            entry.subject.clone_into(last.get_or_insert_default());
-        }
-    })
-    .await?;
-    Ok(last)
+    if let Some(name) = subject(store, key).await? {
+        return Ok(Some(name));
+    }
+    let Some((id, rest)) = key.id().split_once('/').filter(|(id, _)| id.parse::<u64>().is_ok()) else {
+        return Ok(None);
+    };
+    let repository = Key::new("repository", key.instance(), id);
+    Ok(subject(store, &repository).await?.map(|name| format!("{} {rest} of {name}", key.kind())))
 }
 
-/// Calls `look` for each entry of the journal, oldest first. With a key, only the entries of that
-/// key. Reads one page at a time.
-async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)) -> anyhow::Result<()> {
-    let mut after = 0;
+/// Returns the name that the newest journal entry of a key has.
+async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
+    let mut history = History { key: Some(key.to_string()), limit: FEW, ..History::default() };
     loop {
-        let key = key.map(ToString::to_string);
-        let entries = store.entries(Listing { after, since: None, key, limit: PAGE }).await?;
-        let Some(last) = entries.last() else { return Ok(()) };
-        after = last.seq;
-        entries.iter().for_each(&mut look);
+        let entries = store.newest_entries(history.clone()).await?;
+        let Some(last) = entries.last() else { return Ok(None) };
+        history.before = Some(last.seq);
+        let is_name = |subject: &String| !subject.is_empty() && subject != key.as_str();
+        if let Some(name) = entries.into_iter().map(|entry| entry.subject).find(is_name) {
+            return Ok(Some(name));
+        }
     }
+}
+
+/// Returns the name of a key for people; the key itself if the journal has no name for it.
+pub(super) async fn shown(store: &dyn Store, key: &Key) -> anyhow::Result<String> {
+    Ok(name(store, key).await?.unwrap_or_else(|| key.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::store::prelude::*;
-    use beadle_engine::{EntryKind, Time};
+    use beadle_engine::{Entry, EntryKind, Time};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::Value;
 
@@ -125,14 +131,33 @@ mod tests {
         };
         let mut entries = vec![entry("acme/old"); PAGE as usize + 1];
         entries.push(entry("acme/new"));
-        entries.push(entry(key.as_str()));
+        entries.extend(vec![entry(key.as_str()); 2 * FEW as usize]);
         store.journal(None, entries, Time(1)).await.unwrap();
         assert_eq!(name(&store, &key).await.unwrap().as_deref(), Some("acme/new"));
     }
 
-    #[test]
-    fn a_subject_is_found_with_and_without_its_owner() {
-        assert!(is_called("acme/shop", "ACME/shop") && is_called("acme/shop", "shop"));
-        assert!(!is_called("acme/shop", "acme") && !is_called("acme/shop", "sho"));
+    #[tokio::test]
+    async fn a_key_of_a_repository_has_the_name_of_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        let entry = Entry {
+            seq: 0,
+            at: Time(1),
+            kind: EntryKind::Run,
+            key: Key::new("repository", "acme", 7).to_string(),
+            subject: "acme/shop".into(),
+            intent: None,
+            detail: Value::Null.into(),
+        };
+        store.journal(None, vec![entry], Time(1)).await.unwrap();
+        for (key, expected) in [
+            (Key::new("dispatch", "acme", "7/deploy"), Some("dispatch deploy of acme/shop")),
+            (Key::new("check", "acme", "7/12"), Some("check 12 of acme/shop")),
+            (Key::new("dispatch", "acme", "8/deploy"), None),
+            (Key::new("dispatch", "other", "7/deploy"), None),
+            (Key::new("target-group", "aws", "corp/00g1"), None),
+        ] {
+            assert_eq!(name(&store, &key).await.unwrap().as_deref(), expected, "{key}");
+        }
     }
 }

@@ -112,7 +112,7 @@ async fn note(
 
 /// Returns the scope in the form that the queue uses, and the name of the scope for people. For a
 /// repository, this function asks GitHub for the id.
-async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
+pub(super) async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
     if let Some(target) = &scope.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());
         if !known.clone().any(|name| name == target) {

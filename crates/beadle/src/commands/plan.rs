@@ -15,6 +15,7 @@ use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::service_record::other_configurations;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::preview;
@@ -38,6 +39,11 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     let app = App::new(config, OpenOptions { store: store.clone(), parts, ..OpenOptions::PATIENT });
     if let Some(base) = &args.base {
         return Box::pin(preview::run(&app, base, args, store.as_ref(), printer)).await;
+    }
+    if let Some(store) = &store {
+        for other in other_configurations(store.as_ref(), config, app.clock.now()).await? {
+            printer.note(other);
+        }
     }
     let mut plans = Vec::new();
     let mut held = Vec::new();

@@ -1,10 +1,13 @@
 //! `beadle queue`: lists keys, or makes one parked key due again.
 
-use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Key, Lane, Mark, Row, Store, Time};
 
 use crate::app::directories_and_targets::group_keys;
 use crate::app::store;
-use crate::commands::{FINE, ago, names};
+use crate::cli::Scope;
+use crate::commands::{FINE, ago, names, pause};
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
@@ -16,36 +19,32 @@ pub(crate) struct QueueFilter {
     pub(crate) limit: u32,
     pub(crate) retry: Option<String>,
     pub(crate) group: Option<String>,
+    pub(crate) repo: Option<String>,
 }
 
-pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
     let now = Clock::system().now();
-    if let Some(key) = wanted.retry {
-        // A name can mean a repository or a group. To retry a dispatch, the operator must give its
-        // key.
-        let is_meant = |found: &Key| {
-            found.as_str() == key
-                || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
-        };
-        let mut found = names::keys(config, &store, &key).await?;
-        found.retain(is_meant);
-        anyhow::ensure!(
-            !found.is_empty(),
-            "`{key}` is not the name of a repository or group\nhint: specify the key, such as `repository:acme:1296269`"
-        );
-        for key in found {
+    if let Some(name) = wanted.retry {
+        for key in keys_to_retry(config, &store, &name).await? {
             store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
-            printer.line(format!("{key} is due now"));
+            let shown = names::shown(store.as_ref(), &key).await?;
+            let shown = if shown == key.as_str() { &name } else { &shown };
+            printer.line(format!("{} is due now", escape::cut(shown, VALUE)));
         }
         return Ok(FINE);
     }
-    let rows = match &wanted.group {
+    let keys = match (&wanted.group, &wanted.repo) {
+        (Some(name), _) => Some(group_keys(config, &store, name).await?),
+        (None, Some(name)) => Some(names::repository_keys(config, &store, name).await?),
+        (None, None) => None,
+    };
+    let rows = match &keys {
         None => store.rows(wanted.limit).await?,
-        Some(name) => {
+        Some(keys) => {
             let mut rows = Vec::new();
-            for key in group_keys(config, &store, name).await? {
-                rows.extend(store.row(&key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
+            for key in keys {
+                rows.extend(store.row(key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
             }
             rows
         }
@@ -56,19 +55,19 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
         return Ok(FINE);
     }
     for row in &rows {
-        let key = row.key.as_str();
-        let name = names::name(store.as_ref(), &row.key).await?;
-        let name = name.map(|name| format!("{}; ", escape::cut(&name, VALUE))).unwrap_or_default();
-        printer.line(format!("{:9} {key:44} {name}{}", state(row, now, printer), detail(row, now)));
+        let name = named(store.as_ref(), row.key.as_str(), printer).await?;
+        printer.line(format!("{:9} {name}  {}", state(row, now, printer), detail(row, now)));
     }
-    if wanted.group.is_some() {
+    if keys.is_some() {
         if rows.is_empty() {
-            printer.note("the group is not due, not running and not parked");
+            let what = if wanted.group.is_some() { "group" } else { "repository" };
+            printer.note(format!("the {what} is not due, not running and not parked"));
         }
         return Ok(FINE);
     }
     for pause in store.pauses(now).await? {
-        printer.line(format!("paused    {:44} until {}", pause.scope, pause.until));
+        let name = named(store.as_ref(), &pause.scope, printer).await?;
+        printer.line(format!("paused    {name}  until {}", pause.until));
     }
     let depth = store.depth(now).await?;
     let held = store.holds().await?.len();
@@ -81,6 +80,46 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
         counted(held, "change", "changes")
     ));
     Ok(FINE)
+}
+
+/// Returns the keys that a key or a name means. A name can mean a repository or a group. To retry a
+/// dispatch, the operator must give its key.
+async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str) -> anyhow::Result<Vec<Key>> {
+    let is_meant = |found: &Key| {
+        found.as_str() == name
+            || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
+    };
+    let mut found = match names::keys(config, store, name).await {
+        Ok(found) => found,
+        Err(unknown) => {
+            // The journal has no entry about a repository that was always as declared.
+            let scope = Scope { org: None, repo: Some(name.to_owned()), target: None };
+            let Ok((key, _)) = pause::resolve(config, &scope).await else { return Err(unknown) };
+            vec![key.parse()?]
+        }
+    };
+    found.retain(is_meant);
+    anyhow::ensure!(
+        !found.is_empty(),
+        "`{name}` is not the name of a repository or group\nhint: specify the key, such as `repository:acme:1296269`"
+    );
+    Ok(found)
+}
+
+/// Returns the name of a key for people, and the key for programs. An organisation, a target, and a
+/// key that the journal does not know have no other name.
+async fn named(store: &dyn Store, scope: &str, printer: &Printer) -> anyhow::Result<String> {
+    let name = match scope.parse::<Key>() {
+        Ok(key) => names::name(store, &key).await?,
+        Err(_) => None,
+    };
+    Ok(match name {
+        Some(name) => {
+            let key = printer.paint(Tone::Faint, format!("[{}]", escape::cut(scope, VALUE)));
+            format!("{:30} {key}", escape::cut(&name, VALUE))
+        }
+        None => format!("{scope:44}"),
+    })
 }
 
 fn state(row: &Row, now: Time, printer: &Printer) -> String {

@@ -1,55 +1,36 @@
 //! `beadle serve`: the listeners, the worker and the background tasks.
 
-use std::ops::RangeInclusive;
+mod in_use;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use beadle_engine::{Clock, Store, StoreError};
-use beadle_server::{Intake, IntakeLimits, Operator, Senders, serve};
+use beadle_server::{ReloadRequest, Reloads, serve};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
-use crate::app::policy_reading;
-use crate::app::service::Service;
-use crate::app::{senders, store};
+use self::in_use::{GRACE, Prepared, Routes};
+use crate::app::store;
 use crate::commands::FINE;
-use crate::config::Config;
+use crate::config::{Config, ConfigPlace};
+use crate::reload_signal::ReloadSignal;
 use crate::stop_signals::StopSignals;
-use crate::tasks::{self, Host, is_target_probe, recover_interrupted_writes};
+use crate::tasks::recover_interrupted_writes;
 
-/// The time that the running keys have to end when the service stops.
-const GRACE: Duration = Duration::from_secs(20);
-/// The shortest and the longest time that a key waits if its organisation or target is not open.
-const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
-/// The maximum time that the worker waits at the start for the probes of all targets. So a target
-/// that does not answer delays other work only for this time.
-const OPENING: Duration = Duration::from_secs(10);
 /// The time between two checks that the store accepts writes.
 const HEALTH: Duration = Duration::from_secs(10);
 
-pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
-    let store = store::open(config).await?;
-    let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
-    let clock = app.clock.clone();
-    let directories = app.directories()?;
-    let stop = CancellationToken::new();
-    let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
-    policy_reading::begin(&service);
-    let senders =
-        Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
-    for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
-        tracing::warn!(organisation = org.name, "no webhook secret, Beadle finds changes only by sweeps");
-    }
-    for okta in config.file.okta.iter().filter(|okta| okta.hook_secrets.is_empty()) {
-        tracing::warn!(
-            directory = okta.name,
-            "no event hook secret, Beadle finds changes only by the System Log and sweeps"
-        );
-    }
+pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
+    let mut config = Arc::new(place.read().await?);
+    let store = store::open(&config).await?;
+    let clock = Clock::system();
+    let (reloads, mut requests) = Reloads::channel();
+    let prepared = Prepared::new(&config, &store, &reloads)?;
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
         // The service starts although the store is unavailable. It answers 503 until the store
         // accepts writes again.
@@ -58,6 +39,7 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
     // The service catches signals before it listens, because an operator may stop it as soon as it
     // answers.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
+    let mut reload_signal = ReloadSignal::catch().context("cannot catch signals")?;
     let listen = config.file.server.listen;
     let public = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let operator_address = config.file.server.operator;
@@ -65,59 +47,89 @@ pub(crate) async fn run(config: &Arc<Config>) -> anyhow::Result<u8> {
         .await
         .with_context(|| format!("cannot listen on {operator_address}"))?;
 
-    let worker = service.worker();
-    let driver = tasks::driver(&service, Host::Service);
-    let limits =
-        IntakeLimits { in_flight: config.file.server.in_flight_mib * 1024 * 1024, ..IntakeLimits::default() };
-    let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
-    let intake = Arc::new(Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits));
-    let token = config.file.server.operator_token.as_ref();
-    service.open_all().await;
-    let operator = Arc::new(Operator {
-        store: store.clone(),
-        clock: clock.clone(),
-        metrics: metrics.clone(),
-        counts: worker.counts.clone(),
-        budgets: service.budgets.clone(),
-        driver: driver.clone(),
-        token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
-    });
+    let routes = Routes::default();
+    let mut in_use = prepared.start(&routes).await;
     tracing::info!(listen = %public.local_addr()?, operator = %private.local_addr()?, "serving");
-
-    let running = TaskTracker::new();
-    running.spawn(serve(public, intake.router(), stop.clone(), GRACE));
-    running.spawn(serve(private, operator.router(), stop.clone(), GRACE));
-    let background = driver.clone();
-    let stopped = stop.clone();
-    running.spawn(async move { background.run(stopped).await });
-    let work = async {
-        // The worker claims no key before the probes have ended, because a key whose target is not
-        // open would have to wait.
-        tokio::select! {
-            () = driver.ran(is_target_probe) => {}
-            () = clock.sleep(OPENING) => {}
-        }
-        running.spawn(worker.run(stop.clone(), GRACE));
-        running.close();
-        std::future::pending::<()>().await;
-    };
+    let (stop, listeners) = (CancellationToken::new(), TaskTracker::new());
+    listeners.spawn(serve(public, routes.public.router(), stop.clone(), GRACE));
+    listeners.spawn(serve(private, routes.operator.router(), stop.clone(), GRACE));
+    listeners.close();
     let mut damaged = Ok(FINE);
-    tokio::select! {
-        () = work => {}
-        error = damage(store.as_ref(), &clock) => damaged = Err(anyhow!(error)),
-        signal = signals.next() => tracing::info!(signal, "stopping, waiting for runs in progress"),
+    let mut damage = Box::pin(damage(store.as_ref(), &clock));
+    let signal = loop {
+        let request = tokio::select! {
+            error = &mut damage => {
+                damaged = Err(anyhow!(error));
+                break None;
+            }
+            signal = signals.next() => break Some(signal),
+            request = next_request(&mut reload_signal, &mut requests) => request,
+        };
+        let (next, prepared, done) = match prepare(place, &config, (&store, &reloads)).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "configuration not reloaded, the service keeps the previous one");
+                answer(request, Err(error));
+                continue;
+            }
+        };
+        // A stop does not wait for the reload.
+        tokio::select! {
+            () = in_use.stop() => {}
+            signal = signals.next() => break Some(signal),
+        }
+        in_use = tokio::select! {
+            started = prepared.start(&routes) => started,
+            signal = signals.next() => break Some(signal),
+        };
+        config = next;
+        tracing::info!(changes = %done, "configuration reloaded");
+        answer(request, Ok(done));
+    };
+    if let Some(signal) = signal {
+        tracing::info!(signal, "stopping, waiting for runs in progress");
     }
     stop.cancel();
-    // The operator can stop the service before the worker has begun.
-    running.close();
+    // A request that waits for a reload gets an answer now.
+    drop(requests);
     tokio::select! {
-        () = running.wait() => {
-            service.leave().await;
-            tracing::info!("stopped");
-        }
+        () = async { tokio::join!(listeners.wait(), in_use.stop()); } => tracing::info!("stopped"),
         _ = signals.next() => tracing::warn!("stopped without waiting for runs, the next start checks interrupted writes"),
     }
     damaged
+}
+
+/// Waits for the next signal or request to reload the configuration. A signal expects no answer.
+async fn next_request(
+    signal: &mut ReloadSignal,
+    requests: &mut mpsc::Receiver<ReloadRequest>,
+) -> Option<ReloadRequest> {
+    tokio::select! {
+        () = signal.next() => None,
+        request = requests.recv() => request,
+    }
+}
+
+/// Answers a request to reload the configuration.
+fn answer(request: Option<ReloadRequest>, answer: Result<Value, String>) {
+    if let Some(request) = request {
+        let _ = request.send(answer); // the caller may have gone away
+    }
+}
+
+/// Reads the configuration again, and prepares a service with it. Also returns what the reload
+/// changes. The service in use goes on meanwhile.
+async fn prepare(
+    place: &ConfigPlace,
+    in_use: &Config,
+    (store, reloads): (&Arc<dyn Store>, &Reloads),
+) -> anyhow::Result<(Arc<Config>, Prepared, Value)> {
+    let mut config = place.read().await?;
+    let (changed, needs_restart) = config.follow(in_use);
+    let config = Arc::new(config);
+    let prepared = Prepared::new(&config, store, reloads)?;
+    Ok((config, prepared, json!({ "changed": changed, "needs_restart": needs_restart })))
 }
 
 /// Logs when the store stops accepting writes, and when it accepts them again. Returns only if the

@@ -368,6 +368,8 @@ async fn approve<P: Planner, W: PlanWriter<P::Write>>(
                 why: "approved on the command line".into(),
                 contested: false,
                 approved_by: None,
+                approval_reason: None,
+                rejected: None,
                 spent: false,
                 generation: applier.planner.generation(),
                 change: change.describe(),

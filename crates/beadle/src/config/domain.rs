@@ -1,10 +1,13 @@
 //! Converts the values of the configuration file to the types of the reconcilers.
 
+use std::time::Duration;
+
 use beadle_config::{AttributesFile, GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
 use beadle_groups::membership::MembershipLimits;
 use beadle_groups::targets::Match;
 use beadle_groups::{Attributes, GroupLimits, mapping};
 use beadle_okta::Status;
+use beadle_repositories::policy::WaiverRules;
 use beadle_repositories::{DispatchRule, Modes};
 use beadle_scim::{Attribute, Dialect, Members, Paging, Removal};
 
@@ -51,6 +54,15 @@ same_choices! {
 /// Returns the mode of each aspect of an organisation.
 pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
+}
+
+/// Returns the limits of waivers of an organisation.
+pub(crate) fn waiver_rules(org: &OrgFile) -> WaiverRules {
+    let default = WaiverRules::default();
+    WaiverRules {
+        longest: org.waivers.longest.map_or(default.longest, Duration::from),
+        never: org.waivers.never_waive.clone(),
+    }
 }
 
 /// Returns the rules that dispatch workflows. If the modes of a rule and of its organisation

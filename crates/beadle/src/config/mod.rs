@@ -4,7 +4,9 @@
 mod domain;
 mod mappings;
 mod policy_mappings;
+mod reload;
 mod vendor_checks;
+mod waiver_check;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,9 +27,12 @@ pub(crate) use beadle_config::{
 pub(crate) use domain::identity_store;
 pub(crate) use domain::{
     attributes, dialect, found_by, group_limits, leaving, membership_limits, modes, provisioned, rules,
+    waiver_rules,
 };
 pub(crate) use mappings::read as read_mappings;
 pub(crate) use policy_mappings::check_policies;
+pub(crate) use reload::{ConfigPlace, needs_restart};
+pub(crate) use waiver_check::findings as waiver_findings;
 
 /// The whole configuration. It has been checked.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) mappings: Mappings,
     /// The location of the store.
     pub(crate) place: StoreLocation,
+    /// Every value of the configuration file, by the path of its key, such as `org.acme.mode`.
+    pub(crate) values: BTreeMap<String, String>,
     secrets: SecretStore,
 }
 
@@ -63,8 +70,8 @@ impl Config {
         let place = file.store.path.parse::<StoreLocation>().map_err(anyhow::Error::msg)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let secrets = SecretStore::new(base.to_owned());
-        let mut config =
-            Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place, secrets };
+        let (base, mappings, values) = (base.to_owned(), Mappings::default(), source.values());
+        let mut config = Self { base, file, own, mappings, place, values, secrets };
         let texts = mappings::read(config.mapping_files(), &ReadingAt::default())?;
         config.mappings = config.mappings_of(&texts)?;
         for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())

@@ -10,16 +10,17 @@ use beadle_repositories::policy::{MAPPINGS, Problem};
 use beadle_repositories::{Policy, PolicyError};
 
 use super::mappings::mappings_alone;
-use super::{Config, OrgConfig};
+use super::{Config, OrgConfig, waiver_check};
 
 impl Config {
     /// Returns the mappings of an organisation's policy. They must not be in `beadle.toml` or in a
-    /// file of `groups_from` too.
+    /// file of `groups_from` too, and the policy must waive no key of `never_waive`.
     pub(crate) fn mappings_of_policy(
         &self,
         org: &OrgConfig,
         policy: &Policy,
     ) -> Result<Vec<Mapping>, PolicyError> {
+        waiver_check::refuse(org, policy)?;
         let Some(text) = policy.mappings() else { return Ok(Vec::new()) };
         self.mappings_in(org, text).map_err(|error| PolicyError::Invalid {
             problems: vec![problem(&error)],

@@ -6,6 +6,7 @@ use beadle_config::{
 };
 use beadle_groups::mapping::RESERVED;
 use beadle_okta::Status;
+use beadle_repositories::policy::check_waived_key;
 use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW};
 use beadle_scim::Dialect;
 
@@ -77,6 +78,10 @@ fn check_org(org: &OrgFile, table: &KeyPath) -> Result<(), Invalid> {
     }
     if let Some(base) = &org.base {
         check_form(&REPOSITORY, table.key("base").key("repository"), &base.repository)?;
+    }
+    for (entry, path) in org.waivers.never_waive.iter().enumerate() {
+        let at = table.key("waivers").key("never_waive").entry(entry);
+        check_waived_key(path).map_err(|must| Invalid::must(at, &must))?;
     }
     let known = beadle_repositories::aspect_names();
     for aspect in org.modes.keys() {

@@ -1,7 +1,10 @@
-//! Shows the entries of the journal about runs and policies as sentences.
+//! Shows the entries of the journal about runs, policies and waivers as sentences.
 
 use beadle_engine::Detail;
-use beadle_engine::journal::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts};
+use beadle_engine::journal::{
+    Obstacle, PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, UnwrittenChange,
+    WaiverEnded,
+};
 
 use crate::output::count::counted;
 
@@ -10,13 +13,14 @@ const DIGITS: usize = 12;
 /// The maximum number of deliveries that a sentence names.
 const CAUSES: usize = 3;
 
-/// Returns the sentence for an entry about a run or a policy. Returns `None` for all other entries.
+/// Returns the sentence for an entry about a run, a policy or the end of a waiver. Returns `None` for all other entries.
 pub(crate) fn sentence(detail: &Detail) -> Option<String> {
     match detail {
         Detail::Run(counts) => Some(run(counts)),
         Detail::Policy(policy) => Some(in_force(policy)),
         Detail::PolicyHeld(held) => Some(self::held(held)),
         Detail::PolicyWithdrawn(withdrawn) => Some(self::withdrawn(withdrawn)),
+        Detail::WaiverEnded(ended) => Some(waiver_ended(ended)),
         _ => None,
     }
 }
@@ -46,6 +50,15 @@ fn run(counts: &RunCounts) -> String {
         let part = unknown.part.as_ref().map(|part| format!(" {part}")).unwrap_or_default();
         text = format!("{text}; {}{part} unknown: {}", unknown.aspect, unknown.why);
     }
+    let unwritten = counts.unwritten.as_deref().unwrap_or_default();
+    if !unwritten.is_empty() {
+        let shown: Vec<String> = unwritten.iter().map(self::unwritten).collect();
+        text = format!("{text}; not written: {}", shown.join(", "));
+        let all = counts.changes.saturating_sub(counts.written);
+        if let Some(more) = all.checked_sub(unwritten.len()).filter(|more| *more > 0) {
+            text = format!("{text}, {more} more");
+        }
+    }
     let causes = counts.after.as_deref().unwrap_or_default();
     if causes.is_empty() {
         return text;
@@ -63,6 +76,25 @@ fn run(counts: &RunCounts) -> String {
     format!("{text}; after {}", shown.join(", "))
 }
 
+/// Returns an unwritten change, such as `removes team contractors (teams) asked by settings.yml:7
+/// (held as 8f0c1d2e3a4b)`.
+fn unwritten(change: &UnwrittenChange) -> String {
+    let what = match change.what.as_str() {
+        "" => change.aspect.clone(),
+        what => format!("{what} ({})", change.aspect),
+    };
+    let asked = change.asked.as_ref().map(|line| format!(" asked by {line}")).unwrap_or_default();
+    let because = match (change.because, &change.digest) {
+        (Obstacle::Held, Some(digest)) => format!("held as {digest}"),
+        (Obstacle::Held, None) => "held".to_owned(),
+        (Obstacle::Mode, _) => "skipped by the mode".to_owned(),
+        (Obstacle::Contested, _) => "postponed".to_owned(),
+        (Obstacle::Failed, _) => "failed".to_owned(),
+        (Obstacle::NotReached, _) => "not reached".to_owned(),
+    };
+    format!("{} {what}{asked} ({because})", change.risk)
+}
+
 fn in_force(policy: &PolicyInForce) -> String {
     let base = policy.base.as_ref().map(|base| format!("; base: {}", commit(base))).unwrap_or_default();
     format!("policy {} in force: {}{base}", policy.in_force, commit(&policy.from))
@@ -77,6 +109,12 @@ fn held(held: &PolicyHeld) -> String {
 fn withdrawn(withdrawn: &PolicyWithdrawn) -> String {
     let PolicyWithdrawn { withdrawn_generation, plan, why, held_by } = withdrawn;
     format!("policy {withdrawn_generation} (plan {plan}) held by {held_by}, withdrawn: {why}")
+}
+
+fn waiver_ended(ended: &WaiverEnded) -> String {
+    let (keys, repositories) = (ended.keys.join(", "), ended.repositories.join(", "));
+    let due = counted(ended.due as u64, "repository", "repositories");
+    format!("waiver of {keys} in {repositories} ended ({}, {}): {due} due", ended.owner, ended.reason)
 }
 
 #[cfg(test)]
@@ -116,6 +154,18 @@ mod tests {
                 }),
                 "0 changes; teams team a unknown: 404; after push, team.edited by ann, push, 2 more",
             ),
+            (
+                json!({
+                    "changes": 3, "written": 0, "held": 1, "withheld": 2, "failed": 0, "unknown": [],
+                    "unwritten": [
+                        { "aspect": "teams", "what": "team a", "risk": "removes", "because": "held", "digest": "8f0c",
+                          "asked": { "file": "settings.yml", "line": 7 } },
+                        { "aspect": "topics", "what": "", "risk": "adds", "because": "mode", "asked": null },
+                    ],
+                }),
+                "3 changes: 1 held by the guard, 2 skipped by the mode; not written: removes team a (teams) asked by \
+                 settings.yml:7 (held as 8f0c), adds topics (skipped by the mode), 1 more",
+            ),
             (in_force, "policy 0123456789ab in force: commit 0123456789ab of acme/admin by mona: Add a team"),
             (
                 json!({
@@ -126,6 +176,13 @@ mod tests {
             (
                 json!({ "withdrawn_generation": "g1", "plan": "p1", "why": "the policy g0 is in force", "held_by": "command" }),
                 "policy g1 (plan p1) held by a command (`apply` or `sweep`), withdrawn: the policy g0 is in force",
+            ),
+            (
+                json!({
+                    "waiver_ended": "0a1b2c3d", "keys": ["teams"], "repositories": ["shop", "api-*"],
+                    "until": "2026-01-02T03:04:05Z", "reason": "release", "owner": "mona", "due": 1,
+                }),
+                "waiver of teams in shop, api-* ended (mona, release): 1 repository due",
             ),
         ] {
             assert_eq!(sentence(&Detail::from(stored)).as_deref(), Some(expected));

@@ -2,7 +2,9 @@
 
 pub(crate) mod count;
 pub(crate) mod escape;
+pub(crate) mod journal_line;
 pub(crate) mod journal_sentence;
+pub(crate) mod journal_write;
 pub(crate) mod markdown;
 pub(crate) mod policy_links;
 pub(crate) mod printer;

@@ -17,6 +17,8 @@ use crate::output::escape;
 
 /// Whether a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
+/// Whether the reader of standard output has closed the pipe, as `head` does.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The maximum length of a line for people, in characters.
 const LINE: usize = 16 * 1024;
@@ -117,6 +119,12 @@ impl Printer {
         LOST.load(Ordering::Relaxed)
     }
 
+    /// Returns whether nobody reads standard output any more. A command that prints for a long time
+    /// then ends.
+    pub fn is_closed(&self) -> bool {
+        CLOSED.load(Ordering::Relaxed)
+    }
+
     /// Prints one line to standard error, so that it does not become part of the result.
     pub fn note(&self, text: impl Display) {
         let _ = writeln!(std::io::stderr().lock(), "{}", self.shown(&text.to_string(), self.stderr));
@@ -179,11 +187,12 @@ impl Printer {
 fn to_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // The reader has closed the pipe, as `head` does. That is not an error.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            LOST.store(true, Ordering::Relaxed);
+        // It is no error if the reader has closed the pipe.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            CLOSED.store(true, Ordering::Relaxed);
         }
-        _ => {}
+        Err(_) => LOST.store(true, Ordering::Relaxed),
+        Ok(()) => {}
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult};
+use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult, Waived};
 use beadle_repositories::Shard;
 use beadle_repositories::creation::{creation_key, name_in};
 use serde_json::{Value, json};
@@ -185,7 +185,8 @@ pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResul
             printer.paint(Tone::Notice, text)
         }
         StepResult::Held { digest, why } => {
-            printer.paint(Tone::Danger, format!("held: {why}; to approve it: `beadle approve {digest}`"))
+            let command = format!("beadle approve {digest} --reason TEXT");
+            printer.paint(Tone::Danger, format!("held: {why}; to approve it: `{command}`"))
         }
         StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),
         StepResult::Blocked => {
@@ -223,7 +224,7 @@ pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> Stri
 pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = String::new();
     for (_, repository) in &plan.plans {
-        if repository.is_silent() {
+        if repository.is_silent() && repository.waived.is_empty() {
             continue;
         }
         let subject = escape::one_line(&repository.subject);
@@ -242,6 +243,9 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
             let label = printer.paint(Tone::Notice, " ~ waits  ");
             let _ = writeln!(text, "  {label} {:13} {}", wait.aspect, escape::one_line(&wait.why));
         }
+        for waived in &repository.waived {
+            let _ = writeln!(text, "  {}", waived_line(printer, waived));
+        }
         text.push('\n');
     }
     for what in &plan.unmatched {
@@ -254,10 +258,23 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     text + &summary(printer, plan)
 }
 
+/// Returns how long and why a key is exempt.
+fn waived_until(waived: &Waived) -> String {
+    format!("until {}: {} ({})", waived.until, waived.reason, waived.owner)
+}
+
+/// Returns the line of text for a key that a waiver exempts.
+pub(crate) fn waived_line(printer: &Printer, waived: &Waived) -> String {
+    let label = printer.paint(Tone::Notice, " ~ waived ");
+    let place = waived.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string);
+    let text = escape::one_line(&format!("{} {}", waived.key, waived_until(waived)));
+    format!("{label} {text}{}", printer.paint(Tone::Faint, format!("  [{}]", escape::one_line(&place))))
+}
+
 /// Returns the summary of a whole plan, in one line.
 pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut touched, mut unknown, mut waits) = (0, 0, 0);
+    let (mut touched, mut unknown, mut waits, mut waived) = (0, 0, 0, 0_usize);
     let mut itself = "";
     for (key, repository) in &plan.plans {
         match repository.changes.is_empty() {
@@ -267,6 +284,7 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
         }
         unknown += repository.unknowns.len();
         waits += repository.waits.len();
+        waived += usize::from(!repository.waived.is_empty());
         if let Some(why) = &repository.skipped {
             *skipped.entry(why).or_default() += 1;
         }
@@ -296,6 +314,9 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     }
     if waits > 0 {
         let _ = write!(text, "; {waits} waiting for a person");
+    }
+    if waived > 0 {
+        let _ = write!(text, "; waivers in {}", plan.scope.counted(waived));
     }
     for (why, count) in skipped {
         let _ = write!(text, "; {count} skipped ({why})");
@@ -348,6 +369,9 @@ fn one(key: &Key, plan: &Plan<()>, links: Option<&PolicyLinks>) -> Value {
     if !plan.waits.is_empty() {
         shown["waits"] = json!(plan.waits);
     }
+    if !plan.waived.is_empty() {
+        shown["waived"] = json!(plan.waived);
+    }
     shown
 }
 
@@ -358,7 +382,7 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
     page.heading(2, &[Piece::value(&plan.of)]);
     page.paragraph(&[Piece::value(summary(&printer, plan))]);
     for (_, repository) in &plan.plans {
-        if repository.is_silent() {
+        if repository.is_silent() && repository.waived.is_empty() {
             continue;
         }
         page.heading(3, &[Piece::value(&repository.subject)]);
@@ -382,6 +406,11 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
         for wait in &repository.waits {
             let (aspect, why) = (Piece::value(&wait.aspect), Piece::value(&wait.why));
             page.row(&[Piece::own("waits"), aspect, why, Piece::own("")]);
+        }
+        for waived in &repository.waived {
+            let what = Piece::value(format!("{} {}", waived.key, waived_until(waived)));
+            let asked = waived.asked.as_ref().map_or(Piece::own(""), Piece::value);
+            page.row(&[Piece::own("waived"), Piece::own(""), what, asked]);
         }
     }
     for what in &plan.unmatched {

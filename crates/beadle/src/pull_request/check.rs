@@ -21,7 +21,7 @@ use super::runs::{Runs, cancelled, output};
 use super::unfinished::unfinished;
 use super::{comment, outcome, parts, read};
 use crate::app::{member_file, policy_store};
-use crate::config::{Config, OrgConfig, RepositorySource};
+use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
 /// concluded before.
@@ -324,6 +324,8 @@ impl PolicyCheck {
         let after = match read::parse(key, &places, &sides.after, &texts, home, of).await? {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
+                let now = self.clock.now();
+                findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
                     // Otherwise a stranger could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));

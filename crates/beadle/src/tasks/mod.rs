@@ -7,14 +7,17 @@
 //! | `policy_reload` | organisation | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | shares the budget of the credential with other processes |
 //! | `sweep_start` | organisation, directory | starts sweeps |
+//! | `comment_approvals` | organisation | looks for comments that approve held changes |
 //! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
 //! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | compares the target with its configuration |
+//! | `waivers` | organisation | makes the repositories of a waiver due when it ends, and warns before |
 //! | `token_expiry` | target | warns before a token ends |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
@@ -24,6 +27,7 @@
 //! directory or target need. So the tasks of other vendors continue.
 
 mod changed_groups;
+mod comment_approvals;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod mappings_reload;
@@ -34,6 +38,7 @@ mod own_login;
 mod policy_reload;
 mod pruning;
 mod rest_answers;
+mod service_record;
 mod shared_budget;
 mod sweep_start;
 mod sweep_summary;
@@ -41,6 +46,7 @@ mod system_log;
 mod target_probe;
 mod team_file;
 mod token_expiry;
+mod waivers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,6 +90,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
         Arc::new(rest_answers::RestAnswers(service.clone())),
+        Arc::new(service_record::Record::new(service.clone())),
     ];
     match host {
         Host::Service => {
@@ -102,6 +109,10 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(shared_budget::SharedBudget(org.clone())));
         all.push(Arc::new(sweep_start::Repositories(of())));
         all.push(Arc::new(sweep_summary::Repositories(of())));
+        all.push(Arc::new(waivers::WaiverEnds(of())));
+        if org.file.approve_by_comment.is_some() {
+            all.push(Arc::new(comment_approvals::CommentApprovals(of())));
+        }
         if let Some(app) = &org.file.app {
             apps.entry(app.id).or_default().push(org.clone());
         }

@@ -28,7 +28,7 @@ pub(crate) async fn other_modes(
     let running = last.as_ref().and_then(LastSweep::modes);
     Ok(running.filter(|running| *running != modes(file)).map(|running| {
         format!(
-            "{}: the running service has mode {running}, the configuration has {}; restart the service",
+            "{}: the running service has mode {running}, the configuration has {}; run `beadle reload` or restart the service",
             file.name,
             modes(file)
         )

@@ -58,7 +58,7 @@ async fn apply_writes_up_to_the_limit_and_holds_the_rest_until_an_approval() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["digest"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(digests.len(), 20);
-    world.beadle(&["approve", &digests[0], &digests[1]]).await.expect(0);
+    world.beadle(&["approve", &digests[0], &digests[1], "--reason", "as meant"]).await.expect(0);
     world.beadle(&["approve", "nothing"]).await.expect(1);
     world.beadle(&["apply", "--yes"]).await.expect(2);
     assert_eq!(count(&world, with_team), 18, "the approved ones, and no other");
@@ -82,7 +82,7 @@ async fn the_service_also_holds_changes_and_continues_after_an_approval() {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
     let name = hold["subject"].as_str().unwrap().trim_start_matches("acme/").to_owned();
-    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.until(&name, "the approved removal", is_declared).await;
     assert_eq!(count(&world, with_team), 19);
     assert_eq!(serving.stop().await, Some(0));

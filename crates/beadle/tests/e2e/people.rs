@@ -92,6 +92,7 @@ async fn a_name_in_a_command_is_found_or_refused() {
         &["deliveries", "--key", "repository:acme:999999"],
         &["queue", "--retry", "acme/nothing"],
         &["approve", "mistyped"],
+        &["reject", "mistyped"],
         &["sweep", "--approve", "mistyped"],
     ] {
         let refused = world.beadle(args).await.expect(1);

@@ -29,7 +29,7 @@ async fn the_removal_of_an_organisations_ruleset_counts_for_all_its_repositories
     assert!(is_there("first") && is_there("second"), "what is added goes on");
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
-    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert!(!is_there("first"));
 }

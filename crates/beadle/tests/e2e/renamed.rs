@@ -187,7 +187,7 @@ async fn held_until_it_is_approved(select: &str, change: impl Fn(Value) -> Value
     let holds: Vec<Value> = holds.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(holds.len(), 2, "{holds:?}");
     for hold in &holds {
-        world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+        world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     }
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let (_, one) = repository();
@@ -254,7 +254,7 @@ async fn the_loss_of_an_entry_by_a_rename_is_held() {
     assert!(applied.out.contains(why), "{}", applied.out);
     assert_eq!(world.repository("shop")["teams"], both);
     let held = world.beadle(&["holds", "--json"]).await.expect(0).json();
-    world.beadle(&["approve", held["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["approve", held["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }));
 }

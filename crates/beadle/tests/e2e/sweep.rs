@@ -176,7 +176,7 @@ async fn a_change_that_another_writer_undoes_becomes_contested() {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     assert!(holds.out.contains("contested: Beadle made the same change 3 times"), "{}", holds.out);
     let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
-    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.until("widgets", "repair after an approval", is_declared).await;
 }
 

@@ -37,6 +37,10 @@ fn an_error_names_the_file_the_line_and_the_key() {
             "approve_by_review = \"security\"",
             "beadle.toml:5: `org.approve_by_review` must be used with a `policy` in a repository",
         ),
+        (
+            "approve_by_comment = { repository = \"ops\", team = \"security\" }",
+            "beadle.toml:5: `org.approve_by_comment` must be used with a `policy` in a repository",
+        ),
         ("[store]\npath = \"\"", "beadle.toml:6: `store.path`: a store must not be empty"),
         (
             "[[okta]]\nname = \"ACME\"\nurl = \"u\"\ntoken = \"env:T\"",

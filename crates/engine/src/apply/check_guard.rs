@@ -71,6 +71,8 @@ pub(super) async fn check_guard<W>(
                 why: stop.cloned().unwrap_or_default(),
                 contested: fought_over.is_some(),
                 approved_by: None,
+                approval_reason: None,
+                rejected: None,
                 spent: false,
                 generation: context.generation.clone(),
                 change: change.describe(),

@@ -5,6 +5,8 @@
 //! window, calls a function, and writes the window back.
 
 mod count;
+mod decision;
+mod groups;
 pub mod window;
 
 use std::time::Duration;
@@ -16,6 +18,8 @@ use crate::key::Key;
 use crate::plan::{Change, Risk, Risks};
 
 pub use count::RepositoryCount;
+pub use decision::{Decision, Ruling, decide};
+pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
 pub use window::{GuardReservation, Spent};
 
 /// The guard's limits for one window of one instance. All keys and all processes of the instance
@@ -100,6 +104,18 @@ pub enum Verdict {
     Hold(String),
 }
 
+/// The rejection of a held change by an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// The operator who rejected the change.
+    pub by: String,
+    /// The operator's reason; `None` if the operator gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The time of the rejection.
+    pub at: Time,
+}
+
 /// A change that the guard holds. The hold ends when an operator approves it, when another
 /// generation of the policy replaces it, or when the change is no longer planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +137,13 @@ pub struct Hold {
     pub contested: bool,
     /// The operator who approved the change; `None` before the approval.
     pub approved_by: Option<String>,
+    /// The reason of the operator who approved the change; `None` if there is no reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_reason: Option<String>,
+    /// The rejection, if an operator rejected the change. The change then stays held until an
+    /// operator approves it, or until it is no longer planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejection>,
     /// True if the approval is used up: the approved write began, and its result is not known. The
     /// approval does not allow a second write.
     #[serde(default)]
@@ -132,10 +155,22 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Returns whether the hold belongs to this instance and comes from another generation than
-    /// `generation`.
+    /// Returns whether the hold belongs to this instance and ends with the generation
+    /// `generation`, because it comes from another one. A rejection outlives a generation, unless
+    /// the change is contested: otherwise, the rejected change could pass after an unrelated change
+    /// of the policy.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
-        self.key.instance() == instance && self.generation != generation
+        let is_kept = self.rejected.is_some() && !self.contested;
+        self.key.instance() == instance && self.generation != generation && !is_kept
+    }
+
+    /// Returns the reason why the change is held now: the rejection, if there is one.
+    pub fn stated(&self) -> String {
+        match &self.rejected {
+            Some(Rejection { by, reason: Some(reason), .. }) => format!("rejected by {by}: {reason}"),
+            Some(Rejection { by, reason: None, .. }) => format!("rejected by {by}"),
+            None => self.why.clone(),
+        }
     }
 }
 

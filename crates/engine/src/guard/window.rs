@@ -160,7 +160,7 @@ pub fn check_guard(
             }
             // The approval still counts after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
-            Some(held) => Verdict::Hold(held.why.clone()),
+            Some(held) => Verdict::Hold(held.stated()),
             None if !hold.why.is_empty() => stop((*hold).clone(), &mut judged.held),
             None => match place(window, limits, hold, now) {
                 None => Verdict::Pass,
@@ -307,15 +307,6 @@ pub fn begin(
     booking.state = Spent::Unknown;
     booking.at = booking.at.max(now);
     true
-}
-
-/// Approves a held change for one write. Returns `None`, and changes nothing, if the hold already
-/// has an approval. The approved write may be in progress at that moment, and a second approval
-/// would allow a second write. If the answer to the approved write is lost, [`check_guard`] holds
-/// the change again, and the new hold needs a new approval.
-pub fn approve(hold: &Hold, by: &str) -> Option<Hold> {
-    let approved = || Hold { approved_by: Some(by.to_owned()), spent: false, ..hold.clone() };
-    hold.approved_by.is_none().then(approved)
 }
 
 /// How a change that was submitted to the guard ended. If the answer to its write is lost, the

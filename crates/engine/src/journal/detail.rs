@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::policy::{PolicyHeld, PolicyInForce, PolicyWithdrawn};
+use super::unwritten::UnwrittenChange;
+use super::waiver::WaiverEnded;
 use crate::plan::{Change, Unknown};
 
 /// The facts of an entry of the journal. Secrets are removed from the facts before they get here.
@@ -45,6 +47,8 @@ pub enum Detail {
     PolicyHeld(PolicyHeld),
     /// For a withdrawn generation, which the gate held before: why.
     PolicyWithdrawn(PolicyWithdrawn),
+    /// For the end of a waiver: what it exempted.
+    WaiverEnded(WaiverEnded),
     /// A detail that this version does not know in full, because another version of Beadle stored
     /// it. It is kept as JSON.
     Other(Value),
@@ -179,6 +183,9 @@ pub struct RunCounts {
     pub postponed: Option<usize>,
     /// The parts that could not be read or resolved.
     pub unknown: Vec<Unknown>,
+    /// The gravest changes that were not written. `None` in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<Vec<UnwrittenChange>>,
     /// The deliveries that made the key due. `None` in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<Cause>>,
@@ -205,6 +212,25 @@ pub enum OperatorAction {
         approved: String,
         /// The operator who approved the change.
         by: String,
+        /// Why the operator approved the change. `None` in entries of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The code of the approved group. `None` if the operator approved the change alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// A held change was rejected.
+    Rejected {
+        /// The digest of the rejected change.
+        rejected: String,
+        /// The operator who rejected the change.
+        by: String,
+        /// Why the operator rejected the change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The code of the rejected group. `None` if the operator rejected the change alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
     },
     /// A held generation of a policy was approved.
     ApprovedGeneration {
@@ -256,6 +282,32 @@ pub enum OperatorAction {
         /// Always `true`. It distinguishes this shape from the others.
         resumed: bool,
         /// The operator who ended the pause.
+        by: String,
+    },
+    /// The operator exempted keys of repositories until a time (`beadle waive`).
+    Waived {
+        /// The paths of the exempt keys.
+        waived: Vec<String>,
+        /// The names of the repositories, or globs for them.
+        repositories: Vec<String>,
+        /// The time at which the waiver ends.
+        waived_until: String,
+        /// Why the keys are exempt.
+        reason: String,
+        /// The person or team that answers for the waiver.
+        owner: String,
+        /// The operator who exempted the keys.
+        by: String,
+    },
+    /// The operator ended a waiver of `beadle waive`.
+    EndedWaiver {
+        /// The code of the waiver.
+        ended_waiver: String,
+        /// The paths of the keys that were exempt.
+        waived: Vec<String>,
+        /// The names of the repositories, or globs for them.
+        repositories: Vec<String>,
+        /// The operator who ended the waiver.
         by: String,
     },
 }
@@ -366,6 +418,7 @@ impl Detail {
             Self::Policy(detail) => serde_json::to_value(detail),
             Self::PolicyHeld(detail) => serde_json::to_value(detail),
             Self::PolicyWithdrawn(detail) => serde_json::to_value(detail),
+            Self::WaiverEnded(detail) => serde_json::to_value(detail),
             Self::Other(value) => return value.clone(),
         };
         // The conversion to JSON cannot fail, because none of these types contains a map.
@@ -389,7 +442,8 @@ impl From<Value> for Detail {
             .or_else(|| read(&value, Self::Contested))
             .or_else(|| read(&value, Self::Policy))
             .or_else(|| read(&value, Self::PolicyHeld))
-            .or_else(|| read(&value, Self::PolicyWithdrawn));
+            .or_else(|| read(&value, Self::PolicyWithdrawn))
+            .or_else(|| read(&value, Self::WaiverEnded));
         known.unwrap_or(Self::Other(value))
     }
 }

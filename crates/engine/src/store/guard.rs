@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::clock::Time;
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{GuardReservation, Hold, Limits, Verdict};
+use crate::guard::{Decision, GuardReservation, Hold, Limits, Verdict};
 use crate::key::Key;
 use crate::queue::Lease;
 
@@ -42,9 +42,14 @@ pub trait GuardStore: Send + Sync + 'static {
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
-    /// Approves a held change and makes its key due. Returns the hold, or `None` if no hold has
-    /// this digest. A second approval has no effect, even if the approved write has not begun yet.
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;
+    /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
+    /// also makes the key due. Returns the hold, with this decision or with the earlier one that
+    /// stays in force. Returns `None` if no hold has this digest.
+    async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
+    /// Approves a held change without a reason, see [`GuardStore::decide`].
+    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
+        self.decide(digest, &Decision::approve(by, None), now).await
+    }
     /// Deletes the holds of this instance that belong to other generations than `generation`.
     /// Returns the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;

@@ -1,12 +1,20 @@
 //! The part of a store that keeps the journal.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::error::StoreError;
+use super::history::{History, is_called};
 use super::listing::Listing;
 use crate::clock::Time;
 use crate::journal::Entry;
+use crate::key::Key;
 use crate::queue::Lease;
+
+/// The number of entries that are in memory at the same time if a search must read the whole
+/// journal.
+const PAGE: u32 = 1000;
 
 /// Stores the entries of the journal.
 #[async_trait]
@@ -21,6 +29,35 @@ pub trait Journal: Send + Sync + 'static {
     ) -> Result<Option<Vec<u64>>, StoreError>;
     /// Lists entries in the order in which they were written.
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError>;
+    /// Lists entries, with the newest entry first. The list is empty only if no entry meets the
+    /// conditions.
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError>;
     /// Lists the intents that have no result, because the process ended during the write.
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Returns the keys whose entries have this name as their subject, as [`is_called`] compares
+    /// names. A store without an index of the subjects reads the whole journal.
+    async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
+        let mut found = BTreeSet::new();
+        let mut after = 0;
+        loop {
+            let entries = self.entries(Listing { after, limit: PAGE, ..Listing::default() }).await?;
+            let Some(last) = entries.last() else { return Ok(found.into_iter().collect()) };
+            after = last.seq;
+            let called = entries.iter().filter(|entry| is_called(&entry.subject, name));
+            found.extend(called.filter_map(|entry| entry.key.parse::<Key>().ok()));
+        }
+    }
+    /// Returns subjects of the journal without duplicates, at most `limit`.
+    async fn subjects(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut found = BTreeSet::new();
+        let mut after = 0;
+        loop {
+            let entries = self.entries(Listing { after, limit: PAGE, ..Listing::default() }).await?;
+            let last = entries.last().filter(|_| found.len() < limit);
+            let Some(last) = last else { return Ok(found.into_iter().take(limit).collect()) };
+            after = last.seq;
+            found.extend(entries.into_iter().map(|entry| entry.subject));
+        }
+    }
 }

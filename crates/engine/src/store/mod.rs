@@ -8,6 +8,7 @@
 
 mod error;
 mod guard;
+mod history;
 mod inbox;
 mod journal;
 mod listing;
@@ -17,6 +18,7 @@ mod queue;
 
 pub use error::StoreError;
 pub use guard::GuardStore;
+pub use history::{History, is_called};
 pub use inbox::{DeliveryRow, Inbox};
 pub use journal::Journal;
 pub use listing::Listing;

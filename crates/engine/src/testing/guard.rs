@@ -6,7 +6,7 @@ use super::{LATER, SharedStore, begin, end, entry, hold, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{Hold, Limits, Verdict};
+use crate::guard::{Decision, Hold, Limits, Rejection, Verdict};
 use crate::journal::EntryKind;
 use crate::key::Lane;
 use crate::plan::Risk;
@@ -182,5 +182,54 @@ pub(super) async fn what_was_released_is_not_approved(store: SharedStore) {
     assert_eq!(store.holds().await.unwrap().len(), 1);
     store.release(vec!["r1".into()]).await.unwrap();
     assert_eq!(store.approve("r1", "ann", Time(0)).await.unwrap(), None);
+    assert!(store.holds().await.unwrap().is_empty());
+}
+
+pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_longer_planned(
+    store: SharedStore,
+) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = |n: u64, digest: &str| vec![hold(n, digest, Risk::Removes, "g1")];
+    store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap();
+    let reject = Decision::reject("bob", Some("the team stays"));
+    assert_eq!(store.decide("unknown", &reject, LATER).await.unwrap(), None);
+    let rejected = store.decide("a", &reject, LATER).await.unwrap().unwrap();
+    let expected = Rejection { by: "bob".into(), reason: Some("the team stays".into()), at: LATER };
+    assert_eq!(rejected.rejected, Some(expected));
+    assert!(store.claim(5, LATER).await.unwrap().is_empty(), "a rejection makes no key due");
+    assert_eq!(store.holds().await.unwrap(), [rejected], "the decision is stored");
+    // Even a window with room does not let the change pass, and neither does another generation.
+    let wide = Limits { removes: 9, ..limits };
+    assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 0);
+    let verdicts = store.reserve(None, &wide, ask(1, "a"), LATER).await.unwrap().unwrap();
+    assert_eq!(verdicts, [Verdict::Hold("rejected by bob: the team stays".into())]);
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
+    let approve = Decision::approve("ann", Some("asked for"));
+    let approved = store.decide("a", &approve, LATER).await.unwrap().unwrap();
+    assert_eq!(
+        (approved.approved_by.as_deref(), approved.approval_reason.as_deref(), approved.rejected),
+        (Some("ann"), Some("asked for"), None)
+    );
+    assert_eq!(store.claim(5, LATER).await.unwrap()[0].lease.key, key(1), "an approval makes its key due");
+    assert_eq!(store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(), [Verdict::Pass]);
+    store.release(vec!["a".into()]).await.unwrap();
+    assert_eq!(store.decide("a", &reject, LATER).await.unwrap(), None, "the change is no longer planned");
+}
+
+pub(super) async fn a_rejection_withdraws_an_approval_before_the_write_begins(store: SharedStore) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    let reject = Decision::reject("bob", None);
+    ask().await.unwrap();
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
+    let rejected = store.decide("a", &reject, LATER).await.unwrap().unwrap();
+    assert!(rejected.approved_by.is_none() && rejected.rejected.is_some());
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "the run had asked before");
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    let late = store.decide("a", &reject, LATER).await.unwrap().unwrap();
+    assert!(late.rejected.is_none() && late.spent, "the write cannot be stopped any more");
+    end(&store, "a", End::Written).await;
     assert!(store.holds().await.unwrap().is_empty());
 }

@@ -53,6 +53,8 @@ fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
         why: String::new(),
         contested: false,
         approved_by: None,
+        approval_reason: None,
+        rejected: None,
         spent: false,
         generation: generation.into(),
         change: change("teams", "team a", &[risk]),
@@ -110,9 +112,13 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::a_lost_answer_stays_spent_and_a_refusal_is_given_back(open().await).await;
     guard::an_approval_whose_answer_was_lost_lets_nothing_pass(open().await).await;
     guard::a_second_approval_lets_nothing_more_pass(open().await).await;
+    guard::a_rejected_change_stays_held_until_it_is_approved_or_no_longer_planned(open().await).await;
+    guard::a_rejection_withdraws_an_approval_before_the_write_begins(open().await).await;
     guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
     records::notes_are_kept(open().await).await;
     records::notes_are_listed_page_by_page(open().await).await;
+    records::the_journal_is_read_backwards_page_by_page(open().await).await;
+    records::a_key_is_found_by_every_name_that_it_had(open().await).await;
     records::what_is_copied_is_as_it_was(open().await, open().await).await;
 }

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::{LATER, SharedStore, all, delivery, entry, hold, key};
+use super::{LATER, SharedStore, all, change, delivery, entry, hold, key};
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::guard::{Limits, Verdict};
-use crate::journal::EntryKind;
+use crate::journal::{Detail, Entry, EntryKind, IntendedChange};
 use crate::key::Lane;
 use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
-use crate::store::{Listing, Retention};
+use crate::store::{History, Listing, Retention};
 use crate::transfer::{Copied, CopyError};
 
 pub(super) async fn a_delivery_is_kept_once_and_marks_once(store: SharedStore) {
@@ -195,4 +195,85 @@ pub(super) async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: S
         }
         assert_eq!(read, [40, 60, 55, 80, 100]);
     }
+}
+
+pub(super) async fn the_journal_is_read_backwards_page_by_page(store: SharedStore) {
+    // Every third entry is the intent of a removal, and every second entry is about another key.
+    for n in 0..12_u64 {
+        let at = Time(i64::try_from(n).unwrap() * 3_600_000);
+        let mut one = entry(EntryKind::Run, at, None);
+        one.key = key(n % 2).to_string();
+        if n % 3 == 0 {
+            let intended = IntendedChange {
+                change: change("teams", "team a", &[Risk::Adds, Risk::Removes]),
+                generation: "g".into(),
+            };
+            one = Entry { kind: EntryKind::Intent, detail: Detail::Change(intended), ..one };
+        }
+        store.journal(None, vec![one], at).await.unwrap();
+    }
+    let read = async |history: History| {
+        let (mut history, mut read) = (history, Vec::new());
+        loop {
+            let page = store.newest_entries(history.clone()).await.unwrap();
+            assert!(page.len() <= history.limit as usize);
+            let Some(last) = page.last() else { return read };
+            history.before = Some(last.seq);
+            read.extend(page.iter().map(|entry| entry.at.0 / 3_600_000));
+        }
+    };
+    for limit in [1, 3, 5, 100] {
+        let all = History { limit, ..History::default() };
+        assert_eq!(read(all.clone()).await, (0..12).rev().collect::<Vec<_>>(), "{limit} in a page");
+        let of_key = History { key: Some(key(1).to_string()), ..all.clone() };
+        assert_eq!(read(of_key.clone()).await, [11, 9, 7, 5, 3, 1]);
+        let since = History { since: Some(Time(7 * 3_600_000)), ..of_key };
+        assert_eq!(read(since).await, [11, 9, 7]);
+        let removed = History { risks: vec![Risk::Removes], ..all.clone() };
+        assert_eq!(read(removed.clone()).await, [9, 6, 3, 0]);
+        assert_eq!(read(History { key: Some(key(1).to_string()), ..removed }).await, [9, 3]);
+        let exposed = History { risks: vec![Risk::Exposes], ..all.clone() };
+        assert_eq!(read(exposed).await, [0_i64; 0]);
+        let newest = store.newest_entries(History { limit: 3, ..all.clone() }).await.unwrap();
+        let after = History { after: newest[2].seq, ..all };
+        assert_eq!(read(after).await, [11, 10]);
+    }
+}
+
+pub(super) async fn a_key_is_found_by_every_name_that_it_had(store: SharedStore) {
+    for (n, subject) in
+        [(1, "acme/widgets"), (2, "acme/shop"), (1, "acme/Gadgets"), (3, "other/shop"), (4, "aws/Ops/EU")]
+    {
+        let one = Entry {
+            key: key(n).to_string(),
+            subject: subject.into(),
+            ..entry(EntryKind::Run, Time(1), None)
+        };
+        store.journal(None, vec![one.clone(), one], Time(1)).await.unwrap();
+    }
+    let sweep =
+        Entry { key: "-".into(), subject: "acme/shop".into(), ..entry(EntryKind::Sweep, Time(1), None) };
+    store.journal(None, vec![sweep], Time(1)).await.unwrap();
+    for (name, expected) in [
+        ("acme/widgets", &[1][..]),
+        ("WIDGETS", &[1]),
+        ("acme/gadgets", &[1]),
+        ("acme/shop", &[2]),
+        ("shop", &[2, 3]),
+        ("Ops/EU", &[4]),
+        ("aws/ops/eu", &[4]),
+        ("EU", &[]),
+        ("acme", &[]),
+        ("widget", &[]),
+        ("acme/%", &[]),
+    ] {
+        let found = store.keys_called(name).await.unwrap();
+        let expected: Vec<_> = expected.iter().map(|n| key(*n)).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+    let subjects = store.subjects(100).await.unwrap();
+    for subject in ["acme/widgets", "acme/Gadgets", "aws/Ops/EU"] {
+        assert!(subjects.iter().any(|known| known == subject), "{subject}: {subjects:?}");
+    }
+    assert_eq!(store.subjects(2).await.unwrap().len(), 2);
 }

@@ -126,6 +126,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "commit", "check"],
         &["GET /repos/organisation/repository/commits/commit/check-runs"],
     ),
+    entry("Reader::comments_since", &["repository"], &["GET /repos/organisation/repository/issues/comments"]),
     entry("Reader::own_comment", &["repository"], &["GET /repos/organisation/repository/issues/7/comments"]),
     entry(
         "CheckWriter::begin",

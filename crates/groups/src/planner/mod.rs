@@ -439,4 +439,12 @@ impl Planner for GroupPlanner {
     fn generation(&self) -> String {
         self.directory.mappings().generation.clone()
     }
+
+    fn origins(&self, key: &Key) -> Vec<Key> {
+        match key.id().parse() {
+            Ok(GroupKey::One { source, group }) => vec![Key::new("group", &source, group)],
+            Ok(GroupKey::TargetAccount { source, person }) => vec![Key::new("user", &source, person)],
+            Ok(GroupKey::Union(_)) | Err(_) => Vec::new(),
+        }
+    }
 }

@@ -58,7 +58,7 @@ fn a_file_renames_the_repository_that_has_the_former_name() {
 async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
     let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
     let seen = Repository { id, owner: "acme".into(), ..repository(&given) };
-    let OverrideStatus { waits, own } = overrides.of(policy, &seen).await.unwrap();
+    let OverrideStatus { waits, own, .. } = overrides.of(policy, &seen).await.unwrap();
     (waits.into_iter().map(|(layer, _)| layer.file.clone()).collect(), own.is_some())
 }
 

@@ -98,8 +98,8 @@ impl RepositoryPlanner {
             let found = async {
                 reader.complete(&mut repositories, &bulk).await?;
                 let each = repositories.iter().map(|repository| async move {
-                    let was = old.overrides.of(before, repository).await?;
-                    let is = new.overrides.of(after, repository).await?;
+                    let was = old.standing(before, repository).await?;
+                    let is = new.standing(after, repository).await?;
                     Ok::<bool, Failure>(differs((before, &was), (after, &is), repository))
                 });
                 join_all(each).await.into_iter().collect::<Result<Vec<bool>, Failure>>()
@@ -365,8 +365,8 @@ async fn rounds(
         let next = later(&seen, &plan.changes, &planner.names).await?;
         plans.push(plan);
         let Some(next) = next else { break };
-        let is = planner.overrides.of(policy, &seen).await?;
-        let will = planner.overrides.of(policy, &next).await?;
+        let is = planner.standing(policy, &seen).await?;
+        let will = planner.standing(policy, &next).await?;
         if !differs_later(policy, (seen.as_ref(), &is), (&next, &will)) {
             break;
         }

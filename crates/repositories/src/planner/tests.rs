@@ -32,6 +32,7 @@ mod reviewers;
 mod rulesets;
 mod secrets;
 mod undo;
+mod waivers;
 mod world;
 
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml` and `deployment-settings.yml`. Of `groups.toml`, it keeps only the text.
+//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. Of `groups.toml`, it keeps the text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -34,6 +34,8 @@ use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::undone::undone;
+use super::waiver::Waiver;
+use super::waivers_file::{is_waiver_file, read_waivers};
 use super::wants::WHEN_MISSING;
 use crate::aspects::{self, Sections};
 use crate::organisation;
@@ -57,6 +59,8 @@ pub struct Policy {
     pub disabled: Vec<String>,
     /// The rules of `rules/*.yml`.
     pub rules: Vec<PolicyRule>,
+    /// The waivers of `waivers.yml`, whether they are in force or not.
+    pub waivers: Vec<Waiver>,
     /// The keys of `deployment-settings.yml` that contain JavaScript validators of safe-settings.
     /// Beadle does not run them.
     pub validators: Vec<Node>,
@@ -106,6 +110,7 @@ impl Policy {
             home: home.to_owned(),
             disabled: Vec::new(),
             rules: Vec::new(),
+            waivers: Vec::new(),
             validators: Vec::new(),
             remarks: Vec::new(),
             sources: BTreeMap::new(),
@@ -129,6 +134,10 @@ impl Policy {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             if is_mapping_file(file) || is_people_file(file) {
                 problems.extend(problems_of_groups(file, text));
+                continue;
+            }
+            if is_waiver_file(file) {
+                policy.waivers = read_waivers(file, text, &mut problems);
                 continue;
             }
             match Node::parse(file, text) {
@@ -219,7 +228,11 @@ impl Policy {
             idle_plugins(kind, root, problems);
             remarks(root, &lists(), problems);
         }
-        let root = empty.as_ref().unwrap_or(root);
+        let mut root = empty.clone().unwrap_or_else(|| root.clone());
+        if kind != FileKind::Repo {
+            drop_name(&mut root);
+        }
+        let root = &root;
         if part.is_some() && kind == FileKind::Repo {
             // Beadle remembers to which repository such a file belongs, and two files cannot belong
             // to the same repository.

@@ -19,7 +19,7 @@ const LARGEST: u64 = 4 << 20;
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
 /// The names, without the extension, of the policy files that are in no subfolder.
-const ROOT_STEMS: [&str; 4] = ["settings", "deployment-settings", "teams", "members"];
+const ROOT_STEMS: [&str; 5] = ["settings", "deployment-settings", "teams", "members", "waivers"];
 
 /// The file of a policy that has mappings of groups. It is a file of TOML, and Beadle does not read
 /// it as a layer.

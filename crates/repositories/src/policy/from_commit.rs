@@ -8,6 +8,7 @@ use super::files::{Policy, is_rule_file};
 use super::folder::is_policy_file;
 use super::group_files::{is_mapping_file, is_people_file};
 use super::origin::{BASE, PolicyOrigin};
+use super::waivers_file::is_waiver_file;
 
 impl Policy {
     /// Creates a policy from files of a repository, by their paths relative to the folder of the
@@ -39,7 +40,8 @@ impl Policy {
         // Without this check, `from_sources` would look for another policy on the disk to name it
         // in the error.
         let is_no_layer = |file: &String| {
-            is_deployment(file) || is_rule_file(file) || is_mapping_file(file) || is_people_file(file)
+            let is_about_groups = is_mapping_file(file) || is_people_file(file);
+            is_deployment(file) || is_rule_file(file) || is_about_groups || is_waiver_file(file)
         };
         if sources.keys().all(is_no_layer) {
             return Err(PolicyError::Empty(folder));

@@ -46,6 +46,10 @@ pub(crate) mod shapes;
 mod targeting;
 mod teams_file;
 mod undone;
+mod waive;
+mod waived_key;
+mod waiver;
+mod waivers_file;
 mod wants;
 
 pub use assertions::Tested;
@@ -69,12 +73,15 @@ pub use origin::{BASE, PolicyOrigin};
 pub use problem::{Problem, Severity, nearest};
 pub use rule_file::PolicyRule;
 pub(crate) use rules::{CONDITIONS, RULES, UNDESCRIBED, find as known_rule};
-pub use schema::{FileKind, rule_schema, schema, test_schema};
+pub use schema::{FileKind, rule_schema, schema, test_schema, waiver_schema};
 pub use selector::Selector;
 pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use teams_file::{DeclaredTeam, TEAMS, read_teams};
+pub use waived_key::check_waived_key;
+pub use waiver::{Waiver, WaiverRules, WaiverState, parse_until};
+pub use waivers_file::WAIVERS;
 pub(crate) use wants::WHEN_MISSING;
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
 

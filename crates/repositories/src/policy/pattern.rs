@@ -78,7 +78,7 @@ impl Pattern {
 }
 
 /// The characters that have a special meaning in a glob.
-const META: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
+pub(super) const META: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
 
 impl Pattern {
     /// Returns the name that the pattern matches, if the pattern is a glob that matches only one

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{DEPLOYMENT, LAYER, REPO, RULE, SETTINGS, SUBORG, TEST};
+use super::keys::{DEPLOYMENT, LAYER, REPO, RULE, SETTINGS, SUBORG, TEST, WAIVERS_FILE};
 use super::node::AT_LEAST;
 use super::shape::{Key, Shape, Status};
 
@@ -56,6 +56,14 @@ pub fn test_schema() -> Value {
 /// Returns the JSON Schema of the files in rules/.
 pub fn rule_schema() -> Value {
     list_schema(&RULE, "rules/*.yml")
+}
+
+/// Returns the JSON Schema of `waivers.yml`.
+pub fn waiver_schema() -> Value {
+    let mut schema = of(&WAIVERS_FILE);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("waivers.yml");
+    schema
 }
 
 fn list_schema(entry: &Shape, title: &str) -> Value {

@@ -12,6 +12,7 @@ use super::layers::{Layer, LayerKind, ListMode, ListModes, contradictions, drop_
 use super::merge::{has_edits, merge, settle, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
+use super::waiver::Waiver;
 use crate::organisation;
 
 /// The names of two repositories with a special purpose: `.github` contains the defaults of an
@@ -52,6 +53,8 @@ pub struct MergedLayers {
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. If several layers set a mode, the layer of the highest rank wins.
     pub list_modes: ListModes,
+    /// The waivers that exempt something of the repository, each with only the keys that it exempts.
+    pub waivers: Vec<Waiver>,
     /// The sections that a layer removes from the layers of higher rank with `disable_plugins`.
     /// Each has the rank of the layer that removes it.
     disabled_above: Vec<(i64, String)>,
@@ -103,6 +106,7 @@ impl Policy {
             undecided_files: Vec::new(),
             partly_undecided: Vec::new(),
             list_modes: ListModes::new(),
+            waivers: Vec::new(),
             disabled_above: Vec::new(),
             emptied: None,
         };
@@ -131,13 +135,15 @@ impl Policy {
         }
         target.contradict(&self.disabled);
         target.obey(self, repository);
+        target.waive(&status.waivers, repository.default_branch.as_deref());
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
             // If Beadle may not change `archived`, it cannot unarchive the repository, and GitHub
             // accepts no other write to an archived repository.
             let leaves = |name: &str| ["repository", "archive"].contains(&name);
             let mut disabled = self.disabled.iter().chain(target.disabled_above.iter().map(|(_, name)| name));
-            if archived != Some(false) || disabled.any(|name| leaves(name)) {
+            let is_left = disabled.any(|name| leaves(name)) || target.waives_archived();
+            if archived != Some(false) || is_left {
                 return Verdict::Skipped("archived".into());
             }
         }
@@ -308,6 +314,7 @@ impl MergedLayers {
         if let Some(root) = &mut other.root {
             settle(root);
         }
+        other.waive(&self.waivers, None);
         other
     }
 
@@ -362,6 +369,8 @@ pub struct OverrideStatus<'a> {
     pub waits: Vec<(&'a Layer, String)>,
     /// The file that belongs to this repository although it has another name.
     pub own: Option<&'a Layer>,
+    /// The waivers in force that cover this repository.
+    pub waivers: Vec<Waiver>,
 }
 
 /// Returns the values of a layer, merged with the values of one entry of the layer's `first_match`.

@@ -33,6 +33,8 @@ fn hold(generation: &str) -> Hold {
         why: String::new(),
         contested: false,
         approved_by: None,
+        approval_reason: None,
+        rejected: None,
         spent: false,
         generation: generation.into(),
         change: Change {

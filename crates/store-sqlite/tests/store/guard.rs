@@ -155,6 +155,8 @@ impl World {
             why: String::new(),
             contested: false,
             approved_by: None,
+            approval_reason: None,
+            rejected: None,
             spent: false,
             generation: self.generation.to_string(),
             change: Change {

@@ -99,6 +99,31 @@ fn a_plan_without_changes_is_one_line() {
 }
 
 #[test]
+fn a_waived_key_is_shown_and_is_no_change() {
+    let mut plan = plan();
+    plan.plans.retain(|(_, plan)| plan.skipped.is_none());
+    for (_, plan) in &mut plan.plans {
+        plan.changes.clear();
+        plan.unknowns.clear();
+        plan.waits.clear();
+        plan.waived = vec![Waived {
+            key: "teams[core]".into(),
+            until: "2026-12-01T00:00:00Z".into(),
+            reason: "release".into(),
+            owner: "mona".into(),
+            asked: None,
+        }];
+    }
+    plan.unmatched.clear();
+    assert!(!plan.is_pending());
+    let text = text(&Printer::plain(), &plan);
+    let line = " ~ waived  teams[core] until 2026-12-01T00:00:00Z: release (mona)  [beadle waive]";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("nothing to change in") && text.contains("; waivers in 1 repository"), "{text}");
+    assert!(markdown(&plan).contains("| waived |"), "{}", markdown(&plan));
+}
+
+#[test]
 fn every_result_of_a_change_has_a_reason() {
     let plan = plan();
     let change = plan.plans[0].1.changes[2].clone();

@@ -126,3 +126,19 @@ async fn beadle_waits_for_the_limits_of_okta() {
     assert_eq!(refused, 0, "Okta had to refuse calls");
     world.until_holds("G11", 0..2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_names_the_administrator_who_changed_a_group_of_the_directory() {
+    let world = world().await;
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    world.connect(&okta::Hook::default());
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
+    world.until_holds("Ops", 0..4).await;
+    world.until_idle().await;
+    let journal =
+        world.beadle(&["journal", "--group", "Ops", "--who", "admin@acme.example"]).await.expect(0).out;
+    for part in ["aws/Ops", "added ", "made by admin@acme.example (group.user_membership.add)"] {
+        assert!(journal.contains(part), "`{part}` is not in {journal}");
+    }
+}

@@ -182,7 +182,7 @@ async fn an_empty_source_and_removals_of_more_than_a_quarter_wait_for_an_approva
         .as_str()
         .unwrap()
         .to_owned();
-    world.beadle(&["approve", &digest]).await.expect(0);
+    world.beadle(&["approve", &digest, "--reason", "as meant"]).await.expect(0);
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Dev", 0..20).await;
 }

@@ -98,7 +98,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
     world.until_holds("Engineers", 1..20).await;
     let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
     let hold: Value = serde_json::from_str(held.lines().next().unwrap()).unwrap();
-    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Engineers", [1, 2, 3, 4, 5, 6, 7, 9]).await;
     world.beadle(&["plan"]).await.expect(0);
@@ -157,9 +157,9 @@ async fn a_group_without_its_source_is_kept_and_reported_by_default() {
     );
     world.groups += "on_delete = \"delete\"\n";
     let swept = world.beadle(&["sweep"]).await.expect(2).out;
-    let digest = swept.split("`beadle approve ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let digest = swept.split("`beadle approve ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     world.until_holds("Ops", 0..3).await;
-    world.beadle(&["approve", &digest]).await.expect(0);
+    world.beadle(&["approve", &digest, "--reason", "as meant"]).await.expect(0);
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!(world.members("Ops"), None);
     world.beadle(&["plan"]).await.expect(0);

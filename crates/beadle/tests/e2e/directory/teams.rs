@@ -283,7 +283,7 @@ async fn members_of_a_child_team_do_not_count_and_a_parent_team_is_not_deleted()
     let holds = world.beadle(&["holds", "--json"]).await.out;
     let held: Value = serde_json::from_str(holds.lines().next().unwrap()).unwrap();
     let digest = held["digest"].as_str().unwrap_or_else(|| panic!("{holds}{}", applied.out)).to_owned();
-    world.beadle(&["approve", &digest]).await.expect(0);
+    world.beadle(&["approve", &digest, "--reason", "as meant"]).await.expect(0);
     let applied = world.beadle(&["apply", "--yes", "--group", "Ops"]).await;
     assert!(
         applied.out.contains("the team Ops has child teams, and GitHub would delete them too"),

@@ -28,7 +28,7 @@ async fn a_union_holds_its_leavers_while_one_of_its_sources_is_suddenly_empty() 
     world.until_holds("All", 1..22).await;
     let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
     let hold: Value = serde_json::from_str(held.lines().next().unwrap()).unwrap();
-    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 1..20).await;
     // The approval settled it: the empty source holds nobody any more.

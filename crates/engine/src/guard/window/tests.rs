@@ -17,6 +17,8 @@ fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
         why: String::new(),
         contested: false,
         approved_by: None,
+        approval_reason: None,
+        rejected: None,
         spent: false,
         generation: "g".into(),
         change: Change {

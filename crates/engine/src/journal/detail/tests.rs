@@ -58,8 +58,18 @@ const STORED: &[Stored] = &[
         r#"{"changes":1,"written":1,"held":0,"failed":0,"unknown":[]}"#,
         |detail| matches!(detail, Detail::Run(run) if run.postponed.is_none() && run.after.is_none()),
     ),
+    (
+        r#"{"changes":2,"written":1,"held":1,"failed":0,"unknown":[],"unwritten":[{"aspect":"teams","what":"team a","risk":"removes","asked":{"file":"repos/x.yml","line":3},"because":"held","digest":"0a1b2c3d4e5f"}]}"#,
+        |detail| matches!(detail, Detail::Run(run) if run.unwritten.as_ref().is_some_and(|left| left.len() == 1)),
+    ),
     (r#"{"approved":"0a1b2c3d4e5f","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Approved { .. }))
+    }),
+    (r#"{"approved":"0a1b2c3d4e5f","by":"mona","reason":"asked for","group":"5d0c1e2f3a4b"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Approved { group: Some(_), .. }))
+    }),
+    (r#"{"rejected":"0a1b2c3d4e5f","by":"mona","reason":"it stays"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Rejected { group: None, .. }))
     }),
     (r#"{"approved_generation":"g1","plan":"0a1b2c3d4e5f","reason":"asked for","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::ApprovedGeneration { .. }))
@@ -79,6 +89,17 @@ const STORED: &[Stored] = &[
     (r#"{"resumed":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
     }),
+    (
+        r#"{"waived":["teams"],"repositories":["shop"],"waived_until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","by":"mona"}"#,
+        |detail| matches!(detail, Detail::Operator(OperatorAction::Waived { .. })),
+    ),
+    (r#"{"ended_waiver":"0a1b2c3d","waived":["teams"],"repositories":["shop"],"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::EndedWaiver { .. }))
+    }),
+    (
+        r#"{"waiver_ended":"0a1b2c3d","keys":["teams"],"repositories":["shop"],"until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","due":1}"#,
+        |detail| matches!(detail, Detail::WaiverEnded(ended) if ended.due == 1),
+    ),
     (r#"{"status":403}"#, |detail| matches!(detail, Detail::Refused(answer) if answer.status == 403)),
     (
         r#"{"summary":{"checked":3,"drifted":2,"repaired":1,"held":0,"failed":0,"unknown":1},"took_s":9}"#,

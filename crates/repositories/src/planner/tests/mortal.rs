@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError, StoreRecord,
-    Time, Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
+    Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError,
+    StoreRecord, Time, Timing, Verdict,
 };
 use beadle_sim::Sim;
 use beadle_transport::{Exchanged, Wire};
@@ -208,8 +209,8 @@ impl GuardStore for MortalStore {
         passes!(self, self.inner.release(digests))
     }
 
-    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
-        passes!(self, self.inner.approve(digest, by, now))
+    async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
+        passes!(self, self.inner.decide(digest, decision, now))
     }
 
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
@@ -234,6 +235,10 @@ impl Journal for MortalStore {
 
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
         passes!(self, self.inner.entries(listing))
+    }
+
+    async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError> {
+        passes!(self, self.inner.newest_entries(history))
     }
 
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {

@@ -442,3 +442,10 @@ fn a_plugin_that_cannot_be_additive_is_an_error() {
 mod later;
 mod schemas;
 mod walk;
+
+#[test]
+fn a_name_in_a_file_for_several_repositories_renames_none() {
+    let named = "repository: { name: till, has_wiki: false }\n";
+    let policy = accepted(&[("settings.yml", named)]);
+    assert_eq!((setting(&policy, "name"), setting(&policy, "has_wiki")), (None, Some(json!(false))));
+}

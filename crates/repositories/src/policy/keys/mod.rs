@@ -7,12 +7,14 @@ mod coverage;
 mod creation;
 mod joined;
 mod selectors;
+mod waivers;
 
 use super::shape::{Key, Shape, Status, key, later, never};
 use super::shapes::{SLUGS, TEXTS, VISIBILITY};
 use crate::{aspects, organisation};
 use joined::{count, join, joined, names};
 use selectors::{CHOICE, RANK};
+pub(crate) use waivers::{WAIVER, WAIVERS_FILE};
 
 /// For each aspect, the keys that it adds to the section `repository`.
 const OF_REPOSITORY: [&[Key]; aspects::ALL.len()] = {

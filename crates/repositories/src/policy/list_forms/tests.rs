@@ -357,7 +357,10 @@ fn a_suspended_file_that_edits_a_list_leaves_the_whole_list_alone() {
     let text = "teams: { replace: [{ name: b }] }\nlabels: { without: [a] }\nrepository: { topics: null }\n";
     let policy = accepted(&[("layers/low.yml", low.as_str()), ("repos/shop.yml", text)]);
     let file = policy.file_of("shop").unwrap();
-    let status = OverrideStatus { waits: vec![(file, "it belongs to another".to_owned())], own: None };
+    let status = OverrideStatus {
+        waits: vec![(file, "it belongs to another".to_owned())],
+        ..OverrideStatus::default()
+    };
     let target = target(&policy, &status);
     let wants = policy.desired(&target, &shop());
     assert!(wants.teams.is_none() && wants.topics.is_none() && !wants.sections.contains_key("labels"));

@@ -41,6 +41,17 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             });
             Reply::json(201, shown)
         }
+        ("GET", ["comments"]) => {
+            let since = call.query.iter().find(|(key, _)| key == "since").map(|(_, since)| since.as_str());
+            let of = |issue: &Value| {
+                let comments = issue["comments"].as_array().cloned().unwrap_or_default();
+                comments.iter().map(|one| comment_of(world, org, name, issue, one)).collect::<Vec<_>>()
+            };
+            let mut rows: Vec<Value> = issues.iter().flat_map(of).collect();
+            rows.retain(|row| since.is_none_or(|since| row["updated_at"].as_str() >= Some(since)));
+            rows.sort_by_key(|row| row["id"].as_u64());
+            page(call, rows)
+        }
         ("GET", [number]) => match place(number) {
             Some(at) => Reply::json(200, shown(world, org, found, &issues[at])),
             None => Reply::not_found(),
@@ -139,7 +150,8 @@ fn comment_of(world: &World, org: &str, name: &str, issue: &Value, comment: &Val
         "id": id, "node_id": format!("IC_kwDO{id:08}"), "body": comment["body"], "user": author(world, comment),
         "url": format!("{api}/comments/{id}"), "issue_url": format!("{api}/{number}"),
         "html_url": format!("https://github.com/{org}/{name}/{part}/{number}#issuecomment-{id}"),
-        "author_association": "NONE", "created_at": dated(comment), "updated_at": dated(comment),
+        "author_association": "NONE", "created_at": dated(comment),
+        "updated_at": comment["updated_at"].as_str().unwrap_or_else(|| dated(comment)),
         "performed_via_github_app": app.map(|app| shapes::app(world, &app)),
     })
 }
@@ -154,6 +166,29 @@ mod tests {
     fn call(world: &mut World, method: &Method, path: &str, body: &Value) -> Reply {
         let path = path.split('/').collect();
         rest::answer(world, &Call { method, path, query: &[], body, sender: "beadle-app", accept: "" })
+    }
+
+    #[test]
+    fn the_comments_of_a_repository_are_listed_since_a_time_in_the_order_of_their_ids() {
+        let comment =
+            |id: u64, at: &str| json!({ "id": id, "user": "octocat", "body": "b", "created_at": at });
+        let mut edited = comment(9, "2026-01-02T00:00:00Z");
+        edited["updated_at"] = json!("2026-01-05T00:00:00Z");
+        let first = json!({ "id": 5, "number": 3, "comments": [edited, comment(7, "2026-01-02T00:00:00Z")] });
+        let second = json!({ "id": 6, "number": 4, "comments": [comment(8, "2026-01-04T00:00:00Z")] });
+        let repository = json!({ "issues": [first, second] });
+        let mut world = World::from(
+            json!({ "users": { "octocat": {} }, "orgs": { "acme": { "repos": { "admin": repository } } } }),
+        );
+        let query = [("since".to_owned(), "2026-01-03T00:00:00Z".to_owned())];
+        let path = "repos/acme/admin/issues/comments".split('/').collect();
+        let asked =
+            Call { method: &Method::GET, path, query: &query, body: &Value::Null, sender: "a", accept: "" };
+        let listed = rest::answer(&mut world, &asked).body.unwrap();
+        let ids: Vec<_> =
+            listed.as_array().unwrap().iter().map(|row| (&row["id"], &row["updated_at"])).collect();
+        let (eight, nine) = (json!("2026-01-04T00:00:00Z"), json!("2026-01-05T00:00:00Z"));
+        assert_eq!(ids, [(&json!(8), &eight), (&json!(9), &nine)]);
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! Stores the decisions of operators about held changes, and records them in the journal.
+
+use beadle_engine::guard::{Decision, HoldGroup, Ruling, named_holds};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Detail, Entry, EntryKind, Hold, Store, StoreError, Time};
+use futures::future::try_join_all;
+
+/// The number of decisions that are stored at the same time.
+const BATCH: usize = 20;
+
+/// A held change that an operator named.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedChange<'a> {
+    pub(crate) hold: &'a Hold,
+    /// The code of the group, if the operator named the whole group.
+    pub(crate) group: Option<&'a str>,
+}
+
+/// What a decision does.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Effect<'a> {
+    /// The decision is stored.
+    Done,
+    /// Another operator decided the same before, and that decision stays.
+    Before(&'a str),
+    /// The decision has no effect, because the approved write of the change has already begun and
+    /// may be complete.
+    Begun,
+    /// The change is no longer held.
+    Gone,
+}
+
+/// Returns the changes that a code or a digest names.
+pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<NamedChange<'a>> {
+    let group = groups.iter().find(|group| group.code == name && group.holds.len() > 1);
+    let group = group.map(|group| group.code.as_str());
+    named_holds(groups, name).into_iter().map(|hold| NamedChange { hold, group }).collect()
+}
+
+/// Stores a decision about each change, and records the decisions that have an effect in the
+/// journal. Returns the stored holds in the order of the changes; `None` for a change that is no
+/// longer held.
+pub(crate) async fn store_decisions(
+    store: &dyn Store,
+    named: &[NamedChange<'_>],
+    decision: &Decision,
+    now: Time,
+) -> Result<Vec<Option<Hold>>, StoreError> {
+    let mut all = Vec::with_capacity(named.len());
+    for batch in named.chunks(BATCH) {
+        let decided = batch.iter().map(|one| store.decide(&one.hold.digest, decision, now));
+        let decided = try_join_all(decided).await?;
+        let done = batch
+            .iter()
+            .zip(&decided)
+            .filter(|(_, hold)| matches!(hold, Some(hold) if effect(hold, decision) == Effect::Done));
+        let entries: Vec<Entry> = done.map(|(one, _)| entry(one, decision, now)).collect();
+        if !entries.is_empty() {
+            store.journal(None, entries, now).await?;
+        }
+        all.extend(decided);
+    }
+    Ok(all)
+}
+
+/// Returns what a decision did. `hold` is the stored hold after the decision.
+pub(crate) fn effect<'a>(hold: &'a Hold, decision: &Decision) -> Effect<'a> {
+    if hold.spent {
+        return Effect::Begun;
+    }
+    let by = match decision.ruling {
+        Ruling::Approve => hold.approved_by.as_deref(),
+        Ruling::Reject => hold.rejected.as_ref().map(|rejection| rejection.by.as_str()),
+    };
+    match by {
+        Some(other) if other != decision.by => Effect::Before(other),
+        _ => Effect::Done,
+    }
+}
+
+/// Returns the entry of the journal for a decision.
+fn entry(one: &NamedChange<'_>, decision: &Decision, now: Time) -> Entry {
+    let NamedChange { hold, group } = one;
+    let (digest, by, reason) = (hold.digest.clone(), decision.by.clone(), decision.reason.clone());
+    let group = group.map(str::to_owned);
+    let action = match decision.ruling {
+        Ruling::Approve => OperatorAction::Approved { approved: digest, by, reason, group },
+        Ruling::Reject => OperatorAction::Rejected { rejected: digest, by, reason, group },
+    };
+    Entry {
+        seq: 0,
+        at: now,
+        kind: EntryKind::Operator,
+        key: hold.key.to_string(),
+        subject: hold.subject.clone(),
+        intent: None,
+        detail: Detail::Operator(action),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::guard::{Rejection, decide, group_holds};
+    use beadle_engine::testing::change;
+    use beadle_engine::{Key, Risk};
+
+    use super::*;
+
+    fn hold(n: u64) -> Hold {
+        Hold {
+            digest: format!("d{n}"),
+            key: Key::new("repository", "acme", n),
+            subject: format!("acme/r{n}"),
+            since: Time(0),
+            why: "limit".into(),
+            contested: false,
+            approved_by: None,
+            approval_reason: None,
+            rejected: None,
+            spent: false,
+            generation: "g".into(),
+            change: change("teams", "team engineering", &[Risk::Removes]),
+        }
+    }
+
+    #[test]
+    fn a_decision_that_changes_nothing_says_why() {
+        let approved = |by: &str| Hold { approved_by: Some(by.into()), ..hold(1) };
+        let begun = || Hold { spent: true, ..approved("hubot") };
+        let rejection = |by: &str| Some(Rejection { by: by.into(), reason: None, at: Time(0) });
+        let rejected = |by: &str| Hold { rejected: rejection(by), ..hold(1) };
+        let (approve, reject) = (Decision::approve("mona", None), Decision::reject("mona", None));
+        for (before, decision, expected) in [
+            (hold(1), &approve, Effect::Done),
+            (approved("mona"), &approve, Effect::Done),
+            (approved("hubot"), &approve, Effect::Before("hubot")),
+            (rejected("hubot"), &approve, Effect::Done),
+            (begun(), &approve, Effect::Begun),
+            (hold(1), &reject, Effect::Done),
+            (approved("hubot"), &reject, Effect::Done),
+            (rejected("hubot"), &reject, Effect::Before("hubot")),
+            (begun(), &reject, Effect::Begun),
+        ] {
+            let after = decide(&before, decision, Time(1)).unwrap_or(before);
+            assert_eq!(effect(&after, decision), expected, "{after:?} {decision:?}");
+        }
+    }
+
+    #[test]
+    fn the_journal_has_the_group_only_if_the_operator_named_it() {
+        let groups = group_holds(vec![hold(1), hold(2)]);
+        let code = groups[0].code.clone();
+        let decision = Decision::approve("mona", Some("closed"));
+        let detail =
+            |name: &str| entry(&named_changes(&groups, name)[0], &decision, Time(1)).detail.to_value();
+        let whole = serde_json::json!({ "approved": "d1", "by": "mona", "reason": "closed", "group": code });
+        assert_eq!(detail(&code), whole);
+        assert_eq!(detail("d1"), serde_json::json!({ "approved": "d1", "by": "mona", "reason": "closed" }));
+    }
+}

@@ -1,0 +1,168 @@
+//! Compares the waivers in force with those of the last look, to find the waivers that ended, were
+//! removed, or end soon.
+
+use std::time::Duration;
+
+use beadle_engine::{Metadata, Note, Time};
+use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
+use serde::{Deserialize, Serialize};
+
+/// The time before the end of a waiver at which Beadle gives notice.
+const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// The waivers of one organisation that were in force at the last look.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SeenWaivers {
+    waivers: Vec<SeenWaiver>,
+}
+
+/// A waiver that was in force at the last look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SeenWaiver {
+    waiver: Waiver,
+    /// True if Beadle has given notice of the end.
+    is_noticed: bool,
+}
+
+impl Metadata for SeenWaivers {
+    const KIND: &'static str = "waivers-seen";
+}
+
+impl SeenWaivers {
+    /// Returns the note of an organisation.
+    pub(crate) fn note(organisation: &str) -> Note<Self> {
+        Note::of(&[organisation])
+    }
+
+    /// Returns the number of waivers in force.
+    pub(crate) fn count(&self) -> usize {
+        self.waivers.len()
+    }
+
+    /// Returns the number of waivers in force that end soon.
+    pub(crate) fn ending(&self) -> usize {
+        self.waivers.iter().filter(|seen| seen.is_noticed).count()
+    }
+}
+
+/// The findings of one look at the waivers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// The waivers in force now.
+    pub(crate) now: SeenWaivers,
+    /// The waivers that are not in force any more. Beadle must compare their keys again.
+    pub(crate) ended: Vec<Waiver>,
+    /// The waivers whose end came near since the last look.
+    pub(crate) near: Vec<Waiver>,
+}
+
+/// Compares the waivers with those of the last look. `stored` are the waivers of `beadle waive`. One
+/// of these is in the store until a look has seen its end, so a waiver that began and ended while
+/// the service was down is found too.
+pub(crate) fn look(
+    before: &SeenWaivers,
+    (of_policy, stored): (&[Waiver], &[Waiver]),
+    rules: &WaiverRules,
+    now: Time,
+) -> Look {
+    let mut seen: Vec<SeenWaiver> = Vec::new();
+    for waiver in of_policy.iter().chain(stored).filter(|waiver| waiver.is_in_force(rules, now)) {
+        // If the policy and the store both waive the same keys, the later end counts.
+        match seen.iter_mut().find(|seen| seen.waiver.id() == waiver.id()) {
+            Some(other) if other.waiver.until >= waiver.until => {}
+            Some(other) => other.waiver = waiver.clone(),
+            None => seen.push(SeenWaiver { waiver: waiver.clone(), is_noticed: false }),
+        }
+    }
+    let mut near = Vec::new();
+    for one in &mut seen {
+        one.is_noticed = one.waiver.until.since(now) <= NOTICE;
+        let was_noticed =
+            before.waivers.iter().any(|other| other.is_noticed && other.waiver.id() == one.waiver.id());
+        if one.is_noticed && !was_noticed {
+            near.push(one.waiver.clone());
+        }
+    }
+    let mut ended: Vec<Waiver> = Vec::new();
+    let gone = stored.iter().filter(|waiver| waiver.state(rules, now) == WaiverState::Ended);
+    for waiver in before.waivers.iter().map(|other| &other.waiver).chain(gone) {
+        let is_same = |other: &Waiver| other.id() == waiver.id();
+        if !seen.iter().any(|one| is_same(&one.waiver)) && !ended.iter().any(is_same) {
+            ended.push(waiver.clone());
+        }
+    }
+    Look { now: SeenWaivers { waivers: seen }, ended, near }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    fn waiver(key: &str, until: i64) -> Waiver {
+        Waiver {
+            keys: vec![key.to_owned()],
+            repositories: vec!["shop".to_owned()],
+            until: Time(until),
+            reason: "release".to_owned(),
+            owner: "mona".to_owned(),
+            asked: None,
+        }
+    }
+
+    fn keys(waivers: &[Waiver]) -> Vec<&str> {
+        waivers.iter().flat_map(|waiver| &waiver.keys).map(String::as_str).collect()
+    }
+
+    #[test]
+    fn each_end_is_found_once_and_again_if_the_clock_jumps_back() {
+        let (rules, policy) = (WaiverRules::default(), [waiver("teams", 10 * DAY)]);
+        let mut seen = SeenWaivers::default();
+        // The service is down between the third and the fourth look, and the clock jumps.
+        for (now, ended, near) in [
+            (0, vec![], vec![]),
+            (6 * DAY, vec![], vec![]),
+            (7 * DAY, vec![], vec!["teams"]),
+            (300 * DAY, vec!["teams"], vec![]),
+            (301 * DAY, vec![], vec![]),
+            (DAY, vec![], vec![]),
+            (9 * DAY, vec![], vec!["teams"]),
+            (9 * DAY, vec![], vec![]),
+            (10 * DAY, vec!["teams"], vec![]),
+        ] {
+            let look = look(&seen, (&policy, &[]), &rules, Time(now));
+            assert_eq!((keys(&look.ended), keys(&look.near)), (ended, near), "{now}");
+            assert_eq!(look.now.count(), usize::from((0..10 * DAY).contains(&now)), "{now}");
+            seen = look.now;
+        }
+    }
+
+    #[test]
+    fn a_removed_waiver_ends_and_an_extended_one_does_not() {
+        let rules = WaiverRules::default();
+        let both = [waiver("teams", 10 * DAY), waiver("labels", 10 * DAY)];
+        let seen = look(&SeenWaivers::default(), (&both, &[]), &rules, Time(0)).now;
+        let found = look(&seen, (&[waiver("teams", 20 * DAY)], &[]), &rules, Time(0));
+        assert_eq!(keys(&found.ended), ["labels"]);
+        let found = look(&seen, (&both, &[]), &WaiverRules { never: vec!["teams".into()], ..rules }, Time(0));
+        assert_eq!(keys(&found.ended), ["teams"]);
+    }
+
+    #[test]
+    fn a_stored_waiver_that_no_look_has_seen_ends_too() {
+        let rules = WaiverRules::default();
+        let found = look(&SeenWaivers::default(), (&[], &[waiver("teams", DAY)]), &rules, Time(2 * DAY));
+        assert_eq!((keys(&found.ended), found.now.count()), (vec!["teams"], 0));
+    }
+
+    #[test]
+    fn keys_that_two_waivers_exempt_stay_exempt_until_the_later_end() {
+        let rules = WaiverRules::default();
+        let (policy, stored) = ([waiver("teams", 10 * DAY)], [waiver("teams", DAY)]);
+        let seen = look(&SeenWaivers::default(), (&policy, &stored), &rules, Time(0));
+        assert_eq!((seen.now.count(), seen.now.ending()), (1, 0));
+        let found = look(&seen.now, (&policy, &stored), &rules, Time(2 * DAY));
+        assert_eq!((found.ended, found.now.count()), (Vec::new(), 1));
+    }
+}

@@ -1,0 +1,91 @@
+//! The arguments of the commands that show the journal.
+
+use std::time::Duration;
+
+use beadle_engine::{Risk, parse_span};
+use clap::{Args, ValueEnum};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JournalFormat {
+    /// Sentences for people, newest first
+    Text,
+    /// JSON for programs, one entry a line, oldest first
+    Ndjson,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JournalOnly {
+    /// Writes that added something
+    Added,
+    /// Writes that changed a value to one that is neither stricter nor weaker
+    Changed,
+    /// Writes that weakened a protection
+    Weakened,
+    /// Writes that let more people see or write
+    Exposed,
+    /// Writes that removed something
+    Removed,
+}
+
+impl JournalOnly {
+    /// Returns the risk of the writes.
+    pub(crate) fn risk(self) -> Risk {
+        match self {
+            Self::Added => Risk::Adds,
+            Self::Changed => Risk::Changes,
+            Self::Weakened => Risk::Weakens,
+            Self::Exposed => Risk::Exposes,
+            Self::Removed => Risk::Removes,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalArgs {
+    /// Format of the output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: JournalFormat,
+    /// Maximum age of the entries to show, such as `2h` or `7d`
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
+    pub(crate) since: Option<Duration>,
+    /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// Limit to a repository, by its present or a former name, such as `acme/widgets`
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(crate) repo: Option<String>,
+    /// Limit to a group, by its present or a former name, such as `Developers`
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "repo"])]
+    pub(crate) group: Option<String>,
+    /// Limit to what a person or program caused or decided, such as `mona`
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) who: Option<String>,
+    /// Limit to writes of these kinds, such as `removed,exposed`
+    #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) only: Vec<JournalOnly>,
+    /// Maximum number of lines in the text format
+    #[arg(long, default_value_t = 200, value_name = "NUMBER")]
+    pub(crate) limit: usize,
+    /// Continue with new entries as they arrive, oldest first, until you stop the command
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Limit to the entries with a higher number than this, such as `1200`
+    #[arg(long, default_value_t = 0, value_name = "SEQ")]
+    pub(crate) after: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Repository or group, by its present or a former name, such as `acme/widgets`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Limit to the settings whose names contain this text, such as `has_wiki` or `team platform`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) setting: Option<String>,
+    /// Maximum age of the changes to show, such as `30d`
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
+    pub(crate) since: Option<Duration>,
+    /// Print JSON, one change of a setting a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}

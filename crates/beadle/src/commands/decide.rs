@@ -1,0 +1,143 @@
+//! The decision of an operator about held changes. `beadle approve` and `beadle reject` use it.
+
+use beadle_engine::guard::{Decision, HoldGroup, Ruling, limit_holds};
+use beadle_engine::{Hold, Mode, Store, Time};
+
+use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
+use crate::cli::DecideArgs;
+use crate::commands::{FAILED, FINE, operator};
+use crate::config::Config;
+use crate::output::count::counted;
+use crate::output::printer::Printer;
+
+/// Returns the name of the operator for the journal. A name of `--as` does not replace the system
+/// user. If the store is a table, AWS names the caller, and no option may give another name.
+pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
+    let Some(person) = &args.person else { return Ok(operator(config).await) };
+    anyhow::ensure!(
+        config.database().is_some(),
+        "`--as` is not allowed with a store at AWS, because AWS names the caller\nhint: run the command without `--as`"
+    );
+    Ok(format!("{person} (system user {})", operator(config).await))
+}
+
+/// Decides about the held changes that `codes` name. If the options do not fit the changes, or if a
+/// reason is missing, nothing is decided. Returns the exit code.
+pub(super) async fn decide_changes(
+    store: &dyn Store,
+    (groups, codes): (&[HoldGroup], &[&String]),
+    args: &DecideArgs,
+    decision: &Decision,
+    (now, printer): (Time, &Printer),
+) -> anyhow::Result<u8> {
+    let mut code = FINE;
+    let mut named: Vec<NamedChange<'_>> = Vec::new();
+    for name in codes {
+        let found = named_changes(groups, name);
+        if found.is_empty() {
+            printer.error(&unknown(name, decision.ruling));
+            code = FAILED;
+        }
+        let is_new = |one: &NamedChange<'_>| named.iter().all(|other| other.hold.digest != one.hold.digest);
+        let found: Vec<NamedChange<'_>> = found.into_iter().filter(is_new).collect();
+        named.extend(found);
+    }
+    match chosen(&mut named, args, decision) {
+        Ok(()) if named.is_empty() => return Ok(code),
+        Ok(()) => {}
+        Err(why) => {
+            printer.error(&why);
+            return Ok(FAILED);
+        }
+    }
+    let mut done: Vec<Hold> = Vec::new();
+    let decided = store_decisions(store, &named, decision, now).await?;
+    for (one, hold) in named.iter().zip(decided) {
+        let digest = &one.hold.digest;
+        match hold.as_ref().map_or(Effect::Gone, |hold| effect(hold, decision)) {
+            Effect::Done => done.extend(hold),
+            Effect::Before(other) => {
+                printer.line(format!("{digest}: already {} by {other}", past(decision.ruling)));
+            }
+            Effect::Begun => {
+                let why = "the approved write began, and its result is not known yet";
+                let hint = "if Beadle holds the change again, decide again";
+                printer.error(&format!("{digest}: {why}\nhint: {hint}"));
+                code = FAILED;
+            }
+            Effect::Gone => {
+                printer.error(&format!("{digest}: the change is no longer held"));
+                code = FAILED;
+            }
+        }
+    }
+    if let Some(line) = summary(&done, decision.ruling) {
+        printer.line(line);
+    }
+    Ok(code)
+}
+
+/// Limits the changes by the options. Returns an error if an option names no change, or if the
+/// decision needs a reason.
+fn chosen(named: &mut Vec<NamedChange<'_>>, args: &DecideArgs, decision: &Decision) -> Result<(), String> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let holds: Vec<&Hold> = named.iter().map(|one| one.hold).collect();
+    let kept = limit_holds(&holds, &args.only, &args.repo).map_err(|missing| {
+        format!("`{missing}` is not among the named changes\nhint: see `beadle holds GROUP`")
+    })?;
+    if kept.is_empty() {
+        return Err("`--only` and `--repo` have no change in common".to_owned());
+    }
+    named.retain(|one| kept.iter().any(|hold| hold.digest == one.hold.digest));
+    let needs_reason = named.iter().find(|one| one.hold.change.mode == Mode::Enforce);
+    if let Some(one) = needs_reason.filter(|_| decision.reason.is_none()) {
+        let (what, command) = match decision.ruling {
+            Ruling::Approve => ("an approval", "approve"),
+            Ruling::Reject => ("a rejection", "reject"),
+        };
+        let name = one.group.unwrap_or(&one.hold.digest);
+        return Err(format!(
+            "{name}: {what} in the mode `enforce` needs a reason\nhint: `beadle {command} {name} --reason TEXT`"
+        ));
+    }
+    Ok(())
+}
+
+fn unknown(name: &str, ruling: Ruling) -> String {
+    let what = match ruling {
+        Ruling::Approve => "no held change, group or policy has the code",
+        Ruling::Reject => "no held change or group has the code",
+    };
+    format!("{what} `{name}`; a group that changes gets another code\nhint: see `beadle holds`")
+}
+
+fn past(ruling: Ruling) -> &'static str {
+    match ruling {
+        Ruling::Approve => "approved",
+        Ruling::Reject => "rejected",
+    }
+}
+
+/// Returns the line that tells what was decided. Returns `None` if nothing was.
+fn summary(done: &[Hold], ruling: Ruling) -> Option<String> {
+    let text = match (done, ruling) {
+        ([], _) => return None,
+        ([hold], Ruling::Approve) => format!("{}: approved; {} is due now", hold.digest, hold.subject),
+        ([hold], Ruling::Reject) => {
+            format!("{}: rejected; Beadle goes on holding the change of {}", hold.digest, hold.subject)
+        }
+        (holds, Ruling::Approve) => {
+            format!("{} approved; Beadle writes them now", counted(holds.len() as u64, "change", "changes"))
+        }
+        (holds, Ruling::Reject) => {
+            let count = counted(holds.len() as u64, "change", "changes");
+            format!("{count} rejected; Beadle goes on holding them")
+        }
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use beadle_engine::guard::group_holds;
+use beadle_engine::testing::change;
+use beadle_engine::{Key, Risk};
+
+use super::*;
+
+fn hold(n: u64, mode: Mode) -> Hold {
+    let mut change = change("teams", "team engineering", &[Risk::Removes]);
+    change.mode = mode;
+    Hold {
+        digest: format!("d{n}"),
+        key: Key::new("repository", "acme", n),
+        subject: format!("acme/r{n}"),
+        since: Time(0),
+        why: "limit".into(),
+        contested: false,
+        approved_by: None,
+        approval_reason: None,
+        rejected: None,
+        spent: false,
+        generation: "g".into(),
+        change,
+    }
+}
+
+fn args(only: &[&str], repo: &[&str]) -> DecideArgs {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    DecideArgs { only: owned(only), repo: owned(repo), reason: None, person: None }
+}
+
+#[test]
+fn a_decision_in_enforce_needs_a_reason_and_the_options_must_name_changes() {
+    let enforced = group_holds(vec![hold(1, Mode::Enforce), hold(2, Mode::Enforce)]);
+    let code = enforced[0].code.as_str();
+    let with_reason = Decision::approve("ann", Some("read it"));
+    let without = Decision::reject("ann", None);
+    for (name, args, decision, expected) in [
+        (code, args(&[], &[]), &with_reason, Ok(vec!["d1", "d2"])),
+        (code, args(&["d2"], &[]), &with_reason, Ok(vec!["d2"])),
+        (code, args(&[], &["r1"]), &with_reason, Ok(vec!["d1"])),
+        ("d2", args(&[], &[]), &with_reason, Ok(vec!["d2"])),
+        ("d3", args(&[], &[]), &with_reason, Ok(vec![])),
+        (code, args(&[], &[]), &without, Err("needs a reason")),
+        (code, args(&[], &["r9"]), &with_reason, Err("`r9` is not among the named changes")),
+        (code, args(&["d1"], &["r2"]), &with_reason, Err("have no change in common")),
+    ] {
+        let mut named = named_changes(&enforced, name);
+        let outcome = chosen(&mut named, &args, decision);
+        let digests: Vec<&str> = named.iter().map(|one| one.hold.digest.as_str()).collect();
+        match (outcome, expected) {
+            (Ok(()), Ok(expected)) => assert_eq!(digests, expected, "{name} {args:?}"),
+            (Err(why), Err(expected)) => assert!(why.contains(expected), "{name} {args:?}: {why}"),
+            (outcome, expected) => panic!("{name} {args:?}: {outcome:?}, expected {expected:?}"),
+        }
+    }
+    let added = group_holds(vec![hold(1, Mode::AddOnly)]);
+    let mut named = named_changes(&added, "d1");
+    assert_eq!(chosen(&mut named, &args(&[], &[]), &without), Ok(()), "only `enforce` needs a reason");
+}
+
+#[test]
+fn the_summary_counts_the_decided_changes() {
+    let two = [hold(1, Mode::Enforce), hold(2, Mode::Enforce)];
+    for (done, ruling, line) in [
+        (&two[..0], Ruling::Approve, None),
+        (&two[..1], Ruling::Approve, Some("d1: approved; acme/r1 is due now")),
+        (&two[..1], Ruling::Reject, Some("d1: rejected; Beadle goes on holding the change of acme/r1")),
+        (&two[..], Ruling::Approve, Some("2 changes approved; Beadle writes them now")),
+        (&two[..], Ruling::Reject, Some("2 changes rejected; Beadle goes on holding them")),
+    ] {
+        assert_eq!(summary(done, ruling).as_deref(), line);
+    }
+}

@@ -1,0 +1,190 @@
+//! `beadle history`: shows each setting of one repository or group over time.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::{Clock, Field, History, Time};
+use serde_json::{Value, json};
+
+use crate::app::store;
+use crate::cli::HistoryArgs;
+use crate::commands::FINE;
+use crate::commands::names::{self, PAGE};
+use crate::config::Config;
+use crate::journal::made_by;
+use crate::journal::stories::Stories;
+use crate::journal::story::{Story, WriteEnd};
+use crate::output::escape::{self, VALUE};
+use crate::output::journal_write::value;
+use crate::output::printer::{Printer, Tone};
+
+/// One change of a setting.
+#[derive(Clone, Debug, PartialEq)]
+struct Step {
+    at: Time,
+    field: Field,
+    /// The result of the write: `written`, `failed`, `unknown` or `open`.
+    end: &'static str,
+    why: String,
+    /// Who made the state before, as far as it is known.
+    by: Option<String>,
+}
+
+/// The settings of one repository or group, each with its changes, the newest first.
+type Settings = BTreeMap<String, Vec<Step>>;
+
+pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let store = store::open_existing(config).await?;
+    let keys = names::keys(config, &store, &args.name).await?;
+    names::ensure_known(store.as_ref(), &keys).await?;
+    let since = args.since.map(|since| Clock::system().now() - since);
+    let mut any = false;
+    for key in &keys {
+        let history = History { since, limit: PAGE, ..History::default() };
+        let mut stories = Stories::new(&store, std::slice::from_ref(key), &history);
+        let mut settings = Settings::new();
+        while let Some(story) = stories.next_story().await? {
+            add(&mut settings, &story);
+        }
+        settings.retain(|setting, _| is_wanted(setting, args.setting.as_deref()));
+        if settings.is_empty() {
+            continue;
+        }
+        any = true;
+        let name = names::shown(store.as_ref(), key).await?;
+        if args.json {
+            for (setting, steps) in &settings {
+                for step in steps {
+                    printer.json(&as_json(key.as_str(), &name, setting, step).to_string());
+                }
+            }
+            continue;
+        }
+        printer.line(printer.paint(Tone::Heading, escape::cut(&name, VALUE)));
+        for (setting, steps) in &settings {
+            printer.line(format!("  {}", escape::cut(setting, VALUE)));
+            for step in steps {
+                printer.line(format!("    {}", text(step)));
+            }
+        }
+    }
+    if !any {
+        printer.note("the journal has no changes of this repository or group");
+    }
+    Ok(FINE)
+}
+
+/// Adds the values of a write to their settings.
+fn add(settings: &mut Settings, story: &Story) {
+    let Some(change) = story.change() else { return };
+    let (end, why) = match story.end() {
+        WriteEnd::Written => ("written", ""),
+        WriteEnd::Failed(why) => ("failed", why),
+        WriteEnd::Unknown(why) => ("unknown", why),
+        WriteEnd::Open => ("open", ""),
+    };
+    for field in &change.fields {
+        let parts = [&change.aspect, &change.what, &field.name].into_iter().filter(|part| !part.is_empty());
+        let setting = parts.map(String::as_str).collect::<Vec<_>>().join(": ");
+        settings.entry(setting).or_default().push(Step {
+            at: story.entry.at,
+            field: field.clone(),
+            end,
+            why: why.to_owned(),
+            by: made_by::text(story),
+        });
+    }
+}
+
+/// Returns whether the user asked for a setting. Upper and lower case are equal.
+fn is_wanted(setting: &str, wanted: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| setting.to_lowercase().contains(&wanted.to_lowercase()))
+}
+
+fn text(step: &Step) -> String {
+    let field = &step.field;
+    let mut text = format!("{}  {} → {}", step.at, value(&field.before), value(&field.after));
+    let end = match (step.end, step.why.as_str()) {
+        ("written", _) => None,
+        ("open", _) => Some("no result yet".to_owned()),
+        (end, "") => Some(end.to_owned()),
+        (end, why) => Some(format!("{end}: {}", escape::cut(why, VALUE))),
+    };
+    let asked = field.asked.as_ref().map(|line| format!("asked by {line}"));
+    for part in [asked, step.by.clone(), end].into_iter().flatten() {
+        text = format!("{text}; {part}");
+    }
+    text
+}
+
+fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
+    json!({
+        "key": key,
+        "name": name,
+        "setting": setting,
+        "at": step.at.to_string(),
+        "before": step.field.before,
+        "after": step.field.after,
+        "risk": step.field.risk,
+        "asked": step.field.asked.as_ref().map(ToString::to_string),
+        "result": step.end,
+        "why": step.why,
+        "cause": step.by,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Entry, EntryKind};
+
+    use super::*;
+
+    fn story(at: i64, result: Option<Value>) -> Story {
+        let line = json!({ "file": "settings.yml", "line": 3 });
+        let field = |name: &str, before: Value, after: Value| json!({ "name": name, "before": before, "after": after, "asked": line, "risk": "changes" });
+        let detail = json!({
+            "aspect": "settings", "what": "", "mode": "enforce", "after": [], "write": null, "generation": "g",
+            "fields": [field("has_wiki", json!(true), json!(false)), field("homepage", json!(null), json!("x"))],
+        });
+        let (key, kind) = ("repository:acme:1".to_owned(), EntryKind::Intent);
+        let (seq, at, subject, detail) = (1, Time(at), "acme/shop".into(), detail.into());
+        let entry = Entry { seq, at, kind, key, subject, intent: None, detail };
+        Story { result: result.map(Into::into), ..Story::of(entry) }
+    }
+
+    #[test]
+    fn each_value_of_a_write_belongs_to_its_setting() {
+        let mut settings = Settings::new();
+        add(&mut settings, &story(2000, Some(json!({ "written": true }))));
+        add(&mut settings, &story(1000, Some(json!({ "written": false, "unknown": false, "why": "403" }))));
+        let lines: Vec<(&str, Vec<String>)> = settings
+            .iter()
+            .map(|(setting, steps)| (setting.as_str(), steps.iter().map(text).collect()))
+            .collect();
+        let line = |text: &str| text.to_owned();
+        assert_eq!(
+            lines,
+            [
+                (
+                    "settings: has_wiki",
+                    vec![
+                        line("1970-01-01T00:00:02Z  true → false; asked by settings.yml:3"),
+                        line("1970-01-01T00:00:01Z  true → false; asked by settings.yml:3; failed: 403"),
+                    ]
+                ),
+                (
+                    "settings: homepage",
+                    vec![
+                        line("1970-01-01T00:00:02Z  none → \"x\"; asked by settings.yml:3"),
+                        line("1970-01-01T00:00:01Z  none → \"x\"; asked by settings.yml:3; failed: 403"),
+                    ]
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_setting_is_found_by_a_part_of_its_name() {
+        assert!(is_wanted("settings: has_wiki", None) && is_wanted("settings: has_wiki", Some("Has_Wiki")));
+        assert!(!is_wanted("settings: has_wiki", Some("teams")));
+    }
+}

@@ -1,0 +1,248 @@
+//! `beadle holds`: lists the changes that the guard holds, in groups, and the generations of a policy
+//! that the gate holds.
+
+use beadle_engine::gate::Holder;
+use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
+use beadle_engine::{Clock, Hold, Store, Time};
+use serde_json::json;
+
+use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::store;
+use crate::cli::HoldsArgs;
+use crate::commands::{FAILED, FINE, ago};
+use crate::config::Config;
+use crate::output::count::counted;
+use crate::output::journal_sentence::commit;
+use crate::output::printer::{Printer, Tone};
+use crate::output::render;
+
+/// The maximum number of repositories or groups that a group of changes names.
+const EXAMPLES: usize = 5;
+
+pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let now = Clock::system().now();
+    let store = store::open_existing(config).await?;
+    let groups = group_holds(store.holds().await?);
+    if let Some(code) = &args.group {
+        let Some(group) = groups.iter().find(|group| group.code == *code) else {
+            printer.error(&format!(
+                "no group of held changes has the code `{code}`; a group that changes gets another code\nhint: see \
+                 `beadle holds`"
+            ));
+            return Ok(FAILED);
+        };
+        show_changes(group, (args.json, now), printer)?;
+        return Ok(FINE);
+    }
+    let generations = show_generations(store.as_ref(), (args.json, now), printer).await?;
+    if generations == 0 && groups.is_empty() && !args.json {
+        printer.line("no held changes");
+    }
+    for group in &groups {
+        if args.json || group.holds.len() == 1 {
+            show_changes(group, (args.json, now), printer)?;
+        } else {
+            show_group(group, now, printer);
+        }
+    }
+    Ok(FINE)
+}
+
+/// Prints the held generations, and returns their number.
+async fn show_generations(
+    store: &dyn Store,
+    (as_json, now): (bool, Time),
+    printer: &Printer,
+) -> anyhow::Result<usize> {
+    let generations = HeldGeneration::all(store).await?;
+    for (note, held) in &generations {
+        let holder = Holder::of(note);
+        if as_json {
+            let mut json = serde_json::to_value(held)?;
+            json["held_by"] = json!(holder);
+            printer.json(&json.to_string());
+        } else {
+            show_generation((holder, held), now, printer);
+        }
+    }
+    Ok(generations.len())
+}
+
+/// Prints a held generation: the exceeded limits, the sums, and the changes in groups.
+fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer: &Printer) {
+    let HeldGeneration { organisation, generation, digest, .. } = held;
+    let head = printer.paint(Tone::Heading, format!("generation {generation}  {organisation}"));
+    let state = match &held.approved {
+        Some(GenerationApproval { by, reason, .. }) => {
+            format!("approved by {by} ({reason}), not in force yet")
+        }
+        None => held.why.clone(),
+    };
+    printer.line(format!("{head}  held by {holder} for {}: {state}", ago(held.since, now)));
+    if let Some(of) = &held.commit {
+        printer.line(format!("  {}", commit(of)));
+    }
+    printer.line(format!("  {}; plan {digest}", held.summary()));
+    for group in &held.groups {
+        printer.line(format!("  {}", group.line()));
+    }
+    if held.more_groups > 0 {
+        printer.line(format!("  and {} more", held.more_groups));
+    }
+    if held.approved.is_none() {
+        printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));
+    }
+}
+
+/// Prints each change of a group.
+fn show_changes(group: &HoldGroup, (as_json, now): (bool, Time), printer: &Printer) -> anyhow::Result<()> {
+    for hold in &group.holds {
+        if as_json {
+            let mut json = serde_json::to_value(hold)?;
+            json["group"] = json!(group.code);
+            printer.json(&json.to_string());
+            continue;
+        }
+        let Hold { digest, subject, why, since, .. } = hold;
+        let head = printer.paint(Tone::Heading, format!("{digest}  {subject}"));
+        printer.line(format!("{head}  held for {}: {}", ago(*since, now), state(&group.state, why)));
+        for line in render::change_lines(printer, &hold.change) {
+            printer.line(line);
+        }
+    }
+    Ok(())
+}
+
+/// Prints a group of several changes.
+fn show_group(group: &HoldGroup, now: Time, printer: &Printer) {
+    let head = printer.paint(Tone::Heading, format!("{}  {}", group.code, title(group)));
+    printer.line(format!("{head}{}", printer.paint(Tone::Faint, source(group))));
+    let state_now = state(&group.state, group.why());
+    printer.line(format!("  held for {}: {state_now}", ago(group.since(), now)));
+    printer.line(format!("  {}", subjects(group)));
+    if group.state == HoldState::Open {
+        let code = &group.code;
+        printer.line(format!(
+            "  to approve all of them: `beadle approve {code} --reason TEXT`; to see each change: `beadle holds {code}`"
+        ));
+    }
+}
+
+/// Returns what the changes of a group do, such as `removes teams: team engineering in 170
+/// repositories`.
+fn title(group: &HoldGroup) -> String {
+    let HoldGroup { risk, aspect, title, holds, .. } = group;
+    let (one, many) = match holds.first().map(|hold| hold.key.kind()) {
+        Some("repository") => ("repository", "repositories"),
+        Some("organisation") => ("organisation", "organisations"),
+        _ => ("group", "groups"),
+    };
+    let subjects = counted(group.subjects().len() as u64, one, many);
+    let reaches = match group.reaches() {
+        reaches if reaches > holds.len() as u64 => format!(", reaches {reaches} repositories"),
+        _ => String::new(),
+    };
+    format!("{risk} {aspect}: {title} in {subjects}{reaches}")
+}
+
+/// Returns the policy line with its generation, such as `  [settings.yml:2 at 3c9f0a1b2d4e]`.
+fn source(group: &HoldGroup) -> String {
+    match &group.asked {
+        Some(asked) => format!("  [{asked} at {}]", group.generation),
+        None => format!("  [generation {}]", group.generation),
+    }
+}
+
+/// Returns the first repositories or groups, and the number of the other ones.
+fn subjects(group: &HoldGroup) -> String {
+    let all = group.subjects();
+    let shown = all.iter().take(EXAMPLES).copied().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(EXAMPLES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Returns the decision about held changes, or the reason why they are held.
+fn state(state: &HoldState, why: &str) -> String {
+    let because = |reason: Option<&str>| reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match state {
+        HoldState::Open => why.to_owned(),
+        HoldState::Approved { by, reason } => {
+            format!("approved by {by}{}, not written yet", because(reason.as_deref()))
+        }
+        HoldState::Rejected { by, reason } => format!("rejected by {by}{}", because(reason.as_deref())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing::change;
+    use beadle_engine::{Key, PolicyLocation, Risk};
+
+    use super::*;
+
+    fn group(count: u64, kind: &str) -> HoldGroup {
+        let hold = |n: u64| {
+            let mut change = change("teams", "team engineering", &[Risk::Removes]);
+            change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 2 });
+            Hold {
+                digest: format!("d{n}"),
+                key: Key::new(kind, "acme", n),
+                subject: format!("acme/r{n:03}"),
+                since: Time(0),
+                why: "guard limit reached".into(),
+                contested: false,
+                approved_by: None,
+                approval_reason: None,
+                rejected: None,
+                spent: false,
+                generation: "g1".into(),
+                change,
+            }
+        };
+        group_holds((0..count).map(hold).collect()).remove(0)
+    }
+
+    #[test]
+    fn a_group_says_what_it_changes_where_and_which_line_asks() {
+        let group = group(170, "repository");
+        assert_eq!(title(&group), "removes teams: team engineering in 170 repositories");
+        assert_eq!(source(&group), "  [settings.yml:2 at g1]");
+        assert_eq!(subjects(&group), "acme/r000, acme/r001, acme/r002, acme/r003, acme/r004 and 165 more");
+    }
+
+    #[test]
+    fn a_group_names_its_kind_and_what_it_reaches() {
+        let of_directory = group(2, "target-group");
+        assert_eq!(title(&of_directory), "removes teams: team engineering in 2 groups");
+        assert_eq!(subjects(&of_directory), "acme/r000, acme/r001");
+        let mut wide = group(1, "organisation");
+        wide.holds[0].change.reaches = 60;
+        wide.asked = None;
+        assert_eq!(
+            title(&wide),
+            "removes teams: team engineering in 1 organisation, reaches 60 repositories"
+        );
+        assert_eq!(source(&wide), "  [generation g1]");
+    }
+
+    #[test]
+    fn the_state_names_the_operator_and_the_reason() {
+        let by = || "mona".to_owned();
+        for (of, text) in [
+            (HoldState::Open, "the limit"),
+            (HoldState::Approved { by: by(), reason: None }, "approved by mona, not written yet"),
+            (
+                HoldState::Approved { by: by(), reason: Some("closed".into()) },
+                "approved by mona (closed), not written yet",
+            ),
+            (
+                HoldState::Rejected { by: by(), reason: Some("it stays".into()) },
+                "rejected by mona (it stays)",
+            ),
+        ] {
+            assert_eq!(state(&of, "the limit"), text);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `beadle reject`: decides that changes that the guard holds stay held.
+
+use beadle_engine::Clock;
+use beadle_engine::guard::{Decision, group_holds};
+
+use crate::app::store;
+use crate::cli::RejectArgs;
+use crate::commands::decide::{decide_changes, decider};
+use crate::config::Config;
+use crate::output::printer::Printer;
+
+pub(crate) async fn run(config: &Config, args: &RejectArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let now = Clock::system().now();
+    let store = store::open_existing(config).await?;
+    let by = decider(config, &args.decide).await?;
+    let groups = group_holds(store.holds().await?);
+    let codes: Vec<&String> = args.codes.iter().collect();
+    let decision = Decision::reject(&by, args.decide.reason());
+    decide_changes(store.as_ref(), (&groups, &codes), &args.decide, &decision, (now, printer)).await
+}

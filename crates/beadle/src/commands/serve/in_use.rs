@@ -1,0 +1,130 @@
+//! The service with one configuration. After a reload, another one takes its place.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Driver, Store, Worker};
+use beadle_server::{Intake, IntakeLimits, Operator, Reloads, RouterSwitch, Senders};
+use tokio_util::task::TaskTracker;
+
+use crate::app::application::App;
+use crate::app::client_options::OpenOptions;
+use crate::app::policy_reading;
+use crate::app::senders;
+use crate::app::service::Service;
+use crate::config::Config;
+use crate::tasks::{self, Host, is_target_probe};
+
+/// The time that the running keys have to end when the service stops.
+pub(super) const GRACE: Duration = Duration::from_secs(20);
+/// The shortest and the longest time that a key waits if its organisation or target is not open.
+const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+/// The maximum time that the worker waits at the start for the probes of all targets. So a target
+/// that does not answer delays other work only for this time.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// The routes of the two listeners.
+#[derive(Default)]
+pub(super) struct Routes {
+    pub(super) public: RouterSwitch,
+    pub(super) operator: RouterSwitch,
+}
+
+/// The service with one configuration, before it begins to work.
+pub(super) struct Prepared {
+    service: Arc<Service>,
+    worker: Arc<Worker>,
+    driver: Driver,
+    intake: Arc<Intake>,
+    operator: Arc<Operator>,
+}
+
+impl Prepared {
+    /// Creates everything that the configuration names, and reads the secrets. Sends no request, and
+    /// writes nothing. An error therefore does not disturb a service that works.
+    pub(super) fn new(
+        config: &Arc<Config>,
+        store: &Arc<dyn Store>,
+        reloads: &Reloads,
+    ) -> anyhow::Result<Self> {
+        let app = Arc::new(App::new(config, OpenOptions::of_service(store)));
+        let clock = app.clock.clone();
+        let directories = app.directories()?;
+        let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
+        policy_reading::begin(&service);
+        let senders =
+            Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
+        let worker = service.worker();
+        let driver = tasks::driver(&service, Host::Service);
+        let in_flight = config.file.server.in_flight_mib * 1024 * 1024;
+        let limits = IntakeLimits { in_flight, ..IntakeLimits::default() };
+        let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
+        let intake = Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits);
+        let token = config.file.server.operator_token.as_ref();
+        let operator = Operator {
+            store: store.clone(),
+            clock,
+            metrics,
+            counts: worker.counts.clone(),
+            budgets: service.budgets.clone(),
+            driver: driver.clone(),
+            stop: service.stop.clone(),
+            reloads: reloads.clone(),
+            token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
+        };
+        warn_of_missing_secrets(config);
+        Ok(Self { service, worker, driver, intake: Arc::new(intake), operator: Arc::new(operator) })
+    }
+
+    /// Opens the organisations, replaces the routes of the listeners, and begins to work.
+    pub(super) async fn start(self, routes: &Routes) -> InUse {
+        let Self { service, worker, driver, intake, operator } = self;
+        service.open_all().await;
+        routes.public.replace(intake.router());
+        routes.operator.replace(operator.router());
+        let running = TaskTracker::new();
+        let (background, stop) = (driver.clone(), service.stop.clone());
+        running.spawn(async move { background.run(stop).await });
+        let (clock, stop) = (service.clock().clone(), service.stop.clone());
+        running.spawn(async move {
+            // The worker claims no key before the probes have ended, because a key whose target is
+            // not open would have to wait.
+            tokio::select! {
+                () = driver.ran(is_target_probe) => {}
+                () = clock.sleep(OPENING) => {}
+                () = stop.cancelled() => {}
+            }
+            worker.run(stop, GRACE).await;
+        });
+        running.close();
+        InUse { service, running }
+    }
+}
+
+/// The service with one configuration, while it works.
+pub(super) struct InUse {
+    service: Arc<Service>,
+    running: TaskTracker,
+}
+
+impl InUse {
+    /// Stops the work, and waits until the running keys have ended.
+    pub(super) async fn stop(&self) {
+        self.service.stop.cancel();
+        self.running.wait().await;
+        self.service.leave().await;
+    }
+}
+
+fn warn_of_missing_secrets(config: &Config) {
+    for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
+        tracing::warn!(organisation = org.name, "no webhook secret, Beadle finds changes only by sweeps");
+    }
+    for okta in config.file.okta.iter().filter(|okta| okta.hook_secrets.is_empty()) {
+        tracing::warn!(
+            directory = okta.name,
+            "no event hook secret, Beadle finds changes only by the System Log and sweeps"
+        );
+    }
+}

@@ -1,0 +1,253 @@
+//! Reads the state from the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use beadle_engine::gate::is_of_command;
+use beadle_engine::{Hold, Key, KeyState, Resource, Store, TaskRecord, Time, background};
+use beadle_groups::StopReason;
+use beadle_transport::sharing::ProcessUsage;
+
+use super::model::{
+    Budget, FailingTask, HeldPolicy, InstanceKind, InstanceStatus, ServiceState, ServiceStatus, Status, Token,
+};
+use super::problems::{ParkedKey, counts, problems};
+use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::held_generation::HeldGeneration;
+use crate::app::last_sweep::{LastSweep, modes};
+use crate::app::policy_store;
+use crate::app::service_record::{InForce, ServiceRecord};
+use crate::commands::names;
+use crate::config::{Config, OrgConfig, TargetConfig};
+
+/// How late a sweep may begin before it counts as overdue.
+const LATE: Duration = Duration::from_secs(900);
+
+/// Reads the state of everything that the configuration names. `listener` is what the operator
+/// listener answered: the text, and whether the service is ready.
+pub(super) async fn gather(
+    config: &Config,
+    store: &dyn Store,
+    listener: Option<(String, bool)>,
+    now: Time,
+) -> anyhow::Result<Status> {
+    let running = ServiceRecord::running(store, now).await?;
+    let record = running.first();
+    let tasks = background::stored_records(store).await?;
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        at: now,
+        service: service((config, record), listener, !tasks.is_empty()),
+        ..Status::default()
+    };
+    let is_up = status.service.state == ServiceState::Up;
+    for file in &config.file.org {
+        status.instances.push(organisation(store, file, record, now).await?);
+        status.budgets.extend(budgets(store, &file.name, now).await?);
+    }
+    for file in &config.file.okta {
+        let last = LastSweep::note(&file.name).get(store).await?;
+        let mut directory = instance(&file.name, InstanceKind::Directory);
+        sweeps(&mut directory, last.as_ref(), |last| file.schedule().next(last), now);
+        directory.generation = last.map(|last| last.swept).filter(|generation| !generation.is_empty());
+        status.instances.push(directory);
+    }
+    for file in &config.file.target {
+        status.instances.push(target(store, config, file, record).await?);
+        status.tokens.extend(token(file, now));
+    }
+    let known: BTreeSet<String> = status.instances.iter().map(|instance| instance.name.clone()).collect();
+    let is_known = |key: &Key| known.contains(key.instance());
+    let mut states = KeyState::all(store).await?;
+    states.retain(|(key, _)| is_known(key));
+    let mut holds: Vec<Hold> = store.holds().await?;
+    holds.retain(|hold| is_known(&hold.key));
+    let parked = parked(store, &states, &is_known).await?;
+    status.problems = problems(&states, &holds, &parked);
+    let mut of_instances = counts(&status.problems);
+    for instance in &mut status.instances {
+        instance.counts = of_instances.remove(&instance.name).unwrap_or_default();
+    }
+    status.held_policies = held_policies(store).await?;
+    status.pauses = store.pauses(now).await?;
+    // If no service runs, the stored results of the tasks are old.
+    status.failing_tasks = tasks.into_values().filter(|_| is_up).filter_map(failing).collect();
+    status.queue = store.depth(now).await?;
+    Ok(status)
+}
+
+/// Returns the state of the service.
+fn service(
+    (config, record): (&Config, Option<&ServiceRecord>),
+    listener: Option<(String, bool)>,
+    has_tasks: bool,
+) -> ServiceStatus {
+    let state = match (&listener, record) {
+        (Some((_, false)), _) => ServiceState::NotReady,
+        (Some(_), _) | (None, Some(_)) => ServiceState::Up,
+        (None, None) if has_tasks => ServiceState::Stopped,
+        (None, None) => ServiceState::Never,
+    };
+    ServiceStatus {
+        state,
+        listener: listener.map(|(text, _)| text),
+        version: record.map(|record| record.version.clone()),
+        started: record.map(|record| record.started),
+        other_configuration: record.map(|record| record.differences(config)).unwrap_or_default(),
+    }
+}
+
+fn instance(name: &str, kind: InstanceKind) -> InstanceStatus {
+    InstanceStatus {
+        name: name.to_owned(),
+        kind,
+        mode: None,
+        generation: None,
+        author: None,
+        subject: None,
+        last_sweep: None,
+        next_sweep: None,
+        overdue: false,
+        stopped: None,
+        counts: BTreeMap::new(),
+    }
+}
+
+/// Sets the times of the sweeps.
+fn sweeps(
+    status: &mut InstanceStatus,
+    last: Option<&LastSweep>,
+    next: impl Fn(Time) -> Option<Time>,
+    now: Time,
+) {
+    let Some(last) = last else { return };
+    status.last_sweep = Some(last.at);
+    status.next_sweep = next(last.at);
+    status.overdue = status.next_sweep.is_some_and(|next| next + LATE < now);
+}
+
+async fn organisation(
+    store: &dyn Store,
+    file: &OrgConfig,
+    record: Option<&ServiceRecord>,
+    now: Time,
+) -> anyhow::Result<InstanceStatus> {
+    let last = LastSweep::note(&file.name).get(store).await?;
+    let mut status = instance(&file.name, InstanceKind::Organisation);
+    sweeps(&mut status, last.as_ref(), |last| file.schedule().next(last), now);
+    let in_force = match record.and_then(|record| record.organisations.get(&file.name)) {
+        Some(in_force) => in_force.clone(),
+        None => last_in_force(store, file, last.as_ref()).await?,
+    };
+    status.mode = Some(in_force.modes);
+    status.generation = in_force.generation;
+    status.author = in_force.author;
+    status.subject = in_force.subject;
+    Ok(status)
+}
+
+/// Returns what the last service or command used for an organisation.
+async fn last_in_force(
+    store: &dyn Store,
+    file: &OrgConfig,
+    last: Option<&LastSweep>,
+) -> anyhow::Result<InForce> {
+    let mut in_force = InForce { modes: modes(file), ..InForce::default() };
+    if let Some(kept) = policy_store::in_force(store, &file.name).await? {
+        in_force.generation = Some(kept.generation());
+        in_force.author = Some(kept.own.author);
+        in_force.subject = Some(kept.own.subject);
+    } else if let Some(accepted) = AcceptedPolicy::of(store, file).await? {
+        in_force.generation = Some(accepted.generation);
+    } else if let Some((generation, _)) = last.and_then(|last| last.swept.split_once(' ')) {
+        in_force.generation = Some(generation.to_owned());
+    }
+    Ok(in_force)
+}
+
+async fn target(
+    store: &dyn Store,
+    config: &Config,
+    file: &TargetConfig,
+    record: Option<&ServiceRecord>,
+) -> anyhow::Result<InstanceStatus> {
+    let mut status = instance(&file.name, InstanceKind::Target);
+    let configured = || configured_modes(config, &file.name);
+    status.mode = record.map_or_else(configured, |record| record.targets.get(&file.name).cloned());
+    status.stopped = StopReason::note(&file.name).get(store).await?.map(|StopReason(why)| why);
+    Ok(status)
+}
+
+/// Returns the modes of the mappings to a target, as the configuration has them.
+fn configured_modes(config: &Config, target: &str) -> Option<String> {
+    let its = config.mappings.all.iter().filter(|mapping| mapping.target == target);
+    let modes: BTreeSet<_> = its.map(|mapping| mapping.mode).collect();
+    let modes: Vec<String> = modes.iter().map(ToString::to_string).collect();
+    (!modes.is_empty()).then(|| modes.join(", "))
+}
+
+/// Returns the number of days until the token of a target ends, if the configuration has the date.
+fn token(file: &TargetConfig, now: Time) -> Option<Token> {
+    let ends = file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    let days = (ends.as_second() - now.seconds()).div_euclid(24 * 3600);
+    Some(Token { instance: file.name.clone(), days })
+}
+
+/// Returns the budgets of an organisation's credential, as the processes that use it reported them.
+async fn budgets(store: &dyn Store, name: &str, now: Time) -> anyhow::Result<Vec<Budget>> {
+    let mut accounts = BTreeMap::new();
+    for (_, usage) in ProcessUsage::note(name, "").list(store).await? {
+        for (resource, account) in usage.accounts {
+            // The figures of an earlier period say nothing about the present one.
+            if account.reset <= now || resource == Resource::Credential {
+                continue;
+            }
+            let kept = accounts.entry(resource).or_insert(account);
+            if (account.period, kept.remaining) > (kept.period, account.remaining) {
+                *kept = account;
+            }
+        }
+    }
+    let budget = |(resource, figures): (Resource, _)| Budget {
+        instance: name.to_owned(),
+        account: resource.as_str(),
+        figures,
+    };
+    Ok(accounts.into_iter().map(budget).collect())
+}
+
+/// Returns the parked keys with their names.
+async fn parked(
+    store: &dyn Store,
+    states: &[(Key, KeyState)],
+    is_known: &(dyn Fn(&Key) -> bool + Send + Sync),
+) -> anyhow::Result<Vec<ParkedKey>> {
+    let mut found = Vec::new();
+    for row in store.rows(u32::MAX).await? {
+        let Some(parked) = row.parked.filter(|_| is_known(&row.key)) else { continue };
+        let name = match states.iter().find(|(key, _)| *key == row.key) {
+            Some((_, state)) => state.subject.clone(),
+            None => names::name(store, &row.key).await?.unwrap_or_else(|| row.key.to_string()),
+        };
+        found.push(ParkedKey { key: row.key, name, parked });
+    }
+    Ok(found)
+}
+
+/// Returns the generations that the gate of the service holds.
+async fn held_policies(store: &dyn Store) -> anyhow::Result<Vec<HeldPolicy>> {
+    let all = HeldGeneration::all(store).await?.into_iter();
+    let waiting = all.filter(|(note, held)| !is_of_command(note) && held.approved.is_none());
+    let policy = |(_, held): (String, HeldGeneration)| HeldPolicy {
+        instance: held.organisation,
+        generation: held.generation,
+        since: held.since,
+        why: held.why,
+    };
+    Ok(waiting.map(policy).collect())
+}
+
+fn failing(record: TaskRecord) -> Option<FailingTask> {
+    let why = record.failure?;
+    Some(FailingTask { name: record.name, why, since: record.failing_since })
+}

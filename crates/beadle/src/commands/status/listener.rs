@@ -1,0 +1,31 @@
+//! Asks the operator listener of this machine whether the service is ready.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use secrecy::ExposeSecret as _;
+
+use crate::commands::healthcheck::reachable;
+use crate::config::Config;
+
+/// The maximum time that a healthy service needs for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Returns the first line of the listener's answer, and whether the service is ready. Returns `None`
+/// if no service listens on this machine, or if the service consists of functions on AWS.
+pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
+    config.database()?;
+    let url = format!("http://{}/readyz", reachable(config.file.server.operator));
+    let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
+    let mut request = http.get(url);
+    // A refusal shows too that a service listens. So the command needs no token.
+    if let Some(reference) = &config.file.server.operator_token
+        && let Ok(token) = config.secret(reference, "the operator token")
+    {
+        request = request.bearer_auth(token.expose_secret());
+    }
+    let answer = request.send().await.ok()?;
+    let is_ready = answer.status() != StatusCode::SERVICE_UNAVAILABLE;
+    let text = answer.text().await.unwrap_or_default();
+    Some((text.lines().next().unwrap_or_default().to_owned(), is_ready))
+}

@@ -1,0 +1,198 @@
+//! The state that `beadle status` shows. Its JSON is the output of `--json`.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::{BudgetAccount, Depth, Pause, Time};
+use serde::Serialize;
+
+use crate::commands::{FAILED, FINE, PENDING};
+
+/// The state of everything that the configuration names.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Status {
+    /// The version of this command.
+    pub(super) version: &'static str,
+    /// The time at which the command read the state.
+    pub(super) at: Time,
+    /// The service.
+    pub(super) service: ServiceStatus,
+    /// The organisations, the directories and the targets, in the order of the configuration.
+    pub(super) instances: Vec<InstanceStatus>,
+    /// The differences from the policy, grouped by cause. The most severe kind comes first.
+    pub(super) problems: Vec<Problem>,
+    /// The generations that the gate holds.
+    pub(super) held_policies: Vec<HeldPolicy>,
+    /// The pauses that are in force.
+    pub(super) pauses: Vec<Pause>,
+    /// The budgets of the credentials.
+    pub(super) budgets: Vec<Budget>,
+    /// The tokens whose end the configuration names.
+    pub(super) tokens: Vec<Token>,
+    /// The background tasks that fail.
+    pub(super) failing_tasks: Vec<FailingTask>,
+    /// The number of keys in the queue.
+    pub(super) queue: Depth,
+}
+
+/// The state of the service.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct ServiceStatus {
+    /// The state of the service.
+    pub(super) state: ServiceState,
+    /// The answer of the operator listener of this machine. `None` if it does not answer.
+    pub(super) listener: Option<String>,
+    /// The version of the running service.
+    pub(super) version: Option<String>,
+    /// The time at which the service began with its configuration.
+    pub(super) started: Option<Time>,
+    /// The keys of the configuration file that the service uses with another value.
+    pub(super) other_configuration: Vec<String>,
+}
+
+/// The state of the service that works on the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ServiceState {
+    /// No service has ever used the store. Commands such as `beadle sweep` may work on it.
+    #[default]
+    Never,
+    /// A service works on the store.
+    #[serde(rename = "running")]
+    Up,
+    /// The service answers that it is not ready.
+    NotReady,
+    /// A service worked on the store before, and none does now.
+    Stopped,
+}
+
+/// The kind of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum InstanceKind {
+    Organisation,
+    Directory,
+    Target,
+}
+
+/// The state of an organisation, a directory or a target.
+#[derive(Debug, Serialize)]
+pub(super) struct InstanceStatus {
+    pub(super) name: String,
+    pub(super) kind: InstanceKind,
+    /// The mode in force, or the mode of the configuration if no service runs. `None` for a
+    /// directory.
+    pub(super) mode: Option<String>,
+    /// The generation of the policy or of the mappings.
+    pub(super) generation: Option<String>,
+    /// The author of the policy's commit.
+    pub(super) author: Option<String>,
+    /// The first line of the commit's message.
+    pub(super) subject: Option<String>,
+    pub(super) last_sweep: Option<Time>,
+    pub(super) next_sweep: Option<Time>,
+    /// True if the next sweep should have begun some time ago.
+    pub(super) overdue: bool,
+    /// Why Beadle writes nothing to a target.
+    pub(super) stopped: Option<String>,
+    /// The number of repositories or groups by what is wrong with them. A kind without a problem is
+    /// left out.
+    pub(super) counts: BTreeMap<ProblemKind, usize>,
+}
+
+/// The kinds of problems of a repository or group. The most severe kind comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProblemKind {
+    /// Beadle does not work on the key any more.
+    Parked,
+    /// Another writer undoes Beadle's changes.
+    Contested,
+    /// A change waits for an approval.
+    Held,
+    /// A part could not be read or resolved.
+    Unknown,
+    /// A change is left that the mode does not allow, or that failed.
+    Drifted,
+}
+
+impl ProblemKind {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Parked, Self::Contested, Self::Held, Self::Unknown, Self::Drifted];
+
+    /// Returns the name that is printed.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::Contested => "contested",
+            Self::Held => "held",
+            Self::Unknown => "unknown",
+            Self::Drifted => "drifted",
+        }
+    }
+}
+
+/// Repositories or groups with the same problem and the same cause.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    pub(super) kind: ProblemKind,
+    /// The organisation or the target.
+    pub(super) instance: String,
+    /// The kind of the keys, such as `repository`.
+    pub(super) of: String,
+    pub(super) cause: String,
+    /// The time since which the first of them has the problem.
+    pub(super) since: Time,
+    pub(super) count: usize,
+    /// The names, sorted.
+    pub(super) names: Vec<String>,
+}
+
+/// A generation that the gate holds.
+#[derive(Debug, Serialize)]
+pub(super) struct HeldPolicy {
+    pub(super) instance: String,
+    pub(super) generation: String,
+    pub(super) since: Time,
+    pub(super) why: String,
+}
+
+/// The budget of an organisation's credential.
+#[derive(Debug, Serialize)]
+pub(super) struct Budget {
+    pub(super) instance: String,
+    /// The account, such as `core`.
+    pub(super) account: &'static str,
+    #[serde(flatten)]
+    pub(super) figures: BudgetAccount,
+}
+
+/// A token that ends.
+#[derive(Debug, Serialize)]
+pub(super) struct Token {
+    pub(super) instance: String,
+    /// The number of days until the token ends. It is negative after the end.
+    pub(super) days: i64,
+}
+
+/// A background task that fails.
+#[derive(Debug, Serialize)]
+pub(super) struct FailingTask {
+    pub(super) name: String,
+    pub(super) why: String,
+    pub(super) since: Option<Time>,
+}
+
+impl Status {
+    /// Returns the exit code, for a monitor.
+    pub(super) fn code(&self) -> u8 {
+        let is_down = matches!(self.service.state, ServiceState::Stopped | ServiceState::NotReady);
+        let is_running = self.service.state == ServiceState::Up;
+        let is_late = is_running && self.instances.iter().any(|instance| instance.overdue);
+        let has_ended = self.tokens.iter().any(|token| token.days < 0);
+        let has_stopped = self.instances.iter().any(|instance| instance.stopped.is_some());
+        if is_down || is_late || has_ended || has_stopped || !self.failing_tasks.is_empty() {
+            return FAILED;
+        }
+        if self.problems.is_empty() && self.held_policies.is_empty() { FINE } else { PENDING }
+    }
+}

@@ -1,0 +1,319 @@
+//! Shows the state as text, one line for each organisation, target and problem.
+
+use beadle_engine::{Lane, Time};
+
+use super::model::{InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus, Status};
+use crate::app::service_record::sentence;
+use crate::commands::ago;
+use crate::output::count::counted;
+use crate::output::escape::{self, VALUE};
+use crate::output::printer::{Printer, Tone};
+
+/// The maximum number of names that a problem shows.
+const NAMES: usize = 5;
+/// The maximum number of days before the end of a token at which the state names the token.
+const SOON: i64 = 30;
+
+/// Returns the lines that show the state.
+pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
+    let now = status.at;
+    let mut lines = vec![service(status, printer)];
+    if !status.service.other_configuration.is_empty() {
+        let text = sentence(&status.service.other_configuration);
+        lines.push(format!("{} {text}", label("config", Tone::Notice, printer)));
+    }
+    lines.extend(status.instances.iter().map(|of| instance(of, &status.service, now, printer)));
+    for held in &status.held_policies {
+        let (name, generation) = (short(&held.instance), short(&held.generation));
+        let why = escape::cut(&held.why, VALUE);
+        lines.push(format!(
+            "{} policy {generation} of {name}, for {}: {why}; see `beadle holds`",
+            label("held", Tone::Notice, printer),
+            ago(held.since, now)
+        ));
+    }
+    lines.extend(status.problems.iter().map(|of| problem(of, now, printer)));
+    for pause in &status.pauses {
+        let scope = short(&pause.scope);
+        lines.push(format!("{} {scope} until {}", label("paused", Tone::Notice, printer), pause.until));
+    }
+    for task in &status.failing_tasks {
+        let since = task.since.map(|since| format!(" for {}", ago(since, now))).unwrap_or_default();
+        let (name, why) = (short(&task.name), escape::cut(&task.why, VALUE));
+        lines.push(format!("{} task {name}{since}: {why}", label("failing", Tone::Danger, printer)));
+    }
+    for token in status.tokens.iter().filter(|token| token.days <= SOON) {
+        let name = short(&token.instance);
+        let text = match token.days {
+            ..0 => "has expired".to_owned(),
+            days => format!("expires in {}", counted(days, "day", "days")),
+        };
+        lines.push(format!("{} of {name} {text}", label("token", Tone::Notice, printer)));
+    }
+    for budget in &status.budgets {
+        let (name, figures) = (short(&budget.instance), &budget.figures);
+        let minutes = figures.reset.since(now).as_secs().div_ceil(60);
+        lines.push(format!(
+            "{} {name} {}: {} of {} left, reset in {minutes} min",
+            label("budget", Tone::Faint, printer),
+            budget.account,
+            figures.remaining,
+            figures.limit
+        ));
+    }
+    lines.push(queue(status, printer));
+    lines
+}
+
+fn label(text: &str, tone: Tone, printer: &Printer) -> String {
+    printer.paint(tone, format!("{text:9}"))
+}
+
+fn short(text: &str) -> String {
+    escape::cut(text, VALUE)
+}
+
+fn service(status: &Status, printer: &Printer) -> String {
+    let ServiceStatus { state, listener, version, started, .. } = &status.service;
+    let version = version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+    let since = started.map(|at| format!(" since {}", ago(at, status.at))).unwrap_or_default();
+    let (tone, text) = match state {
+        ServiceState::Up => {
+            (Tone::Good, format!("running{since},{version}").trim_end_matches(',').to_owned())
+        }
+        ServiceState::NotReady => {
+            let why = listener.as_deref().unwrap_or_default();
+            (Tone::Danger, format!("not ready: {}", escape::cut(why, VALUE)))
+        }
+        ServiceState::Stopped => (Tone::Danger, "stopped: start it with `beadle serve`".to_owned()),
+        ServiceState::Never => (Tone::Faint, "no service has used this store".to_owned()),
+    };
+    format!("{} {text} (this is beadle {})", label("service", tone, printer), status.version)
+}
+
+fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &Printer) -> String {
+    let mut parts = Vec::new();
+    parts.extend(of.mode.as_ref().map(|mode| format!("mode {mode}")));
+    match (&of.generation, of.kind) {
+        (Some(generation), InstanceKind::Organisation) => {
+            let author = of.author.as_ref().map(|author| format!(" by {author}")).unwrap_or_default();
+            let subject = of.subject.as_ref().map(|subject| format!(" ({subject})")).unwrap_or_default();
+            parts.push(short(&format!("policy {generation}{author}{subject}")));
+        }
+        (Some(generation), _) => parts.push(short(&format!("mappings {generation}"))),
+        (None, InstanceKind::Organisation) if service.state == ServiceState::Up => {
+            parts.push("first policy waits for the gate".to_owned());
+        }
+        (None, _) => {}
+    }
+    match of.last_sweep {
+        Some(last) => parts.push(format!("last sweep {} ago", ago(last, now))),
+        None if of.kind != InstanceKind::Target => parts.push("no sweep yet".to_owned()),
+        None => {}
+    }
+    match of.next_sweep {
+        Some(next) if of.overdue => parts.push(format!("next sweep overdue for {}", ago(next, now))),
+        Some(next) => parts.push(format!("next in {}", ago(now, next))),
+        None => {}
+    }
+    parts.extend(of.stopped.as_ref().map(|why| format!("writes stopped: {}", escape::cut(why, VALUE))));
+    let count = |kind: ProblemKind| of.counts.get(&kind).map(|count| format!("{count} {}", kind.as_str()));
+    let counts: Vec<String> = ProblemKind::ALL.into_iter().filter_map(count).collect();
+    let is_fine = counts.is_empty() && of.stopped.is_none();
+    if of.kind != InstanceKind::Directory {
+        parts.push(if counts.is_empty() { "no open problem".to_owned() } else { counts.join(", ") });
+    }
+    let tone = if is_fine { Tone::Good } else { Tone::Notice };
+    format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
+}
+
+fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
+    let tone = match of.kind {
+        ProblemKind::Parked | ProblemKind::Contested => Tone::Danger,
+        ProblemKind::Held | ProblemKind::Unknown | ProblemKind::Drifted => Tone::Notice,
+    };
+    let (one, many) = match of.of.as_str() {
+        "repository" => ("repository", "repositories"),
+        "organisation" => ("organisation", "organisations"),
+        "target-group" => ("group", "groups"),
+        _ => ("key", "keys"),
+    };
+    let mut names: Vec<String> = of.names.iter().take(NAMES).cloned().collect();
+    if let Some(more) = of.names.len().checked_sub(NAMES).filter(|more| *more > 0) {
+        names.push(format!("{more} more"));
+    }
+    format!(
+        "{} {} of {}, for {}: {} [{}]",
+        label(of.kind.as_str(), tone, printer),
+        counted(of.count as u64, one, many),
+        short(&of.instance),
+        ago(of.since, now),
+        escape::cut(&of.cause, VALUE),
+        escape::cut(&names.join(", "), VALUE)
+    )
+}
+
+fn queue(status: &Status, printer: &Printer) -> String {
+    let depth = &status.queue;
+    let due: Vec<String> = Lane::ALL.iter().map(|lane| format!("{} {lane}", depth.lane(*lane))).collect();
+    format!(
+        "{} {} due, {} running, {} parked",
+        label("queue", Tone::Faint, printer),
+        due.join(", "),
+        depth.leased,
+        depth.parked
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use beadle_engine::Pause;
+
+    use super::super::model::{FailingTask, HeldPolicy, Token};
+    use super::*;
+
+    /// Makes a status worse.
+    type Spoil = fn(&mut Status);
+
+    const HOUR: i64 = 3_600_000;
+
+    fn organisation() -> InstanceStatus {
+        InstanceStatus {
+            name: "acme".into(),
+            kind: InstanceKind::Organisation,
+            mode: Some("enforce".into()),
+            generation: Some("3c9f0a1b2d4e".into()),
+            author: Some("mona".into()),
+            subject: Some("Add a team".into()),
+            last_sweep: Some(Time(8 * HOUR)),
+            next_sweep: Some(Time(32 * HOUR)),
+            overdue: false,
+            stopped: None,
+            counts: BTreeMap::from([(ProblemKind::Unknown, 8)]),
+        }
+    }
+
+    fn status() -> Status {
+        Status {
+            version: "1.0.0",
+            at: Time(10 * HOUR),
+            service: ServiceStatus {
+                state: ServiceState::Up,
+                version: Some("0.9.0".into()),
+                started: Some(Time(HOUR)),
+                ..ServiceStatus::default()
+            },
+            instances: vec![organisation()],
+            ..Status::default()
+        }
+    }
+
+    fn shown(status: &Status) -> String {
+        lines(status, &Printer::plain()).join("\n")
+    }
+
+    #[test]
+    fn the_state_of_an_organisation_is_one_line() {
+        assert_eq!(
+            shown(&status()),
+            "service   running since 9 h, version 0.9.0 (this is beadle 1.0.0)\n\
+             acme      mode enforce; policy 3c9f0a1b2d4e by mona (Add a team); last sweep 2 h ago; next in 22 h; \
+             8 unknown\n\
+             queue     0 event, 0 manual, 0 sweep due, 0 running, 0 parked"
+        );
+    }
+
+    #[test]
+    fn a_problem_names_its_cause_and_five_names() {
+        let mut status = status();
+        status.problems.push(Problem {
+            kind: ProblemKind::Unknown,
+            instance: "acme".into(),
+            of: "repository".into(),
+            cause: "teams: team `security` does not exist".into(),
+            since: Time(7 * HOUR),
+            count: 8,
+            names: (1..=8).map(|n| format!("acme/r{n}")).collect(),
+        });
+        let line = "unknown   8 repositories of acme, for 3 h: teams: team `security` does not exist \
+                    [acme/r1, acme/r2, acme/r3, acme/r4, acme/r5, 3 more]";
+        assert!(shown(&status).contains(line), "{}", shown(&status));
+    }
+
+    #[test]
+    fn each_thing_that_needs_an_operator_is_one_line() {
+        let mut status = status();
+        status.service.state = ServiceState::Stopped;
+        status.service.other_configuration = vec!["org.acme.mode".into()];
+        status.instances[0].counts.clear();
+        status.instances[0].next_sweep = Some(Time(9 * HOUR));
+        status.instances[0].overdue = true;
+        status.held_policies.push(HeldPolicy {
+            instance: "acme".into(),
+            generation: "aa11".into(),
+            since: Time(9 * HOUR),
+            why: "30 removals".into(),
+        });
+        status.pauses.push(Pause { scope: "acme".into(), until: Time(11 * HOUR) });
+        status.failing_tasks.push(FailingTask {
+            name: "policy of acme".into(),
+            why: "invalid policy".into(),
+            since: Some(Time(9 * HOUR)),
+        });
+        status.tokens = [-1, 1, 31].map(|days| Token { instance: "aws".into(), days }).into();
+        let shown = shown(&status);
+        for line in [
+            "service   stopped: start it with `beadle serve`",
+            "config    the running service uses another configuration than the file: 1 value differs (`org.acme.mode`)",
+            "next sweep overdue for 1 h; no open problem",
+            "held      policy aa11 of acme, for 1 h: 30 removals; see `beadle holds`",
+            "paused    acme until 1970-01-01T11:00:00Z",
+            "failing   task policy of acme for 1 h: invalid policy",
+            "token     of aws has expired",
+            "token     of aws expires in 1 day\n",
+        ] {
+            assert!(shown.contains(line), "{line}:\n{shown}");
+        }
+        assert!(!shown.contains("31 days"), "{shown}");
+    }
+
+    #[test]
+    fn the_exit_code_is_for_monitors() {
+        let mut fine = status();
+        assert_eq!(fine.code(), 0);
+        fine.service.state = ServiceState::Never;
+        assert_eq!(fine.code(), 0, "commands in a CI job work on this store");
+        let problem = || Problem {
+            kind: ProblemKind::Held,
+            instance: "acme".into(),
+            of: "repository".into(),
+            cause: String::new(),
+            since: Time(0),
+            count: 1,
+            names: Vec::new(),
+        };
+        let task = || FailingTask { name: "t".into(), why: "w".into(), since: None };
+        let token = || Token { instance: "aws".into(), days: -1 };
+        let cases: [(&str, Spoil, u8); 4] = [
+            ("stopped", |status| status.service.state = ServiceState::Stopped, 1),
+            ("not ready", |status| status.service.state = ServiceState::NotReady, 1),
+            ("late", |status| status.instances[0].overdue = true, 1),
+            ("stopped target", |status| status.instances[0].stopped = Some("why".into()), 1),
+        ];
+        for (what, change, code) in cases {
+            let mut status = status();
+            change(&mut status);
+            assert_eq!(status.code(), code, "{what}");
+        }
+        let mut status = status();
+        status.problems.push(problem());
+        assert_eq!(status.code(), 2);
+        status.failing_tasks.push(task());
+        assert_eq!(status.code(), 1, "a failure counts more than a problem");
+        status.failing_tasks.clear();
+        status.tokens.push(token());
+        assert_eq!(status.code(), 1);
+    }
+}

@@ -1,0 +1,8 @@
+//! Reads the journal for people: joins the entries that belong together, and finds who caused a
+//! change.
+
+pub(crate) mod backwards;
+pub(crate) mod forwards;
+pub(crate) mod made_by;
+pub(crate) mod stories;
+pub(crate) mod story;

@@ -1,0 +1,97 @@
+//! The entries of the journal that belong to one write or to one other event.
+
+use beadle_engine::journal::{Cause, Happened, OperatorAction};
+use beadle_engine::{Change, Detail, Entry};
+
+/// A write with its result and its causes, or another event of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Story {
+    /// For a write, the intent. Otherwise, the only entry of the event.
+    pub(crate) entry: Entry,
+    /// The result of the write; `None` if the write has no result yet.
+    pub(crate) result: Option<Detail>,
+    /// The deliveries that made the key of the write due.
+    pub(crate) causes: Vec<Cause>,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteEnd<'a> {
+    /// The vendor carried out the write.
+    Written,
+    /// The vendor refused the write, for this reason.
+    Failed(&'a str),
+    /// It is unknown whether the vendor carried out the write.
+    Unknown(&'a str),
+    /// The write is in progress, or its process ended.
+    Open,
+}
+
+impl Story {
+    /// Creates the story of an entry about which nothing else is known yet.
+    pub(crate) fn of(entry: Entry) -> Self {
+        let causes = match &entry.detail {
+            Detail::Run(run) => run.after.clone().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        Self { entry, result: None, causes }
+    }
+
+    /// Returns the change that Beadle wrote or tried to write.
+    pub(crate) fn change(&self) -> Option<&Change<()>> {
+        match &self.entry.detail {
+            Detail::Change(intended) => Some(&intended.change),
+            _ => None,
+        }
+    }
+
+    /// Returns what became of the write.
+    pub(crate) fn end(&self) -> WriteEnd<'_> {
+        match &self.result {
+            None => WriteEnd::Open,
+            Some(Detail::Result(result)) => {
+                let why = result.why.as_deref().unwrap_or_default();
+                match result.written {
+                    Happened::Yes => WriteEnd::Written,
+                    Happened::No if result.unknown != Some(true) => WriteEnd::Failed(why),
+                    Happened::No | Happened::Unknown => WriteEnd::Unknown(why),
+                }
+            }
+            Some(Detail::Dispatched(_)) => WriteEnd::Written,
+            Some(Detail::NotDispatched(result)) => match result.dispatched {
+                Happened::Yes => WriteEnd::Written,
+                Happened::No => WriteEnd::Failed(&result.why),
+                Happened::Unknown => WriteEnd::Unknown(&result.why),
+            },
+            Some(_) => WriteEnd::Unknown(""),
+        }
+    }
+
+    /// Returns whether a person or program had a part in the event. Upper and lower case are equal.
+    pub(crate) fn is_about(&self, who: &str) -> bool {
+        let is = |name: &str| name.eq_ignore_ascii_case(who);
+        let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());
+        let own = match &self.entry.detail {
+            Detail::Operator(action) => Some(operator(action)),
+            Detail::Policy(policy) => Some(policy.from.author.as_str()),
+            Detail::PolicyHeld(held) => held.commit.as_ref().map(|commit| commit.author.as_str()),
+            _ => None,
+        };
+        of_causes.chain(own).any(is)
+    }
+}
+
+/// Returns the operator of an action.
+fn operator(action: &OperatorAction) -> &str {
+    match action {
+        OperatorAction::Approved { by, .. }
+        | OperatorAction::ApprovedGeneration { by, .. }
+        | OperatorAction::AdoptedName { by, .. }
+        | OperatorAction::AdoptedFile { by, .. }
+        | OperatorAction::Paused { by, .. }
+        | OperatorAction::Resumed { by, .. }
+        | OperatorAction::Rejected { by, .. }
+        | OperatorAction::Waived { by, .. }
+        | OperatorAction::EndedWaiver { by, .. } => by,
+    }
+}

@@ -1,0 +1,224 @@
+//! Shows one story of the journal as one line for people: when, where, what, and who caused it.
+
+use beadle_engine::Detail;
+use beadle_engine::journal::{Happened, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
+
+use crate::journal::made_by;
+use crate::journal::story::Story;
+use crate::output::count::counted;
+use crate::output::escape::{self, VALUE};
+use crate::output::journal_sentence::sentence;
+use crate::output::journal_write::{change, dispatch};
+use crate::output::printer::{Printer, Tone};
+
+/// The maximum number of characters of a sentence. `--format ndjson` prints the whole detail.
+const SENTENCE: usize = 4 * VALUE;
+
+/// Returns whether a line tells more than the lines about the writes of the same run.
+pub(crate) fn is_shown(story: &Story) -> bool {
+    match &story.entry.detail {
+        Detail::Run(RunCounts { changes, written, unknown, .. }) => changes != written || !unknown.is_empty(),
+        _ => true,
+    }
+}
+
+/// Returns the line for a story.
+pub(crate) fn line(story: &Story, printer: &Printer) -> String {
+    let entry = &story.entry;
+    let name = if entry.subject.is_empty() { &entry.key } else { &entry.subject };
+    let name = printer.paint(Tone::Heading, escape::cut(name, VALUE));
+    let text = escape::cut(&text(story), SENTENCE);
+    let text = if is_guarded(story) { printer.paint(Tone::Danger, text) } else { text };
+    format!("{}  {name}  {text}", entry.at)
+}
+
+/// Returns whether a write removed, weakened or exposed something.
+fn is_guarded(story: &Story) -> bool {
+    story.change().is_some_and(|change| change.fields.iter().any(|field| field.risk.is_guarded()))
+}
+
+/// Returns the sentence for a story.
+pub(crate) fn text(story: &Story) -> String {
+    let text = match &story.entry.detail {
+        Detail::Change(intended) => change(&intended.change, story.end()),
+        Detail::Dispatch(intended) => dispatch(intended, story.end()),
+        Detail::ObservedDispatch(observed) => {
+            let workflow = &observed.would_dispatch;
+            format!(
+                "did not start workflow {} of {}: the mode is observe",
+                workflow.workflow, workflow.repository
+            )
+        }
+        Detail::Result(result) => {
+            let end = match result.written {
+                Happened::Yes => "written",
+                Happened::No => "not written",
+                Happened::Unknown => "unknown",
+            };
+            let why = result.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("a write that began earlier ended: {end}{why}")
+        }
+        Detail::Dispatched(_) => "a workflow that was dispatched earlier has started".to_owned(),
+        Detail::NotDispatched(result) => format!("a workflow did not start: {}", result.why),
+        Detail::Operator(action) => operator(action),
+        Detail::Refused(refused) => {
+            format!("refused a webhook whose sender is not configured, with status {}", refused.status)
+        }
+        Detail::Sweep(end) => sweep(end),
+        Detail::Recovery(end) => recovery(end),
+        Detail::Contested(contested) => {
+            let times = counted(u64::from(contested.times), "time", "times");
+            let now =
+                if contested.held { "the change is held" } else { "Beadle writes it at growing intervals" };
+            let what = format!("{} {}", contested.aspect, contested.what);
+            format!("{} is contested: Beadle wrote it {times} within an hour; {now}", what.trim_end())
+        }
+        // The sentence of a run already has the causes.
+        detail => return sentence(detail).unwrap_or_else(|| detail.to_string()),
+    };
+    match made_by::text(story) {
+        Some(by) => format!("{text}; {by}"),
+        None => text,
+    }
+}
+
+fn operator(action: &OperatorAction) -> String {
+    match action {
+        OperatorAction::Approved { approved, by, reason, .. } => {
+            format!("{by} approved the held change {approved}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Rejected { rejected, by, reason, .. } => {
+            format!("{by} rejected the held change {rejected}{}", because(reason.as_deref()))
+        }
+        OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
+            format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
+        }
+        OperatorAction::AdoptedName { adopted, id, before, by } => {
+            let before = before.map(|before| format!(", before id {before}")).unwrap_or_default();
+            format!("{by} confirmed that `{adopted}` means id {id}{before}")
+        }
+        OperatorAction::AdoptedFile { adopted, by } => {
+            format!("{by} confirmed that {adopted} belongs to this repository")
+        }
+        OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
+        OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
+        OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
+            let (keys, names) = (waived.join(", "), repositories.join(", "));
+            format!("{by} exempted {keys} of {names} until {waived_until}: {reason}")
+        }
+        OperatorAction::EndedWaiver { waived, repositories, by, .. } => {
+            format!("{by} ended the exemption of {} of {}", waived.join(", "), repositories.join(", "))
+        }
+    }
+}
+
+/// Returns the end of a sentence that gives a reason.
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+fn sweep(end: &SweepEnd) -> String {
+    let summary = end.summary;
+    format!(
+        "sweep ended after {} s: {} checked, {} drifted, {} repaired, {} held, {} failed, {} unknown",
+        end.took_s,
+        summary.checked,
+        summary.drifted,
+        summary.repaired,
+        summary.held,
+        summary.failed,
+        summary.unknown
+    )
+}
+
+fn recovery(end: &RecoveryEnd) -> String {
+    let found = end.recovered;
+    let mut text = format!(
+        "looked for missed webhooks since {}: {} marked, {} sent again, {} known, {} given up",
+        end.since, found.marked, found.redelivered, found.known, found.given_up
+    );
+    if found.beyond {
+        text.push_str("; GitHub's log does not reach back to this time");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Entry, EntryKind, Time};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn story(kind: EntryKind, detail: Value) -> Story {
+        Story::of(Entry {
+            seq: 1,
+            at: Time(0),
+            kind,
+            key: "repository:acme:1".into(),
+            subject: "acme/shop".into(),
+            intent: None,
+            detail: detail.into(),
+        })
+    }
+
+    #[test]
+    fn each_kind_of_entry_is_one_sentence() {
+        for (kind, detail, expected) in [
+            (
+                EntryKind::Operator,
+                json!({ "approved": "8f0c", "by": "ann" }),
+                "ann approved the held change 8f0c",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "paused_until": "2030-01-01", "by": "ann" }),
+                "ann paused it until 2030-01-01",
+            ),
+            (EntryKind::Operator, json!({ "resumed": true, "by": "ann" }), "ann ended the pause"),
+            (
+                EntryKind::Operator,
+                json!({ "adopted": "team platform", "id": 7, "before": 6, "by": "ann" }),
+                "ann confirmed that `team platform` means id 7, before id 6",
+            ),
+            (
+                EntryKind::Refused,
+                json!({ "status": 403 }),
+                "refused a webhook whose sender is not configured, with status 403",
+            ),
+            (
+                EntryKind::Contested,
+                json!({ "aspect": "teams", "what": "team a", "times": 5, "held": true }),
+                "teams team a is contested: Beadle wrote it 5 times within an hour; the change is held",
+            ),
+            (
+                EntryKind::Sweep,
+                json!({
+                    "took_s": 3,
+                    "summary": { "checked": 5, "drifted": 1, "repaired": 1, "held": 0, "failed": 0, "unknown": 0 },
+                }),
+                "sweep ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
+            ),
+            (EntryKind::Run, json!({ "from": "another version" }), "{\"from\":\"another version\"}"),
+        ] {
+            assert_eq!(text(&story(kind, detail)), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_name_and_not_the_key() {
+        let story = story(EntryKind::Operator, json!({ "resumed": true, "by": "ann" }));
+        let shown = line(&story, &Printer::plain());
+        assert_eq!(shown, "1970-01-01T00:00:00Z  acme/shop  ann ended the pause");
+    }
+
+    #[test]
+    fn a_run_that_wrote_all_its_changes_has_no_line_of_its_own() {
+        let run = |written: u32| {
+            let counts = json!({ "changes": 2, "written": written, "held": 0, "failed": 0, "unknown": [] });
+            story(EntryKind::Run, counts)
+        };
+        assert!(!is_shown(&run(2)));
+        assert!(is_shown(&run(1)));
+    }
+}

@@ -1,0 +1,122 @@
+//! Shows the writes of the journal as sentences: what Beadle changed, which line of the policy asked
+//! for it, and what became of it.
+
+use beadle_engine::journal::IntendedDispatch;
+use beadle_engine::{Change, Field, Risk};
+use serde_json::Value;
+
+use crate::journal::story::WriteEnd;
+use crate::output::escape::{self, VALUE};
+
+/// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
+/// → none; asked by settings.yml:7`.
+pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>) -> String {
+    let what = match change.what.as_str() {
+        "" => change.aspect.clone(),
+        what => format!("{what} ({})", change.aspect),
+    };
+    let risk = change.fields.iter().map(|field| field.risk).max().unwrap_or(Risk::Changes);
+    let (past, plain) = verbs(risk);
+    let fields: Vec<String> = change.fields.iter().map(field).collect();
+    let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
+    let text = match end {
+        WriteEnd::Written => format!("{past} {what}{fields}"),
+        WriteEnd::Failed(why) => format!("failed to {plain} {what}{fields}; {why}"),
+        WriteEnd::Unknown("") => format!("tried to {plain} {what}{fields}; the result is unknown"),
+        WriteEnd::Unknown(why) => format!("tried to {plain} {what}{fields}; the result is unknown: {why}"),
+        WriteEnd::Open => format!("began to {plain} {what}{fields}; there is no result yet"),
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for line in change.fields.iter().filter_map(|field| field.asked.as_ref()) {
+        let line = line.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() { text } else { format!("{text}; asked by {}", lines.join(", ")) }
+}
+
+/// Returns the past tense and the plain form of the verb for a risk.
+fn verbs(risk: Risk) -> (&'static str, &'static str) {
+    match risk {
+        Risk::Adds => ("added", "add"),
+        Risk::Changes => ("changed", "change"),
+        Risk::Weakens => ("weakened", "weaken"),
+        Risk::Exposes => ("exposed", "expose"),
+        Risk::Removes => ("removed", "remove"),
+    }
+}
+
+/// Returns a value before and after a change, such as `has_wiki: true → false`.
+pub(crate) fn field(field: &Field) -> String {
+    format!("{}: {} → {}", field.name, value(&field.before), value(&field.after))
+}
+
+/// Returns a value of the journal. A missing value is `none`.
+pub(crate) fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        value => escape::cut(&value.to_string(), VALUE),
+    }
+}
+
+/// Returns the sentence for the dispatch of a workflow.
+pub(crate) fn dispatch(dispatch: &IntendedDispatch, end: WriteEnd<'_>) -> String {
+    let IntendedDispatch { workflow, repository, reference, again, .. } = dispatch;
+    let what = format!("workflow {workflow} of {repository} on {reference}");
+    let again = again.as_ref().map(|why| format!("; it is a repetition: {why}")).unwrap_or_default();
+    match end {
+        WriteEnd::Written => format!("started {what}{again}"),
+        WriteEnd::Failed(why) => format!("failed to start {what}; {why}{again}"),
+        WriteEnd::Unknown(why) => format!("tried to start {what}; the result is unknown: {why}{again}"),
+        WriteEnd::Open => format!("began to start {what}; there is no result yet{again}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(what: &str, fields: &Value) -> Change<()> {
+        let stored = json!({
+            "aspect": "teams", "what": what, "fields": fields, "mode": "enforce", "after": [], "write": null,
+        });
+        serde_json::from_value(stored).unwrap()
+    }
+
+    #[test]
+    fn a_change_is_a_sentence_with_its_line_and_its_result() {
+        let line = json!({ "file": "settings.yml", "line": 7 });
+        let removed = json!([{ "name": "permission", "before": "admin", "after": null, "asked": line, "risk": "removes" }]);
+        let two = json!([
+            { "name": "a", "before": null, "after": 1, "asked": line, "risk": "adds" },
+            { "name": "b", "before": false, "after": true, "asked": line, "risk": "exposes" },
+        ]);
+        for (what, fields, end, expected) in [
+            (
+                "team contractors",
+                &removed,
+                WriteEnd::Written,
+                "removed team contractors (teams): permission: \"admin\" → none; asked by settings.yml:7",
+            ),
+            (
+                "team contractors",
+                &removed,
+                WriteEnd::Failed("403 Forbidden"),
+                "failed to remove team contractors (teams): permission: \"admin\" → none; 403 Forbidden; asked by \
+                 settings.yml:7",
+            ),
+            (
+                "",
+                &two,
+                WriteEnd::Unknown(""),
+                "tried to expose teams: a: none → 1, b: false → true; the result is unknown; asked by settings.yml:7",
+            ),
+            ("", &json!([]), WriteEnd::Open, "began to change teams; there is no result yet"),
+        ] {
+            assert_eq!(change(&of(what, fields), end), expected);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Looks for comments that approve held changes, such as `/beadle approve 5d0c1e2f3a4b`, while
+//! changes wait for a decision.
+//!
+//! A comment counts only if a member of the configured team wrote it and nobody edited it. Beadle
+//! answers a member of the team with a comment.
+
+mod rules;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::guard::{Decision, HoldGroup, HoldState, group_holds};
+use beadle_engine::{BackgroundTask, Failure, Metadata, Note, Store, TaskStatus, Time};
+use beadle_github::{CheckWriter, IssueComment};
+use serde::{Deserialize, Serialize};
+
+use super::REMOTE;
+use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::hold_decisions::{Effect, effect, store_decisions};
+use crate::app::service::Service;
+use crate::output::count::counted;
+use rules::{ApproveCommand, PolicyFacts, approved, command, sender};
+
+/// The time between two looks at the comments.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// The task that looks for the comments of one organisation.
+pub(super) struct CommentApprovals(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
+
+/// The id of the last comment that Beadle looked at. Beadle looks at each comment once, so that an
+/// old approval never approves the same change a second time.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct LastComment(u64);
+
+impl Metadata for LastComment {
+    const KIND: &'static str = "last-comment";
+}
+
+impl CommentApprovals {
+    /// Returns the groups of held changes of the organisation.
+    async fn groups(&self) -> Result<Vec<HoldGroup>, Failure> {
+        let (service, organisation) = &self.0;
+        let holds = service.store.holds().await?.into_iter();
+        let own = holds.filter(|hold| hold.key.instance() == organisation.file.name);
+        Ok(group_holds(own.collect()))
+    }
+
+    /// Carries out the command of a comment. Returns the number of approved changes.
+    async fn carry_out(
+        &self,
+        org: &GithubOrganisation,
+        comment: &IssueComment,
+        command: &ApproveCommand<'_>,
+    ) -> Result<usize, Failure> {
+        let (service, organisation) = &self.0;
+        let Some(settings) = &organisation.file.approve_by_comment else { return Ok(0) };
+        let refused = |why: &str| {
+            let (organisation, address) = (&organisation.file.name, &comment.address);
+            tracing::warn!(organisation, comment = address, why, "approval by a comment refused");
+        };
+        let person = match sender(comment) {
+            Ok(person) => person,
+            Err(why) => {
+                refused(why);
+                return Ok(0);
+            }
+        };
+        if !org.reader.is_in_team(&settings.team, person).await? {
+            refused("the person is not a member of the team");
+            return Ok(0);
+        }
+        let policy = org.policy.current();
+        let origins = policy.origin.iter().chain(&policy.base);
+        let authors = origins.map(|origin| origin.commit.author.clone()).collect();
+        let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
+        let groups = self.groups().await?;
+        let (count, answer) = match approved(&groups, command, (person, comment.created), &facts) {
+            Ok(named) => {
+                let reason = match command.reason {
+                    Some(reason) => format!("{reason} ({})", comment.address),
+                    None => comment.address.clone(),
+                };
+                let decision = Decision::approve(person, Some(&reason));
+                let decided =
+                    store_decisions(service.store.as_ref(), &named, &decision, service.clock().now()).await?;
+                let is_done = decided.iter().flatten().filter(|hold| effect(hold, &decision) == Effect::Done);
+                let count = is_done.count();
+                service.bell.notify_one();
+                (count, format!("Beadle approves {}.", counted(count, "change", "changes")))
+            }
+            Err(why) => {
+                refused(why);
+                (0, format!("Beadle approves nothing: {why}."))
+            }
+        };
+        let writer = CheckWriter::new(org.api.clone(), &settings.repository);
+        if let Err(failure) = writer.comment(comment.issue, &answer).await {
+            let organisation = &organisation.file.name;
+            tracing::warn!(organisation, error = failure.text, "answer to a comment not written");
+        }
+        Ok(count)
+    }
+}
+
+/// Returns the time since which changes wait for a decision; `None` if no change waits.
+fn waiting_since(groups: &[HoldGroup]) -> Option<Time> {
+    groups.iter().filter(|group| group.state == HoldState::Open).map(HoldGroup::since).min()
+}
+
+#[async_trait]
+impl BackgroundTask for CommentApprovals {
+    fn name(&self) -> String {
+        format!("approvals by comments at {}", self.0.1.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        PERIOD
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, organisation) = &self.0;
+        let (Some(settings), Some(org)) = (&organisation.file.approve_by_comment, organisation.open()) else {
+            return Ok(TaskStatus::Idle);
+        };
+        let Some(since) = waiting_since(&self.groups().await?) else { return Ok(TaskStatus::Idle) };
+        let store: &dyn Store = service.store.as_ref();
+        let note = Note::<LastComment>::of(&[organisation.file.name.as_str()]);
+        let last = note.get(store).await?.map_or(0, |LastComment(last)| last);
+        let mut count = 0;
+        for comment in org.reader.comments_since(&settings.repository, since).await? {
+            if comment.id <= last {
+                continue;
+            }
+            if let Some(command) = command(&comment.body) {
+                count += self.carry_out(&org, &comment, &command).await?;
+            }
+            note.put(store, &LastComment(comment.id)).await?;
+        }
+        if count == 0 {
+            return Ok(TaskStatus::Idle);
+        }
+        Ok(TaskStatus::Done(format!("approved {}", counted(count, "change", "changes"))))
+    }
+}

@@ -1,0 +1,110 @@
+//! Makes the repositories of a waiver due when the waiver ends or is removed, so that Beadle compares
+//! its keys again. Warns before the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::journal::WaiverEnded;
+use beadle_engine::{BackgroundTask, Detail, Entry, EntryKind, Failure, Key, Lane, TaskStatus};
+use beadle_github::IndexRow;
+use beadle_repositories::policy::{Waiver, WaiverState};
+use beadle_repositories::{stored_waiver, stored_waivers};
+
+use super::{LOOK, REMOTE};
+use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::service::Service;
+use crate::app::waived_repositories::{covered, mark};
+use crate::app::waiver_watch::{SeenWaivers, look};
+use crate::config::waiver_rules;
+use crate::output::count::counted;
+
+/// The task that watches the waivers of one organisation.
+pub(super) struct WaiverEnds(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
+
+impl WaiverEnds {
+    /// Makes the repositories of ended waivers due, and records the ends.
+    async fn end(&self, org: &GithubOrganisation, ended: &[Waiver]) -> Result<(), Failure> {
+        let (service, name) = (&self.0.0, &self.0.1.file.name);
+        let (store, now) = (service.store.as_ref(), service.clock().now());
+        let rows = covered(&org.reader, ended).await?;
+        mark(store, name, &rows, (Lane::Event, now)).await?;
+        service.bell.notify_one();
+        let mut entries = Vec::new();
+        for waiver in ended {
+            let due = rows.iter().filter(|row: &&IndexRow| waiver.covers(&row.name)).count();
+            let (keys, repositories) = (waiver.keys.join(", "), waiver.repositories.join(", "));
+            tracing::info!(organisation = name, keys, repositories, due, "waiver ended");
+            entries.push(Entry {
+                seq: 0,
+                at: now,
+                kind: EntryKind::Policy,
+                key: Key::new("policy", name, waiver.id()).to_string(),
+                subject: name.clone(),
+                intent: None,
+                detail: Detail::WaiverEnded(WaiverEnded {
+                    waiver_ended: waiver.id(),
+                    keys: waiver.keys.clone(),
+                    repositories: waiver.repositories.clone(),
+                    until: waiver.until.to_string(),
+                    reason: waiver.reason.clone(),
+                    owner: waiver.owner.clone(),
+                    due,
+                }),
+            });
+        }
+        store.journal(None, entries, now).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for WaiverEnds {
+    fn name(&self) -> String {
+        format!("waivers of {}", self.0.1.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, organisation) = &self.0;
+        // The first policy is not in force before the gate lets it pass.
+        let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
+            return Ok(TaskStatus::Idle);
+        };
+        let (store, file) = (service.store.as_ref(), &organisation.file);
+        let (rules, policy, now) = (waiver_rules(file), org.policy.current(), service.clock().now());
+        let stored = stored_waivers(store, &file.name).await?;
+        let note = SeenWaivers::note(&file.name);
+        let before = note.get(store).await?.unwrap_or_default();
+        let found = look(&before, (&policy.waivers, &stored), &rules, now);
+        service.metrics.waivers(&file.name, found.now.count(), found.now.ending());
+        if !found.ended.is_empty() {
+            self.end(&org, &found.ended).await?;
+        }
+        // The record comes after the marks. If the process ends in between, the next look finds the
+        // same ends again.
+        if found.now != before {
+            note.put(store, &found.now).await?;
+        }
+        for waiver in stored.iter().filter(|waiver| waiver.state(&rules, now) == WaiverState::Ended) {
+            stored_waiver(&file.name, &waiver.id()).forget(store).await?;
+        }
+        for waiver in &found.near {
+            let (keys, repositories) = (waiver.keys.join(", "), waiver.repositories.join(", "));
+            let (organisation, owner, until) = (&file.name, &waiver.owner, waiver.until.to_string());
+            tracing::warn!(organisation, keys, repositories, owner, until, "waiver ends soon");
+        }
+        if found.ended.is_empty() {
+            return Ok(TaskStatus::Idle);
+        }
+        Ok(TaskStatus::Done(format!("{} ended", counted(found.ended.len() as u64, "waiver", "waivers"))))
+    }
+}

@@ -1,0 +1,76 @@
+//! Waivers: what a waiver exempts stays as it is until the waiver ends, and is then repaired without
+//! another event.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+/// The policy names the branch `default`.
+const KEY: &str = "branches.main.enforce_admins";
+/// The key with the name that the policy uses.
+const DECLARED: &str = "branches[default].enforce_admins";
+
+fn waive(until: &'static str) -> [&'static str; 8] {
+    ["waive", "acme/widgets", "--keys", KEY, "--until", until, "--reason", "release"]
+}
+
+fn admins_are_free() -> Value {
+    json!({ "protection": { "main": { "enforce_admins": false } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
+    let world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.beadle(&waive("2d")).await.expect(0);
+    let mut changed = admins_are_free();
+    changed["has_wiki"] = json!(true);
+    world.patch(json!({ "widgets": changed }), true).await;
+    world.until("widgets", "the repair of the wiki", |widgets| widgets["has_wiki"] == json!(false)).await;
+    world.until_idle().await;
+    assert_eq!(world.repository("widgets")["protection"]["main"]["enforce_admins"], json!(false));
+    let plan = world.beadle(&["plan"]).await.expect(0);
+    assert!(plan.out.contains(&format!("{DECLARED} until ")), "{}", plan.out);
+    let explained = world.beadle(&["explain", "acme/widgets"]).await.expect(0);
+    assert!(explained.out.contains(&format!("{DECLARED} until ")), "{}", explained.out);
+    let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
+    assert_eq!(listed["in_force"], json!(true), "{listed}");
+    world.beadle(&["waivers", "--end", listed["code"].as_str().unwrap()]).await.expect(0);
+    world.until("widgets", "the repair after the waiver", is_declared).await;
+    assert_eq!(serving.stop().await, Some(0));
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    for entry in ["\"waived_until\"", "\"ended_waiver\""] {
+        assert!(journal.out.contains(entry), "{entry}: {}", journal.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiver_that_ends_while_the_service_is_down_is_enforced_after_its_start() {
+    let world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    assert_eq!(serving.stop().await, Some(0));
+    world.beadle(&waive("2s")).await.expect(0);
+    // No webhook reports this change.
+    world.patch(json!({ "widgets": admins_are_free() }), false).await;
+    loop {
+        let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
+        if listed["in_force"] == json!(false) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let serving = world.serve().await;
+    world.until("widgets", "the repair after the waiver", is_declared).await;
+    while !serving.log().contains("waiver ended") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(serving.stop().await, Some(0));
+}

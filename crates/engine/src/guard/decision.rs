@@ -1,0 +1,144 @@
+//! The decisions of operators about held changes, as pure functions over one hold. A store loads the
+//! hold, calls the function, and writes the hold back.
+
+use super::{Hold, Rejection};
+use crate::clock::Time;
+
+/// The decision of an operator about a held change: approve it or reject it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ruling {
+    /// The change passes the guard once.
+    Approve,
+    /// The change stays held until an operator approves it.
+    Reject,
+}
+
+/// An operator's decision about a held change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The decision of the operator.
+    pub ruling: Ruling,
+    /// The operator.
+    pub by: String,
+    /// The operator's reason; `None` if the operator gave none.
+    pub reason: Option<String>,
+}
+
+impl Decision {
+    /// Creates an approval.
+    pub fn approve(by: &str, reason: Option<&str>) -> Self {
+        Self { ruling: Ruling::Approve, by: by.to_owned(), reason: reason.map(str::to_owned) }
+    }
+
+    /// Creates a rejection.
+    pub fn reject(by: &str, reason: Option<&str>) -> Self {
+        Self { ruling: Ruling::Reject, by: by.to_owned(), reason: reason.map(str::to_owned) }
+    }
+}
+
+/// Returns the hold after a decision. Returns `None` if the decision changes nothing.
+///
+/// An approval is for one write, and it also ends an earlier rejection. A second approval changes
+/// nothing: the approved write may be in progress at that moment, and a second approval would allow
+/// a second write. If the answer to the approved write is lost, [`super::window::check_guard`] holds
+/// the change again, and the new hold needs a new approval.
+///
+/// A rejection withdraws an approval whose write has not begun. A rejection of a change whose
+/// approved write has begun changes nothing, because the write cannot be stopped any more.
+pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
+    let Decision { ruling, by, reason } = decision;
+    match ruling {
+        Ruling::Approve if hold.approved_by.is_some() => None,
+        Ruling::Approve => Some(Hold {
+            approved_by: Some(by.clone()),
+            approval_reason: reason.clone(),
+            rejected: None,
+            spent: false,
+            ..hold.clone()
+        }),
+        Ruling::Reject if hold.spent || hold.rejected.is_some() => None,
+        Ruling::Reject => Some(Hold {
+            approved_by: None,
+            approval_reason: None,
+            rejected: Some(Rejection { by: by.clone(), reason: reason.clone(), at: now }),
+            ..hold.clone()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Key;
+    use crate::plan::Risk;
+    use crate::testing::change;
+
+    const NOW: Time = Time(1_000);
+
+    fn hold() -> Hold {
+        Hold {
+            digest: "d".into(),
+            key: Key::new("repository", "acme", 1),
+            subject: "acme/shop".into(),
+            since: Time(0),
+            why: "limit".into(),
+            contested: false,
+            approved_by: None,
+            approval_reason: None,
+            rejected: None,
+            spent: false,
+            generation: "g".into(),
+            change: change("teams", "team a", &[Risk::Removes]),
+        }
+    }
+
+    #[test]
+    fn each_state_of_a_hold_accepts_only_the_decisions_that_change_it() {
+        let rejection = Rejection { by: "bob".into(), reason: None, at: NOW };
+        let approved = || Hold { approved_by: Some("ann".into()), ..hold() };
+        let states = [
+            ("open", hold(), true, true),
+            ("approved", approved(), false, true),
+            ("approved, write begun", Hold { spent: true, ..approved() }, false, false),
+            ("rejected", Hold { rejected: Some(rejection), ..hold() }, true, false),
+        ];
+        for (state, hold, may_approve, may_reject) in states {
+            let approved = decide(&hold, &Decision::approve("cyd", Some("read it")), NOW);
+            assert_eq!(approved.is_some(), may_approve, "{state}");
+            if let Some(approved) = approved {
+                assert_eq!(approved.approved_by.as_deref(), Some("cyd"), "{state}");
+                assert_eq!(approved.approval_reason.as_deref(), Some("read it"), "{state}");
+                assert!(approved.rejected.is_none() && !approved.spent, "{state}");
+            }
+            let rejected = decide(&hold, &Decision::reject("cyd", Some("it stays")), NOW);
+            assert_eq!(rejected.is_some(), may_reject, "{state}");
+            if let Some(rejected) = rejected {
+                let expected = Rejection { by: "cyd".into(), reason: Some("it stays".into()), at: NOW };
+                assert_eq!(rejected.rejected, Some(expected), "{state}");
+                assert!(rejected.approved_by.is_none() && rejected.approval_reason.is_none(), "{state}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rejected_hold_gives_the_rejection_as_its_reason_and_outlives_a_generation() {
+        let rejected = decide(&hold(), &Decision::reject("bob", Some("it stays")), NOW).unwrap();
+        assert_eq!(rejected.stated(), "rejected by bob: it stays");
+        assert!(hold().is_outdated("acme", "g2") && !rejected.is_outdated("acme", "g2"));
+        let contested = Hold { contested: true, ..rejected };
+        assert!(contested.is_outdated("acme", "g2"), "a new generation may declare another value");
+        assert!(!contested.is_outdated("acme", "g") && !contested.is_outdated("other", "g2"));
+    }
+
+    #[test]
+    fn a_hold_of_an_older_version_has_no_rejection_and_is_stored_as_before() {
+        let mut stored = serde_json::to_value(hold()).unwrap();
+        assert!(stored.get("rejected").is_none() && stored.get("approval_reason").is_none());
+        stored["approved_by"] = "ann".into();
+        let read: Hold = serde_json::from_value(stored).unwrap();
+        assert_eq!(
+            (read.approved_by.as_deref(), read.approval_reason, read.rejected),
+            (Some("ann"), None, None)
+        );
+    }
+}

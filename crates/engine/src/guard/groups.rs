@@ -1,0 +1,213 @@
+//! Groups held changes by what they change and by the cause, so that an operator decides about equal
+//! changes of many repositories at once. All rules are pure functions over the stored holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest as _, Sha256};
+
+use super::Hold;
+use crate::change_title::change_title;
+use crate::clock::Time;
+use crate::plan::{PolicyLocation, Risk};
+
+/// What the operators decided about the changes of a group. The order is the one of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HoldState {
+    /// The changes wait for a decision.
+    Open,
+    /// An operator approved the changes, and Beadle has not written them yet.
+    Approved {
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        reason: Option<String>,
+    },
+    /// An operator rejected the changes.
+    Rejected {
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        reason: Option<String>,
+    },
+}
+
+impl HoldState {
+    /// Returns the state of a hold.
+    pub fn of(hold: &Hold) -> Self {
+        match (&hold.approved_by, &hold.rejected) {
+            (Some(by), _) => Self::Approved { by: by.clone(), reason: hold.approval_reason.clone() },
+            (None, Some(rejection)) => {
+                Self::Rejected { by: rejection.by.clone(), reason: rejection.reason.clone() }
+            }
+            (None, None) => Self::Open,
+        }
+    }
+}
+
+/// Held changes that have the same title, the same policy line and the same cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HoldGroup {
+    /// The code by which an operator decides about the whole group. It identifies exactly the
+    /// changes of the group: if a change joins or leaves the group, the group has another code. The
+    /// code of a group with one change is the digest of the change.
+    pub code: String,
+    /// The instance of the changes, such as an organisation.
+    pub instance: String,
+    /// The generation of the policy that asks for the changes.
+    pub generation: String,
+    /// The most severe risk of the changes.
+    pub risk: Risk,
+    /// The aspect of the changes.
+    pub aspect: String,
+    /// The title of the changes, such as `team engineering`.
+    pub title: String,
+    /// The policy line that asks for the changes, if there is one.
+    pub asked: Option<PolicyLocation>,
+    /// What the operators decided.
+    pub state: HoldState,
+    /// The held changes, sorted by subject. A group has at least one.
+    pub holds: Vec<Hold>,
+}
+
+impl HoldGroup {
+    /// Returns the time at which the oldest hold of the group began.
+    pub fn since(&self) -> Time {
+        self.holds.iter().map(|hold| hold.since).min().unwrap_or(Time(0))
+    }
+
+    /// Returns the reason of the oldest hold. The reasons of the other holds differ from it only in
+    /// their numbers, or in the key of a contested change.
+    pub fn why(&self) -> &str {
+        self.holds.iter().min_by_key(|hold| hold.since).map_or("", |hold| hold.why.as_str())
+    }
+
+    /// Returns the names of the repositories or groups, sorted and each of them once.
+    pub fn subjects(&self) -> Vec<&str> {
+        let subjects: BTreeSet<&str> = self.holds.iter().map(|hold| hold.subject.as_str()).collect();
+        subjects.into_iter().collect()
+    }
+
+    /// Returns the number of repositories that the changes reach, counted once for each change.
+    pub fn reaches(&self) -> u64 {
+        self.holds.iter().map(|hold| u64::from(hold.change.reaches)).sum()
+    }
+}
+
+/// Groups held changes. The groups that wait for a decision come first, then the most severe ones,
+/// then the largest ones.
+pub fn group_holds(holds: Vec<Hold>) -> Vec<HoldGroup> {
+    let mut groups: BTreeMap<GroupKey, Vec<Hold>> = BTreeMap::new();
+    for hold in holds {
+        groups.entry(GroupKey::of(&hold)).or_default().push(hold);
+    }
+    let mut groups: Vec<HoldGroup> = groups.into_iter().map(|(key, holds)| into_group(key, holds)).collect();
+    groups.sort_by(|one, other| {
+        let rank = |group: &HoldGroup| std::cmp::Reverse((group.risk, group.holds.len()));
+        (&one.state, rank(one)).cmp(&(&other.state, rank(other)))
+    });
+    groups
+}
+
+/// Returns the holds that a code or a digest names: all holds of a group, or one hold. Returns an
+/// empty list if the code names nothing now, for example because the group has changed since.
+pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
+    match groups.iter().find(|group| group.code == name) {
+        Some(group) => group.holds.iter().collect(),
+        None => groups.iter().flat_map(|group| &group.holds).filter(|hold| hold.digest == name).collect(),
+    }
+}
+
+/// Limits holds to the changes with these digests and to these repositories. An empty list is no
+/// limit. Returns the first digest or repository that no hold has as an error.
+pub fn limit_holds<'a, 'b>(
+    holds: &[&'a Hold],
+    only: &'b [String],
+    repositories: &'b [String],
+) -> Result<Vec<&'a Hold>, &'b str> {
+    if let Some(missing) = only.iter().find(|digest| !holds.iter().any(|hold| hold.digest == **digest)) {
+        return Err(missing);
+    }
+    if let Some(missing) = repositories.iter().find(|name| !holds.iter().any(|hold| is_in(hold, name))) {
+        return Err(missing);
+    }
+    let is_chosen = |hold: &&&Hold| {
+        (only.is_empty() || only.contains(&hold.digest))
+            && (repositories.is_empty() || repositories.iter().any(|name| is_in(hold, name)))
+    };
+    Ok(holds.iter().filter(is_chosen).copied().collect())
+}
+
+/// Returns whether a name is the name of the hold's repository, with or without its owner.
+fn is_in(hold: &Hold, name: &str) -> bool {
+    let own = hold.subject.rsplit('/').next().unwrap_or_default();
+    name.eq_ignore_ascii_case(&hold.subject) || name.eq_ignore_ascii_case(own)
+}
+
+/// What all holds of a group have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct GroupKey {
+    state: HoldState,
+    instance: String,
+    /// The kind of the key. A repository and a group of a directory are never in one group.
+    kind: String,
+    generation: String,
+    aspect: String,
+    risk: Risk,
+    title: String,
+    asked: Option<PolicyLocation>,
+    cause: String,
+}
+
+impl GroupKey {
+    fn of(hold: &Hold) -> Self {
+        let risk = hold.change.risks().gravest().unwrap_or(Risk::Changes);
+        let mut its = hold.change.fields.iter().filter(|field| field.risk == risk);
+        Self {
+            state: HoldState::of(hold),
+            instance: hold.key.instance().to_owned(),
+            kind: hold.key.kind().to_owned(),
+            generation: hold.generation.clone(),
+            aspect: hold.change.aspect.clone(),
+            risk,
+            title: change_title(&hold.change, risk),
+            asked: its.find_map(|field| field.asked.clone()),
+            cause: cause(hold),
+        }
+    }
+}
+
+/// Returns what the reasons of equal causes have in common. A reason of the guard has the used part
+/// of the limit, which differs from hold to hold. The reason of a contested change names its key.
+fn cause(hold: &Hold) -> String {
+    if hold.contested {
+        return "contested".to_owned();
+    }
+    if hold.change.stop.is_some() {
+        return hold.why.clone();
+    }
+    hold.why.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+fn into_group(key: GroupKey, mut holds: Vec<Hold>) -> HoldGroup {
+    holds.sort_by(|one, other| (&one.subject, &one.digest).cmp(&(&other.subject, &other.digest)));
+    let GroupKey { state, instance, generation, aspect, risk, title, asked, .. } = key;
+    HoldGroup { code: code(&holds), instance, generation, risk, aspect, title, asked, state, holds }
+}
+
+/// Returns the code of a group. It does not depend on the order of the holds.
+fn code(holds: &[Hold]) -> String {
+    if let [hold] = holds {
+        return hold.digest.clone();
+    }
+    let mut digests: Vec<&str> = holds.iter().map(|hold| hold.digest.as_str()).collect();
+    digests.sort_unstable();
+    let mut hash = Sha256::new();
+    for digest in digests {
+        hash.update(digest.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests;

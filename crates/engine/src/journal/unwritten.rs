@@ -1,0 +1,39 @@
+//! What the journal records about the changes of a run that Beadle did not write.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{PolicyLocation, Risk};
+
+/// A change of a run that Beadle did not write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnwrittenChange {
+    /// The aspect that the change belongs to.
+    pub aspect: String,
+    /// The part of the aspect, such as `team platform`.
+    pub what: String,
+    /// The gravest risk of the change.
+    pub risk: Risk,
+    /// The policy line that asks for the change.
+    pub asked: Option<PolicyLocation>,
+    /// Why Beadle did not write the change.
+    pub because: Obstacle,
+    /// The digest by which an operator can approve the change, if the guard holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// The reason why Beadle did not write a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// The guard holds the change.
+    Held,
+    /// The mode does not allow the change.
+    Mode,
+    /// Another writer undoes the change, and Beadle writes it again later.
+    Contested,
+    /// The vendor refused the change, or did not answer.
+    Failed,
+    /// The run ended before the change, or the change depends on another unwritten change.
+    NotReached,
+}

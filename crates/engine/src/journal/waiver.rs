@@ -1,0 +1,22 @@
+//! What the journal records about the ends of waivers.
+
+use serde::{Deserialize, Serialize};
+
+/// A waiver that ended, or that somebody removed. Beadle compares its keys again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaiverEnded {
+    /// The code of the waiver.
+    pub waiver_ended: String,
+    /// The keys that the waiver exempted.
+    pub keys: Vec<String>,
+    /// The names of the repositories, or globs for them.
+    pub repositories: Vec<String>,
+    /// The time at which the waiver was to end.
+    pub until: String,
+    /// Why the keys were exempt.
+    pub reason: String,
+    /// The person or team that answered for the waiver.
+    pub owner: String,
+    /// The number of repositories that are due because of the end.
+    pub due: usize,
+}

@@ -1,0 +1,71 @@
+//! Finds the changes of a run that Beadle did not write, for the journal.
+
+use crate::apply::{Report, StepResult};
+use crate::journal::{Obstacle, UnwrittenChange};
+use crate::plan::Risk;
+
+/// The maximum number of changes that one entry of the journal names. In the mode `observe`, a
+/// repository has the same unwritten changes in each run, so the entries must stay small.
+const MOST: usize = 5;
+
+/// Returns the unwritten changes of a run, the gravest first.
+pub(crate) fn unwritten(report: &Report) -> Vec<UnwrittenChange> {
+    let mut found: Vec<UnwrittenChange> = Vec::new();
+    for step in &report.steps {
+        let (because, digest) = match &step.outcome {
+            StepResult::Written => continue,
+            StepResult::Withheld => (Obstacle::Mode, None),
+            StepResult::Held { digest, .. } => (Obstacle::Held, Some(digest.clone())),
+            StepResult::Postponed(_) => (Obstacle::Contested, None),
+            StepResult::Failed(_) => (Obstacle::Failed, None),
+            StepResult::Blocked | StepResult::NotReached => (Obstacle::NotReached, None),
+        };
+        let change = &step.change;
+        found.push(UnwrittenChange {
+            aspect: change.aspect.clone(),
+            what: change.what.clone(),
+            risk: change.risks().gravest().unwrap_or(Risk::Changes),
+            asked: change.fields.iter().find_map(|field| field.asked.clone()),
+            because,
+            digest,
+        });
+    }
+    found.sort_by_key(|change| std::cmp::Reverse(change.risk));
+    found.truncate(MOST);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::Step;
+    use crate::testing::change;
+
+    #[test]
+    fn the_gravest_unwritten_changes_are_named_with_their_reason() {
+        let held = StepResult::Held { digest: "8f0c".into(), why: "limit".into() };
+        let mut steps: Vec<Step> = [
+            ("a", Risk::Adds, StepResult::Withheld),
+            ("b", Risk::Removes, StepResult::Written),
+            ("c", Risk::Removes, held),
+            ("d", Risk::Changes, StepResult::Failed("403".into())),
+        ]
+        .into_iter()
+        .map(|(what, risk, outcome)| Step { change: change("teams", what, &[risk]), outcome })
+        .collect();
+        let report = |steps: &[Step]| Report {
+            subject: "acme/shop".into(),
+            steps: steps.to_vec(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        let found = unwritten(&report(&steps));
+        let seen: Vec<_> = found.iter().map(|one| (one.what.as_str(), one.because)).collect();
+        assert_eq!(seen, [("c", Obstacle::Held), ("d", Obstacle::Failed), ("a", Obstacle::Mode)]);
+        assert_eq!(found[0].digest.as_deref(), Some("8f0c"));
+        let last = steps[3].clone();
+        steps.extend(vec![last; 20]);
+        assert_eq!(unwritten(&report(&steps)).len(), MOST);
+    }
+}

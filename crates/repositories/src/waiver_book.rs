@@ -1,0 +1,69 @@
+//! The waivers of an organisation: those of the policy, and those of `beadle waive`, which are in the
+//! store.
+
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Metadata, Note, Store, StoreError};
+
+use crate::policy::{Policy, Waiver, WaiverRules};
+
+impl Metadata for Waiver {
+    const KIND: &'static str = "waiver";
+}
+
+/// Returns the note that has a waiver of `beadle waive`, by the code of the waiver. With an empty
+/// `id`, returns the prefix of the names of all such notes.
+pub fn stored_waiver(organisation: &str, id: &str) -> Note<Waiver> {
+    Note::of(&[&organisation.to_lowercase(), id])
+}
+
+/// Returns the waivers of `beadle waive` for one organisation, whether they are in force or not.
+pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec<Waiver>, StoreError> {
+    let stored = stored_waiver(organisation, "").list(store).await?;
+    Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
+}
+
+/// Finds the waivers that cover a repository.
+#[derive(Clone)]
+pub(crate) struct WaiverBook {
+    store: Option<Arc<dyn Store>>,
+    organisation: String,
+    clock: Clock,
+    rules: Arc<WaiverRules>,
+}
+
+impl WaiverBook {
+    /// Creates the book of an organisation, with the default limits and only the waivers of the
+    /// policy.
+    pub(crate) fn new(organisation: &str, clock: &Clock) -> Self {
+        Self {
+            store: None,
+            organisation: organisation.to_owned(),
+            clock: clock.clone(),
+            rules: Arc::default(),
+        }
+    }
+
+    /// Adds the waivers in a store.
+    pub(crate) fn stored_in(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    /// Sets the limits of the configuration.
+    pub(crate) fn limited_by(self, rules: WaiverRules) -> Self {
+        Self { rules: Arc::new(rules), ..self }
+    }
+
+    /// Returns the waivers in force that cover the repository with this name. Reads the store each
+    /// time: a run right after `beadle waive` must know the new waiver.
+    pub(crate) async fn of(&self, policy: &Policy, repository: &str) -> Result<Vec<Waiver>, StoreError> {
+        let stored = match &self.store {
+            Some(store) => stored_waivers(store.as_ref(), &self.organisation).await?,
+            None => Vec::new(),
+        };
+        let now = self.clock.now();
+        let all = policy.waivers.iter().chain(&stored);
+        let covers = |waiver: &&Waiver| waiver.covers(repository) && waiver.is_in_force(&self.rules, now);
+        Ok(all.filter(covers).cloned().collect())
+    }
+}

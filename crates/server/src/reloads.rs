@@ -1,0 +1,29 @@
+//! Requests to read the configuration again. The operator listener sends them, and the service
+//! carries them out one after the other.
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+/// A request for a reload, which takes the answer: what the reload did, or why the service keeps its
+/// configuration.
+pub type ReloadRequest = oneshot::Sender<Result<Value, String>>;
+
+/// Sends requests for a reload to the service.
+#[derive(Clone, Debug)]
+pub struct Reloads(mpsc::Sender<ReloadRequest>);
+
+impl Reloads {
+    /// Creates the sender, and the receiver for the service.
+    pub fn channel() -> (Self, mpsc::Receiver<ReloadRequest>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
+    /// Asks for a reload, and waits until it has ended.
+    pub(crate) async fn ask(&self) -> Result<Value, String> {
+        let stopping = || "the service stops".to_owned();
+        let (request, answer) = oneshot::channel();
+        self.0.send(request).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+}

@@ -31,7 +31,7 @@ use check_guard::{CheckedPlan, check_guard};
 use release::give_back;
 use turns::{AT_ONCE, Turns};
 
-pub use release::{UNDO_GENERATION, release_resolved_holds};
+pub use release::release_resolved_holds;
 pub use turns::Turn;
 
 /// Reads the declared and the real state of a key, and plans the changes that are missing. A

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
-use beadle_engine::guard::RepositoryCount;
+use beadle_engine::guard::{RepositoryCount, is_undo};
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, KeyState, Lane, Limits, Outcome, Plan, Report, StepResult, Store,
     Unknown, WritePace, apply,
@@ -128,7 +128,7 @@ async fn all(
 
 /// Ends the command after the operator declined the plan. The exit code still counts the results of
 /// earlier rounds.
-fn declined(tally: &Tally, printer: &Printer) -> u8 {
+pub(super) fn declined(tally: &Tally, printer: &Printer) -> u8 {
     if *tally != Tally::default() {
         summary(tally, printer);
     }
@@ -357,8 +357,9 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
     let (report, is_all) = written?;
-    // The report lacks the changes that nobody confirmed, so it does not show the state of the key.
-    if is_all {
+    // Changes that nobody confirmed are not in the report, and an undo has only its own changes. Such
+    // a report does not show the state of the key.
+    if is_all && !is_undo(&gate.generation) {
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
     }
     Ok((report, is_all))

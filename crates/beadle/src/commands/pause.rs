@@ -1,6 +1,6 @@
 //! `beadle pause` and `beadle resume`: a pause stops all writes to an organisation, a repository or
-//! a target for a time. `beadle resume` also ends what `beadle undo` began: that Beadle only
-//! observes the undone values.
+//! a target for a time. Without a pause, `beadle resume` ends what `beadle undo` began: that Beadle
+//! only observes the undone values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,25 +66,41 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
         }
     }
     let is_paused = store.resume(&scope).await?;
-    let undone = undo::forget(store.as_ref(), &scope).await?;
-    if !is_paused && undone == 0 {
+    if !is_paused {
+        return end_undo(config, store.as_ref(), (scope.as_str(), name.as_str()), printer).await;
+    }
+    revive_paused(store.as_ref(), &scope, clock.now()).await?;
+    let action = OperatorAction::Resumed { resumed: true, by: operator(config).await };
+    note(store.as_ref(), &clock, &scope, &name, action).await?;
+    printer.line(format!("{name} is no longer paused"));
+    let undone = undo::count(store.as_ref(), &scope).await?;
+    if undone > 0 {
+        let repositories = counted(undone, "repository has", "repositories have");
+        printer.note(format!(
+            "{repositories} undone values, which Beadle still only observes; to end this too, run the command again"
+        ));
+    }
+    Ok(FINE)
+}
+
+/// Lets Beadle write the undone values of a scope again as the policy declares. The end of a pause
+/// does not do this: whoever ends a pause may know nothing of an undo.
+async fn end_undo(
+    config: &Config,
+    store: &dyn Store,
+    (scope, name): (&str, &str),
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let undone = undo::forget(store, scope, clock.now()).await?;
+    if undone == 0 {
         printer.error(&format!("{name} is not paused, and no undo of it is in force"));
         return Ok(FAILED);
     }
-    if is_paused {
-        revive_paused(store.as_ref(), &scope, clock.now()).await?;
-    }
-    let action = OperatorAction::Resumed { resumed: true, by: operator(config).await };
-    note(store.as_ref(), &clock, &scope, &name, action).await?;
-    if is_paused {
-        printer.line(format!("{name} is no longer paused"));
-    }
-    if undone > 0 {
-        let repositories = counted(undone, "repository", "repositories");
-        printer.line(format!(
-            "Beadle changes the undone values of {repositories} again as the policy declares, from the next run on"
-        ));
-    }
+    let action = OperatorAction::EndedUndo { ended_undo: undone, by: operator(config).await };
+    note(store, &clock, scope, name, action).await?;
+    let repositories = counted(undone, "repository", "repositories");
+    printer.line(format!("the policy applies to the undone values of {repositories} again"));
     Ok(FINE)
 }
 

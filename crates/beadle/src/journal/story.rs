@@ -89,6 +89,8 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::AdoptedName { by, .. }
         | OperatorAction::AdoptedFile { by, .. }
         | OperatorAction::Paused { by, .. }
+        | OperatorAction::Undid { by, .. }
+        | OperatorAction::EndedUndo { by, .. }
         | OperatorAction::Resumed { by, .. }
         | OperatorAction::Rejected { by, .. }
         | OperatorAction::Waived { by, .. }

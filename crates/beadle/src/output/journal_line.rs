@@ -1,7 +1,10 @@
 //! Shows one story of the journal as one line for people: when, where, what, and who caused it.
 
 use beadle_engine::Detail;
-use beadle_engine::journal::{Happened, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
+use beadle_engine::guard::is_undo;
+use beadle_engine::journal::{
+    Happened, IntendedChange, OperatorAction, RecoveryEnd, RunCounts, SweepEnd,
+};
 
 use crate::journal::made_by;
 use crate::journal::story::Story;
@@ -40,6 +43,9 @@ fn is_guarded(story: &Story) -> bool {
 /// Returns the sentence for a story.
 pub(crate) fn text(story: &Story) -> String {
     let text = match &story.entry.detail {
+        Detail::Change(IntendedChange { change: undone, generation }) if is_undo(generation) => {
+            format!("{}; {generation}", change(undone, story.end()))
+        }
         Detail::Change(intended) => change(&intended.change, story.end()),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
         Detail::ObservedDispatch(observed) => {
@@ -102,6 +108,11 @@ fn operator(action: &OperatorAction) -> String {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::EndedUndo { ended_undo, by } => {
+            let count = counted(*ended_undo, "repository", "repositories");
+            format!("{by} ended the undo of values of {count}: the policy applies to them again")
+        }
         OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
             let (keys, names) = (waived.join(", "), repositories.join(", "));
             format!("{by} exempted {keys} of {names} until {waived_until}: {reason}")
@@ -176,6 +187,25 @@ mod tests {
                 "ann paused it until 2030-01-01",
             ),
             (EntryKind::Operator, json!({ "resumed": true, "by": "ann" }), "ann ended the pause"),
+            (
+                EntryKind::Operator,
+                json!({ "undid": "undo of 1234", "by": "ann" }),
+                "ann began the undo of 1234",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "ended_undo": 2, "by": "ann" }),
+                "ann ended the undo of values of 2 repositories: the policy applies to them again",
+            ),
+            (
+                EntryKind::Intent,
+                json!({
+                    "aspect": "topics", "what": "", "mode": "enforce", "after": [], "write": null,
+                    "fields": [{ "name": "web", "before": true, "after": null, "asked": null, "risk": "removes" }],
+                    "generation": "undo of 1234",
+                }),
+                "began to remove topics: web: true → none; there is no result yet; undo of 1234",
+            ),
             (
                 EntryKind::Operator,
                 json!({ "adopted": "team platform", "id": 7, "before": 6, "by": "ann" }),

@@ -4,14 +4,11 @@ use std::collections::HashSet;
 
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
-use crate::guard::Hold;
+use crate::guard::{Hold, is_undo};
 use crate::guard::window::End;
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;
-
-/// The start of the generation of an undo. An undo has a name in place of a generation of a policy.
-pub const UNDO_GENERATION: &str = "undo of ";
 
 /// Frees the room that the guard reserved for changes whose write did not begin. If the store
 /// fails, the room stays reserved.
@@ -60,7 +57,6 @@ pub async fn release_resolved_holds<W>(
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
-    let is_undo = |generation: &str| generation.starts_with(UNDO_GENERATION);
     let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
     let over = held
         .into_iter()

@@ -17,6 +17,7 @@ use crate::overrides::Overrides;
 use crate::policy::Policy;
 use crate::secret_memory::SecretMemory;
 use crate::undo::{Past, Planned, Reversal, judge};
+use crate::waiver_book::WaiverBook;
 
 /// The maximum number of plans of one repository. Each plan after the first leaves more values
 /// alone, because somebody changed them, or because Beadle cannot restore them.
@@ -166,14 +167,16 @@ async fn past_plan(
     policy: &Policy,
     seen: Option<&Repository>,
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
+    let (organisation, clock) = (planner.reader.organisation(), planner.reader.clock());
     // The file belongs to this repository, whatever repository the file of the policy in force with
-    // the same name belongs to.
+    // the same name belongs to. A waiver exempts keys of the policy in force, and not of this one.
     let own = RepositoryPlanner {
-        overrides: Overrides::new(None, planner.reader.organisation()),
+        overrides: Overrides::new(None, organisation),
         reached: None,
         undone: None,
         names: planner.names.apart(),
-        secret_memory: SecretMemory::new(None, planner.reader.organisation(), planner.reader.clock()),
+        secret_memory: SecretMemory::new(None, organisation, clock),
+        waivers: WaiverBook::new(organisation, clock),
         ..planner.clone()
     };
     match seen {

@@ -5,14 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Change, Key, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note};
+use beadle_engine::{
+    Change, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
+};
 use serde::{Deserialize, Serialize};
 
 use super::reversal;
+use crate::aspects;
 
 /// The time after an undo during which Beadle forgets no undone value. During this time, GitHub may
 /// still show the value from before the undo, with which the policy agrees.
 const SETTLE: Duration = Duration::from_secs(600);
+
+/// The number of keys that become due at once.
+const BATCH: usize = 500;
 
 /// The id of the organisation itself in the name of its note.
 pub(crate) const ORGANISATION: &str = "organisation";
@@ -77,6 +83,12 @@ fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
     values.map(|(what, name)| UndoneValue { aspect: change.aspect.clone(), what, name }).collect()
 }
 
+/// Returns whether the path of a waived key is in a section of an aspect.
+fn concerns(path: &str, aspect: &str) -> bool {
+    let section = path.split(['.', '[']).next().unwrap_or_default();
+    aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
+}
+
 /// Remembers that `by` undoes the values of these changes. Beadle stores the note before it writes,
 /// so that no run repairs the values in between.
 pub(crate) async fn keep<W>(
@@ -99,24 +111,46 @@ pub(crate) async fn keep<W>(
     note.put(store, &undone).await
 }
 
-/// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares.
-/// The scope is a key of a repository, or an organisation. Returns the number of repositories that
-/// had undone values.
-pub async fn forget(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
-    let name = match scope.parse::<Key>() {
-        Ok(key) if key.kind() == "repository" => note_of(key.instance(), key.id()),
-        Ok(_) => return Ok(0),
-        Err(_) => note_of(scope, ""),
-    };
-    let notes = store.notes(&name).await?;
-    // Another repository can have an id that begins with the same digits.
-    let own = notes.into_iter().filter(|(found, _)| name.ends_with(':') || *found == name);
-    let mut count = 0;
-    for (found, _) in own {
-        store.forget(&found).await?;
-        count += 1;
+/// Returns the number of repositories of a scope that have undone values. The organisation itself
+/// counts as one. The scope is a key of a repository, or an organisation.
+pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
+    Ok(of_scope(store, scope).await?.len())
+}
+
+/// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares,
+/// and makes the repositories due. Returns the same number as [`count`] before.
+pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
+    let notes = of_scope(store, scope).await?;
+    for (name, _) in &notes {
+        store.forget(name).await?;
     }
-    Ok(count)
+    let keys: Vec<Key> = notes.iter().filter_map(|(_, key)| key.clone()).collect();
+    for batch in keys.chunks(BATCH) {
+        let marks = batch.iter().map(|key| Mark::new(key.clone(), Lane::Manual));
+        store.mark(marks.collect(), now).await?;
+    }
+    Ok(notes.len())
+}
+
+/// Returns the names of the notes of a scope, each with the key of its repository. The note about
+/// the organisation itself has no key.
+async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
+    let key = scope.parse::<Key>().ok();
+    let organisation = match &key {
+        Some(key) if key.kind() == "repository" => key.instance(),
+        Some(_) => return Ok(Vec::new()),
+        None => scope,
+    };
+    let prefix = note_of(organisation, "");
+    let mut found = Vec::new();
+    for (name, _) in store.notes(&prefix).await? {
+        let id = name.strip_prefix(&prefix).and_then(|id| id.parse::<u64>().ok());
+        let own = id.map(|id| Key::new("repository", organisation, id));
+        if key.is_none() || key == own {
+            found.push((name, own));
+        }
+    }
+    Ok(found)
 }
 
 /// What a planner remembers about undone values.
@@ -168,10 +202,12 @@ impl Memory {
                 aspects.iter().map(|aspect| Waiting { aspect: (*aspect).to_owned(), why: why.clone() });
             plan.waits.extend(waits);
         }
-        // While a part is unknown, Beadle does not know whether the policy agrees with it.
+        // While a part is unknown or waived, Beadle does not know whether the policy agrees with it.
         let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
+        let is_waived = |aspect: &str| plan.waived.iter().any(|waived| concerns(&waived.key, aspect));
+        let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));
         let before = undone.values.len();
-        undone.values.retain(|value| open.iter().any(|known| known.is(value)) || is_unknown(&value.aspect));
+        undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
         let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
         if self.looks_only || !is_settled || undone.values.len() == before {
             return Ok(());

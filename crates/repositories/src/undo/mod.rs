@@ -10,7 +10,7 @@ mod past;
 mod protection;
 mod reversal;
 
-pub use self::memory::forget;
+pub use self::memory::{count, forget};
 pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::apply::{UNDO_GENERATION, release_resolved_holds};
+use beadle_engine::apply::release_resolved_holds;
+use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,

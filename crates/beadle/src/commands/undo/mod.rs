@@ -2,12 +2,14 @@
 
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use beadle_engine::apply::UNDO_GENERATION;
-use beadle_engine::journal::{OperatorAction, RunCounts};
-use beadle_engine::{Change, Clock, Detail, Entry, EntryKind, Key, Lane, Plan, Report, StepResult, Store};
+use beadle_engine::guard::UNDO_GENERATION;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{
+    Change, Clock, Detail, Entry, EntryKind, Key, Lane, Plan, Report, StepResult, Store, run_counts,
+};
 use beadle_repositories::Step;
 use beadle_repositories::creation::name_in;
 use beadle_repositories::undo::reversals;
@@ -19,10 +21,11 @@ use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
-use crate::commands::apply::{Applier, agreed, summary, write, writes};
+use crate::commands::apply::{Applier, agreed, declined, summary, write, writes};
+use crate::commands::names::repository_keys;
+use crate::commands::operator;
 use crate::commands::tally::Tally;
-use crate::commands::{FAILED, operator};
-use crate::config::Config;
+use crate::config::{Config, OrgConfig};
 use crate::output::printer::Printer;
 use crate::output::render::{self, PlanScope, WholePlan};
 
@@ -50,17 +53,30 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
             (named(store.as_ref(), &args.what).await?, format!("{UNDO_GENERATION}{}", args.what.join(", ")))
         }
     };
-    let by = operator(config).await;
-    let undo = Undo { name, by, args, store: &store, clock: &app.clock, printer };
-    let (own, others): (Vec<Written>, Vec<Written>) =
-        found.into_iter().filter(|one| is_selected(one, args)).partition(can_undo);
+    let mut called: BTreeSet<Key> = BTreeSet::new();
+    for text in &args.repo {
+        called.extend(repository_keys(config, &store, text).await?);
+    }
+    let orgs = config.orgs(args.org.as_deref())?;
+    let (mut own, mut left): (Vec<Written>, usize) = (Vec::new(), 0);
+    for one in found.into_iter().filter(|one| is_selected(one, args, &called)) {
+        match obstacle(&one, &orgs) {
+            Some(why) => {
+                let change = render::differences(&one.change);
+                printer.error(&format!("{}: {change} is not undone: {why}", one.subject));
+                left += 1;
+            }
+            None => own.push(one),
+        }
+    }
     let mut tally = Tally::default();
-    let mut left = say_others(&others, printer);
     if own.is_empty() {
         printer.note("Beadle wrote nothing that it can undo");
         return Ok(tally.code_with(left));
     }
-    for file in config.orgs(args.org.as_deref())? {
+    let by = operator(config).await;
+    let undo = Undo { name, by, args, store: &store, clock: &app.clock, printer };
+    for file in orgs {
         let mut changes: BTreeMap<Key, Vec<&Change<()>>> = BTreeMap::new();
         for one in own.iter().filter(|one| one.key.instance().eq_ignore_ascii_case(&file.name)) {
             changes.entry(one.key.clone()).or_default().push(&one.change);
@@ -73,43 +89,39 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
         let went = undo.organisation(&org, &changes).await;
         SpawnedShare::end_all(shared).await;
         let Some((results, not_restored)) = went? else {
-            printer.note("no change was written");
-            return Ok(FAILED);
+            let further = if tally == Tally::default() { "" } else { "further " };
+            printer.note(format!("no {further}change was written"));
+            return Ok(declined(&tally, printer));
         };
         tally.add(results);
         left += not_restored;
     }
     summary(&tally, printer);
+    if tally.held > 0 {
+        printer
+            .note("the guard holds changes: approve them (see `beadle holds`), then run this command again");
+    }
     Ok(tally.code_with(left))
 }
 
-/// Returns whether the options select a write.
-fn is_selected(one: &Written, args: &UndoArgs) -> bool {
+/// Returns whether the options select a write. `called` are the keys of the repositories that the
+/// operator named, by their present or a former name.
+fn is_selected(one: &Written, args: &UndoArgs, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
-    let is_called = |name: &String| {
-        let bare = one.subject.rsplit('/').next().unwrap_or_default();
-        name.eq_ignore_ascii_case(bare) || name.eq_ignore_ascii_case(&one.subject)
-    };
-    args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || args.repo.iter().any(is_called))
+    args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || called.contains(&one.key))
 }
 
-/// Returns whether Beadle can undo a write: a write to a repository that exists, or to the
-/// organisation itself.
-fn can_undo(one: &Written) -> bool {
-    matches!(one.key.kind(), "repository" | "organisation") && name_in(&one.key).is_none()
-}
-
-/// Prints which writes the undo does not cover, and returns their number.
-fn say_others(others: &[Written], printer: &Printer) -> usize {
-    for one in others {
-        let why = if one.key.kind() == "repository" {
-            "Beadle deletes no repository"
-        } else {
-            "Beadle does not undo writes to groups; change the directory or the policy"
-        };
-        printer.error(&format!("{}: {} is not undone: {why}", one.subject, render::differences(&one.change)));
+/// Returns the reason why Beadle cannot undo a write. It can undo writes to repositories that exist,
+/// and to the organisation itself.
+fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
+    if !matches!(one.key.kind(), "repository" | "organisation") {
+        return Some("Beadle does not undo writes to groups; change the directory or the policy");
     }
-    others.len()
+    if name_in(&one.key).is_some() {
+        return Some("Beadle deletes no repository");
+    }
+    let is_known = orgs.iter().any(|org| one.key.instance().eq_ignore_ascii_case(&org.name));
+    (!is_known).then_some("the configuration has no organisation of this name")
 }
 
 impl Undo<'_> {
@@ -136,10 +148,12 @@ impl Undo<'_> {
         let left =
             planned.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         let mut tally = Tally::default();
-        if writes(&shown) && !self.args.yes && !agreed(&shown, printer)? {
-            return Ok(None);
+        if writes(&shown) {
+            if !self.args.yes && !agreed(&shown, printer)? {
+                return Ok(None);
+            }
+            self.note_action(org).await?;
         }
-        self.note_action(org).await?;
         let reader = planner.reader().clone();
         let applier = Applier {
             planner,
@@ -195,17 +209,8 @@ impl Undo<'_> {
 
     /// Stores an entry about the run in the journal, and returns its number.
     async fn note_run(&self, key: &Key, report: &Report) -> anyhow::Result<Option<u64>> {
-        let counts = RunCounts {
-            changes: report.steps.len(),
-            written: report.count(|result| *result == StepResult::Written),
-            held: report.count(|result| matches!(result, StepResult::Held { .. })),
-            withheld: Some(report.count(|result| *result == StepResult::Withheld)),
-            failed: report.failed(),
-            postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
-            unknown: report.unknowns.clone(),
-            after: Some(Vec::new()),
-        };
-        self.journal(EntryKind::Run, key.to_string(), &report.subject, Detail::Run(counts)).await
+        let detail = Detail::Run(run_counts(report, Vec::new()));
+        self.journal(EntryKind::Run, key.to_string(), &report.subject, detail).await
     }
 
     /// Stores in the journal who undid what.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::journal::{Happened, IntendedChange, RunCounts, SweepEnd};
+use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RunCounts, SweepEnd};
 use beadle_engine::{Change, Detail, Entry, EntryKind, Key, Listing, Store, Time};
 
 use crate::commands::names::PAGE;
@@ -28,60 +28,62 @@ pub(super) struct Written {
 
 /// Returns everything that Beadle wrote since a time, oldest first.
 pub(super) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
-    writes(store, Listing { after: 0, since: Some(since), key: None, limit: PAGE }).await
+    writes(store, Listing { since: Some(since), limit: PAGE, ..Listing::default() }, |_| true).await
 }
 
 /// Returns the writes that these words name, oldest first. A word is the number of an entry in the
 /// journal, the digest of a change, or the code of an approved group of changes.
 pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
-    let mut digests: Vec<&str> = Vec::new();
+    let mut codes: Vec<String> = Vec::new();
     for word in words {
         if word.len() == DIGEST && word.chars().all(|c| c.is_ascii_hexdigit()) {
-            digests.push(word);
+            codes.push(word.to_ascii_lowercase());
             continue;
         }
         let number = word.parse::<u64>().ok().filter(|number| *number > 0).with_context(|| {
             format!(
                 "invalid run `{word}`: use the number of an entry in the journal, or the digest of a change or a group\n\
-                 hint: see `beadle journal`"
+                 hint: see `beadle journal --numbers`"
             )
         })?;
         found.extend(of_entry(store, number).await?.into_iter().map(|one| (one.seq, one)));
     }
-    if !digests.is_empty() {
-        let all = writes(store, Listing { after: 0, since: None, key: None, limit: PAGE }).await?;
-        for digest in digests {
-            let mut wanted = of_group(store, digest).await?;
-            wanted.insert(digest.to_ascii_lowercase());
-            let own = all.iter().filter(|one| wanted.contains(&one.change.digest(&one.key)));
-            let own: Vec<&Written> = own.collect();
-            if own.is_empty() {
-                bail!(
-                    "the journal has no write of a change or of an approved group with the code `{digest}`"
-                );
-            }
-            found.extend(own.into_iter().map(|one| (one.seq, one.clone())));
+    if codes.is_empty() {
+        return Ok(found.into_values().collect());
+    }
+    let digests = digests(store, codes).await?;
+    let is_named = |own: &BTreeSet<String>, one: &Written| own.contains(&one.change.digest(&one.key));
+    let is_wanted = |one: &Written| digests.values().any(|own| is_named(own, one));
+    let all = writes(store, Listing { limit: PAGE, ..Listing::default() }, is_wanted).await?;
+    for (code, own) in &digests {
+        if !all.iter().any(|one| is_named(own, one)) {
+            bail!("the journal has no write of a change or of an approved group with the code `{code}`");
         }
     }
+    found.extend(all.into_iter().map(|one| (one.seq, one)));
     Ok(found.into_values().collect())
 }
 
-/// Returns the digests of the changes that an operator approved as this group.
-async fn of_group(store: &dyn Store, group: &str) -> anyhow::Result<BTreeSet<String>> {
-    let mut digests = BTreeSet::new();
-    let mut listing = Listing { after: 0, since: None, key: None, limit: PAGE };
+/// Returns the digests of the changes that each code names: the code itself, and the changes that an
+/// operator approved as the group with this code.
+async fn digests(
+    store: &dyn Store,
+    codes: Vec<String>,
+) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut digests: BTreeMap<String, BTreeSet<String>> =
+        codes.into_iter().map(|code| (code.clone(), BTreeSet::from([code]))).collect();
+    let mut listing = Listing { limit: PAGE, ..Listing::default() };
     loop {
         let entries = store.entries(listing.clone()).await?;
         let Some(last) = entries.last() else { return Ok(digests) };
         listing.after = last.seq;
-        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Operator) {
-            // Only the approval of a change in a group has both keys.
-            let detail = entry.detail.to_value();
-            if detail["group"] == group
-                && let Some(digest) = detail["approved"].as_str()
+        for entry in entries {
+            if let Detail::Operator(OperatorAction::Approved { approved, group: Some(group), .. }) =
+                entry.detail
+                && let Some(own) = digests.get_mut(&group)
             {
-                digests.insert(digest.to_owned());
+                own.insert(approved);
             }
         }
     }
@@ -89,16 +91,16 @@ async fn of_group(store: &dyn Store, group: &str) -> anyhow::Result<BTreeSet<Str
 
 /// Returns the writes of the run, the sweep or the write that has this number in the journal.
 async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>> {
-    let listing = Listing { after: number - 1, since: None, key: None, limit: 1 };
+    let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);
     let entry = entry.with_context(|| format!("the journal has no entry with the number {number}"))?;
-    let of_key = Listing { after: 0, since: None, key: Some(entry.key.clone()), limit: PAGE };
+    let of_key = Listing { key: Some(entry.key.clone()), limit: PAGE, ..Listing::default() };
     match (&entry.detail, entry.kind) {
-        (Detail::Run(counts), _) => Ok(of_run(writes(store, of_key).await?, number, counts)),
+        (Detail::Run(counts), _) => Ok(of_run(writes(store, of_key, |_| true).await?, number, counts)),
         (Detail::Sweep(end), _) => of_sweep(store, &entry, end).await,
         (_, EntryKind::Intent | EntryKind::Result) => {
             let intent = entry.intent.unwrap_or(number);
-            Ok(writes(store, of_key).await?.into_iter().filter(|one| one.seq == intent).collect())
+            writes(store, of_key, |one| one.seq == intent).await
         }
         (_, kind) => bail!(
             "entry {number} of the journal has the kind `{}`: specify a run, a sweep or a write",
@@ -127,13 +129,17 @@ fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
 async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::Result<Vec<Written>> {
     let key: Key = entry.key.parse().with_context(|| format!("entry {} has no key", entry.seq))?;
     let begun = entry.at - Duration::from_secs(end.took_s);
-    let all = since(store, begun).await?.into_iter();
-    Ok(all.filter(|one| one.at <= entry.at && one.key.instance() == key.instance()).collect())
+    let listing = Listing { since: Some(begun), limit: PAGE, ..Listing::default() };
+    writes(store, listing, |one| one.at <= entry.at && one.key.instance() == key.instance()).await
 }
 
-/// Returns the writes of a list, oldest first. Writes that certainly did not happen are not in the
-/// result.
-async fn writes(store: &dyn Store, mut listing: Listing) -> anyhow::Result<Vec<Written>> {
+/// Returns the wanted writes of a list, oldest first. Writes that certainly did not happen are not
+/// in the result.
+async fn writes(
+    store: &dyn Store,
+    mut listing: Listing,
+    is_wanted: impl Fn(&Written) -> bool,
+) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     loop {
         let entries = store.entries(listing.clone()).await?;
@@ -144,7 +150,10 @@ async fn writes(store: &dyn Store, mut listing: Listing) -> anyhow::Result<Vec<W
                 (Detail::Change(IntendedChange { change, .. }), None) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
-                    found.insert(seq, Written { seq, at, key, subject, change, is_confirmed: false });
+                    let one = Written { seq, at, key, subject, change, is_confirmed: false };
+                    if is_wanted(&one) {
+                        found.insert(seq, one);
+                    }
                 }
                 (Detail::Result(result), Some(intent)) => {
                     if result.written == Happened::No && result.unknown != Some(true) {
@@ -206,6 +215,7 @@ mod tests {
             failed: 0,
             postponed: Some(0),
             unknown: Vec::new(),
+            unwritten: None,
             after: Some(Vec::new()),
         };
         let entries = vec![entry(EntryKind::Run, None, Detail::Run(counts))];

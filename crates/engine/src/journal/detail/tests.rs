@@ -86,6 +86,9 @@ const STORED: &[Stored] = &[
     (r#"{"undid":"undo of 1234","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Undid { .. }))
     }),
+    (r#"{"ended_undo":2,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::EndedUndo { .. }))
+    }),
     (r#"{"resumed":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
     }),

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::apply::UNDO_GENERATION;
+use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::{ApplyContext, Detail, Listing, Planner as _, StepResult, WritePace, apply};
 
 use super::importing::imported;
 use super::world::{UNLIMITED, World};
 use super::*;
 use crate::planner::undo::UndoPlanner;
-use crate::undo::{forget, reversals};
+use crate::stored_waiver;
+use crate::undo::{count, forget, reversals};
 use crate::undo_writer::UndoWriter;
 
 /// A policy that changes values which the repository already has.
@@ -168,8 +169,12 @@ async fn undone_values_are_only_observed_until_somebody_resumes_them() {
         assert_eq!(results, [&StepResult::Withheld]);
         world.clock.jump(3_600_000);
     }
-    assert_eq!(forget(world.store.as_ref(), "repository:acme:10").await.unwrap(), 0);
-    assert_eq!(forget(world.store.as_ref(), "acme").await.unwrap(), 1);
+    let (store, now) = (world.store.as_ref(), world.clock.now());
+    assert_eq!(count(store, "repository:acme:101").await.unwrap(), 1);
+    assert_eq!(forget(store, "repository:acme:10", now).await.unwrap(), 0);
+    assert_eq!(forget(store, "acme", now).await.unwrap(), 1);
+    let row = store.row(&Key::new("repository", "acme", 101)).await.unwrap().unwrap();
+    assert!(row.wanted > row.done, "the repository is due");
     Box::pin(world.apply()).await;
     assert_eq!(live(&world)["has_wiki"], false);
 }
@@ -318,8 +323,52 @@ async fn with_every_aspect_an_undone_run_leaves_what_was_there_before() {
         assert!(matches!(result, StepResult::Withheld | StepResult::Blocked), "{what}: {result:?}");
     }
     // After the operator resumes the values, Beadle writes them again.
-    forget(world.store.as_ref(), "acme").await.unwrap();
+    forget(world.store.as_ref(), "acme", world.clock.now()).await.unwrap();
     Box::pin(world.apply()).await;
     assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new());
     world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
+    let world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let waiver = Waiver {
+        keys: vec!["repository.has_wiki".into()],
+        repositories: vec!["shop".into()],
+        until: world.clock.now() + Duration::from_secs(2 * 86_400),
+        reason: "release".into(),
+        owner: "mona".into(),
+        asked: None,
+    };
+    stored_waiver("acme", &waiver.id()).put(world.store.as_ref(), &waiver).await.unwrap();
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!((done.len(), left), (1, Vec::new()));
+    assert_eq!(live(&world)["has_wiki"], true);
+    // The plan has no change, and Beadle does not take this for a policy that agrees.
+    world.clock.jump(3_600_000);
+    Box::pin(world.apply()).await;
+    world.clock.jump(3 * 86_400_000);
+    let steps = Box::pin(world.apply_once(UNLIMITED)).await;
+    let results: Vec<&StepResult> = steps.iter().map(|(.., result)| result).collect();
+    assert_eq!(results, [&StepResult::Withheld]);
+    assert_eq!(live(&world)["has_wiki"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_repository_is_found_and_a_deleted_one_is_named() {
+    let world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let (changes, last) = written(&world, 0).await;
+    world.rename("shop", "store").await;
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!((done.len(), left), (1, Vec::new()));
+    assert_eq!(world.sim.state()["orgs"]["acme"]["repos"]["store"]["has_wiki"], true);
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "store": null } } } })).await;
+    let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes))).collect();
+    let planner = UndoPlanner::new(&world.parts().0, wanted, format!("{UNDO_GENERATION}{last}"));
+    let plans = Box::pin(planner.plans(Lane::Manual)).await.unwrap();
+    let skipped: Vec<&str> = plans.iter().filter_map(|(_, plan)| plan.skipped.as_deref()).collect();
+    assert_eq!(skipped, ["the repository does not exist, or the App cannot see it"]);
 }

@@ -176,9 +176,9 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "undo",
         &[
-            ("beadle undo 1234", "a run or a sweep; `beadle journal` shows its number"),
+            ("beadle undo 1234", "a run or a sweep; `beadle journal --numbers` shows its number"),
             ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in a night"),
-            ("beadle undo 8f0c1d2e3a4b", "one change by its digest, such as an approved one"),
+            ("beadle undo 8f0c1d2e3a4b", "a change by its digest, or an approved group of changes by its code"),
         ],
     ),
     (

@@ -261,6 +261,9 @@ pub(crate) enum Command {
         time: Duration,
     },
     /// End a pause, or let Beadle change again what an operator undid
+    ///
+    /// During a pause, the command ends only the pause. Otherwise, the policy applies again to the
+    /// values that `beadle undo` restored.
     Resume {
         #[command(flatten)]
         scope: Scope,
@@ -287,7 +290,7 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected.
     Reject(RejectArgs),
-    /// Undo what Beadle wrote: show the plan, ask for confirmation, restore the earlier values
+    /// Undo what Beadle wrote: show the plan, ask for confirmation, restore earlier values
     ///
     /// The earlier values are in the journal. Beadle leaves alone what somebody changed since, and
     /// says what it cannot restore. Afterwards Beadle only observes the restored values, until the

@@ -2,9 +2,7 @@
 
 use beadle_engine::Detail;
 use beadle_engine::guard::is_undo;
-use beadle_engine::journal::{
-    Happened, IntendedChange, OperatorAction, RecoveryEnd, RunCounts, SweepEnd,
-};
+use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
 
 use crate::journal::made_by;
 use crate::journal::story::Story;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
-use crate::guard::{Hold, is_undo};
 use crate::guard::window::End;
+use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;

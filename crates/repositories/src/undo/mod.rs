@@ -10,8 +10,8 @@ mod past;
 mod protection;
 mod reversal;
 
-pub use self::memory::{count, forget};
 pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
+pub use self::memory::{count, forget};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};

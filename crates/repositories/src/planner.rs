@@ -323,19 +323,18 @@ impl RepositoryPlanner {
         // Data from a read of the whole organisation can be out of date. So Beadle first reads the
         // repository's own data again in three cases: other layers reach the repository now, the
         // plan has a change that the guard counts, or the plan changes teams or properties.
+        let mut fresh = None;
         let (mut plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
-            let mut fresh = seen.clone();
-            self.reader.refresh(&mut fresh).await?;
-            self.attempt(policy, &fresh).await?
+            let fresh = fresh.insert(seen.clone());
+            self.reader.refresh(fresh).await?;
+            self.attempt(policy, fresh).await?
         } else {
             (plan, moves)
         };
         if let Some(reached) = &self.reached {
             reached.settle(moves).await?;
         }
-        if let Some(undone) = &self.undone {
-            undone.observe(&seen.id.to_string(), &mut plan, self.reader.clock().now()).await?;
-        }
+        self.observe_undone(policy, fresh.as_ref().unwrap_or(seen), &mut plan).await?;
         Ok(plan)
     }
 
@@ -456,4 +455,5 @@ mod standing;
 #[cfg(test)]
 mod tests;
 pub mod undo;
+mod undone;
 mod widening;

@@ -53,6 +53,12 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
+/// Returns the name of the entry that a part of a plan is about, if the aspect is a list.
+pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
+    let list = ALL.iter().find(|list| list.list == aspect)?;
+    what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
+}
+
 /// Puts the earlier value into its list. `all` are all values that the undo restores. Returns
 /// `None` if the aspect has no list, and otherwise a remark about what the undo does not restore.
 pub(super) fn put(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
-    Change, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
+    Change, Field, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub(crate) const ORGANISATION: &str = "organisation";
 
 /// The values of a repository that an operator undid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Undone {
+pub(crate) struct Undone {
     /// The time of the last undo.
     at: Time,
     /// The operator who undid the values.
@@ -45,6 +45,15 @@ struct UndoneValue {
 
 impl Metadata for Undone {
     const KIND: &'static str = "undone";
+}
+
+impl Undone {
+    /// Returns whether an operator undid this value of a change.
+    pub(super) fn has<W>(&self, change: &Change<W>, field: &Field) -> bool {
+        let (what, name) = reversal::named(change, field);
+        let value = UndoneValue { aspect: change.aspect.clone(), what, name };
+        self.values.iter().any(|known| known.covers(&value))
+    }
 }
 
 impl UndoneValue {
@@ -170,6 +179,11 @@ impl Memory {
     /// Makes this value forget nothing from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
+    }
+
+    /// Returns the undone values of a repository, if there are any.
+    pub(crate) async fn of(&self, id: &str) -> Result<Option<Undone>, StoreError> {
+        own(&self.organisation, id).get(self.store.as_ref()).await
     }
 
     /// Makes Beadle only observe the undone values of a repository, and forgets the values with

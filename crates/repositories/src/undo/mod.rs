@@ -2,6 +2,7 @@
 //! these values, Beadle makes a policy of one repository, and the planner compares this policy with
 //! GitHub. So no aspect needs other code to undo a write.
 
+mod apart;
 mod draft;
 mod entries;
 mod memory;
@@ -10,6 +11,7 @@ mod past;
 mod protection;
 mod reversal;
 
+pub(crate) use self::apart::{shared, split};
 pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
 pub use self::memory::{count, forget};
 pub(crate) use self::past::Past;

@@ -12,6 +12,25 @@ const CHECKS: &str = "required_status_checks";
 const ENVIRONMENTS: &str = "required_deployment_environments";
 const CHANGED: &str = "somebody changed the rule since";
 
+/// Returns the path of a value inside the protection of a branch. A rule as a whole has no path.
+pub(super) fn key(name: &str) -> Option<String> {
+    let (block, key) = match name {
+        "rule" => return None,
+        "dismissal_restrictions" | "dismissal_restrictions to list" => (REVIEWS, "dismissal_restrictions"),
+        "bypass_pull_request_allowances list" => (REVIEWS, "bypass_pull_request_allowances"),
+        "required_approving_review_count"
+        | "dismiss_stale_reviews"
+        | "require_code_owner_reviews"
+        | "require_last_push_approval" => (REVIEWS, name),
+        "required_status_checks.checks list" => (CHECKS, "checks"),
+        _ => {
+            let list = name.strip_suffix(" to list").or_else(|| name.strip_suffix(" list"));
+            return Some(list.unwrap_or(name).to_owned());
+        }
+    };
+    Some(format!("{block}.{key}"))
+}
+
 /// Puts the earlier value of a rule into its entry of `branches`. `all` are all values that the
 /// undo restores.
 pub(super) fn put(

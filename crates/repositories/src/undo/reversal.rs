@@ -96,6 +96,11 @@ fn renamed<W>(change: &Change<W>) -> Option<(String, String)> {
     Some((format!("{kind} {}", field.before.as_str()?), format!("{kind} {}", field.after.as_str()?)))
 }
 
+/// Returns the part and the name of one value of a change.
+pub(super) fn named<W>(change: &Change<W>, field: &Field) -> (String, String) {
+    (part(change), plain(&change.aspect, field).0)
+}
+
 /// Returns the part and the name of each value that a change sets or removes. If the change renames
 /// the part, the result has both names.
 pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {

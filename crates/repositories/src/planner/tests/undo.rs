@@ -357,6 +357,25 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undone_value_does_not_stop_the_repair_of_others() {
+    let protection = "{ enforce_admins: true, required_linear_history: true }";
+    let world = shop_with(&format!("branches: [{{ name: main, protection: {protection} }}]\n")).await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!((done.len(), left), (1, Vec::new()));
+    let weaker = json!({ "protection": { "main": { "required_linear_history": false } } });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": weaker } } } })).await;
+    let steps = Box::pin(world.apply_once(UNLIMITED)).await;
+    let results: Vec<&StepResult> = steps.iter().map(|(.., result)| result).collect();
+    assert_eq!(results, [&StepResult::Written, &StepResult::Withheld]);
+    let state = world.sim.state();
+    let main = &state["orgs"]["acme"]["repos"]["shop"]["protection"]["main"];
+    assert_eq!((&main["required_linear_history"], &main["enforce_admins"]), (&json!(true), &json!(false)));
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renamed_repository_is_found_and_a_deleted_one_is_named() {
     let world = shop_with("repository: { has_wiki: false }\n").await;
     Box::pin(world.apply()).await;

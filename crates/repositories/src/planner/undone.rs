@@ -21,11 +21,13 @@ impl RepositoryPlanner {
         let id = seen.id.to_string();
         let Some(undone) = memory.of(&id).await? else { return Ok(()) };
         let paths = shared(&undone, plan);
-        if !paths.is_empty() {
+        let others = if paths.is_empty() {
+            Plan::new("")
+        } else {
             let apart = Self { waivers: self.waivers.without(paths), ..self.clone() };
-            let (others, _) = Box::pin(apart.attempt(policy, seen)).await?;
-            split(&undone, plan, others);
-        }
+            Box::pin(apart.attempt(policy, seen)).await?.0
+        };
+        split(&undone, plan, others);
         Ok(memory.observe(&id, plan, self.reader.clock().now()).await?)
     }
 }

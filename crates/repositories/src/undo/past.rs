@@ -93,7 +93,17 @@ impl Past {
                 }
             }
         }
-        load(file, &good).ok()
+        match load(file, &good) {
+            Ok(policy) => Some(policy),
+            // Each section is valid alone, and they contradict each other.
+            Err(why) => {
+                let why = format!("a policy cannot declare the earlier values together: {why}");
+                let open = places.keys().copied().filter(|at| !self.left.contains_key(at));
+                let open: Vec<usize> = open.collect();
+                self.left.extend(open.into_iter().map(|at| (at, why.clone())));
+                None
+            }
+        }
     }
 }
 

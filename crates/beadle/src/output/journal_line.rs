@@ -1,8 +1,7 @@
 //! Shows one story of the journal as one line for people: when, where, what, and who caused it.
 
 use beadle_engine::Detail;
-use beadle_engine::guard::is_undo;
-use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
+use beadle_engine::journal::{Happened, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
 
 use crate::journal::made_by;
 use crate::journal::story::Story;
@@ -41,9 +40,6 @@ fn is_guarded(story: &Story) -> bool {
 /// Returns the sentence for a story.
 pub(crate) fn text(story: &Story) -> String {
     let text = match &story.entry.detail {
-        Detail::Change(IntendedChange { change: undone, generation }) if is_undo(generation) => {
-            format!("{}; {generation}", change(undone, story.end()))
-        }
         Detail::Change(intended) => change(&intended.change, story.end()),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
         Detail::ObservedDispatch(observed) => {

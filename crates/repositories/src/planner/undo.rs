@@ -94,6 +94,30 @@ impl UndoPlanner {
         }
     }
 
+    /// Plans the undo of one key.
+    async fn of_key(
+        &self,
+        key: &Key,
+        hint: Option<&str>,
+        lane: Lane,
+    ) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let planner = self.planner.in_lane(lane);
+        let Some(all) = self.wanted.get(key) else {
+            let mut plan = Plan::new(key.as_str());
+            plan.skipped = Some("the undo does not concern it".into());
+            return Ok(plan);
+        };
+        if key.kind() == "organisation" {
+            return Box::pin(self.undo(&planner, None, all)).await;
+        }
+        let Some(seen) = self.find(&planner, key, hint).await? else {
+            let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
+            plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+            return Ok(plan);
+        };
+        Box::pin(self.undo(&planner, Some(&seen), all)).await
+    }
+
     /// Plans the undo of one repository, or of the organisation itself if `seen` is `None`.
     async fn undo(
         &self,
@@ -190,21 +214,7 @@ impl Planner for UndoPlanner {
     type Write = Box<dyn Step>;
 
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let planner = self.planner.in_lane(lane);
-        let Some(all) = self.wanted.get(key) else {
-            let mut plan = Plan::new(key.as_str());
-            plan.skipped = Some("the undo does not concern it".into());
-            return Ok(plan);
-        };
-        if key.kind() == "organisation" {
-            return Box::pin(self.undo(&planner, None, all)).await;
-        }
-        let Some(seen) = self.find(&planner, key, hint).await? else {
-            let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
-            plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
-            return Ok(plan);
-        };
-        Box::pin(self.undo(&planner, Some(&seen), all)).await
+        self.of_key(key, hint, lane).await
     }
 
     fn generation(&self) -> String {

@@ -1,5 +1,5 @@
-//! What the journal records about a run: how many changes had which result, and which changes Beadle
-//! did not write.
+//! What the journal records about a run: how many changes had which result, and which changes
+//! Beadle did not write.
 
 use crate::apply::{Report, StepResult};
 use crate::journal::{Cause, Obstacle, RunCounts, UnwrittenChange};

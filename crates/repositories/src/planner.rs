@@ -126,9 +126,9 @@ impl RepositoryPlanner {
     }
 
     /// Makes the planner use the waivers in `store`, and remember five things there. These are the
-    /// repository to which each file in repos/ belongs, the layers that reached each repository, the
-    /// ids that names meant, digests of the secrets that Beadle wrote, and the values that an operator
-    /// undid.
+    /// repository to which each file in repos/ belongs, the layers that reached each repository,
+    /// the ids that names meant, digests of the secrets that Beadle wrote, and the values that an
+    /// operator undid.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();

@@ -279,7 +279,8 @@ pub enum OperatorAction {
     },
     /// The operator let Beadle write undone values again as the policy declares (`beadle resume`).
     EndedUndo {
-        /// The number of repositories that had undone values. The organisation itself counts as one.
+        /// The number of repositories that had undone values. The organisation itself counts as
+        /// one.
         ended_undo: usize,
         /// The operator who ended the undo.
         by: String,

@@ -1,6 +1,6 @@
 //! Plans the undo of what Beadle wrote to repositories. The planner compares a policy that declares
-//! the earlier values with GitHub, and keeps only the changes that are the exact opposite of written
-//! changes.
+//! the earlier values with GitHub, and keeps only the changes that are the exact opposite of
+//! written changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -185,7 +185,8 @@ async fn of_organisation(reader: &Reader, all: &[Reversal]) -> Result<Observed, 
     Ok(observed)
 }
 
-/// Plans a repository, or the organisation itself, with the policy that declares the earlier values.
+/// Plans a repository, or the organisation itself, with the policy that declares the earlier
+/// values.
 async fn past_plan(
     planner: &RepositoryPlanner,
     policy: &Policy,

@@ -9,8 +9,9 @@ use crate::policy::Policy;
 use crate::undo::{shared, split};
 
 impl RepositoryPlanner {
-    /// Makes Beadle only observe the undone values in the plan of a repository. If such a value shares
-    /// a change with others, a second plan without the undone values has the write of the others.
+    /// Makes Beadle only observe the undone values in the plan of a repository. If such a value
+    /// shares a change with others, a second plan without the undone values has the write of the
+    /// others.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,

@@ -13,8 +13,8 @@ use crate::policy::check_waived_key;
 /// GitHub replaces the whole list or ruleset.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
-/// Returns the paths of the undone values that other values cannot be written without. They are paths
-/// as waivers have them. If no path can name a value, the value is not in the result.
+/// Returns the paths of the undone values that other values cannot be written without. They are
+/// paths as waivers have them. If no path can name a value, the value is not in the result.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {
@@ -26,9 +26,9 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Splits the changes that would write undone values together with others. `others` is the plan of a
-/// policy without the undone values. If it has no change that writes only a part of a change, Beadle
-/// only observes the whole change.
+/// Splits the changes that would write undone values together with others. `others` is the plan of
+/// a policy without the undone values. If it has no change that writes only a part of a change,
+/// Beadle only observes the whole change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();
     let mixed: Vec<usize> = places.filter(|at| is_mixed(undone, plan, &plan.changes[*at])).collect();

@@ -1,5 +1,5 @@
-//! The sections of the policy file with which an undo plans. A list begins with the entries that the
-//! repository has now, and a key begins together with the keys that a policy needs beside it.
+//! The sections of the policy file with which an undo plans. A list begins with the entries that
+//! the repository has now, and a key begins together with the keys that a policy needs beside it.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! Remembers which values of a repository an operator undid. Beadle only observes such a value until
-//! the policy agrees with it, or until an operator resumes it. Otherwise the next run would undo the
-//! undo.
+//! Remembers which values of a repository an operator undid. Beadle only observes such a value
+//! until the policy agrees with it, or until an operator resumes it. Otherwise the next run would
+//! undo the undo.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,7 +216,8 @@ impl Memory {
                 aspects.iter().map(|aspect| Waiting { aspect: (*aspect).to_owned(), why: why.clone() });
             plan.waits.extend(waits);
         }
-        // While a part is unknown or waived, Beadle does not know whether the policy agrees with it.
+        // While a part is unknown or waived, Beadle does not know whether the policy agrees with
+        // it.
         let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
         let is_waived = |aspect: &str| plan.waived.iter().any(|waived| concerns(&waived.key, aspect));
         let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));

@@ -1,5 +1,5 @@
-//! Puts the earlier values into an entry of `rulesets` or `environments`, whose values are in blocks
-//! and lists of the entry.
+//! Puts the earlier values into an entry of `rulesets` or `environments`, whose values are in
+//! blocks and lists of the entry.
 
 use serde_json::{Value, json};
 

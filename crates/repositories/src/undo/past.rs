@@ -28,9 +28,9 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Makes the policy of a repository, or of the organisation itself if `seen` is `None`. `all` are
-    /// the values of the undo, and `open` are the positions of those values that the policy must
-    /// declare.
+    /// Makes the policy of a repository, or of the organisation itself if `seen` is `None`. `all`
+    /// are the values of the undo, and `open` are the positions of those values that the policy
+    /// must declare.
     pub(crate) fn of(
         seen: Option<&Repository>,
         observed: &Observed,

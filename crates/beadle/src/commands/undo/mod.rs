@@ -111,8 +111,8 @@ fn is_selected(one: &Written, args: &UndoArgs, called: &BTreeSet<Key>) -> bool {
     args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || called.contains(&one.key))
 }
 
-/// Returns the reason why Beadle cannot undo a write. It can undo writes to repositories that exist,
-/// and to the organisation itself.
+/// Returns the reason why Beadle cannot undo a write. It can undo writes to repositories that
+/// exist, and to the organisation itself.
 fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
     if !matches!(one.key.kind(), "repository" | "organisation") {
         return Some("Beadle does not undo writes to groups; change the directory or the policy");

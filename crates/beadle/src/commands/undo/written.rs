@@ -65,8 +65,8 @@ pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     Ok(found.into_values().collect())
 }
 
-/// Returns the digests of the changes that each code names: the code itself, and the changes that an
-/// operator approved as the group with this code.
+/// Returns the digests of the changes that each code names: the code itself, and the changes that
+/// an operator approved as the group with this code.
 async fn digests(
     store: &dyn Store,
     codes: Vec<String>,

@@ -76,8 +76,8 @@ async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, 
     (changes, last)
 }
 
-/// Undoes what Beadle wrote between two entries of the journal. Returns the changes of the undo, and
-/// what it does not restore.
+/// Undoes what Beadle wrote between two entries of the journal. Returns the changes of the undo,
+/// and what it does not restore.
 async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
     let mut changes: BTreeMap<Key, Vec<Change<()>>> = BTreeMap::new();

@@ -74,4 +74,5 @@ pub use store::{
     DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
 };
 pub use transfer::{Copied, CopyError, copy};
+pub use unwritten::run_counts;
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

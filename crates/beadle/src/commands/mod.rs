@@ -35,6 +35,7 @@ mod sweep;
 mod tally;
 mod targets;
 mod tasks;
+mod undo;
 mod waive;
 mod waivers;
 
@@ -94,6 +95,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Holds(args) => holds::run(&*config()?, &args, printer).await,
         Command::Approve(args) => approve::run(&*config()?, &args, printer).await,
         Command::Reject(args) => reject::run(&*config()?, &args, printer).await,
+        Command::Undo(args) => Box::pin(undo::run(&armed().await?, &args, printer)).await,
         Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
         Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,

@@ -58,6 +58,7 @@ mod taken;
 mod targeting;
 mod tasks;
 mod told;
+mod undo;
 mod waivers;
 mod webhooks;
 mod work;

@@ -31,6 +31,7 @@ mod preview;
 mod reviewers;
 mod rulesets;
 mod secrets;
+mod undo;
 mod waivers;
 mod world;
 

@@ -18,6 +18,7 @@ mod documents;
 mod fresh;
 mod grantee;
 mod graphql;
+mod installations;
 mod issue_comments;
 mod kept_files;
 mod loader;
@@ -52,6 +53,7 @@ pub use comments::Comment;
 pub use conditional::{kept_answers, last_read};
 pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
+pub use installations::Installation;
 pub use issue_comments::IssueComment;
 pub use kept_files::{
     AtPath, DefaultBranch, FilesBranch, FilesCommit, FilesPull, KeptFiles, PullState, blob_id,

@@ -29,6 +29,20 @@ const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 /// numbers.
 pub const MEMBERSHIP: &str = "organisation";
 
+/// The kind of the key that stands for all installations of an App.
+pub const INSTALLATIONS: &str = "installations";
+
+/// Returns the key that stands for all installations of an App. It belongs to no organisation.
+pub fn installations_key(app: u64) -> Key {
+    Key::new(INSTALLATIONS, "-", app)
+}
+
+/// Returns the mark of an event that somebody installed, removed or suspended the App.
+pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
+    let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
+    (event == "installation").then(|| Mark::new(installations_key(app), Lane::Event))
+}
+
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
     let instance = sender.instance.as_str();
     // If Beadle's own write caused the event, the repository is probably as declared, so the lane

@@ -26,6 +26,12 @@ pub(crate) fn senders(
             Err(error) => missing.push((org.name.clone(), error)),
         }
     }
+    if let Some(from) = &file.installations {
+        match values(secret_store, &from.webhook_secrets) {
+            Ok(secrets) => senders.github.extend(file.installations_sender(secrets)),
+            Err(error) => missing.push(("[installations]".to_owned(), error)),
+        }
+    }
     for okta in &file.okta {
         match okta.sender(|references| values(secret_store, references)) {
             Ok(sender) => senders.okta.push(sender),

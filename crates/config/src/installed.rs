@@ -31,6 +31,17 @@ pub enum InstallationState {
     Uninstalled,
 }
 
+impl InstallationState {
+    /// Returns the state as a word for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Uninstalled => "uninstalled",
+        }
+    }
+}
+
 impl Metadata for Installed {
     const KIND: &'static str = "installation";
 }

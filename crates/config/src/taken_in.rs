@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beadle_engine::Mode;
-use beadle_hooks::github::{OrgFacts, Sender};
+use beadle_hooks::github::{NO_INSTANCE, OrgFacts, Sender};
 use beadle_secrets::SecretString;
 
 use crate::installations::is_login;
@@ -117,7 +117,7 @@ impl File {
     pub fn installations_sender(&self, secrets: Vec<SecretString>) -> Option<Sender> {
         let from = self.installations.as_ref()?;
         Some(Sender {
-            instance: "-".into(),
+            instance: NO_INSTANCE.into(),
             login: String::new(),
             app_id: Some(from.app.id),
             secrets,

@@ -3,7 +3,7 @@
 
 use beadle_engine::{Key, Lane, Mark};
 
-use super::Sender;
+use super::{NO_INSTANCE, Sender};
 use super::payload::{Payload, Repository};
 use super::policy_checks;
 
@@ -32,15 +32,10 @@ pub const MEMBERSHIP: &str = "organisation";
 /// The kind of the key that stands for all installations of an App.
 pub const INSTALLATIONS: &str = "installations";
 
-/// Returns the key that stands for all installations of an App. It belongs to no organisation.
-pub fn installations_key(app: u64) -> Key {
-    Key::new(INSTALLATIONS, "-", app)
-}
-
 /// Returns the mark of an event that somebody installed, removed or suspended the App.
 pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
     let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
-    (event == "installation").then(|| Mark::new(installations_key(app), Lane::Event))
+    (event == "installation").then(|| Mark::new(Key::new(INSTALLATIONS, NO_INSTANCE, app), Lane::Event))
 }
 
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {

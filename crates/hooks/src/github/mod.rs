@@ -15,7 +15,7 @@ use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
-pub use keys::{INSTALLATIONS, MEMBERSHIP, installations_key};
+pub use keys::{INSTALLATIONS, MEMBERSHIP};
 pub use org_facts::OrgFacts;
 pub use payload::ContentType;
 pub use policy_checks::{CHECK, CheckSubject};
@@ -122,7 +122,7 @@ pub struct VerifiedWebhook {
 }
 
 /// The instance of deliveries and keys that belong to no organisation.
-const NO_INSTANCE: &str = "-";
+pub const NO_INSTANCE: &str = "-";
 
 /// Returns whether a text can be the name of an event or an id at GitHub. Names of events are
 /// words, and ids are UUIDs, so longer texts are refused.

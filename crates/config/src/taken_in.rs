@@ -6,6 +6,7 @@ use std::sync::Arc;
 use beadle_engine::Mode;
 use beadle_hooks::github::{NO_INSTANCE, OrgFacts, Sender};
 use beadle_secrets::SecretString;
+use serde::Serialize;
 
 use crate::installations::is_login;
 use crate::org::admin;
@@ -15,7 +16,8 @@ use crate::{
 };
 
 /// What Beadle does about an installation of the App.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// Beadle works on the organisation in mode `observe`.
     TakenIn,
@@ -93,8 +95,16 @@ impl File {
         let Some(from) = &self.installations else { return };
         let taken = self.standings(installed).into_iter();
         let taken = taken.filter(|(_, standing)| *standing == Standing::TakenIn);
-        let taken: Vec<_> = taken.map(|(one, _)| Arc::new(organisation(from, one))).collect();
+        let taken: Vec<_> =
+            taken.map(|(one, _)| Arc::new(organisation(from, &one.login, Some(one.installation)))).collect();
         self.org.extend(taken);
+    }
+
+    /// Returns an organisation that stands for all organisations that Beadle takes in. A check of the
+    /// files uses it, because no organisation is known there.
+    pub fn any_taken_in(&self) -> Option<Arc<OrgFile>> {
+        let from = self.installations.as_ref()?;
+        Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
     /// Returns whether exactly those organisations are taken in that the installations ask for.
@@ -131,11 +141,11 @@ impl File {
 }
 
 /// Returns the organisation of an installation, as an `[[org]]` in mode `observe` describes it.
-fn organisation(from: &InstallationsFile, installed: &Installed) -> OrgFile {
+fn organisation(from: &InstallationsFile, login: &str, installation: Option<u64>) -> OrgFile {
     OrgFile {
-        name: installed.login.clone(),
+        name: login.to_owned(),
         api: from.api.clone(),
-        app: Some(AppFile { installation: Some(installed.installation), ..from.app.clone() }),
+        app: Some(AppFile { installation, ..from.app.clone() }),
         token: None,
         webhook_secrets: from.webhook_secrets.clone(),
         policy: from.policy.clone(),

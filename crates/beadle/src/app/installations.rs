@@ -121,6 +121,17 @@ impl Installations {
     }
 }
 
+/// Returns an installation in the form in which Beadle stores it.
+pub(crate) fn observed(one: &Installation, now: Time) -> Installed {
+    Installed {
+        login: one.login.clone(),
+        organisation: one.organisation,
+        installation: one.id,
+        state: if one.is_suspended { InstallationState::Suspended } else { InstallationState::Active },
+        since: now,
+    }
+}
+
 /// Returns the installations that the list lacks.
 fn missing<'a>(before: &'a [Installed], listed: &[Installation]) -> Vec<&'a Installed> {
     let listed: BTreeSet<u64> = listed.iter().map(|one| one.organisation).collect();
@@ -135,14 +146,7 @@ fn changes(before: &[Installed], listed: &[Installation], gone: &BTreeSet<u64>, 
     let known: BTreeMap<u64, &Installed> = before.iter().map(|one| (one.organisation, one)).collect();
     let mut changed = Vec::new();
     for one in listed {
-        let state = if one.is_suspended { InstallationState::Suspended } else { InstallationState::Active };
-        let present = Installed {
-            login: one.login.clone(),
-            organisation: one.organisation,
-            installation: one.id,
-            state,
-            since: now,
-        };
+        let present = observed(one, now);
         let is_same = known
             .get(&one.organisation)
             .is_some_and(|known| **known == Installed { since: known.since, ..present.clone() });

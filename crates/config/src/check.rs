@@ -43,7 +43,7 @@ impl File {
         })?;
         let has_orgs = !self.org.is_empty() || self.installations.is_some();
         if !has_orgs && self.groups.is_empty() && self.groups_from.is_empty() {
-            let what = "the file must have at least one [[org]], one [[groups]] or the key `groups_from`";
+            let what = "the file must have at least one [[org]], one [[groups]], [installations] or the key `groups_from`";
             return Err(Invalid::new(KeyPath::default(), what));
         }
         if let Some(installations) = &self.installations {

@@ -169,6 +169,7 @@ async fn an_incomplete_list_takes_nothing_in_and_leaves_nothing_out() {
     install(&world, &["acme", "other"], &[], false).await;
     let serving = world.serve().await;
     until_status(&world, "other", |status| standing(status, "other") == "taken-in").await;
+    until_reloaded(&serving, 1).await;
     // The list lacks the last row, and GitHub still has the installation.
     let fault = json!({ "method": "GET", "path": "/app/installations", "lies": ["row_missing"] });
     world.fault(fault).await;

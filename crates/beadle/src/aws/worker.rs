@@ -159,7 +159,7 @@ async fn serve(
     let table = table.with_wake(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
     store::check_finished(store.as_ref(), &format!("the table {}", environment.table)).await?;
-    let mut config = config.as_ref().clone();
+    let mut config = Config::clone(config);
     installations::take_in(&mut config, store.as_ref()).await?;
     let config = &Arc::new(config);
     let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));

@@ -70,7 +70,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             request = next_request(&mut reload_signal, &mut requests) => (request, place.read().await),
             // The file may have changes that an operator has not reloaded yet, so the service does
             // not read it.
-            () = in_use.installations_changed() => (None, Ok(config.as_ref().clone())),
+            () = in_use.installations_changed() => (None, Ok(Config::clone(&config))),
         };
         let (next, prepared, done) = match prepare(read, &config, (&store, &reloads)).await {
             Ok(prepared) => prepared,

@@ -278,3 +278,29 @@ fn failing(record: TaskRecord) -> Option<FailingTask> {
     let why = record.failure?;
     Some(FailingTask { name: record.name, why, since: record.failing_since })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tasks_of_an_organisation_that_is_left_alone_are_old() {
+        let state =
+            |login: &str, standing| InstallationStatus { login: login.into(), standing, since: Time(0) };
+        let all = [
+            state("acme", Standing::Declared),
+            state("other", Standing::TakenIn),
+            state("gone", Standing::Uninstalled),
+        ];
+        for (task, expected) in [
+            ("policy of gone", true),
+            ("own login at gone", true),
+            ("policy of other", false),
+            ("policy of acme", false),
+            ("policy of the-gone", false),
+            ("installations of the App", false),
+        ] {
+            assert_eq!(is_of_gone(task, &all), expected, "{task}");
+        }
+    }
+}

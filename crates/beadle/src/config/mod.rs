@@ -20,8 +20,8 @@ use beadle_repositories::policy::{ReadingAt, read_text};
 use beadle_secrets::{Reference, SecretStore, SecretString, SigningKey};
 
 pub(crate) use beadle_config::{
-    EXAMPLE, InstallationsFile, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing, Refusals,
-    RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
+    EXAMPLE, InstallationsFile, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing,
+    Refusals, RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
@@ -121,7 +121,11 @@ impl Config {
         let oktas = self.file.okta.iter().flat_map(|okta| okta.vendor_references());
         let targets = self.file.target.iter().filter_map(|target| Some(&target.scim.as_ref()?.token));
         let installations = self.file.installations.iter().map(|from| &from.app.key);
-        orgs.chain(installations).chain(oktas).chain(targets).filter_map(|reference| reference.parse().ok()).collect()
+        orgs.chain(installations)
+            .chain(oktas)
+            .chain(targets)
+            .filter_map(|reference| reference.parse().ok())
+            .collect()
     }
 
     /// Returns all references to secrets in the configuration file.

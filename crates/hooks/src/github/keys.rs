@@ -3,9 +3,9 @@
 
 use beadle_engine::{Key, Lane, Mark};
 
-use super::{NO_INSTANCE, Sender};
 use super::payload::{Payload, Repository};
 use super::policy_checks;
+use super::{NO_INSTANCE, Sender};
 
 /// The events that make their repository due, whatever their action is and whoever caused them.
 const REPOSITORY_EVENTS: &[&str] = &[

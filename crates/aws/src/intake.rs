@@ -101,7 +101,7 @@ impl Function {
     async fn read(&self) -> Option<Serving> {
         let mut file = self.file.clone();
         if let Some(from) = &self.file.installations {
-            match Installed::of(from.app.id, &self.store).await {
+            match Installed::all(from.app.id, &self.store).await {
                 Ok(installed) => file.take_in(&installed),
                 Err(error) => {
                     tracing::error!(%error, "installations of the App unknown, Beadle refuses the webhooks of the organisations that it took in");

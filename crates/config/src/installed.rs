@@ -42,21 +42,32 @@ impl InstallationState {
     }
 }
 
-impl Metadata for Installed {
-    const KIND: &'static str = "installation";
+/// All known installations of an App. They are one note, because the intake on AWS may read single
+/// items of the table, and no lists.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AllInstalled(Vec<Installed>);
+
+impl Metadata for AllInstalled {
+    const KIND: &'static str = "installations";
+}
+
+impl AllInstalled {
+    fn note(app: u64) -> Note<Self> {
+        Note::of(&[&app.to_string()])
+    }
 }
 
 impl Installed {
-    /// Returns the note about the installation of an App in an organisation.
-    pub fn note(app: u64, organisation: u64) -> Note<Self> {
-        Note::of(&[&app.to_string(), &organisation.to_string()])
+    /// Returns all known installations of an App, sorted by login.
+    pub async fn all(app: u64, store: &dyn Store) -> Result<Vec<Self>, StoreError> {
+        let stored = AllInstalled::note(app).get(store).await?;
+        Ok(stored.map(|AllInstalled(all)| all).unwrap_or_default())
     }
 
-    /// Lists all known installations of an App, sorted by login.
-    pub async fn of(app: u64, store: &dyn Store) -> Result<Vec<Self>, StoreError> {
-        let all = Note::<Self>::of(&[&app.to_string(), ""]).list(store).await?;
-        let mut all: Vec<Self> = all.into_iter().map(|(_, installed)| installed).collect();
+    /// Stores all known installations of an App.
+    pub async fn put_all(app: u64, mut all: Vec<Self>, store: &dyn Store) -> Result<(), StoreError> {
         all.sort_by(|one, other| one.login.cmp(&other.login));
-        Ok(all)
+        AllInstalled::note(app).put(store, &AllInstalled(all)).await
     }
 }

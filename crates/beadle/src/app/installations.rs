@@ -36,7 +36,7 @@ pub(crate) async fn take_in(config: &mut Config, store: &dyn Store) -> Result<()
 /// Returns what the store has about the installations of the App.
 pub(crate) async fn stored(config: &Config, store: &dyn Store) -> Result<Vec<Installed>, StoreError> {
     match &config.file.installations {
-        Some(from) => Installed::of(from.app.id, store).await,
+        Some(from) => Installed::all(from.app.id, store).await,
         None => Ok(Vec::new()),
     }
 }
@@ -75,7 +75,7 @@ impl Installations {
         let Some(from) = &config.file.installations else { return Ok(None) };
         let _alone = self.looking.lock().await;
         let reader = self.reader.get_or_try_init(|| async { reader(config, from, clock) }).await?;
-        let before = Installed::of(from.app.id, store).await?;
+        let before = Installed::all(from.app.id, store).await?;
         let listed = reader.installations().await?;
         let mut gone = BTreeSet::new();
         for one in missing(&before, &listed) {
@@ -91,7 +91,6 @@ impl Installations {
                 // A sweep finds what changed while Beadle did not work on the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
-            Installed::note(from.app.id, one.organisation).put(store, one).await?;
             let (organisation, state) = (&one.login, one.state.describe());
             tracing::info!(
                 organisation,
@@ -100,8 +99,12 @@ impl Installations {
                 "installation of the App changed"
             );
         }
-        let now = Installed::of(from.app.id, store).await?;
-        if !config.file.has_taken_in(&now) {
+        let now = with_changes(before, &changes);
+        let is_same = config.file.has_taken_in(&now);
+        if !changes.is_empty() {
+            Installed::put_all(from.app.id, now, store).await?;
+        }
+        if !is_same {
             self.has_changed.store(true, Ordering::SeqCst);
             self.changed.notify_one();
         }
@@ -161,6 +164,13 @@ fn changes(before: &[Installed], listed: &[Installation], gone: &BTreeSet<u64>, 
     changed
 }
 
+/// Returns all known installations after these changes.
+fn with_changes(before: Vec<Installed>, changes: &[Installed]) -> Vec<Installed> {
+    let all = before.into_iter().chain(changes.iter().cloned());
+    let all: BTreeMap<u64, Installed> = all.map(|one| (one.organisation, one)).collect();
+    all.into_values().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +221,22 @@ mod tests {
             missing(&gone, listed).iter().map(|one| one.organisation).collect::<Vec<_>>()
         };
         assert_eq!((missing(&[]), missing(&[listed(5, "e")])), (vec![5], vec![]));
+        let changed = [installed(2, "b", Uninstalled), installed(4, "d", Active)];
+        let after = with_changes(before.to_vec(), &changed);
+        let states: Vec<_> = after.iter().map(|one| (one.organisation, one.state)).collect();
+        assert_eq!(states, [(1, Active), (2, Uninstalled), (3, Suspended), (4, Active)]);
+    }
+
+    #[tokio::test]
+    async fn the_installations_of_an_app_are_stored_and_read_again() {
+        let (_folder, store) = store::temporary().unwrap();
+        let all = vec![
+            installed(1, "b", InstallationState::Active),
+            installed(2, "a", InstallationState::Suspended),
+        ];
+        Installed::put_all(7, all.clone(), store.as_ref()).await.unwrap();
+        let read = Installed::all(7, store.as_ref()).await.unwrap();
+        assert_eq!(read, [all[1].clone(), all[0].clone()]);
+        assert!(Installed::all(8, store.as_ref()).await.unwrap().is_empty());
     }
 }

@@ -12,7 +12,7 @@ const LOOKS: usize = 600;
 
 /// Returns a world with the declared organisation `acme`, and three organisations without the App:
 /// two that may be taken in, and a stranger.
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let mut state = acme(json!({ "widgets": declared() }));
     let drifted = || json!({ "teams": { "contractors": "admin" }, "branches": { "main": {} } });
     for login in ["other", "other-labs", "stranger"] {
@@ -37,7 +37,7 @@ async fn world() -> World {
 }
 
 /// Changes which organisations have the App, and which of them suspended it.
-async fn install(world: &World, installed: &[&str], suspended: &[&str], webhooks: bool) {
+pub(crate) async fn install(world: &World, installed: &[&str], suspended: &[&str], webhooks: bool) {
     let url = format!("{}/_sim/state?webhooks={webhooks}", world.sim.url());
     let patch = json!({ "apps": { "beadle-app": { "installed": installed, "suspended": suspended } } });
     let answer = world.http.patch(url).body(patch.to_string()).send().await.unwrap();
@@ -58,7 +58,7 @@ async fn until_status(world: &World, what: &str, holds: impl Fn(&Value) -> bool)
 }
 
 fn instance<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
-    status["instances"].as_array().unwrap().iter().find(|instance| instance["name"] == name)
+    status["instances"].as_array()?.iter().find(|instance| instance["name"] == name)
 }
 
 /// Returns what Beadle does about the installation in an organisation.
@@ -67,7 +67,8 @@ fn standing<'a>(status: &'a Value, login: &str) -> &'a str {
     all.find(|one| one["login"] == login).and_then(|one| one["standing"].as_str()).unwrap_or_default()
 }
 
-fn has_drift(status: &Value, name: &str) -> bool {
+/// Returns whether Beadle has swept an organisation in mode `observe` and found drift.
+pub(crate) fn has_drift(status: &Value, name: &str) -> bool {
     instance(status, name).is_some_and(|instance| {
         instance["mode"] == "observe" && instance["last_sweep"].is_u64() && instance["counts"]["drifted"] == 1
     })

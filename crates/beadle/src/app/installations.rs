@@ -74,7 +74,7 @@ impl Installations {
     ) -> anyhow::Result<Option<String>> {
         let Some(from) = &config.file.installations else { return Ok(None) };
         let _alone = self.looking.lock().await;
-        let reader = self.reader.get_or_try_init(|| async { reader(config, from, clock) }).await?;
+        let reader = self.reader.get_or_try_init(|| std::future::ready(reader(config, from, clock))).await?;
         let before = Installed::all(from.app.id, store).await?;
         let listed = reader.installations().await?;
         let mut gone = BTreeSet::new();

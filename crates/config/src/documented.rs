@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, AttributesFile, BudgetFile, CommentApprovalFile, DispatchFile, EXAMPLE, File, GateFile,
-    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, NotifyFile, NotifyIssuesFile,
-    NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile,
-    ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WaiversFile,
-    WorkerFile,
+    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, InstallationsFile, NotifyFile,
+    NotifyIssuesFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource,
+    RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile,
+    WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -60,6 +60,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `[org.waivers]`", keys::<WaiversFile>()),
         ("### `[org.budget]`", keys::<BudgetFile>()),
         ("### `[[org.dispatch]]`", keys::<DispatchFile>()),
+        ("## `[installations]`", keys::<InstallationsFile>()),
         ("## `[[okta]]`", keys::<OktaFile>()),
         ("## `[[target]]`", keys::<TargetFile>()),
         ("### `[target.scim]`", keys::<ScimFile>()),

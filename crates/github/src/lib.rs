@@ -18,6 +18,7 @@ mod documents;
 mod fresh;
 mod grantee;
 mod graphql;
+mod installations;
 mod issue_comments;
 mod issues;
 mod kept_files;
@@ -53,6 +54,7 @@ pub use comments::Comment;
 pub use conditional::{kept_answers, last_read};
 pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
+pub use installations::Installation;
 pub use issue_comments::IssueComment;
 pub use issues::{Issue, IssueWriter};
 pub use kept_files::{

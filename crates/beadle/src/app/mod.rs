@@ -23,6 +23,8 @@ pub(crate) mod group_target;
 pub(crate) mod held_generation;
 pub(crate) mod hold_decisions;
 mod hold_records;
+pub(crate) mod installation_reading;
+pub(crate) mod installations;
 pub(crate) mod last_sweep;
 mod mapping_gate;
 pub(crate) mod mappings_in_force;

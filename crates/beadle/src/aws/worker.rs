@@ -29,6 +29,8 @@ use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
 use crate::app::condition::gather;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::installation_reading;
+use crate::app::installations;
 use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::store;
@@ -148,8 +150,8 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced. After that, the caller must open everything
-/// again with the new secret.
+/// Answers invocations until a secret is replaced, or until other organisations are to be taken in.
+/// After that, the caller must open everything again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -162,6 +164,9 @@ async fn serve(
     let table = table.with_wake(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
     store::check_finished(store.as_ref(), &format!("the table {}", environment.table)).await?;
+    let mut config = Config::clone(config);
+    installations::take_in(&mut config, store.as_ref()).await?;
+    let config = &Arc::new(config);
     let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
     let clock = app.clock.clone();
     let (directories, failures) = app.available_directories();
@@ -174,6 +179,7 @@ async fn serve(
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
     policy_reading::begin(&service);
+    installation_reading::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
     // Other functions may use the same credentials now. So this function updates the shared budgets
@@ -191,6 +197,13 @@ async fn serve(
     let fresh = || if service.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
+        if service.installations.has_changed() {
+            tracing::info!("organisations to be taken in changed, Beadle opens all organisations again");
+            drop(sharing);
+            service.leave().await;
+            calls.next = Some(call);
+            return Ok(());
+        }
         // The function reads the secrets before the work. After the answer, AWS can freeze the
         // function, even in the middle of a request.
         if clock.now() >= fresh_until {

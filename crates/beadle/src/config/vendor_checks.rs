@@ -43,6 +43,13 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
     for (entry, org) in file.org.iter().enumerate() {
         check_org(org, &KeyPath::new("org").entry(entry))?;
     }
+    if let Some(installations) = &file.installations {
+        let table = KeyPath::new("installations");
+        check_form(&URL, table.key("api"), &installations.api)?;
+        if let Some(source) = installations.policy.repository() {
+            check_form(&REPOSITORY, table.key("policy").key("repository"), &source.repository)?;
+        }
+    }
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 //! | `token_expiry` | target | warns before a token ends |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
+//! | `installations` | process | lists the App's installations, so that Beadle takes in other organisations |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
@@ -31,6 +32,7 @@
 mod changed_groups;
 mod comment_approvals;
 mod condition;
+mod installations;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod mappings_reload;
@@ -121,6 +123,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         if let Some(app) = &org.file.app {
             apps.entry(app.id).or_default().push(org.clone());
         }
+    }
+    if service.config().file.installations.is_some() {
+        all.push(Arc::new(installations::Installations(service.clone())));
     }
     for (app, orgs) in apps {
         all.push(Arc::new(missed_webhooks::MissedWebhooks { service: service.clone(), app, orgs }));

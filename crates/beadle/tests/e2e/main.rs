@@ -30,6 +30,7 @@ mod guard;
 mod identity;
 mod import;
 mod init;
+mod installations;
 mod intake;
 mod journal;
 mod kill;

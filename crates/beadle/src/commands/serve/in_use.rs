@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::installation_reading;
 use crate::app::page_facts::PageFacts;
 use crate::app::policy_reading;
 use crate::app::senders;
@@ -56,8 +57,10 @@ impl Prepared {
         let directories = app.directories()?;
         let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
         policy_reading::begin(&service);
-        let senders =
+        installation_reading::begin(&service);
+        let mut senders =
             Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
+        senders.github.extend(senders::installations(config)?);
         let worker = service.worker();
         let driver = tasks::driver(&service, Host::Service);
         let in_flight = config.file.server.in_flight_mib * 1024 * 1024;
@@ -120,6 +123,11 @@ pub(super) struct InUse {
 }
 
 impl InUse {
+    /// Waits until other organisations are to be taken in than those of the configuration.
+    pub(super) async fn installations_changed(&self) {
+        self.service.installations.changed().await;
+    }
+
     /// Stops the work, and waits until the running keys have ended.
     pub(super) async fn stop(&self) {
         self.service.stop.cancel();

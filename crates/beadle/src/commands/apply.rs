@@ -328,6 +328,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     if plan.changes.is_empty() {
         let report = Report::of_nothing(plan);
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
+        applier.planner.record(key, &report).await?;
         return Ok((report, true));
     }
     let now = clock.now();
@@ -360,6 +361,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     // The report lacks the changes that nobody confirmed, so it does not show the state of the key.
     if is_all {
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
+        applier.planner.record(key, &report).await?;
     }
     Ok((report, is_all))
 }

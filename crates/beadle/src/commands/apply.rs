@@ -67,8 +67,8 @@ async fn all(
                 } else {
                     settle(clock).await;
                 }
-                let (mut shown, mut plans) =
-                    plan(&org, &org.planner(Some(store)), selection, printer).await?;
+                let planner = org.planner(Some(store));
+                let (mut shown, mut plans) = plan(&org, &planner, selection, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 if rounds.is_first() && is_held(&org, &shown, selection, (store, clock), printer).await? {
                     printer.lines(render::text(printer, &shown));
@@ -77,6 +77,7 @@ async fn all(
                 }
                 let say = || announce(&org, &plans, printer);
                 let mut applier = Applier::of_org(&org, store, clock, printer);
+                applier.planner = applier.planner.recording_with(&planner);
                 applier.counts(&shown, selection).await?;
                 match make_so(&applier, args, &shown, &plans, &say, &mut rounds).await? {
                     Went::Declined => {

@@ -192,6 +192,7 @@ impl RepositoryPlanner {
             reached,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
+            controls: None,
             ..self.clone()
         }
     }

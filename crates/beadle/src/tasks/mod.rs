@@ -17,6 +17,7 @@
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `control_records` | process | deletes records of controls that are older than the retention |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
@@ -28,6 +29,7 @@
 
 mod changed_groups;
 mod comment_approvals;
+mod control_records;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod mappings_reload;
@@ -90,6 +92,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
         Arc::new(rest_answers::RestAnswers(service.clone())),
+        Arc::new(control_records::ControlRecords(service.clone())),
         Arc::new(service_record::Record::new(service.clone())),
     ];
     match host {

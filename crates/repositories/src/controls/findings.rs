@@ -67,10 +67,10 @@ fn aspect_of(names: &[&str]) -> Option<&'static str> {
 
 /// Returns what a run left of the controls in `parts`.
 pub(super) fn findings(declared: &[Arc<Part>], report: &Report, waits: &[Waiting]) -> Findings {
-    let controls = declared
-        .iter()
-        .flat_map(|part| part.controls.iter().map(|(path, line)| Control::new(path, &part.file, line)));
-    let controls: Vec<Control<'_>> = controls.collect();
+    let mut controls = Vec::new();
+    for part in declared {
+        controls.extend(part.controls.iter().map(|(path, line)| Control::new(path, &part.file, line)));
+    }
     let mut found = Findings::default();
     for step in &report.steps {
         let Some(why) = cause(&step.outcome) else { continue };

@@ -38,21 +38,26 @@ pub struct RecordedRepository {
     name: String,
     /// The states up to the moment, with the newest first.
     states: Vec<ControlState>,
+    /// The time since which no run looks at the repository, because its runs fail.
+    parked: Option<Time>,
 }
 
 impl Timeline {
     /// Reads the record of an organisation.
     pub async fn read(store: &dyn Store, instance: &str, at: Time) -> Result<Self, StoreError> {
         let mut found: BTreeMap<String, RecordedRepository> = BTreeMap::new();
+        let parked = read_parked(store, instance).await?;
         let notes = ControlState::of_organisation(instance);
         let mut after = Some(String::new());
         while let Some(begin) = after {
             let (page, next) = notes.page(store, &begin, PAGE).await?;
             for (rest, state) in page {
                 let Some((id, _)) = rest.split_once(':') else { continue };
-                let repository = found
-                    .entry(id.to_owned())
-                    .or_insert_with(|| RecordedRepository { name: String::new(), states: Vec::new() });
+                let repository = found.entry(id.to_owned()).or_insert_with(|| RecordedRepository {
+                    name: String::new(),
+                    states: Vec::new(),
+                    parked: parked.get(id).copied(),
+                });
                 if repository.states.is_empty() {
                     repository.name.clone_from(&state.subject);
                 }
@@ -95,7 +100,7 @@ impl Timeline {
             };
             rows.insert(all.to_owned(), ControlRow::new(name, all, status, cause));
         }
-        let last_checked = self.last_checked(&repository.states);
+        let last_checked = self.last_checked(repository);
         for row in rows.values_mut() {
             row.repository.clone_from(name);
             row.last_checked = last_checked;
@@ -163,8 +168,10 @@ impl Timeline {
 
     /// Returns the time of the last recorded check. A sweep that has ended has checked every
     /// repository, except those whose runs fail.
-    fn last_checked(&self, states: &[ControlState]) -> Option<Time> {
-        let limit = states.first().filter(|state| state.failed.is_some()).map_or(self.at, |state| state.at);
+    fn last_checked(&self, repository: &RecordedRepository) -> Option<Time> {
+        let states = &repository.states;
+        let failed = states.first().filter(|state| state.failed.is_some()).map(|state| state.at);
+        let limit = [failed, repository.parked].into_iter().flatten().fold(self.at, Time::min);
         let swept = self.sweeps.iter().find(|(_, ended)| *ended <= limit).map(|(begun, _)| *begun);
         let first = states.last()?;
         let recorded = states.iter().find(|state| state.failed.is_none()).map(|state| state.at);
@@ -200,6 +207,13 @@ fn of_waiver(state: &ControlState, waived: &Waived, moment: Time) -> ControlRow 
     row.policy = Some(waived.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string));
     row.commit = waived.asked.as_ref().map(|_| state.commit.clone());
     row
+}
+
+/// Returns since when each parked repository is parked, by the id of the repository.
+async fn read_parked(store: &dyn Store, instance: &str) -> Result<HashMap<String, Time>, StoreError> {
+    let rows = store.rows(u32::MAX).await?.into_iter();
+    let own = rows.filter(|row| row.key.kind() == "repository" && row.key.instance() == instance);
+    Ok(own.filter_map(|row| Some((row.key.id().to_owned(), row.parked?.since))).collect())
 }
 
 async fn read_lines(

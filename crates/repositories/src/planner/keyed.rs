@@ -92,16 +92,16 @@ impl Planner for RepositoryPlanner {
     }
 
     async fn record(&self, key: &Key, report: &Report) -> Result<(), Failure> {
-        match &self.controls {
-            Some(log) => Ok(log.record(key, report).await?),
-            None => Ok(()),
+        if let Some(log) = &self.controls {
+            log.record(key, report).await?;
         }
+        Ok(())
     }
 
     async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
-        match &self.controls {
-            Some(log) => Ok(log.record_failure(key, failure).await?),
-            None => Ok(()),
+        if let Some(log) = &self.controls {
+            log.record_failure(key, failure).await?;
         }
+        Ok(())
     }
 }

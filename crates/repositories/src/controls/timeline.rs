@@ -250,3 +250,6 @@ async fn read_sweeps(store: &dyn Store, instance: &str, at: Time) -> Result<Vec<
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

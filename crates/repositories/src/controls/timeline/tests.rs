@@ -162,10 +162,8 @@ async fn a_repository_outside_of_the_policy_has_one_row_and_a_gone_one_has_none(
     record.state("2", 2000, outside(GONE)).await;
     record.state("3", 1000, |state| state.lines = vec!["other".into()]).await;
     let rows = record.rows(3000, Some("teams")).await;
-    let found: Vec<(&str, &str, &str)> = rows
-        .iter()
-        .map(|row| (row.repository.as_str(), row.status.as_str(), row.cause.as_str()))
-        .collect();
+    let found: Vec<(&str, &str, &str)> =
+        rows.iter().map(|row| (row.repository.as_str(), row.status.as_str(), row.cause.as_str())).collect();
     assert_eq!(
         found,
         [("acme/r1", "not applicable", "archived"), ("acme/r3", "unknown", NO_LINES)],

@@ -62,9 +62,9 @@ impl<M: Metadata> Note<M> {
         Ok(notes.filter_map(known).collect())
     }
 
-    /// Lists notes as [`Self::list`] does, but at most `limit` of them. They come after the note with
-    /// the name `after`; if it is empty, the list begins with the first note. Also returns the name
-    /// after which the next page begins. It is `None` on the last page.
+    /// Lists notes as [`Self::list`] does, but at most `limit` of them. They come after the note
+    /// with the name `after`; if it is empty, the list begins with the first note. Also returns the
+    /// name after which the next page begins. It is `None` on the last page.
     pub async fn page(
         &self,
         store: &dyn Store,

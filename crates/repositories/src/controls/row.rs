@@ -60,8 +60,8 @@ pub struct ControlRow {
     pub owner: Option<String>,
     /// The value that the policy declares, as JSON.
     pub value: Option<String>,
-    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. It is
-    /// `beadle waive` for a waiver that is not in the policy.
+    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. It
+    /// is `beadle waive` for a waiver that is not in the policy.
     pub policy: Option<String>,
     /// The commit of the policy that has this line.
     pub commit: Option<String>,

@@ -30,7 +30,8 @@ pub struct ControlState {
     /// Why the policy does not apply to the repository. `None` if it applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<String>,
-    /// Why the run could not check the repository. The other fields are then those of the run before.
+    /// Why the run could not check the repository. The other fields are then those of the run
+    /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
@@ -125,8 +126,8 @@ impl ControlLines {
     }
 }
 
-/// Returns a time as text. Later times come first if the texts are sorted, so that a store finds the
-/// newest note without a read of the others.
+/// Returns a time as text. Later times come first if the texts are sorted, so that a store finds
+/// the newest note without a read of the others.
 fn moment(at: Time) -> String {
     format!("{:016x}", i64::MAX.saturating_sub(at.0))
 }

@@ -9,8 +9,8 @@ use beadle_repositories::policy::parse_until;
 const DATE: usize = 10;
 
 /// Parses the moment of a report. A date stands for the last moment of this day in UTC, or for the
-/// present if the day has not ended. A time has its own time zone. The error says what the text must
-/// be.
+/// present if the day has not ended. A time has its own time zone. The error says what the text
+/// must be.
 pub(super) fn moment(text: &str, now: Time) -> Result<Time, String> {
     let time = parse_until(text).map_err(|must| format!("it must {must}"))?;
     if text.len() != DATE {

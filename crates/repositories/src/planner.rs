@@ -403,7 +403,7 @@ impl RepositoryPlanner {
         wait_for_protection(&mut changes, &mut plan.unknowns);
         plan.changes = in_order(changes);
         if let Some(log) = &self.controls {
-            log.keep(seen.id, policy, policy.controls(&target, seen), &plan);
+            log.keep(seen.id, policy, policy.controls(&target, seen, &desired), &plan);
         }
         Ok((plan, moves))
     }

@@ -15,7 +15,8 @@ const PAGE: u32 = 1000;
 const ALL: &str = "*";
 const NOT_RECORDED: &str = "the store has no record of this repository from this time or before";
 const WAIVER_ENDED: &str = "the waiver ended, and Beadle has not checked the repository since";
-const NOT_DECLARED: &str = "the policy declares no such key for this repository, or Beadle does not compare it";
+const NOT_DECLARED: &str =
+    "the policy declares no such key for this repository, or Beadle does not compare it";
 const NO_LINES: &str = "the store has no record of the values that a file of the policy declared";
 
 /// The record of the repositories of one organisation up to a moment.

@@ -156,8 +156,19 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if !exact.is_empty() {
         return exact;
     }
-    let similar = paths(own, |control| is_asked(control) || is_named(control));
+    // A change of a whole entry, such as a missing rule, names the line where the entry begins.
+    let is_in_entry = |control: &Control<'a>| {
+        let (Some(asked), Some(entry)) = (&field.asked, entry_of(control.path)) else { return false };
+        let lines = own.iter().filter(|other| *other.file == *asked.file && other.path.starts_with(entry));
+        lines.map(|other| other.line.line).min() == Some(asked.line)
+    };
+    let similar = paths(own, |control| is_asked(control) || is_named(control) || is_in_entry(control));
     if similar.is_empty() { paths(own, |_| true) } else { similar }
+}
+
+/// Returns the beginning of a path up to the name of the first entry, such as `branches[main]`.
+fn entry_of(path: &str) -> Option<&str> {
+    path.find(']').and_then(|end| path.get(..=end))
 }
 
 #[cfg(test)]
@@ -233,6 +244,7 @@ mod tests {
             ("protection", "branch main", "required_status_checks", Some(12), vec![contexts]),
             ("protection", "branch main", "checks", Some(12), vec![enforce, contexts]),
             ("protection", "branch main", "checks", None, vec![enforce, contexts]),
+            ("protection", "rule main", "rule", Some(11), vec![enforce, contexts]),
             ("topics", "", "topics", Some(4), vec!["repository.topics[web]"]),
             ("autolinks", "JIRA-", "url", Some(2), vec![]),
         ] {

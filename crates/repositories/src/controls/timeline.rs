@@ -184,11 +184,11 @@ impl Timeline {
 /// Returns the status of a control that a state declares, with the cause.
 fn status<'a>(state: &'a ControlState, path: &str) -> (ControlStatus, &'a str) {
     if let Some(why) = &state.failed {
-        return (ControlStatus::Unknown, why);
+        return (ControlStatus::Unknown, why.as_str());
     }
     match (state.not_met.get(path), state.unknown.get(path)) {
-        (Some(why), _) => (ControlStatus::NotMet, why),
-        (None, Some(why)) => (ControlStatus::Unknown, why),
+        (Some(why), _) => (ControlStatus::NotMet, why.as_str()),
+        (None, Some(why)) => (ControlStatus::Unknown, why.as_str()),
         (None, None) => (ControlStatus::Met, ""),
     }
 }

@@ -57,6 +57,15 @@ pub trait Planner: Send + Sync + 'static {
     fn parks_unresolved(&self) -> bool {
         true
     }
+    /// Records the end of a run, for reports about the past. The engine calls this method after the
+    /// last write of a plan, also if the plan had no changes.
+    async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// Records that no plan could be made, for reports about the past.
+    async fn record_failure(&self, _key: &Key, _failure: &Failure) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// Writes the changes that a [`Planner`] planned.
@@ -201,6 +210,12 @@ impl Report {
             skipped: plan.skipped.clone(),
             failure: None,
         }
+    }
+
+    /// Creates the report of a plan of which no write has begun.
+    pub fn of_unwritten<W>(plan: &Plan<W>) -> Self {
+        let step = |change: &Change<W>| Step { change: change.describe(), outcome: StepResult::NotReached };
+        Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }
     }
 
     /// Returns whether only people can help: no change failed, and a retry cannot resolve any of

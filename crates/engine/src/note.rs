@@ -61,6 +61,28 @@ impl<M: Metadata> Note<M> {
             |(name, text): (String, String)| Some((name.strip_prefix(&self.name)?.to_owned(), read(&text)?));
         Ok(notes.filter_map(known).collect())
     }
+
+    /// Lists notes as [`Self::list`] does, but at most `limit` of them. They come after the note
+    /// with the name `after`; if it is empty, the list begins with the first note. Also returns the
+    /// name after which the next page begins. It is `None` on the last page.
+    pub async fn page(
+        &self,
+        store: &dyn Store,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<(String, M)>, Option<String>), StoreError> {
+        let notes = store.notes_page(&self.name, after, limit).await?;
+        let is_full = u32::try_from(notes.len()).is_ok_and(|count| count >= limit);
+        let last = notes.last().filter(|_| is_full).map(|(name, _)| name.clone());
+        let known =
+            |(name, text): (String, String)| Some((name.strip_prefix(&self.name)?.to_owned(), read(&text)?));
+        Ok((notes.into_iter().filter_map(known).collect(), last))
+    }
+
+    /// Reads the note that comes first if the notes of [`Self::list`] are sorted by name.
+    pub async fn first(&self, store: &dyn Store) -> Result<Option<(String, M)>, StoreError> {
+        Ok(self.page(store, "", 1).await?.0.pop())
+    }
 }
 
 fn write<M: Metadata>(value: &M) -> Result<String, serde_json::Error> {

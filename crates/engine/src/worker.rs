@@ -82,7 +82,13 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
         let generation = self.planner.generation();
-        let plan = self.planner.plan(key, run.hint.as_deref(), run.lane).await?;
+        let plan = match self.planner.plan(key, run.hint.as_deref(), run.lane).await {
+            Ok(plan) => plan,
+            Err(failure) => {
+                self.planner.record_failure(key, &failure).await?;
+                return Err(failure);
+            }
+        };
         let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
         let context = ApplyContext {
@@ -97,8 +103,15 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             planned,
         };
         release_resolved_holds(key, &plan, &context).await?;
-        let report = apply(key, &plan, &self.writer, &context, &|_, _| {}).await?;
+        let report = match apply(key, &plan, &self.writer, &context, &|_, _| {}).await {
+            Ok(report) => report,
+            Err(failure) => {
+                self.planner.record(key, &Report::of_unwritten(&plan)).await?;
+                return Err(failure);
+            }
+        };
         KeyState::record(self.store.as_ref(), key, &report, self.clock.now()).await?;
+        self.planner.record(key, &report).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
             let after = causes(self.store.as_ref(), key, &self.planner.origins(key), run.since).await;

@@ -3,6 +3,7 @@
 
 mod affected;
 pub mod aspects;
+pub mod controls;
 pub mod creation;
 pub mod dispatch;
 mod facts;

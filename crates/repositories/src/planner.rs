@@ -11,6 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::aspects::{self, Aspect, AspectPlan, Context, PlannedChange, Secrets, Step};
+use crate::controls::ControlLog;
 use crate::creation::creation_key;
 use crate::in_force::{Modes, PolicyHandle};
 use crate::names::Names;
@@ -47,6 +48,8 @@ pub struct RepositoryPlanner {
     secrets: Arc<Secrets>,
     secret_memory: SecretMemory,
     waivers: WaiverBook,
+    /// Records the controls that each run finds. `None` if nothing is recorded.
+    controls: Option<Arc<ControlLog>>,
     /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
     /// If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
@@ -114,6 +117,7 @@ impl RepositoryPlanner {
             secrets: Arc::default(),
             secret_memory,
             waivers,
+            controls: None,
             listing: Arc::default(),
         }
     }
@@ -125,10 +129,10 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner use the waivers in `store`, and remember five things there. These are the
-    /// repository to which each file in repos/ belongs, the layers that reached each repository,
-    /// the ids that names meant, digests of the secrets that Beadle wrote, and the values that an
-    /// operator undid.
+    /// Makes the planner use the waivers in `store`, and remember six things there. These are the
+    /// repository to which each file in repos/ belongs, the layers that reached each repository, the
+    /// ids that names meant, digests of the secrets that Beadle wrote, the values that an operator
+    /// undid, and the controls that each repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -136,6 +140,7 @@ impl RepositoryPlanner {
         self.reached = Some(Reached::new(store.clone(), organisation));
         self.undone = Some(Memory::new(store.clone(), organisation));
         self.waivers = self.waivers.stored_in(store.clone());
+        self.controls = Some(Arc::new(ControlLog::new(store.clone(), self.reader.clock())));
         self.secret_memory = SecretMemory::new(Some(store.clone()), organisation, self.reader.clock());
         self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
         self
@@ -162,6 +167,7 @@ impl RepositoryPlanner {
         self.overrides.only_look();
         self.names.only_look();
         self.secret_memory = self.secret_memory.only_looking();
+        self.controls = None;
         if let Some(reached) = &mut self.reached {
             reached.only_look();
         }
@@ -406,6 +412,9 @@ impl RepositoryPlanner {
         Box::pin(self.protect_ahead(policy, (seen, &standing), &context, found)).await?;
         wait_for_protection(&mut changes, &mut plan.unknowns);
         plan.changes = in_order(changes);
+        if let Some(log) = &self.controls {
+            log.keep(seen.id, policy, policy.controls(&target, seen, &desired), &plan);
+        }
         Ok((plan, moves))
     }
 

@@ -11,6 +11,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Report, Store, StoreError, Time};
 use beadle_github::Reader;
 
+use crate::controls::record_gone;
 use crate::creation::creation_key;
 use crate::gone;
 use crate::in_force::PolicyHandle;
@@ -34,6 +35,7 @@ pub struct Sweep {
 impl Reconcile for Sweep {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
+        let listed = self.clock.now();
         // If the list is incomplete, the sweep fails and Beadle retries it.
         let index = self.reader.in_lane(run.lane).index().await?;
         let policy = self.policy.current();
@@ -66,6 +68,8 @@ impl Reconcile for Sweep {
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
         let scope = KeyScope::new("repository", instance);
         KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;
+        let found = swept.iter().map(|row| row.id.to_string()).collect();
+        record_gone(self.store.as_ref(), instance, &found, (listed, now)).await?;
         for what in policy.unmatched(&names) {
             tracing::warn!(instance, what, "pattern or file of the policy matches no repository");
         }

@@ -21,6 +21,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "deliveries",
             "journal",
             "history",
+            "report",
             "budget",
         ],
     ),
@@ -234,6 +235,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle history acme/widgets", "every setting that Beadle changed"),
             ("beadle history acme/widgets --setting has_wiki", "one setting"),
             ("beadle history Developers --since 30d", "the members of a group"),
+        ],
+    ),
+    (
+        "report",
+        &[
+            ("beadle report --control branches.main.enforce_admins --at 2026-12-01", "one key on one day"),
+            ("beadle report --at 2026-12-31 --format csv", "everything at the end of the year"),
         ],
     ),
     ("healthcheck", &[("beadle healthcheck", "exit code 0 if the service answers")]),

@@ -4,6 +4,7 @@ mod args;
 mod decide_args;
 mod help;
 mod journal_args;
+mod report_args;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub(crate) use args::{
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
 pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, RejectArgs};
 pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
+pub(crate) use report_args::{ReportArgs, ReportFormat};
 
 use beadle_config::StoreLocation;
 
@@ -386,6 +388,16 @@ pub(crate) enum Command {
     /// Shows the values that Beadle wrote, with the newest first, the line of the policy that asked
     /// for each of them, and who made the state before, as far as it is known.
     History(HistoryArgs),
+    /// Show which repositories met which line of the policy on a day
+    ///
+    /// Each row has a repository and a key of the policy: whether the repository met the key, did not
+    /// meet it, or was exempt, since when, which line at which commit declares it, and when Beadle
+    /// last checked it. The rows come from records that the service stores when a run finds something
+    /// new. A day without a record is `not recorded`, and never `met`. Sends no request to GitHub.
+    ///
+    /// Exit code: 0 every key is met, waived or not applicable, 2 at least one is not met, unknown or
+    /// not recorded, 1 an error.
+    Report(ReportArgs),
     /// Check that the service answers, for containers
     ///
     /// Sends a request to the public listener of this configuration, on this machine.

@@ -67,8 +67,8 @@ async fn all(
                 } else {
                     settle(clock).await;
                 }
-                let (mut shown, mut plans) =
-                    plan(&org, &org.planner(Some(store)), selection, printer).await?;
+                let planner = org.planner(Some(store));
+                let (mut shown, mut plans) = plan(&org, &planner, selection, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 if rounds.is_first() && is_held(&org, &shown, selection, (store, clock), printer).await? {
                     printer.lines(render::text(printer, &shown));
@@ -77,6 +77,7 @@ async fn all(
                 }
                 let say = || announce(&org, &plans, printer);
                 let mut applier = Applier::of_org(&org, store, clock, printer);
+                applier.planner = applier.planner.recording_with(&planner);
                 applier.counts(&shown, selection).await?;
                 match make_so(&applier, args, &shown, &plans, &say, &mut rounds).await? {
                     Went::Declined => {
@@ -328,6 +329,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     if plan.changes.is_empty() {
         let report = Report::of_nothing(plan);
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
+        applier.planner.record(key, &report).await?;
         return Ok((report, true));
     }
     let now = clock.now();
@@ -361,6 +363,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     // Such a report does not show the state of the key.
     if is_all && !is_undo(&gate.generation) {
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
+        applier.planner.record(key, &report).await?;
     }
     Ok((report, is_all))
 }

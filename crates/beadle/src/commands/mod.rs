@@ -27,6 +27,7 @@ mod queue;
 mod rebind;
 mod reject;
 mod reload;
+mod report;
 mod rounds;
 mod serve;
 mod status;
@@ -124,6 +125,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::History(args) => history::run(&*config()?, &args, printer).await,
+        Command::Report(args) => report::run(&*config()?, &args, printer).await,
         Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and

@@ -207,8 +207,9 @@ async fn one(
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<Option<Swept>> {
+    let first = org.planner(Some(store));
     let planner = || {
-        let planner = org.planner(Some(store));
+        let planner = org.planner(Some(store)).recording_with(&first);
         // A temporary store knows nothing about the secrets that an earlier sweep wrote.
         if asked.args.without_store { planner.without_secret_memory() } else { planner }
     };

@@ -18,6 +18,7 @@
 //! | `installations` | process | lists the App's installations, so that Beadle takes in other organisations |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `control_records` | process | deletes records of controls that are older than the retention |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
 //! | `notifications` | process | sends notifications to the channels |
@@ -32,6 +33,7 @@
 mod changed_groups;
 mod comment_approvals;
 mod condition;
+mod control_records;
 mod installations;
 mod interrupted_deliveries;
 mod interrupted_writes;
@@ -96,6 +98,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
         Arc::new(rest_answers::RestAnswers(service.clone())),
+        Arc::new(control_records::ControlRecords(service.clone())),
         Arc::new(service_record::Record::new(service.clone())),
     ];
     match host {

@@ -48,6 +48,7 @@ mod reach;
 mod recovery;
 mod renamed;
 mod repair;
+mod report;
 mod scale;
 mod secrets;
 mod settled;

@@ -53,6 +53,7 @@ const COMMANDS: &[&[&str]] = &[
     &["journal"],
     &["journal", "--format", "ndjson"],
     &["history", "acme/shop"],
+    &["report"],
     &["budget"],
     &["doctor"],
     &["targets", "probe"],

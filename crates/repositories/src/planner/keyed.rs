@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
-use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner};
+use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
@@ -12,6 +12,14 @@ use crate::creation::name_in;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
+    /// Makes the planner record the controls that another planner found. A command plans with one
+    /// planner, and writes with another one.
+    #[must_use]
+    pub fn recording_with(mut self, other: &Self) -> Self {
+        self.controls.clone_from(&other.controls);
+        self
+    }
+
     /// Reads the repository of a key and plans its changes.
     async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
         let policy = self.policy.current();
@@ -81,5 +89,19 @@ impl Planner for RepositoryPlanner {
     /// must not park all of these keys.
     fn parks_unresolved(&self) -> bool {
         false
+    }
+
+    async fn record(&self, key: &Key, report: &Report) -> Result<(), Failure> {
+        if let Some(log) = &self.controls {
+            log.record(key, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        if let Some(log) = &self.controls {
+            log.record_failure(key, failure).await?;
+        }
+        Ok(())
     }
 }

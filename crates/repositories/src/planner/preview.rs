@@ -194,6 +194,7 @@ impl RepositoryPlanner {
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
+            controls: None,
             ..self.clone()
         }
     }

@@ -4,6 +4,7 @@
 mod actions;
 mod conditions;
 mod configurations;
+mod controls;
 mod creation;
 mod creation_kill;
 mod default_branch;

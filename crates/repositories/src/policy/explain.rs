@@ -232,7 +232,7 @@ fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
 
 /// Removes the parts of a webhook's address that may be secret: the user, the password and the
 /// query.
-fn without_secrets(path: &str, value: Value) -> Value {
+pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     match value {
         Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
         Value::Array(items) => items.into_iter().map(|item| without_secrets(path, item)).collect(),
@@ -244,7 +244,7 @@ fn without_secrets(path: &str, value: Value) -> Value {
 }
 
 /// Removes these secret parts from a path. The path of a webhook contains the webhook's address.
-fn path_without_secrets(path: &str) -> String {
+pub(super) fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {
         Some(end) => format!("webhooks[{}{}", shown(&rest[..end]), &rest[end..]),

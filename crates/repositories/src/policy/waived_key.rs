@@ -17,7 +17,7 @@ pub(super) const DEFAULT: &str = "default";
 pub(super) const PROTECTION: &str = "protection";
 
 /// Returns the parts of a path, or `None` if it is not a path.
-pub(super) fn parts(path: &str) -> Option<Vec<&str>> {
+pub(crate) fn parts(path: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut rest = path;
     loop {
@@ -95,12 +95,26 @@ fn below(shape: &Shape, parts: &[&str]) -> Result<(), String> {
 
 /// Returns whether one of two paths names a part of the other one, or the same key. If one of them
 /// is not a path, the result is `true`.
-pub(super) fn overlap(one: &str, other: &str) -> bool {
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
     let (Some(one), Some(other)) = (canonical(one), canonical(other)) else { return true };
+    is_equal_so_far(&one, &other)
+}
+
+/// Returns whether a path names the key `other` or a block or list that contains it. If one of them
+/// is not a path, only equal texts match.
+pub(crate) fn contains(path: &str, other: &str) -> bool {
+    match (canonical(path), canonical(other)) {
+        (Some(path), Some(other)) => path.len() <= other.len() && is_equal_so_far(&path, &other),
+        _ => path == other,
+    }
+}
+
+/// Returns whether two paths have the same parts up to the end of the shorter one.
+fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     let is_branch = one.first() == Some(&BRANCHES);
     // The default branch of a repository can have any name.
     let is_any = |part: &&str, at: usize| *part == EVERY || (is_branch && at == 1 && *part == DEFAULT);
-    let mut pairs = one.iter().zip(&other).enumerate();
+    let mut pairs = one.iter().zip(other).enumerate();
     pairs.all(|(at, (one, other))| one.eq_ignore_ascii_case(other) || is_any(one, at) || is_any(other, at))
 }
 
@@ -161,6 +175,22 @@ mod tests {
         ] {
             let found = check_waived_key(path).unwrap_err();
             assert!(found.contains(expected), "{path}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_path_contains_what_is_below_it() {
+        for (path, other, expected) in [
+            ("branches.main.enforce_admins", "branches[main].protection.enforce_admins", true),
+            ("branches.main.enforce_admins", "branches[default].protection.enforce_admins", true),
+            ("branches.main.enforce_admins", "branches[main]", false),
+            ("branches", "branches[main].protection", true),
+            ("repository.has", "repository.has_wiki", false),
+            ("teams[*].permission", "teams[core].permission", true),
+            ("teams[", "teams[", true),
+            ("teams[", "teams", false),
+        ] {
+            assert_eq!(contains(path, other), expected, "{path} {other}");
         }
     }
 

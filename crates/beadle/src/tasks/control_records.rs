@@ -1,0 +1,64 @@
+//! Deletes records of controls that are older than the retention of the journal. The newest record
+//! of each repository stays, because it holds until the next one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, Metadata, Note, TaskStatus, Time};
+use beadle_repositories::controls::prune_controls;
+use serde::{Deserialize, Serialize};
+
+use super::{LOOK, REMOTE};
+use crate::app::service::Service;
+use crate::output::count::counted;
+
+/// The time between two searches, because a search reads all records.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// The time of the last complete search. All processes that share a store also share it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct LastSearch(Time);
+
+impl Metadata for LastSearch {
+    const KIND: &'static str = "control-retention";
+}
+
+/// The task that deletes old records of controls.
+pub(super) struct ControlRecords(pub(super) Arc<Service>);
+
+#[async_trait]
+impl BackgroundTask for ControlRecords {
+    fn name(&self) -> String {
+        "control records".into()
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    fn retry(&self) -> Duration {
+        LOOK
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
+        let note = Note::<LastSearch>::of(&[]);
+        // If the stored time is in the future, the clock that set it was wrong.
+        if note.get(store).await?.is_some_and(|last| last.0 <= now && now.since(last.0) < EVERY) {
+            return Ok(TaskStatus::Idle);
+        }
+        let kept: Duration = self.0.config().file.retention.journal.into();
+        let deleted = prune_controls(store, now - kept).await?;
+        note.put(store, &LastSearch(now)).await?;
+        if deleted == 0 {
+            return Ok(TaskStatus::Idle);
+        }
+        Ok(TaskStatus::Done(format!("{} deleted", counted(deleted, "record", "records"))))
+    }
+}

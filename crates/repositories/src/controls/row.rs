@@ -1,0 +1,90 @@
+//! One row of a report about controls.
+
+use beadle_engine::Time;
+
+/// Whether a repository met a control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ControlStatus {
+    /// The repository was as the policy declares.
+    Met,
+    /// The repository was not as the policy declares.
+    NotMet,
+    /// A waiver exempted the control.
+    Waived,
+    /// Beadle could not find out whether the repository met the control.
+    Unknown,
+    /// The policy did not declare the control for the repository.
+    NotApplicable,
+    /// The store has no record of the repository from this time or before.
+    NotRecorded,
+}
+
+impl ControlStatus {
+    /// Returns the words that a report contains.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::NotMet => "not met",
+            Self::Waived => "waived",
+            Self::Unknown => "unknown",
+            Self::NotApplicable => "not applicable",
+            Self::NotRecorded => "not recorded",
+        }
+    }
+
+    /// Returns whether nobody has to look at the row.
+    pub fn is_fine(self) -> bool {
+        matches!(self, Self::Met | Self::Waived | Self::NotApplicable)
+    }
+}
+
+/// One control of one repository at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlRow {
+    /// The full name of the repository, `owner/name`.
+    pub repository: String,
+    /// The path of the control. `*` or the path that the report is about, if the row is about all
+    /// controls.
+    pub control: String,
+    /// Whether the repository met the control.
+    pub status: ControlStatus,
+    /// Why the repository did not meet the control, or why this is not known. Otherwise empty.
+    pub cause: String,
+    /// The time of the first recorded run since which the control has this status.
+    pub since: Option<Time>,
+    /// The end of the waiver.
+    pub until: Option<String>,
+    /// The reason of the waiver.
+    pub reason: Option<String>,
+    /// The owner of the waiver.
+    pub owner: Option<String>,
+    /// The value that the policy declares, as JSON.
+    pub value: Option<String>,
+    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. It
+    /// is `beadle waive` for a waiver that is not in the policy.
+    pub policy: Option<String>,
+    /// The commit of the policy that has this line.
+    pub commit: Option<String>,
+    /// The time of the last check before the moment. The real last check may be later.
+    pub last_checked: Option<Time>,
+}
+
+impl ControlRow {
+    /// Creates a row with a status and a cause.
+    pub(super) fn new(repository: &str, control: &str, status: ControlStatus, cause: &str) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            control: control.to_owned(),
+            status,
+            cause: cause.to_owned(),
+            since: None,
+            until: None,
+            reason: None,
+            owner: None,
+            value: None,
+            policy: None,
+            commit: None,
+            last_checked: None,
+        }
+    }
+}

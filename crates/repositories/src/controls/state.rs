@@ -1,0 +1,164 @@
+//! The two kinds of notes of the record.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::{Metadata, Note, Time, Waived};
+use serde::{Deserialize, Serialize};
+
+/// What a run found in one repository. It holds until the time of the next state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlState {
+    /// The time of the run.
+    pub at: Time,
+    /// The full name of the repository, `owner/name`.
+    pub subject: String,
+    /// The commit or the generation of the policy in this run.
+    pub commit: String,
+    /// The digests of the parts of the policy that apply to the repository, see [`ControlLines`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+    /// The controls that the repository did not meet after the run, each with the reason why Beadle
+    /// did not repair it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_met: BTreeMap<String, String>,
+    /// The controls that Beadle could not read or resolve, each with the cause.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<String, String>,
+    /// The controls that waivers exempted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<Waived>,
+    /// Why the policy does not apply to the repository. `None` if it applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<String>,
+    /// Why the run could not check the repository. The other fields are then those of the run
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+impl Metadata for ControlState {
+    const KIND: &'static str = "control-state";
+}
+
+impl ControlState {
+    /// Returns the note that has the state of a repository since a time.
+    pub(super) fn note(instance: &str, id: &str, at: Time) -> Note<Self> {
+        Note::of(&[instance, id, &moment(at)])
+    }
+
+    /// Returns the prefix of the notes of one repository. The newest note comes first.
+    pub(super) fn of_repository(instance: &str, id: &str) -> Note<Self> {
+        Note::of(&[instance, id, ""])
+    }
+
+    /// Returns the prefix of the notes of one organisation. The rest of a name is the id of the
+    /// repository and the moment.
+    pub(super) fn of_organisation(instance: &str) -> Note<Self> {
+        Note::of(&[instance, ""])
+    }
+
+    /// Returns the prefix of all notes.
+    pub(super) fn of_all() -> Note<Self> {
+        Note::of(&[""])
+    }
+
+    /// Returns whether another run found the same. The texts of errors do not count, because they
+    /// can have the id of a request.
+    pub(super) fn finds_same(&self, other: &Self) -> bool {
+        self.subject == other.subject
+            && self.lines == other.lines
+            && self.not_met == other.not_met
+            && self.unknown.keys().eq(other.unknown.keys())
+            && self.waived == other.waived
+            && self.outside == other.outside
+            && self.failed.is_some() == other.failed.is_some()
+    }
+}
+
+/// The values that one file of the policy declares for repositories, with their lines at a commit.
+/// The digest in the name of the note covers the file, the paths and the values, but no line. If
+/// only lines move, the states of the repositories stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlLines {
+    /// The time since which the values have these lines.
+    pub at: Time,
+    /// The path of the file, relative to the folder of the policy.
+    pub file: String,
+    /// The commit that has the file with these lines. For a policy in a folder, the name of the
+    /// generation.
+    pub commit: String,
+    /// The values, by their paths.
+    pub controls: BTreeMap<String, ControlLine>,
+}
+
+/// One value in a file of the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlLine {
+    /// The beginning of the value, as JSON.
+    pub value: String,
+    /// The line that sets the value.
+    pub line: u32,
+}
+
+impl Metadata for ControlLines {
+    const KIND: &'static str = "control-lines";
+}
+
+impl ControlLines {
+    /// Returns the note that has the lines of a part of the policy since a time.
+    pub(super) fn note(instance: &str, digest: &str, at: Time) -> Note<Self> {
+        Note::of(&[instance, digest, &moment(at)])
+    }
+
+    /// Returns the prefix of the notes of one part. The newest note comes first.
+    pub(super) fn of_part(instance: &str, digest: &str) -> Note<Self> {
+        Note::of(&[instance, digest, ""])
+    }
+
+    /// Returns the prefix of the notes of one organisation.
+    pub(super) fn of_organisation(instance: &str) -> Note<Self> {
+        Note::of(&[instance, ""])
+    }
+
+    /// Returns the prefix of all notes.
+    pub(super) fn of_all() -> Note<Self> {
+        Note::of(&[""])
+    }
+}
+
+/// Returns a time as text. Later times come first if the texts are sorted, so that a store finds
+/// the newest note without a read of the others.
+fn moment(at: Time) -> String {
+    format!("{:016x}", i64::MAX.saturating_sub(at.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_moment_comes_first() {
+        let times = [0, 1, 999, 1000, 1_800_000_000_000, i64::MAX].map(|at| moment(Time(at)));
+        assert!(times.windows(2).all(|pair| pair[0] > pair[1]), "{times:?}");
+        assert!(times.iter().all(|text| text.len() == 16), "{times:?}");
+    }
+
+    #[test]
+    fn only_what_a_run_found_makes_a_new_state() {
+        let map = |why: &str| BTreeMap::from([("teams".to_owned(), why.to_owned())]);
+        let state = ControlState { unknown: map("request 1"), ..ControlState::default() };
+        let later = ControlState { at: Time(9), commit: "c".into(), ..state.clone() };
+        assert!(state.finds_same(&later));
+        assert!(state.finds_same(&ControlState { unknown: map("request 2"), ..state.clone() }));
+        for other in [
+            ControlState { subject: "acme/b".into(), ..state.clone() },
+            ControlState { lines: vec!["d".into()], ..state.clone() },
+            ControlState { not_met: map("held"), ..state.clone() },
+            ControlState { unknown: BTreeMap::new(), ..state.clone() },
+            ControlState { outside: Some("archived".into()), ..state.clone() },
+            ControlState { failed: Some("502".into()), ..state.clone() },
+        ] {
+            assert!(!state.finds_same(&other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The controls of a repository: every single value that the policy declares for it, and the rule
+//! that a list has no other entries.
+
+use beadle_engine::PolicyLocation;
+use beadle_github::Repository;
+use serde_json::Value;
+
+use super::explain::{path_without_secrets, without_secrets};
+use super::files::Policy;
+use super::keys::{SECTIONS, lists};
+use super::leaves::leaves;
+use super::shape::{Key, Shape, Status};
+use super::targeting::MergedLayers;
+use super::waived_key::parts;
+use super::wants::Desired;
+use crate::aspects;
+
+/// The value of a control that allows no other entry in a list.
+pub(crate) const NO_OTHERS: &str = "no other entries";
+
+/// One value that the policy declares for a repository.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeclaredControl {
+    /// The path of the value, such as `branches[main].protection.enforce_admins`.
+    pub(crate) path: String,
+    /// The value. For a list without other entries, a text that says so.
+    pub(crate) value: Value,
+    /// The line that sets the value.
+    pub(crate) asked: PolicyLocation,
+}
+
+impl Policy {
+    /// Returns what the policy declares for a repository and what Beadle compares. `desired` are the
+    /// values that the aspects get. Keys that a waiver exempts are not in the result, because the
+    /// merged layers do not have them.
+    pub(crate) fn controls(
+        &self,
+        target: &MergedLayers,
+        repository: &Repository,
+        desired: &Desired,
+    ) -> Vec<DeclaredControl> {
+        let Some(root) = self.declared(target, repository) else { return Vec::new() };
+        let compared = leaves(&root).into_iter().filter(|leaf| is_compared(&leaf.path, desired));
+        let values = compared.map(|leaf| DeclaredControl {
+            value: without_secrets(&leaf.path, leaf.value),
+            path: path_without_secrets(&leaf.path),
+            asked: leaf.asked,
+        });
+        let mut controls: Vec<DeclaredControl> = values.collect();
+        let topics = root.get("repository").and_then(|node| node.get("topics"));
+        let topics = topics.map(|node| ("topics", "repository.topics".to_owned(), node));
+        let sections = lists().into_iter();
+        let sections = sections.filter_map(|name| Some((name, name.to_owned(), root.get(name)?)));
+        for (name, path, node) in sections.chain(topics) {
+            // An empty list is already a value of its own.
+            if node.is_null() || !is_exclusive(target, name) || controls.iter().any(|one| one.path == path) {
+                continue;
+            }
+            controls.push(DeclaredControl { path, value: NO_OTHERS.into(), asked: node.asked.clone() });
+        }
+        controls
+    }
+}
+
+/// Returns whether Beadle compares a key with the repository. A report must not call a key met that
+/// nobody compares.
+fn is_compared(path: &str, desired: &Desired) -> bool {
+    let Some(names) = parts(path) else { return true };
+    match names.as_slice() {
+        ["repository", "topics", ..] => desired.topics.is_some(),
+        ["repository", "security", key, ..] => {
+            desired.security.as_ref().is_some_and(|node| node.get(key).is_some())
+        }
+        // If layers set both `private` and `visibility`, Beadle compares one of them. The keys about
+        // the creation of a repository are no settings either.
+        ["repository", key, ..] => desired.settings.iter().any(|want| want.key == *key),
+        names => is_carried(SECTIONS, names),
+    }
+}
+
+/// Returns whether Beadle carries out a key of a block, and all keys on the way to it.
+fn is_carried(keys: &[Key], names: &[&str]) -> bool {
+    let Some((name, rest)) = names.split_first() else { return true };
+    let known = keys.iter().find(|key| key.name == *name);
+    known.is_some_and(|key| key.status == Status::Carried && is_carried_below(&key.shape, rest))
+}
+
+fn is_carried_below(shape: &Shape, names: &[&str]) -> bool {
+    let Some((_, rest)) = names.split_first() else { return true };
+    match shape {
+        Shape::Map(keys) => is_carried(keys, names),
+        // The first part is the name of the entry.
+        Shape::List(entry) => is_carried_below(entry, rest),
+        Shape::Layered(inner, _) | Shape::Named(inner) | Shape::OrNull(inner) => {
+            is_carried_below(inner, names)
+        }
+        Shape::Either(one, other) => is_carried_below(one, names) || is_carried_below(other, names),
+        _ => true,
+    }
+}
+
+/// Returns whether Beadle removes the entries of a list that the policy does not declare.
+fn is_exclusive(target: &MergedLayers, list: &str) -> bool {
+    let mode = target.list_modes.get(list).map(|mode| mode.exclusive);
+    mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&list))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::{Node, OverrideStatus, Verdict, repository};
+
+    /// Returns the controls of the repository `shop`, each with its value and its line.
+    fn controls(files: &[(&str, &str)]) -> Vec<(String, String, String)> {
+        let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        let policy = Policy::from_sources(files, "admin", Path::new("policy"));
+        let policy = policy.unwrap_or_else(|error| panic!("{error}"));
+        let shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
+        let Verdict::Reached(target) = policy.resolve(&shop, &OverrideStatus::default()) else { panic!() };
+        let desired = policy.desired(&target, &shop);
+        let controls = policy.controls(&target, &shop, &desired).into_iter();
+        controls.map(|one| (one.path, one.value.to_string(), one.asked.to_string())).collect()
+    }
+
+    fn paths(text: &str) -> Vec<String> {
+        controls(&[("settings.yml", text)]).into_iter().map(|(path, ..)| path).collect()
+    }
+
+    #[test]
+    fn each_value_is_a_control_and_so_is_each_list_without_other_entries() {
+        let settings = "repository:\n  has_wiki: false\n  topics: [a]\nteams: [{ name: core, permission: admin }]\n\
+                        labels:\n  additive: [{ name: bug, color: ff0000 }]\n";
+        let own = "repository:\n  has_wiki: true\n";
+        let found = controls(&[("settings.yml", settings), ("repos/shop.yml", own)]);
+        let found: Vec<(&str, &str, &str)> =
+            found.iter().map(|(path, value, line)| (path.as_str(), value.as_str(), line.as_str())).collect();
+        for expected in [
+            ("repository.has_wiki", "true", "repos/shop.yml:2"),
+            ("repository.topics[a]", "true", "settings.yml:3"),
+            ("repository.topics", "\"no other entries\"", "settings.yml:3"),
+            ("teams[core].permission", "\"admin\"", "settings.yml:4"),
+            ("teams", "\"no other entries\"", "settings.yml:4"),
+            ("labels[bug].color", "\"ff0000\"", "settings.yml:6"),
+        ] {
+            assert!(found.contains(&expected), "{expected:?}: {found:#?}");
+        }
+        assert!(!found.iter().any(|(path, ..)| *path == "labels"), "{found:#?}");
+    }
+
+    #[test]
+    fn a_key_that_beadle_does_not_compare_is_no_control() {
+        let settings = "repository: { private: true, has_downloads: true }\nvalidator: { x: 1 }\n";
+        let own = "repository: { visibility: private, force_create: true, auto_init: true }\n";
+        let found = controls(&[("settings.yml", settings), ("repos/shop.yml", own)]);
+        let found: Vec<&str> = found.iter().map(|(path, ..)| path.as_str()).collect();
+        assert_eq!(found, ["repository.visibility"]);
+        assert_eq!(paths("repository: { has_wiki: false }\n"), ["repository.has_wiki"]);
+    }
+}

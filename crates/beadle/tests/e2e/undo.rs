@@ -31,7 +31,7 @@ fn is_declared(world: &World) -> bool {
 async fn last(world: &World, kind: &str) -> String {
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
     let entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    entries.filter(|entry| entry["kind"] == kind).next_back().unwrap()["seq"].to_string()
+    entries.rfind(|entry| entry["kind"] == kind).unwrap()["seq"].to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,9 @@ impl Newest {
             thing.clone_into(&mut self.thing);
             self.has_old = false;
         }
-        std::mem::replace(&mut self.has_old, self.has_old || is_before)
+        let had_old = self.has_old;
+        self.has_old |= is_before;
+        had_old
     }
 }
 

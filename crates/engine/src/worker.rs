@@ -81,7 +81,6 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
 
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
-        let generation = self.planner.generation();
         let plan = self.planner.plan(key, run.hint.as_deref(), run.lane).await?;
         let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
@@ -93,7 +92,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             limits: self.limits,
             pace: self.pace.clone(),
             patient: false,
-            generation,
+            generation: plan.generation.clone(),
             planned,
         };
         release_resolved_holds(key, &plan, &context).await?;

@@ -13,6 +13,7 @@ mod environments;
 mod failing;
 mod files;
 mod forms;
+mod generation;
 mod github_pages;
 mod immutable_releases;
 mod importing;

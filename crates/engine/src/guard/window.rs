@@ -160,6 +160,12 @@ pub fn check_guard(
             }
             // The approval still counts after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
+            // A run with the earlier generation stored the hold after this generation came into force.
+            // Without this case, the hold would name the earlier generation until the next sweep.
+            Some(held) if held.rejected.is_none() && held.generation != hold.generation => {
+                let why = if hold.why.is_empty() { held.why.clone() } else { hold.why.clone() };
+                stop(Hold { why, ..(*hold).clone() }, &mut judged.held)
+            }
             Some(held) => Verdict::Hold(held.stated()),
             None if !hold.why.is_empty() => stop((*hold).clone(), &mut judged.held),
             None => match place(window, limits, hold, now) {

@@ -101,27 +101,9 @@ fn entry(one: &NamedChange<'_>, decision: &Decision, now: Time) -> Entry {
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, decide, group_holds};
-    use beadle_engine::testing::change;
-    use beadle_engine::{Key, Risk};
+    use beadle_engine::testing::hold;
 
     use super::*;
-
-    fn hold(n: u64) -> Hold {
-        Hold {
-            digest: format!("d{n}"),
-            key: Key::new("repository", "acme", n),
-            subject: format!("acme/r{n}"),
-            since: Time(0),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            generation: "g".into(),
-            change: change("teams", "team engineering", &[Risk::Removes]),
-        }
-    }
 
     #[test]
     fn a_decision_that_changes_nothing_says_why() {

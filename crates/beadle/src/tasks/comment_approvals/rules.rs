@@ -102,8 +102,7 @@ pub(super) fn approved<'a>(
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, group_holds};
-    use beadle_engine::testing::change;
-    use beadle_engine::{Hold, Key, Risk};
+    use beadle_engine::{Hold, testing};
 
     use super::*;
 
@@ -120,20 +119,7 @@ mod tests {
     }
 
     fn hold(n: u64) -> Hold {
-        Hold {
-            digest: format!("d{n}"),
-            key: Key::new("repository", "acme", n),
-            subject: format!("acme/r{n}"),
-            since: Time(5_900),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            generation: "g".into(),
-            change: change("teams", "team a", &[Risk::Removes]),
-        }
+        Hold { since: Time(5_900), ..testing::hold(n) }
     }
 
     #[test]

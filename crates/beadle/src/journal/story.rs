@@ -85,7 +85,7 @@ impl Story {
 /// Returns whether a name of the journal is the name of a person. The name of a decision with `--as`
 /// is both that of the person and that of the system user, such as `mona (system user beadle)`.
 fn is_named(name: &str, who: &str) -> bool {
-    let parts = name.strip_suffix(')').and_then(|name| name.split_once(" (system user "));
+    let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" (system user "));
     let is = |name: &str| name.eq_ignore_ascii_case(who);
     is(name) || parts.is_some_and(|(person, user)| is(person) || is(user))
 }
@@ -117,6 +117,9 @@ mod tests {
             ("mona (system user beadle)", "BEADLE", true),
             ("mona (system user beadle)", "mona (system user beadle)", true),
             ("mona (system user beadle)", "system", false),
+            // A name of `--as` that imitates another decision.
+            ("root (system user root) (system user mallory)", "mallory", true),
+            ("root (system user root) (system user mallory)", "root", false),
             ("mona", "mon", false),
         ] {
             assert_eq!(is_named(name, who), expected, "{name} {who}");

@@ -81,13 +81,13 @@ pub(super) fn approved<'a>(
     }
     // GitHub shows whole seconds.
     if any(&|one| one.hold.since.seconds() > created.seconds()) {
-        return Err("Beadle holds the changes again since the comment");
+        return Err("Beadle held the changes again after the comment");
     }
     if any(&|one| one.hold.rejected.is_some()) {
         return Err("an operator rejected the changes");
     }
     if any(&|one| one.hold.generation != policy.generation) {
-        return Err("another version of the policy is in force since the changes are held");
+        return Err("another version of the policy came into force after Beadle held the changes");
     }
     // If the author is unknown, every person could be the author.
     if policy.authors.is_empty() {

@@ -65,7 +65,12 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             signal = signals.next() => break Some(signal),
             request = next_request(&mut reload_signal, &mut requests) => request,
         };
-        let (next, prepared, done) = match prepare(place, &config, (&store, &reloads)).await {
+        // A stop does not wait for a file system or a store of secrets that does not answer.
+        let read = tokio::select! {
+            read = prepare(place, &config, (&store, &reloads)) => read,
+            signal = signals.next() => break Some(signal),
+        };
+        let (next, prepared, done) = match read {
             Ok(prepared) => prepared,
             Err(error) => {
                 let error = format!("{error:#}");

@@ -50,13 +50,10 @@ pub(crate) async fn store_decisions(
     for batch in named.chunks(BATCH) {
         let decided = batch.iter().map(|one| store.decide(&one.hold.digest, decision, now));
         let decided = try_join_all(decided).await?;
-        let is_new = |(one, hold): &(&NamedChange<'_>, &Option<Hold>)| match hold {
-            Some(hold) => {
-                effect(hold, decision) == Effect::Done && HoldState::of(hold) != HoldState::of(one.hold)
-            }
-            None => false,
-        };
-        let done = batch.iter().zip(&decided).filter(is_new);
+        let done = batch.iter().zip(&decided).filter(|(one, hold)| {
+            let is_new = |hold: &Hold| HoldState::of(hold) != HoldState::of(one.hold);
+            hold.as_ref().is_some_and(|hold| effect(hold, decision) == Effect::Done && is_new(hold))
+        });
         let entries: Vec<Entry> = done.map(|(one, _)| entry(one, decision, now)).collect();
         if !entries.is_empty() {
             store.journal(None, entries, now).await?;

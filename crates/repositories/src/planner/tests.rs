@@ -33,6 +33,7 @@ mod reviewers;
 mod rulesets;
 mod secrets;
 mod waivers;
+mod waiving_everything;
 mod world;
 
 use std::path::Path;

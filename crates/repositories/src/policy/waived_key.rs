@@ -28,6 +28,7 @@ const ACTORS: &[&str] = &["users", "teams", "apps"];
 const INSEPARABLE: &[(&str, &[&str])] = &[
     ("autolinks", &["is_alphanumeric"]),
     ("bypass_pull_request_allowances", ACTORS),
+    ("code_scanning_default_setup", &["state"]),
     ("collaborators", &["permission"]),
     ("custom_properties", &["name", "property_name", "value"]),
     ("deploy_keys", &["read_only"]),
@@ -326,6 +327,7 @@ mod tests {
                 "bypass_pull_request_allowances",
                 "branches[m].required_pull_request_reviews.bypass_pull_request_allowances",
             ),
+            ("code_scanning_default_setup", "security.code_scanning_default_setup"),
             ("deployment_branch_policy", "environments[e].deployment_branch_policy"),
             ("dismissal_restrictions", "branches[m].required_pull_request_reviews.dismissal_restrictions"),
             ("force_push_allowances", "branches[m].force_push_allowances"),
@@ -355,6 +357,6 @@ mod tests {
                 assert_eq!(check_waived_key(&format!("{section}[x].{key}")), Ok(()), "{section}[x].{key}");
             }
         }
-        assert_eq!(INSEPARABLE.len(), 8 + sections.len());
+        assert_eq!(INSEPARABLE.len(), 9 + sections.len());
     }
 }

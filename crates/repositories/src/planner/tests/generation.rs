@@ -1,5 +1,6 @@
 //! A policy that comes into force while Beadle plans.
 
+use beadle_engine::Planner as _;
 use parking_lot::Mutex;
 
 use super::world::{World, policy_of};

@@ -161,8 +161,11 @@ pub fn check_guard(
             // The approval still counts after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
             // A run with the earlier generation stored the hold after this generation came into force.
-            // Without this case, the hold would name the earlier generation until the next sweep.
-            Some(held) if held.rejected.is_none() && held.generation != hold.generation => {
+            // Without this case, the hold would name the earlier generation until the next sweep. The
+            // hold of a contested change ends with its generation.
+            Some(held)
+                if held.rejected.is_none() && !held.contested && held.generation != hold.generation =>
+            {
                 let why = if hold.why.is_empty() { held.why.clone() } else { hold.why.clone() };
                 stop(Hold { why, ..(*hold).clone() }, &mut judged.held)
             }

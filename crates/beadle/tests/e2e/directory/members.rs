@@ -70,6 +70,24 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         assert_eq!(logins(&world, "owners"), octo(0..3), "{said}");
         assert_eq!(logins(&world, "invitations"), invited, "{said}");
     }
+    // The file names one owner more as a member, and GitHub shows lists without their last row.
+    write(&text((2..11).chain([20, 21]), 0..2));
+    let faults = format!("{}/_sim/faults", world.github().url());
+    for fault in [
+        json!({ "path": "/graphql", "contains": "membersWithRole", "shorten": "membersWithRole" }),
+        json!({ "path": "/graphql", "contains": "membersWithRole", "lies": ["row_missing"], "connection": "membersWithRole" }),
+        json!({ "path": "/graphql", "contains": "membersWithRole", "lies": ["ends_early"], "connection": "membersWithRole" }),
+        json!({ "path": "/orgs/acme/members", "status": 200, "body": [] }),
+        json!({ "path": "/orgs/acme/invitations", "lies": ["row_missing"] }),
+    ] {
+        assert!(world.http.post(&faults).body(fault.to_string()).send().await.unwrap().status().is_success());
+        let swept = world.beadle(&["sweep"]).await;
+        let said = format!("{fault}\n{}{}", swept.out, swept.err);
+        assert_eq!(logins(&world, "members"), members, "{said}");
+        assert_eq!(logins(&world, "invitations"), invited, "{said}");
+        assert!(logins(&world, "owners").is_superset(&octo(0..2)), "{said}");
+        world.http.delete(&faults).send().await.unwrap();
+    }
     write(&text(1..11, [0]));
     let checked = world.beadle(&["check"]).await.expect(1);
     let said = format!("{}{}", checked.out, checked.err);
